@@ -1,0 +1,147 @@
+//! `ServiceProviderConfig`, `ResourceTypes` and `Schemas` (RFC 7643 sections 5 to 7), generated from what is enforced. Does not enforce it.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::schema::set::SchemaSet;
+use crate::schema::standard::{RESOURCE_TYPE, SCHEMA, SERVICE_PROVIDER_CONFIG};
+
+/// What the server enforces.
+#[derive(Clone, Debug)]
+pub struct Capabilities {
+    /// Most operations in one bulk request.
+    pub bulk_operations_max: usize,
+    /// Largest bulk body, in bytes.
+    pub bulk_body_bytes_max: usize,
+    /// Largest page.
+    pub page_size_max: usize,
+}
+
+/// The `ServiceProviderConfig` document.
+pub fn service_provider_config(capabilities: &Capabilities, base_url: &str) -> Map<String, Value> {
+    let body = json!({
+        "patch": {"supported": true},
+        "bulk": {
+            "supported": true,
+            "maxOperations": capabilities.bulk_operations_max,
+            "maxPayloadSize": capabilities.bulk_body_bytes_max,
+        },
+        "filter": {"supported": true, "maxResults": capabilities.page_size_max},
+        "changePassword": {"supported": false},
+        "sort": {"supported": true},
+        "etag": {"supported": true},
+        "authenticationSchemes": [{
+            "type": "oauthbearertoken",
+            "name": "OAuth Bearer Token",
+            "description": "A bearer token in the Authorization header (RFC 6750).",
+            "specUri": "https://www.rfc-editor.org/info/rfc6750",
+            "documentationUri": "https://www.rfc-editor.org/rfc/rfc6750",
+            "primary": true,
+        }],
+    });
+    document(SERVICE_PROVIDER_CONFIG, body, "ServiceProviderConfig", &location(base_url, "ServiceProviderConfig"))
+}
+
+/// All `ResourceType` documents.
+pub fn resource_types(set: &SchemaSet, base_url: &str) -> Vec<Map<String, Value>> {
+    let one = |resource_type: &crate::schema::set::ResourceType| {
+        let mut body = to_value(resource_type);
+        // Section 8.6 leaves the member out where there is no extension.
+        if resource_type.schema_extensions.is_empty()
+            && let Some(map) = body.as_object_mut()
+        {
+            map.shift_remove("schemaExtensions");
+        }
+        document(RESOURCE_TYPE, body, "ResourceType", &location(base_url, &format!("ResourceTypes/{}", resource_type.id)))
+    };
+    set.types().iter().map(|schema| one(&schema.resource_type)).collect()
+}
+
+/// All Schema documents.
+pub fn schemas(set: &SchemaSet, base_url: &str) -> Vec<Map<String, Value>> {
+    let all = set.schemas().iter();
+    all.map(|schema| document(SCHEMA, to_value(schema), "Schema", &location(base_url, &format!("Schemas/{}", schema.id)))).collect()
+}
+
+/// These structures hold strings, booleans and lists of such, which always can be JSON.
+fn to_value(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+fn location(base_url: &str, path: &str) -> String {
+    format!("{}/{path}", base_url.trim_end_matches('/'))
+}
+
+fn document(schema: &str, body: Value, resource_type: &str, location: &str) -> Map<String, Value> {
+    let mut document = Map::new();
+    document.insert("schemas".into(), json!([schema]));
+    if let Value::Object(body) = body {
+        document.extend(body);
+    }
+    document.insert("meta".into(), json!({"resourceType": resource_type, "location": location}));
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{Attribute, standard};
+
+    #[test]
+    fn the_configuration_has_all_that_its_schema_requires() {
+        let capabilities = Capabilities { bulk_operations_max: 7, bulk_body_bytes_max: 8, page_size_max: 9 };
+        let config = service_provider_config(&capabilities, "https://x/scim/v2/");
+        let all = standard::schemas();
+        let schema = all.iter().find(|schema| schema.id == SERVICE_PROVIDER_CONFIG).unwrap();
+        let check = |attribute: &Attribute, holder: &Map<String, Value>| {
+            assert!(!attribute.required || holder.contains_key(&attribute.name), "{}", attribute.name);
+        };
+        for attribute in &schema.attributes {
+            check(attribute, &config);
+            let holders = config.get(&attribute.name).map(|value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]));
+            for holder in holders.iter().flatten().filter_map(Value::as_object) {
+                attribute.sub_attributes.iter().for_each(|sub| check(sub, holder));
+                assert!(holder.keys().all(|name| attribute.sub_attribute(name).is_some()));
+            }
+        }
+        let config = Value::Object(config);
+        assert_eq!(config.pointer("/bulk/maxOperations"), Some(&json!(7)));
+        assert_eq!(config.pointer("/bulk/maxPayloadSize"), Some(&json!(8)));
+        assert_eq!(config.pointer("/filter/maxResults"), Some(&json!(9)));
+        assert_eq!(config.pointer("/meta/location"), Some(&json!("https://x/scim/v2/ServiceProviderConfig")));
+    }
+
+    /// RFC 7643 section 8.6.
+    #[test]
+    fn resource_types_are_as_in_the_rfc() {
+        let documents = resource_types(&SchemaSet::standard(), "https://example.com/v2");
+        let expected = json!([
+            {
+                "schemas": [RESOURCE_TYPE], "id": "User", "name": "User", "endpoint": "/Users", "description": "User Account",
+                "schema": standard::USER, "schemaExtensions": [{"schema": standard::ENTERPRISE_USER, "required": false}],
+                "meta": {"resourceType": "ResourceType", "location": "https://example.com/v2/ResourceTypes/User"}
+            },
+            {
+                "schemas": [RESOURCE_TYPE], "id": "Group", "name": "Group", "endpoint": "/Groups", "description": "Group",
+                "schema": standard::GROUP, "meta": {"resourceType": "ResourceType", "location": "https://example.com/v2/ResourceTypes/Group"}
+            }
+        ]);
+        assert_eq!(serde_json::to_value(documents).unwrap(), expected);
+    }
+
+    #[test]
+    fn schemas_show_every_characteristic() {
+        let documents = schemas(&SchemaSet::standard(), "https://example.com/v2");
+        assert_eq!(documents.len(), 6);
+        let user = Value::Object(documents[0].clone());
+        assert_eq!(
+            user["meta"],
+            json!({"resourceType": "Schema", "location": format!("https://example.com/v2/Schemas/{}", standard::USER)})
+        );
+        let user_name = &user["attributes"][0];
+        for name in ["name", "type", "multiValued", "description", "required", "caseExact", "mutability", "returned", "uniqueness"] {
+            assert!(!user_name[name].is_null(), "{name}");
+        }
+        assert!(user_name["x-indexed"].is_null());
+    }
+}

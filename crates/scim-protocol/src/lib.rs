@@ -1,0 +1,21 @@
+//! RFC 7643 and RFC 7644 as pure Rust: schemas, paths, filters, PATCH, messages.
+//!
+//! Owns what a path, a filter, a PATCH, an attribute or a quirk *means*. Knows no tenant, no database, no clock and no
+//! network; every function here goes from values to values.
+//!
+//! Modules in dependency order: a module uses only those above it.
+
+pub mod attribute_path;
+pub mod discovery;
+pub mod error;
+pub mod filter;
+pub mod messages;
+pub mod projection;
+pub mod resource;
+pub mod schema;
+
+pub use attribute_path::AttributePath;
+pub use error::{Error, ErrorKind};
+pub use filter::Filter;
+pub use resource::ValidResource;
+pub use schema::set::{SchemaSet, TypeSchema};

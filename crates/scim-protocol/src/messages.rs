@@ -1,0 +1,439 @@
+//! List, search and bulk bodies (RFC 7644 sections 3.4.2, 3.4.3, 3.7). Does not carry them out, and leaves filters and paths as text.
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, ErrorKind};
+
+/// URN of the list response.
+pub const LIST_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
+/// URN of the search request.
+pub const SEARCH_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
+/// URN of the bulk request.
+pub const BULK_REQUEST_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
+/// URN of the bulk response.
+pub const BULK_RESPONSE_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:BulkResponse";
+
+/// What a search asks for, from the query or from a `.search` body; still text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchRequest {
+    /// `filter`.
+    pub filter: Option<String>,
+    /// `sortBy`.
+    pub sort_by: Option<String>,
+    /// `sortOrder` is `descending`.
+    pub descending: bool,
+    /// `startIndex`, at least 1 (RFC 7644 section 3.4.2.4: less than 1 is 1).
+    pub start_index: u64,
+    /// `count`; negative is 0.
+    pub count: Option<u64>,
+    /// `attributes`.
+    pub attributes: Vec<String>,
+    /// `excludedAttributes`.
+    pub excluded_attributes: Vec<String>,
+}
+
+impl Default for SearchRequest {
+    fn default() -> Self {
+        Self {
+            filter: None,
+            sort_by: None,
+            descending: false,
+            start_index: 1,
+            count: None,
+            attributes: Vec::new(),
+            excluded_attributes: Vec::new(),
+        }
+    }
+}
+
+impl SearchRequest {
+    /// From decoded query parameters; names without case, unknown ones ignored.
+    pub fn from_query<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Error> {
+        let mut request = Self::default();
+        for (name, value) in pairs {
+            let Some(parameter) = Parameter::from_name(name) else { continue };
+            match parameter {
+                Parameter::Filter => request.filter = Some(value.to_owned()),
+                Parameter::SortBy => request.sort_by = Some(value.to_owned()),
+                Parameter::SortOrder => request.descending = descending(value)?,
+                Parameter::StartIndex => request.start_index = start_index(number(parameter, value)?),
+                Parameter::Count => request.count = Some(count(number(parameter, value)?)),
+                Parameter::Attributes => request.attributes = split(value),
+                Parameter::ExcludedAttributes => request.excluded_attributes = split(value),
+            }
+        }
+        Ok(request)
+    }
+
+    /// From a `.search` body. Member names without case, unknown ones ignored, null is absent.
+    pub fn from_body(body: Value) -> Result<Self, Error> {
+        let body = message(body, SEARCH_SCHEMA)?;
+        let mut request = Self::default();
+        for (name, value) in body {
+            let Some(parameter) = Parameter::from_name(&name).filter(|_| !value.is_null()) else { continue };
+            match parameter {
+                Parameter::Filter => request.filter = Some(text(parameter, value)?),
+                Parameter::SortBy => request.sort_by = Some(text(parameter, value)?),
+                Parameter::SortOrder => request.descending = descending(&text(parameter, value)?)?,
+                Parameter::StartIndex => request.start_index = start_index(integer(parameter, &value)?),
+                Parameter::Count => request.count = Some(count(integer(parameter, &value)?)),
+                Parameter::Attributes => request.attributes = names(parameter, value)?,
+                Parameter::ExcludedAttributes => request.excluded_attributes = names(parameter, value)?,
+            }
+        }
+        Ok(request)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parameter {
+    Filter,
+    SortBy,
+    SortOrder,
+    StartIndex,
+    Count,
+    Attributes,
+    ExcludedAttributes,
+}
+
+impl Parameter {
+    const ALL: [Self; 7] =
+        [Self::Filter, Self::SortBy, Self::SortOrder, Self::StartIndex, Self::Count, Self::Attributes, Self::ExcludedAttributes];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Filter => "filter",
+            Self::SortBy => "sortBy",
+            Self::SortOrder => "sortOrder",
+            Self::StartIndex => "startIndex",
+            Self::Count => "count",
+            Self::Attributes => "attributes",
+            Self::ExcludedAttributes => "excludedAttributes",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|parameter| parameter.name().eq_ignore_ascii_case(name))
+    }
+
+    fn refuse(self, found: &str, accepted: &str) -> Error {
+        let name = self.name();
+        Error::new(ErrorKind::InvalidValue, format!("`{name}` is {found}; accepted is {accepted}.")).at(name)
+    }
+}
+
+fn number(parameter: Parameter, value: &str) -> Result<i64, Error> {
+    value.trim().parse().map_err(|_| parameter.refuse(&format!("`{value}`"), "an integer"))
+}
+
+fn integer(parameter: Parameter, value: &Value) -> Result<i64, Error> {
+    value.as_i64().ok_or_else(|| parameter.refuse(&format!("`{value}`"), "an integer"))
+}
+
+fn text(parameter: Parameter, value: Value) -> Result<String, Error> {
+    match value {
+        Value::String(text) => Ok(text),
+        other => Err(parameter.refuse(&format!("`{other}`"), "a string")),
+    }
+}
+
+/// RFC 7644 section 3.4.2.4: less than 1 is 1.
+fn start_index(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(1).max(1)
+}
+
+/// RFC 7644 section 3.4.2.4: a negative value is 0.
+fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+fn descending(order: &str) -> Result<bool, Error> {
+    match order {
+        order if order.eq_ignore_ascii_case("ascending") => Ok(false),
+        order if order.eq_ignore_ascii_case("descending") => Ok(true),
+        other => Err(Parameter::SortOrder.refuse(&format!("`{other}`"), "`ascending` or `descending`")),
+    }
+}
+
+fn split(names: &str) -> Vec<String> {
+    names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn names(parameter: Parameter, value: Value) -> Result<Vec<String>, Error> {
+    match value {
+        Value::String(names) => Ok(split(&names)),
+        Value::Array(names) => names
+            .into_iter()
+            .map(|name| text(parameter, name).map_err(|_| parameter.refuse("not a list of strings", "an array of attribute names")))
+            .collect(),
+        other => Err(parameter.refuse(&format!("`{other}`"), "an array of attribute names")),
+    }
+}
+
+fn syntax(detail: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidSyntax, detail)
+}
+
+/// The members of a message whose `schemas` names the URN.
+fn message(body: Value, urn: &str) -> Result<Map<String, Value>, Error> {
+    let Value::Object(body) = body else { return Err(syntax("The body is not a JSON object.")) };
+    let schemas = member(&body, "schemas").and_then(Value::as_array);
+    let named =
+        schemas.is_some_and(|schemas| schemas.iter().any(|schema| schema.as_str().is_some_and(|schema| schema.eq_ignore_ascii_case(urn))));
+    if named { Ok(body) } else { Err(syntax(format!("`schemas` does not name `{urn}`, which this request demands.")).at("schemas")) }
+}
+
+fn member<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    map.get(name).or_else(|| map.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+}
+
+/// A list response.
+pub fn list_response(total_results: u64, start_index: u64, resources: Vec<Map<String, Value>>) -> Value {
+    let mut body = Map::new();
+    body.insert("schemas".into(), json!([LIST_SCHEMA]));
+    body.insert("totalResults".into(), total_results.into());
+    body.insert("startIndex".into(), start_index.into());
+    body.insert("itemsPerPage".into(), resources.len().into());
+    body.insert("Resources".into(), Value::Array(resources.into_iter().map(Value::Object).collect()));
+    Value::Object(body)
+}
+
+/// The methods of bulk operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are HTTP's")]
+pub enum BulkMethod {
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl BulkMethod {
+    /// As HTTP writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::Post, Self::Put, Self::Patch, Self::Delete].into_iter().find(|method| method.name().eq_ignore_ascii_case(name))
+    }
+}
+
+/// One bulk operation (RFC 7644 section 3.7).
+#[derive(Clone, Debug, PartialEq)]
+pub struct BulkOperation {
+    /// The method.
+    pub method: BulkMethod,
+    /// The client's name for it; demanded with POST.
+    pub bulk_id: Option<String>,
+    /// The `If-Match` of this operation.
+    pub version: Option<String>,
+    /// `/Users` or `/Users/id`.
+    pub path: String,
+    /// The body.
+    pub data: Option<Value>,
+}
+
+/// A bulk request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BulkRequest {
+    /// Stop after so many errors.
+    pub fail_on_errors: Option<u64>,
+    /// In the order of the client; one that is malformed is its own error and answered as such.
+    pub operations: Vec<Result<BulkOperation, Error>>,
+}
+
+impl BulkRequest {
+    /// From a body.
+    pub fn from_body(body: Value) -> Result<Self, Error> {
+        let body = message(body, BULK_REQUEST_SCHEMA)?;
+        let fail_on_errors = match member(&body, "failOnErrors") {
+            None | Some(Value::Null) => None,
+            Some(number) => Some(number.as_u64().filter(|number| *number > 0).ok_or_else(|| {
+                let detail = format!("`failOnErrors` is `{number}`; accepted is an integer of at least 1.");
+                Error::new(ErrorKind::InvalidValue, detail).at("failOnErrors")
+            })?),
+        };
+        let operations = body.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("Operations"));
+        let Some((_, Value::Array(operations))) = operations else {
+            return Err(syntax("`Operations` is missing or not an array.").at("Operations"));
+        };
+        Ok(Self { fail_on_errors, operations: operations.into_iter().map(BulkOperation::from_value).collect() })
+    }
+}
+
+impl BulkOperation {
+    fn from_value(operation: Value) -> Result<Self, Error> {
+        let Value::Object(mut operation) = operation else { return Err(syntax("A bulk operation is not a JSON object.")) };
+        let data_name = operation.keys().find(|name| name.eq_ignore_ascii_case("data")).cloned();
+        let data = data_name.and_then(|name| operation.shift_remove(&name)).filter(|data| !data.is_null());
+        let optional = |name: &str| match member(&operation, name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(other) => Err(syntax(format!("`{name}` of a bulk operation is `{other}`; accepted is a string.")).at(name)),
+        };
+        let method = optional("method")?.as_deref().and_then(BulkMethod::from_name);
+        let method =
+            method.ok_or_else(|| syntax("`method` of a bulk operation is not one of POST, PUT, PATCH and DELETE.").at("method"))?;
+        let bulk_id = optional("bulkId")?;
+        if method == BulkMethod::Post && bulk_id.as_deref().unwrap_or_default().is_empty() {
+            return Err(syntax("`bulkId` is missing; a bulk operation with POST needs one.").at("bulkId"));
+        }
+        let path = optional("path")?.filter(|path| path.starts_with('/'));
+        let path = path.ok_or_else(|| {
+            syntax("`path` of a bulk operation is missing or does not begin with `/`; accepted is `/Users` or `/Users/id`.").at("path")
+        })?;
+        if method != BulkMethod::Delete && data.is_none() {
+            return Err(syntax(format!("`data` is missing; a bulk operation with {} needs it.", method.name())).at("data"));
+        }
+        Ok(Self { method, bulk_id, version: optional("version")?, path, data })
+    }
+}
+
+/// What became of one bulk operation (RFC 7644 section 3.7.3).
+#[derive(Clone, Debug, PartialEq)]
+pub struct BulkOutcome {
+    /// The method; `None` where the operation was malformed.
+    pub method: Option<BulkMethod>,
+    /// The client's name for it.
+    pub bulk_id: Option<String>,
+    /// Version of the resource afterwards.
+    pub version: Option<String>,
+    /// URL of the resource; not there for a failed POST.
+    pub location: Option<String>,
+    /// The HTTP status that the operation alone would have had.
+    pub status: u16,
+    /// The error message, where it failed.
+    pub response: Option<Value>,
+}
+
+/// A bulk response.
+pub fn bulk_response(outcomes: Vec<BulkOutcome>) -> Value {
+    let one = |outcome: BulkOutcome| {
+        let mut body = Map::new();
+        let members = [
+            ("location", outcome.location.map(Value::String)),
+            ("method", outcome.method.map(|method| method.name().into())),
+            ("bulkId", outcome.bulk_id.map(Value::String)),
+            ("version", outcome.version.map(Value::String)),
+            ("status", Some(Value::String(outcome.status.to_string()))),
+            ("response", outcome.response),
+        ];
+        body.extend(members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        Value::Object(body)
+    };
+    json!({"schemas": [BULK_RESPONSE_SCHEMA], "Operations": outcomes.into_iter().map(one).collect::<Vec<_>>()})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries() {
+        let check = |pairs: &[(&str, &str)], expected: SearchRequest| {
+            assert_eq!(SearchRequest::from_query(pairs.iter().copied()).unwrap(), expected, "{pairs:?}");
+        };
+        let default = SearchRequest::default;
+        check(&[("other", "x")], default());
+        check(
+            &[("FILTER", "a pr"), ("sortby", "a")],
+            SearchRequest { filter: Some("a pr".into()), sort_by: Some("a".into()), ..default() },
+        );
+        check(&[("sortOrder", "Descending")], SearchRequest { descending: true, ..default() });
+        check(&[("startIndex", "0"), ("count", "-3")], SearchRequest { start_index: 1, count: Some(0), ..default() });
+        check(&[("startIndex", "-7"), ("count", "10")], SearchRequest { start_index: 1, count: Some(10), ..default() });
+        check(&[("startIndex", "11")], SearchRequest { start_index: 11, ..default() });
+        check(&[("attributes", "a, b.c,,")], SearchRequest { attributes: vec!["a".into(), "b.c".into()], ..default() });
+        check(&[("excludedAttributes", "members")], SearchRequest { excluded_attributes: vec!["members".into()], ..default() });
+        for (name, value) in [("startIndex", "x"), ("count", ""), ("count", "1.5"), ("sortOrder", "up")] {
+            let error = SearchRequest::from_query([(name, value)].into_iter()).unwrap_err();
+            assert_eq!((error.kind(), error.path()), (ErrorKind::InvalidValue, Some(name)));
+        }
+    }
+
+    /// The body of RFC 7644 section 3.4.3.
+    #[test]
+    fn search_bodies() {
+        let body = json!({"schemas": [SEARCH_SCHEMA], "attributes": ["displayName", "userName"], "filter": "displayName sw \"smith\"", "startIndex": 1, "count": 10});
+        let expected = SearchRequest {
+            filter: Some("displayName sw \"smith\"".into()),
+            count: Some(10),
+            attributes: vec!["displayName".into(), "userName".into()],
+            ..SearchRequest::default()
+        };
+        assert_eq!(SearchRequest::from_body(body).unwrap(), expected);
+        let check = |body: Value, kind: ErrorKind| assert_eq!(SearchRequest::from_body(body.clone()).unwrap_err().kind(), kind, "{body}");
+        check(json!([]), ErrorKind::InvalidSyntax);
+        check(json!({"filter": "a pr"}), ErrorKind::InvalidSyntax);
+        check(json!({"schemas": [LIST_SCHEMA]}), ErrorKind::InvalidSyntax);
+        check(json!({"schemas": [SEARCH_SCHEMA], "count": "many"}), ErrorKind::InvalidValue);
+        check(json!({"schemas": [SEARCH_SCHEMA], "filter": 1}), ErrorKind::InvalidValue);
+        check(json!({"schemas": [SEARCH_SCHEMA], "attributes": [1]}), ErrorKind::InvalidValue);
+        let lenient = json!({"schemas": [SEARCH_SCHEMA], "attributes": "a,b", "count": null, "startIndex": -1});
+        let expected = SearchRequest { attributes: vec!["a".into(), "b".into()], ..SearchRequest::default() };
+        assert_eq!(SearchRequest::from_body(lenient).unwrap(), expected);
+    }
+
+    #[test]
+    fn lists() {
+        let resource = || Map::from_iter([("id".to_owned(), json!("1"))]);
+        let expected = json!({"schemas": [LIST_SCHEMA], "totalResults": 7, "startIndex": 3, "itemsPerPage": 1, "Resources": [{"id": "1"}]});
+        assert_eq!(list_response(7, 3, vec![resource()]), expected);
+        assert_eq!(list_response(0, 1, Vec::new())["Resources"], json!([]));
+    }
+
+    #[test]
+    fn bulk_requests_keep_the_errors_of_operations() {
+        let body = json!({"schemas": [BULK_REQUEST_SCHEMA], "failOnErrors": 1, "Operations": [
+            {"method": "post", "path": "/Users", "bulkId": "q", "data": {"userName": "a"}},
+            {"method": "DELETE", "path": "/Users/1", "version": "W/\"1\""},
+            {"method": "POST", "path": "/Users", "data": {}},
+            {"method": "GET", "path": "/Users"},
+            {"method": "PUT", "path": "/Users/1"},
+            {"method": "DELETE", "path": 5},
+            7
+        ]});
+        let request = BulkRequest::from_body(body).unwrap();
+        assert_eq!(request.fail_on_errors, Some(1));
+        let outcome: Vec<_> =
+            request.operations.iter().map(|o| o.as_ref().map(|o| o.method).map_err(|e| e.path().map(str::to_owned))).collect();
+        let refused = |name: &str| Err(Some(name.to_owned()));
+        let expected = [
+            Ok(BulkMethod::Post),
+            Ok(BulkMethod::Delete),
+            refused("bulkId"),
+            refused("method"),
+            refused("data"),
+            refused("path"),
+            Err(None),
+        ];
+        assert_eq!(outcome, expected);
+        let first = request.operations[0].as_ref().unwrap();
+        assert_eq!((first.bulk_id.as_deref(), first.path.as_str(), &first.data), (Some("q"), "/Users", &Some(json!({"userName": "a"}))));
+        assert_eq!(request.operations[1].as_ref().unwrap().version.as_deref(), Some("W/\"1\""));
+        let check = |body: Value, kind: ErrorKind| assert_eq!(BulkRequest::from_body(body).unwrap_err().kind(), kind);
+        check(json!({"Operations": []}), ErrorKind::InvalidSyntax);
+        check(json!({"schemas": [BULK_REQUEST_SCHEMA]}), ErrorKind::InvalidSyntax);
+        check(json!({"schemas": [BULK_REQUEST_SCHEMA], "failOnErrors": "x", "Operations": []}), ErrorKind::InvalidValue);
+    }
+
+    #[test]
+    fn bulk_responses_leave_out_what_is_not_there() {
+        let outcome = BulkOutcome {
+            method: Some(BulkMethod::Post),
+            bulk_id: Some("q".into()),
+            version: None,
+            location: Some("https://x/Users/1".into()),
+            status: 201,
+            response: None,
+        };
+        let expected = json!({"schemas": [BULK_RESPONSE_SCHEMA], "Operations": [{"location": "https://x/Users/1", "method": "POST", "bulkId": "q", "status": "201"}]});
+        assert_eq!(bulk_response(vec![outcome]), expected);
+    }
+}

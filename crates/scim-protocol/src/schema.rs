@@ -1,0 +1,133 @@
+//! Attribute characteristics (RFC 7643 section 2.2) and schemas (section 7) as data. Does not look at resources.
+
+pub mod set;
+pub mod standard;
+
+use serde::{Deserialize, Serialize};
+
+/// RFC 7643 section 2.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are the RFC's")]
+pub enum AttributeType {
+    String,
+    Boolean,
+    Decimal,
+    Integer,
+    DateTime,
+    Binary,
+    Reference,
+    Complex,
+}
+
+/// RFC 7643 section 7.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are the RFC's")]
+pub enum Mutability {
+    ReadOnly,
+    #[default]
+    ReadWrite,
+    Immutable,
+    WriteOnly,
+}
+
+/// RFC 7643 section 7.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are the RFC's")]
+pub enum Returned {
+    Always,
+    Never,
+    #[default]
+    Default,
+    Request,
+}
+
+/// RFC 7643 section 7.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are the RFC's")]
+pub enum Uniqueness {
+    #[default]
+    None,
+    Server,
+    Global,
+}
+
+/// One attribute or sub-attribute with all its characteristics (RFC 7643 section 7).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "the characteristics are the RFC's")]
+pub struct Attribute {
+    /// Its name, in the case in which it is returned.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: AttributeType,
+    /// Sub-attributes of a complex attribute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sub_attributes: Vec<Attribute>,
+    /// Whether it holds several values.
+    #[serde(default)]
+    pub multi_valued: bool,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// Whether it must be there.
+    #[serde(default)]
+    pub required: bool,
+    /// Suggested values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub canonical_values: Vec<String>,
+    /// Whether strings are compared with case.
+    #[serde(default)]
+    pub case_exact: bool,
+    /// Who may change it, and when.
+    #[serde(default)]
+    pub mutability: Mutability,
+    /// When it is in an answer.
+    #[serde(default)]
+    pub returned: Returned,
+    /// Among which resources its value is unique.
+    #[serde(default)]
+    pub uniqueness: Uniqueness,
+    /// What a reference may point at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reference_types: Vec<String>,
+    /// Whether the store keeps an index for it (ours; an extension of the RFC's schema document).
+    #[serde(default, rename = "x-indexed", skip_serializing)]
+    pub indexed: bool,
+}
+
+impl Attribute {
+    /// A sub-attribute by its name, without case; for multi-valued complex attributes also the default ones of RFC 7643 section 2.4.
+    pub fn sub_attribute(&self, name: &str) -> Option<&Attribute> {
+        let declared = self.sub_attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name));
+        match declared {
+            None if self.multi_valued && self.kind == AttributeType::Complex => standard::default_sub_attribute(name),
+            declared => declared,
+        }
+    }
+
+    /// Whether its value may be read by anybody: what may not be read may not be filtered or sorted on.
+    pub fn is_readable(&self) -> bool {
+        self.returned != Returned::Never && self.mutability != Mutability::WriteOnly
+    }
+}
+
+/// A schema document (RFC 7643 section 7).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Schema {
+    /// Its URN.
+    pub id: String,
+    /// For people.
+    #[serde(default)]
+    pub name: String,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// Its attributes.
+    pub attributes: Vec<Attribute>,
+}
