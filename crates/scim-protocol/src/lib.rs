@@ -10,9 +10,12 @@ pub mod discovery;
 pub mod error;
 pub mod filter;
 pub mod messages;
+pub mod patch;
 pub mod projection;
+pub mod quirk;
 pub mod resource;
 pub mod schema;
+pub mod validate;
 
 pub use attribute_path::AttributePath;
 pub use error::{Error, ErrorKind};

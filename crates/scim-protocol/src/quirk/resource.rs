@@ -1,0 +1,180 @@
+//! Bodies of POST and PUT.
+
+use serde_json::{Map, Value};
+
+use super::Quirk;
+use super::rewrite::{Key, Rewrite};
+use crate::filter::Filter;
+use crate::patch::PatchPath;
+use crate::patch::apply::element_from;
+use crate::schema::{Attribute, Schema};
+
+pub(super) fn normalize(rewrite: &mut Rewrite<'_>, body: &mut Value) {
+    let Value::Object(document) = body else { return };
+    schemas(rewrite, document);
+    let mut paths = Vec::new();
+    object(rewrite, document, None, &mut paths);
+    for (path, value) in paths {
+        place(rewrite, document, &path, value);
+    }
+}
+
+fn schemas(rewrite: &mut Rewrite<'_>, document: &mut Map<String, Value>) {
+    let core = &rewrite.schema.core.id;
+    let mut has_core = false;
+    for (_, value) in document.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("schemas")) {
+        if value.is_string() && rewrite.acts(Quirk::SingleAsArray) {
+            *value = Value::Array(vec![value.take()]);
+        }
+        let Value::Array(urns) = value else { continue };
+        for urn in urns {
+            let modern = urn.as_str().and_then(|urn| rewrite.modern(urn));
+            if let Some(modern) = modern {
+                *urn = modern.into();
+            }
+            has_core |= urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(core));
+        }
+    }
+    if !has_core {
+        rewrite.acts(Quirk::MissingSchemas);
+    }
+}
+
+/// Rewrites the top-level object (`extension` is `None`) or that of an extension; what has a path as its key goes to `paths`.
+fn object<'a>(
+    rewrite: &mut Rewrite<'a>,
+    document: &mut Map<String, Value>,
+    extension: Option<&'a Schema>,
+    paths: &mut Vec<(PatchPath, Value)>,
+) {
+    for (key, mut value) in std::mem::take(document) {
+        let key = rewrite.modern(&key).unwrap_or(key);
+        match rewrite.key(&key, extension) {
+            Key::Attribute(attribute) => {
+                if attribute.name != "schemas" {
+                    rewrite.attribute(attribute, &mut value, true);
+                }
+            }
+            Key::Extension(named) => {
+                stringified_object(rewrite, &mut value);
+                if let Value::Object(held) = &mut value {
+                    object(rewrite, held, Some(named), paths);
+                }
+            }
+            Key::Core => {
+                rewrite.acts(Quirk::PathKeys);
+                if let Value::Object(mut held) = value {
+                    object(rewrite, &mut held, None, paths);
+                    held.into_iter().for_each(|(name, value)| {
+                        document.entry(name).or_insert(value);
+                    });
+                }
+                continue;
+            }
+            Key::Path(_, path) => {
+                rewrite.acts(Quirk::PathKeys);
+                paths.push((*path, value));
+                continue;
+            }
+            Key::Unknown => {
+                if rewrite.acts(Quirk::IgnoreUnknown) {
+                    continue;
+                }
+            }
+        }
+        insert(document, key, value);
+    }
+}
+
+/// Two spellings of one extension become one key; anything else that is there twice stays for `validate` to refuse.
+fn insert(document: &mut Map<String, Value>, key: String, value: Value) {
+    match (document.get_mut(&key), value) {
+        (Some(Value::Object(held)), Value::Object(more)) => held.extend(more),
+        (_, value) => {
+            document.insert(key, value);
+        }
+    }
+}
+
+pub(super) fn stringified_object(rewrite: &mut Rewrite<'_>, value: &mut Value) {
+    if let Value::String(text) = value
+        && let Some(parsed) = super::rewrite::json_in(text).filter(Value::is_object)
+        && rewrite.acts(Quirk::StringifiedJson)
+    {
+        *value = parsed;
+    }
+}
+
+/// Puts the value of `name.givenName` or `emails[type eq "work"].value` where it belongs. What stands there already wins.
+fn place(rewrite: &mut Rewrite<'_>, document: &mut Map<String, Value>, path: &PatchPath, mut value: Value) {
+    let Some((attribute, sub)) = rewrite.leaf(path) else { return };
+    let extension = rewrite.schema.resolve(&path.attribute).and_then(|resolved| resolved.extension);
+    let container = match extension {
+        None => document,
+        Some(urn) => {
+            let name = spelling(document, urn);
+            match document.entry(name).or_insert_with(|| Value::Object(Map::new())) {
+                Value::Object(object) => object,
+                _ => return,
+            }
+        }
+    };
+    let name = spelling(container, &attribute.name);
+    match (sub, &path.filter) {
+        (None, None) => {
+            rewrite.attribute(attribute, &mut value, true);
+            container.entry(name).or_insert(value);
+        }
+        (Some(sub), None) if !attribute.multi_valued => {
+            rewrite.attribute(sub, &mut value, true);
+            if let Value::Object(object) = container.entry(name).or_insert_with(|| Value::Object(Map::new())) {
+                let name = spelling(object, &sub.name);
+                object.entry(name).or_insert(value);
+            }
+        }
+        (sub, filter) => {
+            match sub {
+                Some(sub) => rewrite.attribute(sub, &mut value, true),
+                None => rewrite.element(attribute, &mut value),
+            }
+            let terms = filter.as_ref().map_or_else(|| Some(Map::new()), |filter| element_from(attribute, filter));
+            if let (Some(terms), Value::Array(elements)) = (terms, container.entry(name).or_insert_with(|| Value::Array(Vec::new()))) {
+                into_element(elements, attribute, filter.as_ref(), terms, sub, value);
+            }
+        }
+    }
+}
+
+/// Into the element that the filter selects (the first where there is no filter), or into a new one that has what the filter says.
+fn into_element(
+    elements: &mut Vec<Value>,
+    attribute: &Attribute,
+    filter: Option<&Filter>,
+    terms: Map<String, Value>,
+    sub: Option<&Attribute>,
+    value: Value,
+) {
+    let selected = |element: &Value| filter.is_none_or(|filter| filter.matches_element(attribute, element));
+    let place = elements.iter().position(selected).unwrap_or_else(|| {
+        elements.push(Value::Object(terms));
+        elements.len() - 1
+    });
+    let Some(Value::Object(element)) = elements.get_mut(place) else { return };
+    match (sub, value) {
+        (Some(sub), value) => {
+            let name = spelling(element, &sub.name);
+            element.entry(name).or_insert(value);
+        }
+        (None, Value::Object(object)) => object.into_iter().for_each(|(name, value)| {
+            element.entry(name).or_insert(value);
+        }),
+        (None, value) => {
+            element.entry("value").or_insert(value);
+        }
+    }
+}
+
+/// The key as it is spelled in the object, if it is there.
+fn spelling(object: &Map<String, Value>, name: &str) -> String {
+    object.keys().find(|key| key.eq_ignore_ascii_case(name)).map_or_else(|| name.to_owned(), Clone::clone)
+}

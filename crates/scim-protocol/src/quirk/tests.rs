@@ -1,0 +1,315 @@
+//! Every quirk's example, and the bodies of the wire cases, run.
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::error::{Error, ErrorKind};
+use crate::patch::{self, PATCH_SCHEMA, apply::apply, member};
+use crate::resource::ValidResource;
+use crate::schema::set::SchemaSet;
+use crate::schema::standard::{ENTERPRISE_USER, GROUP, USER};
+use crate::validate::validate;
+
+/// The outcome of a request, and the quirks that acted.
+fn create(type_name: &str, mut body: Value, set: &QuirkSet) -> (Result<Value, Error>, Vec<Quirk>) {
+    let schemas = SchemaSet::standard();
+    let schema = schemas.by_name(type_name).unwrap();
+    let acted = normalize_resource(set, schema, &mut body);
+    let outcome = validate(schema, body, None, set).map(|validated| {
+        let mut document = validated.resource.into_document();
+        document.extend(validated.members.map(|members| ("members".to_owned(), json!(members))));
+        Value::Object(document)
+    });
+    (outcome, acted)
+}
+
+/// Members `a` and `b` are there before.
+fn change(type_name: &str, held: Value, mut body: Value, set: &QuirkSet) -> (Result<Value, Error>, Vec<Quirk>) {
+    let schemas = SchemaSet::standard();
+    let schema = schemas.by_name(type_name).unwrap();
+    let Value::Object(held) = held else { panic!("a resource is an object") };
+    let acted = normalize_patch(set, schema, &mut body);
+    let outcome = patch::parse(schema, body, set).and_then(|operations| member::split(schema, operations)).and_then(|split| {
+        let mut document = apply(schema, &ValidResource::trusted(held), &split.others, set)?.into_document();
+        if type_name == "Group" {
+            let delta = member::fold(schema, &split.members, &[]);
+            let mut members: Vec<String> = if delta.replace { Vec::new() } else { vec!["a".into(), "b".into()] };
+            members.retain(|id| !delta.removed.contains(id) && !delta.added.contains(id));
+            members.extend(delta.added);
+            document.insert("members".into(), json!(members));
+        }
+        Ok(Value::Object(document))
+    });
+    (outcome, acted)
+}
+
+fn ann() -> Value {
+    json!({"schemas": [USER], "userName": "ann", "active": true})
+}
+
+fn team() -> Value {
+    json!({"schemas": [GROUP], "displayName": "team"})
+}
+
+fn with(base: Value, extra: Value) -> Value {
+    let (Value::Object(mut base), Value::Object(extra)) = (base, extra) else { panic!("two objects") };
+    base.extend(extra);
+    Value::Object(base)
+}
+
+fn run(message: Message, body: Value, set: &QuirkSet) -> (Result<Value, Error>, Vec<Quirk>) {
+    match message {
+        Message::User => create("User", body, set),
+        Message::UserPatch => change("User", ann(), body, set),
+        Message::GroupPatch => change("Group", team(), body, set),
+    }
+}
+
+#[test]
+fn every_example_does_what_the_rfc_would_have_had() {
+    for quirk in Quirk::ALL {
+        let Example { message, before, after } = quirk.example();
+        let name = quirk.name();
+        let wanted = run(message, after, &QuirkSet::strict());
+        assert_eq!((wanted.0.is_ok(), wanted.1.as_slice()), (true, [].as_slice()), "{name}: {:?}", wanted.0);
+        // EmptyOperations and the like must not lean on other quirks.
+        let (alone, acted) = run(message, before.clone(), &QuirkSet::of(&[quirk]));
+        assert_eq!(alone, wanted.0, "{name}");
+        if quirk != Quirk::ElementFromFilter {
+            assert_eq!(acted, [quirk], "{name}");
+        }
+        assert_eq!(run(message, before.clone(), &QuirkSet::standard()).0, wanted.0, "{name}");
+        let (refused, acted) = run(message, before, &QuirkSet::strict());
+        assert!(refused.is_err() && acted.is_empty(), "{name} is not refused by the RFC to the letter");
+    }
+}
+
+#[test]
+fn strict_rewrites_nothing() {
+    let schemas = SchemaSet::standard();
+    for quirk in Quirk::ALL {
+        let Example { message, before, .. } = quirk.example();
+        let schema = schemas.by_name(if message == Message::GroupPatch { "Group" } else { "User" }).unwrap();
+        let mut body = before.clone();
+        let acted = match message {
+            Message::User => normalize_resource(&QuirkSet::strict(), schema, &mut body),
+            _ => normalize_patch(&QuirkSet::strict(), schema, &mut body),
+        };
+        assert_eq!((acted, body), (Vec::new(), before), "{}", quirk.name());
+    }
+}
+
+#[test]
+fn names_lead_back() {
+    for quirk in Quirk::ALL {
+        assert_eq!(Quirk::by_name(quirk.name()), Some(quirk));
+        assert!(quirk.description().ends_with('.') && !quirk.source().is_empty());
+        assert!(quirk.name().chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+    }
+    assert_eq!(QuirkSet::by_name("standard"), Some(QuirkSet::standard()));
+    assert_eq!(QuirkSet::by_name("strict"), Some(QuirkSet::strict()));
+    assert_eq!(QuirkSet::by_name("lenient"), None);
+}
+
+/// A User made of `extra` keeps `kept`, beside `userName`.
+fn user_becomes(extra: Value, kept: Value, quirks: &[Quirk]) {
+    let (made, acted) = create("User", with(json!({"schemas": [USER], "userName": "ann"}), extra.clone()), &QuirkSet::standard());
+    let mut made: Map<String, Value> = serde_json::from_value(made.unwrap()).unwrap();
+    made.retain(|name, _| name != "schemas" && name != "userName");
+    assert_eq!((Value::Object(made), acted.as_slice()), (kept, quirks), "{extra}");
+}
+
+#[test]
+fn bodies_of_users() {
+    use Quirk::{BooleanString, IgnoreUnknown, PathKeys, ReferenceAsString, SingleAsArray, StringifiedJson, WrappedSingleValue};
+    user_becomes(json!({"active": "True", "nickName": "True"}), json!({"active": true, "nickName": "True"}), &[BooleanString]);
+    user_becomes(
+        json!({"emails": [{"value": "a@x", "primary": "true"}]}),
+        json!({"emails": [{"value": "a@x", "primary": true}]}),
+        &[BooleanString],
+    );
+    user_becomes(json!({"active": ["False"]}), json!({"active": false}), &[WrappedSingleValue, BooleanString]);
+    user_becomes(
+        json!({"name.givenName": "A", "NAME.familyName": "B"}),
+        json!({"name": {"givenName": "A", "familyName": "B"}}),
+        &[PathKeys],
+    );
+    user_becomes(
+        json!({"Name": {"givenName": "A"}, "name.familyName": "B"}),
+        json!({"name": {"givenName": "A", "familyName": "B"}}),
+        &[PathKeys],
+    );
+    user_becomes(
+        json!({format!("{ENTERPRISE_USER}:department"): "D", format!("{ENTERPRISE_USER}:manager.value"): "7"}),
+        json!({ENTERPRISE_USER: {"department": "D", "manager": {"value": "7"}}}),
+        &[PathKeys],
+    );
+    user_becomes(
+        json!({ENTERPRISE_USER: {"manager": "7"}, format!("{ENTERPRISE_USER}:department"): "D"}),
+        json!({ENTERPRISE_USER: {"manager": {"value": "7"}, "department": "D"}}),
+        &[ReferenceAsString, PathKeys],
+    );
+    user_becomes(json!({format!("{USER}:title"): "T", USER: {"nickName": "N"}}), json!({"nickName": "N", "title": "T"}), &[PathKeys]);
+    user_becomes(
+        json!({"emails[type eq \"work\"].value": "a@x", "emails[type eq \"work\" and primary eq \"True\"].display": "A"}),
+        json!({"emails": [{"type": "work", "value": "a@x"}, {"type": "work", "primary": true, "display": "A"}]}),
+        &[PathKeys],
+    );
+    user_becomes(
+        json!({"emails": [{"value": "h@x", "type": "home"}], "emails[type eq \"work\"].value": "a@x", "emails[type eq \"work\"].primary": "True"}),
+        json!({"emails": [{"value": "h@x", "type": "home"}, {"type": "work", "value": "a@x", "primary": true}]}),
+        &[PathKeys, BooleanString],
+    );
+    user_becomes(
+        json!({"emails": "[{\"value\":\"a@x\",\"primary\":\"True\"}]"}),
+        json!({"emails": [{"value": "a@x", "primary": true}]}),
+        &[StringifiedJson, BooleanString],
+    );
+    user_becomes(json!({"emails": ["{\"value\":\"a@x\"}"]}), json!({"emails": [{"value": "a@x"}]}), &[StringifiedJson]);
+    user_becomes(
+        json!({"name": "{\"givenName\":\"A\"}", "title": "[1]"}),
+        json!({"name": {"givenName": "A"}, "title": "[1]"}),
+        &[StringifiedJson],
+    );
+    user_becomes(json!({"emails": "a@x"}), json!({"emails": [{"value": "a@x"}]}), &[SingleAsArray, ReferenceAsString]);
+    user_becomes(json!({"name": [{"givenName": "A"}]}), json!({"name": {"givenName": "A"}}), &[WrappedSingleValue]);
+    user_becomes(json!({"name": {"givenName": "A", "x": 1}, "no such": 1}), json!({"name": {"givenName": "A"}}), &[IgnoreUnknown]);
+    for manager in [json!(""), json!({"value": ""}), json!({"value": "", "$ref": null})] {
+        user_becomes(json!({ENTERPRISE_USER: {"manager": manager}}), json!({}), &[ReferenceAsString]);
+    }
+    user_becomes(json!({ENTERPRISE_USER: {"manager": null}}), json!({}), &[]);
+    user_becomes(
+        json!({ENTERPRISE_USER: {"manager": {"value": "7", "$ref": null}}}),
+        json!({ENTERPRISE_USER: {"manager": {"value": "7"}}}),
+        &[],
+    );
+}
+
+#[test]
+fn older_urns() {
+    let schemas = SchemaSet::standard();
+    let schema = schemas.by_name("User").unwrap();
+    let check = |text: &str, wanted: Option<&str>| assert_eq!(rewrite::modern_urn(schema, text).as_deref(), wanted, "{text}");
+    check("urn:scim:schemas:core:1.0", Some(USER));
+    check("URN:scim:schemas:core:2.0:user", Some(USER));
+    check("urn:ietf:params:scim:schemas:core:2.0", Some(USER));
+    check("urn:scim:schemas:core:1.0:userName", Some(&format!("{USER}:userName")));
+    check("urn:scim:schemas:extension:enterprise:1.0:manager.value", Some(&format!("{ENTERPRISE_USER}:manager.value")));
+    check(USER, None);
+    check(&ENTERPRISE_USER.to_lowercase(), None);
+    check(&format!("{USER}:emails"), None);
+    check("urn:scim:schemas:core:1.00", None);
+    check("userName", None);
+}
+
+/// Operations on `held` (beside `ann()`) give `after` (beside `ann()`).
+fn patch_becomes(held: Value, operations: Value, after: Value) {
+    let body = json!({"schemas": [PATCH_SCHEMA], "Operations": operations});
+    let (changed, _) = change("User", with(ann(), held), body, &QuirkSet::standard());
+    let mut changed: Map<String, Value> = serde_json::from_value(changed.unwrap()).unwrap();
+    changed.retain(|name, _| name != "schemas");
+    let mut wanted: Map<String, Value> = serde_json::from_value(with(ann(), after)).unwrap();
+    wanted.retain(|name, value| name != "schemas" && !value.is_null());
+    assert_eq!(Value::Object(changed), Value::Object(wanted), "{operations}");
+}
+
+#[test]
+fn patches_of_users() {
+    let manager = format!("{ENTERPRISE_USER}:manager");
+    patch_becomes(json!({}), json!([{"op": "Replace", "path": "active", "value": "False"}]), json!({"active": false}));
+    patch_becomes(json!({}), json!([{"OP": "REPLACE", "Path": "active", "Value": ["false"]}]), json!({"active": false}));
+    patch_becomes(json!({}), json!([{"op": "replace", "value": {"Active": "False"}}]), json!({"active": false}));
+    patch_becomes(json!({}), json!({"op": "replace", "value": "{\"active\": \"False\"}"}), json!({"active": false}));
+    patch_becomes(
+        json!({"emails": [{"value": "a@x", "type": "work"}]}),
+        json!([{"op": "replace", "path": "emails[type eq \"work\"].primary", "value": "True"}]),
+        json!({"emails": [{"value": "a@x", "type": "work", "primary": true}]}),
+    );
+    patch_becomes(
+        json!({"roles": [{"value": "r", "primary": true}]}),
+        json!([{"op": "Replace", "path": "roles[primary eq \"True\"].value", "value": "s"}]),
+        json!({"roles": [{"value": "s", "primary": true}]}),
+    );
+    patch_becomes(
+        json!({}),
+        json!([{"op": "Add", "path": "roles[primary eq \"True\"].value", "value": "s"}]),
+        json!({"roles": [{"primary": true, "value": "s"}]}),
+    );
+    patch_becomes(
+        json!({}),
+        json!([{"op": "Add", "value": {"emails[type eq \"work\"].value": "a@x", "emails[type eq \"work\"].primary": "True", "name.formatted": "A",
+            "urn:scim:schemas:extension:enterprise:1.0:department": "D", ENTERPRISE_USER: {"manager.value": "7"}, "id": "x", "meta.created": "y",
+            "no such": 1}}]),
+        json!({"emails": [{"type": "work", "value": "a@x", "primary": true}], "name": {"formatted": "A"},
+            ENTERPRISE_USER: {"manager": {"value": "7"}, "department": "D"}}),
+    );
+    patch_becomes(json!({}), json!([{"op": "add", "path": USER, "value": {"name.givenName": "A"}}]), json!({"name": {"givenName": "A"}}));
+    patch_becomes(
+        json!({}),
+        json!([{"op": "add", "path": "urn:scim:schemas:core:1.0:emails", "value": "[{\"value\":\"a@x\"}]"}]),
+        json!({"emails": [{"value": "a@x"}]}),
+    );
+    // Entra's older form of a manager: no URN, an array of one.
+    let held = json!({ENTERPRISE_USER: {"manager": {"value": "7"}}});
+    patch_becomes(json!({}), json!([{"op": "Add", "path": "manager", "value": [{"$ref": null, "value": "7"}]}]), held.clone());
+    patch_becomes(json!({}), json!([{"op": "add", "path": manager, "value": "{\"value\":\"7\"}"}]), held.clone());
+    patch_becomes(json!({}), json!([{"op": "add", "path": ENTERPRISE_USER, "value": "{\"manager\":\"7\"}"}]), held.clone());
+    for value in [json!(""), json!(null), json!({"value": ""}), json!({"value": null}), json!([])] {
+        patch_becomes(held.clone(), json!([{"op": "Replace", "path": manager, "value": value}]), json!({}));
+        patch_becomes(held.clone(), json!([{"op": "Replace", "value": {ENTERPRISE_USER: {"manager": value}}}]), json!({}));
+    }
+    patch_becomes(held.clone(), json!([{"op": "Replace", "path": format!("{manager}.value"), "value": ""}]), json!({}));
+    patch_becomes(held, json!([{"op": "Remove", "path": manager}]), json!({}));
+    patch_becomes(
+        json!({"emails": [{"value": "a@x", "type": "work"}, {"value": "b@x", "type": "home"}]}),
+        json!([{"op": "Remove", "path": "emails", "value": [{"value": "a@x", "type": "work"}]}]),
+        json!({"emails": [{"value": "b@x", "type": "home"}]}),
+    );
+    patch_becomes(json!({"title": "T"}), json!([]), json!({"title": "T"}));
+}
+
+#[test]
+fn patches_of_groups() {
+    let check = |operations: Value, members: &[&str]| {
+        let body = json!({"operations": operations});
+        let changed = change("Group", team(), body, &QuirkSet::standard()).0.unwrap();
+        assert_eq!(changed["members"], json!(members), "{operations}");
+    };
+    check(json!([{"op": "Remove", "path": "members", "value": [{"$ref": null, "value": "a"}]}]), &["b"]);
+    check(json!([{"op": "Remove", "path": "members", "value": "[{\"value\":\"a\"}]"}]), &["b"]);
+    check(json!([{"op": "Remove", "path": "members", "value": {"value": "a"}}]), &["b"]);
+    check(json!([{"op": "Remove", "path": "members", "value": []}]), &["a", "b"]);
+    check(json!([{"op": "Remove", "path": "members"}]), &[]);
+    check(json!([{"op": "Add", "path": "members", "value": "[{\"value\":\"c\"}]"}]), &["a", "b", "c"]);
+    check(json!([{"op": "Add", "value": {format!("{GROUP}:members"): [{"value": "c"}]}}]), &["a", "b", "c"]);
+    check(json!([{"op": "remove", "path": "members[value eq \"a\"]"}]), &["b"]);
+    check(json!([{"op": "replace", "value": {"id": "g", "displayName": "D"}}]), &["a", "b"]);
+    let strict = change(
+        "Group",
+        team(),
+        json!({"schemas": [PATCH_SCHEMA], "Operations": [{"op": "remove", "path": "members", "value": []}]}),
+        &QuirkSet::strict(),
+    );
+    assert_eq!(strict.0.unwrap_err().kind(), ErrorKind::InvalidValue);
+}
+
+/// What is odd and stays refused, whatever is tolerated.
+#[test]
+fn refusals_stay() {
+    let check = |operations: Value, kind: ErrorKind| {
+        let body = json!({"schemas": [PATCH_SCHEMA], "Operations": operations});
+        assert_eq!(change("User", ann(), body, &QuirkSet::standard()).0.unwrap_err().kind(), kind, "{operations}");
+    };
+    check(json!([{"op": "Remove"}]), ErrorKind::NoTarget);
+    check(json!([{"op": "Move", "path": "title"}]), ErrorKind::InvalidSyntax);
+    check(json!([{"op": "Replace", "path": "emails[type eq", "value": 1}]), ErrorKind::InvalidPath);
+    check(json!([{"op": "Replace", "path": "shoeSize", "value": 1}]), ErrorKind::InvalidPath);
+    check(json!([{"op": "Replace", "path": "id", "value": "x"}]), ErrorKind::Mutability);
+    check(json!([{"op": "Replace", "path": "meta.created", "value": "x"}]), ErrorKind::Mutability);
+    check(json!([{"op": "Replace", "path": "active", "value": "perhaps"}]), ErrorKind::InvalidValue);
+    check(json!([{"op": "Replace", "path": "active", "value": 7}]), ErrorKind::InvalidValue);
+    check(json!([{"op": "Replace", "path": "title", "value": ["a", "b"]}]), ErrorKind::InvalidValue);
+    check(json!(["Replace"]), ErrorKind::InvalidSyntax);
+    check(json!("nothing"), ErrorKind::InvalidSyntax);
+    check(json!([{"op": "Replace", "path": "emails[type eq \"fax\"]", "value": {"value": "q@x"}}]), ErrorKind::NoTarget);
+}

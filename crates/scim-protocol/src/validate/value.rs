@@ -1,0 +1,154 @@
+//! One value against its attribute: type, canonical names, limits.
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, ErrorKind};
+use crate::filter::compare::instant;
+use crate::quirk::{Quirk, QuirkSet};
+use crate::schema::{Attribute, AttributeType, Mutability};
+
+/// Most elements of one multi-valued attribute (members of groups are not counted here).
+const ELEMENTS_MAX: usize = 1_000;
+
+/// A whole attribute: an array where it is multi-valued. `None` where it is unassigned.
+pub(crate) fn value(path: &str, attribute: &Attribute, value: Value, quirks: &QuirkSet) -> Result<Option<Value>, Error> {
+    if !attribute.multi_valued {
+        return element(path, attribute, value, quirks);
+    }
+    let elements = match value {
+        Value::Null => return Ok(None),
+        Value::Array(elements) => elements,
+        one if quirks.has(Quirk::SingleAsArray) => vec![one],
+        other => return Err(refuse(path, format!("must be an array, not {}", kind_of(&other)))),
+    };
+    if elements.len() > ELEMENTS_MAX {
+        return Err(refuse(path, format!("has {} values; at most {ELEMENTS_MAX} are accepted", elements.len())));
+    }
+    let mut kept: Vec<Value> = Vec::with_capacity(elements.len());
+    for (index, one) in elements.into_iter().enumerate() {
+        if let Some(one) = element(&format!("{path}[{index}]"), attribute, one, quirks)?
+            && !kept.contains(&one)
+        {
+            kept.push(one);
+        }
+    }
+    // RFC 7643 section 2.4: the primary value true may appear no more than once.
+    if kept.iter().filter(|element| element.get("primary") == Some(&Value::Bool(true))).count() > 1 {
+        return Err(refuse(path, "has more than one value with `primary` true; only one may be primary".into()));
+    }
+    Ok((!kept.is_empty()).then_some(Value::Array(kept)))
+}
+
+/// One element of a multi-valued attribute, or the value of a single-valued one. `None` where it is unassigned.
+pub(crate) fn element(path: &str, attribute: &Attribute, value: Value, quirks: &QuirkSet) -> Result<Option<Value>, Error> {
+    let wrong = |value: &Value, wanted: &str| Err(refuse(path, format!("must be {wanted}, not {}", kind_of(value))));
+    let value = match value {
+        Value::Null => return Ok(None),
+        Value::Array(mut elements) if quirks.has(Quirk::WrappedSingleValue) && elements.len() <= 1 => match elements.pop() {
+            None | Some(Value::Null) => return Ok(None),
+            Some(one) => one,
+        },
+        value => value,
+    };
+    match (attribute.kind, value) {
+        (AttributeType::Complex, value) => complex(path, attribute, value, quirks),
+        (AttributeType::Boolean, Value::Bool(flag)) => Ok(Some(Value::Bool(flag))),
+        (AttributeType::Boolean, value) => wrong(&value, "a boolean (`true` or `false`)"),
+        (AttributeType::Integer, Value::Number(number)) if number.is_i64() || number.is_u64() => Ok(Some(Value::Number(number))),
+        (AttributeType::Integer, value) => wrong(&value, "an integer"),
+        (AttributeType::Decimal, Value::Number(number)) => Ok(Some(Value::Number(number))),
+        (AttributeType::Decimal, value) => wrong(&value, "a number"),
+        (_, Value::String(text)) => self::text(path, attribute.kind, text).map(Some),
+        (_, value) => wrong(&value, wanted_text(attribute.kind)),
+    }
+}
+
+fn wanted_text(kind: AttributeType) -> &'static str {
+    match kind {
+        AttributeType::DateTime => "a date and time as a string (`2026-01-31T08:00:00Z`)",
+        AttributeType::Binary => "base64 as a string",
+        AttributeType::Reference => "a URI as a string",
+        _ => "a string",
+    }
+}
+
+fn text(path: &str, kind: AttributeType, text: String) -> Result<Value, Error> {
+    if text.contains('\0') {
+        return Err(refuse(path, "contains the character U+0000, which cannot be stored".into()));
+    }
+    match kind {
+        AttributeType::DateTime if instant(&text).is_none() => Err(refuse(
+            path,
+            format!("is `{}`, which is not a date and time; accepted is RFC 3339 (`2026-01-31T08:00:00Z`)", shortened(&text)),
+        )),
+        AttributeType::Binary if !is_base64(&text) => Err(refuse(path, "is not base64 (RFC 4648 section 4 or 5)".into())),
+        _ => Ok(Value::String(text)),
+    }
+}
+
+fn complex(path: &str, attribute: &Attribute, value: Value, quirks: &QuirkSet) -> Result<Option<Value>, Error> {
+    let object = match value {
+        Value::Object(object) => object,
+        // A bare id where a reference is wanted (Entra's manager), a bare address where an element is.
+        simple @ Value::String(_) if quirks.has(Quirk::ReferenceAsString) && attribute.sub_attribute("value").is_some() => {
+            if simple == Value::String(String::new()) {
+                return Ok(None);
+            }
+            Map::from_iter([("value".to_owned(), simple)])
+        }
+        other => return Err(refuse(path, format!("must be an object, not {}", kind_of(&other)))),
+    };
+    let mut kept = Map::with_capacity(object.len());
+    for (name, value) in object {
+        let Some(sub) = attribute.sub_attribute(&name) else {
+            if quirks.has(Quirk::IgnoreUnknown) {
+                continue;
+            }
+            return Err(refuse(&format!("{path}.{name}"), "is not an attribute that is known here".into()));
+        };
+        if sub.mutability == Mutability::ReadOnly {
+            continue;
+        }
+        let checked = self::value(&format!("{path}.{}", sub.name), sub, value, quirks)?;
+        if kept.insert(sub.name.clone(), checked.unwrap_or_default()).is_some() {
+            let path = format!("{path}.{}", sub.name);
+            return Err(Error::new(ErrorKind::InvalidSyntax, format!("`{path}` is there twice; names are compared without case.")).at(path));
+        }
+    }
+    kept.retain(|_, value| !value.is_null());
+    if kept.is_empty() {
+        return Ok(None);
+    }
+    let wanted = attribute.sub_attributes.iter().filter(|sub| sub.required && sub.mutability != Mutability::ReadOnly);
+    if let Some(sub) = wanted.into_iter().find(|sub| !kept.contains_key(&sub.name)) {
+        return Err(refuse(&format!("{path}.{}", sub.name), "is required; it is missing".into()));
+    }
+    Ok(Some(Value::Object(kept)))
+}
+
+fn refuse(path: &str, problem: String) -> Error {
+    Error::new(ErrorKind::InvalidValue, format!("`{path}` {problem}.")).at(path)
+}
+
+fn kind_of(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(_) => "a boolean".into(),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(text) => format!("the string `{}`", shortened(text)),
+        Value::Array(_) => "an array".into(),
+        Value::Object(_) => "an object".into(),
+    }
+}
+
+/// Values may be secrets or megabytes; an error repeats only their beginning.
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= 40 { text.to_owned() } else { text.chars().take(40).chain(['…']).collect() }
+}
+
+fn is_base64(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    text.len() - body.len() <= 2
+        && body.len() % 4 != 1
+        && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_'))
+}
