@@ -1,0 +1,232 @@
+//! Bulk requests (RFC 7644 section 3.7): in which order operations can run, what their `bulkId` references stand for, and how cycles are broken.
+//! Does not run them: that is `directory`.
+//!
+//! An operation runs after those it refers to, otherwise in the order of the client. In a cycle one POST runs first without the references that cannot
+//! be resolved yet; when they can, a replacement with its whole body completes it (section 3.7.1).
+
+use std::collections::{BTreeSet, HashMap};
+
+use scim_protocol::messages::BulkMethod;
+use scim_protocol::messages::BulkOperation;
+use scim_protocol::{Error, ErrorKind};
+use serde_json::Value;
+
+const REFERENCE: &str = "bulkId:";
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Run the operation at `index`.
+    Run {
+        /// Its place in the request.
+        index: usize,
+        /// Names that cannot be resolved yet; what refers to them is left out for now.
+        without: Vec<String>,
+    },
+    /// Replace what the operation at `index` made with its whole body.
+    Complete {
+        /// Its place in the request.
+        index: usize,
+    },
+}
+
+/// The order of a request; an operation that is malformed is a step too, so that its error has its turn.
+pub fn order(operations: &[Result<BulkOperation, Error>]) -> Vec<Step> {
+    let mut defined = HashMap::new();
+    for (index, operation) in operations.iter().enumerate() {
+        if let Some(name) = operation.as_ref().ok().and_then(defines) {
+            defined.entry(name).or_insert(index);
+        }
+    }
+    let mut waits_for: Vec<BTreeSet<usize>> = Vec::with_capacity(operations.len());
+    for operation in operations {
+        let names = operation.as_ref().map(references).unwrap_or_default();
+        waits_for.push(names.iter().filter_map(|name| defined.get(*name).copied()).collect());
+    }
+    sorted(operations, &waits_for)
+}
+
+/// Operations without open references first, by place; where none is left, a POST of the cycle goes without its references.
+fn sorted(operations: &[Result<BulkOperation, Error>], waits_for: &[BTreeSet<usize>]) -> Vec<Step> {
+    let mut open: Vec<BTreeSet<usize>> = waits_for.to_vec();
+    let mut awaited_by: Vec<Vec<usize>> = vec![Vec::new(); operations.len()];
+    for (index, names) in waits_for.iter().enumerate() {
+        for target in names {
+            if let Some(awaiting) = awaited_by.get_mut(*target) {
+                awaiting.push(index);
+            }
+        }
+    }
+    let mut ready: BTreeSet<usize> = (0..operations.len()).filter(|index| waits_for.get(*index).is_some_and(BTreeSet::is_empty)).collect();
+    let mut waiting: BTreeSet<usize> = (0..operations.len()).filter(|index| !ready.contains(index)).collect();
+    let mut deferred = Vec::new();
+    let mut steps = Vec::with_capacity(operations.len());
+    loop {
+        let (index, without) = if let Some(index) = ready.pop_first() {
+            (index, Vec::new())
+        } else if let Some(index) = waiting.iter().copied().find(|index| operations.get(*index).is_some_and(is_post)) {
+            waiting.remove(&index);
+            deferred.push(index);
+            (index, names_of(operations, open.get(index)))
+        } else {
+            break;
+        };
+        for follower in awaited_by.get(index).into_iter().flatten() {
+            if let Some(names) = open.get_mut(*follower) {
+                names.remove(&index);
+                if names.is_empty() && waiting.remove(follower) {
+                    ready.insert(*follower);
+                }
+            }
+        }
+        steps.push(Step::Run { index, without });
+    }
+    steps.extend(deferred.into_iter().map(|index| Step::Complete { index }));
+    steps
+}
+
+fn is_post(operation: &Result<BulkOperation, Error>) -> bool {
+    operation.as_ref().is_ok_and(|operation| operation.method == BulkMethod::Post)
+}
+
+fn names_of(operations: &[Result<BulkOperation, Error>], indices: Option<&BTreeSet<usize>>) -> Vec<String> {
+    let name = |index: &usize| operations.get(*index)?.as_ref().ok().and_then(defines).map(str::to_owned);
+    indices.into_iter().flatten().filter_map(name).collect()
+}
+
+/// The name that others may refer to; only what a POST makes has one.
+fn defines(operation: &BulkOperation) -> Option<&str> {
+    operation.bulk_id.as_deref().filter(|_| operation.method == BulkMethod::Post)
+}
+
+fn references(operation: &BulkOperation) -> Vec<&str> {
+    let mut names: Vec<&str> = operation.path.rsplit('/').next().and_then(|last| last.strip_prefix(REFERENCE)).into_iter().collect();
+    if let Some(data) = &operation.data {
+        collect(data, &mut names);
+    }
+    names
+}
+
+fn collect<'a>(value: &'a Value, names: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) => names.extend(text.strip_prefix(REFERENCE)),
+        Value::Array(elements) => elements.iter().for_each(|element| collect(element, names)),
+        Value::Object(map) => map.values().for_each(|value| collect(value, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Puts ids in the place of references; refuses (409, RFC 7644 section 3.7.1) one that stands for nothing.
+pub fn resolve(value: &mut Value, ids: &HashMap<String, String>) -> Result<(), Error> {
+    match value {
+        Value::String(text) => {
+            if let Some(name) = text.strip_prefix(REFERENCE) {
+                *text = id_of(name, ids)?.to_owned();
+            }
+            Ok(())
+        }
+        Value::Array(elements) => elements.iter_mut().try_for_each(|element| resolve(element, ids)),
+        Value::Object(map) => map.values_mut().try_for_each(|value| resolve(value, ids)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
+}
+
+/// The last segment of a path, resolved.
+pub fn resolve_id(segment: &str, ids: &HashMap<String, String>) -> Result<String, Error> {
+    match segment.strip_prefix(REFERENCE) {
+        Some(name) => id_of(name, ids).map(str::to_owned),
+        None => Ok(segment.to_owned()),
+    }
+}
+
+fn id_of<'a>(name: &str, ids: &'a HashMap<String, String>) -> Result<&'a str, Error> {
+    ids.get(name).map(String::as_str).ok_or_else(|| {
+        let detail = format!("`{REFERENCE}{name}` refers to no resource that an operation of this request has made; accepted is the `bulkId` of a POST that succeeds.");
+        Error::new(ErrorKind::Conflict, detail)
+    })
+}
+
+/// Leaves out what refers to these names: whole elements and complex attributes, because a part of one may not be valid.
+pub fn leave_out(body: &mut Value, names: &[String]) {
+    let Value::Object(map) = body else { return };
+    map.retain(|_, value| keep(value, names));
+}
+
+fn keep(value: &mut Value, names: &[String]) -> bool {
+    let refers = |value: &Value| {
+        let name = value.as_str().and_then(|text| text.strip_prefix(REFERENCE));
+        name.is_some_and(|name| names.iter().any(|own| own == name))
+    };
+    match value {
+        Value::Array(elements) => {
+            elements.retain_mut(|element| keep(element, names));
+            true
+        }
+        Value::Object(map) => {
+            if map.values().any(refers) {
+                return false;
+            }
+            map.retain(|_, value| keep(value, names));
+            true
+        }
+        other => !refers(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use scim_protocol::messages::{BULK_REQUEST_SCHEMA, BulkRequest};
+    use serde_json::json;
+
+    use super::*;
+
+    fn operations(list: Value) -> Vec<Result<BulkOperation, Error>> {
+        BulkRequest::from_body(json!({"schemas": [BULK_REQUEST_SCHEMA], "Operations": list})).unwrap().operations
+    }
+
+    fn post(name: &str, refers_to: &[&str]) -> Value {
+        let members: Vec<Value> = refers_to.iter().map(|name| json!({"value": format!("bulkId:{name}")})).collect();
+        json!({"method": "POST", "path": "/Groups", "bulkId": name, "data": {"displayName": name, "members": members}})
+    }
+
+    fn run(index: usize) -> Step {
+        Step::Run { index, without: Vec::new() }
+    }
+
+    #[test]
+    fn orders() {
+        let check = |list: Value, expected: Vec<Step>| assert_eq!(order(&operations(list.clone())), expected, "{list}");
+        check(json!([post("a", &[]), post("b", &["a"])]), vec![run(0), run(1)]);
+        check(json!([post("a", &["b"]), post("b", &[])]), vec![run(1), run(0)]);
+        check(json!([post("a", &["nobody"]), post("b", &[])]), vec![run(0), run(1)]);
+        check(json!([{"method": "DELETE", "path": "/Users/bulkId:b"}, 7, post("b", &[])]), vec![run(1), run(2), run(0)]);
+        let without = |name: &str| vec![name.to_owned()];
+        check(
+            json!([post("a", &["b"]), post("b", &["a"])]),
+            vec![Step::Run { index: 0, without: without("b") }, run(1), Step::Complete { index: 0 }],
+        );
+        check(json!([post("a", &["a"])]), vec![Step::Run { index: 0, without: without("a") }, Step::Complete { index: 0 }]);
+    }
+
+    #[test]
+    fn references_become_ids() {
+        let ids = HashMap::from([("q".to_owned(), "1".to_owned())]);
+        let mut body = json!({"members": [{"value": "bulkId:q"}, {"value": "2"}], "displayName": "x"});
+        resolve(&mut body, &ids).unwrap();
+        assert_eq!(body, json!({"members": [{"value": "1"}, {"value": "2"}], "displayName": "x"}));
+        let refused = resolve(&mut json!({"members": [{"value": "bulkId:z"}]}), &ids).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Conflict);
+        assert_eq!(resolve_id("bulkId:q", &ids).unwrap(), "1");
+        assert_eq!(resolve_id("77", &ids).unwrap(), "77");
+    }
+
+    #[test]
+    fn what_refers_is_left_out_whole() {
+        let mut body = json!({
+            "members": [{"value": "bulkId:q", "type": "User"}, {"value": "2"}],
+            "urn:x": {"manager": {"value": "bulkId:q"}, "department": "d"}
+        });
+        leave_out(&mut body, &["q".to_owned()]);
+        assert_eq!(body, json!({"members": [{"value": "2"}], "urn:x": {"department": "d"}}));
+    }
+}

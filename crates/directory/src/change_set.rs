@@ -1,0 +1,116 @@
+//! Every write is a value: all of it is committed, or nothing.
+
+use jiff::Timestamp;
+use scim_protocol::TypeSchema;
+use scim_protocol::patch::member::MemberDelta;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// A decision to change the directory. Built only with at least one write, and each write makes its change-log row, so no commit is without one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChangeSet {
+    /// Committing the same id twice is committing it once.
+    pub change_id: Uuid,
+    /// When it was decided; becomes `meta.lastModified`.
+    pub at: Timestamp,
+    /// In order.
+    pub writes: Vec<Write>,
+}
+
+/// What is known when a write is decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// When.
+    pub at: Timestamp,
+    /// The id of the change.
+    pub change_id: Uuid,
+}
+
+impl Moment {
+    /// A change set of one write.
+    pub(crate) fn change_set(self, schema: &TypeSchema, id: &str, change: Change) -> ChangeSet {
+        let write = Write { resource_type: schema.name().to_owned(), id: id.to_owned(), change };
+        ChangeSet { change_id: self.change_id, at: self.at, writes: vec![write] }
+    }
+}
+
+/// A write to one resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Write {
+    /// Name of the resource type (`User`).
+    pub resource_type: String,
+    /// The resource's id.
+    pub id: String,
+    /// What to do.
+    pub change: Change,
+}
+
+/// What a write does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A new resource.
+    Create {
+        /// What it holds.
+        content: Content,
+        /// Ids of its members; each must exist.
+        members: Vec<String>,
+    },
+    /// A change of an existing one. Where neither content nor members change anything, nothing is written and the version stays.
+    Update {
+        /// What must hold.
+        precondition: Precondition,
+        /// What it holds from now on; `None`: only members change, and the resource was not read.
+        content: Option<Content>,
+        /// What happens to its members. Members to add must exist; members to remove may be unknown.
+        members: MemberDelta,
+    },
+    /// Its end. Its memberships go with it, and the groups it was in change too (version, change log).
+    Delete {
+        /// What must hold.
+        precondition: Precondition,
+    },
+}
+
+/// What must hold when the write is applied, checked in the statement that writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// It exists.
+    Exists,
+    /// It exists in this version.
+    VersionIs(u64),
+}
+
+/// What a resource holds, ready to be stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Content {
+    /// The document of a `ValidResource`.
+    pub document: Map<String, Value>,
+    /// What people call it: a User's `displayName` or `userName`, a Group's `displayName`.
+    pub display: String,
+    /// Values of indexed attributes.
+    pub index: Vec<IndexEntry>,
+}
+
+/// A value of an indexed attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// Canonical path (`emails.value`).
+    pub path: String,
+    /// Whether no other resource of the type may have it.
+    pub unique: bool,
+    /// The value's order-preserving key (`scim_protocol::filter` makes it).
+    pub key: Vec<u8>,
+}
+
+/// What became of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The version it has now (0 after a delete).
+    pub version: u64,
+    /// `meta.created`.
+    pub created: Timestamp,
+    /// `meta.lastModified`.
+    pub last_modified: Timestamp,
+    /// Whether anything changed.
+    pub changed: bool,
+}

@@ -1,0 +1,327 @@
+//! *(shell)* `Directory`: reads, calls the decision, commits. The only writer of identities. Decides nothing itself.
+
+mod bulk;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use scim_protocol::patch::member::{Split, split};
+use scim_protocol::quirk::{QuirkSet, normalize_patch, normalize_resource};
+use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema, ValidResource};
+use serde_json::{Map, Value};
+
+pub use self::bulk::BulkAnswer;
+use crate::access::Caller;
+use crate::change_set::{Change, ChangeSet, Committed, Moment, Precondition};
+use crate::clock::{Clock, IdGenerator};
+use crate::membership::Needs;
+use crate::search::SearchPlan;
+use crate::store::{CommitError, Fault, Include, SearchPage, Store, StoredResource};
+use crate::version::{Expected, precondition_failed};
+use crate::{create, delete, membership, patch, replace};
+
+/// How often a write is decided again because somebody else wrote in between.
+const ATTEMPTS_MAX: usize = 8;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// The request is at fault; nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Error),
+    /// We are.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// What a PATCH should answer with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatchAnswer {
+    /// Only the version.
+    Version,
+    /// The resource, unless only members changed: then reading it would make the cost of the write depend on the size of the group.
+    ResourceUnlessMembers(Include),
+    /// The resource.
+    Resource(Include),
+}
+
+/// What became of a PATCH.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Patched {
+    /// The version it has now.
+    pub version: u64,
+    /// The resource as it is now, where it was asked for.
+    pub resource: Option<StoredResource>,
+}
+
+/// The resource that a request is about, and what the request demands of it.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    caller: &'a Caller,
+    schema: &'a TypeSchema,
+    id: &'a str,
+    expected: &'a Expected,
+}
+
+/// The directory of all tenants.
+#[derive(Clone)]
+pub struct Directory {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGenerator>,
+    schemas: SchemaSet,
+    standard: Arc<QuirkSet>,
+    strict: Arc<QuirkSet>,
+}
+
+impl Directory {
+    /// A directory over a store; every tenant has the same schemas.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>, schemas: SchemaSet) -> Self {
+        Self { store, clock, ids, schemas, standard: Arc::new(QuirkSet::standard()), strict: Arc::new(QuirkSet::strict()) }
+    }
+
+    /// The schemas and resource types.
+    pub fn schemas(&self) -> &SchemaSet {
+        &self.schemas
+    }
+
+    /// Creates a resource (RFC 7644 section 3.3).
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        mut body: Value,
+        include: Include,
+    ) -> Result<StoredResource, DirectoryError> {
+        let quirks = self.quirks(caller);
+        normalize_resource(quirks, schema, &mut body);
+        let id = self.ids.id().to_string();
+        let change_set = create::decide(self.moment(), schema, &id, body, quirks)?;
+        let document = document_of(&change_set);
+        let has_members =
+            change_set.writes.iter().any(|write| matches!(&write.change, Change::Create { members, .. } if !members.is_empty()));
+        let committed = self.commit(caller, change_set).await.map_err(refusal)?;
+        let fresh = fresh(schema, &id, &committed, document);
+        // A new resource is in no group yet, and the names of its members are all that is not known here.
+        let include = Include { members: include.members && has_members, groups: false };
+        self.with_members(caller, schema, fresh, include).await
+    }
+
+    /// Reads a resource (RFC 7644 section 3.4.1).
+    pub async fn read(&self, caller: &Caller, schema: &TypeSchema, id: &str, include: Include) -> Result<StoredResource, DirectoryError> {
+        let found = self.store.read(caller.tenant.id, schema.name(), id, include).await?;
+        found.ok_or_else(|| not_found(schema.name(), id).into())
+    }
+
+    /// Carries out a search that was planned for this directory's schemas.
+    pub async fn search(&self, caller: &Caller, plan: SearchPlan) -> Result<SearchPage, DirectoryError> {
+        Ok(self.store.search(caller.tenant.id, plan).await?)
+    }
+
+    /// Replaces a resource (RFC 7644 section 3.5.1); never creates one.
+    pub async fn replace(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        id: &str,
+        mut body: Value,
+        expected: &Expected,
+        include: Include,
+    ) -> Result<StoredResource, DirectoryError> {
+        let quirks = self.quirks(caller);
+        normalize_resource(quirks, schema, &mut body);
+        for attempt in 1..=ATTEMPTS_MAX {
+            let current = self.read(caller, schema, id, Include { members: false, groups: include.groups }).await?;
+            expected.check(current.version)?;
+            let held = ValidResource::trusted(current.document);
+            let change_set = replace::decide(self.moment(), schema, (id, current.version), &held, body.clone(), quirks)?;
+            let document = document_of(&change_set);
+            match self.commit(caller, change_set).await {
+                Ok(committed) => {
+                    let fresh = StoredResource { groups: current.groups, ..fresh(schema, id, &committed, document) };
+                    return self.with_members(caller, schema, fresh, include).await;
+                }
+                Err(error) => may_try_again(error, expected, attempt)?,
+            }
+        }
+        Err(too_busy().into())
+    }
+
+    /// Changes a part of a resource (RFC 7644 section 3.5.2).
+    pub async fn patch(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        id: &str,
+        mut body: Value,
+        expected: &Expected,
+        answer: PatchAnswer,
+    ) -> Result<Patched, DirectoryError> {
+        let quirks = self.quirks(caller);
+        normalize_patch(quirks, schema, &mut body);
+        let split = split(schema, scim_protocol::patch::parse(schema, body, quirks)?)?;
+        let subject = Subject { caller, schema, id, expected };
+        if membership::needs(&split) == Needs::Nothing {
+            self.patch_members(subject, &split, answer).await
+        } else {
+            self.patch_document(subject, &split, answer).await
+        }
+    }
+
+    async fn patch_members(&self, subject: Subject<'_>, split: &Split, answer: PatchAnswer) -> Result<Patched, DirectoryError> {
+        let Subject { caller, schema, id, .. } = subject;
+        let decide = |precondition| membership::decide(self.moment(), schema, id, precondition, &split.members);
+        let committed = self.commit_expecting(subject, decide).await?;
+        match answer {
+            PatchAnswer::Resource(include) => {
+                let resource = self.read(caller, schema, id, include).await?;
+                Ok(Patched { version: resource.version, resource: Some(resource) })
+            }
+            PatchAnswer::Version | PatchAnswer::ResourceUnlessMembers(_) => Ok(Patched { version: committed.version, resource: None }),
+        }
+    }
+
+    async fn patch_document(&self, subject: Subject<'_>, split: &Split, answer: PatchAnswer) -> Result<Patched, DirectoryError> {
+        let Subject { caller, schema, id, expected } = subject;
+        let include = match answer {
+            PatchAnswer::Version => Include::default(),
+            PatchAnswer::Resource(include) | PatchAnswer::ResourceUnlessMembers(include) => include,
+        };
+        let needed = Include { members: membership::needs(split) == Needs::Members, groups: include.groups };
+        for attempt in 1..=ATTEMPTS_MAX {
+            let current = self.read(caller, schema, id, needed).await?;
+            expected.check(current.version)?;
+            let change_set = patch::decide(self.moment(), schema, &current, split, self.quirks(caller))?;
+            let document = document_of(&change_set);
+            match self.commit(caller, change_set).await {
+                Ok(committed) if answer == PatchAnswer::Version => return Ok(Patched { version: committed.version, resource: None }),
+                Ok(committed) => {
+                    let document = document.or(Some(current.document));
+                    let fresh = StoredResource { groups: current.groups, ..fresh(schema, id, &committed, document) };
+                    let resource = self.with_members(caller, schema, fresh, include).await?;
+                    return Ok(Patched { version: resource.version, resource: Some(resource) });
+                }
+                Err(error) => may_try_again(error, expected, attempt)?,
+            }
+        }
+        Err(too_busy().into())
+    }
+
+    /// Deletes a resource (RFC 7644 section 3.6).
+    pub async fn delete(&self, caller: &Caller, schema: &TypeSchema, id: &str, expected: &Expected) -> Result<(), DirectoryError> {
+        let subject = Subject { caller, schema, id, expected };
+        self.commit_expecting(subject, |precondition| delete::decide(self.moment(), schema, id, precondition)).await?;
+        Ok(())
+    }
+
+    /// Commits what does not depend on what the resource holds; reads it only where the demanded version cannot be checked by the write itself.
+    async fn commit_expecting(
+        &self,
+        subject: Subject<'_>,
+        decide: impl Fn(Precondition) -> ChangeSet,
+    ) -> Result<Committed, DirectoryError> {
+        let Subject { caller, schema, id, expected } = subject;
+        if expected.is_anything() {
+            return self.commit(caller, decide(Precondition::Exists)).await.map_err(refusal);
+        }
+        if let Some(version) = expected.only_version() {
+            return self.commit(caller, decide(Precondition::VersionIs(version))).await.map_err(refusal);
+        }
+        let current = self.read(caller, schema, id, Include::default()).await?;
+        expected.check(current.version)?;
+        self.commit(caller, decide(Precondition::VersionIs(current.version))).await.map_err(refusal)
+    }
+
+    /// Every change set here has one write.
+    async fn commit(&self, caller: &Caller, change_set: ChangeSet) -> Result<Committed, CommitError> {
+        let committed = self.store.commit(caller.tenant.id, change_set).await?;
+        committed.into_iter().next().ok_or_else(|| Fault::new("the store committed a write without saying what became of it").into())
+    }
+
+    /// Reads what was just written again where its members are wanted. Somebody may have changed or deleted it since; it was written all the same.
+    async fn with_members(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        fresh: StoredResource,
+        include: Include,
+    ) -> Result<StoredResource, DirectoryError> {
+        if !include.members || schema.core_attribute("members").is_none() {
+            return Ok(fresh);
+        }
+        let again = self.store.read(caller.tenant.id, schema.name(), &fresh.id, include).await?;
+        Ok(again.unwrap_or(fresh))
+    }
+
+    fn quirks(&self, caller: &Caller) -> &QuirkSet {
+        if caller.tenant.settings.quirks == "strict" { &self.strict } else { &self.standard }
+    }
+
+    /// Stores keep microseconds, so that is what is decided with.
+    fn moment(&self) -> Moment {
+        let now = self.clock.now();
+        Moment { at: Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now), change_id: self.ids.id() }
+    }
+}
+
+/// The document that a change set leaves behind, where it writes one.
+fn document_of(change_set: &ChangeSet) -> Option<Map<String, Value>> {
+    change_set.writes.iter().find_map(|write| match &write.change {
+        Change::Create { content, .. } => Some(content.document.clone()),
+        Change::Update { content, .. } => content.as_ref().map(|content| content.document.clone()),
+        Change::Delete { .. } => None,
+    })
+}
+
+/// A resource as it was just written.
+fn fresh(schema: &TypeSchema, id: &str, committed: &Committed, document: Option<Map<String, Value>>) -> StoredResource {
+    StoredResource {
+        resource_type: schema.name().to_owned(),
+        id: id.to_owned(),
+        version: committed.version,
+        created: committed.created,
+        last_modified: committed.last_modified,
+        document: document.unwrap_or_default(),
+        members: Vec::new(),
+        groups: Vec::new(),
+    }
+}
+
+/// Whether a write may be decided again: somebody else wrote in between, and the caller did not name a version.
+fn may_try_again(error: CommitError, expected: &Expected, attempt: usize) -> Result<(), DirectoryError> {
+    match error {
+        CommitError::VersionChanged { .. } if expected.is_anything() && attempt < ATTEMPTS_MAX => Ok(()),
+        CommitError::VersionChanged { .. } if expected.is_anything() => Err(too_busy().into()),
+        error => Err(refusal(error)),
+    }
+}
+
+fn refusal(error: CommitError) -> DirectoryError {
+    let refused = match error {
+        CommitError::VersionChanged { current } => precondition_failed(current),
+        CommitError::NotFound { resource_type, id } => not_found(&resource_type, &id),
+        CommitError::ValueTaken { path } => {
+            let detail =
+                format!("The value of `{path}` is taken by another resource; accepted is a value that none has (case may not matter).");
+            Error::new(ErrorKind::Uniqueness, detail).at(path)
+        }
+        CommitError::ReferenceMissing { id } => {
+            let detail =
+                format!("`members` names `{id}`, but there is no such resource; accepted is the `id` of an existing User or Group.");
+            Error::new(ErrorKind::InvalidValue, detail).at("members")
+        }
+        CommitError::Fault(fault) => return DirectoryError::Fault(fault),
+    };
+    DirectoryError::Refused(refused)
+}
+
+fn not_found(resource_type: &str, id: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("There is no {resource_type} with the id `{id}`."))
+}
+
+fn too_busy() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "Others keep changing this resource at the same time; nothing was changed, and sending the request again is safe.",
+    )
+}

@@ -1,0 +1,40 @@
+//! What every read and write of identities means.
+//!
+//! Decisions are plain functions from values to values; `directory.rs` is the thin shell that reads, calls the decision and commits. Knows neither
+//! SQL nor HTTP.
+//!
+//! Modules in dependency order: a module uses only those above it. (The blank lines keep rustfmt from sorting them.)
+
+pub mod clock;
+
+pub mod tenant;
+
+pub mod access;
+
+pub mod version;
+
+pub mod change_set;
+
+pub mod content;
+
+pub mod create;
+
+pub mod replace;
+
+pub mod delete;
+
+pub mod credential;
+
+pub mod search;
+
+pub mod store;
+
+pub mod membership;
+
+pub mod patch;
+
+pub mod bulk;
+
+pub mod directory;
+
+pub use directory::{Directory, DirectoryError};

@@ -1,0 +1,23 @@
+//! PATCH of a resource that had to be read (RFC 7644 section 3.5.2). A PATCH of members only is in `membership`.
+
+use scim_protocol::patch::apply::apply;
+use scim_protocol::patch::member::{Split, fold};
+use scim_protocol::quirk::QuirkSet;
+use scim_protocol::{Error, TypeSchema, ValidResource};
+
+use crate::change_set::{Change, ChangeSet, Moment, Precondition};
+use crate::content::content;
+use crate::membership::elements;
+use crate::store::StoredResource;
+
+/// Decides a PATCH of `current`, read with its members where `membership::needs` says so.
+pub fn decide(moment: Moment, schema: &TypeSchema, current: &StoredResource, split: &Split, quirks: &QuirkSet) -> Result<ChangeSet, Error> {
+    let StoredResource { id, version, document, members, .. } = current;
+    let before = ValidResource::trusted(document.clone());
+    let after = if split.others.is_empty() { None } else { Some(apply(schema, &before, &split.others, quirks)?) };
+    // Content that did not change is not written again; the members may have.
+    let content = after.filter(|after| *after != before).map(|after| content(schema, after));
+    let members = fold(schema, &split.members, &elements(members));
+    let precondition = Precondition::VersionIs(*version);
+    Ok(moment.change_set(schema, id, Change::Update { precondition, content, members }))
+}

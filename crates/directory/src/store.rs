@@ -1,0 +1,199 @@
+//! The ports of the directory: `Store` for identities, `Tenants` for tenants and tokens. Each method is one atomic step; no handle crosses it.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::change_set::{ChangeSet, Committed};
+use crate::credential::{TokenHash, TokenRecord};
+use crate::search::SearchPlan;
+use crate::tenant::{Tenant, TenantId, TenantSettings};
+use crate::version::version_tag;
+
+pub use crate::search::Include;
+
+/// Something of ours failed. Opaque to callers; carries its source.
+#[derive(Debug, thiserror::Error)]
+#[error("{context}")]
+pub struct Fault {
+    context: String,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Fault {
+    /// A fault without a source.
+    pub fn new(context: impl Into<String>) -> Self {
+        Self { context: context.into(), source: None }
+    }
+    /// A fault with its source.
+    pub fn from_source(context: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { context: context.into(), source: Some(source.into()) }
+    }
+}
+
+/// Why a commit did not happen. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The precondition's version is not the current one.
+    #[error("version changed: it is {current} now")]
+    VersionChanged {
+        /// The current version.
+        current: u64,
+    },
+    /// No such resource in this tenant.
+    #[error("no {resource_type} {id}")]
+    NotFound {
+        /// Its type.
+        resource_type: String,
+        /// Its id.
+        id: String,
+    },
+    /// Another resource has the value.
+    #[error("{path} is taken")]
+    ValueTaken {
+        /// Canonical path of the unique attribute.
+        path: String,
+    },
+    /// A member to add does not exist.
+    #[error("no resource {id} to refer to")]
+    ReferenceMissing {
+        /// The id.
+        id: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// A resource as the store remembers it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredResource {
+    /// Name of its type.
+    pub resource_type: String,
+    /// Its id.
+    pub id: String,
+    /// Its version, counted from 1.
+    pub version: u64,
+    /// `meta.created`.
+    pub created: Timestamp,
+    /// `meta.lastModified`.
+    pub last_modified: Timestamp,
+    /// The document of a `ValidResource`.
+    pub document: Map<String, Value>,
+    /// Its members, in order of joining; empty unless included.
+    pub members: Vec<Related>,
+    /// Its groups, direct ones first; empty unless included.
+    pub groups: Vec<Related>,
+}
+
+/// Where a resource of this type and id is found: its URL.
+pub type Locate<'a> = &'a dyn Fn(&str, &str) -> String;
+
+impl StoredResource {
+    /// The whole resource as filters see it: the document with `id`, `meta` and whatever derived attributes were read. `meta.location` and `$ref` are not
+    /// in it; they depend on the URL that the caller used.
+    pub fn into_document(self) -> Map<String, Value> {
+        self.assemble(None)
+    }
+
+    /// The whole resource as it is answered: with `meta.location`, and `$ref` of members and groups.
+    pub fn into_located_document(self, locate: Locate<'_>) -> Map<String, Value> {
+        self.assemble(Some(locate))
+    }
+
+    fn assemble(self, locate: Option<Locate<'_>>) -> Map<String, Value> {
+        let Self { resource_type, id, version, created, last_modified, mut document, members, groups } = self;
+        let mut meta =
+            object([("created", created.to_string()), ("lastModified", last_modified.to_string()), ("version", version_tag(version))]);
+        if let Some(locate) = locate {
+            meta.insert("location".to_owned(), locate(&resource_type, &id).into());
+        }
+        meta.shift_insert(0, "resourceType".to_owned(), resource_type.into());
+        // `schemas` stays in front, as in the RFC's examples.
+        document.shift_insert(document.len().min(1), "id".to_owned(), id.into());
+        if !members.is_empty() {
+            document.insert("members".to_owned(), members.into_iter().map(|member| member.into_element(None, locate)).collect());
+        }
+        if !groups.is_empty() {
+            let group = |group: Related| {
+                let kind = if group.direct { "direct" } else { "indirect" };
+                group.into_element(Some(kind), locate)
+            };
+            document.insert("groups".to_owned(), groups.into_iter().map(group).collect());
+        }
+        document.insert("meta".to_owned(), Value::Object(meta));
+        document
+    }
+}
+
+fn object<const N: usize>(members: [(&str, String); N]) -> Map<String, Value> {
+    members.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
+}
+
+impl Related {
+    /// A member's `type` is its resource type, a group's `type` is how the resource is in it (RFC 7643 sections 4.1.2 and 4.2).
+    fn into_element(self, kind: Option<&str>, locate: Option<Locate<'_>>) -> Value {
+        let reference = locate.map(|locate| locate(&self.resource_type, &self.id));
+        let kind = kind.map_or(self.resource_type, str::to_owned);
+        let mut element = object([("value", self.id), ("type", kind), ("display", self.display)]);
+        if let Some(reference) = reference {
+            element.insert("$ref".to_owned(), reference.into());
+        }
+        Value::Object(element)
+    }
+}
+
+/// A member of a group, or a group of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Related {
+    /// Its id.
+    pub id: String,
+    /// Name of its type.
+    pub resource_type: String,
+    /// What people call it.
+    pub display: String,
+    /// Of a group: whether the resource is in it itself. Always true of members.
+    pub direct: bool,
+}
+
+/// A page of a search.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SearchPage {
+    /// How many match in all.
+    pub total_results: u64,
+    /// The page.
+    pub resources: Vec<StoredResource>,
+}
+
+/// Identities.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Applies all of a change set or nothing: one `Committed` per write. Durable when it returns.
+    async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError>;
+    /// One resource.
+    async fn read(&self, tenant: TenantId, resource_type: &str, id: &str, include: Include) -> Result<Option<StoredResource>, Fault>;
+    /// A page of a search, from one snapshot.
+    async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault>;
+}
+
+/// Tenants and their tokens.
+#[async_trait]
+pub trait Tenants: Send + Sync {
+    /// Makes a tenant; `None` where the name is taken.
+    async fn create_tenant(&self, name: &str, settings: TenantSettings, at: Timestamp) -> Result<Option<Tenant>, Fault>;
+    /// By name.
+    async fn find_tenant(&self, name: &str) -> Result<Option<Tenant>, Fault>;
+    /// All, by name.
+    async fn list_tenants(&self) -> Result<Vec<Tenant>, Fault>;
+    /// Stores a token.
+    async fn create_token(&self, token: TokenRecord) -> Result<(), Fault>;
+    /// By hash, revoked and expired ones too.
+    async fn find_token(&self, tenant: TenantId, hash: TokenHash) -> Result<Option<TokenRecord>, Fault>;
+    /// All of a tenant, oldest first.
+    async fn list_tokens(&self, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault>;
+    /// Revokes one; false where there is none.
+    async fn revoke_token(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault>;
+    /// Remembers a use.
+    async fn record_token_use(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<(), Fault>;
+}
