@@ -1,0 +1,88 @@
+//! One downstream application that is kept equal to the directory.
+
+use directory::tenant::TenantId;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The store's key of an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ApplicationId(pub i64);
+
+impl ApplicationId {
+    /// The id of no application, until the right one is filled in.
+    pub(crate) fn nobody() -> Self {
+        Self(0)
+    }
+}
+
+/// A secret that no `Debug`, log or export shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+    /// The value, for the one place that sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Whether an application is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApplicationState {
+    /// Changes are sent.
+    Live,
+    /// Changes wait.
+    Paused,
+}
+
+/// How an application is to be spoken to. All of it has a default that is right for a SCIM server that keeps the RFC.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApplicationSettings {
+    /// Whether it can PATCH; `None`: as its `ServiceProviderConfig` says.
+    pub patch: Option<bool>,
+    /// Most members in one PATCH.
+    pub members_per_patch_max: usize,
+    /// Whether a person who leaves (is deleted here) is deleted there (else deactivated).
+    pub delete_users: bool,
+    /// Whether groups are provisioned.
+    pub groups: bool,
+}
+
+impl Default for ApplicationSettings {
+    fn default() -> Self {
+        Self { patch: None, members_per_patch_max: 100, delete_users: true, groups: true }
+    }
+}
+
+/// A downstream application.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Application {
+    /// The store's key.
+    pub id: ApplicationId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its name, unique in the tenant.
+    pub name: String,
+    /// Where its SCIM API begins.
+    pub base_url: String,
+    /// Its bearer token, sealed at rest.
+    pub token: Secret,
+    /// Whether it is served.
+    pub state: ApplicationState,
+    /// How it is spoken to.
+    pub settings: ApplicationSettings,
+    /// When it was added.
+    pub created: Timestamp,
+}

@@ -1,0 +1,211 @@
+//! The ports of the engine: `Catalogue` for settings, `Ledger` for work. Each method is one atomic, retryable step.
+
+use async_trait::async_trait;
+use directory::store::Fault;
+use directory::tenant::TenantId;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::application::{Application, ApplicationId, ApplicationSettings, ApplicationState, Secret};
+use crate::link::Link;
+use crate::provisioning_log::LogEntry;
+
+/// What an administrator says of a new application.
+#[derive(Clone, Debug)]
+pub struct NewApplication {
+    /// Its name.
+    pub name: String,
+    /// Where its SCIM API begins.
+    pub base_url: String,
+    /// Its bearer token.
+    pub token: Secret,
+    /// How it is spoken to.
+    pub settings: ApplicationSettings,
+    /// When it was added.
+    pub at: Timestamp,
+}
+
+/// Applications.
+#[async_trait]
+pub trait Catalogue: Send + Sync {
+    /// Adds one and marks every User and Group of the tenant out of date for it; `None` where the name is taken.
+    async fn add_application(&self, tenant: TenantId, new: NewApplication) -> Result<Option<Application>, Fault>;
+    /// All of a tenant, by name.
+    async fn list_applications(&self, tenant: TenantId) -> Result<Vec<Application>, Fault>;
+    /// Pauses or resumes; false where there is none.
+    async fn set_application_state(&self, tenant: TenantId, id: ApplicationId, state: ApplicationState) -> Result<bool, Fault>;
+    /// Forgets one with its links, outbox and log; the accounts over there stay. False where there is none.
+    async fn remove_application(&self, tenant: TenantId, id: ApplicationId) -> Result<bool, Fault>;
+}
+
+/// A change-log row that has not been dispatched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedChange {
+    /// Its place in the tenant's order.
+    pub sequence: i64,
+    /// Type of the resource.
+    pub resource_type: String,
+    /// Id of the resource.
+    pub resource_id: String,
+    /// Whether the resource is gone.
+    pub deleted: bool,
+    /// When it was committed.
+    pub at: Timestamp,
+}
+
+/// A pair (application, resource) that is out of date.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutOfDate {
+    /// The application.
+    pub application: ApplicationId,
+    /// Type of the resource.
+    pub resource_type: String,
+    /// Id of the resource.
+    pub resource_id: String,
+    /// Lower goes first: 0 revocations, 1 on demand, 2 users, 3 groups.
+    pub priority: i16,
+    /// When it may first be tried.
+    pub due: Timestamp,
+    /// Whether the account is to be read and compared, not only what was last acknowledged.
+    pub verify: bool,
+}
+
+/// A claimed outbox entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The application.
+    pub application: ApplicationId,
+    /// Type of the resource.
+    pub resource_type: String,
+    /// Id of the resource.
+    pub resource_id: String,
+    /// Grows whenever the pair is marked again; `record` removes the entry only where it is still this.
+    pub generation: i64,
+    /// How often it was tried before.
+    pub attempts: u32,
+    /// Proves that the lease is still ours.
+    pub fence: i64,
+    /// Whether the account is to be read first: somebody asked for it, or an earlier claim was never recorded (a crash).
+    pub verify: bool,
+    /// How long the lease lasts.
+    pub lease_until: Timestamp,
+}
+
+/// What becomes of a claimed entry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The claim.
+    pub claim: Claim,
+    /// The link from now on: unchanged, set, or removed.
+    pub link: LinkChange,
+    /// Lines for the provisioning log.
+    pub log: Vec<LogEntry>,
+    /// What next.
+    pub next: Next,
+    /// Ids of resources it refers to that have no account there yet. The pair is marked out of date when one of them gets a linked account, in the
+    /// same transaction as that link. `None`: as before.
+    pub awaits: Option<Vec<String>>,
+    /// Other pairs of the same application that this makes out of date (the groups of a user whose account was made anew).
+    pub also: Vec<OutOfDate>,
+}
+
+/// What becomes of the link.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LinkChange {
+    /// Nothing.
+    Keep,
+    /// This.
+    Set(Link),
+    /// It is gone.
+    Remove,
+}
+
+/// What becomes of the entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Done; the entry goes unless it was marked again meanwhile.
+    Done,
+    /// Again, not before; counts as an attempt.
+    RetryAt(Timestamp),
+    /// Again, not before; counts as no attempt, and no other entry of the application is claimed until then.
+    PauseUntil(Timestamp),
+    /// Not before something changes.
+    Hold,
+}
+
+/// How an application stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SyncStatus {
+    /// Pairs out of date.
+    pub waiting: u64,
+    /// Of these: tried and failed at least once.
+    pub retrying: u64,
+    /// Of these: held.
+    pub held: u64,
+    /// Links.
+    pub linked: u64,
+}
+
+/// The longest time for which a Group waits for Users that keep coming.
+pub const GROUP_WAIT_SECONDS_MAX: i64 = 30;
+
+/// Work.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Tenants that have changes after their cursor.
+    async fn tenants_with_changes(&self) -> Result<Vec<TenantId>, Fault>;
+    /// Changes after the tenant's cursor, in order.
+    async fn read_changes(&self, tenant: TenantId, limit: usize) -> Result<Vec<LoggedChange>, Fault>;
+    /// Writes outbox entries (one per pair; an older one is renewed) and moves the cursor, in one transaction.
+    async fn mark_out_of_date(&self, tenant: TenantId, cursor: Option<i64>, pairs: Vec<OutOfDate>) -> Result<(), Fault>;
+    /// Claims due entries of live applications, by priority, oldest first, at most `per_application` leased ones for each application. A Group is not
+    /// claimed while a User of the same application waits that was not tried before, unless the Group has waited for `GROUP_WAIT_SECONDS_MAX`.
+    /// Opens no write transaction where nothing is due.
+    async fn claim(&self, now: Timestamp, lease_until: Timestamp, limit: usize, per_application: usize) -> Result<Vec<Claim>, Fault>;
+    /// Marks every User and Group of the tenant, and everything that is linked, out of date and to be verified; says how many pairs. 0 where there is no such
+    /// application.
+    async fn mark_all(&self, tenant: TenantId, application: ApplicationId, at: Timestamp) -> Result<u64, Fault>;
+    /// Extends a lease; false where it was lost.
+    async fn renew(&self, claim: &Claim, lease_until: Timestamp) -> Result<bool, Fault>;
+    /// The application of a claim.
+    async fn read_application(&self, tenant: TenantId, id: ApplicationId) -> Result<Option<Application>, Fault>;
+    /// One link.
+    async fn read_link(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+        resource_type: &str,
+        resource_id: &str,
+    ) -> Result<Option<Link>, Fault>;
+    /// Remote ids of linked resources: (resource id, remote id).
+    async fn read_remote_ids(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+        resource_ids: Vec<String>,
+    ) -> Result<Vec<(String, String)>, Fault>;
+    /// The resource that is linked to an account, where there is one.
+    async fn find_linked(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+        resource_type: &str,
+        remote_id: &str,
+    ) -> Result<Option<String>, Fault>;
+    /// Writes a link before a request whose answer may be lost; false, and nothing written, where the lease was lost.
+    async fn write_link(&self, claim: &Claim, link: Link) -> Result<bool, Fault>;
+    /// Records an outcome in one transaction; nothing where the lease was lost.
+    async fn record(&self, record: Record) -> Result<(), Fault>;
+    /// How an application stands.
+    async fn status(&self, tenant: TenantId, application: ApplicationId) -> Result<SyncStatus, Fault>;
+    /// The newest log lines, newest first.
+    async fn read_log(
+        &self,
+        tenant: TenantId,
+        application: Option<ApplicationId>,
+        resource_id: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>, Fault>;
+}

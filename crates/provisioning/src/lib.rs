@@ -1,0 +1,21 @@
+//! What every application must be told, and when.
+//!
+//! Sync is level-triggered: a change only marks pairs of (application, resource) as out of date; the worker compares what is with what should be.
+//! Knows neither SQL nor HTTP.
+//!
+//! Modules in dependency order: a module uses only those above it.
+
+pub mod application;
+pub mod link;
+pub mod provisioning_log;
+pub mod connector;
+pub mod ledger;
+pub mod scope;
+pub mod mapping;
+pub mod matching;
+pub mod plan;
+pub mod pacing;
+pub mod outcome;
+pub mod dispatcher;
+pub mod worker;
+pub mod provisioning;

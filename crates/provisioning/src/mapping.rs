@@ -1,0 +1,287 @@
+//! The default mapping: a resource of the directory to the account it should be over there, and an account over there to what of it we manage.
+//! Does not compare the two; `plan` does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use directory::store::StoredResource;
+use scim_protocol::TypeSchema;
+use scim_protocol::schema::{Attribute, AttributeType, Mutability};
+use serde_json::{Map, Value, json};
+
+use crate::connector::{Capabilities, WritableAttributes, get};
+
+/// What an account should be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Desired {
+    /// Attributes, names canonical; without `schemas`, `id`, `meta` and `members`.
+    pub document: Map<String, Value>,
+    /// Remote ids of members and whether each is a group, sorted.
+    pub members: BTreeMap<String, bool>,
+    /// Ids of resources that it refers to and that have no account yet.
+    pub awaits: Vec<String>,
+}
+
+/// Attributes that no application is told by the default mapping.
+const NEVER: [&str; 7] = ["schemas", "id", "meta", "groups", "members", "password", "$ref"];
+
+/// Ids of resources of the directory that a resource refers to.
+pub fn references(subject: &StoredResource) -> Vec<String> {
+    let managers = subject.document.values().filter_map(|value| value.get("manager")?.get("value")?.as_str()).map(str::to_owned);
+    subject.members.iter().map(|member| member.id.clone()).chain(managers).collect()
+}
+
+/// What an account should be. `remote_ids`: of the resources in `references` that have one.
+pub fn desired(
+    schema: &TypeSchema,
+    subject: &StoredResource,
+    remote_ids: &BTreeMap<String, String>,
+    capabilities: &Capabilities,
+) -> Desired {
+    let mut result = Desired { document: writable(schema, &subject.document), ..Desired::default() };
+    for extension in &schema.extensions {
+        resolve_manager(&mut result, &extension.id, remote_ids);
+    }
+    if let Some(published) = &capabilities.attributes {
+        retain_published(schema, &mut result.document, published);
+    }
+    if !result.document.contains_key("externalId") {
+        result.document.insert("externalId".into(), subject.id.clone().into());
+    }
+    for member in &subject.members {
+        match remote_ids.get(&member.id) {
+            Some(remote_id) => drop(result.members.insert(remote_id.clone(), member.resource_type == "Group")),
+            None => result.awaits.push(member.id.clone()),
+        }
+    }
+    result
+}
+
+/// A manager is named by the id of their account over there, and left out until they have one.
+fn resolve_manager(result: &mut Desired, urn: &str, remote_ids: &BTreeMap<String, String>) {
+    let Some(extension) = result.document.get_mut(urn).and_then(Value::as_object_mut) else { return };
+    let Some(id) = extension.get("manager").and_then(|manager| manager.get("value")).and_then(Value::as_str).map(str::to_owned) else {
+        return;
+    };
+    if let Some(remote_id) = remote_ids.get(&id) {
+        drop(extension.insert("manager".into(), json!({ "value": remote_id })));
+    } else {
+        extension.shift_remove("manager");
+        result.awaits.push(id);
+    }
+    if extension.is_empty() {
+        result.document.shift_remove(urn);
+    }
+}
+
+/// A document reduced to what a client may write, names as in the schema, nothing empty. Tolerant: what the schema does not know is left out.
+pub fn writable(schema: &TypeSchema, document: &Map<String, Value>) -> Map<String, Value> {
+    let mut result = Map::new();
+    for (name, value) in document {
+        if let Some(extension) = schema.extension(name) {
+            let inner = value
+                .as_object()
+                .map(|inner| writable_attributes(inner, |name| extension.attributes.iter().find(|a| a.name.eq_ignore_ascii_case(name))));
+            if let Some(inner) = inner.filter(|inner| !inner.is_empty()) {
+                result.insert(extension.id.clone(), Value::Object(inner));
+            }
+        }
+    }
+    let mut core = writable_attributes(document, |name| schema.core_attribute(name));
+    core.append(&mut result);
+    core
+}
+
+fn writable_attributes<'a>(document: &Map<String, Value>, find: impl Fn(&str) -> Option<&'a Attribute>) -> Map<String, Value> {
+    let mut result = Map::new();
+    for (name, value) in document {
+        let Some(attribute) = find(name).filter(|attribute| is_mapped(attribute)) else { continue };
+        if let Some(value) = writable_value(attribute, value) {
+            result.insert(attribute.name.clone(), value);
+        }
+    }
+    result
+}
+
+fn is_mapped(attribute: &Attribute) -> bool {
+    attribute.mutability != Mutability::ReadOnly && !NEVER.iter().any(|never| never.eq_ignore_ascii_case(&attribute.name))
+}
+
+fn writable_value(attribute: &Attribute, value: &Value) -> Option<Value> {
+    let value = match value {
+        Value::Array(elements) => Value::Array(elements.iter().filter_map(|element| writable_value(attribute, element)).collect()),
+        Value::Object(object) if attribute.kind == AttributeType::Complex => {
+            Value::Object(writable_attributes(object, |name| attribute.sub_attribute(name)))
+        }
+        other => other.clone(),
+    };
+    (!is_empty(&value)).then_some(value)
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(object) => object.is_empty(),
+        _ => false,
+    }
+}
+
+/// Leaves out what the application's schemas do not have.
+fn retain_published(schema: &TypeSchema, document: &mut Map<String, Value>, published: &BTreeMap<String, WritableAttributes>) {
+    let core = published.get(&schema.core.id.to_ascii_lowercase());
+    document.retain(|name, value| {
+        if let Some(extension) = schema.extension(name) {
+            let Some(known) = published.get(&extension.id.to_ascii_lowercase()) else { return false };
+            if let Some(inner) = value.as_object_mut() {
+                inner.retain(|name, value| retain_attribute(known, name, value));
+            }
+            return !is_empty(value);
+        }
+        name == "externalId" || core.is_none_or(|known| retain_attribute(known, name, value))
+    });
+}
+
+fn retain_attribute(known: &WritableAttributes, name: &str, value: &mut Value) -> bool {
+    let Some(sub_attributes) = known.get(&name.to_ascii_lowercase()) else { return false };
+    let mut prune = |value: &mut Value| {
+        if let Some(object) = value.as_object_mut() {
+            object.retain(|name, _| sub_attributes.is_empty() || sub_attributes.contains(&name.to_ascii_lowercase()));
+        }
+    };
+    if let Value::Array(elements) = value {
+        elements.iter_mut().for_each(&mut prune);
+        elements.retain(|element| !is_empty(element));
+    } else {
+        prune(value);
+    }
+    !is_empty(value)
+}
+
+/// An account as it was read, reduced to what we manage: the attributes and sub-attributes that `acknowledged` or `desired` have. What the application
+/// added of its own (a `formatted` name, a `display`) is not ours to remove; what somebody changed or removed there shows as a difference.
+pub fn managed(
+    schema: &TypeSchema,
+    account: &Map<String, Value>,
+    acknowledged: &Map<String, Value>,
+    desired: &Map<String, Value>,
+) -> Map<String, Value> {
+    let account = Value::Object(writable(schema, account));
+    let expected = [Value::Object(desired.clone()), Value::Object(acknowledged.clone())];
+    match restrict(&account, &expected.iter().collect::<Vec<_>>()) {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
+/// `expected`: what should be first.
+fn restrict(value: &Value, expected: &[&Value]) -> Value {
+    match value {
+        Value::Object(object) => {
+            let kept = object.iter().filter_map(|(name, value)| {
+                let expected: Vec<&Value> = expected.iter().filter_map(|expected| expected.get(name)).collect();
+                (!expected.is_empty()).then(|| (name.clone(), restrict(value, &expected)))
+            });
+            Value::Object(kept.collect())
+        }
+        Value::Array(elements) => restrict_elements(elements, expected),
+        Value::String(text) if expected.first().is_some_and(|expected| expected.is_boolean()) => match text.to_ascii_lowercase().as_str() {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            _ => value.clone(),
+        },
+        other => other.clone(),
+    }
+}
+
+fn restrict_elements(elements: &[Value], expected: &[&Value]) -> Value {
+    let known: Vec<&Value> = expected.iter().filter_map(|expected| expected.as_array()).flatten().collect();
+    let restricted = elements.iter().map(|element| {
+        let same: Vec<&Value> = known.iter().copied().filter(|known| is_same_element(known, element)).collect();
+        if same.is_empty() { element.clone() } else { restrict(element, &same) }
+    });
+    let restricted: Vec<Value> = restricted.collect();
+    // The order of values means nothing (RFC 7643 section 2.4), so an order of the application's own is no difference.
+    let is_same_set = |expected: &&&Value| expected.as_array().is_some_and(|expected| same_set(expected, &restricted));
+    expected.iter().find(is_same_set).map_or_else(|| Value::Array(restricted.clone()), |expected| (*expected).clone())
+}
+
+fn is_same_element(a: &Value, b: &Value) -> bool {
+    match (a.get("value"), b.get("value")) {
+        (Some(x), Some(y)) => x == y,
+        // Addresses have no `value`: they are the same where every sub-attribute that both have is.
+        (None, None) => match (a.as_object(), b.as_object()) {
+            (Some(x), Some(y)) => x.iter().all(|(name, value)| y.get(name).is_none_or(|other| other == value)),
+            _ => a == b,
+        },
+        _ => false,
+    }
+}
+
+fn same_set(a: &[Value], b: &[Value]) -> bool {
+    a.len() == b.len() && a.iter().all(|value| b.contains(value)) && b.iter().all(|value| a.contains(value))
+}
+
+/// Remote ids of an account's members.
+pub fn members_of(account: &Map<String, Value>) -> Vec<String> {
+    let members = get(account, "members").and_then(Value::as_array).into_iter().flatten();
+    let ids: BTreeSet<&str> = members.filter_map(|member| get(member.as_object()?, "value")?.as_str()).collect();
+    ids.into_iter().map(str::to_owned).collect()
+}
+
+/// Elements of `members`. Only a group says its type: applications that know users only do not expect one.
+pub fn member_elements<'a>(members: impl Iterator<Item = (&'a String, &'a bool)>) -> Vec<Value> {
+    members.map(|(id, group)| if *group { json!({ "value": id, "type": "Group" }) } else { json!({ "value": id }) }).collect()
+}
+
+/// The body of a POST: `schemas`, the attributes, and these members.
+pub fn creation(schema: &TypeSchema, document: &Map<String, Value>, members: Vec<Value>) -> Map<String, Value> {
+    let extensions = schema.extensions.iter().map(|extension| &extension.id).filter(|urn| document.contains_key(*urn));
+    let schemas: Vec<&String> = std::iter::once(&schema.core.id).chain(extensions).collect();
+    let mut body = Map::new();
+    body.insert("schemas".into(), json!(schemas));
+    body.extend(document.clone());
+    if !members.is_empty() {
+        body.insert("members".into(), Value::Array(members));
+    }
+    body
+}
+
+/// The body of a PUT: the account as it was read with what we manage in its place, so that attributes of the application's own survive.
+pub fn replacement(
+    schema: &TypeSchema,
+    account: &Map<String, Value>,
+    acknowledged: &Map<String, Value>,
+    desired: &Desired,
+) -> Map<String, Value> {
+    let mut document = writable(schema, account);
+    overlay(schema, &mut document, acknowledged, &desired.document);
+    let mut body = creation(schema, &document, member_elements(desired.members.iter()));
+    if let Some(id) = get(account, "id") {
+        body.insert("id".into(), id.clone());
+    }
+    body
+}
+
+fn overlay(schema: &TypeSchema, document: &mut Map<String, Value>, acknowledged: &Map<String, Value>, desired: &Map<String, Value>) {
+    let names: BTreeSet<&String> = acknowledged.keys().chain(desired.keys()).collect();
+    for name in names {
+        match (schema.extension(name), desired.get(name)) {
+            (Some(_), wanted) => {
+                let empty = Map::new();
+                let inner = document.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
+                let before = acknowledged.get(name).and_then(Value::as_object).unwrap_or(&empty);
+                let wanted = wanted.and_then(Value::as_object).unwrap_or(&empty);
+                let kept = inner.into_iter().filter(|(key, _)| !before.contains_key(key));
+                let mut merged: Map<String, Value> = kept.collect();
+                merged.extend(wanted.clone());
+                if merged.is_empty() {
+                    drop(document.shift_remove(name));
+                } else {
+                    drop(document.insert(name.clone(), Value::Object(merged)));
+                }
+            }
+            (None, Some(value)) => drop(document.insert(name.clone(), value.clone())),
+            (None, None) => drop(document.shift_remove(name)),
+        }
+    }
+}

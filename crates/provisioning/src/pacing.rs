@@ -1,0 +1,64 @@
+//! When to try again: exponential backoff with jitter, and `Retry-After`. Does not know what failed.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::connector::RetryAfter;
+
+/// The first wait is at most this.
+pub const BACKOFF_BASE_MILLISECONDS: u64 = 1_000;
+/// No wait is longer than this.
+pub const BACKOFF_MILLISECONDS_MAX: u64 = 15 * 60 * 1_000;
+/// The wait after a 429 that does not say how long.
+pub const THROTTLE_MILLISECONDS: u64 = 2_000;
+/// The wait after a refused token: one probe each minute.
+pub const UNAUTHORIZED_MILLISECONDS: u64 = 60_000;
+/// No `Retry-After` is believed beyond this.
+pub const RETRY_AFTER_SECONDS_MAX: u64 = 24 * 60 * 60;
+
+/// How long to wait after so many failed attempts (0 for the first): between one half and the whole of `base * 2^attempts`, by a random number.
+/// Never nothing: an application that failed is not asked again at once.
+pub fn backoff_milliseconds(attempts: u32, random: u64) -> u64 {
+    let ceiling =
+        BACKOFF_BASE_MILLISECONDS.saturating_mul(1_u64.checked_shl(attempts.min(32)).unwrap_or(u64::MAX)).min(BACKOFF_MILLISECONDS_MAX);
+    ceiling / 2 + random % (ceiling / 2 + 1)
+}
+
+/// An instant so many milliseconds from now.
+pub fn after(now: Timestamp, milliseconds: u64) -> Timestamp {
+    let wait = SignedDuration::from_millis(i64::try_from(milliseconds).unwrap_or(i64::MAX));
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+/// When an application that throttles may be asked again.
+pub fn resume_at(now: Timestamp, retry_after: Option<RetryAfter>) -> Timestamp {
+    let latest = after(now, RETRY_AFTER_SECONDS_MAX * 1_000);
+    match retry_after {
+        None => after(now, THROTTLE_MILLISECONDS),
+        Some(RetryAfter::Seconds(seconds)) => after(now, seconds.min(RETRY_AFTER_SECONDS_MAX) * 1_000),
+        Some(RetryAfter::At(instant)) => instant.clamp(now, latest),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_quarter_of_an_hour() {
+        for (attempts, ceiling) in [(0, 1_000), (1, 2_000), (5, 32_000), (10, 900_000), (31, 900_000), (u32::MAX, 900_000)] {
+            assert_eq!(backoff_milliseconds(attempts, ceiling / 2), ceiling, "{attempts}");
+            assert_eq!(backoff_milliseconds(attempts, 0), ceiling / 2, "{attempts}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_honoured_in_both_forms() {
+        let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
+        let check = |retry_after, expected: &str| assert_eq!(resume_at(now, retry_after), expected.parse::<Timestamp>().unwrap());
+        check(None, "2026-11-24T10:00:02Z");
+        check(Some(RetryAfter::Seconds(90)), "2026-11-24T10:01:30Z");
+        check(Some(RetryAfter::Seconds(u64::MAX)), "2026-11-25T10:00:00Z");
+        check(Some(RetryAfter::At("2026-11-24T11:00:00Z".parse().unwrap())), "2026-11-24T11:00:00Z");
+        check(Some(RetryAfter::At("2026-11-24T09:00:00Z".parse().unwrap())), "2026-11-24T10:00:00Z");
+    }
+}

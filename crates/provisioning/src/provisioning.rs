@@ -1,0 +1,181 @@
+//! *(shell)* `Provisioning`: keeps dispatcher and worker at work until it is told to stop. Decides nothing about any account.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use directory::clock::{Clock, IdGenerator};
+use directory::store::{Fault, Store};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::connector::Connector;
+use crate::dispatcher::Dispatcher;
+use crate::ledger::{Catalogue, Ledger};
+use crate::pacing;
+use crate::worker::{Worker, WorkerOptions};
+
+/// Limits of the engine.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Most claims at work at once.
+    pub concurrency: usize,
+    /// Most claims of one application at work at once.
+    pub per_application: usize,
+    /// How often work is looked for without being woken: changes of other processes, and retries.
+    pub poll_milliseconds: u64,
+    /// Most changes of a tenant that are dispatched in one transaction.
+    pub changes_max: usize,
+    /// Limits of one claim.
+    pub worker: WorkerOptions,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { concurrency: 32, per_application: 4, poll_milliseconds: 500, changes_max: 500, worker: WorkerOptions::default() }
+    }
+}
+
+/// What the engine works with.
+#[derive(Clone)]
+pub struct Ports {
+    /// Identities.
+    pub store: Arc<dyn Store>,
+    /// Work.
+    pub ledger: Arc<dyn Ledger>,
+    /// Applications.
+    pub catalogue: Arc<dyn Catalogue>,
+    /// The way to applications.
+    pub connector: Arc<dyn Connector>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub ids: Arc<dyn IdGenerator>,
+}
+
+/// The engine.
+pub struct Provisioning {
+    dispatcher: Dispatcher,
+    worker: Arc<Worker>,
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+    options: Options,
+    changed: Arc<Notify>,
+    marked: Notify,
+}
+
+impl Provisioning {
+    /// An engine at rest.
+    pub fn new(ports: Ports, options: Options) -> Self {
+        let Ports { store, ledger, catalogue, connector, clock, ids } = ports;
+        let dispatcher = Dispatcher::new(Arc::clone(&store), Arc::clone(&ledger), catalogue, Arc::clone(&clock), options.changes_max);
+        let worker = Arc::new(Worker::new(store, Arc::clone(&ledger), connector, Arc::clone(&clock), ids, options.worker));
+        Self { dispatcher, worker, ledger, clock, options, changed: Arc::default(), marked: Notify::new() }
+    }
+
+    /// Whoever commits a change calls `notify_one` on this, so that the change leaves at once and not at the next poll.
+    pub fn waker(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
+    }
+
+    /// Works until `shutdown` is true or its sender is gone; claims that have begun are finished first.
+    pub async fn run(&self, shutdown: watch::Receiver<bool>) {
+        tokio::join!(self.dispatch(shutdown.clone()), self.work(shutdown));
+    }
+
+    async fn dispatch(&self, mut shutdown: watch::Receiver<bool>) {
+        let mut poll = self.poll();
+        loop {
+            tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|stop| *stop) => return,
+                () = self.changed.notified() => {}
+                _ = poll.tick() => {}
+            }
+            match self.dispatcher.run_once().await {
+                Ok(()) => self.marked.notify_one(),
+                Err(fault) => report("changes could not be dispatched", &fault),
+            }
+        }
+    }
+
+    async fn work(&self, mut shutdown: watch::Receiver<bool>) {
+        let mut running = JoinSet::new();
+        let mut poll = self.poll();
+        loop {
+            tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|stop| *stop) => break,
+                Some(ended) = running.join_next() => {
+                    notice(ended);
+                    // Those that ended at the same time are replaced by one claim.
+                    while let Some(ended) = running.try_join_next() {
+                        notice(ended);
+                    }
+                }
+                () = self.marked.notified() => {}
+                _ = poll.tick() => {}
+            }
+            if let Err(fault) = self.claim(&mut running).await {
+                report("work could not be claimed", &fault);
+            }
+        }
+        while let Some(ended) = running.join_next().await {
+            notice(ended);
+        }
+    }
+
+    /// Dispatches and works until nothing is due; says how many claims that were.
+    pub async fn run_until_idle(&self) -> Result<u64, Fault> {
+        let mut running = JoinSet::new();
+        let mut count = 0;
+        loop {
+            self.dispatcher.run_once().await?;
+            count += self.claim(&mut running).await?;
+            let Some(ended) = running.join_next().await else { return Ok(count) };
+            notice(ended);
+        }
+    }
+
+    async fn claim(&self, running: &mut JoinSet<Result<(), Fault>>) -> Result<u64, Fault> {
+        let free = self.options.concurrency.max(1).saturating_sub(running.len());
+        if free == 0 {
+            return Ok(0);
+        }
+        let now = self.clock.now();
+        let until = pacing::after(now, u64::from(self.options.worker.lease_seconds) * 1_000);
+        let claims = self.ledger.claim(now, until, free, self.options.per_application.max(1)).await?;
+        let mut count = 0;
+        for claim in claims {
+            let worker = Arc::clone(&self.worker);
+            running.spawn(async move { worker.run_one(claim).await });
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn poll(&self) -> Interval {
+        let mut poll = interval(Duration::from_millis(self.options.poll_milliseconds.max(1)));
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        poll
+    }
+}
+
+/// A claim that failed is not lost: its lease runs out, and whoever claims it next reads before writing.
+fn notice(ended: Result<Result<(), Fault>, tokio::task::JoinError>) {
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(fault)) => report("a claim could not be finished", &fault),
+        Err(error) => tracing::error!(%error, "a claim broke off"),
+    }
+}
+
+fn report(what: &str, fault: &Fault) {
+    let mut text = fault.to_string();
+    let mut source = std::error::Error::source(fault);
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    tracing::error!(fault = %text, "{what}");
+}

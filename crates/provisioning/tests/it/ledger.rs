@@ -1,0 +1,277 @@
+//! A ledger in memory: the contract of `Ledger` and `Catalogue` in as few lines as it takes.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use directory::store::Fault;
+use directory::tenant::TenantId;
+use jiff::Timestamp;
+use provisioning::application::{Application, ApplicationId, ApplicationState};
+use provisioning::ledger::{Catalogue, Claim, Ledger, LinkChange, LoggedChange, NewApplication, Next, OutOfDate, Record, SyncStatus};
+use provisioning::link::{Link, LinkState};
+use provisioning::provisioning_log::LogEntry;
+
+/// Application, type and id.
+pub type Pair = (i64, String, String);
+
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub priority: i16,
+    pub due: Timestamp,
+    pub generation: i64,
+    pub attempts: u32,
+    pub verify: bool,
+    pub held: bool,
+    pub leased: Option<(i64, Timestamp)>,
+}
+
+#[derive(Default)]
+pub struct State {
+    pub applications: Vec<Application>,
+    pub changes: Vec<LoggedChange>,
+    pub outbox: BTreeMap<Pair, Entry>,
+    pub links: BTreeMap<Pair, Link>,
+    pub awaits: BTreeMap<Pair, Vec<String>>,
+    pub paused: BTreeMap<i64, Timestamp>,
+    pub log: Vec<LogEntry>,
+    counter: i64,
+}
+
+#[derive(Default)]
+pub struct MemoryLedger(Mutex<State>);
+
+impl MemoryLedger {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl State {
+    fn mark(&mut self, pair: &OutOfDate) {
+        self.counter += 1;
+        let (generation, key) = (self.counter, (pair.application.0, pair.resource_type.clone(), pair.resource_id.clone()));
+        let fresh =
+            Entry { priority: pair.priority, due: pair.due, generation, attempts: 0, verify: pair.verify, held: false, leased: None };
+        let entry = self.outbox.entry(key).or_insert(fresh);
+        entry.generation = generation;
+        entry.priority = entry.priority.min(pair.priority);
+        entry.due = pair.due;
+        entry.attempts = 0;
+        entry.held = false;
+        entry.verify |= pair.verify;
+    }
+
+    fn owns(&self, claim: &Claim) -> bool {
+        self.outbox.get(&key(claim)).and_then(|entry| entry.leased).is_some_and(|(fence, _)| fence == claim.fence)
+    }
+
+    /// Marks who waits for a resource that has just got its account.
+    fn wake(&mut self, application: ApplicationId, id: &str, at: Timestamp) {
+        let waiting: Vec<Pair> = self
+            .awaits
+            .iter()
+            .filter(|(pair, ids)| pair.0 == application.0 && ids.iter().any(|i| i == id))
+            .map(|(pair, _)| pair.clone())
+            .collect();
+        for (_, resource_type, resource_id) in waiting {
+            self.mark(&OutOfDate { application, resource_type, resource_id, priority: 3, due: at, verify: false });
+        }
+    }
+}
+
+fn key(claim: &Claim) -> Pair {
+    (claim.application.0, claim.resource_type.clone(), claim.resource_id.clone())
+}
+
+#[async_trait]
+impl Catalogue for MemoryLedger {
+    async fn add_application(&self, _: TenantId, _: NewApplication) -> Result<Option<Application>, Fault> {
+        Err(Fault::new("the tests add applications themselves"))
+    }
+    async fn list_applications(&self, _: TenantId) -> Result<Vec<Application>, Fault> {
+        Ok(self.state().applications.clone())
+    }
+    async fn set_application_state(&self, _: TenantId, _: ApplicationId, _: ApplicationState) -> Result<bool, Fault> {
+        Ok(false)
+    }
+    async fn remove_application(&self, _: TenantId, _: ApplicationId) -> Result<bool, Fault> {
+        Ok(false)
+    }
+}
+
+#[async_trait]
+impl Ledger for MemoryLedger {
+    async fn tenants_with_changes(&self) -> Result<Vec<TenantId>, Fault> {
+        Ok(if self.state().changes.is_empty() { Vec::new() } else { vec![TenantId(1)] })
+    }
+
+    async fn read_changes(&self, _: TenantId, limit: usize) -> Result<Vec<LoggedChange>, Fault> {
+        Ok(self.state().changes.iter().take(limit).cloned().collect())
+    }
+
+    async fn mark_out_of_date(&self, _: TenantId, cursor: Option<i64>, pairs: Vec<OutOfDate>) -> Result<(), Fault> {
+        let mut state = self.state();
+        for pair in &pairs {
+            state.mark(pair);
+        }
+        state.changes.retain(|change| cursor.is_none_or(|cursor| change.sequence > cursor));
+        Ok(())
+    }
+
+    async fn claim(&self, now: Timestamp, lease_until: Timestamp, limit: usize, per_application: usize) -> Result<Vec<Claim>, Fault> {
+        let mut state = self.state();
+        let ready = |entry: &Entry| !entry.held && entry.due <= now && entry.leased.is_none_or(|(_, until)| until <= now);
+        let mut due: Vec<(Pair, Entry)> =
+            state.outbox.iter().filter(|(_, entry)| ready(entry)).map(|(pair, entry)| (pair.clone(), entry.clone())).collect();
+        due.sort_by_key(|(_, entry)| (entry.priority, entry.generation));
+        let mut claims = Vec::new();
+        for (pair, entry) in due {
+            let leased = state
+                .outbox
+                .iter()
+                .filter(|(other, entry)| other.0 == pair.0 && entry.leased.is_some_and(|(_, until)| until > now))
+                .count();
+            let users =
+                state.outbox.iter().any(|(other, entry)| other.0 == pair.0 && other.1 == "User" && entry.attempts == 0 && !entry.held);
+            let paused = state.paused.get(&pair.0).is_some_and(|until| *until > now);
+            if claims.len() >= limit || leased >= per_application || paused || (pair.1 == "Group" && users) {
+                continue;
+            }
+            state.counter += 1;
+            let fence = state.counter;
+            let Some(stored) = state.outbox.get_mut(&pair) else { continue };
+            let crashed = stored.leased.is_some();
+            stored.leased = Some((fence, lease_until));
+            let (application, resource_type, resource_id) = pair;
+            claims.push(Claim {
+                tenant: TenantId(1),
+                application: ApplicationId(application),
+                resource_type,
+                resource_id,
+                generation: entry.generation,
+                attempts: entry.attempts,
+                fence,
+                verify: entry.verify || crashed,
+                lease_until,
+            });
+        }
+        Ok(claims)
+    }
+
+    async fn mark_all(&self, _: TenantId, application: ApplicationId, at: Timestamp) -> Result<u64, Fault> {
+        let mut state = self.state();
+        let pairs: Vec<Pair> = state.links.keys().cloned().collect();
+        for (_, resource_type, resource_id) in &pairs {
+            state.mark(&OutOfDate {
+                application,
+                resource_type: resource_type.clone(),
+                resource_id: resource_id.clone(),
+                priority: 1,
+                due: at,
+                verify: true,
+            });
+        }
+        Ok(pairs.len() as u64)
+    }
+
+    async fn renew(&self, claim: &Claim, lease_until: Timestamp) -> Result<bool, Fault> {
+        let mut state = self.state();
+        let owns = state.owns(claim);
+        if let Some(entry) = state.outbox.get_mut(&key(claim)).filter(|_| owns) {
+            entry.leased = Some((claim.fence, lease_until));
+        }
+        Ok(owns)
+    }
+
+    async fn read_application(&self, _: TenantId, id: ApplicationId) -> Result<Option<Application>, Fault> {
+        Ok(self.state().applications.iter().find(|application| application.id == id).cloned())
+    }
+
+    async fn read_link(&self, _: TenantId, application: ApplicationId, resource_type: &str, id: &str) -> Result<Option<Link>, Fault> {
+        Ok(self.state().links.get(&(application.0, resource_type.to_owned(), id.to_owned())).cloned())
+    }
+
+    async fn read_remote_ids(&self, _: TenantId, application: ApplicationId, ids: Vec<String>) -> Result<Vec<(String, String)>, Fault> {
+        let state = self.state();
+        let linked = state.links.values().filter(|link| link.application == application && ids.contains(&link.resource_id));
+        Ok(linked.filter_map(|link| Some((link.resource_id.clone(), link.remote_id.clone()?))).collect())
+    }
+
+    async fn find_linked(
+        &self,
+        _: TenantId,
+        application: ApplicationId,
+        resource_type: &str,
+        remote_id: &str,
+    ) -> Result<Option<String>, Fault> {
+        let state = self.state();
+        let mut linked = state.links.values().filter(|link| link.application == application && link.resource_type == resource_type);
+        Ok(linked.find(|link| link.remote_id.as_deref() == Some(remote_id)).map(|link| link.resource_id.clone()))
+    }
+
+    async fn write_link(&self, claim: &Claim, link: Link) -> Result<bool, Fault> {
+        let mut state = self.state();
+        let owns = state.owns(claim);
+        if owns {
+            if link.remote_id.is_some() && link.state != LinkState::Creating {
+                state.wake(claim.application, &claim.resource_id, link.updated);
+            }
+            state.links.insert(key(claim), link);
+        }
+        Ok(owns)
+    }
+
+    async fn record(&self, record: Record) -> Result<(), Fault> {
+        let mut state = self.state();
+        if !state.owns(&record.claim) {
+            return Ok(());
+        }
+        let key = key(&record.claim);
+        match record.link {
+            LinkChange::Keep => {}
+            LinkChange::Set(link) => {
+                let (at, named) = (link.updated, link.remote_id.is_some());
+                let before = state.links.insert(key.clone(), link);
+                if named && before.is_none_or(|before| before.remote_id.is_none()) {
+                    state.wake(record.claim.application, &record.claim.resource_id, at);
+                }
+            }
+            LinkChange::Remove => drop(state.links.remove(&key)),
+        }
+        if let Some(awaits) = record.awaits {
+            state.awaits.insert(key.clone(), awaits);
+        }
+        record.also.iter().for_each(|pair| state.mark(pair));
+        state.log.extend(record.log);
+        let Some(entry) = state.outbox.get_mut(&key) else { return Ok(()) };
+        entry.leased = None;
+        let renewed = entry.generation != record.claim.generation;
+        match record.next {
+            Next::Done if !renewed => drop(state.outbox.remove(&key)),
+            Next::Hold if !renewed => entry.held = true,
+            Next::RetryAt(at) if !renewed => {
+                entry.due = at;
+                entry.attempts += 1;
+            }
+            Next::PauseUntil(at) => drop(state.paused.insert(record.claim.application.0, at)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn status(&self, _: TenantId, _: ApplicationId) -> Result<SyncStatus, Fault> {
+        let state = self.state();
+        let count = |keep: &dyn Fn(&Entry) -> bool| state.outbox.values().filter(|entry| keep(entry)).count() as u64;
+        Ok(SyncStatus {
+            waiting: count(&|_| true),
+            retrying: count(&|entry| entry.attempts > 0),
+            held: count(&|entry| entry.held),
+            linked: state.links.len() as u64,
+        })
+    }
+
+    async fn read_log(&self, _: TenantId, _: Option<ApplicationId>, _: Option<&str>, limit: usize) -> Result<Vec<LogEntry>, Fault> {
+        Ok(self.state().log.iter().rev().take(limit).cloned().collect())
+    }
+}

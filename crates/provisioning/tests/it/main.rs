@@ -1,0 +1,8 @@
+//! The engine against an application in memory: what leaves, and what is true afterwards.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
+
+mod application;
+mod ledger;
+mod sync;
+mod world;
