@@ -1,0 +1,17 @@
+//! Remembers: the only SQL. SQLite by default, PostgreSQL when many nodes share one database.
+//!
+//! Modules in dependency order: a module uses only those above it.
+
+pub mod secrets;
+mod rows;
+mod migrate;
+mod filter_sql;
+mod candidates;
+pub mod sqlite;
+pub mod postgres;
+
+#[cfg(test)]
+#[path = "../tests/it/postgres_server.rs"]
+mod postgres_server;
+#[cfg(test)]
+mod query_plans;

@@ -1,0 +1,83 @@
+//! Which migrations there are, and which of them a database still needs. Does not run them; each engine does, inside one transaction and a lock.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use directory::store::Fault;
+
+/// A numbered change of the tables. Append-only: one that has run anywhere never changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Migration {
+    /// Its name; the place in the list is its number, counted from 1.
+    pub name: &'static str,
+    /// The statements.
+    pub sql: &'static str,
+}
+
+/// A migration that a database has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Applied {
+    /// Its number.
+    pub number: i64,
+    /// SHA-256 of its text, when it ran.
+    pub checksum: Vec<u8>,
+}
+
+/// For SQLite.
+pub(crate) const SQLITE: &[Migration] = &[
+    Migration { name: "0001_directory", sql: include_str!("../migrations/sqlite/0001_directory.sql") },
+    Migration { name: "0002_ledger", sql: include_str!("../migrations/sqlite/0002_ledger.sql") },
+];
+
+/// For PostgreSQL.
+pub(crate) const POSTGRES: &[Migration] =
+    &[Migration { name: "0001_directory", sql: include_str!("../migrations/postgres/0001_directory.sql") }];
+
+/// SHA-256 of a migration's text.
+pub(crate) fn checksum(migration: &Migration) -> Vec<u8> {
+    digest(&SHA256, migration.sql.as_bytes()).as_ref().to_vec()
+}
+
+/// The migrations that are still to run, with their numbers. Refuses a database that is newer than the program, or that was made by other migrations.
+pub(crate) fn pending(known: &'static [Migration], applied: &[Applied]) -> Result<Vec<(i64, &'static Migration)>, Fault> {
+    let numbered: Vec<(i64, &Migration)> = (1..).zip(known).collect();
+    for done in applied {
+        let Some((_, migration)) = numbered.iter().find(|(number, _)| *number == done.number) else {
+            return Err(Fault::new(format!(
+                "the database has migration {} but this program knows only {}: it was used by a newer Rollcall; start that one, or restore a backup",
+                done.number,
+                known.len()
+            )));
+        };
+        if checksum(migration) != done.checksum {
+            return Err(Fault::new(format!(
+                "migration {} ({}) of the database is not the one that this program knows; nothing was changed",
+                done.number, migration.name
+            )));
+        }
+    }
+    Ok(numbered.into_iter().filter(|(number, _)| applied.iter().all(|done| done.number != *number)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(number: i64) -> Applied {
+        let migration = usize::try_from(number - 1).ok().and_then(|index| SQLITE.get(index));
+        Applied { number, checksum: migration.map(checksum).unwrap_or_default() }
+    }
+
+    #[test]
+    fn what_is_missing_is_pending() {
+        assert_eq!(pending(SQLITE, &[]).unwrap().len(), SQLITE.len());
+        let all: Vec<Applied> = (1..).take(SQLITE.len()).map(done).collect();
+        assert!(pending(SQLITE, &all).unwrap().is_empty());
+    }
+
+    #[test]
+    fn newer_and_foreign_databases_are_refused() {
+        let newer = pending(SQLITE, &[done(1), done(1_000)]).unwrap_err();
+        assert!(newer.to_string().contains("newer Rollcall"), "{newer}");
+        let foreign = pending(SQLITE, &[Applied { number: 1, checksum: vec![0] }]).unwrap_err();
+        assert!(foreign.to_string().contains("not the one"), "{foreign}");
+    }
+}

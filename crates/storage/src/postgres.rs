@@ -1,0 +1,115 @@
+//! The PostgreSQL back end: many nodes, one database. Retries what PostgreSQL asks to retry, here and nowhere else.
+
+mod commit;
+pub(crate) mod connections;
+mod read;
+mod search;
+pub(crate) mod statements;
+mod tenants;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use directory::change_set::{ChangeSet, Committed};
+use directory::credential::{TokenHash, TokenRecord};
+use directory::search::SearchPlan;
+use directory::store::{CommitError, Fault, Include, SearchPage, Store, StoredResource, Tenants};
+use directory::tenant::{Tenant, TenantId, TenantSettings};
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use self::connections::{Connections, Signals, configuration, fault, snapshot};
+use crate::rows::micros;
+use crate::secrets::MasterKey;
+
+/// A database on a server.
+#[derive(Clone)]
+pub struct Postgres {
+    connections: Connections,
+    #[expect(dead_code, reason = "sealed secrets come with the ledger")]
+    key: Arc<MasterKey>,
+    committed: Arc<Notify>,
+    /// Tells the other nodes.
+    ours: Arc<Notify>,
+    _signals: Arc<Signals>,
+}
+
+impl Postgres {
+    /// Connects to the database at this URL; brings its tables up to date. Refuses one that a newer program has used. The connection is not encrypted:
+    /// a URL that demands `sslmode=require` is refused when connecting.
+    pub async fn connect(url: &str, key: Arc<MasterKey>) -> Result<Self, Fault> {
+        let config = configuration(url)?;
+        let connections = Connections::open(config.clone()).await?;
+        let (committed, ours) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let signals = Signals::start(config, Arc::clone(&committed), Arc::clone(&ours));
+        Ok(Self { connections, key, committed, ours, _signals: Arc::new(signals) })
+    }
+
+    /// Notified whenever something was committed, by this node or, as far as can be heard, by another one; sometimes when nothing was.
+    pub fn committed(&self) -> Arc<Notify> {
+        Arc::clone(&self.committed)
+    }
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
+        let committed = commit::commit(&self.connections, tenant, &change_set).await?;
+        self.committed.notify_one();
+        self.ours.notify_one();
+        Ok(committed)
+    }
+
+    async fn read(&self, tenant: TenantId, resource_type: &str, id: &str, include: Include) -> Result<Option<StoredResource>, Fault> {
+        let mut connection = self.connections.get().await?;
+        let transaction = snapshot(&mut connection).await.map_err(fault)?;
+        let found = read::read(&transaction, tenant, resource_type, id, include).await?;
+        transaction.commit().await.map_err(fault)?;
+        Ok(found)
+    }
+
+    async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault> {
+        let mut connection = self.connections.get().await?;
+        let transaction = snapshot(&mut connection).await.map_err(fault)?;
+        let page = search::search(&transaction, tenant, &plan).await?;
+        transaction.commit().await.map_err(fault)?;
+        Ok(page)
+    }
+}
+
+#[async_trait]
+impl Tenants for Postgres {
+    async fn create_tenant(&self, name: &str, settings: TenantSettings, at: Timestamp) -> Result<Option<Tenant>, Fault> {
+        let settings =
+            serde_json::to_string(&settings).map_err(|error| Fault::from_source("settings could not be written as JSON", error))?;
+        tenants::create_tenant(&self.connections.get().await?, name, &settings, micros(at)).await
+    }
+
+    async fn find_tenant(&self, name: &str) -> Result<Option<Tenant>, Fault> {
+        tenants::find_tenant(&self.connections.get().await?, name).await
+    }
+
+    async fn list_tenants(&self) -> Result<Vec<Tenant>, Fault> {
+        tenants::list_tenants(&self.connections.get().await?).await
+    }
+
+    async fn create_token(&self, token: TokenRecord) -> Result<(), Fault> {
+        tenants::create_token(&self.connections.get().await?, &token).await
+    }
+
+    async fn find_token(&self, tenant: TenantId, hash: TokenHash) -> Result<Option<TokenRecord>, Fault> {
+        tenants::find_token(&self.connections.get().await?, tenant, &hash).await
+    }
+
+    async fn list_tokens(&self, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault> {
+        tenants::list_tokens(&self.connections.get().await?, tenant).await
+    }
+
+    async fn revoke_token(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault> {
+        tenants::revoke_token(&self.connections.get().await?, tenant, id, micros(at)).await
+    }
+
+    async fn record_token_use(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<(), Fault> {
+        tenants::record_token_use(&self.connections.get().await?, tenant, id, micros(at)).await
+    }
+}

@@ -1,0 +1,372 @@
+//! Applies a change set in one transaction: checks, resource, index rows, memberships, change log. All of it, or an error and nothing. Retries inside.
+//!
+//! Locks are taken in this order: the resource that is written, its members or groups in the order of their keys, values in their order, and last, and
+//! shortly, the tenant's counter. Where two commits block each other all the same, PostgreSQL ends one, and it is tried again.
+
+use std::collections::{HashMap, HashSet};
+
+use deadpool_postgres::{Object, Transaction};
+use directory::change_set::{Change, ChangeSet, Committed, Content, Precondition, Write};
+use directory::store::{CommitError, Fault};
+use directory::tenant::TenantId;
+use scim_protocol::patch::member::MemberDelta;
+use serde_json::{Map, Value};
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+
+use super::connections::{Connections, begin, fault};
+use super::read::storable;
+use super::statements as sql;
+use crate::rows::{
+    IndexRow, attribute_key, decode_entries, encode_entries, from_json, index_rows, json_text, micros, stored_key, timestamp, version,
+};
+
+/// How often a commit is tried.
+const ATTEMPTS_MAX: usize = 10;
+
+/// Why an attempt failed.
+enum Failure {
+    /// For good.
+    Refused(CommitError),
+    /// By PostgreSQL; perhaps not the next time.
+    Database(tokio_postgres::Error),
+}
+
+impl From<CommitError> for Failure {
+    fn from(error: CommitError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(error: Fault) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Commits a change set; one `Committed` per write. What was committed under the same change id before is not done again, so that a commit whose outcome
+/// got lost with its connection can be tried again too.
+pub(crate) async fn commit(connections: &Connections, tenant: TenantId, change_set: &ChangeSet) -> Result<Vec<Committed>, CommitError> {
+    let mut attempt = 1;
+    loop {
+        let mut connection = if attempt == 1 { connections.get().await? } else { connections.get_tried().await? };
+        match commit_once(&mut connection, tenant, change_set).await {
+            Ok(committed) => return Ok(committed),
+            Err(Failure::Refused(error)) => return Err(error),
+            Err(Failure::Database(error)) if attempt < ATTEMPTS_MAX && may_try_again(&error, attempt) => {
+                tracing::debug!(attempt, error = %error, "a commit is tried again");
+                attempt += 1;
+            }
+            Err(Failure::Database(error)) => return Err(fault(error).into()),
+        }
+    }
+}
+
+fn may_try_again(error: &tokio_postgres::Error, attempt: usize) -> bool {
+    const PASSING: [SqlState; 4] =
+        [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN];
+    match error.code() {
+        // The attempt whose outcome got lost has been committed meanwhile; the next one will see that.
+        Some(code) if *code == SqlState::UNIQUE_VIOLATION => attempt > 1,
+        Some(code) => PASSING.contains(code),
+        None => error.is_closed() || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>),
+    }
+}
+
+async fn commit_once(connection: &mut Object, tenant: TenantId, change_set: &ChangeSet) -> Result<Vec<Committed>, Failure> {
+    let transaction = begin(connection).await?;
+    let mut commit = Commit { transaction: &transaction, tenant: tenant.0, change_set, at: micros(change_set.at), log: Log::default() };
+    let committed = commit.apply().await?;
+    transaction.commit().await?;
+    Ok(committed)
+}
+
+/// What a resource's row says of it, apart from what it holds.
+struct Head {
+    resource: i64,
+    version: i64,
+    created: i64,
+    modified: i64,
+}
+
+/// Rows of the change log, in order, by column.
+#[derive(Default)]
+struct Log {
+    types: Vec<String>,
+    ids: Vec<String>,
+    versions: Vec<i64>,
+}
+
+type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+struct Commit<'a> {
+    transaction: &'a Transaction<'a>,
+    tenant: i64,
+    change_set: &'a ChangeSet,
+    at: i64,
+    log: Log,
+}
+
+impl Commit<'_> {
+    async fn apply(&mut self) -> Result<Vec<Committed>, Failure> {
+        let change_id = self.change_set.change_id.as_bytes().as_slice();
+        let before = self.query(sql::FIND_CHANGE, &[&self.tenant, &change_id]).await?;
+        let mut committed = Vec::with_capacity(self.change_set.writes.len());
+        if !before.is_empty() {
+            for write in &self.change_set.writes {
+                committed.push(self.again(write, &before).await?);
+            }
+            return Ok(committed);
+        }
+        for write in &self.change_set.writes {
+            committed.push(self.write(write).await?);
+        }
+        self.write_log(change_id).await?;
+        Ok(committed)
+    }
+
+    async fn write(&mut self, write: &Write) -> Result<Committed, Failure> {
+        match &write.change {
+            Change::Create { content, members } => self.create(write, content, members).await,
+            Change::Update { precondition, content, members } => {
+                let head = self.head(sql::LOCK_HEAD_TO_UPDATE, write).await?;
+                check(*precondition, &head)?;
+                self.update(write, &head, content.as_ref(), members).await
+            }
+            Change::Delete { precondition } => {
+                let head = self.head(sql::LOCK_HEAD_TO_DELETE, write).await?;
+                check(*precondition, &head)?;
+                self.delete(write, &head).await
+            }
+        }
+    }
+
+    /// What became of a write that was committed before: what the log says, and not what others have made of it since.
+    async fn again(&self, write: &Write, before: &[Row]) -> Result<Committed, Failure> {
+        let head = match self.head(sql::READ_HEAD, write).await {
+            Ok(head) => Some(head),
+            Err(Failure::Refused(CommitError::NotFound { .. })) => None,
+            Err(failure) => return Err(failure),
+        };
+        let created = head.as_ref().map_or(self.at, |head| head.created);
+        for row in before.iter().rev() {
+            if row.try_get::<_, &str>(0)? == write.resource_type && row.try_get::<_, &str>(1)? == write.id {
+                return committed(version(row.try_get(2)?), created, row.try_get(3)?, true);
+            }
+        }
+        let (version_now, modified) = head.map_or((0, self.at), |head| (head.version, head.modified));
+        committed(version(version_now), created, modified, false)
+    }
+
+    async fn create(&mut self, write: &Write, content: &Content, members: &[String]) -> Result<Committed, Failure> {
+        let rows = index_rows(&write.resource_type, &content.index);
+        let document = json_text(&content.document)?;
+        let (id, display, entries) = (storable(&write.id), storable(&content.display), encode_entries(&rows));
+        let values: Values<'_> = &[&self.tenant, &write.resource_type, &id, &self.at, &display, &entries, &document];
+        let statement = self.transaction.prepare_cached(sql::CREATE_RESOURCE).await?;
+        let resource: i64 = self.transaction.query_one(&statement, values).await?.try_get(0)?;
+        self.add_rows(write, content, resource, &rows.iter().collect::<Vec<_>>()).await?;
+        self.add_members(resource, members).await?;
+        self.log(&write.resource_type, &write.id, 1);
+        committed(1, self.at, self.at, true)
+    }
+
+    async fn update(&mut self, write: &Write, head: &Head, content: Option<&Content>, members: &MemberDelta) -> Result<Committed, Failure> {
+        let body_changed = match content {
+            Some(content) => self.update_body(write, head, content).await?,
+            None => false,
+        };
+        let members_changed = self.update_members(head.resource, members).await?;
+        if !body_changed && !members_changed {
+            return committed(version(head.version), head.created, head.modified, false);
+        }
+        if !body_changed {
+            self.execute(sql::UPDATE_VERSIONS, &[&self.tenant, &[head.resource].as_slice(), &self.at]).await?;
+        }
+        self.log(&write.resource_type, &write.id, head.version + 1);
+        committed(version(head.version + 1), head.created, self.at, true)
+    }
+
+    async fn update_body(&self, write: &Write, head: &Head, content: &Content) -> Result<bool, Failure> {
+        let statement = self.transaction.prepare_cached(sql::READ_BODY).await?;
+        let old = self.transaction.query_one(&statement, &[&self.tenant, &head.resource]).await?;
+        let (old_display, old_entries, old_document): (&str, &[u8], &str) = (old.try_get(0)?, old.try_get(1)?, old.try_get(2)?);
+        let rows = index_rows(&write.resource_type, &content.index);
+        let document = json_text(&content.document)?;
+        // The order of members means nothing, so it is not compared where the texts differ.
+        let is_same = old_document == document || from_json::<Map<String, Value>>(old_document)? == content.document;
+        let (display, entries) = (storable(&content.display), encode_entries(&rows));
+        if is_same && old_display == display && old_entries == entries {
+            return Ok(false);
+        }
+        if old_entries != entries {
+            let old_rows = decode_entries(old_entries)?;
+            // Sets, as a resource may have thousands of values.
+            let (old_set, new_set): (HashSet<&IndexRow>, HashSet<&IndexRow>) = (old_rows.iter().collect(), rows.iter().collect());
+            self.remove_rows(head.resource, &old_rows.iter().filter(|row| !new_set.contains(row)).collect::<Vec<_>>()).await?;
+            self.add_rows(write, content, head.resource, &rows.iter().filter(|row| !old_set.contains(row)).collect::<Vec<_>>()).await?;
+        }
+        let values: Values<'_> = &[&self.tenant, &head.resource, &head.version, &self.at, &display, &entries, &document];
+        match self.execute(sql::UPDATE_BODY, values).await? {
+            1 => Ok(true),
+            _ => Err(CommitError::VersionChanged { current: version(head.version) }.into()),
+        }
+    }
+
+    async fn update_members(&self, group: i64, delta: &MemberDelta) -> Result<bool, Failure> {
+        if delta.is_empty() {
+            return Ok(false);
+        }
+        let added = self.lock_members(&delta.added).await?;
+        let mut changed = false;
+        if delta.replace {
+            changed |= self.execute(sql::REMOVE_OTHER_MEMBERS, &[&self.tenant, &group, &added]).await? > 0;
+        }
+        if !delta.removed.is_empty() {
+            let removed: Vec<_> = delta.removed.iter().map(|id| storable(id)).collect();
+            changed |= self.execute(sql::REMOVE_MEMBERS, &[&self.tenant, &group, &removed]).await? > 0;
+        }
+        if !added.is_empty() {
+            changed |= self.execute(sql::ADD_MEMBERS, &[&self.tenant, &group, &added]).await? > 0;
+        }
+        Ok(changed)
+    }
+
+    async fn add_members(&self, group: i64, members: &[String]) -> Result<(), Failure> {
+        if members.is_empty() {
+            return Ok(());
+        }
+        let added = self.lock_members(members).await?;
+        self.execute(sql::ADD_MEMBERS, &[&self.tenant, &group, &added]).await?;
+        Ok(())
+    }
+
+    /// The keys of members to add, which nobody can delete from now on.
+    async fn lock_members(&self, ids: &[String]) -> Result<Vec<i64>, Failure> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let texts: Vec<_> = ids.iter().map(|id| storable(id)).collect();
+        let rows = self.query(sql::LOCK_MEMBERS, &[&self.tenant, &texts]).await?;
+        let read = |row: &Row| Ok((row.try_get::<_, String>(0)?, row.try_get::<_, i64>(1)?));
+        let found = rows.iter().map(read).collect::<Result<HashMap<_, _>, tokio_postgres::Error>>()?;
+        let key = |id: &String| found.get(id).copied().ok_or_else(|| CommitError::ReferenceMissing { id: id.clone() });
+        Ok(ids.iter().map(key).collect::<Result<_, _>>()?)
+    }
+
+    /// The groups it was in lose it as a member, so they change too.
+    async fn delete(&mut self, write: &Write, head: &Head) -> Result<Committed, Failure> {
+        let statement = self.transaction.prepare_cached(sql::READ_BODY).await?;
+        let body = self.transaction.query_one(&statement, &[&self.tenant, &head.resource]).await?;
+        let rows = decode_entries(body.try_get(1)?)?;
+        self.remove_rows(head.resource, &rows.iter().collect::<Vec<_>>()).await?;
+        self.query(sql::LOCK_GROUPS, &[&self.tenant, &head.resource]).await?;
+        let left = self.query(sql::LEAVE_GROUPS, &[&self.tenant, &head.resource]).await?;
+        let mut groups = left.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>()?;
+        groups.retain(|group| *group != head.resource);
+        groups.sort_unstable();
+        let none: &[i64] = &[];
+        self.execute(sql::REMOVE_OTHER_MEMBERS, &[&self.tenant, &head.resource, &none]).await?;
+        self.execute(sql::DELETE_RESOURCE, &[&self.tenant, &head.resource]).await?;
+        self.log(&write.resource_type, &write.id, 0);
+        if !groups.is_empty() {
+            let rows = self.query(sql::UPDATE_VERSIONS, &[&self.tenant, &groups, &self.at]).await?;
+            let read = |row: &Row| Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?)));
+            let changed = rows.iter().map(read).collect::<Result<HashMap<i64, (i64, String, String)>, tokio_postgres::Error>>()?;
+            for (version, resource_type, id) in groups.iter().filter_map(|group| changed.get(group)) {
+                self.log(resource_type, id, *version);
+            }
+        }
+        committed(0, head.created, self.at, true)
+    }
+
+    async fn add_rows(&self, write: &Write, content: &Content, resource: i64, rows: &[&IndexRow]) -> Result<(), Failure> {
+        let unique = columns(rows, true);
+        if !unique.0.is_empty() {
+            let taken = self.query(sql::TAKE_VALUES, &[&self.tenant, &unique.0, &unique.1, &resource]).await?;
+            let read = |row: &Row| Ok((row.try_get::<_, i64>(0)?, row.try_get::<_, Vec<u8>>(1)?));
+            let taken = taken.iter().map(read).collect::<Result<HashSet<_>, tokio_postgres::Error>>()?;
+            let refused = unique.0.iter().zip(&unique.1).find(|(attribute, value)| !taken.contains(&(**attribute, (*value).clone())));
+            if let Some((attribute, _)) = refused {
+                let is_it = |path: &&str| attribute_key(&write.resource_type, path) == *attribute;
+                let path = content.index.iter().map(|entry| entry.path.as_str()).find(is_it).unwrap_or_default();
+                return Err(CommitError::ValueTaken { path: path.to_owned() }.into());
+            }
+        }
+        let others = columns(rows, false);
+        if !others.0.is_empty() {
+            self.execute(sql::ADD_VALUES, &[&self.tenant, &others.0, &others.1, &resource]).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_rows(&self, resource: i64, rows: &[&IndexRow]) -> Result<(), Failure> {
+        for (statement, unique) in [(sql::RELEASE_VALUES, true), (sql::REMOVE_VALUES, false)] {
+            let (attributes, values) = columns(rows, unique);
+            if !attributes.is_empty() {
+                self.execute(statement, &[&self.tenant, &attributes, &values, &resource]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, resource_type: &str, id: &str, version: i64) {
+        self.log.types.push(resource_type.to_owned());
+        self.log.ids.push(storable(id).into_owned());
+        self.log.versions.push(version);
+    }
+
+    async fn write_log(&mut self, change_id: &[u8]) -> Result<(), Failure> {
+        let Log { types, ids, versions } = std::mem::take(&mut self.log);
+        if types.is_empty() {
+            return Ok(());
+        }
+        let written = self.execute(sql::LOG_CHANGES, &[&self.tenant, &change_id, &types, &ids, &versions, &self.at]).await?;
+        if usize::try_from(written) == Ok(types.len()) { Ok(()) } else { Err(Fault::new("there is no such tenant").into()) }
+    }
+
+    async fn head(&self, statement: &str, write: &Write) -> Result<Head, Failure> {
+        for row in self.query(statement, &[&self.tenant, &storable(&write.id)]).await? {
+            if row.try_get::<_, &str>(1)? == write.resource_type {
+                let (resource, version, created, modified) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
+                return Ok(Head { resource, version, created, modified });
+            }
+        }
+        Err(CommitError::NotFound { resource_type: write.resource_type.clone(), id: write.id.clone() }.into())
+    }
+
+    async fn query(&self, statement: &str, values: Values<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let statement = self.transaction.prepare_cached(statement).await?;
+        self.transaction.query(&statement, values).await
+    }
+
+    async fn execute(&self, statement: &str, values: Values<'_>) -> Result<u64, tokio_postgres::Error> {
+        let statement = self.transaction.prepare_cached(statement).await?;
+        self.transaction.execute(&statement, values).await
+    }
+}
+
+/// The attributes and values of the rows of one kind, as columns.
+fn columns(rows: &[&IndexRow], unique: bool) -> (Vec<i64>, Vec<Vec<u8>>) {
+    rows.iter().filter(|row| row.unique == unique).map(|row| (row.attribute, stored_key(&row.value).into_owned())).unzip()
+}
+
+fn check(precondition: Precondition, head: &Head) -> Result<(), CommitError> {
+    match precondition {
+        Precondition::VersionIs(wanted) if wanted != version(head.version) => {
+            Err(CommitError::VersionChanged { current: version(head.version) })
+        }
+        Precondition::VersionIs(_) | Precondition::Exists => Ok(()),
+    }
+}
+
+fn committed(version: u64, created: i64, modified: i64, changed: bool) -> Result<Committed, Failure> {
+    Ok(Committed { version, created: timestamp(created)?, last_modified: timestamp(modified)?, changed })
+}

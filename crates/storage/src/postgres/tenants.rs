@@ -1,0 +1,102 @@
+//! Tenants and tokens in PostgreSQL.
+
+use deadpool_postgres::Object;
+use directory::credential::{TokenHash, TokenRecord};
+use directory::store::Fault;
+use directory::tenant::{Tenant, TenantId};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::connections::fault;
+use super::read::storable;
+use super::statements as sql;
+use crate::rows::{from_json, micros, timestamp};
+
+type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+async fn query(connection: &Object, statement: &str, values: Values<'_>) -> Result<Vec<Row>, Fault> {
+    let statement = connection.prepare_cached(statement).await.map_err(fault)?;
+    connection.query(&statement, values).await.map_err(fault)
+}
+
+async fn execute(connection: &Object, statement: &str, values: Values<'_>) -> Result<u64, Fault> {
+    let statement = connection.prepare_cached(statement).await.map_err(fault)?;
+    connection.execute(&statement, values).await.map_err(fault)
+}
+
+/// Makes a tenant; `None` where the name is taken.
+pub(crate) async fn create_tenant(connection: &Object, name: &str, settings: &str, created: i64) -> Result<Option<Tenant>, Fault> {
+    let made = execute(connection, sql::CREATE_TENANT, &[&storable(name), &created, &settings]).await?;
+    if made == 0 { Ok(None) } else { find_tenant(connection, name).await }
+}
+
+/// By name.
+pub(crate) async fn find_tenant(connection: &Object, name: &str) -> Result<Option<Tenant>, Fault> {
+    query(connection, sql::FIND_TENANT, &[&storable(name)]).await?.first().map(tenant).transpose()
+}
+
+/// All, by name.
+pub(crate) async fn list_tenants(connection: &Object) -> Result<Vec<Tenant>, Fault> {
+    query(connection, sql::LIST_TENANTS, &[]).await?.iter().map(tenant).collect()
+}
+
+fn tenant(row: &Row) -> Result<Tenant, Fault> {
+    let settings: &str = row.try_get(3).map_err(fault)?;
+    Ok(Tenant {
+        id: TenantId(row.try_get(0).map_err(fault)?),
+        name: row.try_get(1).map_err(fault)?,
+        created: timestamp(row.try_get(2).map_err(fault)?)?,
+        settings: from_json(settings)?,
+    })
+}
+
+/// Stores a token.
+pub(crate) async fn create_token(connection: &Object, token: &TokenRecord) -> Result<(), Fault> {
+    let values: Values<'_> = &[
+        &token.tenant.0,
+        &storable(&token.id),
+        &storable(&token.name),
+        &token.hash.0.as_slice(),
+        &micros(token.created),
+        &token.expires.map(micros),
+        &token.revoked.map(micros),
+        &token.last_used.map(micros),
+    ];
+    execute(connection, sql::CREATE_TOKEN, values).await.map(drop)
+}
+
+/// By hash.
+pub(crate) async fn find_token(connection: &Object, tenant: TenantId, hash: &TokenHash) -> Result<Option<TokenRecord>, Fault> {
+    let rows = query(connection, sql::FIND_TOKEN, &[&tenant.0, &hash.0.as_slice()]).await?;
+    rows.first().map(|row| token(row, tenant)).transpose()
+}
+
+/// All of a tenant, oldest first.
+pub(crate) async fn list_tokens(connection: &Object, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault> {
+    query(connection, sql::LIST_TOKENS, &[&tenant.0]).await?.iter().map(|row| token(row, tenant)).collect()
+}
+
+/// Revokes one; false where there is none.
+pub(crate) async fn revoke_token(connection: &Object, tenant: TenantId, id: &str, at: i64) -> Result<bool, Fault> {
+    Ok(execute(connection, sql::REVOKE_TOKEN, &[&tenant.0, &storable(id), &at]).await? > 0)
+}
+
+/// Remembers a use.
+pub(crate) async fn record_token_use(connection: &Object, tenant: TenantId, id: &str, at: i64) -> Result<(), Fault> {
+    execute(connection, sql::USE_TOKEN, &[&tenant.0, &storable(id), &at]).await.map(drop)
+}
+
+fn token(row: &Row, tenant: TenantId) -> Result<TokenRecord, Fault> {
+    let hash: &[u8] = row.try_get(2).map_err(fault)?;
+    let optional = |column: usize| row.try_get::<_, Option<i64>>(column).map_err(fault)?.map(timestamp).transpose();
+    Ok(TokenRecord {
+        id: row.try_get(0).map_err(fault)?,
+        tenant,
+        name: row.try_get(1).map_err(fault)?,
+        hash: TokenHash(hash.try_into().map_err(|error| Fault::from_source("the hash of a token has the wrong length", error))?),
+        created: timestamp(row.try_get(3).map_err(fault)?)?,
+        expires: optional(4)?,
+        revoked: optional(5)?,
+        last_used: optional(6)?,
+    })
+}

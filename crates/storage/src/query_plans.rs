@@ -1,0 +1,174 @@
+//! Tests only: every statement prepares on its engine, and the searches that clients send all day are answered by an index.
+
+use std::sync::Arc;
+
+use directory::search::{Page, SearchPlan, Sort, plan};
+use directory::store::Include;
+use directory::tenant::TenantId;
+use rusqlite::params_from_iter;
+use scim_protocol::filter::FilterLimits;
+use scim_protocol::{AttributePath, Filter, SchemaSet};
+
+use crate::filter_sql::{Dialect, Parameter, Query, count, keys};
+use crate::secrets::MasterKey;
+use crate::{migrate, postgres, postgres_server, sqlite};
+
+/// A filter, and the index that must answer it on each engine.
+const INDEXED: &[(&str, &str, &str)] = &[
+    (r#"userName eq "ann""#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)", "unique_values_pkey"),
+    (r#"emails.value eq "ann@example.com""#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)", "index_values_pkey"),
+    (r#"emails[value eq "ann@example.com"]"#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)", "index_values_pkey"),
+    (r#"externalId eq "E1""#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)", "_values_pkey"),
+    (r#"displayName sw "a""#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value>? AND value<?)", "index_values_pkey"),
+    (
+        r#"meta.lastModified gt "2024-01-01T00:00:00Z""#,
+        "r USING COVERING INDEX resources_by_modified (tenant=? AND type=? AND modified>?)",
+        "resources_by_modified",
+    ),
+    (r#"id eq "1""#, "r USING INDEX resources_by_id (tenant=? AND id=?)", "resources_by_id"),
+    (r#"groups.value eq "1""#, "m USING PRIMARY KEY (tenant=? AND group_resource=?)", "memberships_pkey"),
+];
+
+/// Others, to be prepared.
+const PREPARED: &[&str] = &[
+    r#"title co "a" and title ew "b" or not (title pr)"#,
+    r#"meta.created ge "2024-01-01T00:00:00Z" and meta.created lt "2025-01-01T00:00:00Z""#,
+    r#"title gt "a" and title le "b" and active eq true"#,
+    "groups pr",
+    r#"groups.type eq "direct""#,
+];
+
+fn search(filter: Option<&str>, sort: Option<&str>, types: &[&str]) -> SearchPlan {
+    let set = SchemaSet::standard();
+    let types: Vec<_> = types.iter().map(|name| set.by_name(name).unwrap().clone()).collect();
+    let filter = filter.map(|text| Filter::parse(text, FilterLimits::default()).unwrap());
+    let sort = sort.map(|path| Sort { path: AttributePath::parse(path).unwrap(), descending: true });
+    plan(&types, filter, sort, Page { offset: 0, limit: 100 }, Include::default()).unwrap()
+}
+
+fn searches() -> Vec<SearchPlan> {
+    let mut all = Vec::new();
+    let filters = INDEXED.iter().map(|(filter, ..)| *filter).chain(PREPARED.iter().copied());
+    for filter in filters.map(Some).chain([None]) {
+        for sort in [None, Some("userName"), Some("title"), Some("id"), Some("meta.created"), Some("locale")] {
+            all.push(search(filter, sort, &["User"]));
+        }
+    }
+    for sort in [None, Some("displayName"), Some("meta.lastModified")] {
+        all.push(search(Some(r#"displayName eq "a" or members.value eq "1" or id eq "2""#), sort, &["User", "Group"]));
+        all.push(search(None, sort, &["User", "Group"]));
+    }
+    all
+}
+
+fn sqlite_database() -> rusqlite::Connection {
+    let connection = rusqlite::Connection::open_in_memory().unwrap();
+    connection.execute_batch(sqlite::statements::MAKE_MIGRATIONS).unwrap();
+    for migration in migrate::SQLITE {
+        connection.execute_batch(migration.sql).unwrap();
+    }
+    connection
+}
+
+#[test]
+fn sqlite_prepares_every_search() {
+    let connection = sqlite_database();
+    for plan in searches() {
+        for query in [keys(&plan, Dialect::Sqlite, TenantId(1), true), keys(&plan, Dialect::Sqlite, TenantId(1), false)] {
+            connection.prepare(&query.text).unwrap_or_else(|error| panic!("{error}: {}", query.text));
+        }
+        let query = count(&plan, Dialect::Sqlite, TenantId(1));
+        connection.prepare(&query.text).unwrap_or_else(|error| panic!("{error}: {}", query.text));
+    }
+}
+
+#[test]
+fn sqlite_answers_by_index() {
+    let connection = sqlite_database();
+    for (filter, index, _) in INDEXED {
+        let query = keys(&search(Some(filter), None, &["User"]), Dialect::Sqlite, TenantId(1), true);
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", query.text)).unwrap();
+        let steps = statement.query_map(params_from_iter(&query.parameters), |row| row.get::<_, String>(3)).unwrap();
+        let steps = steps.map(Result::unwrap).collect::<Vec<_>>().join("\n");
+        assert!(steps.contains(index), "{filter}:\n{steps}");
+        assert!(!steps.contains("SCAN r\n") && !steps.contains("SCAN v"), "{filter}:\n{steps}");
+    }
+}
+
+#[test]
+fn sqlite_reads_pages_in_order() {
+    let connection = sqlite_database();
+    let query = keys(&search(None, None, &["User"]), Dialect::Sqlite, TenantId(1), true);
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", query.text)).unwrap();
+    let steps = statement.query_map(params_from_iter(&query.parameters), |row| row.get::<_, String>(3)).unwrap();
+    let steps = steps.map(Result::unwrap).collect::<Vec<_>>().join("\n");
+    assert!(steps.contains("resources_by_type") && !steps.contains("TEMP B-TREE"), "{steps}");
+}
+
+async fn postgres_database() -> tokio_postgres::Client {
+    let folder = tempfile::tempdir().unwrap();
+    let key = Arc::new(MasterKey::load_or_create(&folder.path().join("key")).unwrap());
+    let url = postgres_server::database().await;
+    postgres::Postgres::connect(&url, key).await.unwrap();
+    postgres_server::client(&url).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_prepares_every_statement() {
+    let client = postgres_database().await;
+    for statement in postgres::statements::ALL {
+        client.prepare(statement).await.unwrap_or_else(|error| panic!("{error:?}: {statement}"));
+    }
+    for plan in searches() {
+        let queries = [
+            keys(&plan, Dialect::Postgres, TenantId(1), true),
+            keys(&plan, Dialect::Postgres, TenantId(1), false),
+            count(&plan, Dialect::Postgres, TenantId(1)),
+        ];
+        for query in queries {
+            let statement = client.prepare(&query.text).await.unwrap_or_else(|error| panic!("{error:?}: {}", query.text));
+            assert_eq!(statement.params().len(), query.parameters.len(), "{}", query.text);
+        }
+    }
+}
+
+/// As many rows as a planner needs to want an index.
+const FILL: &str = "INSERT INTO resources (tenant, type, id, version, created, modified, display, entries, document) \
+       SELECT t, 'User', t || '-' || n, 1, 1700000000000000 + n::BIGINT * 413000000, 1700000000000000 + n::BIGINT * 413000000, 'name', '', '{}' FROM generate_series(1, 2) AS t, generate_series(1, 10000) AS n; \
+     INSERT INTO unique_values (tenant, attribute, value, resource) SELECT t, a, sha256((n || '')::bytea), n \
+       FROM generate_series(1, 2) AS t, generate_series(1, 2) AS a, generate_series(1, 10000) AS n; \
+     INSERT INTO index_values (tenant, attribute, value, resource) SELECT t, a, sha256((n || '')::bytea), n \
+       FROM generate_series(1, 2) AS t, generate_series(1, 4) AS a, generate_series(1, 10000) AS n; \
+     INSERT INTO memberships (tenant, group_resource, member_resource) SELECT 1, n / 100, n FROM generate_series(1, 10000) AS n; \
+     ANALYZE;";
+
+/// The query with its parameters in its text, as `EXPLAIN` takes none.
+fn literal_text(query: &Query) -> String {
+    let mut text = query.text.clone();
+    for (number, parameter) in query.parameters.iter().enumerate().rev() {
+        let literal = match parameter {
+            Parameter::Integer(value) => format!("({value})::bigint"),
+            Parameter::Text(text) => format!("'{text}'"),
+            Parameter::Bytes(bytes) => {
+                let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                format!("'\\x{}'::bytea", hex.concat())
+            }
+        };
+        text = text.replace(&format!("${}", number + 1), &literal);
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_answers_by_index() {
+    let client = postgres_database().await;
+    client.batch_execute(FILL).await.unwrap();
+    for (filter, _, index) in INDEXED {
+        let query = keys(&search(Some(filter), None, &["User"]), Dialect::Postgres, TenantId(1), true);
+        let rows = client.query(&format!("EXPLAIN (COSTS OFF) {}", literal_text(&query)), &[]).await.unwrap();
+        let steps = rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>().join("\n");
+        let reads_all =
+            ["Seq Scan on resources", "Seq Scan on unique_values", "Seq Scan on index_values"].iter().any(|scan| steps.contains(scan));
+        assert!(steps.contains(index) && !reads_all, "{filter}:\n{steps}");
+    }
+}

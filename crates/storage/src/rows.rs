@@ -1,0 +1,147 @@
+//! Columns to domain types and back: the same on both engines. Reads and writes nothing.
+
+use std::borrow::Cow;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use directory::change_set::IndexEntry;
+use directory::store::Fault;
+use jiff::Timestamp;
+use provisioning::link::LinkState;
+
+/// A row of `unique_values` or `index_values`, without its tenant and resource.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct IndexRow {
+    /// Whether it is in `unique_values`.
+    pub unique: bool,
+    /// The key of the attribute.
+    pub attribute: i64,
+    /// The key of the value.
+    pub value: Vec<u8>,
+}
+
+/// The key of an attribute of a resource type: the beginning of a hash, so that no table of names has to be kept. A tenant has some hundreds of
+/// attributes; that two of them meet in 64 bits will not happen.
+pub(crate) fn attribute_key(resource_type: &str, path: &str) -> i64 {
+    let hash = digest(&SHA256, format!("{resource_type}\0{path}").as_bytes());
+    hash.as_ref().first_chunk::<8>().copied().map_or(0, i64::from_be_bytes)
+}
+
+/// The longest value that PostgreSQL's indexes are given whole: a row of theirs must fit a third of a page, some 2,700 bytes.
+const STORED_KEY_BYTES_MAX: usize = 2_000;
+
+/// A value's key as PostgreSQL's tables hold it. One that is too long for an index keeps its beginning, and a hash stands for the rest: equality and
+/// prefixes stay exact, but what is inside or at the end of it is not found.
+pub(crate) fn stored_key(key: &[u8]) -> Cow<'_, [u8]> {
+    if key.len() <= STORED_KEY_BYTES_MAX {
+        return Cow::Borrowed(key);
+    }
+    let hash = digest(&SHA256, key);
+    Cow::Owned(key.iter().take(STORED_KEY_BYTES_MAX - hash.as_ref().len()).chain(hash.as_ref()).copied().collect())
+}
+
+/// The rows of index entries.
+pub(crate) fn index_rows(resource_type: &str, entries: &[IndexEntry]) -> Vec<IndexRow> {
+    let row = |entry: &IndexEntry| IndexRow {
+        unique: entry.unique,
+        attribute: attribute_key(resource_type, &entry.path),
+        value: entry.key.clone(),
+    };
+    entries.iter().map(row).collect()
+}
+
+/// Index rows as the column `entries`: for each a byte (unique or not), the attribute, the length of the value, the value.
+pub(crate) fn encode_entries(rows: &[IndexRow]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(rows.iter().map(|row| row.value.len() + 13).sum());
+    for row in rows {
+        bytes.push(u8::from(row.unique));
+        bytes.extend(row.attribute.to_be_bytes());
+        bytes.extend(u32::try_from(row.value.len()).unwrap_or(u32::MAX).to_be_bytes());
+        bytes.extend(&row.value);
+    }
+    bytes
+}
+
+/// The reverse.
+pub(crate) fn decode_entries(mut bytes: &[u8]) -> Result<Vec<IndexRow>, Fault> {
+    let damaged = || Fault::new("the column `entries` is damaged");
+    let mut rows = Vec::new();
+    while let Some((unique, rest)) = bytes.split_first() {
+        let (attribute, rest) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
+        let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| damaged())?;
+        let (value, rest) = rest.split_at_checked(length).ok_or_else(damaged)?;
+        rows.push(IndexRow { unique: *unique != 0, attribute: i64::from_be_bytes(*attribute), value: value.to_vec() });
+        bytes = rest;
+    }
+    Ok(rows)
+}
+
+/// An instant as it is stored: microseconds since 1970.
+pub(crate) fn micros(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+/// The reverse.
+pub(crate) fn timestamp(micros: i64) -> Result<Timestamp, Fault> {
+    Timestamp::from_microsecond(micros).map_err(|error| Fault::from_source("an instant in the database is out of range", error))
+}
+
+/// A version as it is stored.
+pub(crate) fn version(stored: i64) -> u64 {
+    u64::try_from(stored).unwrap_or_default()
+}
+
+/// A JSON column.
+pub(crate) fn json_text(value: &impl serde::Serialize) -> Result<String, Fault> {
+    serde_json::to_string(value).map_err(|error| Fault::from_source("a value could not be written as JSON", error))
+}
+
+/// Where a link stands, as it is stored.
+pub(crate) fn link_state_text(state: LinkState) -> &'static str {
+    match state {
+        LinkState::Creating => "creating",
+        LinkState::Linked => "linked",
+        LinkState::Uncertain => "uncertain",
+    }
+}
+
+/// The reverse.
+pub(crate) fn link_state(stored: &str) -> Result<LinkState, Fault> {
+    let known = [LinkState::Creating, LinkState::Linked, LinkState::Uncertain].into_iter().find(|state| link_state_text(*state) == stored);
+    known.ok_or_else(|| Fault::new(format!("the database has a link in the unknown state `{stored}`")))
+}
+
+/// The reverse of `json_text`.
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Fault> {
+    serde_json::from_str(text).map_err(|error| Fault::from_source("JSON in the database could not be read", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_come_back() {
+        let row = |unique, attribute, value: &[u8]| IndexRow { unique, attribute, value: value.to_vec() };
+        let rows = vec![row(true, -1, b"ann"), row(false, i64::MAX, b""), row(false, 0, &[0, 255])];
+        let bytes = encode_entries(&rows);
+        assert_eq!(decode_entries(&bytes).unwrap(), rows);
+        assert!(decode_entries(&bytes[..bytes.len() - 1]).is_err());
+        assert_eq!(decode_entries(&[]).unwrap(), Vec::new());
+    }
+
+    #[test]
+    fn long_keys_are_shortened_and_differ() {
+        let (one, other) = (vec![b'a'; 5_000], vec![b'a'; 5_001]);
+        assert_eq!(stored_key(&one[..2_000]), &one[..2_000]);
+        assert_eq!(stored_key(&one).len(), 2_000);
+        assert_ne!(stored_key(&one), stored_key(&other));
+    }
+
+    #[test]
+    fn attributes_of_different_types_differ() {
+        assert_ne!(attribute_key("User", "displayName"), attribute_key("Group", "displayName"));
+        // The keys are in databases already.
+        assert_eq!(attribute_key("User", "userName"), attribute_key("User", "userName"));
+    }
+}

@@ -1,0 +1,110 @@
+//! The SQLite back end: one file, one thread that writes, connections that read.
+
+mod catalogue;
+mod commit;
+pub(crate) mod connections;
+mod ledger;
+mod read;
+mod search;
+pub(crate) mod statements;
+mod statements_of_work;
+mod tenants;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use directory::change_set::{ChangeSet, Committed};
+use directory::credential::{TokenHash, TokenRecord};
+use directory::search::SearchPlan;
+use directory::store::{CommitError, Fault, Include, SearchPage, Store, StoredResource, Tenants};
+use directory::tenant::{Tenant, TenantId, TenantSettings};
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use self::connections::{Readers, open_writer, snapshot};
+use self::writer::Writer;
+use crate::rows::{json_text, micros};
+use crate::secrets::MasterKey;
+
+/// A database in a file.
+#[derive(Clone)]
+pub struct Sqlite {
+    writer: Writer,
+    readers: Readers,
+    key: Arc<MasterKey>,
+    committed: Arc<Notify>,
+}
+
+impl Sqlite {
+    /// Opens the database at this path, or makes it; brings its tables up to date. Refuses one that a newer program has used.
+    pub fn open(path: &Path, key: Arc<MasterKey>) -> Result<Self, Fault> {
+        Ok(Self { writer: Writer::start(open_writer(path)?)?, readers: Readers::new(path), key, committed: Arc::default() })
+    }
+
+    /// Notified whenever resources were changed.
+    pub fn committed(&self) -> Arc<Notify> {
+        Arc::clone(&self.committed)
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
+        let committed = self.writer.write(move |connection| commit::apply(connection, tenant, &change_set)).await?;
+        self.committed.notify_one();
+        Ok(committed)
+    }
+
+    async fn read(&self, tenant: TenantId, resource_type: &str, id: &str, include: Include) -> Result<Option<StoredResource>, Fault> {
+        if !include.members {
+            return self.readers.read_short(|connection| snapshot(connection, |c| read::read(c, tenant, resource_type, id, include)));
+        }
+        let (resource_type, id) = (resource_type.to_owned(), id.to_owned());
+        self.readers.read_long(move |connection| snapshot(connection, |c| read::read(c, tenant, &resource_type, &id, include))).await
+    }
+
+    async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault> {
+        self.readers.read_long(move |connection| snapshot(connection, |c| search::search(c, tenant, &plan))).await
+    }
+}
+
+#[async_trait]
+impl Tenants for Sqlite {
+    async fn create_tenant(&self, name: &str, settings: TenantSettings, at: Timestamp) -> Result<Option<Tenant>, Fault> {
+        let settings = json_text(&settings)?;
+        let name = name.to_owned();
+        self.writer.write(move |connection| tenants::create_tenant(connection, &name, &settings, micros(at))).await
+    }
+
+    async fn find_tenant(&self, name: &str) -> Result<Option<Tenant>, Fault> {
+        self.readers.read_short(|connection| tenants::find_tenant(connection, name))
+    }
+
+    async fn list_tenants(&self) -> Result<Vec<Tenant>, Fault> {
+        self.readers.read_long(tenants::list_tenants).await
+    }
+
+    async fn create_token(&self, token: TokenRecord) -> Result<(), Fault> {
+        self.writer.write(move |connection| tenants::create_token(connection, &token)).await
+    }
+
+    async fn find_token(&self, tenant: TenantId, hash: TokenHash) -> Result<Option<TokenRecord>, Fault> {
+        self.readers.read_short(|connection| tenants::find_token(connection, tenant, &hash))
+    }
+
+    async fn list_tokens(&self, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault> {
+        self.readers.read_long(move |connection| tenants::list_tokens(connection, tenant)).await
+    }
+
+    async fn revoke_token(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault> {
+        let id = id.to_owned();
+        self.writer.write(move |connection| tenants::revoke_token(connection, tenant, &id, micros(at))).await
+    }
+
+    async fn record_token_use(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<(), Fault> {
+        let id = id.to_owned();
+        self.writer.write(move |connection| tenants::record_token_use(connection, tenant, &id, micros(at))).await
+    }
+}

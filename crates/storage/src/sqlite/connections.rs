@@ -1,0 +1,147 @@
+//! Connections: one that writes, some that only read. Opening one runs the migrations. Knows no table but `migrations`.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use directory::store::Fault;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+use tokio::sync::Semaphore;
+
+use super::statements;
+use crate::migrate::{self, Applied};
+
+/// Older versions can lose acknowledged commits when the write-ahead log is reset (fixed in 3.51.3).
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+/// Prepared statements that a connection keeps.
+const STATEMENTS_MAX: usize = 128;
+/// Readers that wait for their next use.
+const READERS_MAX: usize = 8;
+/// Long reads at the same time; more wait.
+const LONG_READS_MAX: usize = 6;
+
+/// Turns an SQLite error into a fault.
+pub(crate) fn fault(error: rusqlite::Error) -> Fault {
+    Fault::from_source("SQLite", error)
+}
+
+/// Opens the connection that writes, and brings the tables up to date.
+pub(crate) fn open_writer(path: &Path) -> Result<Connection, Fault> {
+    if rusqlite::version_number() < SQLITE_VERSION_MIN {
+        return Err(Fault::new(format!("SQLite {} can lose commits; at least 3.51.3 is needed", rusqlite::version())));
+    }
+    let mut connection = Connection::open(path)
+        .map_err(|error| Fault::from_source(format!("the database {} could not be opened", path.display()), error))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.execute_batch(statements::OPEN_WRITER).map_err(fault)?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), Fault> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault)?;
+    transaction.execute_batch(statements::MAKE_MIGRATIONS).map_err(fault)?;
+    let applied: Vec<Applied> = {
+        let mut statement = transaction.prepare(statements::READ_MIGRATIONS).map_err(fault)?;
+        let rows = statement.query_map([], |row| Ok(Applied { number: row.get(0)?, checksum: row.get(1)? })).map_err(fault)?;
+        rows.collect::<Result<_, _>>().map_err(fault)?
+    };
+    for (number, migration) in migrate::pending(migrate::SQLITE, &applied)? {
+        let failed = |error| Fault::from_source(format!("migration {number} ({}) failed; nothing was changed", migration.name), error);
+        transaction.execute_batch(migration.sql).map_err(failed)?;
+        transaction.execute(statements::RECORD_MIGRATION, params![number, migration.name, migrate::checksum(migration)]).map_err(failed)?;
+    }
+    transaction.commit().map_err(fault)
+}
+
+/// The connections that read.
+#[derive(Clone)]
+pub(crate) struct Readers {
+    path: Arc<PathBuf>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+    long: Arc<Semaphore>,
+}
+
+impl Readers {
+    /// Opens connections as they are needed.
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: Arc::new(path.to_owned()), idle: Arc::default(), long: Arc::new(Semaphore::new(LONG_READS_MAX)) }
+    }
+
+    /// Reads a few rows by key, on the thread that asks: such a read takes microseconds, and handing it to another thread would cost more than it does.
+    pub(crate) fn read_short<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.open()?,
+        };
+        let answer = read(&connection);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < READERS_MAX {
+            idle.push(connection);
+        }
+        answer
+    }
+
+    /// Reads as many rows as there are, on a thread that may block.
+    pub(crate) async fn read_long<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let stopped = |_| Fault::new("the store is stopping");
+        let permit = Arc::clone(&self.long).acquire_owned().await.map_err(stopped)?;
+        let readers = self.clone();
+        let joined = tokio::task::spawn_blocking(move || {
+            let answer = readers.read_short(read);
+            drop(permit);
+            answer
+        });
+        joined.await.map_err(|error| Fault::from_source("a read did not finish", error))?
+    }
+
+    fn open(&self) -> Result<Connection, Fault> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&*self.path, flags).map_err(fault)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        connection.execute_batch(statements::OPEN_READER).map_err(fault)?;
+        Ok(connection)
+    }
+}
+
+/// Reads within one snapshot.
+pub(crate) fn snapshot<T>(connection: &Connection, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+    let transaction = connection.unchecked_transaction().map_err(fault)?;
+    let answer = read(&transaction)?;
+    transaction.finish().map_err(fault)?;
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_database_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rollcall.db");
+        let connection = open_writer(&path).unwrap();
+        connection.execute(statements::RECORD_MIGRATION, params![1_000, "from the future", vec![0_u8]]).unwrap();
+        drop(connection);
+        let refusal = open_writer(&path).unwrap_err().to_string();
+        assert!(refusal.contains("newer Rollcall"), "{refusal}");
+    }
+
+    #[test]
+    fn opening_twice_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rollcall.db");
+        drop(open_writer(&path).unwrap());
+        let connection = open_writer(&path).unwrap();
+        let count: i64 = connection.query_row("SELECT count(*) FROM migrations", [], |row| row.get(0)).unwrap();
+        assert_eq!(usize::try_from(count).unwrap(), migrate::SQLITE.len());
+    }
+
+    #[test]
+    fn the_bundled_sqlite_is_new_enough() {
+        assert!(rusqlite::version_number() >= SQLITE_VERSION_MIN);
+    }
+}

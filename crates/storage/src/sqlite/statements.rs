@@ -1,0 +1,127 @@
+//! Every statement of the SQLite back end by name; generated ones are in `filter_sql.rs`. Each names the tenant, apart from the few that are about
+//! all tenants, and those say so.
+
+/// The journal and durability of a connection that writes.
+pub(crate) const OPEN_WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -16384; \
+     PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;";
+/// A connection that only reads.
+pub(crate) const OPEN_READER: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;";
+
+pub(crate) const MAKE_MIGRATIONS: &str = "CREATE TABLE IF NOT EXISTS migrations \
+     (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum BLOB NOT NULL) STRICT";
+pub(crate) const READ_MIGRATIONS: &str = "SELECT number, checksum FROM migrations ORDER BY number";
+pub(crate) const RECORD_MIGRATION: &str = "INSERT INTO migrations (number, name, checksum) VALUES (?1, ?2, ?3)";
+
+pub(crate) const CREATE_TENANT: &str = "INSERT OR IGNORE INTO tenants (name, created, settings) VALUES (?1, ?2, ?3)";
+pub(crate) const FIND_TENANT: &str = "SELECT tenant, name, created, settings FROM tenants WHERE name = ?1";
+/// All tenants.
+pub(crate) const LIST_TENANTS: &str = "SELECT tenant, name, created, settings FROM tenants ORDER BY name";
+
+pub(crate) const CREATE_TOKEN: &str =
+    "INSERT INTO tokens (tenant, id, name, hash, created, expires, revoked, last_used) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+pub(crate) const FIND_TOKEN: &str =
+    "SELECT id, name, hash, created, expires, revoked, last_used FROM tokens WHERE tenant = ?1 AND hash = ?2";
+pub(crate) const LIST_TOKENS: &str =
+    "SELECT id, name, hash, created, expires, revoked, last_used FROM tokens WHERE tenant = ?1 ORDER BY created, id";
+pub(crate) const REVOKE_TOKEN: &str = "UPDATE tokens SET revoked = coalesce(revoked, ?3) WHERE tenant = ?1 AND id = ?2";
+pub(crate) const USE_TOKEN: &str = "UPDATE tokens SET last_used = max(coalesce(last_used, 0), ?3) WHERE tenant = ?1 AND id = ?2";
+
+pub(crate) const FIND_CHANGE: &str = "SELECT type, id, version, at FROM change_log WHERE tenant = ?1 AND change_id = ?2 ORDER BY sequence";
+pub(crate) const NEXT_SEQUENCE: &str = "UPDATE tenants SET last_sequence = last_sequence + 1 WHERE tenant = ?1 RETURNING last_sequence";
+pub(crate) const LOG_CHANGE: &str =
+    "INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+pub(crate) const CREATE_RESOURCE: &str = "INSERT INTO resources (tenant, type, id, version, created, modified, display, entries, document) \
+     VALUES (?1, ?2, ?3, 1, ?4, ?4, ?5, ?6, ?7)";
+pub(crate) const READ_HEAD: &str = "SELECT resource, type, version, created, modified FROM resources WHERE tenant = ?1 AND id = ?2";
+pub(crate) const READ_BODY: &str = "SELECT display, entries, document FROM resources WHERE tenant = ?1 AND resource = ?2";
+pub(crate) const UPDATE_BODY: &str = "UPDATE resources SET version = version + 1, modified = ?4, display = ?5, entries = ?6, document = ?7 \
+     WHERE tenant = ?1 AND resource = ?2 AND version = ?3";
+pub(crate) const UPDATE_VERSION: &str =
+    "UPDATE resources SET version = version + 1, modified = ?3 WHERE tenant = ?1 AND resource = ?2 RETURNING version, type, id";
+pub(crate) const DELETE_RESOURCE: &str = "DELETE FROM resources WHERE tenant = ?1 AND resource = ?2";
+
+pub(crate) const TAKE_VALUE: &str = "INSERT OR IGNORE INTO unique_values (tenant, attribute, value, resource) VALUES (?1, ?2, ?3, ?4)";
+pub(crate) const RELEASE_VALUE: &str = "DELETE FROM unique_values WHERE tenant = ?1 AND attribute = ?2 AND value = ?3 AND resource = ?4";
+pub(crate) const ADD_VALUE: &str = "INSERT OR IGNORE INTO index_values (tenant, attribute, value, resource) VALUES (?1, ?2, ?3, ?4)";
+pub(crate) const REMOVE_VALUE: &str = "DELETE FROM index_values WHERE tenant = ?1 AND attribute = ?2 AND value = ?3 AND resource = ?4";
+
+pub(crate) const FIND_RESOURCE: &str = "SELECT resource FROM resources WHERE tenant = ?1 AND id = ?2";
+pub(crate) const ADD_MEMBER: &str = "INSERT OR IGNORE INTO memberships (tenant, group_resource, member_resource) VALUES (?1, ?2, ?3)";
+pub(crate) const REMOVE_MEMBER: &str = "DELETE FROM memberships WHERE tenant = ?1 AND group_resource = ?2 AND member_resource = ?3";
+pub(crate) const LIST_MEMBERS: &str = "SELECT member_resource FROM memberships WHERE tenant = ?1 AND group_resource = ?2";
+pub(crate) const REMOVE_MEMBERS: &str = "DELETE FROM memberships WHERE tenant = ?1 AND group_resource = ?2";
+pub(crate) const LIST_GROUPS: &str = "SELECT group_resource FROM memberships WHERE tenant = ?1 AND member_resource = ?2";
+pub(crate) const LEAVE_GROUPS: &str = "DELETE FROM memberships WHERE tenant = ?1 AND member_resource = ?2";
+
+pub(crate) const READ_RESOURCE: &str =
+    "SELECT resource, version, created, modified, document FROM resources WHERE tenant = ?1 AND id = ?2 AND type = ?3";
+pub(crate) const READ_BY_KEY: &str =
+    "SELECT type, id, version, created, modified, document FROM resources WHERE tenant = ?1 AND resource = ?2";
+pub(crate) const READ_MEMBERS: &str = "SELECT r.id, r.type, r.display FROM memberships AS m \
+     JOIN resources AS r ON r.tenant = m.tenant AND r.resource = m.member_resource \
+     WHERE m.tenant = ?1 AND m.group_resource = ?2 ORDER BY m.member_resource";
+/// Upwards; `UNION` makes circles of groups harmless.
+pub(crate) const READ_GROUPS: &str = "WITH RECURSIVE above (g) AS ( \
+       SELECT group_resource FROM memberships WHERE tenant = ?1 AND member_resource = ?2 \
+       UNION SELECT m.group_resource FROM memberships AS m JOIN above ON m.member_resource = above.g WHERE m.tenant = ?1) \
+     SELECT r.id, r.type, r.display, \
+       EXISTS (SELECT 1 FROM memberships AS d WHERE d.tenant = ?1 AND d.group_resource = above.g AND d.member_resource = ?2) AS direct \
+     FROM above JOIN resources AS r ON r.tenant = ?1 AND r.resource = above.g WHERE above.g <> ?2 ORDER BY direct DESC, above.g";
+
+/// What the test prepares; the pragmas and the making of `migrations` are run on every start.
+#[cfg(test)]
+pub(crate) const ALL: &[&str] = &[
+    READ_MIGRATIONS,
+    RECORD_MIGRATION,
+    CREATE_TENANT,
+    FIND_TENANT,
+    LIST_TENANTS,
+    CREATE_TOKEN,
+    FIND_TOKEN,
+    LIST_TOKENS,
+    REVOKE_TOKEN,
+    USE_TOKEN,
+    FIND_CHANGE,
+    NEXT_SEQUENCE,
+    LOG_CHANGE,
+    CREATE_RESOURCE,
+    READ_HEAD,
+    READ_BODY,
+    UPDATE_BODY,
+    UPDATE_VERSION,
+    DELETE_RESOURCE,
+    TAKE_VALUE,
+    RELEASE_VALUE,
+    ADD_VALUE,
+    REMOVE_VALUE,
+    FIND_RESOURCE,
+    ADD_MEMBER,
+    REMOVE_MEMBER,
+    LIST_MEMBERS,
+    REMOVE_MEMBERS,
+    LIST_GROUPS,
+    LEAVE_GROUPS,
+    READ_RESOURCE,
+    READ_BY_KEY,
+    READ_MEMBERS,
+    READ_GROUPS,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn each_prepares_and_names_the_tenant() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        connection.execute_batch(super::MAKE_MIGRATIONS).unwrap();
+        for migration in crate::migrate::SQLITE {
+            connection.execute_batch(migration.sql).unwrap();
+        }
+        for statement in ALL.iter().chain(crate::sqlite::statements_of_work::ALL) {
+            connection.prepare(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
+            assert!(statement.contains("tenant") || statement.contains("migrations"), "{statement}");
+        }
+    }
+}

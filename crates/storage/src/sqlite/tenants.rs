@@ -1,0 +1,118 @@
+//! Tenants and tokens in SQLite.
+
+use directory::credential::{TokenHash, TokenRecord};
+use directory::store::Fault;
+use directory::tenant::{Tenant, TenantId};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use super::connections::fault;
+use super::statements as sql;
+use crate::rows::{from_json, micros, timestamp};
+
+/// Makes a tenant; `None` where the name is taken.
+pub(crate) fn create_tenant(connection: &Connection, name: &str, settings: &str, created: i64) -> Result<Option<Tenant>, Fault> {
+    let made = connection.execute(sql::CREATE_TENANT, params![name, created, settings]).map_err(fault)?;
+    if made == 0 { Ok(None) } else { find_tenant(connection, name) }
+}
+
+/// By name.
+pub(crate) fn find_tenant(connection: &Connection, name: &str) -> Result<Option<Tenant>, Fault> {
+    Ok(tenants(connection, sql::FIND_TENANT, [name])?.pop())
+}
+
+/// All, by name.
+pub(crate) fn list_tenants(connection: &Connection) -> Result<Vec<Tenant>, Fault> {
+    tenants(connection, sql::LIST_TENANTS, [])
+}
+
+fn tenants(connection: &Connection, statement: &str, values: impl Params) -> Result<Vec<Tenant>, Fault> {
+    let mut statement = connection.prepare_cached(statement).map_err(fault)?;
+    let mut rows = statement.query(values).map_err(fault)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(fault)? {
+        let text: String = row.get(3).map_err(fault)?;
+        found.push(Tenant {
+            id: TenantId(row.get(0).map_err(fault)?),
+            name: row.get(1).map_err(fault)?,
+            created: timestamp(row.get(2).map_err(fault)?)?,
+            settings: from_json(&text)?,
+        });
+    }
+    Ok(found)
+}
+
+/// Stores a token.
+pub(crate) fn create_token(connection: &Connection, token: &TokenRecord) -> Result<(), Fault> {
+    let values = params![
+        token.tenant.0,
+        token.id,
+        token.name,
+        token.hash.0,
+        micros(token.created),
+        token.expires.map(micros),
+        token.revoked.map(micros),
+        token.last_used.map(micros)
+    ];
+    connection.execute(sql::CREATE_TOKEN, values).map(drop).map_err(fault)
+}
+
+/// By hash.
+pub(crate) fn find_token(connection: &Connection, tenant: TenantId, hash: &TokenHash) -> Result<Option<TokenRecord>, Fault> {
+    let mut statement = connection.prepare_cached(sql::FIND_TOKEN).map_err(fault)?;
+    let found = statement.query_row(params![tenant.0, hash.0], Columns::read).optional().map_err(fault)?;
+    found.map(|columns| columns.into_record(tenant)).transpose()
+}
+
+/// All of a tenant, oldest first.
+pub(crate) fn list_tokens(connection: &Connection, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault> {
+    let mut statement = connection.prepare_cached(sql::LIST_TOKENS).map_err(fault)?;
+    let rows = statement.query_map([tenant.0], Columns::read).map_err(fault)?;
+    rows.map(|columns| columns.map_err(fault)?.into_record(tenant)).collect()
+}
+
+/// Revokes one; false where there is none.
+pub(crate) fn revoke_token(connection: &Connection, tenant: TenantId, id: &str, at: i64) -> Result<bool, Fault> {
+    connection.execute(sql::REVOKE_TOKEN, params![tenant.0, id, at]).map(|count| count > 0).map_err(fault)
+}
+
+/// Remembers a use.
+pub(crate) fn record_token_use(connection: &Connection, tenant: TenantId, id: &str, at: i64) -> Result<(), Fault> {
+    connection.execute(sql::USE_TOKEN, params![tenant.0, id, at]).map(drop).map_err(fault)
+}
+
+struct Columns {
+    id: String,
+    name: String,
+    hash: [u8; 32],
+    created: i64,
+    expires: Option<i64>,
+    revoked: Option<i64>,
+    last_used: Option<i64>,
+}
+
+impl Columns {
+    fn read(row: &Row<'_>) -> Result<Self, rusqlite::Error> {
+        Ok(Self {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            hash: row.get(2)?,
+            created: row.get(3)?,
+            expires: row.get(4)?,
+            revoked: row.get(5)?,
+            last_used: row.get(6)?,
+        })
+    }
+
+    fn into_record(self, tenant: TenantId) -> Result<TokenRecord, Fault> {
+        Ok(TokenRecord {
+            id: self.id,
+            tenant,
+            name: self.name,
+            hash: TokenHash(self.hash),
+            created: timestamp(self.created)?,
+            expires: self.expires.map(timestamp).transpose()?,
+            revoked: self.revoked.map(timestamp).transpose()?,
+            last_used: self.last_used.map(timestamp).transpose()?,
+        })
+    }
+}

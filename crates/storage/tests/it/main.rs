@@ -1,0 +1,13 @@
+//! What both back ends promise: the suite is written once and runs on each.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod place;
+mod postgres_server;
+
+mod credentials;
+mod memberships;
+mod opening;
+mod search;
+mod search_property;
+mod writes;

@@ -1,0 +1,77 @@
+//! A throw-away PostgreSQL server for the tests of one binary, one database per test. It ends with the test binary, however that ends: a shell that
+//! ignores signals waits for the end of a pipe, which the operating system closes.
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio_postgres::{Client, NoTls};
+
+/// Makes the database, starts the server, says so, waits for the end of its input, and cleans up.
+const SCRIPT: &str = r#"
+trap '' INT TERM HUP
+cd "$1" || exit 1
+$3 "$2"initdb -D data -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >initdb.log 2>&1 || { cat initdb.log >&2; exit 1; }
+$3 "$2"pg_ctl -D data -w -l server.log -o "-c listen_addresses= -c unix_socket_directories='$1' -c fsync=off -c synchronous_commit=off \
+  -c full_page_writes=off -c max_connections=400 -c deadlock_timeout=50ms -c shared_buffers=64MB" start >start.log 2>&1 \
+  || { cat start.log server.log >&2; exit 1; }
+echo ready
+read -r line
+$3 "$2"pg_ctl -D data -m immediate stop >stop.log 2>&1
+cd / && rm -rf "$1"
+"#;
+
+struct Server {
+    folder: PathBuf,
+    /// Its input is open until the process ends.
+    _shell: Child,
+}
+
+static SERVER: OnceLock<Server> = OnceLock::new();
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+/// The programs of the newest PostgreSQL that Debian's packages put aside; else those on the PATH.
+fn programs() -> String {
+    let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = installed.map(|entry| entry.path().join("bin")).filter(|bin| bin.join("initdb").exists()).collect();
+    folders.sort();
+    folders.pop().map_or_else(String::new, |bin| format!("{}/", bin.display()))
+}
+
+fn start() -> Server {
+    // The shell removes it.
+    let folder = tempfile::Builder::new().prefix("rollcall-pg").tempdir().unwrap().keep();
+    // PostgreSQL refuses to run as root.
+    let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    if is_root {
+        fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();
+    }
+    let run_as = if is_root { "runuser -u postgres --" } else { "" };
+    let mut command = Command::new("sh");
+    command.args(["-c", SCRIPT, "sh"]).arg(&folder).arg(programs()).arg(run_as);
+    let mut shell = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line.trim(), "ready", "PostgreSQL did not start (initdb and postgres must be installed)");
+    Server { folder, _shell: shell }
+}
+
+/// A new, empty database: its URL.
+pub(crate) async fn database() -> String {
+    let server = tokio::task::spawn_blocking(|| SERVER.get_or_init(start)).await.unwrap();
+    let url = |name: &str| format!("host={} user=postgres dbname={name}", server.folder.display());
+    let name = format!("test{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+    client(&url("postgres")).await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+    url(&name)
+}
+
+/// A connection of the test itself.
+pub(crate) async fn client(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
