@@ -1,0 +1,35 @@
+//! HTTP in: the SCIM API of every tenant, and health.
+//!
+//! `router` gives the routes with their layers, `serve` runs them on a listener until it is told to stop. What a request means is decided in
+//! `directory` and `scim_protocol`; here it is only carried there and back.
+//!
+//! Modules in dependency order: a module uses only those above it. (The blank lines keep rustfmt from sorting
+//! them.)
+
+pub mod options;
+
+mod address;
+
+mod request_id;
+
+mod token_cache;
+
+pub mod state;
+
+mod refusal;
+
+mod authenticate;
+
+mod scim_api;
+
+mod health;
+
+mod layers;
+
+pub mod serve;
+
+pub use address::Connection;
+pub use layers::router;
+pub use options::Options;
+pub use serve::serve;
+pub use state::State;

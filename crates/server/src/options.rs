@@ -1,0 +1,59 @@
+//! Limits and addresses of the server, each with its unit. Filled by `rollcall`.
+
+use std::net::IpAddr;
+
+use scim_protocol::filter::FilterLimits;
+
+/// What the server allows, and how it is reached.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Largest body of a request about one resource without members, in bytes.
+    pub body_bytes_max: usize,
+    /// Largest body of a request about a group, and of a bulk request, in bytes.
+    pub large_body_bytes_max: usize,
+    /// Most operations in one bulk request.
+    pub bulk_operations_max: usize,
+    /// Resources on a page where the client does not say.
+    pub page_size_default: u64,
+    /// Most resources on a page.
+    pub page_size_max: u64,
+    /// Limits of filters.
+    pub filter: FilterLimits,
+    /// Longest time a request may take, in seconds.
+    pub request_seconds_max: u64,
+    /// Longest time until the head of a request has arrived, in seconds.
+    pub header_read_seconds_max: u64,
+    /// Most connections at once; others wait to be accepted.
+    pub connections_max: usize,
+    /// Longest time that open connections may take to finish when the server stops, in seconds.
+    pub drain_seconds_max: u64,
+    /// Longest time for which a token counts as good without a look into the store, in seconds.
+    pub token_cache_seconds_max: i64,
+    /// Most tokens remembered so.
+    pub token_cache_entries_max: usize,
+    /// The URL under which clients reach this server (`https://id.example.com`), without the paths of the API.
+    pub public_url: Option<String>,
+    /// Peers whose `X-Forwarded-Proto` and `X-Forwarded-Host` are believed.
+    pub trusted_proxies: Vec<IpAddr>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 1024 * 1024,
+            large_body_bytes_max: 10 * 1024 * 1024,
+            bulk_operations_max: 1_000,
+            page_size_default: 100,
+            page_size_max: 1_000,
+            filter: FilterLimits::default(),
+            request_seconds_max: 30,
+            header_read_seconds_max: 10,
+            connections_max: 4_096,
+            drain_seconds_max: 10,
+            token_cache_seconds_max: 5,
+            token_cache_entries_max: 10_000,
+            public_url: None,
+            trusted_proxies: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The SCIM API below a base URL: who calls, which route, which handler. Bodies, queries and answers are in the modules below.
+
+mod body;
+
+mod render;
+
+mod route;
+
+mod discovery;
+
+mod search;
+
+mod resources;
+
+mod bulk;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use directory::access::Caller;
+use http::request::Parts;
+use http::{Method, Request};
+use scim_protocol::{Error, ErrorKind};
+use serde_json::Value;
+
+use self::route::Route;
+use crate::address::origin;
+use crate::authenticate::caller;
+use crate::refusal::{Failure, response};
+use crate::state::State;
+
+/// The tenant behind the short base URL `/scim/v2`.
+const DEFAULT_TENANT: &str = "default";
+
+/// A request whose caller is known.
+struct Call {
+    state: Arc<State>,
+    caller: Caller,
+    base_url: String,
+    parts: Parts,
+    body: Body,
+}
+
+/// Answers a request below `/t/{tenant}/scim/v2` or `/scim/v2`.
+pub(crate) async fn handle(state: Arc<State>, request: Request<Body>, request_id: &str) -> Response {
+    match answer(state, request).await {
+        Ok(response) => response,
+        Err(failure) => response(failure, request_id),
+    }
+}
+
+async fn answer(state: Arc<State>, request: Request<Body>) -> Result<Response, Failure> {
+    let (parts, body) = request.into_parts();
+    let Some((tenant, base_path, rest)) = part(parts.uri.path()) else {
+        return Err(Error::new(ErrorKind::NotFound, "This path leads nowhere; a tenant's base URL is /t/{tenant}/scim/v2.").into());
+    };
+    let caller = caller(&state, tenant, &parts.headers).await?;
+    let route = Route::find(state.directory.schemas(), rest)?;
+    let base_url = format!("{}{base_path}", origin(&state.options, &parts.headers, &parts.extensions));
+    let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
+    let call = Call { state, caller, base_url, parts, body };
+    match (route, method) {
+        (Route::Me, _) => Err(Error::new(ErrorKind::NotImplemented, "/Me is not offered; use /Users with an id or a filter.").into()),
+        (Route::Root, Method::GET) => search::query(call, None).await,
+        (Route::Type(schema), Method::GET) => search::query(call, Some(schema)).await,
+        (Route::Search(schema), Method::POST) => search::message(call, schema).await,
+        (Route::Type(schema), Method::POST) => resources::create(call, schema).await,
+        (Route::Resource(schema, id), Method::GET) => resources::read(call, schema, id).await,
+        (Route::Resource(schema, id), Method::PUT) => resources::replace(call, schema, id).await,
+        (Route::Resource(schema, id), Method::PATCH) => resources::patch(call, schema, id).await,
+        (Route::Resource(schema, id), Method::DELETE) => resources::delete(call, schema, id).await,
+        (Route::Bulk, Method::POST) => bulk::bulk(call).await,
+        (Route::ServiceProviderConfig, Method::GET) => discovery::service_provider_config(&call),
+        (Route::ResourceTypes(id), Method::GET) => discovery::resource_types(&call, id.as_deref()),
+        (Route::Schemas(id), Method::GET) => discovery::schemas(&call, id.as_deref()),
+        (route, _) => Err(Failure::MethodNotAllowed { allowed: route.allowed() }),
+    }
+}
+
+/// Tenant, base path and the path below it.
+fn part(path: &str) -> Option<(&str, &str, &str)> {
+    let (tenant, rest) = match path.strip_prefix("/t/") {
+        Some(path) => path.split_once('/').and_then(|(tenant, rest)| Some((tenant, rest.strip_prefix("scim/v2")?)))?,
+        None => (DEFAULT_TENANT, path.strip_prefix("/scim/v2")?),
+    };
+    let base_path = path.strip_suffix(rest)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some((tenant, base_path, rest))
+}
+
+impl Call {
+    /// Decoded query parameters.
+    fn query(&self) -> Vec<(String, String)> {
+        let query = self.parts.uri.query().unwrap_or_default();
+        // Some clients put a second question mark behind the path.
+        url::form_urlencoded::parse(query.trim_matches('?').as_bytes()).into_owned().collect()
+    }
+
+    /// Reads the body, with everything else still at hand.
+    async fn read_body(&mut self, bytes_max: usize) -> Result<Value, Error> {
+        body::read(&self.parts.headers, std::mem::take(&mut self.body), bytes_max).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_urls() {
+        let check = |path: &str, expected: Option<(&str, &str, &str)>| assert_eq!(part(path), expected, "{path}");
+        check("/t/acme/scim/v2/Users/1", Some(("acme", "/t/acme/scim/v2", "/Users/1")));
+        check("/t/acme/scim/v2", Some(("acme", "/t/acme/scim/v2", "")));
+        check("/scim/v2/", Some(("default", "/scim/v2", "/")));
+        check("/scim/v2Users", None);
+        check("/scim", None);
+        check("/t/acme", None);
+    }
+}

@@ -1,0 +1,80 @@
+//! From resources to responses: location, projection, `ETag`. Does not decide what is in a resource.
+
+use axum::body::Body;
+use axum::response::Response;
+use directory::store::StoredResource;
+use directory::version::version_tag;
+use http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use http::{HeaderValue, StatusCode};
+use scim_protocol::projection::Projection;
+use scim_protocol::{SchemaSet, TypeSchema};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::refusal::SCIM_JSON;
+
+/// A view on resources: under which URL, and how much of them.
+pub(crate) struct View<'a> {
+    /// The base URL the caller used, without a slash at its end.
+    pub base_url: &'a str,
+    /// All resource types, for references.
+    pub schemas: &'a SchemaSet,
+    /// What the caller wants to see.
+    pub projection: &'a Projection,
+}
+
+impl View<'_> {
+    /// Where a resource is.
+    pub fn location(&self, schema: &TypeSchema, id: &str) -> String {
+        let endpoint = &schema.resource_type.endpoint;
+        let slash = if endpoint.starts_with('/') { "" } else { "/" };
+        format!("{}{slash}{endpoint}/{id}", self.base_url)
+    }
+
+    /// The resource as the caller sees it.
+    pub fn document(&self, schema: &TypeSchema, resource: StoredResource) -> Map<String, Value> {
+        let locate = |resource_type: &str, id: &str| match self.schemas.by_name(resource_type) {
+            Some(schema) => self.location(schema, id),
+            None => String::new(),
+        };
+        let mut document = resource.into_located_document(&locate);
+        self.projection.apply(schema, &mut document);
+        document
+    }
+
+    /// A response with one resource: body, `Location` and `ETag`.
+    pub fn response(&self, status: StatusCode, schema: &TypeSchema, resource: StoredResource) -> Response {
+        let version = resource.version;
+        let location = self.location(schema, &resource.id);
+        let mut response = json(status, &self.document(schema, resource));
+        // Ids are hexadecimal and base URLs are checked, so both are header values.
+        if let Ok(location) = HeaderValue::try_from(location) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        with_version(response, version)
+    }
+}
+
+/// Adds the `ETag`.
+pub(crate) fn with_version(mut response: Response, version: u64) -> Response {
+    if let Ok(tag) = HeaderValue::try_from(version_tag(version)) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// A JSON body.
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    // Maps with string keys and JSON values always can be JSON.
+    let mut response = Response::new(Body::from(serde_json::to_vec(body).unwrap_or_default()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, SCIM_JSON);
+    response
+}
+
+/// No body.
+pub(crate) fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}

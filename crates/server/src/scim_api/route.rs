@@ -1,0 +1,103 @@
+//! What a path below the base URL leads to, and with which methods. Names of endpoints are compared without case.
+
+use std::sync::Arc;
+
+use percent_encoding::percent_decode_str;
+use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema};
+
+/// A route.
+#[derive(Clone, Debug)]
+pub(crate) enum Route {
+    /// The base URL itself.
+    Root,
+    /// `/.search`, or that of a type.
+    Search(Option<Arc<TypeSchema>>),
+    /// `/Bulk`.
+    Bulk,
+    /// `/Me`.
+    Me,
+    /// `/ServiceProviderConfig`.
+    ServiceProviderConfig,
+    /// `/ResourceTypes`, or one of them.
+    ResourceTypes(Option<String>),
+    /// `/Schemas`, or one of them.
+    Schemas(Option<String>),
+    /// `/Users`.
+    Type(Arc<TypeSchema>),
+    /// `/Users/id`.
+    Resource(Arc<TypeSchema>, String),
+}
+
+impl Route {
+    /// Finds the route of a path below the base URL. Slashes too many are tolerated.
+    pub fn find(schemas: &SchemaSet, path: &str) -> Result<Self, Error> {
+        let decode = |segment: &str| percent_decode_str(segment).decode_utf8().map(std::borrow::Cow::into_owned);
+        let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+        let (first, second, third) = (segments.next(), segments.next(), segments.next());
+        let not_found = || Error::new(ErrorKind::NotFound, "This path leads nowhere; /ResourceTypes shows the endpoints that there are.");
+        let second = second.map(decode).transpose().map_err(|_| not_found())?;
+        let Some(first) = first else { return Ok(Self::Root) };
+        let is = |name: &str| first.eq_ignore_ascii_case(name);
+        if is("Me") {
+            return Ok(Self::Me);
+        }
+        match (second, third) {
+            (_, Some(_)) => Err(not_found()),
+            (None, None) if is(".search") => Ok(Self::Search(None)),
+            (None, None) if is("Bulk") => Ok(Self::Bulk),
+            (None, None) if is("ServiceProviderConfig") => Ok(Self::ServiceProviderConfig),
+            (id, None) if is("ResourceTypes") => Ok(Self::ResourceTypes(id)),
+            (id, None) if is("Schemas") => Ok(Self::Schemas(id)),
+            (id, None) => {
+                let schema = schemas.by_endpoint(first).ok_or_else(not_found)?.clone();
+                Ok(match id {
+                    None => Self::Type(schema),
+                    Some(id) if id.eq_ignore_ascii_case(".search") => Self::Search(Some(schema)),
+                    Some(id) => Self::Resource(schema, id),
+                })
+            }
+        }
+    }
+
+    /// The methods it has, as in the header `Allow`.
+    pub fn allowed(&self) -> &'static str {
+        match self {
+            Self::Root | Self::ServiceProviderConfig | Self::ResourceTypes(_) | Self::Schemas(_) => "GET, HEAD",
+            Self::Search(_) | Self::Bulk => "POST",
+            Self::Type(_) => "GET, HEAD, POST",
+            Self::Resource(..) | Self::Me => "GET, HEAD, PUT, PATCH, DELETE",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        let check = |path: &str, expected: &str| {
+            let found = match Route::find(&SchemaSet::standard(), path) {
+                Ok(Route::Search(schema)) => format!("search {}", schema.map_or(String::new(), |schema| schema.name().to_owned())),
+                Ok(Route::Type(schema)) => schema.name().to_owned(),
+                Ok(Route::Resource(schema, id)) => format!("{} {id}", schema.name()),
+                Ok(other) => format!("{other:?}"),
+                Err(error) => error.kind().status().to_string(),
+            };
+            assert_eq!(found, expected, "{path}");
+        };
+        check("", "Root");
+        check("/", "Root");
+        check("/users/", "User");
+        check("//Users//a%20b", "User a b");
+        check("/Groups/.search", "search Group");
+        check("/.search", "search ");
+        check("/bulk", "Bulk");
+        check("/Me/x/y", "Me");
+        check("/serviceproviderconfig", "ServiceProviderConfig");
+        check("/Schemas/urn:x", "Schemas(Some(\"urn:x\"))");
+        check("/Pets", "404");
+        check("/Users/1/2", "404");
+        check("/Users/%ff", "404");
+    }
+}

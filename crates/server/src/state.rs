@@ -1,0 +1,48 @@
+//! What every handler has at hand.
+
+use std::sync::Arc;
+
+use directory::Directory;
+use directory::clock::{Clock, IdGenerator};
+use directory::credential::TokenHasher;
+use directory::store::Tenants;
+
+use crate::options::Options;
+use crate::token_cache::TokenCache;
+
+/// The server's parts.
+pub struct State {
+    /// Identities.
+    pub directory: Directory,
+    /// Tenants and tokens.
+    pub tenants: Arc<dyn Tenants>,
+    /// Hashes tokens as the store has them.
+    pub hasher: Arc<dyn TokenHasher>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids of requests.
+    pub ids: Arc<dyn IdGenerator>,
+    /// Limits.
+    pub options: Options,
+    pub(crate) tokens: TokenCache,
+}
+
+impl State {
+    /// Puts the parts together.
+    pub fn new(
+        directory: Directory,
+        tenants: Arc<dyn Tenants>,
+        hasher: Arc<dyn TokenHasher>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGenerator>,
+        options: Options,
+    ) -> Arc<Self> {
+        let tokens = TokenCache::new(options.token_cache_entries_max, options.token_cache_seconds_max);
+        Arc::new(Self { directory, tenants, hasher, clock, ids, options, tokens })
+    }
+
+    /// To be called when a token of this process's store was revoked: it stops to work at once.
+    pub fn forget_token(&self, credential_id: &str) {
+        self.tokens.forget(credential_id);
+    }
+}
