@@ -51,6 +51,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub ids: Arc<dyn IdGenerator>,
+    /// Notified whenever something was committed that has to leave, so that it leaves at once and not at the next poll.
+    pub committed: Arc<Notify>,
 }
 
 /// The engine.
@@ -60,22 +62,17 @@ pub struct Provisioning {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
     options: Options,
-    changed: Arc<Notify>,
+    committed: Arc<Notify>,
     marked: Notify,
 }
 
 impl Provisioning {
     /// An engine at rest.
     pub fn new(ports: Ports, options: Options) -> Self {
-        let Ports { store, ledger, catalogue, connector, clock, ids } = ports;
+        let Ports { store, ledger, catalogue, connector, clock, ids, committed } = ports;
         let dispatcher = Dispatcher::new(Arc::clone(&store), Arc::clone(&ledger), catalogue, Arc::clone(&clock), options.changes_max);
         let worker = Arc::new(Worker::new(store, Arc::clone(&ledger), connector, Arc::clone(&clock), ids, options.worker));
-        Self { dispatcher, worker, ledger, clock, options, changed: Arc::default(), marked: Notify::new() }
-    }
-
-    /// Whoever commits a change calls `notify_one` on this, so that the change leaves at once and not at the next poll.
-    pub fn waker(&self) -> Arc<Notify> {
-        Arc::clone(&self.changed)
+        Self { dispatcher, worker, ledger, clock, options, committed, marked: Notify::new() }
     }
 
     /// Works until `shutdown` is true or its sender is gone; claims that have begun are finished first.
@@ -89,7 +86,7 @@ impl Provisioning {
             tokio::select! {
                 biased;
                 _ = shutdown.wait_for(|stop| *stop) => return,
-                () = self.changed.notified() => {}
+                () = self.committed.notified() => {}
                 _ = poll.tick() => {}
             }
             match self.dispatcher.run_once().await {

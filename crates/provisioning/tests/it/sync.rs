@@ -382,7 +382,7 @@ async fn a_change_leaves_when_the_engine_is_woken_and_a_stop_finishes_what_has_b
     let engine = world.engine.clone();
     let running = tokio::spawn(async move { engine.run(stopped).await });
     world.put_user("u1", &ada());
-    world.engine.waker().notify_one();
+    world.ports.committed.notify_one();
     while world.ledger.state().links.values().all(|link| link.state != LinkState::Linked) {
         tokio::task::yield_now().await;
     }

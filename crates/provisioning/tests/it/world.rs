@@ -79,7 +79,7 @@ pub struct World {
     pub clock: Arc<TestClock>,
     pub store: Arc<MemoryStore>,
     pub engine: Arc<Provisioning>,
-    ports: Ports,
+    pub ports: Ports,
 }
 
 impl World {
@@ -104,6 +104,7 @@ impl World {
             connector: Arc::new(application.clone()),
             clock: clock.clone(),
             ids: Arc::new(TestIds::default()),
+            committed: Arc::default(),
         };
         let engine = Arc::new(Provisioning::new(ports.clone(), Options::default()));
         Self { application, ledger, clock, store, engine, ports }

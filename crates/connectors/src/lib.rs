@@ -1,0 +1,10 @@
+//! Reaches applications. What is sent, and when, is decided in `provisioning`.
+//!
+//! Modules in dependency order: a module uses only those above it. (The blank lines keep rustfmt from sorting
+//! them.)
+
+pub mod egress;
+
+mod capabilities;
+
+pub mod scim_target;

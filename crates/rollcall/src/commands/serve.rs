@@ -1,0 +1,114 @@
+//! `rollcall serve`: the directory, its SCIM API and the engine, until a signal says stop.
+
+use clap::Args;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::configuration::{Configuration, Layer, LogFormat, unknown_variables};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::wiring::{self, Missing, Rollcall};
+
+/// `rollcall serve`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The first start makes the tenant `default` and prints its base URL and its first token, once. For unattended set-up, the variable
+ROLLCALL_BOOTSTRAP_TOKEN gives that token its value; it is not printed then. Base URLs: /t/TENANT/scim/v2, short /scim/v2 for `default`.
+
+Examples:
+  rollcall serve
+  rollcall serve --data /var/lib/rollcall --listen 0.0.0.0:8700 --public-url https://rollcall.example.com
+  ROLLCALL_DATABASE=postgres://rollcall:secret@db/rollcall rollcall serve")]
+pub struct Arguments {
+    /// Where to listen; port 0: any free port [variable: ROLLCALL_LISTEN] [default: 127.0.0.1:8700]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// The URL under which clients reach this program; without it, the address it listens on [variable: ROLLCALL_PUBLIC_URL]
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// The address of a proxy whose X-Forwarded headers are believed; may be repeated [variable: ROLLCALL_TRUSTED_PROXIES, with commas]
+    #[arg(long, value_name = "ADDR")]
+    trusted_proxy: Vec<String>,
+    /// Which log lines are written, such as info or server=debug,warn [variable: ROLLCALL_LOG] [default: warn]
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// How log lines look [variable: ROLLCALL_LOG_FORMAT] [default: text]
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+    /// Print every limit with its unit, and start nothing
+    #[arg(long)]
+    print_limits: bool,
+}
+
+impl Arguments {
+    /// Puts what the flags say into their layer.
+    pub fn add_to(&self, flags: &mut Layer) {
+        flags.listen.clone_from(&self.listen);
+        flags.public_url.clone_from(&self.public_url);
+        flags.trusted_proxies = Some(self.trusted_proxy.clone()).filter(|proxies| !proxies.is_empty());
+        flags.log.clone_from(&self.log);
+        flags.log_format = self.log_format.map(|format| format.name().to_owned());
+    }
+}
+
+/// Runs it.
+pub async fn run(arguments: &Arguments, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+    if arguments.print_limits {
+        print_limits(output);
+        return Ok(());
+    }
+    wiring::start_log(configuration)?;
+    for name in unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
+        output.note(format!("warning: the variable {name} means nothing to this program"));
+    }
+    let rollcall = Rollcall::open(configuration, Missing::Create).await?;
+    let address = configuration.listen.value;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Failure::failed(format!("cannot listen on {address}: {error}"))
+            .hint("give another address with --listen ADDR:PORT, port 0 for any free port")
+    })?;
+    let url = format!("http://{}", listener.local_addr()?);
+    greet(&rollcall, configuration, &url, output).await?;
+    let running = wiring::start(&rollcall, listener, configuration);
+    if output.is_json() {
+        output.line(json!({ "event": "listening", "url": url }).to_string());
+    } else {
+        output.line(format!("listening on {url}"));
+    }
+    wiring::stop_signal().await?;
+    running.stop().await
+}
+
+/// Makes the tenant `default` and its first token where they are not there, and says so.
+async fn greet(rollcall: &Rollcall, configuration: &Configuration, url: &str, output: Output) -> Result<(), Failure> {
+    let Some(first) = wiring::first_start(rollcall, configuration.bootstrap_token.as_ref()).await? else {
+        return Ok(());
+    };
+    let public = configuration.public_url.value.as_ref().map_or(url, |url| url.as_str().trim_end_matches('/'));
+    let base_url = format!("{public}/t/{}/scim/v2", first.tenant);
+    if output.is_json() {
+        output.line(json!({ "event": "first_start", "tenant": first.tenant, "baseUrl": base_url, "token": first.token }).to_string());
+        return Ok(());
+    }
+    output.line("This is the first start: the tenant `default` is there now.\n");
+    output.line(format!("  base URL: {base_url}"));
+    match first.token {
+        Some(token) => {
+            output.line(format!("  token:    {token}\n"));
+            output.line("Give both to your identity provider. The token is shown only now; `rollcall token create` makes more.\n");
+        }
+        None => output.line("  its token is the value of ROLLCALL_BOOTSTRAP_TOKEN\n"),
+    }
+    Ok(())
+}
+
+fn print_limits(output: Output) {
+    let limits = wiring::limits();
+    let mut rows = Vec::new();
+    for (part, values) in limits.as_object().into_iter().flatten() {
+        for (name, value) in values.as_object().into_iter().flatten() {
+            rows.push(vec![part.clone(), name.clone(), value.to_string()]);
+        }
+    }
+    output.table(&["part", "limit", "value"], rows, "", &limits);
+}

@@ -1,0 +1,445 @@
+//! Configuration: flags over environment over file over defaults, and where each value came from. Does not build anything from it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::failure::Failure;
+
+/// The configuration file that is looked for in the data folder.
+pub const FILE_NAME: &str = "rollcall.toml";
+/// The variable that gives the first token its value.
+pub const BOOTSTRAP_TOKEN_VARIABLE: &str = "ROLLCALL_BOOTSTRAP_TOKEN";
+/// The variable that names the configuration file.
+pub const CONFIG_VARIABLE: &str = "ROLLCALL_CONFIG";
+const DATA_DEFAULT: &str = "rollcall-data";
+const LISTEN_DEFAULT: &str = "127.0.0.1:8700";
+const LOG_DEFAULT: &str = "warn";
+
+/// Where a value came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody said anything.
+    Default,
+    /// The configuration file.
+    File,
+    /// A variable.
+    Environment,
+    /// A flag.
+    Flag,
+}
+
+impl Origin {
+    /// As `config show` says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::File => "file",
+            Self::Environment => "environment",
+            Self::Flag => "flag",
+        }
+    }
+}
+
+/// A value and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting<T> {
+    /// The value.
+    pub value: T,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// A value that nothing prints.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(String);
+
+impl Hidden {
+    /// The value, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hidden(..)")
+    }
+}
+
+/// Where identities are kept.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Database {
+    /// The SQLite file in the data folder.
+    Embedded,
+    /// A PostgreSQL URL; may hold a password.
+    PostgreSql(Hidden),
+}
+
+impl Database {
+    /// The database without its password.
+    pub fn display(&self) -> String {
+        match self {
+            Self::Embedded => "SQLite, in the data folder".into(),
+            Self::PostgreSql(url) => hide_password(url.reveal()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.display())
+    }
+}
+
+/// One source of settings, still as text. The same names everywhere: `public_url`, `ROLLCALL_PUBLIC_URL`, `--public-url`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Layer {
+    /// The data folder.
+    pub data: Option<String>,
+    /// ADDR:PORT.
+    pub listen: Option<String>,
+    /// A PostgreSQL URL.
+    pub database: Option<String>,
+    /// The URL under which clients reach us.
+    pub public_url: Option<String>,
+    /// Addresses of proxies that are believed.
+    pub trusted_proxies: Option<Vec<String>>,
+    /// Which log lines are written.
+    pub log: Option<String>,
+    /// How log lines look.
+    pub log_format: Option<String>,
+}
+
+impl Layer {
+    /// What the environment says.
+    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let read = |key: &str| variable(&variable_name(key)).filter(|value| !value.is_empty());
+        Self {
+            data: read("data"),
+            listen: read("listen"),
+            database: read("database"),
+            public_url: read("public_url"),
+            trusted_proxies: read("trusted_proxies")
+                .map(|list| list.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()),
+            log: read("log"),
+            log_format: read("log_format"),
+        }
+    }
+
+    /// What a file says. A key that does not exist is an error that names it.
+    pub fn from_toml(text: &str, name: &str) -> Result<Self, Failure> {
+        let malformed = |error: &dyn std::fmt::Display| Failure::usage(format!("{name} is not TOML: {error}"));
+        let deserializer = toml::Deserializer::parse(text).map_err(|error| malformed(&error))?;
+        serde_path_to_error::deserialize(deserializer).map_err(|error| {
+            let path = error.path().to_string();
+            let said = error.inner().message().to_owned();
+            let at = if path == "." { String::new() } else { format!("`{path}`: ") };
+            Failure::usage(format!("{name}: {at}{said}"))
+                .hint("`rollcall config show` lists every key; each is written as there, in lower case with underscores")
+        })
+    }
+}
+
+fn variable_name(key: &str) -> String {
+    format!("ROLLCALL_{}", key.to_uppercase())
+}
+
+/// All settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configuration {
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+    /// The data folder.
+    pub data: Setting<PathBuf>,
+    /// Where to listen.
+    pub listen: Setting<SocketAddr>,
+    /// Where identities are kept.
+    pub database: Setting<Database>,
+    /// The URL under which clients reach us.
+    pub public_url: Setting<Option<Url>>,
+    /// Addresses of proxies whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Setting<Vec<IpAddr>>,
+    /// Which log lines are written.
+    pub log: Setting<String>,
+    /// How log lines look.
+    pub log_format: Setting<LogFormat>,
+    /// The value of the first token.
+    pub bootstrap_token: Option<Hidden>,
+}
+
+impl Configuration {
+    /// Reads the file that `config_flag` or the environment names, or the one in the data folder, and puts everything together.
+    pub fn read(flags: Layer, config_flag: Option<PathBuf>, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+        let environment = Layer::from_environment(&variable);
+        let named = config_flag.or_else(|| variable(CONFIG_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from));
+        let folder = flags.data.as_deref().or(environment.data.as_deref()).unwrap_or(DATA_DEFAULT);
+        let in_folder = Path::new(folder).join(FILE_NAME);
+        let file = match &named {
+            Some(path) => Some(path.clone()),
+            None if in_folder.is_file() => Some(in_folder),
+            None => None,
+        };
+        let layer = match &file {
+            Some(path) => read_file(path, named.is_none())?,
+            None => Layer::default(),
+        };
+        let bootstrap_token = variable(BOOTSTRAP_TOKEN_VARIABLE).filter(|token| !token.is_empty()).map(Hidden);
+        let mut configuration = resolve(flags, environment, layer)?;
+        configuration.file = file;
+        configuration.bootstrap_token = bootstrap_token;
+        Ok(configuration)
+    }
+
+    /// For one of the servers of the demo: everything apart from the rest of the machine.
+    pub fn for_demo(&self, data: PathBuf) -> Self {
+        let origin = Origin::Default;
+        Self {
+            file: None,
+            data: Setting { value: data, origin },
+            database: Setting { value: Database::Embedded, origin },
+            public_url: Setting { value: None, origin },
+            bootstrap_token: None,
+            ..self.clone()
+        }
+    }
+
+    /// Every setting as (key, value without secrets, origin).
+    pub fn rows(&self) -> Vec<(&'static str, Value, Origin)> {
+        let mut rows = vec![
+            ("data", json!(self.data.value.display().to_string()), self.data.origin),
+            ("listen", json!(self.listen.value.to_string()), self.listen.origin),
+            ("database", json!(self.database.value.display()), self.database.origin),
+            ("public_url", json!(self.public_url.value.as_ref().map(Url::as_str)), self.public_url.origin),
+            ("trusted_proxies", json!(self.trusted_proxies.value), self.trusted_proxies.origin),
+            ("log", json!(self.log.value), self.log.origin),
+            ("log_format", json!(self.log_format.value.name()), self.log_format.origin),
+        ];
+        if self.bootstrap_token.is_some() {
+            rows.push(("bootstrap_token", json!("(hidden)"), Origin::Environment));
+        }
+        rows
+    }
+}
+
+/// Variables of ours that mean nothing: most likely misspelled.
+pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    let keys = ["data", "listen", "database", "public_url", "trusted_proxies", "log", "log_format"];
+    let known =
+        |name: &str| name == BOOTSTRAP_TOKEN_VARIABLE || name == CONFIG_VARIABLE || keys.iter().any(|key| variable_name(key) == name);
+    let mut unknown: Vec<String> = names.filter(|name| name.starts_with("ROLLCALL_") && !known(name)).collect();
+    unknown.sort();
+    unknown
+}
+
+fn read_file(path: &Path, in_data_folder: bool) -> Result<Layer, Failure> {
+    let name = path.display().to_string();
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("the configuration file {name} cannot be read: {error}")))?;
+    let layer = Layer::from_toml(&text, &name)?;
+    if in_data_folder && layer.data.is_some() {
+        return Err(Failure::usage(format!("{name}: `data` cannot be set in the file that lies in the data folder"))
+            .hint("give the folder with --data or ROLLCALL_DATA, or name a file elsewhere with --config"));
+    }
+    Ok(layer)
+}
+
+/// The first that says something.
+fn choose<T>(flag: Option<T>, environment: Option<T>, file: Option<T>) -> Option<Setting<T>> {
+    let setting = |origin| move |value| Setting { value, origin };
+    flag.map(setting(Origin::Flag)).or_else(|| environment.map(setting(Origin::Environment))).or_else(|| file.map(setting(Origin::File)))
+}
+
+/// Parses a value, naming its key and origin where it is not acceptable; the default where there is none.
+fn parse<T, V>(
+    key: &str,
+    chosen: Option<Setting<T>>,
+    otherwise: impl FnOnce() -> V,
+    read: impl FnOnce(&T) -> Result<V, String>,
+) -> Result<Setting<V>, Failure> {
+    let Some(Setting { value, origin }) = chosen else {
+        return Ok(Setting { value: otherwise(), origin: Origin::Default });
+    };
+    let name = match origin {
+        Origin::Flag => format!("--{}", key.replace('_', "-")),
+        Origin::Environment => variable_name(key),
+        Origin::File | Origin::Default => format!("`{key}` in the configuration file"),
+    };
+    match read(&value) {
+        Ok(value) => Ok(Setting { value, origin }),
+        Err(expected) => Err(Failure::usage(format!("{name}: {expected}"))),
+    }
+}
+
+fn resolve(flags: Layer, environment: Layer, file: Layer) -> Result<Configuration, Failure> {
+    Ok(Configuration {
+        file: None,
+        data: parse("data", choose(flags.data, environment.data, file.data), || DATA_DEFAULT.into(), |text| Ok(PathBuf::from(text)))?,
+        listen: parse("listen", choose(flags.listen, environment.listen, file.listen), default_listen, |text| parse_listen(text))?,
+        database: parse(
+            "database",
+            choose(flags.database, environment.database, file.database),
+            || Database::Embedded,
+            |text| parse_database(text),
+        )?,
+        public_url: parse(
+            "public_url",
+            choose(flags.public_url, environment.public_url, file.public_url),
+            || None,
+            |text| parse_public_url(text).map(Some),
+        )?,
+        trusted_proxies: parse(
+            "trusted_proxies",
+            choose(flags.trusted_proxies, environment.trusted_proxies, file.trusted_proxies),
+            Vec::new,
+            |list| parse_proxies(list),
+        )?,
+        log: parse("log", choose(flags.log, environment.log, file.log), || LOG_DEFAULT.into(), |text| Ok(text.clone()))?,
+        log_format: parse(
+            "log_format",
+            choose(flags.log_format, environment.log_format, file.log_format),
+            || LogFormat::Text,
+            |text| parse_log_format(text),
+        )?,
+        bootstrap_token: None,
+    })
+}
+
+fn default_listen() -> SocketAddr {
+    LISTEN_DEFAULT.parse().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 8700)))
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    text.parse().map_err(|_| format!("{text:?} is not ADDR:PORT, such as {LISTEN_DEFAULT} or [::1]:8700 (port 0: any free port)"))
+}
+
+fn parse_database(text: &str) -> Result<Database, String> {
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        Ok(Database::PostgreSql(Hidden(text.to_owned())))
+    } else {
+        Err("only postgres://USER:PASSWORD@HOST/NAME is accepted; without it, SQLite in the data folder is used".into())
+    }
+}
+
+fn parse_public_url(text: &str) -> Result<Url, String> {
+    let expected = || format!("{text:?} is not a URL such as https://rollcall.example.com");
+    let url = Url::parse(text).map_err(|_| expected())?;
+    let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    if matches!(url.scheme(), "http" | "https") && url.has_host() && plain { Ok(url) } else { Err(expected()) }
+}
+
+fn parse_proxies(list: &[String]) -> Result<Vec<IpAddr>, String> {
+    list.iter().map(|text| text.parse().map_err(|_| format!("{text:?} is not the address of a proxy, such as 10.0.0.7"))).collect()
+}
+
+fn parse_log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("{text:?} is neither `text` nor `json`")),
+    }
+}
+
+/// A URL with its password, and every query value that may be one, made unreadable. What is not a URL is hidden whole.
+fn hide_password(text: &str) -> String {
+    let Ok(mut url) = Url::parse(text) else {
+        return "(hidden)".into();
+    };
+    if url.password().is_some() && url.set_password(Some("hidden")).is_err() {
+        return "(hidden)".into();
+    }
+    if url.query().is_some() {
+        let pairs: Vec<(String, String)> = url
+            .query_pairs()
+            .map(|(key, value)| {
+                let secret = key.to_lowercase().contains("password");
+                (key.into_owned(), if secret { "hidden".into() } else { value.into_owned() })
+            })
+            .collect();
+        url.query_pairs_mut().clear().extend_pairs(pairs);
+    }
+    url.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(listen: Option<&str>) -> Layer {
+        Layer { listen: listen.map(Into::into), ..Layer::default() }
+    }
+
+    #[test]
+    fn flags_go_before_environment_before_file_before_default() {
+        let check = |flag, environment, file, port: u16, origin| {
+            let listen = resolve(layer(flag), layer(environment), layer(file)).unwrap().listen;
+            assert_eq!((listen.value.port(), listen.origin), (port, origin));
+        };
+        check(Some("127.0.0.1:1"), Some("127.0.0.1:2"), Some("127.0.0.1:3"), 1, Origin::Flag);
+        check(None, Some("127.0.0.1:2"), Some("127.0.0.1:3"), 2, Origin::Environment);
+        check(None, None, Some("localhost:3"), 3, Origin::File);
+        check(None, None, None, 8700, Origin::Default);
+    }
+
+    #[test]
+    fn unknown_keys_are_named() {
+        let failure = Layer::from_toml("listen = \"127.0.0.1:1\"\nlisten_adress = \"x\"\n", "rollcall.toml").unwrap_err();
+        assert!(failure.message.contains("listen_adress"), "{}", failure.message);
+        let failure = Layer::from_toml("listen = 5\n", "rollcall.toml").unwrap_err();
+        assert!(failure.message.contains("`listen`"), "{}", failure.message);
+    }
+
+    #[test]
+    fn values_that_are_not_acceptable_name_their_origin() {
+        let check = |flags: Layer, environment: Layer, file: Layer, expected: &str| {
+            let failure = resolve(flags, environment, file).unwrap_err();
+            assert!(failure.message.starts_with(expected), "{}", failure.message);
+        };
+        check(layer(Some("x")), Layer::default(), Layer::default(), "--listen: ");
+        check(Layer::default(), layer(Some("x")), Layer::default(), "ROLLCALL_LISTEN: ");
+        check(Layer::default(), Layer::default(), layer(Some("x")), "`listen` in the configuration file: ");
+        let bad_url = Layer { public_url: Some("ftp://x".into()), ..Layer::default() };
+        check(bad_url, Layer::default(), Layer::default(), "--public-url: ");
+    }
+
+    #[test]
+    fn passwords_are_hidden() {
+        let check = |text: &str, expected: &str| assert_eq!(hide_password(text), expected);
+        check("postgres://ada:lovelace@db/rollcall", "postgres://ada:hidden@db/rollcall");
+        check("postgres://ada@db/rollcall?password=lovelace&x=1", "postgres://ada@db/rollcall?password=hidden&x=1");
+        check("postgres://ada@db/rollcall", "postgres://ada@db/rollcall");
+        check("host=db password=lovelace", "(hidden)");
+        let database = parse_database("postgres://ada:lovelace@db/rollcall").unwrap();
+        assert!(!format!("{database:?}").contains("lovelace"));
+    }
+
+    #[test]
+    fn misspelled_variables_are_found() {
+        let names = ["ROLLCALL_LISTN", "ROLLCALL_LISTEN", "ROLLCALL_BOOTSTRAP_TOKEN", "PATH"];
+        assert_eq!(unknown_variables(names.iter().map(ToString::to_string)), vec!["ROLLCALL_LISTN"]);
+    }
+}

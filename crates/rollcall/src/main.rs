@@ -1,0 +1,153 @@
+//! The one binary: reads the command line, runs one command, ends with an exit code that means something. Decides nothing about identities.
+//!
+//! Modules in dependency order: a module uses only those above it. (The blank lines keep rustfmt from sorting them.)
+
+#![expect(clippy::doc_markdown, reason = "comments of arguments are help texts, where backticks would be seen")]
+
+mod failure;
+
+mod output;
+
+mod configuration;
+
+mod assignment;
+
+mod identities;
+
+mod wiring;
+
+mod commands;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{application, config, demo, group, import, serve, sync, tenant, token, user};
+use crate::configuration::{Configuration, Layer};
+use crate::failure::Failure;
+use crate::output::Output;
+
+const AFTER_HELP: &str = "\
+Start here:
+  rollcall demo                      see the whole idea at work, on this machine
+  rollcall serve                     start the directory; the first start prints its base URL and first token
+
+Exit codes:
+  0 done            1 failed          2 wrong command line or configuration
+  3 not found       4 conflict        5 input refused        6 an application or the database does not answer
+
+Every setting is a flag, a variable (ROLLCALL_DATA, ROLLCALL_LISTEN, ...) or a line of rollcall.toml, in this order of precedence;
+`rollcall config show` prints what holds and where it came from.";
+
+/// One directory of people and groups, written to by any identity provider over SCIM, and every application kept equal to it.
+#[derive(Parser, Debug)]
+#[command(name = "rollcall", version, about, after_help = AFTER_HELP, max_term_width = 120, disable_help_subcommand = true)]
+struct CommandLine {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Args, Debug)]
+struct Global {
+    /// Print JSON instead of text and tables
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    json: bool,
+    /// The data folder [variable: ROLLCALL_DATA] [default: ./rollcall-data]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
+    data: Option<String>,
+    /// The configuration file [variable: ROLLCALL_CONFIG] [default: rollcall.toml in the data folder, where there is one]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    config: Option<PathBuf>,
+    /// A PostgreSQL database instead of SQLite in the data folder: postgres://USER:PASSWORD@HOST/NAME. Other users of this machine can
+    /// read flags: the variable or the file is the better place for a password [variable: ROLLCALL_DATABASE]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
+    database: Option<String>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Start the directory: SCIM in, every application kept equal
+    Serve(serve::Arguments),
+    /// See it at work: a directory, two applications, a joiner, a mover, a group, a leaver
+    Demo(demo::Arguments),
+    /// Tenants: isolated directories in one database
+    #[command(subcommand)]
+    Tenant(tenant::Command),
+    /// Tokens with which identity providers write to a tenant
+    #[command(subcommand)]
+    Token(token::Command),
+    /// People
+    #[command(subcommand)]
+    User(user::Command),
+    /// Groups and their members
+    #[command(subcommand)]
+    Group(group::Command),
+    /// Applications that are kept equal to the directory
+    #[command(subcommand)]
+    Application(application::Command),
+    /// What is on its way to applications, and what was sent
+    #[command(subcommand)]
+    Sync(sync::Command),
+    /// Create and update people from a CSV file
+    Import(import::Arguments),
+    /// Settings
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+fn main() -> ExitCode {
+    let command_line = CommandLine::parse();
+    let output = Output::new(command_line.global.json);
+    match run(command_line, output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the configuration reads the environment, through this function")]
+fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
+    let CommandLine { global, command } = command_line;
+    let mut flags = Layer { data: global.data, database: global.database, ..Layer::default() };
+    if let Command::Serve(arguments) = &command {
+        arguments.add_to(&mut flags);
+    }
+    let data_was_given = flags.data.is_some();
+    let configuration = Configuration::read(flags, global.config, |name| std::env::var(name).ok())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Serve(arguments) => serve::run(&arguments, &configuration, output).await,
+            Command::Demo(arguments) => demo::run(&arguments, &configuration, data_was_given, output).await,
+            Command::Tenant(command) => tenant::run(command, &configuration, output).await,
+            Command::Token(command) => token::run(command, &configuration, output).await,
+            Command::User(command) => user::run(command, &configuration, output).await,
+            Command::Group(command) => group::run(command, &configuration, output).await,
+            Command::Application(command) => application::run(command, &configuration, output).await,
+            Command::Sync(command) => sync::run(command, &configuration, output).await,
+            Command::Import(arguments) => import::run(&arguments, &configuration, output).await,
+            Command::Config(config::Command::Show) => {
+                config::show(&configuration, output);
+                Ok(())
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::CommandLine;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+}

@@ -1,0 +1,351 @@
+//! Builds the object graph: configuration to store, directory, engine and server. The only file that knows the wall clock and the machine's randomness.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+
+use connectors::egress::Egress;
+use connectors::scim_target::ScimConnector;
+use directory::clock::{Clock, IdGenerator};
+use directory::credential::{TokenHasher, TokenRecord, TokenRequest, issue, token_text};
+use directory::directory::Directory;
+use directory::store::{Store, Tenants};
+use directory::tenant::{Tenant, TenantId, TenantSettings};
+use jiff::Timestamp;
+use provisioning::application::Secret;
+use provisioning::ledger::{Catalogue, Ledger};
+use provisioning::provisioning::{Ports, Provisioning};
+use scim_protocol::SchemaSet;
+use serde_json::{Value, json};
+use server::State;
+use storage::secrets::MasterKey;
+use storage::sqlite::Sqlite;
+use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tracing_subscriber::EnvFilter;
+use uuid::Uuid;
+
+use crate::configuration::{Configuration, Database, Hidden, LogFormat};
+use crate::failure::Failure;
+use crate::identities::Identities;
+
+/// The tenant that the first start makes.
+const DEFAULT_TENANT: &str = "default";
+/// The embedded database, in the data folder.
+const DATABASE_FILE: &str = "rollcall.db";
+/// The key that seals secrets and tokens, in the data folder.
+const KEY_FILE: &str = "rollcall.key";
+
+/// The machine's clock.
+#[derive(Debug)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the place")]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// The machine's randomness.
+#[derive(Debug)]
+pub struct OsIds;
+
+impl IdGenerator for OsIds {
+    #[expect(clippy::disallowed_methods, reason = "this is the place")]
+    fn id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the place")]
+    fn secret(&self) -> [u8; 32] {
+        let mut secret = [0; 32];
+        // The operating system's randomness fails only where there is none at all; then no secret must be made.
+        while getrandom::fill(&mut secret).is_err() {
+            std::thread::yield_now();
+        }
+        secret
+    }
+}
+
+/// What to do where there is no database yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Make one.
+    Create,
+    /// Say so.
+    Refuse,
+}
+
+/// A token that was just made.
+pub struct Issued {
+    /// What the store remembers.
+    pub record: TokenRecord,
+    /// The token itself; shown once.
+    pub token: Secret,
+}
+
+/// The ports of one database.
+pub struct AnyStore {
+    /// Tenants and tokens.
+    pub tenants: Arc<dyn Tenants>,
+    /// Applications.
+    pub catalogue: Arc<dyn Catalogue>,
+    /// Work.
+    pub ledger: Arc<dyn Ledger>,
+    identities: Arc<dyn Store>,
+    committed: Arc<Notify>,
+}
+
+impl AnyStore {
+    fn of<T: Tenants + Catalogue + Ledger + Store + Clone + 'static>(database: T, committed: impl Fn(&T) -> Arc<Notify>) -> Self {
+        Self {
+            committed: committed(&database),
+            tenants: Arc::new(database.clone()),
+            catalogue: Arc::new(database.clone()),
+            ledger: Arc::new(database.clone()),
+            identities: Arc::new(database),
+        }
+    }
+}
+
+/// Everything that commands work with.
+pub struct Rollcall {
+    /// What is remembered.
+    pub store: AnyStore,
+    /// Identities.
+    pub directory: Directory,
+    /// The way to applications.
+    pub connector: ScimConnector,
+    hasher: Arc<dyn TokenHasher>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGenerator>,
+}
+
+impl Rollcall {
+    /// Opens the store.
+    #[expect(clippy::unused_async, reason = "a database on a server is reached over the network")]
+    pub async fn open(configuration: &Configuration, missing: Missing) -> Result<Self, Failure> {
+        let data = &configuration.data.value;
+        let database = data.join(DATABASE_FILE);
+        let is_embedded = configuration.database.value == Database::Embedded;
+        if missing == Missing::Refuse && is_embedded && !database.exists() {
+            return Err(Failure::not_found(format!("there is no database in {}", data.display()))
+                .hint("`rollcall serve` makes one at its first start; another folder is named with --data"));
+        }
+        make_private_folder(data)?;
+        let key = Arc::new(MasterKey::load_or_create(&data.join(KEY_FILE))?);
+        let store = match &configuration.database.value {
+            Database::Embedded => AnyStore::of(Sqlite::open(&database, Arc::clone(&key))?, Sqlite::committed),
+            Database::PostgreSql(_) => return Err(Failure::failed("the engine does not work on PostgreSQL yet; leave `database` out")),
+        };
+        let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGenerator>) = (Arc::new(SystemClock), Arc::new(OsIds));
+        let directory = Directory::new(Arc::clone(&store.identities), Arc::clone(&clock), Arc::clone(&ids), SchemaSet::standard());
+        let connector = ScimConnector::new(Egress::default())?;
+        Ok(Self { store, directory, connector, hasher: key, clock, ids })
+    }
+
+    /// The engine, at rest.
+    fn engine(&self) -> Provisioning {
+        let ports = Ports {
+            store: Arc::clone(&self.store.identities),
+            ledger: Arc::clone(&self.store.ledger),
+            catalogue: Arc::clone(&self.store.catalogue),
+            connector: Arc::new(self.connector.clone()),
+            clock: Arc::clone(&self.clock),
+            ids: Arc::clone(&self.ids),
+            committed: Arc::clone(&self.store.committed),
+        };
+        Provisioning::new(ports, provisioning::provisioning::Options::default())
+    }
+
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A tenant by its name.
+    pub async fn tenant(&self, name: &str) -> Result<Tenant, Failure> {
+        self.store.tenants.find_tenant(name).await?.ok_or_else(|| {
+            Failure::not_found(format!("there is no tenant `{name}`")).hint("`rollcall tenant list` shows those that are there")
+        })
+    }
+
+    /// People and groups of a tenant.
+    pub fn identities(&self, tenant: &Tenant) -> Identities {
+        Identities::new(self.directory.clone(), tenant)
+    }
+
+    /// Makes a token, of this value where one is given.
+    pub async fn issue_token(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        value: Option<&str>,
+        expires: Option<Timestamp>,
+    ) -> Result<Issued, Failure> {
+        let text = value.map_or_else(|| token_text(&self.ids.secret()), str::to_owned);
+        let request = TokenRequest { tenant, name: name.to_owned(), expires };
+        let record = issue(&*self.hasher, self.ids.id(), &text, request, self.now());
+        self.store.tenants.create_token(record.clone()).await?;
+        Ok(Issued { record, token: Secret::new(text) })
+    }
+}
+
+/// What the first start made.
+pub struct First {
+    /// The tenant's name.
+    pub tenant: String,
+    /// Its token; `None` where somebody gave it and knows it.
+    pub token: Option<String>,
+}
+
+/// Makes the tenant `default` and its first token, where they are not there. A start that was cut short before it printed the token counts as none
+/// only while the tenant has no token.
+pub async fn first_start(rollcall: &Rollcall, given: Option<&Hidden>) -> Result<Option<First>, Failure> {
+    let made = rollcall.store.tenants.create_tenant(DEFAULT_TENANT, TenantSettings::default(), rollcall.now()).await?;
+    let tenant = match made {
+        Some(tenant) => tenant,
+        None => rollcall.tenant(DEFAULT_TENANT).await?,
+    };
+    if !rollcall.store.tenants.list_tokens(tenant.id).await?.is_empty() {
+        return Ok(None);
+    }
+    let issued = rollcall.issue_token(tenant.id, "first", given.map(Hidden::reveal), None).await?;
+    let token = given.is_none().then(|| issued.token.reveal().to_owned());
+    Ok(Some(First { tenant: tenant.name, token }))
+}
+
+/// The server and the engine, at work.
+pub struct Running {
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Lets open requests and exchanges finish.
+    pub async fn stop(mut self) -> Result<(), Failure> {
+        self.stop.send_replace(true);
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.map_err(|error| Failure::failed(format!("a part of the program broke: {error}")))?;
+        }
+        Ok(())
+    }
+}
+
+/// Starts the server on a listener, and the engine.
+pub fn start(rollcall: &Rollcall, listener: TcpListener, configuration: &Configuration) -> Running {
+    let options = server_options(configuration);
+    let state = State::new(
+        rollcall.directory.clone(),
+        Arc::clone(&rollcall.store.tenants),
+        Arc::clone(&rollcall.hasher),
+        Arc::clone(&rollcall.clock),
+        Arc::clone(&rollcall.ids),
+        options.clone(),
+    );
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let until = wait_for_stop(stopped.clone());
+    tasks.spawn(async move { server::serve(listener, server::router(state), until, &options).await });
+    let engine = rollcall.engine();
+    tasks.spawn(async move { engine.run(stopped).await });
+    Running { stop, tasks }
+}
+
+async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
+    // A sender that is gone means stop, too.
+    drop(stopped.wait_for(|stopped| *stopped).await);
+}
+
+fn server_options(configuration: &Configuration) -> server::Options {
+    server::Options {
+        public_url: configuration.public_url.value.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned()),
+        trusted_proxies: configuration.trusted_proxies.value.clone(),
+        ..server::Options::default()
+    }
+}
+
+/// Every limit by its name, which ends in its unit.
+pub fn limits() -> Value {
+    // Taken apart in full, so that a new limit cannot be forgotten here.
+    let server::Options {
+        body_bytes_max,
+        large_body_bytes_max,
+        bulk_operations_max,
+        page_size_default,
+        page_size_max,
+        filter,
+        request_seconds_max,
+        header_read_seconds_max,
+        connections_max,
+        drain_seconds_max,
+        token_cache_seconds_max,
+        token_cache_entries_max,
+        public_url: _,
+        trusted_proxies: _,
+    } = server::Options::default();
+    json!({
+        "server": {
+            "body_bytes_max": body_bytes_max,
+            "large_body_bytes_max": large_body_bytes_max,
+            "bulk_operations_max": bulk_operations_max,
+            "page_size_default": page_size_default,
+            "page_size_max": page_size_max,
+            "request_seconds_max": request_seconds_max,
+            "header_read_seconds_max": header_read_seconds_max,
+            "connections_max": connections_max,
+            "drain_seconds_max": drain_seconds_max,
+            "token_cache_seconds_max": token_cache_seconds_max,
+            "token_cache_entries_max": token_cache_entries_max,
+        },
+        "filter": { "length_bytes_max": filter.length_max, "depth_max": filter.depth_max },
+    })
+}
+
+/// Begins to write log lines, on standard error.
+pub fn start_log(configuration: &Configuration) -> Result<(), Failure> {
+    let text = &configuration.log.value;
+    let filter = EnvFilter::try_new(text).map_err(|error| {
+        Failure::usage(format!("the log filter {text:?} cannot be read: {error}"))
+            .hint("write a level (info) or levels of parts (server=debug,warn)")
+    })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match configuration.log_format.value {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => lines.json().try_init(),
+    };
+    started.map_err(|error| Failure::failed(format!("the log cannot be started: {error}")))
+}
+
+/// Waits for Ctrl-C, or for the signal with which service managers stop a program.
+pub async fn stop_signal() -> Result<(), Failure> {
+    #[cfg(unix)]
+    {
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted?,
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}
+
+/// A name that nothing else has.
+pub fn fresh_name() -> String {
+    OsIds.id().simple().to_string()
+}
+
+/// Makes a folder that only its owner can look into, with those above it.
+pub fn make_private_folder(path: &Path) -> Result<(), Failure> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|error| Failure::failed(format!("the folder {} cannot be made: {error}", path.display())))
+}

@@ -1,0 +1,15 @@
+//! Talks to any SCIM server: one request, one answer, and an honest word about what is not known. Retries nothing and decides nothing.
+//!
+//! Modules in dependency order: a module uses only those above it. (The blank lines keep rustfmt from sorting
+//! them.)
+
+pub mod response;
+
+pub mod client;
+
+pub mod paging;
+
+pub use client::{Client, Request};
+/// HTTP methods.
+pub use reqwest::Method;
+pub use response::{Response, RetryAfter, SendError};

@@ -1,0 +1,94 @@
+//! From bytes to an answer, tolerant of servers that do not keep the RFC. Does not judge it.
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use serde_json::{Map, Value};
+
+/// Characters of a body that is not JSON that are kept, so that a person can see what it was.
+const TEXT_CHARACTERS_MAX: usize = 200;
+
+/// An answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body, where it is a JSON object, whatever its content type says.
+    pub body: Option<Map<String, Value>>,
+    /// The beginning of a body that is not.
+    pub text: String,
+    /// `Retry-After`.
+    pub retry_after: Option<RetryAfter>,
+}
+
+/// `Retry-After` (RFC 9110 section 10.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// So many seconds from now.
+    Seconds(u64),
+    /// At this instant.
+    At(Timestamp),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// It certainly never left: no connection could be made, or the request was none.
+    #[error("{0}")]
+    NotSent(String),
+    /// It may have had its effect.
+    #[error("{0}")]
+    Lost(String),
+}
+
+impl Response {
+    /// Whether it is 2xx.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Reads one.
+    pub(crate) fn read(status: u16, headers: &HeaderMap, bytes: &[u8]) -> Self {
+        let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(retry_after);
+        if let Ok(Value::Object(body)) = serde_json::from_slice(bytes) {
+            Self { status, body: Some(body), text: String::new(), retry_after }
+        } else {
+            let text = String::from_utf8_lossy(bytes).trim().chars().take(TEXT_CHARACTERS_MAX).collect();
+            Self { status, body: None, text, retry_after }
+        }
+    }
+}
+
+fn retry_after(value: &str) -> Option<RetryAfter> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(RetryAfter::Seconds(seconds));
+    }
+    let instant = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
+    Some(RetryAfter::At(instant))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_in_both_forms() {
+        let check = |value: &str, expected: Option<RetryAfter>| assert_eq!(retry_after(value), expected, "{value}");
+        check("120", Some(RetryAfter::Seconds(120)));
+        check(" 0 ", Some(RetryAfter::Seconds(0)));
+        check("Wed, 21 Oct 2015 07:28:00 GMT", Some(RetryAfter::At("2015-10-21T07:28:00Z".parse().unwrap())));
+        check("soon", None);
+        check("-1", None);
+    }
+
+    #[test]
+    fn bodies_that_are_no_objects_are_kept_as_text() {
+        let read = |bytes: &[u8]| Response::read(200, &HeaderMap::new(), bytes);
+        assert_eq!(read(br#"{"id": "1"}"#).body.unwrap()["id"], "1");
+        assert_eq!((read(b"<html>").body, read(b" <html>").text), (None, "<html>".to_owned()));
+        assert_eq!((read(b"[]").body, read(b"[]").text), (None, "[]".to_owned()));
+        assert_eq!(read("ä".repeat(500).as_bytes()).text.chars().count(), TEXT_CHARACTERS_MAX);
+        assert_eq!(read(b""), Response { status: 200, ..Response::default() });
+    }
+}
