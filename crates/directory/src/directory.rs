@@ -22,6 +22,8 @@ use crate::{create, delete, membership, patch, replace};
 
 /// How often a write is decided again because somebody else wrote in between.
 const ATTEMPTS_MAX: usize = 8;
+/// A group with more members is not answered to a PATCH that changed only members, unless it was asked for.
+const MEMBERS_ANSWERED_MAX: u32 = 100;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +41,8 @@ pub enum DirectoryError {
 pub enum PatchAnswer {
     /// Only the version.
     Version,
-    /// The resource, unless only members changed: then reading it would make the cost of the write depend on the size of the group.
-    ResourceUnlessMembers(Include),
+    /// The resource, unless only members of a large group changed: then reading it would make the cost of the write depend on the size of the group.
+    ResourceUnlessLarge(Include),
     /// The resource.
     Resource(Include),
 }
@@ -172,12 +174,20 @@ impl Directory {
         let Subject { caller, schema, id, .. } = subject;
         let decide = |precondition| membership::decide(self.moment(), schema, id, precondition, &split.members);
         let committed = self.commit_expecting(subject, decide).await?;
-        match answer {
-            PatchAnswer::Resource(include) => {
+        let wanted = match answer {
+            PatchAnswer::Version => None,
+            PatchAnswer::Resource(include) => Some(include),
+            PatchAnswer::ResourceUnlessLarge(include) => {
+                let is_large = include.members && self.store.has_more_members_than(caller.tenant.id, id, MEMBERS_ANSWERED_MAX).await?;
+                (!is_large).then_some(include)
+            }
+        };
+        match wanted {
+            Some(include) => {
                 let resource = self.read(caller, schema, id, include).await?;
                 Ok(Patched { version: resource.version, resource: Some(resource) })
             }
-            PatchAnswer::Version | PatchAnswer::ResourceUnlessMembers(_) => Ok(Patched { version: committed.version, resource: None }),
+            None => Ok(Patched { version: committed.version, resource: None }),
         }
     }
 
@@ -185,7 +195,7 @@ impl Directory {
         let Subject { caller, schema, id, expected } = subject;
         let include = match answer {
             PatchAnswer::Version => Include::default(),
-            PatchAnswer::Resource(include) | PatchAnswer::ResourceUnlessMembers(include) => include,
+            PatchAnswer::Resource(include) | PatchAnswer::ResourceUnlessLarge(include) => include,
         };
         let needed = Include { members: membership::needs(split) == Needs::Members, groups: include.groups };
         for attempt in 1..=ATTEMPTS_MAX {

@@ -135,8 +135,13 @@ impl Related {
     /// A member's `type` is its resource type, a group's `type` is how the resource is in it (RFC 7643 sections 4.1.2 and 4.2).
     fn into_element(self, kind: Option<&str>, locate: Option<Locate<'_>>) -> Value {
         let reference = locate.map(|locate| locate(&self.resource_type, &self.id));
+        let is_group = kind.is_some();
         let kind = kind.map_or(self.resource_type, str::to_owned);
-        let mut element = object([("value", self.id), ("type", kind), ("display", self.display)]);
+        let mut element = object([("value", self.id), ("type", kind)]);
+        // The Group schema of RFC 7643 section 8.7.1 gives `members` no `display`, so none is answered.
+        if is_group || locate.is_none() {
+            element.insert("display".to_owned(), self.display.into());
+        }
         if let Some(reference) = reference {
             element.insert("$ref".to_owned(), reference.into());
         }
@@ -173,6 +178,8 @@ pub trait Store: Send + Sync {
     async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError>;
     /// One resource.
     async fn read(&self, tenant: TenantId, resource_type: &str, id: &str, include: Include) -> Result<Option<StoredResource>, Fault>;
+    /// Whether a group has more members than this; reads no more of them than it takes to know.
+    async fn has_more_members_than(&self, tenant: TenantId, group_id: &str, count: u32) -> Result<bool, Fault>;
     /// A page of a search, from one snapshot.
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault>;
 }

@@ -3,19 +3,34 @@
 //! Owns what a path, a filter, a PATCH, an attribute or a quirk *means*. Knows no tenant, no database, no clock and no
 //! network; every function here goes from values to values.
 //!
-//! Modules in dependency order: a module uses only those above it.
+//! Modules in dependency order: a module uses only those above it. (The blank lines keep rustfmt from sorting
+//! them.)
+
+pub mod error;
 
 pub mod attribute_path;
-pub mod discovery;
-pub mod error;
-pub mod filter;
-pub mod messages;
-pub mod patch;
-pub mod projection;
-pub mod quirk;
-pub mod resource;
+
 pub mod schema;
+
+pub mod filter;
+
+pub mod messages;
+
+pub mod patch_path;
+
+pub mod member;
+
+pub mod quirk;
+
+pub mod resource;
+
 pub mod validate;
+
+pub mod patch;
+
+pub mod projection;
+
+pub mod discovery;
 
 pub use attribute_path::AttributePath;
 pub use error::{Error, ErrorKind};

@@ -5,19 +5,12 @@ pub mod apply;
 pub mod difference;
 pub mod member;
 
-use std::fmt;
-
 use serde_json::{Map, Value, json};
 
-use crate::attribute_path::AttributePath;
 use crate::error::{Error, ErrorKind};
-use crate::filter::parse::parse_value_path;
-use crate::filter::{Filter, FilterLimits};
+pub use crate::patch_path::{PATCH_SCHEMA, PatchPath};
 use crate::quirk::{Quirk, QuirkSet};
 use crate::schema::set::TypeSchema;
-
-/// URN of the PATCH message.
-pub const PATCH_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 
 /// The three operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,48 +28,6 @@ impl Op {
             Self::Add => "add",
             Self::Remove => "remove",
             Self::Replace => "replace",
-        }
-    }
-}
-
-/// The path of an operation: `attribute`, `attribute.sub`, `attribute[filter]` or `attribute[filter].sub`, each with a schema URN in front or not.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PatchPath {
-    /// The attribute; `attribute.sub_attribute` only where there is no filter.
-    pub attribute: AttributePath,
-    /// Which elements.
-    pub filter: Option<Filter>,
-    /// The sub-attribute after a filter.
-    pub sub_attribute: Option<String>,
-}
-
-impl PatchPath {
-    /// Parses a path; `invalidPath` with the position.
-    pub fn parse(text: &str) -> Result<Self, Error> {
-        let parts = parse_value_path(text, FilterLimits::default()).map_err(|error| error.of_kind(ErrorKind::InvalidPath).at(text))?;
-        Ok(Self { attribute: parts.attribute, filter: parts.filter, sub_attribute: parts.sub_attribute })
-    }
-
-    /// A path without a filter.
-    pub fn plain(attribute: AttributePath) -> Self {
-        Self { attribute, filter: None, sub_attribute: None }
-    }
-
-    /// The name of the sub-attribute, wherever it stands.
-    fn sub_name(&self) -> Option<&str> {
-        self.sub_attribute.as_deref().or(self.attribute.sub_attribute.as_deref())
-    }
-}
-
-impl fmt::Display for PatchPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.attribute)?;
-        if let Some(filter) = &self.filter {
-            write!(f, "[{filter}]")?;
-        }
-        match &self.sub_attribute {
-            Some(name) => write!(f, ".{name}"),
-            None => Ok(()),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use self::value::{element, value};
 use crate::error::{Error, ErrorKind};
-use crate::patch::member;
+use crate::member;
 use crate::quirk::{Quirk, QuirkSet};
 use crate::resource::ValidResource;
 use crate::schema::set::TypeSchema;

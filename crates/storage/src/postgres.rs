@@ -68,6 +68,14 @@ impl Store for Postgres {
         Ok(found)
     }
 
+    async fn has_more_members_than(&self, tenant: TenantId, group_id: &str, count: u32) -> Result<bool, Fault> {
+        let connection = self.connections.get().await?;
+        let statement = connection.prepare_cached(statements::COUNT_MEMBERS).await.map_err(fault)?;
+        let limit = i64::from(count) + 1;
+        let row = connection.query_one(&statement, &[&tenant.0, &read::storable(group_id), &limit]).await.map_err(fault)?;
+        Ok(row.try_get::<_, i64>(0).map_err(fault)? == limit)
+    }
+
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault> {
         let mut connection = self.connections.get().await?;
         let transaction = snapshot(&mut connection).await.map_err(fault)?;

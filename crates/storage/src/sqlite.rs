@@ -65,6 +65,10 @@ impl Store for Sqlite {
         self.readers.read_long(move |connection| snapshot(connection, |c| read::read(c, tenant, &resource_type, &id, include))).await
     }
 
+    async fn has_more_members_than(&self, tenant: TenantId, group_id: &str, count: u32) -> Result<bool, Fault> {
+        self.readers.read_short(|connection| read::has_more_members_than(connection, tenant, group_id, count))
+    }
+
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault> {
         self.readers.read_long(move |connection| snapshot(connection, |c| search::search(c, tenant, &plan))).await
     }

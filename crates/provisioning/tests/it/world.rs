@@ -64,6 +64,11 @@ impl Store for MemoryStore {
         Ok(found)
     }
 
+    async fn has_more_members_than(&self, _: TenantId, id: &str, count: u32) -> Result<bool, Fault> {
+        let resources = self.0.lock().unwrap();
+        Ok(resources.get(&("Group".to_owned(), id.to_owned())).is_some_and(|group| group.members.len() > count as usize))
+    }
+
     async fn search(&self, _: TenantId, _: SearchPlan) -> Result<SearchPage, Fault> {
         Ok(SearchPage::default())
     }

@@ -5,11 +5,12 @@ use serde_json::{Map, Value};
 use super::{Op, Operation, PatchPath};
 use crate::attribute_path::AttributePath;
 use crate::error::{Error, ErrorKind};
-use crate::filter::{CompareOp, Filter};
+use crate::filter::Filter;
+use crate::patch_path::element_from;
 use crate::quirk::{Quirk, QuirkSet};
 use crate::resource::ValidResource;
 use crate::schema::set::TypeSchema;
-use crate::schema::{Attribute, AttributeType, Mutability};
+use crate::schema::{Attribute, Mutability};
 use crate::validate;
 
 /// Applies operations in order (RFC 7644 section 3.5.2); all or nothing. Returns the new resource; equal to the old one where nothing changed. Operations on
@@ -407,25 +408,6 @@ fn change_element(element: &mut Value, op: Op, sub: Option<&Attribute>, value: O
 fn no_target(target: &Target<'_>, filter: &Filter) -> Error {
     let name = &target.attribute.name;
     Error::new(ErrorKind::NoTarget, format!("`{name}[{filter}]` selects no value; add one to `{name}` first.")).at(target.path())
-}
-
-/// The element that a filter of `eq` terms describes; `None` where it says anything else.
-pub(crate) fn element_from(attribute: &Attribute, filter: &Filter) -> Option<Map<String, Value>> {
-    match filter {
-        Filter::And(all) => all.iter().try_fold(Map::new(), |mut element, filter| {
-            element.extend(element_from(attribute, filter)?);
-            Some(element)
-        }),
-        Filter::Compare { path, op: CompareOp::Eq, value } => {
-            let sub = attribute.sub_attribute(&path.attribute)?;
-            let value = match (sub.kind, value) {
-                (AttributeType::Boolean, Value::String(text)) => Value::Bool(text.eq_ignore_ascii_case("true")),
-                (_, value) => value.clone(),
-            };
-            Some(Map::from_iter([(sub.name.clone(), value)]))
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,12 @@
 //! Operations on `members`, kept as operations so that nobody has to load a group to change it.
 
-use std::collections::HashMap;
-
 use serde_json::{Map, Value, json};
 
 use super::{Op, Operation, PatchPath};
 use crate::attribute_path::AttributePath;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::filter::{CompareOp, Filter};
-use crate::schema::Attribute;
+use crate::member::{OrderedSet, ids, members_attribute};
 use crate::schema::set::TypeSchema;
 
 /// What a write does to the members of a group, in a form that commutes. Ids are in order of first mention, once each; no id is in both lists.
@@ -49,11 +47,6 @@ pub struct Split {
     pub members: Vec<MemberOperation>,
     /// All others, in order.
     pub others: Vec<Operation>,
-}
-
-/// The `members` attribute of a type that has one in its core schema.
-pub fn members_attribute(schema: &TypeSchema) -> Option<&Attribute> {
-    schema.core.attributes.iter().find(|attribute| attribute.name == "members" && attribute.multi_valued)
 }
 
 /// Parts the operations of a PATCH; a path-less operation whose object has `members` is parted too. A type without `members` gets all in `others`.
@@ -150,37 +143,6 @@ fn named_ids(filter: &Filter) -> Option<Vec<String>> {
     }
 }
 
-/// The ids in a value of `members`: an array of elements, or one; an element is an object with `value`, or the id itself.
-pub fn ids(value: Value) -> Result<Vec<String>, Error> {
-    let elements = match value {
-        Value::Array(elements) => elements,
-        Value::Null => Vec::new(),
-        one => vec![one],
-    };
-    let mut ids = OrderedSet::with_capacity(elements.len());
-    for (index, element) in elements.into_iter().enumerate() {
-        ids.insert(id(index, element)?);
-    }
-    Ok(ids.into_vec())
-}
-
-fn id(index: usize, element: Value) -> Result<String, Error> {
-    let found = match element {
-        Value::String(id) => Some(id),
-        Value::Object(object) => {
-            object.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("value")).and_then(|(_, value)| match value {
-                Value::String(id) => Some(id),
-                _ => None,
-            })
-        }
-        _ => None,
-    };
-    found.filter(|id| !id.is_empty() && !id.contains('\0')).ok_or_else(|| {
-        let place = format!("members[{index}].value");
-        Error::new(ErrorKind::InvalidValue, format!("`{place}` must be the id of the member, as a string.")).at(place)
-    })
-}
-
 /// Folds operations into one delta. `current` (member elements with `value`, `type`, `display`) is only needed where an operation is `RemoveWhere`.
 pub fn fold(schema: &TypeSchema, operations: &[MemberOperation], current: &[Value]) -> MemberDelta {
     let mut replace = false;
@@ -222,39 +184,6 @@ pub fn fold(schema: &TypeSchema, operations: &[MemberOperation], current: &[Valu
     MemberDelta { replace, added: added.into_vec(), removed: removed.into_vec() }
 }
 
-/// Strings in order of first mention, with insertion and removal that do not depend on how many there are.
-#[derive(Default)]
-struct OrderedSet {
-    places: HashMap<String, usize>,
-    next: usize,
-}
-
-impl OrderedSet {
-    fn with_capacity(capacity: usize) -> Self {
-        Self { places: HashMap::with_capacity(capacity), next: 0 }
-    }
-
-    fn insert(&mut self, text: String) {
-        let next = self.next;
-        self.places.entry(text).or_insert(next);
-        self.next += 1;
-    }
-
-    fn remove(&mut self, text: &str) {
-        self.places.remove(text);
-    }
-
-    fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        self.places.retain(|text, _| keep(text));
-    }
-
-    fn into_vec(self) -> Vec<String> {
-        let mut placed: Vec<(String, usize)> = self.places.into_iter().collect();
-        placed.sort_unstable_by_key(|(_, place)| *place);
-        placed.into_iter().map(|(text, _)| text).collect()
-    }
-}
-
 impl FromIterator<String> for OrderedSet {
     fn from_iter<I: IntoIterator<Item = String>>(texts: I) -> Self {
         let mut set = Self::default();
@@ -266,6 +195,7 @@ impl FromIterator<String> for OrderedSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use crate::patch;
     use crate::quirk::QuirkSet;
     use crate::schema::set::SchemaSet;

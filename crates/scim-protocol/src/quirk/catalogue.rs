@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use super::Quirk;
-use crate::patch::PATCH_SCHEMA;
+use crate::patch_path::PATCH_SCHEMA;
 use crate::schema::standard::{ENTERPRISE_USER, USER};
+
+const ENTRA_KNOWN_ISSUES: &str = "Microsoft Entra ID, known issues with SCIM 2.0 protocol compliance (without `aadOptscim062020`)";
 
 /// What an example is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,18 +62,14 @@ impl Quirk {
         self.row().2
     }
 
+    /// Name, what is accepted, source.
     fn row(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::OpCase => (
-                "op-case",
-                "`Add`, `Replace` and `Remove`, and the names of the message itself, may be in any case.",
-                "Microsoft Entra ID, known issues with SCIM 2.0 protocol compliance (without `aadOptscim062020`)",
-            ),
-            Self::BooleanString => (
-                "boolean-string",
-                "`\"True\"` and `\"False\"` stand for the booleans.",
-                "Microsoft Entra ID, known issues with SCIM 2.0 protocol compliance (without `aadOptscim062020`)",
-            ),
+            Self::OpCase => {
+                let what = "`Add`, `Replace` and `Remove`, and the names of the message itself, may be in any case.";
+                ("op-case", what, ENTRA_KNOWN_ISSUES)
+            }
+            Self::BooleanString => ("boolean-string", "`\"True\"` and `\"False\"` stand for the booleans.", ENTRA_KNOWN_ISSUES),
             Self::RemoveMembersByValue => (
                 "remove-members-by-value",
                 "A remove of `members` with a `value` removes those members, not all; other attributes alike.",

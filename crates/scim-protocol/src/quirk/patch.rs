@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::Quirk;
 use super::resource::stringified_object;
 use super::rewrite::{Key, Rewrite, is_urn, json_in};
-use crate::patch::{PATCH_SCHEMA, PatchPath};
+use crate::patch_path::{PATCH_SCHEMA, PatchPath};
 use crate::schema::{Attribute, Mutability, Schema};
 
 pub(super) fn normalize(rewrite: &mut Rewrite<'_>, body: &mut Value) {

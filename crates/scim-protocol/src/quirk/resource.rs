@@ -5,8 +5,7 @@ use serde_json::{Map, Value};
 use super::Quirk;
 use super::rewrite::{Key, Rewrite};
 use crate::filter::Filter;
-use crate::patch::PatchPath;
-use crate::patch::apply::element_from;
+use crate::patch_path::{PatchPath, element_from};
 use crate::schema::{Attribute, Schema};
 
 pub(super) fn normalize(rewrite: &mut Rewrite<'_>, body: &mut Value) {

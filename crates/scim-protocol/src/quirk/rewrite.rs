@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Quirk, QuirkSet};
-use crate::patch::PatchPath;
+use crate::patch_path::PatchPath;
 use crate::schema::set::TypeSchema;
 use crate::schema::{Attribute, AttributeType, Mutability, Schema};
 

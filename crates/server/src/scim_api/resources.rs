@@ -50,7 +50,7 @@ pub(super) async fn patch(mut call: Call, schema: Arc<TypeSchema>, id: String) -
     let include = include(&schema, &projection);
     // Who names attributes is to be answered with them (RFC 7644 section 3.5.2).
     let answer = match projection {
-        Projection::Default if call.caller.tenant.settings.patch_returns_resource => PatchAnswer::ResourceUnlessMembers(include),
+        Projection::Default if call.caller.tenant.settings.patch_returns_resource => PatchAnswer::ResourceUnlessLarge(include),
         Projection::Default => PatchAnswer::Version,
         Projection::Only(_) | Projection::Without(_) => PatchAnswer::Resource(include),
     };

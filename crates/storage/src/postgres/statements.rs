@@ -85,6 +85,8 @@ pub(crate) const READ_BY_KEYS: &str =
 pub(crate) const READ_MEMBERS: &str = "SELECT m.group_resource, r.id, r.type, r.display, TRUE AS direct FROM memberships AS m \
      JOIN resources AS r ON r.tenant = m.tenant AND r.resource = m.member_resource \
      WHERE m.tenant = $1 AND m.group_resource = ANY ($2) ORDER BY m.group_resource, m.member_resource";
+pub(crate) const COUNT_MEMBERS: &str = "SELECT count(*) FROM (SELECT 1 FROM memberships WHERE tenant = $1 \
+     AND group_resource = (SELECT resource FROM resources WHERE tenant = $1 AND id = $2) LIMIT $3) AS counted";
 /// Upwards; `UNION` makes circles of groups harmless.
 pub(crate) const READ_GROUPS: &str = "WITH RECURSIVE above (start, g) AS ( \
        SELECT member_resource, group_resource FROM memberships WHERE tenant = $1 AND member_resource = ANY ($2) \
@@ -130,6 +132,7 @@ pub(crate) const ALL: &[&str] = &[
     READ_RESOURCE,
     READ_BY_KEYS,
     READ_MEMBERS,
+    COUNT_MEMBERS,
     READ_GROUPS,
 ];
 

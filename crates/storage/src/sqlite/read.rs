@@ -35,6 +35,14 @@ pub(crate) fn read_by_key(connection: &Connection, tenant: TenantId, key: i64, i
     with_related(connection, tenant, key, columns.into_resource(resource_type, id)?, include).map(Some)
 }
 
+/// Whether a group has more members than this.
+pub(crate) fn has_more_members_than(connection: &Connection, tenant: TenantId, group_id: &str, count: u32) -> Result<bool, Fault> {
+    let mut statement = connection.prepare_cached(sql::COUNT_MEMBERS).map_err(fault)?;
+    let limit = i64::from(count) + 1;
+    let found: i64 = statement.query_row(params![tenant.0, group_id, limit], |row| row.get(0)).map_err(fault)?;
+    Ok(found == limit)
+}
+
 /// The columns that every read of a resource ends with.
 struct Columns {
     version: i64,

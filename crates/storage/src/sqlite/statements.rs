@@ -61,6 +61,8 @@ pub(crate) const READ_BY_KEY: &str =
 pub(crate) const READ_MEMBERS: &str = "SELECT r.id, r.type, r.display FROM memberships AS m \
      JOIN resources AS r ON r.tenant = m.tenant AND r.resource = m.member_resource \
      WHERE m.tenant = ?1 AND m.group_resource = ?2 ORDER BY m.member_resource";
+pub(crate) const COUNT_MEMBERS: &str = "SELECT count(*) FROM (SELECT 1 FROM memberships WHERE tenant = ?1 \
+     AND group_resource = (SELECT resource FROM resources WHERE tenant = ?1 AND id = ?2) LIMIT ?3)";
 /// Upwards; `UNION` makes circles of groups harmless.
 pub(crate) const READ_GROUPS: &str = "WITH RECURSIVE above (g) AS ( \
        SELECT group_resource FROM memberships WHERE tenant = ?1 AND member_resource = ?2 \
@@ -105,6 +107,7 @@ pub(crate) const ALL: &[&str] = &[
     READ_RESOURCE,
     READ_BY_KEY,
     READ_MEMBERS,
+    COUNT_MEMBERS,
     READ_GROUPS,
 ];
 

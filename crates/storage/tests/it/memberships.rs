@@ -35,6 +35,11 @@ async fn members_come_and_go(place: Place) {
     let check = async |write: Write, expected: &[&str], version: u64| {
         let committed = world.commit_one(write).await.unwrap();
         let group = world.read("Group", "g").await.unwrap();
+        let more = async |count: usize| {
+            let count = u32::try_from(count).unwrap();
+            world.opened.store.has_more_members_than(world.tenant.id, "g", count).await.unwrap()
+        };
+        assert!(!more(expected.len()).await && (expected.is_empty() || more(expected.len() - 1).await));
         assert_eq!((ids(&group.members), group.version, committed.version), (expected.to_vec(), version, version));
         assert_eq!((group.last_modified, group.created), (committed.last_modified, committed.created));
         assert!(group.members.iter().all(|member| member.direct && member.resource_type == "User" && member.display == member.id));

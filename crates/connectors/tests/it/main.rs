@@ -1,0 +1,170 @@
+//! The SCIM target against servers that behave as real ones do on bad days.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use connectors::egress::Egress;
+use connectors::scim_target::ScimConnector;
+use directory::tenant::TenantId;
+use provisioning::application::{Application, ApplicationId, ApplicationSettings, ApplicationState, Secret};
+use provisioning::connector::{Connector, Reply, RetryAfter, Target};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// What arrived: method, path with query, the bearer token.
+type Seen = Arc<Mutex<Vec<(String, String)>>>;
+
+struct Fake {
+    address: SocketAddr,
+    seen: Seen,
+}
+
+/// A server that answers everything through `answer`; it ends with the test's runtime.
+async fn serve<R: IntoResponse + 'static>(answer: impl Fn(&str, &str) -> R + Clone + Send + Sync + 'static) -> Fake {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Seen::default();
+    let log = Arc::clone(&seen);
+    let router = Router::new().fallback(move |request: Request| {
+        let authorization =
+            request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+        let request = format!("{} {}", request.method(), request.uri());
+        log.lock().unwrap().push((request.clone(), authorization));
+        let (method, path) = request.split_once(' ').unwrap();
+        let response = answer(method, path).into_response();
+        async move { response }
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Fake { address, seen }
+}
+
+impl Fake {
+    fn target(&self) -> Arc<dyn Target> {
+        target(&format!("http://{}/scim/v2", self.address)).unwrap()
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.seen.lock().unwrap().iter().map(|(request, _)| request.clone()).collect()
+    }
+}
+
+fn target(base_url: &str) -> Result<Arc<dyn Target>, directory::store::Fault> {
+    let application = Application {
+        id: ApplicationId(1),
+        tenant: TenantId(1),
+        name: "chat".into(),
+        base_url: base_url.into(),
+        token: Secret::new("s3cret"),
+        state: ApplicationState::Live,
+        settings: ApplicationSettings::default(),
+        created: "2026-11-24T10:00:00Z".parse().unwrap(),
+    };
+    ScimConnector::new(Egress::default()).unwrap().connect(&application)
+}
+
+fn scim(status: u16, body: &Value) -> impl IntoResponse + use<> {
+    (StatusCode::from_u16(status).unwrap(), [(header::CONTENT_TYPE, "application/scim+json")], body.to_string())
+}
+
+#[tokio::test]
+async fn requests_are_what_the_rfc_says() {
+    let fake = serve(|_, _| scim(200, &json!({"schemas": [], "Resources": [], "totalResults": 0}))).await;
+    let target = fake.target();
+    let found = target.find("User", "userName", r#"a"b\c@x"#, true).await;
+    assert_eq!(found.request, r#"GET /Users?filter=userName eq "a\"b\\c@x""#);
+    target.read("Group", "a/b").await;
+    let made = target.create("User", json!({"userName": "ada", "password": "hush"}).as_object().unwrap().clone()).await;
+    assert_eq!(made.body.unwrap(), json!({"userName": "ada", "password": "(hidden)"}), "the log sees no password");
+    target.delete("User", "7").await;
+    assert_eq!(
+        fake.requests(),
+        [
+            "GET /scim/v2/Users?filter=userName%20eq%20%22a%5C%22b%5C%5Cc%40x%22",
+            "GET /scim/v2/Groups/a%2Fb",
+            "POST /scim/v2/Users",
+            "DELETE /scim/v2/Users/7"
+        ]
+    );
+    assert!(fake.seen.lock().unwrap().iter().all(|(_, authorization)| authorization == "Bearer s3cret"));
+}
+
+#[tokio::test]
+async fn without_a_filter_every_page_is_read() {
+    let fake = serve(|_, path| {
+        let start: usize = path.split("startIndex=").nth(1).unwrap().split('&').next().unwrap().parse().unwrap();
+        let page: Vec<Value> = (start..=(start + 1).min(5)).map(|id| json!({"id": id.to_string()})).collect();
+        scim(200, &json!({"totalResults": 5, "Resources": page}))
+    })
+    .await;
+    let Reply::Answer(answer) = fake.target().find("User", "userName", "ada", false).await.reply else { panic!("an answer") };
+    let ids: Vec<String> = answer.body.unwrap()["Resources"].as_array().unwrap().iter().map(|r| r["id"].as_str().unwrap().into()).collect();
+    assert_eq!((ids, fake.requests().len()), (["1", "2", "3", "4", "5"].map(String::from).to_vec(), 3));
+}
+
+#[tokio::test]
+async fn discovery_knows_what_is_published_and_no_more() {
+    let fake = serve(|_, path| match path.split('?').next().unwrap() {
+        "/scim/v2/ServiceProviderConfig" => scim(200, &json!({"patch": {"supported": false}, "filter": {"supported": true}})),
+        _ => scim(404, &json!({"detail": "no"})),
+    })
+    .await;
+    let found = fake.target().discover().await.unwrap();
+    assert_eq!((found.patch, found.filter, found.attributes), (false, true, None));
+    for status in [401, 429, 500] {
+        let fake = serve(move |_, _| scim(status, &json!({}))).await;
+        assert!(fake.target().discover().await.is_err(), "{status}: nothing is known then");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_is_not_followed() {
+    let elsewhere = serve(|_, _| scim(200, &json!({}))).await;
+    let to = format!("http://{}/scim/v2/Users/1", elsewhere.address);
+    let fake = serve(move |_, _| (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to.clone())], "moved")).await;
+    let Reply::Answer(answer) = fake.target().read("User", "1").await.reply else { panic!("an answer") };
+    assert_eq!((answer.status, answer.text.as_str()), (307, "moved"));
+    assert!(elsewhere.requests().is_empty());
+}
+
+#[tokio::test]
+async fn retry_after_arrives() {
+    let fake = serve(|_, _| (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "7")], "")).await;
+    let Reply::Answer(answer) = fake.target().read("User", "1").await.reply else { panic!("an answer") };
+    assert_eq!((answer.status, answer.retry_after), (429, Some(RetryAfter::Seconds(7))));
+}
+
+#[tokio::test]
+async fn what_never_left_is_told_from_what_may_have_had_its_effect() {
+    // Nobody listens: nothing can have happened.
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let exchange = target(&format!("http://{free}")).unwrap().delete("User", "1").await;
+    assert!(matches!(exchange.reply, Reply::NotSent(_)), "{:?}", exchange.reply);
+    // It reads the request and hangs up; then it promises more than it sends.
+    for answer in ["", "HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{\"id\":"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = [0; 4_096];
+                tokio::io::AsyncReadExt::read(&mut stream, &mut head).await.unwrap();
+                tokio::io::AsyncWriteExt::write_all(&mut stream, answer.as_bytes()).await.unwrap();
+            }
+        });
+        let exchange = target(&format!("http://{address}")).unwrap().create("User", serde_json::Map::new()).await;
+        assert!(matches!(exchange.reply, Reply::Lost(_)), "{answer:?}: {:?}", exchange.reply);
+    }
+}
+
+#[test]
+fn base_urls_that_cannot_work_are_refused() {
+    for base_url in ["no url", "ftp://chat.example.com", "http://169.254.169.254/latest"] {
+        assert!(target(base_url).is_err(), "{base_url}");
+    }
+}

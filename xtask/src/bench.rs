@@ -1,0 +1,291 @@
+//! `cargo xtask bench`: Rollcall beside a reference server, on one machine in one run. Reports; judges only against the targets it prints.
+
+mod load;
+pub mod reference;
+mod server;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::{Failure, test};
+use load::{Load, Measured, count, request};
+use server::{Server, free_address};
+
+const TOKEN: &str = "a-token-that-only-the-benchmark-knows";
+const WRITE_CONNECTIONS: usize = 32;
+const READ_CONNECTIONS: usize = 8;
+/// Requests of one measurement: long enough that a percentile means something, short enough to be run before a commit.
+const REQUESTS: usize = 10_000;
+const USERS_DEFAULT: &[usize] = &[10_000, 100_000];
+
+/// One line of the table.
+struct Line {
+    users: usize,
+    operation: &'static str,
+    measured: Measured,
+    cpu_us: f64,
+    reference: Option<(Measured, f64)>,
+}
+
+struct Options {
+    users: Vec<usize>,
+    out: Option<PathBuf>,
+    requests: usize,
+}
+
+pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
+    let options = parse(arguments)?;
+    test::run(Command::new("cargo").current_dir(root).args([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "rollcall",
+        "--package",
+        "xtask",
+    ]))?;
+    let release = test::target_folder(root).join("release");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut lines = Vec::new();
+    let mut states = Vec::new();
+    for &users in &options.users {
+        let (measured, state) = runtime.block_on(measure(&release, users, options.requests))?;
+        lines.extend(measured);
+        states.push(state);
+    }
+    let machine = machine();
+    println!("\n{machine}\n\n{}", table(&lines));
+    for state in &states {
+        println!("{}", state_line(state));
+    }
+    let report = json!({"machine": machine, "operations": lines.iter().map(Line::json).collect::<Vec<_>>(), "server": states});
+    if let Some(out) = options.out {
+        std::fs::write(out, format!("{report:#}\n"))?;
+    }
+    judge(&lines, &states)
+}
+
+fn parse(arguments: &[String]) -> Result<Options, Failure> {
+    let mut options = Options { users: USERS_DEFAULT.to_vec(), out: None, requests: REQUESTS };
+    let mut rest = arguments.iter();
+    while let Some(flag) = rest.next() {
+        let value = rest.next().ok_or(crate::USAGE)?;
+        match flag.as_str() {
+            "--users" => options.users = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
+            "--out" => options.out = Some(PathBuf::from(value)),
+            "--requests" => options.requests = value.parse()?,
+            _ => return Err(crate::USAGE.into()),
+        }
+    }
+    Ok(options)
+}
+
+/// A server of each kind with so many users in it.
+async fn measure(release: &Path, users: usize, requests: usize) -> Result<(Vec<Line>, Value), Failure> {
+    let data = tempfile::tempdir()?;
+    let address = free_address()?;
+    let start_rollcall = || {
+        let mut command = Command::new(release.join("rollcall"));
+        command.args(["serve", "--listen", &address, "--data"]).arg(data.path().join("rollcall")).env("ROLLCALL_BOOTSTRAP_TOKEN", TOKEN);
+        Server::start(&mut command, &address, "/readyz", &data.path().join("rollcall.log"))
+    };
+    let reference_address = free_address()?;
+    let mut command = Command::new(release.join("xtask"));
+    command.args(["bench-reference", &data.path().display().to_string(), &reference_address]);
+    let reference = Server::start(&mut command, &reference_address, "/", &data.path().join("reference.log"))?;
+    let rollcall = start_rollcall()?;
+
+    println!("loading {users} users into each");
+    let ids = fill(&rollcall, users - requests.min(users)).await?;
+    let reference_ids = fill(&reference, users - requests.min(users)).await?;
+    let (created, post) = timed(&rollcall, WRITE_CONNECTIONS, requests.min(users), true, post_from(ids.len())).await?;
+    let (reference_created, reference_post) =
+        timed(&reference, WRITE_CONNECTIONS, requests.min(users), true, post_from(reference_ids.len())).await?;
+    let ids = [ids, ids_of(&created)?].concat();
+    let reference_ids = [reference_ids, ids_of(&reference_created)?].concat();
+
+    let get = |ids: Vec<String>| move |number: usize| request("GET", &format!("/scim/v2/Users/{}", nth(&ids, number)), TOKEN, None);
+    let (got, get_cpu) = timed(&rollcall, READ_CONNECTIONS, requests, false, get(ids.clone())).await?;
+    let (reference_got, reference_get_cpu) = timed(&reference, READ_CONNECTIONS, requests, false, get(reference_ids)).await?;
+    let find = move |number: usize| {
+        request("GET", &format!("/scim/v2/Users?filter=userName%20eq%20%22user{}%40example.com%22", scatter(number, users)), TOKEN, None)
+    };
+    let (found, find_cpu) = timed(&rollcall, READ_CONNECTIONS, requests, false, find).await?;
+    let patch_ids = ids.clone();
+    let patch = move |number: usize| {
+        let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "replace", "path": "title", "value": format!("Title {number}")}]});
+        request("PATCH", &format!("/scim/v2/Users/{}", nth(&patch_ids, number)), TOKEN, Some(&body.to_string()))
+    };
+    let (patched, patch_cpu) = timed(&rollcall, WRITE_CONNECTIONS, requests, false, patch).await?;
+
+    let rss_mib = rollcall.rss_mib()?;
+    let reference_rss_mib = reference.rss_mib()?;
+    drop(rollcall);
+    let again = start_rollcall()?;
+    let start_ms = again.start.as_secs_f64() * 1e3;
+    let line = |operation, measured, cpu_us, reference| Line { users, operation, measured, cpu_us, reference };
+    let lines = vec![
+        line("POST", created, post, Some((reference_created, reference_post))),
+        line("GET by id", got, get_cpu, Some((reference_got, reference_get_cpu))),
+        line("userName eq", found, find_cpu, None),
+        line("PATCH", patched, patch_cpu, None),
+    ];
+    Ok((lines, json!({"users": users, "rss_mib": rss_mib, "reference_rss_mib": reference_rss_mib, "start_ms": start_ms})))
+}
+
+async fn fill(server: &Server, users: usize) -> Result<Vec<String>, Failure> {
+    ids_of(&Load { address: server.address.clone(), connections: WRITE_CONNECTIONS, keep_bodies: true }.run(users, post_from(0)).await?)
+}
+
+/// Creates, numbered from `first`.
+fn post_from(first: usize) -> impl Fn(usize) -> Vec<u8> + Send + Sync + 'static {
+    move |number| request("POST", "/scim/v2/Users", TOKEN, Some(&user(first + number).to_string()))
+}
+
+/// Runs a load and says how much processor time a request took, in microseconds.
+async fn timed(
+    server: &Server,
+    connections: usize,
+    requests: usize,
+    keep_bodies: bool,
+    make: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static,
+) -> Result<(Measured, f64), Failure> {
+    let before = server.cpu()?;
+    let measured = Load { address: server.address.clone(), connections, keep_bodies }.run(requests, make).await?;
+    let spent = server.cpu()?.saturating_sub(before);
+    Ok((measured, spent.as_secs_f64() * 1e6 / count(requests)))
+}
+
+fn ids_of(measured: &Measured) -> Result<Vec<String>, Failure> {
+    let id = |body: &Vec<u8>| -> Result<String, Failure> {
+        let document: Value = serde_json::from_slice(body)?;
+        Ok(document.get("id").and_then(Value::as_str).ok_or("a created user without an id")?.to_owned())
+    };
+    measured.bodies.iter().map(id).collect()
+}
+
+/// Spreads consecutive numbers over `below`, so that no cache sees a pattern.
+fn scatter(number: usize, below: usize) -> usize {
+    number.wrapping_mul(7919) % below.max(1)
+}
+
+fn nth(ids: &[String], number: usize) -> &str {
+    ids.get(scatter(number, ids.len())).map_or("", String::as_str)
+}
+
+/// A user as an identity provider sends one.
+fn user(number: usize) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"],
+        "userName": format!("user{number}@example.com"),
+        "externalId": format!("00u{number:09}"),
+        "active": true,
+        "displayName": format!("Given{number} Family{number}"),
+        "name": {"givenName": format!("Given{number}"), "familyName": format!("Family{number}"), "formatted": format!("Given{number} Family{number}")},
+        "title": "Engineer",
+        "emails": [{"value": format!("user{number}@example.com"), "type": "work", "primary": true}],
+        "phoneNumbers": [{"value": format!("+44 20 {number:07}"), "type": "work"}],
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"employeeNumber": number.to_string(), "department": "Research"},
+    })
+}
+
+impl Line {
+    fn json(&self) -> Value {
+        let one = |measured: &Measured, cpu_us: f64| json!({"per_second": measured.per_second().round(), "p50_ms": measured.percentile_ms(50), "p99_ms": measured.percentile_ms(99), "cpu_us": cpu_us});
+        let reference = self.reference.as_ref().map(|(measured, cpu_us)| one(measured, *cpu_us));
+        json!({"users": self.users, "operation": self.operation, "rollcall": one(&self.measured, self.cpu_us), "reference": reference})
+    }
+
+    /// Rollcall's throughput as a part of the reference's.
+    fn ratio(&self) -> Option<f64> {
+        self.reference.as_ref().map(|(reference, _)| self.measured.per_second() / reference.per_second())
+    }
+}
+
+/// The figures as a Markdown table, reference beside.
+fn table(lines: &[Line]) -> String {
+    let mut text = "| users | operation | per second | p50 ms | p99 ms | CPU us | reference per second | reference p50/p99 ms | reference CPU us | ratio |\n".to_owned();
+    text.push_str("|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+    for line in lines {
+        let measured = &line.measured;
+        let own = format!(
+            "{:.0} | {:.2} | {:.2} | {:.0}",
+            measured.per_second(),
+            measured.percentile_ms(50),
+            measured.percentile_ms(99),
+            line.cpu_us
+        );
+        let reference = line.reference.as_ref().map_or_else(
+            || "- | - | -".to_owned(),
+            |(reference, cpu_us)| {
+                format!(
+                    "{:.0} | {:.2} / {:.2} | {cpu_us:.0}",
+                    reference.per_second(),
+                    reference.percentile_ms(50),
+                    reference.percentile_ms(99)
+                )
+            },
+        );
+        let ratio = line.ratio().map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
+        text.extend([format!("| {} | {} | {own} | {reference} | {ratio} |\n", line.users, line.operation)]);
+    }
+    text
+}
+
+fn state_line(state: &Value) -> String {
+    let number = |key: &str| state.get(key).and_then(Value::as_f64).unwrap_or_default();
+    format!(
+        "{} users: RSS {:.0} MiB (reference {:.0} MiB), start {:.0} ms",
+        number("users"),
+        number("rss_mib"),
+        number("reference_rss_mib"),
+        number("start_ms")
+    )
+}
+
+/// Fails where a target is missed, after everything was printed.
+fn judge(lines: &[Line], states: &[Value]) -> Result<(), Failure> {
+    let mut missed = Vec::new();
+    let mut expect = |name: String, holds: bool| {
+        if !holds {
+            missed.push(name);
+        }
+    };
+    for line in lines.iter().filter(|line| matches!(line.operation, "POST" | "GET by id")) {
+        let ratio = line.ratio().unwrap_or_default();
+        expect(format!("{} at {} users: {ratio:.2} of the reference, at least 0.5 wanted", line.operation, line.users), ratio >= 0.5);
+    }
+    for found in lines.iter().filter(|line| line.operation == "userName eq") {
+        let got = lines
+            .iter()
+            .find(|line| line.operation == "GET by id" && line.users == found.users)
+            .map_or(0.0, |line| line.measured.per_second());
+        let ratio = found.measured.per_second() / got;
+        expect(format!("userName eq at {} users: {ratio:.2} of GET by id, at least 0.4 wanted", found.users), ratio >= 0.4);
+    }
+    for state in states {
+        let number = |key: &str| state.get(key).and_then(Value::as_f64).unwrap_or(f64::MAX);
+        expect(format!("{}: at most 128 MiB wanted", state_line(state)), number("rss_mib") <= 128.0);
+        expect(format!("{}: a start within 300 ms wanted", state_line(state)), number("start_ms") <= 300.0);
+    }
+    if missed.is_empty() { Ok(()) } else { Err(format!("bench: missed\n  {}", missed.join("\n  ")).into()) }
+}
+
+/// The machine, as far as figures depend on it.
+fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("an unknown processor", |line| line.trim_start_matches([' ', '\t', ':']));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let date = Command::new("date")
+        .args(["-u", "+%Y-%m-%d"])
+        .output()
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .unwrap_or_default();
+    format!("{date}, {cores} cores of {model}")
+}

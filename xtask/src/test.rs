@@ -1,0 +1,112 @@
+//! `cargo xtask test`: installs the independent software the tests need, then runs every test. Decides nothing about what is right; the tests do.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use crate::Failure;
+
+/// Where the lists of what to install and the applications live.
+const SOURCES: &str = "crates/rollcall/tests/peers";
+
+pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
+    let with_peers = match arguments {
+        [] => true,
+        [flag] if flag == "--no-peers" => false,
+        _ => return Err(crate::USAGE.into()),
+    };
+    let begun = Instant::now();
+    let peers = target_folder(root).join("peers");
+    if with_peers {
+        install_postgresql()?;
+        install_python(root, &peers)?;
+        install_node(root, &peers)?;
+    }
+    // One `cargo test` for everything but the peers builds the binary once; the peers come alone, so that nothing competes with their clocks.
+    run(Command::new("cargo").current_dir(root).args(["test", "--workspace", "--locked"]).env_remove("ROLLCALL_PEERS"))?;
+    if with_peers {
+        let mut command = Command::new("cargo");
+        command.current_dir(root).args(["test", "--locked", "--package", "rollcall", "--test", "peers", "--", "--nocapture"]);
+        run(command.env("ROLLCALL_PEERS", &peers))?;
+    }
+    println!("test: everything passed in {} s", begun.elapsed().as_secs());
+    Ok(())
+}
+
+/// Cargo's target folder.
+#[expect(clippy::disallowed_methods, reason = "the rule is for the product; a developer's tool obeys the developer's environment")]
+pub fn target_folder(root: &Path) -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from) {
+        Some(folder) if folder.is_absolute() => folder,
+        Some(folder) => root.join(folder),
+        None => root.join("target"),
+    }
+}
+
+/// The conformance suites and scim2-server, in a virtual environment of their own.
+fn install_python(root: &Path, peers: &Path) -> Result<(), Failure> {
+    let list = root.join(SOURCES).join("requirements.txt");
+    let stamp = peers.join("venv/requirements.txt");
+    if is_current(&list, &stamp) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(peers)?;
+    let venv = peers.join("venv");
+    run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+    run(Command::new(venv.join("bin/python"))
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+        .arg(&list))?;
+    std::fs::copy(&list, &stamp)?;
+    Ok(())
+}
+
+/// The express application with scimmy-routers; copied, so that `node_modules` stays out of the source tree.
+fn install_node(root: &Path, peers: &Path) -> Result<(), Failure> {
+    let source = root.join(SOURCES).join("scimmy-app");
+    let folder = peers.join("scimmy-app");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::copy(source.join("app.mjs"), folder.join("app.mjs"))?;
+    let stamp = folder.join("node_modules/package-lock.json");
+    if is_current(&source.join("package-lock.json"), &stamp) {
+        return Ok(());
+    }
+    for name in ["package.json", "package-lock.json"] {
+        std::fs::copy(source.join(name), folder.join(name))?;
+    }
+    run(Command::new("npm").current_dir(&folder).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]))?;
+    std::fs::copy(folder.join("package-lock.json"), &stamp)?;
+    Ok(())
+}
+
+/// The contract suite runs on PostgreSQL too, so its server has to be there.
+#[expect(clippy::disallowed_methods, reason = "the rule is for the product; a developer's tool obeys the developer's environment")]
+fn install_postgresql() -> Result<(), Failure> {
+    let in_path = std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("initdb").exists()));
+    let packaged = std::fs::read_dir("/usr/lib/postgresql")
+        .is_ok_and(|mut versions| versions.any(|version| version.is_ok_and(|v| v.path().join("bin/initdb").exists())));
+    if in_path || packaged {
+        return Ok(());
+    }
+    let install = Command::new("apt-get").args(["install", "--yes", "--quiet", "postgresql"]).status();
+    match install {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err("PostgreSQL's server is missing and `apt-get install postgresql` did not work; install it, or say --no-peers".into()),
+    }
+}
+
+/// Whether the stamp left by the last installation is the list as it is now.
+fn is_current(list: &Path, stamp: &Path) -> bool {
+    matches!((std::fs::read(list), std::fs::read(stamp)), (Ok(wanted), Ok(installed)) if wanted == installed)
+}
+
+/// Runs a command to its end; its failure is ours.
+pub fn run(command: &mut Command) -> Result<(), Failure> {
+    println!("$ {}", shown(command));
+    let status = command.status().map_err(|error| format!("{}: {error}", shown(command)))?;
+    if status.success() { Ok(()) } else { Err(format!("{}: {status}", shown(command)).into()) }
+}
+
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
