@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::schema::Schema;
 use crate::schema::set::SchemaSet;
 use crate::schema::standard::{RESOURCE_TYPE, SCHEMA, SERVICE_PROVIDER_CONFIG};
 
@@ -59,8 +60,24 @@ pub fn resource_types(set: &SchemaSet, base_url: &str) -> Vec<Map<String, Value>
 
 /// All Schema documents.
 pub fn schemas(set: &SchemaSet, base_url: &str) -> Vec<Map<String, Value>> {
-    let all = set.schemas().iter();
-    all.map(|schema| document(SCHEMA, to_value(schema), "Schema", &location(base_url, &format!("Schemas/{}", schema.id)))).collect()
+    let one = |schema: &Schema| {
+        let mut body = to_value(schema);
+        drop_own_names(&mut body);
+        document(SCHEMA, body, "Schema", &location(base_url, &format!("Schemas/{}", schema.id)))
+    };
+    set.schemas().iter().map(one).collect()
+}
+
+/// What only our administrators know of (`x-indexed`) would be unknown to clients.
+fn drop_own_names(body: &mut Value) {
+    match body {
+        Value::Array(elements) => elements.iter_mut().for_each(drop_own_names),
+        Value::Object(map) => {
+            map.retain(|name, _| !name.starts_with("x-"));
+            map.values_mut().for_each(drop_own_names);
+        }
+        _ => {}
+    }
 }
 
 /// These structures hold strings, booleans and lists of such, which always can be JSON.

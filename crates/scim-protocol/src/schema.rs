@@ -1,5 +1,6 @@
 //! Attribute characteristics (RFC 7643 section 2.2) and schemas (section 7) as data. Does not look at resources.
 
+pub mod optional;
 pub mod set;
 pub mod standard;
 
@@ -96,8 +97,16 @@ pub struct Attribute {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reference_types: Vec<String>,
     /// Whether the store keeps an index for it (ours; an extension of the RFC's schema document).
-    #[serde(default, rename = "x-indexed", skip_serializing)]
+    #[serde(default, rename = "x-indexed", skip_serializing_if = "is_false")]
     pub indexed: bool,
+    /// Whether no other values than the canonical ones are accepted (ours too).
+    #[serde(default, rename = "x-enforced", skip_serializing_if = "is_false")]
+    pub enforced: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 impl Attribute {
@@ -130,4 +139,11 @@ pub struct Schema {
     pub description: String,
     /// Its attributes.
     pub attributes: Vec<Attribute>,
+}
+
+impl Schema {
+    /// An attribute by its name, without case.
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name))
+    }
 }

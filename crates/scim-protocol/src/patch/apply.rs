@@ -113,10 +113,15 @@ impl Patch<'_> {
 
     fn member_of_object(&mut self, op: Op, extension: Option<&str>, key: &str, value: &Value) -> Result<(), Error> {
         let schema = self.schema;
-        let mut path = AttributePath::parse(key)?;
-        if path.schema.is_none() {
-            path.schema = extension.map(str::to_owned);
-        }
+        let own = extension.filter(|urn| schema.extension(urn).is_some_and(|extension| extension.attribute(key).is_some()));
+        // Its name may be a URN, which is no path (RFC 9944 section 7.1.2).
+        let path = if let Some(urn) = own {
+            AttributePath { schema: Some(urn.to_owned()), attribute: key.to_owned(), sub_attribute: None }
+        } else {
+            let path = AttributePath::parse(key)?;
+            let qualified = path.schema.is_none().then(|| extension.map(str::to_owned)).flatten();
+            AttributePath { schema: path.schema.or(qualified), ..path }
+        };
         // RFC 7644 section 3.5.2.1 wants names of attributes as keys; paths as keys are a deviation, which is rewritten before it comes here.
         let is_path = path.sub_attribute.is_some() || (path.schema.is_some() && extension.is_none() && schema.extension(key).is_none());
         if is_path && !self.quirks.has(Quirk::PathKeys) {

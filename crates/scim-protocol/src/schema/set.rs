@@ -49,6 +49,8 @@ pub struct TypeSchema {
     pub extensions: Vec<Schema>,
     /// `schemas`, `id`, `externalId`, `meta`.
     pub common: Vec<Attribute>,
+    /// The revision of the tenant's types that it belongs to; 0 for the standard ones.
+    pub revision: u64,
     indexed: Vec<IndexedAttribute>,
 }
 
@@ -150,7 +152,7 @@ impl TypeSchema {
         for extension in &extensions {
             collect_indexed(Some(&extension.id), extension.attributes.iter(), &mut indexed);
         }
-        Self { resource_type, core, extensions, common, indexed }
+        Self { resource_type, core, extensions, common, revision: 0, indexed }
     }
 
     /// `User`.
@@ -175,8 +177,28 @@ impl TypeSchema {
         if let Some(extension) = self.extension(schema) {
             return Self::within(Some(&extension.id), find(&extension.attributes, &path.attribute)?, path);
         }
-        let whole = self.extensions.iter().find(|extension| is_bare_urn(path, schema, &extension.id))?;
-        Some(Resolved { extension: Some(&whole.id), attribute: None, sub_attribute: None })
+        let whole = self.extensions.iter().find(|extension| is_bare_urn(path, schema, &extension.id));
+        match whole {
+            Some(whole) => Some(Resolved { extension: Some(&whole.id), attribute: None, sub_attribute: None }),
+            None => self.named_by_urn(path, schema),
+        }
+    }
+
+    /// RFC 9944 section 7.1.2 puts extensions within an extension: complex attributes that are named by a URN. A path to one, `EXTENSION:URN` or
+    /// `EXTENSION:URN.sub`, was parsed with its last colon as the end of the schema.
+    fn named_by_urn(&self, path: &AttributePath, schema: &str) -> Option<Resolved<'_>> {
+        self.extensions.iter().find_map(|extension| {
+            let start = schema.get(..extension.id.len())?;
+            let rest = schema.get(extension.id.len()..)?.strip_prefix(':')?;
+            if !start.eq_ignore_ascii_case(&extension.id) {
+                return None;
+            }
+            let is_it = |attribute: &&Attribute| {
+                let parts = attribute.name.rsplit_once(':');
+                parts.is_some_and(|(first, last)| first.eq_ignore_ascii_case(rest) && last.eq_ignore_ascii_case(&path.attribute))
+            };
+            Self::within(Some(&extension.id), extension.attributes.iter().find(is_it)?, path)
+        })
     }
 
     /// Whether a path is the URN of the core schema and nothing else.
@@ -249,6 +271,7 @@ pub struct IndexedAttribute {
 pub struct SchemaSet {
     types: Arc<[Arc<TypeSchema>]>,
     schemas: Arc<[Schema]>,
+    revision: u64,
 }
 
 static STANDARD: LazyLock<SchemaSet> = LazyLock::new(|| {
@@ -265,7 +288,7 @@ static STANDARD: LazyLock<SchemaSet> = LazyLock::new(|| {
         resource_type("Group", "/Groups", "Group", standard::GROUP, &[]),
     ];
     // The documents are compiled in and tested, so the empty set is never seen.
-    SchemaSet::new(types, standard::schemas()).unwrap_or_else(|_| SchemaSet { types: Arc::new([]), schemas: Arc::new([]) })
+    SchemaSet::new(types, standard::schemas()).unwrap_or_else(|_| SchemaSet { types: Arc::new([]), schemas: Arc::new([]), revision: 0 })
 });
 
 impl SchemaSet {
@@ -276,6 +299,11 @@ impl SchemaSet {
 
     /// Builds a set; refuses a type whose schema is missing.
     pub fn new(types: Vec<ResourceType>, schemas: Vec<Schema>) -> Result<Self, Error> {
+        Self::at_revision(types, schemas, 0)
+    }
+
+    /// The same, as a revision of a tenant's types.
+    pub fn at_revision(types: Vec<ResourceType>, schemas: Vec<Schema>, revision: u64) -> Result<Self, Error> {
         let by_urn = |urn: &str, name: &str| {
             schemas.iter().find(|schema| schema.id.eq_ignore_ascii_case(urn)).cloned().ok_or_else(|| {
                 Error::new(ErrorKind::InvalidValue, format!("Resource type `{name}` names the schema `{urn}`, which is not defined."))
@@ -287,9 +315,9 @@ impl SchemaSet {
             let core = by_urn(&resource_type.schema, &resource_type.name)?;
             let extensions =
                 resource_type.schema_extensions.iter().map(|e| by_urn(&e.schema, &resource_type.name)).collect::<Result<Vec<_>, _>>()?;
-            built.push(Arc::new(TypeSchema::new(resource_type, core, extensions)));
+            built.push(Arc::new(TypeSchema { revision, ..TypeSchema::new(resource_type, core, extensions) }));
         }
-        Ok(Self { types: built.into(), schemas: schemas.into() })
+        Ok(Self { types: built.into(), schemas: schemas.into(), revision })
     }
 
     /// By name (`User`), without case.
@@ -309,6 +337,11 @@ impl SchemaSet {
     /// All resource types.
     pub fn types(&self) -> &[Arc<TypeSchema>] {
         &self.types
+    }
+
+    /// The revision of the tenant's types; 0 for the standard ones.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// All schemas.

@@ -49,7 +49,7 @@ static SCHEMAS: LazyLock<Vec<Schema>> = LazyLock::new(|| {
     documents.iter().filter_map(|(text, indexed)| read(text, indexed)).collect()
 });
 
-fn read(text: &str, indexed: &[&str]) -> Option<Schema> {
+pub(super) fn read(text: &str, indexed: &[&str]) -> Option<Schema> {
     let mut schema: Schema = serde_json::from_str(text).ok()?;
     for path in indexed {
         let (name, sub) = path.split_once('.').map_or((*path, None), |(name, sub)| (name, Some(sub)));
@@ -131,6 +131,7 @@ fn plain(name: &str, kind: AttributeType, description: &str) -> Attribute {
         uniqueness: Uniqueness::None,
         reference_types: Vec::new(),
         indexed: false,
+        enforced: false,
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind};
-use crate::filter::compare::instant;
+use crate::filter::compare::{fold, instant};
 use crate::quirk::{Quirk, QuirkSet};
 use crate::schema::{Attribute, AttributeType, Mutability};
 
@@ -58,9 +58,22 @@ pub(crate) fn element(path: &str, attribute: &Attribute, value: Value, quirks: &
         (AttributeType::Integer, value) => wrong(&value, "an integer"),
         (AttributeType::Decimal, Value::Number(number)) => Ok(Some(Value::Number(number))),
         (AttributeType::Decimal, value) => wrong(&value, "a number"),
-        (_, Value::String(text)) => self::text(path, attribute.kind, text).map(Some),
+        (_, Value::String(text)) => {
+            canonical(path, attribute, &text)?;
+            self::text(path, attribute.kind, text).map(Some)
+        }
         (_, value) => wrong(&value, wanted_text(attribute.kind)),
     }
+}
+
+/// Canonical values are suggestions (RFC 7643 section 7), unless the schema says that there are no others.
+fn canonical(path: &str, attribute: &Attribute, text: &str) -> Result<(), Error> {
+    let is_it = |known: &String| if attribute.case_exact { known == text } else { fold(known) == fold(text) };
+    if !attribute.enforced || attribute.canonical_values.iter().any(is_it) {
+        return Ok(());
+    }
+    let known: Vec<String> = attribute.canonical_values.iter().map(|known| format!("`{known}`")).collect();
+    Err(refuse(path, format!("is `{}`; accepted is one of {}", shortened(text), known.join(", "))))
 }
 
 fn wanted_text(kind: AttributeType) -> &'static str {
