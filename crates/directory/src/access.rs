@@ -1,14 +1,174 @@
-//! Who is calling.
+//! Who is calling, and what they may do. Does not find out who they are.
 
 use std::sync::Arc;
 
+use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema};
+use serde::{Deserialize, Serialize};
+
 use crate::tenant::Tenant;
+
+/// What a credential opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Read resources.
+    Read,
+    /// Create, change and delete resources.
+    Write,
+    /// The admin API of this tenant.
+    Admin,
+    /// The admin API of the whole installation; only credentials of the tenant `default` can have it.
+    Operator,
+}
+
+impl Scope {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Admin, Self::Operator];
+
+    /// Its name in settings and requests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// The scope with this name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.name() == name)
+    }
+}
+
+/// What a credential lets its bearer do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Permissions {
+    /// What it opens, in order and once each.
+    pub scopes: Vec<Scope>,
+    /// The resource types it is for, by name; `None`: all, those that are added later too.
+    pub resource_types: Option<Vec<String>>,
+}
+
+impl Default for Permissions {
+    /// What a provisioning client needs.
+    fn default() -> Self {
+        Self::of(&[Scope::Read, Scope::Write])
+    }
+}
+
+impl Permissions {
+    /// These scopes, for all resource types.
+    pub fn of(scopes: &[Scope]) -> Self {
+        let mut scopes = scopes.to_vec();
+        scopes.sort_unstable();
+        scopes.dedup();
+        Self { scopes, resource_types: None }
+    }
+
+    /// Everything.
+    pub fn all() -> Self {
+        Self::of(&Scope::ALL)
+    }
+
+    /// Whether it opens this.
+    pub fn has(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
+    }
+
+    /// Whether it is for this resource type.
+    pub fn covers(&self, resource_type: &str) -> bool {
+        self.resource_types.as_ref().is_none_or(|types| types.iter().any(|name| name.eq_ignore_ascii_case(resource_type)))
+    }
+}
 
 /// An authenticated caller.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The tenant it may see.
     pub tenant: Arc<Tenant>,
+    /// The tenant's schemas and resource types, as they were when it was authenticated.
+    pub schemas: SchemaSet,
     /// The public id of its token, or of the program's own hand (`command-line`).
     pub credential_id: String,
+    /// What it may do.
+    pub permissions: Permissions,
+}
+
+impl Caller {
+    /// Refuses (`403`) a caller that may not read resources of this type.
+    pub fn may_read(&self, schema: &TypeSchema) -> Result<(), Error> {
+        self.may(Scope::Read, schema)
+    }
+
+    /// Refuses (`403`) a caller that may not write resources of this type.
+    pub fn may_write(&self, schema: &TypeSchema) -> Result<(), Error> {
+        self.may(Scope::Write, schema)
+    }
+
+    /// Refuses (`403`) a caller that lacks a scope.
+    pub fn requires(&self, scope: Scope) -> Result<(), Error> {
+        if self.permissions.has(scope) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Forbidden, format!("This token does not have the scope `{}`, which the request needs.", scope.name())))
+    }
+
+    fn may(&self, scope: Scope, schema: &TypeSchema) -> Result<(), Error> {
+        self.requires(scope)?;
+        if self.permissions.covers(schema.name()) {
+            return Ok(());
+        }
+        let types = self.permissions.resource_types.as_deref().unwrap_or_default().join(", ");
+        Err(Error::new(ErrorKind::Forbidden, format!("This token is not for the resource type {}; it is for {types}.", schema.name())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::tenant::{TenantId, TenantSettings};
+
+    fn caller(permissions: Permissions) -> Caller {
+        let tenant =
+            Tenant { id: TenantId(1), name: "a".into(), created: Timestamp::UNIX_EPOCH, settings: TenantSettings::default(), revision: 1 };
+        Caller { tenant: Arc::new(tenant), schemas: SchemaSet::standard(), credential_id: "t".into(), permissions }
+    }
+
+    #[test]
+    fn what_a_caller_may_do() {
+        let check = |permissions: Permissions, read: bool, write: bool, admin: bool| {
+            let caller = caller(permissions);
+            let user = caller.schemas.by_name("User").unwrap();
+            let found = [caller.may_read(user).is_ok(), caller.may_write(user).is_ok(), caller.requires(Scope::Admin).is_ok()];
+            assert_eq!(found, [read, write, admin], "{:?}", caller.permissions);
+        };
+        check(Permissions::default(), true, true, false);
+        check(Permissions::all(), true, true, true);
+        check(Permissions::of(&[Scope::Read]), true, false, false);
+        check(Permissions { resource_types: Some(vec!["user".into()]), ..Permissions::default() }, true, true, false);
+        check(Permissions { resource_types: Some(vec!["Group".into()]), ..Permissions::default() }, false, false, false);
+    }
+
+    #[test]
+    fn refusals_say_what_is_missing() {
+        let groups = caller(Permissions { resource_types: Some(vec!["Group".into()]), ..Permissions::of(&[Scope::Read]) });
+        let user = groups.schemas.by_name("User").unwrap();
+        assert_eq!(groups.may_read(user).unwrap_err().detail(), "This token is not for the resource type User; it is for Group.");
+        assert!(groups.may_write(user).unwrap_err().detail().contains("scope `write`"));
+        assert_eq!(groups.may_write(user).unwrap_err().kind(), ErrorKind::Forbidden);
+    }
+
+    #[test]
+    fn scopes_are_known_by_name() {
+        for scope in Scope::ALL {
+            assert_eq!(Scope::by_name(scope.name()), Some(scope));
+        }
+        assert_eq!(Scope::by_name("Read"), None);
+        let text = serde_json::to_string(&Permissions::of(&[Scope::Write, Scope::Read, Scope::Read])).unwrap();
+        assert_eq!(text, r#"{"scopes":["read","write"],"resourceTypes":null}"#);
+    }
 }

@@ -7,6 +7,7 @@ use scim_protocol::{Error, ErrorKind};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use crate::access::Permissions;
 use crate::tenant::TenantId;
 
 /// The keyed hash of a token (HMAC-SHA-256), as stored.
@@ -39,6 +40,8 @@ pub struct TokenRequest {
     pub name: String,
     /// When it shall stop to work.
     pub expires: Option<Timestamp>,
+    /// What it lets its bearer do.
+    pub permissions: Permissions,
 }
 
 /// What to remember of a token with this text, whatever the text is.
@@ -50,6 +53,7 @@ pub fn issue(hasher: &dyn TokenHasher, id: Uuid, text: &str, request: TokenReque
         hash: hasher.hash(text),
         created: at,
         expires: request.expires,
+        permissions: request.permissions,
         revoked: None,
         last_used: None,
     }
@@ -99,6 +103,8 @@ pub struct TokenRecord {
     pub created: Timestamp,
     /// When it stops to work.
     pub expires: Option<Timestamp>,
+    /// What it lets its bearer do.
+    pub permissions: Permissions,
     /// When it was revoked.
     pub revoked: Option<Timestamp>,
     /// When it was last used, to the minute.
@@ -134,7 +140,7 @@ mod tests {
     #[test]
     fn who_is_let_in() {
         let tenant = TenantId(1);
-        let request = TokenRequest { tenant, name: "t".into(), expires: Some(at(100)) };
+        let request = TokenRequest { tenant, name: "t".into(), expires: Some(at(100)), permissions: Permissions::default() };
         let record = issue(&Plain, Uuid::nil(), "any text", request, at(0));
         let check = |record: Option<&TokenRecord>, tenant: i64, text: &str, now: i64, accepted: bool| {
             let answer = authenticate(record, TenantId(tenant), &Plain.hash(text), at(now));

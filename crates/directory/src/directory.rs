@@ -11,12 +11,13 @@ use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema, ValidResource};
 use serde_json::{Map, Value};
 
 pub use self::bulk::BulkAnswer;
-use crate::access::Caller;
+use crate::access::{Caller, Permissions};
 use crate::change_set::{Change, ChangeSet, Committed, Moment, Precondition};
 use crate::clock::{Clock, IdGenerator};
 use crate::membership::Needs;
 use crate::search::SearchPlan;
 use crate::store::{CommitError, Fault, Include, SearchPage, Store, StoredResource};
+use crate::tenant::Tenant;
 use crate::version::{Expected, precondition_failed};
 use crate::{create, delete, membership, patch, replace};
 
@@ -71,20 +72,20 @@ pub struct Directory {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
-    schemas: SchemaSet,
     standard: Arc<QuirkSet>,
     strict: Arc<QuirkSet>,
 }
 
 impl Directory {
-    /// A directory over a store; every tenant has the same schemas.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>, schemas: SchemaSet) -> Self {
-        Self { store, clock, ids, schemas, standard: Arc::new(QuirkSet::standard()), strict: Arc::new(QuirkSet::strict()) }
+    /// A directory over a store.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
+        Self { store, clock, ids, standard: Arc::new(QuirkSet::standard()), strict: Arc::new(QuirkSet::strict()) }
     }
 
-    /// The schemas and resource types.
-    pub fn schemas(&self) -> &SchemaSet {
-        &self.schemas
+    /// A caller of this tenant, with the tenant's schemas as they are now.
+    #[expect(clippy::unused_async, reason = "a tenant's own schemas will be read from the store")]
+    pub async fn caller(&self, tenant: Arc<Tenant>, credential_id: String, permissions: Permissions) -> Result<Caller, Fault> {
+        Ok(Caller { tenant, schemas: SchemaSet::standard(), credential_id, permissions })
     }
 
     /// Creates a resource (RFC 7644 section 3.3).
@@ -95,6 +96,7 @@ impl Directory {
         mut body: Value,
         include: Include,
     ) -> Result<StoredResource, DirectoryError> {
+        caller.may_write(schema)?;
         let quirks = self.quirks(caller);
         normalize_resource(quirks, schema, &mut body);
         let id = self.ids.id().to_string();
@@ -111,12 +113,19 @@ impl Directory {
 
     /// Reads a resource (RFC 7644 section 3.4.1).
     pub async fn read(&self, caller: &Caller, schema: &TypeSchema, id: &str, include: Include) -> Result<StoredResource, DirectoryError> {
+        caller.may_read(schema)?;
+        self.read_any(caller, schema, id, include).await
+    }
+
+    /// The same for whoever writes: a caller that may only write is still answered with what it wrote.
+    async fn read_any(&self, caller: &Caller, schema: &TypeSchema, id: &str, include: Include) -> Result<StoredResource, DirectoryError> {
         let found = self.store.read(caller.tenant.id, schema.name(), id, include).await?;
         found.ok_or_else(|| not_found(schema.name(), id).into())
     }
 
-    /// Carries out a search that was planned for this directory's schemas.
+    /// Carries out a search that was planned for the caller's schemas.
     pub async fn search(&self, caller: &Caller, plan: SearchPlan) -> Result<SearchPage, DirectoryError> {
+        plan.types.iter().try_for_each(|schema| caller.may_read(schema))?;
         Ok(self.store.search(caller.tenant.id, plan).await?)
     }
 
@@ -130,10 +139,11 @@ impl Directory {
         expected: &Expected,
         include: Include,
     ) -> Result<StoredResource, DirectoryError> {
+        caller.may_write(schema)?;
         let quirks = self.quirks(caller);
         normalize_resource(quirks, schema, &mut body);
         for attempt in 1..=ATTEMPTS_MAX {
-            let current = self.read(caller, schema, id, Include { members: false, groups: include.groups }).await?;
+            let current = self.read_any(caller, schema, id, Include { members: false, groups: include.groups }).await?;
             expected.check(current.version)?;
             let held = ValidResource::trusted(current.document);
             let change_set = replace::decide(self.moment(), schema, (id, current.version), &held, body.clone(), quirks)?;
@@ -159,6 +169,7 @@ impl Directory {
         expected: &Expected,
         answer: PatchAnswer,
     ) -> Result<Patched, DirectoryError> {
+        caller.may_write(schema)?;
         let quirks = self.quirks(caller);
         normalize_patch(quirks, schema, &mut body);
         let split = split(schema, scim_protocol::patch::parse(schema, body, quirks)?)?;
@@ -184,7 +195,7 @@ impl Directory {
         };
         match wanted {
             Some(include) => {
-                let resource = self.read(caller, schema, id, include).await?;
+                let resource = self.read_any(caller, schema, id, include).await?;
                 Ok(Patched { version: resource.version, resource: Some(resource) })
             }
             None => Ok(Patched { version: committed.version, resource: None }),
@@ -199,7 +210,7 @@ impl Directory {
         };
         let needed = Include { members: membership::needs(split) == Needs::Members, groups: include.groups };
         for attempt in 1..=ATTEMPTS_MAX {
-            let current = self.read(caller, schema, id, needed).await?;
+            let current = self.read_any(caller, schema, id, needed).await?;
             expected.check(current.version)?;
             let change_set = patch::decide(self.moment(), schema, &current, split, self.quirks(caller))?;
             let document = document_of(&change_set);
@@ -219,6 +230,7 @@ impl Directory {
 
     /// Deletes a resource (RFC 7644 section 3.6).
     pub async fn delete(&self, caller: &Caller, schema: &TypeSchema, id: &str, expected: &Expected) -> Result<(), DirectoryError> {
+        caller.may_write(schema)?;
         let subject = Subject { caller, schema, id, expected };
         self.commit_expecting(subject, |precondition| delete::decide(self.moment(), schema, id, precondition)).await?;
         Ok(())
@@ -237,7 +249,7 @@ impl Directory {
         if let Some(version) = expected.only_version() {
             return self.commit(caller, decide(Precondition::VersionIs(version))).await.map_err(refusal);
         }
-        let current = self.read(caller, schema, id, Include::default()).await?;
+        let current = self.read_any(caller, schema, id, Include::default()).await?;
         expected.check(current.version)?;
         self.commit(caller, decide(Precondition::VersionIs(current.version))).await.map_err(refusal)
     }

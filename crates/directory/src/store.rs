@@ -191,6 +191,8 @@ pub trait Tenants: Send + Sync {
     async fn create_tenant(&self, name: &str, settings: TenantSettings, at: Timestamp) -> Result<Option<Tenant>, Fault>;
     /// By name.
     async fn find_tenant(&self, name: &str) -> Result<Option<Tenant>, Fault>;
+    /// The revision of the tenant with this name; cheap enough to be asked for at every request.
+    async fn tenant_revision(&self, name: &str) -> Result<Option<i64>, Fault>;
     /// All, by name.
     async fn list_tenants(&self) -> Result<Vec<Tenant>, Fault>;
     /// Stores a token.
@@ -199,7 +201,7 @@ pub trait Tenants: Send + Sync {
     async fn find_token(&self, tenant: TenantId, hash: TokenHash) -> Result<Option<TokenRecord>, Fault>;
     /// All of a tenant, oldest first.
     async fn list_tokens(&self, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault>;
-    /// Revokes one; false where there is none.
+    /// Revokes one and raises the tenant's revision; false where there is none.
     async fn revoke_token(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault>;
     /// Remembers a use.
     async fn record_token_use(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<(), Fault>;

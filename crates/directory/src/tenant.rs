@@ -1,6 +1,7 @@
 //! Tenants: one customer's isolated directory each.
 
 use jiff::Timestamp;
+use scim_protocol::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 /// The store's key of a tenant; never shown.
@@ -18,6 +19,9 @@ pub struct Tenant {
     pub created: Timestamp,
     /// Its switches.
     pub settings: TenantSettings,
+    /// Raised with everything that changes how requests of the tenant are answered: settings, schemas, revoked tokens. What is remembered of a tenant
+    /// is good as long as this is the same.
+    pub revision: i64,
 }
 
 /// Switches of a tenant.
@@ -33,5 +37,37 @@ pub struct TenantSettings {
 impl Default for TenantSettings {
     fn default() -> Self {
         Self { quirks: "standard".into(), patch_returns_resource: true }
+    }
+}
+
+/// Refuses (`invalidValue`) a name that cannot be a part of a URL: accepted are 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at
+/// both ends.
+pub fn check_name(name: &str) -> Result<(), Error> {
+    let characters = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    let edges = !name.starts_with('-') && !name.ends_with('-');
+    if characters && edges && (1..=63).contains(&name.len()) {
+        return Ok(());
+    }
+    let detail = format!(
+        "`{name}` cannot be the name of a tenant; accepted are 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends."
+    );
+    Err(Error::new(ErrorKind::InvalidValue, detail).at("name"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_name;
+
+    #[test]
+    fn names_of_tenants_fit_into_a_url() {
+        let check = |name: &str, accepted: bool| assert_eq!(check_name(name).is_ok(), accepted, "{name}");
+        check("acme", true);
+        check("acme-2", true);
+        check("Acme", false);
+        check("", false);
+        check("-a", false);
+        check("a/b", false);
+        check(&"a".repeat(63), true);
+        check(&"a".repeat(64), false);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use directory::access::Caller;
+use directory::access::{Caller, Permissions};
 use directory::directory::{Directory, DirectoryError, PatchAnswer};
 use directory::search::{Page as Part, Sort, plan};
 use directory::store::{Include, StoredResource};
@@ -45,8 +45,9 @@ impl From<DirectoryError> for Failure {
 
 impl Identities {
     /// Of this tenant, in the name of the command line.
-    pub fn new(directory: Directory, tenant: &Tenant) -> Self {
-        Self { directory, caller: Caller { tenant: Arc::new(tenant.clone()), credential_id: "command-line".into() } }
+    pub async fn new(directory: Directory, tenant: &Tenant) -> Result<Self, Failure> {
+        let caller = directory.caller(Arc::new(tenant.clone()), "command-line".into(), Permissions::all()).await?;
+        Ok(Self { directory, caller })
     }
 
     /// The tenant's name.
@@ -56,7 +57,7 @@ impl Identities {
 
     /// A resource type.
     pub fn schema(&self, name: &str) -> Result<Arc<TypeSchema>, Failure> {
-        let found = self.directory.schemas().by_name(name).cloned();
+        let found = self.caller.schemas.by_name(name).cloned();
         found.ok_or_else(|| Failure::failed(format!("there is no resource type {name}")))
     }
 
@@ -117,7 +118,7 @@ impl Identities {
 
     /// The document without what is never shown (RFC 7643 section 7: `returned`). Only for the screen: what is written back must be whole.
     pub fn shown(&self, name: &str, mut document: Map<String, Value>) -> Map<String, Value> {
-        if let Some(schema) = self.directory.schemas().by_name(name) {
+        if let Some(schema) = self.caller.schemas.by_name(name) {
             Projection::default().apply(schema, &mut document);
         }
         document

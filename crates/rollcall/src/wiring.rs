@@ -6,23 +6,23 @@ use std::sync::Arc;
 
 use connectors::egress::Egress;
 use connectors::scim_target::ScimConnector;
+use directory::access::Permissions;
 use directory::clock::{Clock, IdGenerator};
 use directory::credential::{TokenHasher, TokenRecord, TokenRequest, issue, token_text};
 use directory::directory::Directory;
 use directory::store::{Store, Tenants};
-use directory::tenant::{Tenant, TenantId, TenantSettings};
+use directory::tenant::{Tenant, TenantSettings};
 use jiff::Timestamp;
 use provisioning::application::Secret;
 use provisioning::ledger::{Catalogue, Ledger};
 use provisioning::provisioning::{Ports, Provisioning};
-use scim_protocol::SchemaSet;
 use serde_json::{Value, json};
-use server::State;
+use server::{DEFAULT_TENANT, State};
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
 use tokio::net::TcpListener;
 #[cfg(unix)]
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
@@ -32,8 +32,6 @@ use crate::configuration::{Configuration, Database, Hidden, LogFormat};
 use crate::failure::Failure;
 use crate::identities::Identities;
 
-/// The tenant that the first start makes.
-const DEFAULT_TENANT: &str = "default";
 /// The embedded database, in the data folder.
 const DATABASE_FILE: &str = "rollcall.db";
 /// The key that seals secrets and tokens, in the data folder.
@@ -143,7 +141,7 @@ impl Rollcall {
             Database::PostgreSql(_) => return Err(Failure::failed("the engine does not work on PostgreSQL yet; leave `database` out")),
         };
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGenerator>) = (Arc::new(SystemClock), Arc::new(OsIds));
-        let directory = Directory::new(Arc::clone(&store.identities), Arc::clone(&clock), Arc::clone(&ids), SchemaSet::standard());
+        let directory = Directory::new(Arc::clone(&store.identities), Arc::clone(&clock), Arc::clone(&ids));
         let connector = ScimConnector::new(Egress::default())?;
         Ok(Self { store, directory, connector, hasher: key, clock, ids })
     }
@@ -175,20 +173,13 @@ impl Rollcall {
     }
 
     /// People and groups of a tenant.
-    pub fn identities(&self, tenant: &Tenant) -> Identities {
-        Identities::new(self.directory.clone(), tenant)
+    pub async fn identities(&self, tenant: &Tenant) -> Result<Identities, Failure> {
+        Identities::new(self.directory.clone(), tenant).await
     }
 
     /// Makes a token, of this value where one is given.
-    pub async fn issue_token(
-        &self,
-        tenant: TenantId,
-        name: &str,
-        value: Option<&str>,
-        expires: Option<Timestamp>,
-    ) -> Result<Issued, Failure> {
+    pub async fn issue_token(&self, request: TokenRequest, value: Option<&str>) -> Result<Issued, Failure> {
         let text = value.map_or_else(|| token_text(&self.ids.secret()), str::to_owned);
-        let request = TokenRequest { tenant, name: name.to_owned(), expires };
         let record = issue(&*self.hasher, self.ids.id(), &text, request, self.now());
         self.store.tenants.create_token(record.clone()).await?;
         Ok(Issued { record, token: Secret::new(text) })
@@ -214,7 +205,9 @@ pub async fn first_start(rollcall: &Rollcall, given: Option<&Hidden>) -> Result<
     if !rollcall.store.tenants.list_tokens(tenant.id).await?.is_empty() {
         return Ok(None);
     }
-    let issued = rollcall.issue_token(tenant.id, "first", given.map(Hidden::reveal), None).await?;
+    // Whoever starts the program owns it: the first token may do everything, and makes narrower ones for provisioning clients.
+    let request = TokenRequest { tenant: tenant.id, name: "first".into(), expires: None, permissions: Permissions::all() };
+    let issued = rollcall.issue_token(request, given.map(Hidden::reveal)).await?;
     let token = given.is_none().then(|| issued.token.reveal().to_owned());
     Ok(Some(First { tenant: tenant.name, token }))
 }
@@ -321,19 +314,37 @@ pub fn start_log(configuration: &Configuration) -> Result<(), Failure> {
     started.map_err(|error| Failure::failed(format!("the log cannot be started: {error}")))
 }
 
-/// Waits for Ctrl-C, or for the signal with which service managers stop a program.
-pub async fn stop_signal() -> Result<(), Failure> {
+/// Ctrl-C, or the signal with which service managers stop a program. Heard from the moment on in which this is made, so it is made before anybody is told
+/// that the program is there.
+pub struct StopSignal {
     #[cfg(unix)]
-    {
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted?,
-            _ = terminate.recv() => {}
-        }
+    interrupt: Signal,
+    #[cfg(unix)]
+    terminate: Signal,
+}
+
+impl StopSignal {
+    /// Begins to listen.
+    pub fn listen() -> Result<Self, Failure> {
+        Ok(Self {
+            #[cfg(unix)]
+            interrupt: signal(SignalKind::interrupt())?,
+            #[cfg(unix)]
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
-    Ok(())
+
+    /// Waits for one of them.
+    pub async fn heard(&mut self) -> Result<(), Failure> {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        tokio::signal::ctrl_c().await?;
+        Ok(())
+    }
 }
 
 /// A name that nothing else has.

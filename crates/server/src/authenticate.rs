@@ -1,11 +1,11 @@
 //! From a request to its `Caller`: the bearer token (RFC 6750) and the tenant in the URL. Does not decide what the caller may do.
 //!
-//! A good token is remembered for a few seconds, so that not every request reads the store; a revocation elsewhere takes effect within that time.
+//! A good token is remembered for a while, with the revision of its tenant: a revocation, also by another process, takes effect at the next request.
 
 use std::sync::Arc;
 
 use directory::access::Caller;
-use directory::credential::{TokenHash, authenticate, is_use_news};
+use directory::credential::{TokenHash, TokenRecord, authenticate, is_use_news};
 use directory::store::Fault;
 use directory::tenant::Tenant;
 use http::HeaderMap;
@@ -21,28 +21,31 @@ pub(crate) async fn caller(state: &Arc<State>, tenant: &str, headers: &HeaderMap
     let Some(token) = bearer(headers) else { return Err(Failure::Unauthorized { token_given: false }) };
     let hash = state.hasher.hash(token);
     let now = state.clock.now();
-    if let Some((caller, news)) = state.tokens.find(tenant, &hash, now) {
+    // Read before everything else: what is remembered under an older revision is not found again.
+    let revision = state.tenants.tenant_revision(tenant).await?.ok_or(Failure::Unauthorized { token_given: true })?;
+    if let Some((caller, news)) = state.tokens.find(tenant, revision, &hash, now) {
         if news {
             record_use(state, &caller, now);
         }
         return Ok(caller);
     }
-    let (caller, last_used) = look_up(state, tenant, hash, now).await?.ok_or(Failure::Unauthorized { token_given: true })?;
-    let news = is_use_news(last_used, now);
+    let (caller, record) = look_up(state, tenant, hash, now).await?.ok_or(Failure::Unauthorized { token_given: true })?;
+    let news = is_use_news(record.last_used, now);
     if news {
         record_use(state, &caller, now);
     }
-    let last_used = if news { Some(now) } else { last_used };
-    state.tokens.remember(tenant, hash, Remembered { caller: caller.clone(), checked: now, last_used });
+    let last_used = if news { Some(now) } else { record.last_used };
+    let remembered = Remembered { caller: caller.clone(), revision, checked: now, expires: record.expires, last_used };
+    state.tokens.remember(tenant, hash, remembered);
     Ok(caller)
 }
 
-async fn look_up(state: &State, tenant: &str, hash: TokenHash, now: Timestamp) -> Result<Option<(Caller, Option<Timestamp>)>, Fault> {
+async fn look_up(state: &State, tenant: &str, hash: TokenHash, now: Timestamp) -> Result<Option<(Caller, TokenRecord)>, Fault> {
     let Some(tenant): Option<Tenant> = state.tenants.find_tenant(tenant).await? else { return Ok(None) };
     let record = state.tenants.find_token(tenant.id, hash).await?;
     let Ok(record) = authenticate(record.as_ref(), tenant.id, &hash, now) else { return Ok(None) };
-    let caller = Caller { credential_id: record.id.clone(), tenant: Arc::new(tenant) };
-    Ok(Some((caller, record.last_used)))
+    let caller = state.directory.caller(Arc::new(tenant), record.id.clone(), record.permissions.clone()).await?;
+    Ok(Some((caller, record.clone())))
 }
 
 /// Nobody waits for it, and a use that is lost in a crash is lost.

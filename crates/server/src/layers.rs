@@ -15,11 +15,12 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use futures_util::FutureExt;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
 use http_body::Body as _;
 use scim_protocol::{Error, ErrorKind};
 
+use crate::admin_api::AdminApi;
 use crate::refusal::{error_response, hidden};
 use crate::request_id::RequestId;
 use crate::state::State;
@@ -29,17 +30,18 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// All routes with their layers. The whole path is matched in one place, so that every answer, also to unknown paths and wrong methods, is a SCIM one.
 pub fn router(state: Arc<State>) -> Router {
-    Router::new().fallback(move |request: Request| stack(state.clone(), request))
+    let admin_api = Arc::new(AdminApi::new(Arc::clone(&state)));
+    Router::new().fallback(move |request: Request| stack(state.clone(), admin_api.clone(), request))
 }
 
-async fn stack(state: Arc<State>, mut request: Request) -> Response {
+async fn stack(state: Arc<State>, admin_api: Arc<AdminApi>, mut request: Request) -> Response {
     let id = RequestId::new(state.ids.id());
     let method = request.method().clone();
     let clock = state.clock.clone();
     let started = clock.now();
     request.extensions_mut().insert(id.clone());
     let limit = Duration::from_secs(state.options.request_seconds_max);
-    let guarded = AssertUnwindSafe(tokio::time::timeout(limit, route(state, request, &id))).catch_unwind();
+    let guarded = AssertUnwindSafe(tokio::time::timeout(limit, route(state, &admin_api, request, &id))).catch_unwind();
     let mut response = match guarded.await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => error_response(&Error::new(
@@ -58,12 +60,20 @@ async fn stack(state: Arc<State>, mut request: Request) -> Response {
     if method == Method::HEAD { without_body(response) } else { response }
 }
 
-async fn route(state: Arc<State>, request: Request, id: &RequestId) -> Response {
+async fn route(state: Arc<State>, admin_api: &AdminApi, request: Request, id: &RequestId) -> Response {
     match (request.uri().path(), request.method()) {
         ("/healthz", &Method::GET | &Method::HEAD) => health::live(),
         ("/readyz", &Method::GET | &Method::HEAD) => health::ready(&state).await,
+        ("/openapi.json", &Method::GET | &Method::HEAD) => openapi(admin_api),
+        (path, _) if AdminApi::is_for(path) => admin_api.answer(request).await,
         _ => scim_api::handle(state, request, id.as_str()).await,
     }
+}
+
+fn openapi(admin_api: &AdminApi) -> Response {
+    let mut response = Response::new(Body::from(admin_api.document().to_owned()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 /// The length stays the one that GET would have had (RFC 9110 section 9.3.2).

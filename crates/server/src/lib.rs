@@ -1,4 +1,4 @@
-//! HTTP in: the SCIM API of every tenant, and health.
+//! HTTP in: the SCIM API of every tenant, the admin API, and health.
 //!
 //! `router` gives the routes with their layers, `serve` runs them on a listener until it is told to stop. What a request means is decided in
 //! `directory` and `scim_protocol`; here it is only carried there and back.
@@ -22,6 +22,8 @@ mod authenticate;
 
 mod scim_api;
 
+mod admin_api;
+
 mod health;
 
 mod layers;
@@ -32,4 +34,4 @@ pub use address::Connection;
 pub use layers::router;
 pub use options::Options;
 pub use serve::serve;
-pub use state::State;
+pub use state::{DEFAULT_TENANT, State};

@@ -50,7 +50,7 @@ impl Default for Options {
             header_read_seconds_max: 10,
             connections_max: 4_096,
             drain_seconds_max: 10,
-            token_cache_seconds_max: 5,
+            token_cache_seconds_max: 60,
             token_cache_entries_max: 10_000,
             public_url: None,
             trusted_proxies: Vec::new(),

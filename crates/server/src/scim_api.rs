@@ -24,14 +24,12 @@ use http::{Method, Request};
 use scim_protocol::{Error, ErrorKind};
 use serde_json::Value;
 
+pub(crate) use self::body::read as read_body;
 use self::route::Route;
 use crate::address::origin;
 use crate::authenticate::caller;
 use crate::refusal::{Failure, response};
-use crate::state::State;
-
-/// The tenant behind the short base URL `/scim/v2`.
-const DEFAULT_TENANT: &str = "default";
+use crate::state::{DEFAULT_TENANT, State};
 
 /// A request whose caller is known.
 struct Call {
@@ -56,7 +54,7 @@ async fn answer(state: Arc<State>, request: Request<Body>) -> Result<Response, F
         return Err(Error::new(ErrorKind::NotFound, "This path leads nowhere; a tenant's base URL is /t/{tenant}/scim/v2.").into());
     };
     let caller = caller(&state, tenant, &parts.headers).await?;
-    let route = Route::find(state.directory.schemas(), rest)?;
+    let route = Route::find(&caller.schemas, rest)?;
     let base_url = format!("{}{base_path}", origin(&state.options, &parts.headers, &parts.extensions));
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     let call = Call { state, caller, base_url, parts, body };

@@ -10,6 +10,9 @@ use directory::store::Tenants;
 use crate::options::Options;
 use crate::token_cache::TokenCache;
 
+/// The tenant that is always there: behind the short base URL `/scim/v2`, and home of those who run the installation.
+pub const DEFAULT_TENANT: &str = "default";
+
 /// The server's parts.
 pub struct State {
     /// Identities.
@@ -39,10 +42,5 @@ impl State {
     ) -> Arc<Self> {
         let tokens = TokenCache::new(options.token_cache_entries_max, options.token_cache_seconds_max);
         Arc::new(Self { directory, tenants, hasher, clock, ids, options, tokens })
-    }
-
-    /// To be called when a token of this process's store was revoked: it stops to work at once.
-    pub fn forget_token(&self, credential_id: &str) {
-        self.tokens.forget(credential_id);
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens that were good a moment ago, so that not every request reads the store. Does not decide whether a token is good.
+//! Tokens that were good a moment ago, so that not every request reads all of them from the store. Does not decide whether a token is good.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,8 +11,12 @@ use jiff::{SignedDuration, Timestamp};
 pub(crate) struct Remembered {
     /// Whose it is.
     pub caller: Caller,
+    /// The tenant's revision before it was looked up.
+    pub revision: i64,
     /// When it was looked up.
     pub checked: Timestamp,
+    /// When it stops to work.
+    pub expires: Option<Timestamp>,
     /// Its last use that was recorded.
     pub last_used: Option<Timestamp>,
 }
@@ -34,12 +38,13 @@ impl TokenCache {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The caller, and whether this use is to be recorded.
-    pub(crate) fn find(&self, tenant: &str, hash: &TokenHash, now: Timestamp) -> Option<(Caller, bool)> {
+    /// The caller, where nothing of the tenant has changed since, and whether this use is to be recorded.
+    pub(crate) fn find(&self, tenant: &str, revision: i64, hash: &TokenHash, now: Timestamp) -> Option<(Caller, bool)> {
         let mut entries = self.entries();
         let (_, found) = entries.get_mut(hash)?.iter_mut().find(|(name, _)| name == tenant)?;
         let age = now.duration_since(found.checked);
-        if age.is_negative() || age >= self.valid {
+        let is_over = found.expires.is_some_and(|expires| expires <= now);
+        if found.revision != revision || age.is_negative() || age >= self.valid || is_over {
             return None;
         }
         let news = is_use_news(found.last_used, now);
@@ -59,20 +64,15 @@ impl TokenCache {
         of_hash.retain(|(name, _)| name != tenant);
         of_hash.push((tenant.to_owned(), remembered));
     }
-
-    pub(crate) fn forget(&self, credential_id: &str) {
-        self.entries().retain(|_, of_hash| {
-            of_hash.retain(|(_, remembered)| remembered.caller.credential_id != credential_id);
-            !of_hash.is_empty()
-        });
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use directory::access::Permissions;
     use directory::tenant::{Tenant, TenantId, TenantSettings};
+    use scim_protocol::SchemaSet;
 
     use super::*;
 
@@ -81,9 +81,10 @@ mod tests {
     }
 
     fn remembered(credential_id: &str) -> Remembered {
-        let tenant = Tenant { id: TenantId(1), name: "a".into(), created: at(0), settings: TenantSettings::default() };
-        let caller = Caller { tenant: Arc::new(tenant), credential_id: credential_id.into() };
-        Remembered { caller, checked: at(100), last_used: Some(at(100)) }
+        let tenant = Tenant { id: TenantId(1), name: "a".into(), created: at(0), settings: TenantSettings::default(), revision: 1 };
+        let (schemas, permissions) = (SchemaSet::standard(), Permissions::default());
+        let caller = Caller { tenant: Arc::new(tenant), schemas, credential_id: credential_id.into(), permissions };
+        Remembered { caller, revision: 1, checked: at(100), expires: Some(at(104)), last_used: Some(at(100)) }
     }
 
     #[test]
@@ -91,16 +92,18 @@ mod tests {
         let cache = TokenCache::new(10, 5);
         let hash = TokenHash([1; 32]);
         cache.remember("a", hash, remembered("t"));
-        let check = |tenant: &str, hash: TokenHash, now: i64, found: bool| assert_eq!(cache.find(tenant, &hash, at(now)).is_some(), found);
-        check("a", hash, 104, true);
-        check("a", hash, 105, false);
-        check("a", hash, 99, false);
-        check("b", hash, 101, false);
-        check("a", TokenHash([2; 32]), 101, false);
-        cache.forget("other");
-        check("a", hash, 101, true);
-        cache.forget("t");
-        check("a", hash, 101, false);
+        let check = |tenant: &str, revision: i64, hash: TokenHash, now: i64, found: bool| {
+            assert_eq!(cache.find(tenant, revision, &hash, at(now)).is_some(), found, "{tenant} {revision} {now}");
+        };
+        check("a", 1, hash, 103, true);
+        check("a", 1, hash, 104, false);
+        check("a", 1, hash, 99, false);
+        check("a", 2, hash, 101, false);
+        check("b", 1, hash, 101, false);
+        check("a", 1, TokenHash([2; 32]), 101, false);
+        cache.remember("a", hash, Remembered { expires: None, ..remembered("t") });
+        check("a", 1, hash, 104, true);
+        check("a", 1, hash, 105, false);
     }
 
     #[test]

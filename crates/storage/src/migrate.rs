@@ -25,11 +25,14 @@ pub(crate) struct Applied {
 pub(crate) const SQLITE: &[Migration] = &[
     Migration { name: "0001_directory", sql: include_str!("../migrations/sqlite/0001_directory.sql") },
     Migration { name: "0002_ledger", sql: include_str!("../migrations/sqlite/0002_ledger.sql") },
+    Migration { name: "0003_callers", sql: include_str!("../migrations/sqlite/0003_callers.sql") },
 ];
 
 /// For PostgreSQL.
-pub(crate) const POSTGRES: &[Migration] =
-    &[Migration { name: "0001_directory", sql: include_str!("../migrations/postgres/0001_directory.sql") }];
+pub(crate) const POSTGRES: &[Migration] = &[
+    Migration { name: "0001_directory", sql: include_str!("../migrations/postgres/0001_directory.sql") },
+    Migration { name: "0002_callers", sql: include_str!("../migrations/postgres/0002_callers.sql") },
+];
 
 /// SHA-256 of a migration's text.
 pub(crate) fn checksum(migration: &Migration) -> Vec<u8> {

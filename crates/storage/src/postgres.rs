@@ -97,6 +97,10 @@ impl Tenants for Postgres {
         tenants::find_tenant(&self.connections.get().await?, name).await
     }
 
+    async fn tenant_revision(&self, name: &str) -> Result<Option<i64>, Fault> {
+        tenants::tenant_revision(&self.connections.get().await?, name).await
+    }
+
     async fn list_tenants(&self) -> Result<Vec<Tenant>, Fault> {
         tenants::list_tenants(&self.connections.get().await?).await
     }

@@ -86,6 +86,10 @@ impl Tenants for Sqlite {
         self.readers.read_short(|connection| tenants::find_tenant(connection, name))
     }
 
+    async fn tenant_revision(&self, name: &str) -> Result<Option<i64>, Fault> {
+        self.readers.read_short(|connection| tenants::tenant_revision(connection, name))
+    }
+
     async fn list_tenants(&self) -> Result<Vec<Tenant>, Fault> {
         self.readers.read_long(tenants::list_tenants).await
     }

@@ -68,7 +68,7 @@ impl Directory {
     async fn run(&self, caller: &Caller, operation: &BulkOperation, without: &[String], ids: &mut HashMap<String, String>) -> BulkAnswer {
         let answer =
             |resource, outcome| BulkAnswer { method: Some(operation.method), bulk_id: operation.bulk_id.clone(), resource, outcome };
-        let target = match self.target(operation, ids) {
+        let target = match target(caller, operation, ids) {
             Ok(target) => target,
             Err(error) => return answer(None, Err(error.into())),
         };
@@ -142,18 +142,17 @@ impl Directory {
             outcome,
         }
     }
+}
 
-    fn target(&self, operation: &BulkOperation, ids: &HashMap<String, String>) -> Result<Target, Error> {
-        let mut segments = operation.path.split('/').filter(|segment| !segment.is_empty());
-        let schema = segments.next().and_then(|endpoint| self.schemas().by_endpoint(endpoint));
-        let (Some(schema), id, None) = (schema, segments.next(), segments.next()) else {
-            let detail =
-                format!("The path `{}` leads nowhere; accepted is a resource type's endpoint, with or without an id.", operation.path);
-            return Err(Error::new(ErrorKind::NotFound, detail).at("path"));
-        };
-        let id = id.map(|segment| resolve_id(segment, ids)).transpose()?;
-        Ok(Target { schema: schema.clone(), id })
-    }
+fn target(caller: &Caller, operation: &BulkOperation, ids: &HashMap<String, String>) -> Result<Target, Error> {
+    let mut segments = operation.path.split('/').filter(|segment| !segment.is_empty());
+    let schema = segments.next().and_then(|endpoint| caller.schemas.by_endpoint(endpoint));
+    let (Some(schema), id, None) = (schema, segments.next(), segments.next()) else {
+        let detail = format!("The path `{}` leads nowhere; accepted is a resource type's endpoint, with or without an id.", operation.path);
+        return Err(Error::new(ErrorKind::NotFound, detail).at("path"));
+    };
+    let id = id.map(|segment| resolve_id(segment, ids)).transpose()?;
+    Ok(Target { schema: schema.clone(), id })
 }
 
 fn leave_out_all(data: &mut serde_json::Value, names: &[String]) {

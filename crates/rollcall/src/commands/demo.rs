@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::wiring;
+use crate::wiring::StopSignal;
 
 use self::stage::Stage;
 
@@ -35,15 +35,16 @@ pub async fn run(arguments: &Arguments, configuration: &Configuration, data_was_
     let folder = stage::Folder::new(data_was_given.then(|| configuration.data.value.clone()))?;
     let mut stage = Stage::build(&folder, configuration, output).await?;
     introduce(&stage, output);
+    let mut stop = StopSignal::listen()?;
     let told = tokio::select! {
         told = story::tell(&mut stage) => told,
-        signal = wiring::stop_signal() => signal.and(Err(Failure::failed("the demo was stopped before its end"))),
+        signal = stop.heard() => signal.and(Err(Failure::failed("the demo was stopped before its end"))),
     };
     if told.is_ok() {
         stage.say("demo: all applications equal", &json!({ "event": "end", "equal": true }));
         if !arguments.exit {
             farewell(&stage, output);
-            wiring::stop_signal().await?;
+            stop.heard().await?;
         }
     }
     stage.stop().await?;

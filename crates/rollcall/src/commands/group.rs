@@ -78,7 +78,7 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
             Ok(())
         }
         Command::Create { name, tenant, member } => {
-            let identities = rollcall.identities(&rollcall.tenant(&tenant.tenant).await?);
+            let identities = rollcall.identities(&rollcall.tenant(&tenant.tenant).await?).await?;
             let members = member_values(&identities, &member).await?;
             let mut document = Map::new();
             document.insert("displayName".into(), name.into());
@@ -89,7 +89,7 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
             Ok(())
         }
         Command::Rename { group, name, tenant } => {
-            let identities = rollcall.identities(&rollcall.tenant(&tenant.tenant).await?);
+            let identities = rollcall.identities(&rollcall.tenant(&tenant.tenant).await?).await?;
             let id = identities.require_id("Group", &group).await?;
             let renamed =
                 identities.patch("Group", &id, message(&json!({ "op": "replace", "path": "displayName", "value": name }))).await?;
@@ -110,12 +110,12 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
 
 impl Named {
     async fn identities(&self, rollcall: &Rollcall) -> Result<Identities, Failure> {
-        Ok(rollcall.identities(&rollcall.tenant(&self.tenant.tenant).await?))
+        rollcall.identities(&rollcall.tenant(&self.tenant.tenant).await?).await
     }
 }
 
 async fn list(rollcall: &Rollcall, find: &Find, output: Output) -> Result<(), Failure> {
-    let identities = rollcall.identities(&rollcall.tenant(&find.tenant.tenant).await?);
+    let identities = rollcall.identities(&rollcall.tenant(&find.tenant.tenant).await?).await?;
     let page = identities.search("Group", find.request("displayName")).await?;
     let rows = page.resources.iter().map(row).collect();
     output.table(&["displayName", "members", "id"], rows, "No group matches.", &find.page_json(&page));
@@ -148,7 +148,7 @@ async fn member_values(identities: &Identities, names: &[String]) -> Result<Vec<
 
 /// Sends members as operations, so that the cost does not depend on the size of the group.
 async fn change_members(rollcall: &Rollcall, arguments: &Membership, add: bool, output: Output) -> Result<(), Failure> {
-    let identities = rollcall.identities(&rollcall.tenant(&arguments.tenant.tenant).await?);
+    let identities = rollcall.identities(&rollcall.tenant(&arguments.tenant.tenant).await?).await?;
     let id = identities.require_id("Group", &arguments.group).await?;
     let operations: Vec<Value> = if add {
         let members = member_values(&identities, &arguments.members).await?;

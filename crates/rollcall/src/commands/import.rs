@@ -77,7 +77,7 @@ struct Tally {
 /// Runs it.
 pub async fn run(arguments: &Arguments, configuration: &Configuration, output: Output) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
-    let identities = Arc::new(rollcall.identities(&rollcall.tenant(&arguments.tenant.tenant).await?));
+    let identities = Arc::new(rollcall.identities(&rollcall.tenant(&arguments.tenant.tenant).await?).await?);
     let schema = identities.schema("User")?;
     let text = read(&arguments.file)?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_slice());

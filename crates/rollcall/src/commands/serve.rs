@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use crate::configuration::{Configuration, Layer, LogFormat, unknown_variables};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::wiring::{self, Missing, Rollcall};
+use crate::wiring::{self, Missing, Rollcall, StopSignal};
 
 /// `rollcall serve`
 #[derive(Args, Debug)]
@@ -69,13 +69,14 @@ pub async fn run(arguments: &Arguments, configuration: &Configuration, output: O
     })?;
     let url = format!("http://{}", listener.local_addr()?);
     greet(&rollcall, configuration, &url, output).await?;
+    let mut stop = StopSignal::listen()?;
     let running = wiring::start(&rollcall, listener, configuration);
     if output.is_json() {
         output.line(json!({ "event": "listening", "url": url }).to_string());
     } else {
         output.line(format!("listening on {url}"));
     }
-    wiring::stop_signal().await?;
+    stop.heard().await?;
     running.stop().await
 }
 

@@ -105,7 +105,7 @@ fn verdict(state: ApplicationState, status: &SyncStatus) -> &'static str {
 
 async fn log(rollcall: &Rollcall, arguments: Log, output: Output) -> Result<(), Failure> {
     let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
-    let identities = rollcall.identities(&tenant);
+    let identities = rollcall.identities(&tenant).await?;
     let applications = rollcall.store.catalogue.list_applications(tenant.id).await?;
     let chosen = match &arguments.application {
         Some(name) => Some(find_application(rollcall, &tenant, name).await?.id),
@@ -159,7 +159,7 @@ async fn now(rollcall: &Rollcall, arguments: Now, output: Output) -> Result<(), 
         Some(name) => vec![find_application(rollcall, &tenant, name).await?],
         None => rollcall.store.catalogue.list_applications(tenant.id).await?,
     };
-    let identities = rollcall.identities(&tenant);
+    let identities = rollcall.identities(&tenant).await?;
     let one = match (&arguments.user, &arguments.group) {
         (Some(user), _) => Some(("User", identities.require_id("User", user).await?)),
         (_, Some(group)) => Some(("Group", identities.require_id("Group", group).await?)),

@@ -1,7 +1,7 @@
 //! `rollcall tenant`: isolated directories in one database.
 
 use clap::{Subcommand, ValueEnum};
-use directory::tenant::{Tenant, TenantSettings};
+use directory::tenant::{Tenant, TenantSettings, check_name};
 use serde_json::{Value, json};
 
 use crate::configuration::Configuration;
@@ -89,32 +89,4 @@ fn tenant_json(tenant: &Tenant) -> Value {
         "created": tenant.created.to_string(),
         "settings": tenant.settings,
     })
-}
-
-fn check_name(name: &str) -> Result<(), Failure> {
-    let characters = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    let edges = !name.starts_with('-') && !name.ends_with('-');
-    if characters && edges && (1..=63).contains(&name.len()) {
-        return Ok(());
-    }
-    Err(Failure::refused(format!("`{name}` cannot be the name of a tenant"))
-        .hint("use 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::check_name;
-
-    #[test]
-    fn names_of_tenants_fit_into_a_url() {
-        let check = |name: &str, accepted: bool| assert_eq!(check_name(name).is_ok(), accepted, "{name}");
-        check("acme", true);
-        check("acme-2", true);
-        check("Acme", false);
-        check("", false);
-        check("-a", false);
-        check("a/b", false);
-        check(&"a".repeat(63), true);
-        check(&"a".repeat(64), false);
-    }
 }

@@ -1,9 +1,11 @@
 //! `rollcall token`: the bearer tokens of a tenant. A token is shown once, when it is made; the store knows only its keyed hash.
 
 use clap::{Args, Subcommand};
-use directory::credential::TokenRecord;
+use directory::access::{Permissions, Scope};
+use directory::credential::{TokenRecord, TokenRequest};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use server::DEFAULT_TENANT;
 
 use crate::commands::TenantArgument;
 use crate::configuration::Configuration;
@@ -41,6 +43,14 @@ pub struct Create {
     /// When it stops to work; without it, never
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     expires_in_days: Option<u32>,
+    /// What it opens: read and write for provisioning clients, admin for this tenant's admin API, operator for that of the whole
+    /// installation; may be repeated [default: read and write]
+    #[arg(long, value_name = "SCOPE", value_parser = parse_scope)]
+    scope: Vec<Scope>,
+}
+
+fn parse_scope(text: &str) -> Result<Scope, String> {
+    Scope::by_name(text).ok_or_else(|| format!("scopes are {}", Scope::ALL.map(Scope::name).join(", ")))
 }
 
 /// Runs it.
@@ -54,7 +64,7 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
             let now = rollcall.now();
             let rows = tokens.iter().map(|token| row(token, now)).collect();
             let values = tokens.iter().map(|token| token_json(token, now)).collect();
-            let headers = ["id", "name", "state", "created", "expires", "last used"];
+            let headers = ["id", "name", "state", "scopes", "created", "expires", "last used"];
             output.table(&headers, rows, "No tokens. Make one:\n  rollcall token create --name TEXT", &Value::Array(values));
             Ok(())
         }
@@ -80,7 +90,15 @@ async fn create(rollcall: &Rollcall, arguments: Create, output: Output) -> Resul
         }
         None => None,
     };
-    let issued = rollcall.issue_token(tenant.id, &arguments.name, None, expires).await?;
+    let mut scopes = arguments.scope;
+    if scopes.is_empty() {
+        scopes = vec![Scope::Read, Scope::Write];
+    }
+    if scopes.contains(&Scope::Operator) && tenant.name != DEFAULT_TENANT {
+        return Err(Failure::refused("only tokens of the tenant `default` can have the scope `operator`"));
+    }
+    let permissions = Permissions::of(&scopes);
+    let issued = rollcall.issue_token(TokenRequest { tenant: tenant.id, name: arguments.name, expires, permissions }, None).await?;
     let text =
         format!("Token for tenant {} (id {}); it is shown only now:\n\n  {}\n", tenant.name, issued.record.id, issued.token.reveal());
     let mut value = token_json(&issued.record, now);
@@ -104,6 +122,7 @@ fn row(token: &TokenRecord, now: Timestamp) -> Vec<String> {
         token.id.clone(),
         token.name.clone(),
         state(token, now).to_owned(),
+        token.permissions.scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(" "),
         instant(token.created),
         instant_or(token.expires, "never"),
         instant_or(token.last_used, "never"),
@@ -116,6 +135,7 @@ fn token_json(token: &TokenRecord, now: Timestamp) -> Value {
         "id": token.id,
         "name": token.name,
         "state": state(token, now),
+        "permissions": token.permissions,
         "created": token.created.to_string(),
         "expires": instant(token.expires),
         "revoked": instant(token.revoked),

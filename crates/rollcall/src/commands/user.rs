@@ -78,20 +78,20 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
     match command {
         Command::List(find) => list(&rollcall, &find, output).await,
         Command::Show(named) => {
-            let identities = rollcall.identities(&rollcall.tenant(&named.tenant.tenant).await?);
+            let identities = rollcall.identities(&rollcall.tenant(&named.tenant.tenant).await?).await?;
             show(identities.shown("User", identities.get("User", &named.user).await?), output);
             Ok(())
         }
         Command::Create(arguments) => create(&rollcall, arguments, output).await,
         Command::Edit(arguments) => edit(&rollcall, arguments, output).await,
         Command::Deactivate(named) => {
-            let identities = rollcall.identities(&rollcall.tenant(&named.tenant.tenant).await?);
+            let identities = rollcall.identities(&rollcall.tenant(&named.tenant.tenant).await?).await?;
             let user = change(&identities, &named.user, |user| drop(user.insert("active".into(), false.into()))).await?;
             output.say(format!("{} is deactivated.", text_at(&user, "userName")), &Value::Object(identities.shown("User", user)));
             Ok(())
         }
         Command::Delete(named) => {
-            let identities = rollcall.identities(&rollcall.tenant(&named.tenant.tenant).await?);
+            let identities = rollcall.identities(&rollcall.tenant(&named.tenant.tenant).await?).await?;
             let user = identities.get("User", &named.user).await?;
             let (id, name) = (text_at(&user, "id"), text_at(&user, "userName"));
             identities.delete("User", &id).await?;
@@ -102,7 +102,7 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
 }
 
 async fn list(rollcall: &Rollcall, find: &Find, output: Output) -> Result<(), Failure> {
-    let identities = rollcall.identities(&rollcall.tenant(&find.tenant.tenant).await?);
+    let identities = rollcall.identities(&rollcall.tenant(&find.tenant.tenant).await?).await?;
     let mut page = identities.search("User", find.request("userName")).await?;
     page.resources = page.resources.into_iter().map(|user| identities.shown("User", user)).collect();
     let rows = page.resources.iter().map(row).collect();
@@ -133,7 +133,7 @@ fn full_name(user: &Map<String, Value>) -> String {
 }
 
 async fn create(rollcall: &Rollcall, arguments: Create, output: Output) -> Result<(), Failure> {
-    let identities = rollcall.identities(&rollcall.tenant(&arguments.tenant.tenant).await?);
+    let identities = rollcall.identities(&rollcall.tenant(&arguments.tenant.tenant).await?).await?;
     let mut document = Map::new();
     document.insert("userName".into(), arguments.user_name.into());
     document.insert("active".into(), true.into());
@@ -145,7 +145,7 @@ async fn create(rollcall: &Rollcall, arguments: Create, output: Output) -> Resul
 }
 
 async fn edit(rollcall: &Rollcall, arguments: Edit, output: Output) -> Result<(), Failure> {
-    let identities = rollcall.identities(&rollcall.tenant(&arguments.tenant.tenant).await?);
+    let identities = rollcall.identities(&rollcall.tenant(&arguments.tenant.tenant).await?).await?;
     let schema = identities.schema("User")?;
     let before = identities.get("User", &arguments.user).await?;
     let mut document = before.clone();

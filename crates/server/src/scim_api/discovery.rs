@@ -23,11 +23,11 @@ pub(super) fn service_provider_config(call: &Call) -> Result<Response, Failure> 
 }
 
 pub(super) fn resource_types(call: &Call, id: Option<&str>) -> Result<Response, Failure> {
-    list_or_one(call, discovery::resource_types(call.state.directory.schemas(), &call.base_url), id)
+    list_or_one(call, discovery::resource_types(&call.caller.schemas, &call.base_url), id)
 }
 
 pub(super) fn schemas(call: &Call, id: Option<&str>) -> Result<Response, Failure> {
-    list_or_one(call, discovery::schemas(call.state.directory.schemas(), &call.base_url), id)
+    list_or_one(call, discovery::schemas(&call.caller.schemas, &call.base_url), id)
 }
 
 fn list_or_one(call: &Call, documents: Vec<Map<String, Value>>, id: Option<&str>) -> Result<Response, Failure> {

@@ -99,6 +99,6 @@ impl Call {
     }
 
     pub(super) fn view<'a>(&'a self, projection: &'a Projection) -> View<'a> {
-        View { base_url: &self.base_url, schemas: self.state.directory.schemas(), projection }
+        View { base_url: &self.base_url, schemas: &self.caller.schemas, projection }
     }
 }

@@ -31,7 +31,9 @@ pub(super) async fn message(mut call: Call, schema: Option<Arc<TypeSchema>>) -> 
 async fn search(call: Call, schema: Option<Arc<TypeSchema>>, request: SearchRequest) -> Result<Response, Failure> {
     let directory = &call.state.directory;
     let options = &call.state.options;
-    let types = schema.as_ref().map_or_else(|| directory.schemas().types(), std::slice::from_ref);
+    // At the base URL, what the caller may not read is not there.
+    let readable = || call.caller.schemas.types().iter().filter(|schema| call.caller.permissions.covers(schema.name())).cloned().collect();
+    let types: Vec<Arc<TypeSchema>> = schema.map_or_else(readable, |schema| vec![schema]);
     let projection = Projection::new(&request.attributes, &request.excluded_attributes)?;
     let filter = request.filter.as_deref().map(|text| Filter::parse(text, options.filter)).transpose()?;
     let sort = request.sort_by.as_deref().map(|text| sort(text, request.descending)).transpose()?;
@@ -40,10 +42,10 @@ async fn search(call: Call, schema: Option<Arc<TypeSchema>>, request: SearchRequ
         limit: request.count.unwrap_or(options.page_size_default).min(options.page_size_max),
     };
     let shown = types.iter().map(|schema| include(schema, &projection)).reduce(either).unwrap_or_default();
-    let found = directory.search(&call.caller, plan(types, filter, sort, page, shown)?).await?;
+    let found = directory.search(&call.caller, plan(&types, filter, sort, page, shown)?).await?;
     let view = call.view(&projection);
     let documents = found.resources.into_iter().filter_map(|resource| {
-        let schema = directory.schemas().by_name(&resource.resource_type)?;
+        let schema = call.caller.schemas.by_name(&resource.resource_type)?;
         Some(view.document(schema, resource))
     });
     Ok(json(StatusCode::OK, &list_response(found.total_results, request.start_index, documents.collect())))

@@ -14,17 +14,18 @@ pub(crate) const LISTEN: &str = "LISTEN rollcall_committed";
 pub(crate) const NOTIFY: &str = "NOTIFY rollcall_committed";
 
 pub(crate) const CREATE_TENANT: &str = "INSERT INTO tenants (name, created, settings) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING";
-pub(crate) const FIND_TENANT: &str = "SELECT tenant, name, created, settings FROM tenants WHERE name = $1";
+pub(crate) const FIND_TENANT: &str = "SELECT tenant, name, created, settings, revision FROM tenants WHERE name = $1";
+pub(crate) const TENANT_REVISION: &str = "SELECT revision FROM tenants WHERE name = $1";
 /// All tenants.
-pub(crate) const LIST_TENANTS: &str = "SELECT tenant, name, created, settings FROM tenants ORDER BY name COLLATE \"C\"";
+pub(crate) const LIST_TENANTS: &str = "SELECT tenant, name, created, settings, revision FROM tenants ORDER BY name COLLATE \"C\"";
 
-pub(crate) const CREATE_TOKEN: &str =
-    "INSERT INTO tokens (tenant, id, name, hash, created, expires, revoked, last_used) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+pub(crate) const CREATE_TOKEN: &str = "INSERT INTO tokens (tenant, id, name, hash, created, expires, revoked, last_used, permissions) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 pub(crate) const FIND_TOKEN: &str =
-    "SELECT id, name, hash, created, expires, revoked, last_used FROM tokens WHERE tenant = $1 AND hash = $2";
-pub(crate) const LIST_TOKENS: &str =
-    "SELECT id, name, hash, created, expires, revoked, last_used FROM tokens WHERE tenant = $1 ORDER BY created, id COLLATE \"C\"";
-pub(crate) const REVOKE_TOKEN: &str = "UPDATE tokens SET revoked = coalesce(revoked, $3) WHERE tenant = $1 AND id = $2";
+    "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = $1 AND hash = $2";
+pub(crate) const LIST_TOKENS: &str = "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = $1 ORDER BY created, id COLLATE \"C\"";
+pub(crate) const REVOKE_TOKEN: &str = "WITH raised AS (UPDATE tenants SET revision = revision + 1 WHERE tenant = $1) \
+     UPDATE tokens SET revoked = coalesce(revoked, $3) WHERE tenant = $1 AND id = $2";
 pub(crate) const USE_TOKEN: &str = "UPDATE tokens SET last_used = greatest(coalesce(last_used, 0), $3) WHERE tenant = $1 AND id = $2";
 
 pub(crate) const FIND_CHANGE: &str = "SELECT type, id, version, at FROM change_log WHERE tenant = $1 AND change_id = $2 ORDER BY sequence";
@@ -104,6 +105,7 @@ pub(crate) const ALL: &[&str] = &[
     CREATE_TENANT,
     FIND_TENANT,
     LIST_TENANTS,
+    TENANT_REVISION,
     CREATE_TOKEN,
     FIND_TOKEN,
     LIST_TOKENS,

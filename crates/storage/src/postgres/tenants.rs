@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 use super::connections::fault;
 use super::read::storable;
 use super::statements as sql;
-use crate::rows::{from_json, micros, timestamp};
+use crate::rows::{from_json, json_text, micros, timestamp};
 
 type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -35,6 +35,12 @@ pub(crate) async fn find_tenant(connection: &Object, name: &str) -> Result<Optio
     query(connection, sql::FIND_TENANT, &[&storable(name)]).await?.first().map(tenant).transpose()
 }
 
+/// The revision of the tenant with this name.
+pub(crate) async fn tenant_revision(connection: &Object, name: &str) -> Result<Option<i64>, Fault> {
+    let rows = query(connection, sql::TENANT_REVISION, &[&storable(name)]).await?;
+    rows.first().map(|row| row.try_get(0).map_err(fault)).transpose()
+}
+
 /// All, by name.
 pub(crate) async fn list_tenants(connection: &Object) -> Result<Vec<Tenant>, Fault> {
     query(connection, sql::LIST_TENANTS, &[]).await?.iter().map(tenant).collect()
@@ -47,6 +53,7 @@ fn tenant(row: &Row) -> Result<Tenant, Fault> {
         name: row.try_get(1).map_err(fault)?,
         created: timestamp(row.try_get(2).map_err(fault)?)?,
         settings: from_json(settings)?,
+        revision: row.try_get(4).map_err(fault)?,
     })
 }
 
@@ -61,6 +68,7 @@ pub(crate) async fn create_token(connection: &Object, token: &TokenRecord) -> Re
         &token.expires.map(micros),
         &token.revoked.map(micros),
         &token.last_used.map(micros),
+        &json_text(&token.permissions)?,
     ];
     execute(connection, sql::CREATE_TOKEN, values).await.map(drop)
 }
@@ -98,5 +106,6 @@ fn token(row: &Row, tenant: TenantId) -> Result<TokenRecord, Fault> {
         expires: optional(4)?,
         revoked: optional(5)?,
         last_used: optional(6)?,
+        permissions: from_json(row.try_get(7).map_err(fault)?)?,
     })
 }

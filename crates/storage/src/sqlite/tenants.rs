@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::connections::fault;
 use super::statements as sql;
-use crate::rows::{from_json, micros, timestamp};
+use crate::rows::{from_json, json_text, micros, timestamp};
 
 /// Makes a tenant; `None` where the name is taken.
 pub(crate) fn create_tenant(connection: &Connection, name: &str, settings: &str, created: i64) -> Result<Option<Tenant>, Fault> {
@@ -18,6 +18,12 @@ pub(crate) fn create_tenant(connection: &Connection, name: &str, settings: &str,
 /// By name.
 pub(crate) fn find_tenant(connection: &Connection, name: &str) -> Result<Option<Tenant>, Fault> {
     Ok(tenants(connection, sql::FIND_TENANT, [name])?.pop())
+}
+
+/// The revision of the tenant with this name.
+pub(crate) fn tenant_revision(connection: &Connection, name: &str) -> Result<Option<i64>, Fault> {
+    let mut statement = connection.prepare_cached(sql::TENANT_REVISION).map_err(fault)?;
+    statement.query_row([name], |row| row.get(0)).optional().map_err(fault)
 }
 
 /// All, by name.
@@ -36,6 +42,7 @@ fn tenants(connection: &Connection, statement: &str, values: impl Params) -> Res
             name: row.get(1).map_err(fault)?,
             created: timestamp(row.get(2).map_err(fault)?)?,
             settings: from_json(&text)?,
+            revision: row.get(4).map_err(fault)?,
         });
     }
     Ok(found)
@@ -51,7 +58,8 @@ pub(crate) fn create_token(connection: &Connection, token: &TokenRecord) -> Resu
         micros(token.created),
         token.expires.map(micros),
         token.revoked.map(micros),
-        token.last_used.map(micros)
+        token.last_used.map(micros),
+        json_text(&token.permissions)?
     ];
     connection.execute(sql::CREATE_TOKEN, values).map(drop).map_err(fault)
 }
@@ -72,6 +80,7 @@ pub(crate) fn list_tokens(connection: &Connection, tenant: TenantId) -> Result<V
 
 /// Revokes one; false where there is none.
 pub(crate) fn revoke_token(connection: &Connection, tenant: TenantId, id: &str, at: i64) -> Result<bool, Fault> {
+    connection.execute(sql::RAISE_REVISION, [tenant.0]).map_err(fault)?;
     connection.execute(sql::REVOKE_TOKEN, params![tenant.0, id, at]).map(|count| count > 0).map_err(fault)
 }
 
@@ -88,6 +97,7 @@ struct Columns {
     expires: Option<i64>,
     revoked: Option<i64>,
     last_used: Option<i64>,
+    permissions: String,
 }
 
 impl Columns {
@@ -100,6 +110,7 @@ impl Columns {
             expires: row.get(4)?,
             revoked: row.get(5)?,
             last_used: row.get(6)?,
+            permissions: row.get(7)?,
         })
     }
 
@@ -113,6 +124,7 @@ impl Columns {
             expires: self.expires.map(timestamp).transpose()?,
             revoked: self.revoked.map(timestamp).transpose()?,
             last_used: self.last_used.map(timestamp).transpose()?,
+            permissions: from_json(&self.permissions)?,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Tenants and tokens.
 
+use directory::access::Permissions;
 use directory::credential::{TokenHash, TokenHasher, TokenRecord};
 use directory::tenant::{TenantId, TenantSettings};
 use jiff::Timestamp;
@@ -40,6 +41,7 @@ async fn tokens_are_found_used_and_revoked(place: Place) {
         expires: Some(at(100)),
         revoked: None,
         last_used: None,
+        permissions: Permissions { resource_types: Some(vec!["User".into()]), ..Permissions::all() },
     };
     tenants.create_token(one.clone()).await.unwrap();
     let older = TokenRecord { id: "2".into(), hash: TokenHash([9; 32]), created: at(5), expires: None, ..one.clone() };
@@ -49,12 +51,16 @@ async fn tokens_are_found_used_and_revoked(place: Place) {
     assert_eq!(tenants.find_token(TenantId(tenant.0 + 1), hash).await.unwrap(), None);
     assert_eq!(tenants.list_tokens(tenant).await.unwrap(), [older, one.clone()]);
 
+    let revision = tenants.tenant_revision(&world.tenant.name).await.unwrap();
     tenants.record_token_use(tenant, "1", at(20)).await.unwrap();
+    assert_eq!(tenants.tenant_revision(&world.tenant.name).await.unwrap(), revision, "a use changes no answer");
     tenants.record_token_use(tenant, "1", at(15)).await.unwrap();
     assert!(tenants.revoke_token(tenant, "1", at(30)).await.unwrap());
     assert!(tenants.revoke_token(tenant, "1", at(40)).await.unwrap());
     assert!(!tenants.revoke_token(tenant, "none", at(40)).await.unwrap());
     assert!(!tenants.revoke_token(TenantId(tenant.0 + 1), "2", at(40)).await.unwrap());
+    assert!(tenants.tenant_revision(&world.tenant.name).await.unwrap() > revision);
+    assert_eq!(tenants.tenant_revision("nobody").await.unwrap(), None);
     let used = TokenRecord { last_used: Some(at(20)), revoked: Some(at(30)), ..one };
     assert_eq!(tenants.find_token(tenant, hash).await.unwrap(), Some(used));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use directory::Directory;
-use directory::access::Caller;
+use directory::access::{Caller, Permissions};
 use directory::change_set::{Change, ChangeSet, Committed, Precondition, Write};
 use directory::clock::{Clock, IdGenerator};
 use directory::content::content;
@@ -180,11 +180,16 @@ impl World {
     }
 
     pub(crate) fn directory(&self) -> Directory {
-        Directory::new(self.opened.store.clone(), self.counter.clone(), self.counter.clone(), self.schemas.clone())
+        Directory::new(self.opened.store.clone(), self.counter.clone(), self.counter.clone())
     }
 
     pub(crate) fn caller(&self) -> Caller {
-        Caller { tenant: self.tenant.clone(), credential_id: "test".into() }
+        Caller {
+            tenant: self.tenant.clone(),
+            schemas: self.schemas.clone(),
+            credential_id: "test".into(),
+            permissions: Permissions::default(),
+        }
     }
 
     pub(crate) fn schema(&self, name: &str) -> Arc<TypeSchema> {

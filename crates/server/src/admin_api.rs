@@ -1,0 +1,105 @@
+//! The admin API: what administrators change besides identities. One file a noun; the frame here: who may, which route, and OpenAPI from the same code.
+//!
+//! `/t/{tenant}/admin/v1` is for administrators of one tenant (scope `admin`), `/admin/v1` for whoever runs the installation (scope `operator`, a token
+//! of the tenant `default`). Bodies are JSON; errors have the form of SCIM errors.
+
+mod body;
+
+mod administrator;
+
+mod tokens;
+
+mod tenants;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::Method;
+use scim_protocol::{Error, ErrorKind};
+use tower::ServiceExt;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::administrator::SecuritySchemes;
+use crate::refusal::error_response;
+use crate::state::State;
+
+/// The head of the OpenAPI document.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Rollcall admin API", description = "What administrators change besides identities, which SCIM is for."),
+    modifiers(&SecuritySchemes),
+    security(("bearer" = []))
+)]
+struct Head;
+
+/// Routes of the admin API, with their description. Each noun gives its own.
+fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
+    let tenant = OpenApiRouter::new().routes(routes!(tokens::list, tokens::create)).routes(routes!(tokens::revoke));
+    let installation = OpenApiRouter::new().routes(routes!(tenants::list, tenants::create)).routes(routes!(tenants::show));
+    let (router, description) =
+        OpenApiRouter::with_openapi(Head::openapi()).nest("/t/{tenant}/admin/v1", tenant).nest("/admin/v1", installation).split_for_parts();
+    (router.fallback(no_route).method_not_allowed_fallback(no_method).with_state(state), description)
+}
+
+/// Answers requests of the admin API.
+pub(crate) struct AdminApi {
+    router: Router,
+    document: String,
+}
+
+impl AdminApi {
+    /// Builds the routes once.
+    pub(crate) fn new(state: Arc<State>) -> Self {
+        let (router, description) = parts(state);
+        // Descriptions are maps with string keys, which always can be JSON.
+        Self { router, document: serde_json::to_string(&description).unwrap_or_default() }
+    }
+
+    /// Whether a path belongs to the admin API.
+    pub(crate) fn is_for(path: &str) -> bool {
+        let rest = match path.strip_prefix("/t/") {
+            Some(rest) => rest.split_once('/').map(|(_, rest)| rest),
+            None => path.strip_prefix('/'),
+        };
+        rest.is_some_and(|rest| rest == "admin" || rest.starts_with("admin/"))
+    }
+
+    /// The answer.
+    pub(crate) async fn answer(&self, request: Request) -> Response {
+        self.router.clone().oneshot(request).await.into_response()
+    }
+
+    /// The OpenAPI document, as JSON.
+    pub(crate) fn document(&self) -> &str {
+        &self.document
+    }
+}
+
+async fn no_route() -> Response {
+    error_response(&Error::new(ErrorKind::NotFound, "This path leads nowhere; `/openapi.json` describes the admin API."))
+}
+
+async fn no_method(method: Method) -> Response {
+    let detail = format!("This route does not have the method {method}; `/openapi.json` describes the admin API.");
+    error_response(&Error::new(ErrorKind::MethodNotAllowed, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AdminApi;
+
+    #[test]
+    fn paths_of_the_admin_api() {
+        let check = |path: &str, expected: bool| assert_eq!(AdminApi::is_for(path), expected, "{path}");
+        check("/admin/v1/tenants", true);
+        check("/t/acme/admin/v1/tokens", true);
+        check("/t/admin/scim/v2/Users", false);
+        check("/administrators", false);
+        check("/scim/v2", false);
+        check("/t/acme", false);
+    }
+}

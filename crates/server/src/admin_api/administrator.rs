@@ -1,0 +1,91 @@
+//! Who may use the admin API: from a request to the caller of a tenant's routes, or of the installation's. Does not answer anything.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::response::{IntoResponse, Response};
+use directory::access::{Caller, Scope};
+use http::request::Parts;
+use utoipa::Modify;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use crate::authenticate::caller;
+use crate::refusal::{Failure, response};
+use crate::request_id::RequestId;
+use crate::state::{DEFAULT_TENANT, State};
+
+/// The caller of a tenant's admin API; it has the scope `admin`.
+pub(crate) struct Administrator(pub Caller);
+
+/// The caller of the installation's admin API; it has the scope `operator`.
+pub(crate) struct Operator;
+
+/// A failure, with the id by which the log knows it.
+pub(crate) struct Refused {
+    failure: Failure,
+    request_id: String,
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        response(self.failure, &self.request_id)
+    }
+}
+
+/// The id of the request, for handlers that may fail.
+pub(crate) struct Refuse(String);
+
+impl Refuse {
+    /// The failure as an answer.
+    pub(crate) fn with(&self, failure: impl Into<Failure>) -> Refused {
+        Refused { failure: failure.into(), request_id: self.0.clone() }
+    }
+}
+
+fn refuse(parts: &Parts) -> Refuse {
+    Refuse(parts.extensions.get::<RequestId>().map(RequestId::as_str).unwrap_or_default().to_owned())
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Refuse {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        Ok(refuse(parts))
+    }
+}
+
+impl FromRequestParts<Arc<State>> for Administrator {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Refused> {
+        let parameters = RawPathParams::from_request_parts(parts, state).await;
+        let tenant = parameters.iter().flatten().find(|(name, _)| *name == "tenant").map_or(String::new(), |(_, value)| value.to_owned());
+        let administrator = with_scope(state, &tenant, parts, Scope::Admin).await.map_err(|failure| refuse(parts).with(failure))?;
+        Ok(Self(administrator))
+    }
+}
+
+impl FromRequestParts<Arc<State>> for Operator {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Refused> {
+        with_scope(state, DEFAULT_TENANT, parts, Scope::Operator).await.map_err(|failure| refuse(parts).with(failure))?;
+        Ok(Self)
+    }
+}
+
+async fn with_scope(state: &Arc<State>, tenant: &str, parts: &Parts, scope: Scope) -> Result<Caller, Failure> {
+    let caller = caller(state, tenant, &parts.headers).await?;
+    caller.requires(scope)?;
+    Ok(caller)
+}
+
+/// The scheme that `security` names in the OpenAPI document.
+pub(crate) struct SecuritySchemes;
+
+impl Modify for SecuritySchemes {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}

@@ -1,0 +1,155 @@
+//! A server without a socket: a store in a folder of its own, a clock that tests move, one token that may do everything.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use directory::Directory;
+use directory::access::{Permissions, Scope};
+use directory::clock::{Clock, IdGenerator};
+use directory::credential::{TokenHasher, TokenRequest, issue, token_text};
+use directory::store::Tenants;
+use directory::tenant::{Tenant, TenantSettings};
+use http::{HeaderMap, Request, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use server::{Options, State, router};
+use storage::secrets::MasterKey;
+use storage::sqlite::Sqlite;
+use tempfile::TempDir;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+/// Time stands still unless a test moves it; ids count.
+pub(crate) struct Hand {
+    seconds: AtomicI64,
+    ids: AtomicU64,
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(self.seconds.load(Ordering::Relaxed)).unwrap()
+    }
+}
+
+impl IdGenerator for Hand {
+    fn id(&self) -> Uuid {
+        Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + u128::from(self.ids.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn secret(&self) -> [u8; 32] {
+        let mut secret = [7; 32];
+        secret[..16].copy_from_slice(self.id().as_bytes());
+        secret
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    /// `null` where there was none.
+    pub body: Value,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The text at a JSON pointer.
+    pub(crate) fn text(&self, pointer: &str) -> &str {
+        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("nothing at {pointer}: {self:?}"))
+    }
+}
+
+pub(crate) struct House {
+    _folder: TempDir,
+    router: Router,
+    pub hand: Arc<Hand>,
+    pub tenants: Arc<dyn Tenants>,
+    hasher: Arc<MasterKey>,
+    pub tenant: Tenant,
+    pub token: String,
+}
+
+impl House {
+    pub(crate) async fn new() -> Self {
+        Self::with(Options::default(), TenantSettings::default()).await
+    }
+
+    pub(crate) async fn with(options: Options, settings: TenantSettings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let hasher = Arc::new(MasterKey::load_or_create(&folder.path().join("key")).unwrap());
+        let store = Arc::new(Sqlite::open(&folder.path().join("db"), hasher.clone()).unwrap());
+        let hand = Arc::new(Hand { seconds: AtomicI64::new(1_800_000_000), ids: AtomicU64::new(0) });
+        let directory = Directory::new(store.clone(), hand.clone(), hand.clone());
+        let tenants: Arc<dyn Tenants> = store;
+        let tenant = tenants.create_tenant("default", settings, hand.now()).await.unwrap().unwrap();
+        let state = State::new(directory, tenants.clone(), hasher.clone(), hand.clone(), hand.clone(), options);
+        let mut house = Self { _folder: folder, router: router(state), hand, tenants, hasher, tenant, token: String::new() };
+        house.token = house.issue(Permissions::all()).await;
+        house
+    }
+
+    /// A new token of the tenant.
+    pub(crate) async fn issue(&self, permissions: Permissions) -> String {
+        let text = token_text(&self.hand.secret());
+        let request = TokenRequest { tenant: self.tenant.id, name: "test".into(), expires: None, permissions };
+        let hasher: &dyn TokenHasher = &*self.hasher;
+        self.tenants.create_token(issue(hasher, self.hand.id(), &text, request, self.hand.now())).await.unwrap();
+        text
+    }
+
+    pub(crate) fn hand_now(&self) -> Timestamp {
+        self.hand.now()
+    }
+
+    pub(crate) fn wait(&self, seconds: i64) {
+        let later = self.hand.now().checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        self.hand.seconds.store(later.as_second(), Ordering::Relaxed);
+    }
+
+    /// Any request.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// A request with this token, a JSON body where there is one, and further headers.
+    pub(crate) async fn call(&self, token: &str, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
+        if body.is_some() {
+            request = request.header("content-type", "application/scim+json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        self.send(request.body(body).unwrap()).await
+    }
+
+    /// A SCIM request below the base URL, with the token that may do everything.
+    pub(crate) async fn scim(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        self.call(&self.token, method, &format!("/scim/v2{path}"), &[], body).await
+    }
+
+    /// Creates a User; its id.
+    pub(crate) async fn user(&self, user_name: &str) -> String {
+        let body = serde_json::json!({"schemas": [scim_protocol::schema::standard::USER], "userName": user_name, "active": true});
+        let made = self.scim("POST", "/Users", Some(body)).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+        made.text("/id").to_owned()
+    }
+
+    /// A token that only provisions.
+    pub(crate) async fn narrow(&self, scopes: &[Scope], types: Option<&[&str]>) -> String {
+        let resource_types = types.map(|types| types.iter().map(ToString::to_string).collect());
+        self.issue(Permissions { resource_types, ..Permissions::of(scopes) }).await
+    }
+}

@@ -1,0 +1,10 @@
+//! Whole exchanges with the server, in one process: what goes over the wire, and what comes back.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod house;
+
+mod admin;
+mod members;
+mod permissions;
+mod wire;

@@ -1,0 +1,77 @@
+//! What a token opens, and what it does not.
+
+use directory::access::Scope;
+use http::StatusCode;
+use scim_protocol::schema::standard::USER;
+use serde_json::{Value, json};
+
+use crate::house::{Answer, House};
+
+fn new_user(name: &str) -> Value {
+    json!({"schemas": [USER], "userName": name})
+}
+
+fn is_refused(answer: &Answer) {
+    assert_eq!(answer.status, StatusCode::FORBIDDEN, "{answer:?}");
+    assert_eq!(answer.body["status"], "403");
+    assert!(answer.text("/detail").starts_with("This token "), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_token_that_reads_does_not_write() {
+    let house = House::new().await;
+    let id = house.user("ann").await;
+    let reader = house.narrow(&[Scope::Read], None).await;
+    let call = async |method, path: &str, body| house.call(&reader, method, path, &[], body).await;
+    let user = format!("/scim/v2/Users/{id}");
+    assert_eq!(call("GET", &user, None).await.status, StatusCode::OK);
+    assert_eq!(call("GET", "/scim/v2/Users", None).await.body["totalResults"], 1);
+    let patch = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [{"op": "replace", "path": "title", "value": "x"}]});
+    is_refused(&call("POST", "/scim/v2/Users", Some(new_user("bob"))).await);
+    is_refused(&call("PUT", &user, Some(new_user("ann"))).await);
+    is_refused(&call("PATCH", &user, Some(patch)).await);
+    is_refused(&call("DELETE", &user, None).await);
+    let bulk = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [{"method": "DELETE", "path": format!("/Users/{id}")}]});
+    assert_eq!(call("POST", "/scim/v2/Bulk", Some(bulk)).await.body["Operations"][0]["status"], "403");
+    assert_eq!(call("GET", &user, None).await.text("/userName"), "ann");
+}
+
+#[tokio::test]
+async fn a_token_for_groups_does_not_see_users() {
+    let house = House::new().await;
+    let id = house.user("ann").await;
+    let group = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "team"});
+    assert_eq!(house.scim("POST", "/Groups", Some(group)).await.status, StatusCode::CREATED);
+    let narrow = house.narrow(&[Scope::Read, Scope::Write], Some(&["Group"])).await;
+    let call = async |path: &str| house.call(&narrow, "GET", path, &[], None).await;
+    is_refused(&call(&format!("/scim/v2/Users/{id}")).await);
+    is_refused(&call("/scim/v2/Users").await);
+    assert_eq!(call("/scim/v2/Groups").await.body["totalResults"], 1);
+    let all = call("/scim/v2/").await;
+    assert_eq!((&all.body["totalResults"], all.text("/Resources/0/displayName")), (&json!(1), "team"));
+}
+
+#[tokio::test]
+async fn a_revoked_token_stops_at_once() {
+    let house = House::new().await;
+    let token = house.narrow(&[Scope::Read], None).await;
+    assert_eq!(house.call(&token, "GET", "/scim/v2/Users", &[], None).await.status, StatusCode::OK);
+    let id = house.tenants.list_tokens(house.tenant.id).await.unwrap().last().unwrap().id.clone();
+    // As another process does it: past this server.
+    assert!(house.tenants.revoke_token(house.tenant.id, &id, house.hand_now()).await.unwrap());
+    assert_eq!(house.call(&token, "GET", "/scim/v2/Users", &[], None).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn an_expired_token_stops_although_it_is_remembered() {
+    let house = House::new().await;
+    let expires = house.hand_now().checked_add(jiff::SignedDuration::from_secs(10)).unwrap().to_string();
+    let body = json!({"name": "short", "expires": expires});
+    let made = house.call(&house.token, "POST", "/t/default/admin/v1/tokens", &[], Some(body)).await;
+    let status = async || house.call(made.text("/token"), "GET", "/scim/v2/Users", &[], None).await.status;
+    assert_eq!(status().await, StatusCode::OK);
+    house.wait(9);
+    assert_eq!(status().await, StatusCode::OK);
+    house.wait(1);
+    assert_eq!(status().await, StatusCode::UNAUTHORIZED);
+}
