@@ -32,6 +32,8 @@ pub mod projection;
 
 pub mod discovery;
 
+pub mod json_schema;
+
 pub use attribute_path::AttributePath;
 pub use error::{Error, ErrorKind};
 pub use filter::Filter;

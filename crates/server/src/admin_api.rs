@@ -17,20 +17,21 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::Method;
-use scim_protocol::{Error, ErrorKind};
+use scim_protocol::{Error, ErrorKind, SchemaSet};
 use tower::ServiceExt;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::administrator::SecuritySchemes;
+use crate::openapi::with_scim;
 use crate::refusal::error_response;
 use crate::state::State;
 
 /// The head of the OpenAPI document.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Rollcall admin API", description = "What administrators change besides identities, which SCIM is for."),
+    info(title = "Rollcall", description = "Identities by SCIM 2.0 (RFC 7643, RFC 7644), and the admin API for what administrators change besides."),
     modifiers(&SecuritySchemes),
     security(("bearer" = []))
 )]
@@ -56,7 +57,8 @@ impl AdminApi {
     pub(crate) fn new(state: Arc<State>) -> Self {
         let (router, description) = parts(state);
         // Descriptions are maps with string keys, which always can be JSON.
-        Self { router, document: serde_json::to_string(&description).unwrap_or_default() }
+        let document = with_scim(serde_json::to_value(&description).unwrap_or_default(), &SchemaSet::standard(), "/scim/v2");
+        Self { router, document: document.to_string() }
     }
 
     /// Whether a path belongs to the admin API.
@@ -73,7 +75,7 @@ impl AdminApi {
         self.router.clone().oneshot(request).await.into_response()
     }
 
-    /// The OpenAPI document, as JSON.
+    /// The OpenAPI document, as JSON: the admin API, and the SCIM API of the standard types.
     pub(crate) fn document(&self) -> &str {
         &self.document
     }

@@ -22,6 +22,8 @@ mod authenticate;
 
 mod scim_api;
 
+mod openapi;
+
 mod admin_api;
 
 mod health;

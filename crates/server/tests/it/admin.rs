@@ -78,7 +78,13 @@ async fn the_description_names_every_route() {
     let answer = house.call("", "GET", "/openapi.json", &[], None).await;
     assert_eq!(answer.status, StatusCode::OK);
     let paths = answer.body["paths"].as_object().unwrap();
-    for path in ["/t/{tenant}/admin/v1/tokens", "/t/{tenant}/admin/v1/tokens/{id}", "/admin/v1/tenants", "/admin/v1/tenants/{name}"] {
+    for path in [
+        "/t/{tenant}/admin/v1/tokens",
+        "/t/{tenant}/admin/v1/tokens/{id}",
+        "/admin/v1/tenants",
+        "/admin/v1/tenants/{name}",
+        "/scim/v2/Users/{id}",
+    ] {
         assert!(paths.contains_key(path), "{path}");
     }
 }

@@ -1,0 +1,250 @@
+//! The OpenAPI document: the admin API as its code describes itself, and the SCIM API of the resource types that a tenant has. Answers no request.
+
+use scim_protocol::error::ERROR_SCHEMA;
+use scim_protocol::json_schema::{Direction, of_type};
+use scim_protocol::messages::{BULK_REQUEST_SCHEMA, BULK_RESPONSE_SCHEMA, LIST_SCHEMA, SEARCH_SCHEMA};
+use scim_protocol::patch_path::PATCH_SCHEMA;
+use scim_protocol::{SchemaSet, TypeSchema};
+use serde_json::{Map, Value, json};
+
+/// The media type of SCIM bodies (RFC 7644 section 3.1).
+const SCIM: &str = "application/scim+json";
+
+/// Adds the SCIM API below `base_path` to a description of the admin API.
+pub(crate) fn with_scim(mut document: Value, set: &SchemaSet, base_path: &str) -> Value {
+    let mut paths = service_paths(base_path);
+    let mut schemas = messages();
+    for schema in set.types() {
+        let name = schema.name();
+        schemas.insert(name.into(), of_type(schema, Direction::Answer));
+        schemas.insert(format!("{name}Request"), of_type(schema, Direction::Request));
+        schemas.insert(format!("{name}List"), list_of(&reference(name)));
+        type_paths(schema, base_path, &mut paths);
+    }
+    if let Some(own) = document.pointer_mut("/paths").and_then(Value::as_object_mut) {
+        own.extend(paths);
+    }
+    if let Some(own) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+        own.extend(schemas);
+    }
+    document
+}
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+fn list_of(element: &Value) -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "schemas": {"type": "array", "items": {"type": "string", "enum": [LIST_SCHEMA]}},
+            "totalResults": {"type": "integer", "minimum": 0},
+            "startIndex": {"type": "integer", "minimum": 1},
+            "itemsPerPage": {"type": "integer", "minimum": 0},
+            "nextCursor": {"type": "string"},
+            "Resources": {"type": "array", "items": element},
+        },
+        "required": ["schemas"],
+    })
+}
+
+/// Messages of RFC 7644 that are the same for every type.
+fn messages() -> Map<String, Value> {
+    let schemas = |urn: &str| json!({"type": "array", "items": {"type": "string", "enum": [urn]}, "minItems": 1});
+    let text = || json!({"type": "string"});
+    let object = || json!({"type": "object"});
+    let value = json!({
+        "Error": {
+            "type": "object",
+            "properties": {"schemas": schemas(ERROR_SCHEMA), "status": text(), "scimType": text(), "detail": text()},
+            "required": ["schemas", "status"],
+        },
+        "SearchRequest": {
+            "type": "object",
+            "properties": {
+                "schemas": schemas(SEARCH_SCHEMA), "filter": text(), "sortBy": text(),
+                "sortOrder": {"type": "string", "enum": ["ascending", "descending"]},
+                "startIndex": {"type": "integer"}, "count": {"type": "integer"}, "cursor": text(),
+                "attributes": {"type": "array", "items": text()}, "excludedAttributes": {"type": "array", "items": text()},
+            },
+            "required": ["schemas"],
+        },
+        "PatchOp": {
+            "type": "object",
+            "properties": {
+                "schemas": schemas(PATCH_SCHEMA),
+                "Operations": {"type": "array", "minItems": 1, "items": {
+                    "type": "object",
+                    "properties": {"op": {"type": "string", "enum": ["add", "replace", "remove"]}, "path": text(), "value": {}},
+                    "required": ["op"],
+                }},
+            },
+            "required": ["schemas", "Operations"],
+        },
+        "BulkRequest": {
+            "type": "object",
+            "properties": {
+                "schemas": schemas(BULK_REQUEST_SCHEMA), "failOnErrors": {"type": "integer", "minimum": 1},
+                "Operations": {"type": "array", "items": {
+                    "type": "object",
+                    "properties": {
+                        "method": {"type": "string", "enum": ["POST", "PUT", "PATCH", "DELETE"]},
+                        "path": text(), "bulkId": text(), "version": text(), "data": object(),
+                    },
+                    "required": ["method", "path"],
+                }},
+            },
+            "required": ["schemas", "Operations"],
+        },
+        "BulkResponse": {
+            "type": "object",
+            "properties": {
+                "schemas": schemas(BULK_RESPONSE_SCHEMA),
+                "Operations": {"type": "array", "items": {
+                    "type": "object",
+                    "properties": {"method": text(), "bulkId": text(), "version": text(), "location": text(), "status": text(), "response": object()},
+                    "required": ["status"],
+                }},
+            },
+            "required": ["schemas", "Operations"],
+        },
+        "AnyList": list_of(&object()),
+        "Discovery": object(),
+    });
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn content(schema: &Value) -> Value {
+    json!({SCIM: {"schema": schema}})
+}
+
+/// An operation whose good answers are these; every other one is a SCIM error.
+fn operation(summary: &str, answers: &[(&str, Option<Value>)], more: Value) -> Value {
+    let mut responses = Map::new();
+    for (status, schema) in answers {
+        let mut answer = json!({"description": summary});
+        if let (Some(map), Some(schema)) = (answer.as_object_mut(), schema) {
+            map.insert("content".into(), content(schema));
+        }
+        responses.insert((*status).into(), answer);
+    }
+    responses
+        .insert("default".into(), json!({"description": "A SCIM error (RFC 7644 section 3.12)", "content": content(&reference("Error"))}));
+    let mut operation = json!({"tags": ["SCIM"], "summary": summary, "security": [{"bearer": []}], "responses": responses});
+    if let (Some(map), Value::Object(more)) = (operation.as_object_mut(), more) {
+        map.extend(more);
+    }
+    operation
+}
+
+fn parameter(name: &str, place: &str, schema: Value) -> Value {
+    json!({"name": name, "in": place, "required": place == "path", "schema": schema})
+}
+
+fn projection() -> Vec<Value> {
+    ["attributes", "excludedAttributes"].map(|name| parameter(name, "query", json!({"type": "string"}))).to_vec()
+}
+
+/// The query of RFC 7644 section 3.4.2, and the cursor of RFC 9865.
+fn query() -> Vec<Value> {
+    let mut parameters = projection();
+    let text = ["filter", "sortBy", "cursor"].map(|name| parameter(name, "query", json!({"type": "string"})));
+    let numbers = ["startIndex", "count"].map(|name| parameter(name, "query", json!({"type": "integer"})));
+    parameters.extend(text);
+    parameters.extend(numbers);
+    parameters.push(parameter("sortOrder", "query", json!({"type": "string", "enum": ["ascending", "descending"]})));
+    parameters
+}
+
+fn body(schema: &str) -> Value {
+    json!({"required": true, "content": content(&reference(schema))})
+}
+
+fn type_paths(schema: &TypeSchema, base_path: &str, paths: &mut Map<String, Value>) {
+    let name = schema.name();
+    let endpoint = format!("{base_path}/{}", schema.resource_type.endpoint.trim_start_matches('/'));
+    let (one, list, sent) = (reference(name), reference(&format!("{name}List")), format!("{name}Request"));
+    paths.insert(
+        endpoint.clone(),
+        json!({
+            "get": operation(&format!("Finds resources of the type {name}"), &[("200", Some(list.clone()))], json!({"parameters": query()})),
+            "post": operation(
+                &format!("Creates a {name}"),
+                &[("201", Some(one.clone()))],
+                json!({"parameters": projection(), "requestBody": body(&sent)}),
+            ),
+        }),
+    );
+    paths.insert(
+        format!("{endpoint}/.search"),
+        json!({"post": operation(&format!("Finds resources of the type {name}"), &[("200", Some(list))], json!({"requestBody": body("SearchRequest")}))}),
+    );
+    let mut parameters = projection();
+    parameters.push(parameter("id", "path", json!({"type": "string", "minLength": 1})));
+    paths.insert(
+        format!("{endpoint}/{{id}}"),
+        json!({
+            "parameters": parameters,
+            "get": operation(&format!("Reads a {name}"), &[("200", Some(one.clone())), ("304", None)], json!({})),
+            "put": operation(&format!("Replaces a {name}"), &[("200", Some(one.clone()))], json!({"requestBody": body(&sent)})),
+            "patch": operation(
+                &format!("Changes a {name}"),
+                &[("200", Some(one)), ("204", None)],
+                json!({"requestBody": body("PatchOp")}),
+            ),
+            "delete": operation(&format!("Deletes a {name}"), &[("204", None)], json!({})),
+        }),
+    );
+}
+
+fn service_paths(base_path: &str) -> Map<String, Value> {
+    let discovery = |summary: &str, schema: &str| json!({"get": operation(summary, &[("200", Some(reference(schema)))], json!({}))});
+    let one = |summary: &str| {
+        let id = parameter("id", "path", json!({"type": "string", "minLength": 1}));
+        json!({"parameters": [id], "get": operation(summary, &[("200", Some(reference("Discovery")))], json!({}))})
+    };
+    let post = |summary: &str, sent: &str, answered: &str| json!({"post": operation(summary, &[("200", Some(reference(answered)))], json!({"requestBody": body(sent)}))});
+    let all =
+        json!({"get": operation("Finds resources of every type", &[("200", Some(reference("AnyList")))], json!({"parameters": query()}))});
+    [
+        ("/".to_owned(), all),
+        ("/.search".to_owned(), post("Finds resources of every type", "SearchRequest", "AnyList")),
+        ("/Bulk".to_owned(), post("Carries out several operations", "BulkRequest", "BulkResponse")),
+        ("/ServiceProviderConfig".to_owned(), discovery("Says what is offered", "Discovery")),
+        ("/ResourceTypes".to_owned(), discovery("All resource types", "AnyList")),
+        ("/ResourceTypes/{id}".to_owned(), one("One resource type")),
+        ("/Schemas".to_owned(), discovery("All schemas", "AnyList")),
+        ("/Schemas/{id}".to_owned(), one("One schema")),
+    ]
+    .into_iter()
+    .map(|(path, item)| (format!("{base_path}{path}"), item))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every reference leads to a schema, and every type has its paths.
+    #[test]
+    fn the_document_is_whole() {
+        let admin = json!({"paths": {"/admin": {}}, "components": {"schemas": {"Own": {}}}});
+        let document = with_scim(admin, &SchemaSet::standard(), "/scim/v2");
+        for path in ["/admin", "/scim/v2/Users", "/scim/v2/Users/{id}", "/scim/v2/Groups/.search", "/scim/v2/Bulk"] {
+            assert!(document["paths"].get(path).is_some(), "{path}");
+        }
+        let text = document.to_string();
+        let mut count = 0;
+        for part in text.split("\"$ref\":\"#").skip(1) {
+            let pointer = part.split('"').next().unwrap();
+            assert!(document.pointer(pointer).is_some(), "{pointer}");
+            count += 1;
+        }
+        assert!(count > 20);
+        assert!(document.pointer("/components/schemas/Own").is_some());
+    }
+}
