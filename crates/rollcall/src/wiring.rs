@@ -18,6 +18,7 @@ use provisioning::ledger::{Catalogue, Ledger};
 use provisioning::provisioning::{Ports, Provisioning};
 use serde_json::{Value, json};
 use server::{DEFAULT_TENANT, State};
+use storage::postgres::Postgres;
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
 use tokio::net::TcpListener;
@@ -125,7 +126,6 @@ pub struct Rollcall {
 
 impl Rollcall {
     /// Opens the store.
-    #[expect(clippy::unused_async, reason = "a database on a server is reached over the network")]
     pub async fn open(configuration: &Configuration, missing: Missing) -> Result<Self, Failure> {
         let data = &configuration.data.value;
         let database = data.join(DATABASE_FILE);
@@ -138,7 +138,7 @@ impl Rollcall {
         let key = Arc::new(MasterKey::load_or_create(&data.join(KEY_FILE))?);
         let store = match &configuration.database.value {
             Database::Embedded => AnyStore::of(Sqlite::open(&database, Arc::clone(&key))?, Sqlite::committed),
-            Database::PostgreSql(_) => return Err(Failure::failed("the engine does not work on PostgreSQL yet; leave `database` out")),
+            Database::PostgreSql(url) => AnyStore::of(Postgres::connect(url.reveal(), Arc::clone(&key)).await?, Postgres::committed),
         };
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGenerator>) = (Arc::new(SystemClock), Arc::new(OsIds));
         let directory = Directory::new(Arc::clone(&store.identities), Arc::clone(&clock), Arc::clone(&ids));
@@ -207,7 +207,11 @@ pub async fn first_start(rollcall: &Rollcall, given: Option<&Hidden>) -> Result<
     }
     // Whoever starts the program owns it: the first token may do everything, and makes narrower ones for provisioning clients.
     let request = TokenRequest { tenant: tenant.id, name: "first".into(), expires: None, permissions: Permissions::all() };
-    let issued = rollcall.issue_token(request, given.map(Hidden::reveal)).await?;
+    let issued = match rollcall.issue_token(request, given.map(Hidden::reveal)).await {
+        // Another node started at the same moment, with the same token.
+        Err(_) if given.is_some() && !rollcall.store.tenants.list_tokens(tenant.id).await?.is_empty() => return Ok(None),
+        issued => issued?,
+    };
     let token = given.is_none().then(|| issued.token.reveal().to_owned());
     Ok(Some(First { tenant: tenant.name, token }))
 }

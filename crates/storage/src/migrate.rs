@@ -31,7 +31,8 @@ pub(crate) const SQLITE: &[Migration] = &[
 /// For PostgreSQL.
 pub(crate) const POSTGRES: &[Migration] = &[
     Migration { name: "0001_directory", sql: include_str!("../migrations/postgres/0001_directory.sql") },
-    Migration { name: "0002_callers", sql: include_str!("../migrations/postgres/0002_callers.sql") },
+    Migration { name: "0002_ledger", sql: include_str!("../migrations/postgres/0002_ledger.sql") },
+    Migration { name: "0003_callers", sql: include_str!("../migrations/postgres/0003_callers.sql") },
 ];
 
 /// SHA-256 of a migration's text.
@@ -74,6 +75,12 @@ mod tests {
         assert_eq!(pending(SQLITE, &[]).unwrap().len(), SQLITE.len());
         let all: Vec<Applied> = (1..).take(SQLITE.len()).map(done).collect();
         assert!(pending(SQLITE, &all).unwrap().is_empty());
+    }
+
+    #[test]
+    fn both_engines_have_the_same_migrations() {
+        let names = |list: &'static [Migration]| list.iter().map(|migration| migration.name).collect::<Vec<_>>();
+        assert_eq!(names(SQLITE), names(POSTGRES));
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! The PostgreSQL back end: many nodes, one database. Retries what PostgreSQL asks to retry, here and nowhere else.
 
+mod attempts;
+mod catalogue;
 mod commit;
 pub(crate) mod connections;
+mod ledger;
+mod outbox;
 mod read;
 mod search;
 pub(crate) mod statements;
+pub(crate) mod statements_of_work;
 mod tenants;
 
 use std::sync::Arc;
@@ -18,6 +23,7 @@ use directory::tenant::{Tenant, TenantId, TenantSettings};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use self::attempts::{in_transaction, query};
 use self::connections::{Connections, Signals, configuration, fault, snapshot};
 use crate::rows::micros;
 use crate::secrets::MasterKey;
@@ -26,7 +32,6 @@ use crate::secrets::MasterKey;
 #[derive(Clone)]
 pub struct Postgres {
     connections: Connections,
-    #[expect(dead_code, reason = "sealed secrets come with the ledger")]
     key: Arc<MasterKey>,
     committed: Arc<Notify>,
     /// Tells the other nodes.
@@ -49,39 +54,35 @@ impl Postgres {
     pub fn committed(&self) -> Arc<Notify> {
         Arc::clone(&self.committed)
     }
+
+    /// Wakes this node's engine and those of the other nodes.
+    fn notify(&self) {
+        self.committed.notify_one();
+        self.ours.notify_one();
+    }
 }
 
 #[async_trait]
 impl Store for Postgres {
     async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
         let committed = commit::commit(&self.connections, tenant, &change_set).await?;
-        self.committed.notify_one();
-        self.ours.notify_one();
+        self.notify();
         Ok(committed)
     }
 
     async fn read(&self, tenant: TenantId, resource_type: &str, id: &str, include: Include) -> Result<Option<StoredResource>, Fault> {
-        let mut connection = self.connections.get().await?;
-        let transaction = snapshot(&mut connection).await.map_err(fault)?;
-        let found = read::read(&transaction, tenant, resource_type, id, include).await?;
-        transaction.commit().await.map_err(fault)?;
-        Ok(found)
+        Ok(in_transaction!(&self.connections, snapshot, |transaction| read::read(transaction, tenant, resource_type, id, include)))
     }
 
     async fn has_more_members_than(&self, tenant: TenantId, group_id: &str, count: u32) -> Result<bool, Fault> {
-        let connection = self.connections.get().await?;
-        let statement = connection.prepare_cached(statements::COUNT_MEMBERS).await.map_err(fault)?;
         let limit = i64::from(count) + 1;
-        let row = connection.query_one(&statement, &[&tenant.0, &read::storable(group_id), &limit]).await.map_err(fault)?;
-        Ok(row.try_get::<_, i64>(0).map_err(fault)? == limit)
+        let rows = query(&self.connections, statements::COUNT_MEMBERS, &[&tenant.0, &read::storable(group_id), &limit]).await?;
+        let counted = rows.first().map(|row| row.try_get::<_, i64>(0)).transpose().map_err(fault)?;
+        Ok(counted == Some(limit))
     }
 
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault> {
-        let mut connection = self.connections.get().await?;
-        let transaction = snapshot(&mut connection).await.map_err(fault)?;
-        let page = search::search(&transaction, tenant, &plan).await?;
-        transaction.commit().await.map_err(fault)?;
-        Ok(page)
+        Ok(in_transaction!(&self.connections, snapshot, |transaction| search::search(transaction, tenant, &plan)))
     }
 }
 
@@ -90,38 +91,38 @@ impl Tenants for Postgres {
     async fn create_tenant(&self, name: &str, settings: TenantSettings, at: Timestamp) -> Result<Option<Tenant>, Fault> {
         let settings =
             serde_json::to_string(&settings).map_err(|error| Fault::from_source("settings could not be written as JSON", error))?;
-        tenants::create_tenant(&self.connections.get().await?, name, &settings, micros(at)).await
+        tenants::create_tenant(&self.connections, name, &settings, micros(at)).await
     }
 
     async fn find_tenant(&self, name: &str) -> Result<Option<Tenant>, Fault> {
-        tenants::find_tenant(&self.connections.get().await?, name).await
+        tenants::find_tenant(&self.connections, name).await
     }
 
     async fn tenant_revision(&self, name: &str) -> Result<Option<i64>, Fault> {
-        tenants::tenant_revision(&self.connections.get().await?, name).await
+        tenants::tenant_revision(&self.connections, name).await
     }
 
     async fn list_tenants(&self) -> Result<Vec<Tenant>, Fault> {
-        tenants::list_tenants(&self.connections.get().await?).await
+        tenants::list_tenants(&self.connections).await
     }
 
     async fn create_token(&self, token: TokenRecord) -> Result<(), Fault> {
-        tenants::create_token(&self.connections.get().await?, &token).await
+        tenants::create_token(&self.connections, &token).await
     }
 
     async fn find_token(&self, tenant: TenantId, hash: TokenHash) -> Result<Option<TokenRecord>, Fault> {
-        tenants::find_token(&self.connections.get().await?, tenant, &hash).await
+        tenants::find_token(&self.connections, tenant, &hash).await
     }
 
     async fn list_tokens(&self, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault> {
-        tenants::list_tokens(&self.connections.get().await?, tenant).await
+        tenants::list_tokens(&self.connections, tenant).await
     }
 
     async fn revoke_token(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault> {
-        tenants::revoke_token(&self.connections.get().await?, tenant, id, micros(at)).await
+        tenants::revoke_token(&self.connections, tenant, id, micros(at)).await
     }
 
     async fn record_token_use(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<(), Fault> {
-        tenants::record_token_use(&self.connections.get().await?, tenant, id, micros(at)).await
+        tenants::record_token_use(&self.connections, tenant, id, micros(at)).await
     }
 }

@@ -116,7 +116,8 @@ async fn postgres_database() -> tokio_postgres::Client {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_prepares_every_statement() {
     let client = postgres_database().await;
-    for statement in postgres::statements::ALL {
+    let of_work = postgres::statements_of_work::ALL.iter().chain(postgres::statements_of_work::REMOVE_APPLICATION);
+    for statement in postgres::statements::ALL.iter().chain(of_work) {
         client.prepare(statement).await.unwrap_or_else(|error| panic!("{error:?}: {statement}"));
     }
     for plan in searches() {

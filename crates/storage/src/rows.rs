@@ -6,6 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use directory::change_set::IndexEntry;
 use directory::store::Fault;
 use jiff::Timestamp;
+use provisioning::application::ApplicationState;
 use provisioning::link::LinkState;
 
 /// A row of `unique_values` or `index_values`, without its tenant and resource.
@@ -94,6 +95,19 @@ pub(crate) fn version(stored: i64) -> u64 {
 /// A JSON column.
 pub(crate) fn json_text(value: &impl serde::Serialize) -> Result<String, Fault> {
     serde_json::to_string(value).map_err(|error| Fault::from_source("a value could not be written as JSON", error))
+}
+
+/// Whether an application is served, as it is stored.
+pub(crate) fn application_state_text(state: ApplicationState) -> &'static str {
+    match state {
+        ApplicationState::Live => "live",
+        ApplicationState::Paused => "paused",
+    }
+}
+
+/// The reverse; what is not known is better not sent to.
+pub(crate) fn application_state(stored: &str) -> ApplicationState {
+    if stored == "live" { ApplicationState::Live } else { ApplicationState::Paused }
 }
 
 /// Where a link stands, as it is stored.

@@ -36,7 +36,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Libraries that tests may use beyond their room.
-const TEST_ROOMS: &[(&str, &[&str])] = &[("reqwest", &["server", "rollcall"]), ("axum", &["connectors", "scim-client", "rollcall"])];
+const TEST_ROOMS: &[(&str, &[&str])] =
+    &[("reqwest", &["server", "rollcall"]), ("axum", &["connectors", "scim-client", "rollcall"]), ("tokio-postgres", &["rollcall"])];
 
 /// Crates whose `clippy.toml` repeats the root's, because a member's file replaces it.
 const PURE: &[&str] = &["scim-protocol", "directory", "provisioning"];

@@ -6,5 +6,9 @@
 mod commands;
 mod durability;
 mod http;
+mod nodes;
+// Storage's throw-away server; it speaks to it by `tokio_postgres`.
+#[path = "../../../storage/tests/it/postgres_server.rs"]
+mod postgres_server;
 mod program;
 mod serve;

@@ -68,11 +68,26 @@ pub struct Serve {
 impl Serve {
     /// Starts it on any free port and waits until it listens.
     pub fn start(data: &Path, token: Option<&str>) -> Self {
+        Self::listen(Self::command(data, token))
+    }
+
+    /// One node of several on the database at this URL.
+    pub fn start_on(database: &str, data: &Path) -> Self {
+        let mut command = Self::command(data, Some(TOKEN));
+        command.env("ROLLCALL_DATABASE", database);
+        Self::listen(command)
+    }
+
+    fn command(data: &Path, token: Option<&str>) -> Command {
         let mut command = program(data);
         command.args(["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::inherit());
         if let Some(token) = token {
             command.env("ROLLCALL_BOOTSTRAP_TOKEN", token);
         }
+        command
+    }
+
+    fn listen(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the program starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
         let mut greeting = Vec::new();

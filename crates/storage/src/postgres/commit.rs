@@ -12,18 +12,15 @@ use directory::tenant::TenantId;
 use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
 use tokio_postgres::Row;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
+use super::attempts::Attempts;
 use super::connections::{Connections, begin, fault};
 use super::read::storable;
 use super::statements as sql;
 use crate::rows::{
     IndexRow, attribute_key, decode_entries, encode_entries, from_json, index_rows, json_text, micros, stored_key, timestamp, version,
 };
-
-/// How often a commit is tried.
-const ATTEMPTS_MAX: usize = 10;
 
 /// Why an attempt failed.
 enum Failure {
@@ -54,29 +51,14 @@ impl From<tokio_postgres::Error> for Failure {
 /// Commits a change set; one `Committed` per write. What was committed under the same change id before is not done again, so that a commit whose outcome
 /// got lost with its connection can be tried again too.
 pub(crate) async fn commit(connections: &Connections, tenant: TenantId, change_set: &ChangeSet) -> Result<Vec<Committed>, CommitError> {
-    let mut attempt = 1;
+    let mut attempts = Attempts::new(connections);
     loop {
-        let mut connection = if attempt == 1 { connections.get().await? } else { connections.get_tried().await? };
+        let mut connection = attempts.connection().await?;
         match commit_once(&mut connection, tenant, change_set).await {
             Ok(committed) => return Ok(committed),
             Err(Failure::Refused(error)) => return Err(error),
-            Err(Failure::Database(error)) if attempt < ATTEMPTS_MAX && may_try_again(&error, attempt) => {
-                tracing::debug!(attempt, error = %error, "a commit is tried again");
-                attempt += 1;
-            }
-            Err(Failure::Database(error)) => return Err(fault(error).into()),
+            Err(Failure::Database(error)) => attempts.again(fault(error))?,
         }
-    }
-}
-
-fn may_try_again(error: &tokio_postgres::Error, attempt: usize) -> bool {
-    const PASSING: [SqlState; 4] =
-        [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN];
-    match error.code() {
-        // The attempt whose outcome got lost has been committed meanwhile; the next one will see that.
-        Some(code) if *code == SqlState::UNIQUE_VIOLATION => attempt > 1,
-        Some(code) => PASSING.contains(code),
-        None => error.is_closed() || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>),
     }
 }
 

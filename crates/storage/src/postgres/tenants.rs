@@ -1,49 +1,36 @@
 //! Tenants and tokens in PostgreSQL.
 
-use deadpool_postgres::Object;
 use directory::credential::{TokenHash, TokenRecord};
 use directory::store::Fault;
 use directory::tenant::{Tenant, TenantId};
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
-use super::connections::fault;
+use super::attempts::{Values, execute, query};
+use super::connections::{Connections, fault};
 use super::read::storable;
 use super::statements as sql;
 use crate::rows::{from_json, json_text, micros, timestamp};
 
-type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
-
-async fn query(connection: &Object, statement: &str, values: Values<'_>) -> Result<Vec<Row>, Fault> {
-    let statement = connection.prepare_cached(statement).await.map_err(fault)?;
-    connection.query(&statement, values).await.map_err(fault)
-}
-
-async fn execute(connection: &Object, statement: &str, values: Values<'_>) -> Result<u64, Fault> {
-    let statement = connection.prepare_cached(statement).await.map_err(fault)?;
-    connection.execute(&statement, values).await.map_err(fault)
-}
-
 /// Makes a tenant; `None` where the name is taken.
-pub(crate) async fn create_tenant(connection: &Object, name: &str, settings: &str, created: i64) -> Result<Option<Tenant>, Fault> {
-    let made = execute(connection, sql::CREATE_TENANT, &[&storable(name), &created, &settings]).await?;
-    if made == 0 { Ok(None) } else { find_tenant(connection, name).await }
+pub(crate) async fn create_tenant(connections: &Connections, name: &str, settings: &str, created: i64) -> Result<Option<Tenant>, Fault> {
+    let made = execute(connections, sql::CREATE_TENANT, &[&storable(name), &created, &settings]).await?;
+    if made == 0 { Ok(None) } else { find_tenant(connections, name).await }
 }
 
 /// By name.
-pub(crate) async fn find_tenant(connection: &Object, name: &str) -> Result<Option<Tenant>, Fault> {
-    query(connection, sql::FIND_TENANT, &[&storable(name)]).await?.first().map(tenant).transpose()
+pub(crate) async fn find_tenant(connections: &Connections, name: &str) -> Result<Option<Tenant>, Fault> {
+    query(connections, sql::FIND_TENANT, &[&storable(name)]).await?.first().map(tenant).transpose()
 }
 
 /// The revision of the tenant with this name.
-pub(crate) async fn tenant_revision(connection: &Object, name: &str) -> Result<Option<i64>, Fault> {
-    let rows = query(connection, sql::TENANT_REVISION, &[&storable(name)]).await?;
+pub(crate) async fn tenant_revision(connections: &Connections, name: &str) -> Result<Option<i64>, Fault> {
+    let rows = query(connections, sql::TENANT_REVISION, &[&storable(name)]).await?;
     rows.first().map(|row| row.try_get(0).map_err(fault)).transpose()
 }
 
 /// All, by name.
-pub(crate) async fn list_tenants(connection: &Object) -> Result<Vec<Tenant>, Fault> {
-    query(connection, sql::LIST_TENANTS, &[]).await?.iter().map(tenant).collect()
+pub(crate) async fn list_tenants(connections: &Connections) -> Result<Vec<Tenant>, Fault> {
+    query(connections, sql::LIST_TENANTS, &[]).await?.iter().map(tenant).collect()
 }
 
 fn tenant(row: &Row) -> Result<Tenant, Fault> {
@@ -58,7 +45,7 @@ fn tenant(row: &Row) -> Result<Tenant, Fault> {
 }
 
 /// Stores a token.
-pub(crate) async fn create_token(connection: &Object, token: &TokenRecord) -> Result<(), Fault> {
+pub(crate) async fn create_token(connections: &Connections, token: &TokenRecord) -> Result<(), Fault> {
     let values: Values<'_> = &[
         &token.tenant.0,
         &storable(&token.id),
@@ -70,28 +57,28 @@ pub(crate) async fn create_token(connection: &Object, token: &TokenRecord) -> Re
         &token.last_used.map(micros),
         &json_text(&token.permissions)?,
     ];
-    execute(connection, sql::CREATE_TOKEN, values).await.map(drop)
+    execute(connections, sql::CREATE_TOKEN, values).await.map(drop)
 }
 
 /// By hash.
-pub(crate) async fn find_token(connection: &Object, tenant: TenantId, hash: &TokenHash) -> Result<Option<TokenRecord>, Fault> {
-    let rows = query(connection, sql::FIND_TOKEN, &[&tenant.0, &hash.0.as_slice()]).await?;
+pub(crate) async fn find_token(connections: &Connections, tenant: TenantId, hash: &TokenHash) -> Result<Option<TokenRecord>, Fault> {
+    let rows = query(connections, sql::FIND_TOKEN, &[&tenant.0, &hash.0.as_slice()]).await?;
     rows.first().map(|row| token(row, tenant)).transpose()
 }
 
 /// All of a tenant, oldest first.
-pub(crate) async fn list_tokens(connection: &Object, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault> {
-    query(connection, sql::LIST_TOKENS, &[&tenant.0]).await?.iter().map(|row| token(row, tenant)).collect()
+pub(crate) async fn list_tokens(connections: &Connections, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault> {
+    query(connections, sql::LIST_TOKENS, &[&tenant.0]).await?.iter().map(|row| token(row, tenant)).collect()
 }
 
 /// Revokes one; false where there is none.
-pub(crate) async fn revoke_token(connection: &Object, tenant: TenantId, id: &str, at: i64) -> Result<bool, Fault> {
-    Ok(execute(connection, sql::REVOKE_TOKEN, &[&tenant.0, &storable(id), &at]).await? > 0)
+pub(crate) async fn revoke_token(connections: &Connections, tenant: TenantId, id: &str, at: i64) -> Result<bool, Fault> {
+    Ok(execute(connections, sql::REVOKE_TOKEN, &[&tenant.0, &storable(id), &at]).await? > 0)
 }
 
 /// Remembers a use.
-pub(crate) async fn record_token_use(connection: &Object, tenant: TenantId, id: &str, at: i64) -> Result<(), Fault> {
-    execute(connection, sql::USE_TOKEN, &[&tenant.0, &storable(id), &at]).await.map(drop)
+pub(crate) async fn record_token_use(connections: &Connections, tenant: TenantId, id: &str, at: i64) -> Result<(), Fault> {
+    execute(connections, sql::USE_TOKEN, &[&tenant.0, &storable(id), &at]).await.map(drop)
 }
 
 fn token(row: &Row, tenant: TenantId) -> Result<TokenRecord, Fault> {

@@ -11,7 +11,7 @@ use super::Sqlite;
 use super::connections::fault;
 use super::ledger::mark_all;
 use super::statements_of_work as sql;
-use crate::rows::{from_json, json_text, micros, timestamp};
+use crate::rows::{application_state, application_state_text, from_json, json_text, micros, timestamp};
 use crate::secrets::{MasterKey, application_context};
 
 #[async_trait]
@@ -20,7 +20,8 @@ impl Catalogue for Sqlite {
         let token = self.key.seal(&application_context(tenant, &new.name), new.token.reveal())?;
         let settings = json_text(&new.settings)?;
         let added = self.writer.write(move |connection| {
-            let values = params![tenant.0, new.name, new.base_url, token, state_text(ApplicationState::Live), settings, micros(new.at)];
+            let values =
+                params![tenant.0, new.name, new.base_url, token, application_state_text(ApplicationState::Live), settings, micros(new.at)];
             if connection.execute(sql::ADD_APPLICATION, values).map_err(fault)? == 0 {
                 return Ok(None);
             }
@@ -43,7 +44,7 @@ impl Catalogue for Sqlite {
 
     async fn set_application_state(&self, tenant: TenantId, id: ApplicationId, state: ApplicationState) -> Result<bool, Fault> {
         let set = self.writer.write(move |connection| {
-            let count = connection.execute(sql::SET_APPLICATION_STATE, params![tenant.0, id.0, state_text(state)]);
+            let count = connection.execute(sql::SET_APPLICATION_STATE, params![tenant.0, id.0, application_state_text(state)]);
             count.map(|count| count > 0).map_err(fault)
         });
         let set = set.await?;
@@ -68,13 +69,6 @@ pub(super) fn read(connection: &Connection, key: &MasterKey, tenant: TenantId, i
     let mut statement = connection.prepare_cached(sql::READ_APPLICATION).map_err(fault)?;
     let found = statement.query_row(params![tenant.0, id.0], Columns::read).optional().map_err(fault)?;
     found.map(|columns| columns.into_application(key, tenant)).transpose()
-}
-
-fn state_text(state: ApplicationState) -> &'static str {
-    match state {
-        ApplicationState::Live => "live",
-        ApplicationState::Paused => "paused",
-    }
 }
 
 struct Columns {
@@ -107,7 +101,7 @@ impl Columns {
             token: Secret::new(key.open(&application_context(tenant, &self.name), &self.token)?),
             name: self.name,
             base_url: self.base_url,
-            state: if self.state == "live" { ApplicationState::Live } else { ApplicationState::Paused },
+            state: application_state(&self.state),
             settings: from_json(&self.settings)?,
             created: timestamp(self.created)?,
         })

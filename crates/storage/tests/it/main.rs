@@ -5,7 +5,9 @@
 mod place;
 mod postgres_server;
 
+mod applications;
 mod credentials;
+mod ledger;
 mod memberships;
 mod opening;
 mod search;

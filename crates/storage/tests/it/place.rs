@@ -11,6 +11,7 @@ use directory::content::content;
 use directory::store::{CommitError, Fault, Include, Store, StoredResource, Tenants};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use jiff::Timestamp;
+use provisioning::ledger::{Catalogue, Ledger};
 use scim_protocol::patch::member::MemberDelta;
 use scim_protocol::{SchemaSet, TypeSchema, ValidResource};
 use serde_json::{Value, json};
@@ -57,7 +58,21 @@ pub(crate) struct Place {
 pub(crate) struct Opened {
     pub store: Arc<dyn Store>,
     pub tenants: Arc<dyn Tenants>,
+    pub catalogue: Arc<dyn Catalogue>,
+    pub ledger: Arc<dyn Ledger>,
     pub committed: Arc<Notify>,
+}
+
+impl Opened {
+    fn of<T: Store + Tenants + Catalogue + Ledger + Clone + 'static>(store: T, committed: impl Fn(&T) -> Arc<Notify>) -> Self {
+        Self {
+            committed: committed(&store),
+            tenants: Arc::new(store.clone()),
+            catalogue: Arc::new(store.clone()),
+            ledger: Arc::new(store.clone()),
+            store: Arc::new(store),
+        }
+    }
 }
 
 /// A row of the change log: sequence, type, id, version.
@@ -85,16 +100,10 @@ impl Place {
     }
 
     pub(crate) async fn try_open(&self) -> Result<Opened, Fault> {
-        match &self.engine {
-            Engine::Sqlite => {
-                let store = Arc::new(Sqlite::open(&self.folder.path().join("db"), self.key())?);
-                Ok(Opened { committed: store.committed(), tenants: store.clone(), store })
-            }
-            Engine::Postgres(url) => {
-                let store = Arc::new(Postgres::connect(url, self.key()).await?);
-                Ok(Opened { committed: store.committed(), tenants: store.clone(), store })
-            }
-        }
+        Ok(match &self.engine {
+            Engine::Sqlite => Opened::of(Sqlite::open(&self.folder.path().join("db"), self.key())?, Sqlite::committed),
+            Engine::Postgres(url) => Opened::of(Postgres::connect(url, self.key()).await?, Postgres::committed),
+        })
     }
 
     pub(crate) async fn open(&self) -> Opened {
