@@ -63,12 +63,55 @@ pub enum Change {
         content: Option<Content>,
         /// What happens to its members. Members to add must exist; members to remove may be unknown.
         members: MemberDelta,
+        /// What of it is told to those who follow the changes.
+        effect: Effect,
     },
     /// Its end. Its memberships go with it, and the groups it was in change too (version, change log).
     Delete {
         /// What must hold.
         precondition: Precondition,
     },
+}
+
+/// What an update does to the document, for the change log. That members changed is added by the commit, which alone knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effect {
+    /// Whether the whole took the place of the whole (PUT), and not a part of a part (PATCH).
+    pub replaces: bool,
+    /// What `active` is from now on, where it was the opposite before.
+    pub active: Option<bool>,
+    /// Canonical names of the attributes that differ; those of an extension begin with its URN.
+    pub attributes: Vec<String>,
+}
+
+impl Effect {
+    /// Compares what a resource held with what it will hold. A resource that does not say whether it is active, is.
+    pub fn between(before: &Map<String, Value>, after: &Map<String, Value>, replaces: bool) -> Self {
+        let is_active = |document: &Map<String, Value>| document.get("active") != Some(&Value::Bool(false));
+        let active = (is_active(before) != is_active(after)).then(|| is_active(after));
+        let mut attributes = Vec::new();
+        for (name, before, after) in differing(before, after) {
+            match (before.and_then(Value::as_object), after.and_then(Value::as_object)) {
+                (before, after) if name.contains(':') && (before.is_some() || after.is_some()) => {
+                    let none = Map::new();
+                    let inside = differing(before.unwrap_or(&none), after.unwrap_or(&none));
+                    attributes.extend(inside.map(|(inner, ..)| format!("{name}:{inner}")));
+                }
+                _ => attributes.push(name.to_owned()),
+            }
+        }
+        Self { replaces, active, attributes }
+    }
+}
+
+/// The attributes whose values differ. `schemas` follows from the others.
+fn differing<'a>(
+    before: &'a Map<String, Value>,
+    after: &'a Map<String, Value>,
+) -> impl Iterator<Item = (&'a str, Option<&'a Value>, Option<&'a Value>)> {
+    let gone = before.iter().filter(|(name, _)| !after.contains_key(*name)).map(|(name, value)| (name.as_str(), Some(value), None));
+    let there = after.iter().map(|(name, value)| (name.as_str(), before.get(name), Some(value)));
+    gone.chain(there).filter(|(name, before, after)| *name != "schemas" && before != after)
 }
 
 /// What must hold when the write is applied, checked in the statement that writes.
@@ -113,4 +156,32 @@ pub struct Committed {
     pub last_modified: Timestamp,
     /// Whether anything changed.
     pub changed: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn effects() {
+        let check = |before: Value, after: Value, active: Option<bool>, attributes: &[&str]| {
+            let (Value::Object(before), Value::Object(after)) = (before, after) else { panic!("not objects") };
+            let effect = Effect::between(&before, &after, false);
+            assert_eq!((effect.active, effect.attributes), (active, attributes.iter().map(ToString::to_string).collect()), "{after:?}");
+        };
+        check(json!({"title": "a"}), json!({"title": "a"}), None, &[]);
+        check(json!({"title": "a", "locale": "de"}), json!({"title": "b", "timezone": "x"}), None, &["locale", "title", "timezone"]);
+        check(json!({}), json!({"active": true}), None, &["active"]);
+        check(json!({}), json!({"active": false}), Some(false), &["active"]);
+        check(json!({"active": false}), json!({}), Some(true), &["active"]);
+        check(
+            json!({"schemas": ["a"], "urn:x:User": {"department": "d", "division": "e"}}),
+            json!({"schemas": ["b"], "urn:x:User": {"division": "e", "costCenter": "1"}}),
+            None,
+            &["urn:x:User:department", "urn:x:User:costCenter"],
+        );
+        check(json!({}), json!({"urn:x:User": {"division": "e"}}), None, &["urn:x:User:division"]);
+    }
 }

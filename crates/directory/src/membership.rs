@@ -4,7 +4,7 @@ use scim_protocol::TypeSchema;
 use scim_protocol::patch::member::{MemberOperation, Split, fold};
 use serde_json::{Value, json};
 
-use crate::change_set::{Change, ChangeSet, Moment, Precondition};
+use crate::change_set::{Change, ChangeSet, Effect, Moment, Precondition};
 use crate::store::Related;
 
 /// What must be read before a PATCH can be decided.
@@ -32,7 +32,7 @@ pub fn needs(split: &Split) -> Needs {
 /// Decides a PATCH of members only. The group is not read: that it exists is checked in the statement that writes, and such writes commute.
 pub fn decide(moment: Moment, schema: &TypeSchema, id: &str, precondition: Precondition, members: &[MemberOperation]) -> ChangeSet {
     let members = fold(schema, members, &[]);
-    moment.change_set(schema, id, Change::Update { precondition, content: None, members })
+    moment.change_set(schema, id, Change::Update { precondition, content: None, members, effect: Effect::default() })
 }
 
 /// Members as the elements that filters in PATCH paths are evaluated on.

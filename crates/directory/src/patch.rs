@@ -5,7 +5,7 @@ use scim_protocol::patch::member::{Split, fold};
 use scim_protocol::quirk::QuirkSet;
 use scim_protocol::{Error, TypeSchema, ValidResource};
 
-use crate::change_set::{Change, ChangeSet, Moment, Precondition};
+use crate::change_set::{Change, ChangeSet, Effect, Moment, Precondition};
 use crate::content::content;
 use crate::membership::elements;
 use crate::store::StoredResource;
@@ -15,9 +15,10 @@ pub fn decide(moment: Moment, schema: &TypeSchema, current: &StoredResource, spl
     let StoredResource { id, version, document, members, .. } = current;
     let before = ValidResource::trusted(document.clone());
     let after = if split.others.is_empty() { None } else { Some(apply(schema, &before, &split.others, quirks)?) };
+    let effect = after.as_ref().map(|after| Effect::between(document, after.document(), false)).unwrap_or_default();
     // Content that did not change is not written again; the members may have.
     let content = after.filter(|after| *after != before).map(|after| content(schema, after));
     let members = fold(schema, &split.members, &elements(members));
     let precondition = Precondition::VersionIs(*version);
-    Ok(moment.change_set(schema, id, Change::Update { precondition, content, members }))
+    Ok(moment.change_set(schema, id, Change::Update { precondition, content, members, effect }))
 }

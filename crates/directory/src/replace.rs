@@ -6,7 +6,7 @@ use scim_protocol::validate::validate;
 use scim_protocol::{Error, TypeSchema, ValidResource};
 use serde_json::Value;
 
-use crate::change_set::{Change, ChangeSet, Moment, Precondition};
+use crate::change_set::{Change, ChangeSet, Effect, Moment, Precondition};
 use crate::content::content;
 
 /// Decides a replacement of the resource `id`, which held `current` in version `version`.
@@ -20,6 +20,7 @@ pub fn decide(
 ) -> Result<ChangeSet, Error> {
     let validated = validate(schema, body, Some(current), quirks)?;
     let members = validated.members.map_or_else(MemberDelta::default, |added| MemberDelta { replace: true, added, removed: Vec::new() });
+    let effect = Effect::between(current.document(), validated.resource.document(), true);
     let content = Some(content(schema, validated.resource));
-    Ok(moment.change_set(schema, id, Change::Update { precondition: Precondition::VersionIs(version), content, members }))
+    Ok(moment.change_set(schema, id, Change::Update { precondition: Precondition::VersionIs(version), content, members, effect }))
 }

@@ -26,6 +26,7 @@ pub(crate) const SQLITE: &[Migration] = &[
     Migration { name: "0001_directory", sql: include_str!("../migrations/sqlite/0001_directory.sql") },
     Migration { name: "0002_ledger", sql: include_str!("../migrations/sqlite/0002_ledger.sql") },
     Migration { name: "0003_callers", sql: include_str!("../migrations/sqlite/0003_callers.sql") },
+    Migration { name: "0004_change_kinds", sql: include_str!("../migrations/sqlite/0004_change_kinds.sql") },
 ];
 
 /// For PostgreSQL.
@@ -33,6 +34,7 @@ pub(crate) const POSTGRES: &[Migration] = &[
     Migration { name: "0001_directory", sql: include_str!("../migrations/postgres/0001_directory.sql") },
     Migration { name: "0002_ledger", sql: include_str!("../migrations/postgres/0002_ledger.sql") },
     Migration { name: "0003_callers", sql: include_str!("../migrations/postgres/0003_callers.sql") },
+    Migration { name: "0004_change_kinds", sql: include_str!("../migrations/postgres/0004_change_kinds.sql") },
 ];
 
 /// SHA-256 of a migration's text.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use directory::change_set::IndexEntry;
+use directory::change_set::{Effect, IndexEntry};
 use directory::store::Fault;
 use jiff::Timestamp;
 use provisioning::application::ApplicationState;
@@ -25,6 +25,46 @@ pub(crate) struct IndexRow {
 pub(crate) fn attribute_key(resource_type: &str, path: &str) -> i64 {
     let hash = digest(&SHA256, format!("{resource_type}\0{path}").as_bytes());
     hash.as_ref().first_chunk::<8>().copied().map_or(0, i64::from_be_bytes)
+}
+
+/// What a row of the change log says happened, in the columns `kind` and `attributes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// One of `KIND_*`, with `ACTIVATED` or `DEACTIVATED` added to it; 0 in rows that are older than the column.
+    pub kind: i64,
+    /// The names of the attributes that changed, with commas between.
+    pub attributes: String,
+}
+
+pub(crate) const KIND_CREATE: i64 = 1;
+pub(crate) const KIND_PATCH: i64 = 2;
+pub(crate) const KIND_REPLACE: i64 = 3;
+pub(crate) const KIND_DELETE: i64 = 4;
+pub(crate) const ACTIVATED: i64 = 16;
+pub(crate) const DEACTIVATED: i64 = 32;
+
+impl Told {
+    /// Of a create or a delete.
+    pub(crate) fn plain(kind: i64) -> Self {
+        Self { kind, attributes: String::new() }
+    }
+
+    /// Of a group that lost a member because that was deleted.
+    pub(crate) fn member_gone() -> Self {
+        Self { kind: KIND_PATCH, attributes: "members".into() }
+    }
+
+    /// Of an update: the document's part only where the document was written, `members` only where they are others now.
+    pub(crate) fn update(effect: &Effect, body_changed: bool, members_changed: bool) -> Self {
+        let flip = match effect.active {
+            Some(true) if body_changed => ACTIVATED,
+            Some(false) if body_changed => DEACTIVATED,
+            _ => 0,
+        };
+        let of_document = effect.attributes.iter().filter(|_| body_changed).map(String::as_str);
+        let attributes = of_document.chain(members_changed.then_some("members")).collect::<Vec<_>>().join(",");
+        Self { kind: if effect.replaces { KIND_REPLACE } else { KIND_PATCH } + flip, attributes }
+    }
 }
 
 /// The longest value that PostgreSQL's indexes are given whole: a row of theirs must fit a third of a page, some 2,700 bytes.

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::{Object, Transaction};
-use directory::change_set::{Change, ChangeSet, Committed, Content, Precondition, Write};
+use directory::change_set::{Change, ChangeSet, Committed, Content, Effect, Precondition, Write};
 use directory::store::{CommitError, Fault};
 use directory::tenant::TenantId;
 use scim_protocol::patch::member::MemberDelta;
@@ -19,7 +19,8 @@ use super::connections::{Connections, begin, fault};
 use super::read::storable;
 use super::statements as sql;
 use crate::rows::{
-    IndexRow, attribute_key, decode_entries, encode_entries, from_json, index_rows, json_text, micros, stored_key, timestamp, version,
+    IndexRow, KIND_CREATE, KIND_DELETE, Told, attribute_key, decode_entries, encode_entries, from_json, index_rows, json_text, micros,
+    stored_key, timestamp, version,
 };
 
 /// Why an attempt failed.
@@ -84,6 +85,8 @@ struct Log {
     types: Vec<String>,
     ids: Vec<String>,
     versions: Vec<i64>,
+    kinds: Vec<i64>,
+    attributes: Vec<String>,
 }
 
 type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -117,10 +120,10 @@ impl Commit<'_> {
     async fn write(&mut self, write: &Write) -> Result<Committed, Failure> {
         match &write.change {
             Change::Create { content, members } => self.create(write, content, members).await,
-            Change::Update { precondition, content, members } => {
+            Change::Update { precondition, content, members, effect } => {
                 let head = self.head(sql::LOCK_HEAD_TO_UPDATE, write).await?;
                 check(*precondition, &head)?;
-                self.update(write, &head, content.as_ref(), members).await
+                self.update(write, &head, content.as_ref(), members, effect).await
             }
             Change::Delete { precondition } => {
                 let head = self.head(sql::LOCK_HEAD_TO_DELETE, write).await?;
@@ -156,11 +159,18 @@ impl Commit<'_> {
         let resource: i64 = self.transaction.query_one(&statement, values).await?.try_get(0)?;
         self.add_rows(write, content, resource, &rows.iter().collect::<Vec<_>>()).await?;
         self.add_members(resource, members).await?;
-        self.log(&write.resource_type, &write.id, 1);
+        self.log(&write.resource_type, &write.id, 1, Told::plain(KIND_CREATE));
         committed(1, self.at, self.at, true)
     }
 
-    async fn update(&mut self, write: &Write, head: &Head, content: Option<&Content>, members: &MemberDelta) -> Result<Committed, Failure> {
+    async fn update(
+        &mut self,
+        write: &Write,
+        head: &Head,
+        content: Option<&Content>,
+        members: &MemberDelta,
+        effect: &Effect,
+    ) -> Result<Committed, Failure> {
         let body_changed = match content {
             Some(content) => self.update_body(write, head, content).await?,
             None => false,
@@ -172,7 +182,7 @@ impl Commit<'_> {
         if !body_changed {
             self.execute(sql::UPDATE_VERSIONS, &[&self.tenant, &[head.resource].as_slice(), &self.at]).await?;
         }
-        self.log(&write.resource_type, &write.id, head.version + 1);
+        self.log(&write.resource_type, &write.id, head.version + 1, Told::update(effect, body_changed, members_changed));
         committed(version(head.version + 1), head.created, self.at, true)
     }
 
@@ -257,13 +267,13 @@ impl Commit<'_> {
         let none: &[i64] = &[];
         self.execute(sql::REMOVE_OTHER_MEMBERS, &[&self.tenant, &head.resource, &none]).await?;
         self.execute(sql::DELETE_RESOURCE, &[&self.tenant, &head.resource]).await?;
-        self.log(&write.resource_type, &write.id, 0);
+        self.log(&write.resource_type, &write.id, 0, Told::plain(KIND_DELETE));
         if !groups.is_empty() {
             let rows = self.query(sql::UPDATE_VERSIONS, &[&self.tenant, &groups, &self.at]).await?;
             let read = |row: &Row| Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?)));
             let changed = rows.iter().map(read).collect::<Result<HashMap<i64, (i64, String, String)>, tokio_postgres::Error>>()?;
             for (version, resource_type, id) in groups.iter().filter_map(|group| changed.get(group)) {
-                self.log(resource_type, id, *version);
+                self.log(resource_type, id, *version, Told::member_gone());
             }
         }
         committed(0, head.created, self.at, true)
@@ -299,18 +309,21 @@ impl Commit<'_> {
         Ok(())
     }
 
-    fn log(&mut self, resource_type: &str, id: &str, version: i64) {
+    fn log(&mut self, resource_type: &str, id: &str, version: i64, told: Told) {
         self.log.types.push(resource_type.to_owned());
         self.log.ids.push(storable(id).into_owned());
         self.log.versions.push(version);
+        self.log.kinds.push(told.kind);
+        self.log.attributes.push(told.attributes);
     }
 
     async fn write_log(&mut self, change_id: &[u8]) -> Result<(), Failure> {
-        let Log { types, ids, versions } = std::mem::take(&mut self.log);
+        let Log { types, ids, versions, kinds, attributes } = std::mem::take(&mut self.log);
         if types.is_empty() {
             return Ok(());
         }
-        let written = self.execute(sql::LOG_CHANGES, &[&self.tenant, &change_id, &types, &ids, &versions, &self.at]).await?;
+        let values: Values<'_> = &[&self.tenant, &change_id, &types, &ids, &versions, &self.at, &kinds, &attributes];
+        let written = self.execute(sql::LOG_CHANGES, values).await?;
         if usize::try_from(written) == Ok(types.len()) { Ok(()) } else { Err(Fault::new("there is no such tenant").into()) }
     }
 

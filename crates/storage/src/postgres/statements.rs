@@ -33,9 +33,10 @@ pub(crate) const FIND_CHANGE: &str = "SELECT type, id, version, at FROM change_l
 pub(crate) const LOG_CHANGES: &str = "WITH counter AS ( \
        UPDATE tenants SET last_sequence = last_sequence + cardinality($3::TEXT[]) WHERE tenant = $1 \
        RETURNING last_sequence - cardinality($3::TEXT[]) AS before) \
-     INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at) \
-     SELECT $1, counter.before + c.place, $2, c.type, c.id, c.version, $6 \
-     FROM counter, unnest($3::TEXT[], $4::TEXT[], $5::BIGINT[]) WITH ORDINALITY AS c (type, id, version, place)";
+     INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at, kind, attributes) \
+     SELECT $1, counter.before + c.place, $2, c.type, c.id, c.version, $6, c.kind, c.attributes \
+     FROM counter, unnest($3::TEXT[], $4::TEXT[], $5::BIGINT[], $7::BIGINT[], $8::TEXT[]) \
+       WITH ORDINALITY AS c (type, id, version, kind, attributes, place)";
 
 pub(crate) const CREATE_RESOURCE: &str = "INSERT INTO resources (tenant, type, id, version, created, modified, display, entries, document) \
      VALUES ($1, $2, $3, 1, $4, $4, $5, $6, $7) RETURNING resource";

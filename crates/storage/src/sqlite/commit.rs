@@ -1,6 +1,6 @@
 //! Applies a change set inside the writer's transaction: checks, resource, index rows, memberships, change log. All of it, or an error and nothing.
 
-use directory::change_set::{Change, ChangeSet, Committed, Content, Precondition, Write};
+use directory::change_set::{Change, ChangeSet, Committed, Content, Effect, Precondition, Write};
 use directory::store::{CommitError, Fault};
 use directory::tenant::TenantId;
 use jiff::Timestamp;
@@ -10,7 +10,10 @@ use serde_json::{Map, Value};
 
 use super::connections::fault;
 use super::statements as sql;
-use crate::rows::{IndexRow, attribute_key, decode_entries, encode_entries, from_json, index_rows, json_text, micros, timestamp, version};
+use crate::rows::{
+    IndexRow, KIND_CREATE, KIND_DELETE, Told, attribute_key, decode_entries, encode_entries, from_json, index_rows, json_text, micros,
+    timestamp, version,
+};
 
 /// Applies a change set; one `Committed` per write. What was committed under the same change id before is not done again.
 pub(crate) fn apply(connection: &Connection, tenant: TenantId, change_set: &ChangeSet) -> Result<Vec<Committed>, CommitError> {
@@ -56,10 +59,10 @@ impl Commit<'_> {
     fn write(&self, write: &Write) -> Result<Committed, CommitError> {
         match &write.change {
             Change::Create { content, members } => self.create(write, content, members),
-            Change::Update { precondition, content, members } => {
+            Change::Update { precondition, content, members, effect } => {
                 let head = self.head(write)?;
                 check(*precondition, &head)?;
-                self.update(write, &head, content.as_ref(), members)
+                self.update(write, &head, content.as_ref(), members, effect)
             }
             Change::Delete { precondition } => {
                 let head = self.head(write)?;
@@ -104,11 +107,18 @@ impl Commit<'_> {
         let resource = self.connection.last_insert_rowid();
         self.add_rows(write, content, resource, rows.iter())?;
         self.add_members(resource, members)?;
-        self.log(&write.resource_type, &write.id, 1)?;
+        self.log(&write.resource_type, &write.id, 1, &Told::plain(KIND_CREATE))?;
         committed(1, self.at, self.at, true)
     }
 
-    fn update(&self, write: &Write, head: &Head, content: Option<&Content>, members: &MemberDelta) -> Result<Committed, CommitError> {
+    fn update(
+        &self,
+        write: &Write,
+        head: &Head,
+        content: Option<&Content>,
+        members: &MemberDelta,
+        effect: &Effect,
+    ) -> Result<Committed, CommitError> {
         let body_changed = match content {
             Some(content) => self.update_body(write, head, content)?,
             None => false,
@@ -120,7 +130,7 @@ impl Commit<'_> {
         if !body_changed {
             self.raise_version(head.resource)?;
         }
-        self.log(&write.resource_type, &write.id, head.version + 1)?;
+        self.log(&write.resource_type, &write.id, head.version + 1, &Told::update(effect, body_changed, members_changed))?;
         committed(version(head.version + 1), head.created, self.at, true)
     }
 
@@ -182,10 +192,10 @@ impl Commit<'_> {
         self.execute(sql::LEAVE_GROUPS, params![self.tenant, head.resource])?;
         self.execute(sql::REMOVE_MEMBERS, params![self.tenant, head.resource])?;
         self.execute(sql::DELETE_RESOURCE, params![self.tenant, head.resource])?;
-        self.log(&write.resource_type, &write.id, 0)?;
+        self.log(&write.resource_type, &write.id, 0, &Told::plain(KIND_DELETE))?;
         for group in groups.into_iter().filter(|group| *group != head.resource) {
             let (version, resource_type, id) = self.raise_version(group)?;
-            self.log(&resource_type, &id, version)?;
+            self.log(&resource_type, &id, version, &Told::member_gone())?;
         }
         committed(0, head.created, self.at, true)
     }
@@ -230,10 +240,11 @@ impl Commit<'_> {
         Ok(())
     }
 
-    fn log(&self, resource_type: &str, id: &str, version: i64) -> Result<(), Fault> {
+    fn log(&self, resource_type: &str, id: &str, version: i64, told: &Told) -> Result<(), Fault> {
         let sequence: i64 = self.statement(sql::NEXT_SEQUENCE)?.query_row([self.tenant], |row| row.get(0)).map_err(fault)?;
         let change_id = self.change_set.change_id.as_bytes();
-        self.execute(sql::LOG_CHANGE, params![self.tenant, sequence, change_id, resource_type, id, version, self.at]).map(drop)
+        let values = params![self.tenant, sequence, change_id, resource_type, id, version, self.at, told.kind, told.attributes];
+        self.execute(sql::LOG_CHANGE, values).map(drop)
     }
 
     fn head(&self, write: &Write) -> Result<Head, CommitError> {

@@ -7,6 +7,7 @@ mod postgres_server;
 
 mod applications;
 mod credentials;
+mod events;
 mod ledger;
 mod memberships;
 mod opening;

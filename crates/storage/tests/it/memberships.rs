@@ -1,6 +1,6 @@
 //! Members and groups: none is lost when many write at once, groups of groups are derived, and what is deleted is nowhere a member.
 
-use directory::change_set::{Change, Precondition, Write};
+use directory::change_set::{Change, Effect, Precondition, Write};
 use directory::store::{CommitError, Related, StoredResource};
 use futures_util::future::join_all;
 use scim_protocol::patch::member::MemberDelta;
@@ -49,7 +49,7 @@ async fn members_come_and_go(place: Place) {
     check(members("g", &[], &[]), &["b", "c"], 2).await;
     let replace = |to: &[&str]| {
         let members = MemberDelta { replace: true, added: to.iter().map(ToString::to_string).collect(), removed: Vec::new() };
-        let change = Change::Update { precondition: Precondition::Exists, content: None, members };
+        let change = Change::Update { precondition: Precondition::Exists, content: None, members, effect: Effect::default() };
         Write { resource_type: "Group".into(), id: "g".into(), change }
     };
     check(replace(&["c", "b"]), &["b", "c"], 2).await;
@@ -62,6 +62,7 @@ async fn members_come_and_go(place: Place) {
             _ => None,
         },
         members: MemberDelta { replace: false, added: vec!["a".into()], removed: Vec::new() },
+        effect: Effect::default(),
     };
     check(Write { resource_type: "Group".into(), id: "g".into(), change: both }, &["a"], 5).await;
     assert_eq!(world.read("User", "a").await.unwrap().groups[0].display, "New");

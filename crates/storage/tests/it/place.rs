@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use directory::Directory;
 use directory::access::{Caller, Permissions};
-use directory::change_set::{Change, ChangeSet, Committed, Precondition, Write};
+use directory::change_set::{Change, ChangeSet, Committed, Effect, Precondition, Write};
 use directory::clock::{Clock, IdGenerator};
 use directory::content::content;
 use directory::store::{CommitError, Fault, Include, Store, StoredResource, Tenants};
@@ -235,7 +235,7 @@ impl World {
 
     pub(crate) fn replace_with(&self, resource_type: &str, id: &str, precondition: Precondition, document: Value) -> Write {
         let Change::Create { content, .. } = self.create_with(resource_type, id, document, &[]).change else { panic!("a create") };
-        let change = Change::Update { precondition, content: Some(content), members: MemberDelta::default() };
+        let change = Change::Update { precondition, content: Some(content), members: MemberDelta::default(), effect: Effect::default() };
         Write { resource_type: resource_type.into(), id: id.into(), change }
     }
 
@@ -247,7 +247,7 @@ impl World {
 pub(crate) fn members(id: &str, added: &[&str], removed: &[&str]) -> Write {
     let texts = |ids: &[&str]| ids.iter().map(ToString::to_string).collect();
     let delta = MemberDelta { replace: false, added: texts(added), removed: texts(removed) };
-    let change = Change::Update { precondition: Precondition::Exists, content: None, members: delta };
+    let change = Change::Update { precondition: Precondition::Exists, content: None, members: delta, effect: Effect::default() };
     Write { resource_type: "Group".into(), id: id.into(), change }
 }
 
