@@ -5,6 +5,8 @@
 mod house;
 
 mod admin;
+mod listener;
 mod members;
 mod permissions;
+mod refusals;
 mod wire;
