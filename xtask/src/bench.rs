@@ -3,6 +3,7 @@
 mod load;
 pub mod reference;
 mod server;
+mod sync;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use crate::{Failure, test};
 use load::{Load, Measured, count, request};
 use server::{Server, free_address};
+use sync::Waits;
 
 const TOKEN: &str = "a-token-that-only-the-benchmark-knows";
 const WRITE_CONNECTIONS: usize = 32;
@@ -55,16 +57,18 @@ pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
         lines.extend(measured);
         states.push(state);
     }
+    let waits = runtime.block_on(sync::measure(&release))?;
     let machine = machine();
     println!("\n{machine}\n\n{}", table(&lines));
     for state in &states {
         println!("{}", state_line(state));
     }
-    let report = json!({"machine": machine, "operations": lines.iter().map(Line::json).collect::<Vec<_>>(), "server": states});
+    println!("{}", waits.line());
+    let report = json!({"machine": machine, "commit_to_request": waits.json(), "operations": lines.iter().map(Line::json).collect::<Vec<_>>(), "server": states});
     if let Some(out) = options.out {
         std::fs::write(out, format!("{report:#}\n"))?;
     }
-    judge(&lines, &states)
+    judge(&lines, &states, &waits)
 }
 
 fn parse(arguments: &[String]) -> Result<Options, Failure> {
@@ -247,7 +251,7 @@ fn state_line(state: &Value) -> String {
 }
 
 /// Fails where a target is missed, after everything was printed.
-fn judge(lines: &[Line], states: &[Value]) -> Result<(), Failure> {
+fn judge(lines: &[Line], states: &[Value], waits: &Waits) -> Result<(), Failure> {
     let mut missed = Vec::new();
     let mut expect = |name: String, holds: bool| {
         if !holds {
@@ -271,6 +275,7 @@ fn judge(lines: &[Line], states: &[Value]) -> Result<(), Failure> {
         expect(format!("{}: at most 128 MiB wanted", state_line(state)), number("rss_mib") <= 128.0);
         expect(format!("{}: a start within 300 ms wanted", state_line(state)), number("start_ms") <= 300.0);
     }
+    expect(format!("{}: a p99 under 50 ms wanted", waits.line()), waits.percentile_ms(99) < 50.0);
     if missed.is_empty() { Ok(()) } else { Err(format!("bench: missed\n  {}", missed.join("\n  ")).into()) }
 }
 
