@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema};
+use scim_protocol::{Error, ErrorKind, Profile, SchemaSet, TypeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::tenant::Tenant;
@@ -49,6 +49,9 @@ pub struct Permissions {
     pub scopes: Vec<Scope>,
     /// The resource types it is for, by name; `None`: all, those that are added later too.
     pub resource_types: Option<Vec<String>>,
+    /// The client profile of its bearer, by name; `None`: the tenant's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
 }
 
 impl Default for Permissions {
@@ -64,7 +67,7 @@ impl Permissions {
         let mut scopes = scopes.to_vec();
         scopes.sort_unstable();
         scopes.dedup();
-        Self { scopes, resource_types: None }
+        Self { scopes, resource_types: None, profile: None }
     }
 
     /// Everything.
@@ -97,6 +100,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Which kind of client it is: what its token says, else what its tenant says.
+    pub fn profile(&self) -> Option<&'static Profile> {
+        self.permissions.profile.as_deref().and_then(Profile::by_name).or_else(|| self.tenant.settings.client_profile())
+    }
+
     /// Refuses (`403`) a caller that may not read resources of this type.
     pub fn may_read(&self, schema: &TypeSchema) -> Result<(), Error> {
         self.may(Scope::Read, schema)
@@ -136,6 +144,15 @@ mod tests {
         let tenant =
             Tenant { id: TenantId(1), name: "a".into(), created: Timestamp::UNIX_EPOCH, settings: TenantSettings::default(), revision: 1 };
         Caller { tenant: Arc::new(tenant), schemas: SchemaSet::standard(), credential_id: "t".into(), permissions }
+    }
+
+    #[test]
+    fn a_token_may_have_a_profile_of_its_own() {
+        let name = |own: Option<&str>| {
+            let caller = caller(Permissions { profile: own.map(str::to_owned), ..Permissions::default() });
+            caller.profile().unwrap().name.clone()
+        };
+        assert_eq!([name(None), name(Some("okta")), name(Some("none"))], ["standard", "okta", "standard"]);
     }
 
     #[test]

@@ -72,14 +72,12 @@ pub struct Directory {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
-    standard: Arc<QuirkSet>,
-    strict: Arc<QuirkSet>,
 }
 
 impl Directory {
     /// A directory over a store.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
-        Self { store, clock, ids, standard: Arc::new(QuirkSet::standard()), strict: Arc::new(QuirkSet::strict()) }
+        Self { store, clock, ids }
     }
 
     /// A caller of this tenant, with the tenant's schemas as they are now.
@@ -97,7 +95,7 @@ impl Directory {
         include: Include,
     ) -> Result<StoredResource, DirectoryError> {
         caller.may_write(schema)?;
-        let quirks = self.quirks(caller);
+        let quirks = &Self::quirks(caller);
         normalize_resource(quirks, schema, &mut body);
         let id = self.ids.id().to_string();
         let change_set = create::decide(self.moment(), schema, &id, body, quirks)?;
@@ -140,7 +138,7 @@ impl Directory {
         include: Include,
     ) -> Result<StoredResource, DirectoryError> {
         caller.may_write(schema)?;
-        let quirks = self.quirks(caller);
+        let quirks = &Self::quirks(caller);
         normalize_resource(quirks, schema, &mut body);
         for attempt in 1..=ATTEMPTS_MAX {
             let current = self.read_any(caller, schema, id, Include { members: false, groups: include.groups }).await?;
@@ -170,7 +168,7 @@ impl Directory {
         answer: PatchAnswer,
     ) -> Result<Patched, DirectoryError> {
         caller.may_write(schema)?;
-        let quirks = self.quirks(caller);
+        let quirks = &Self::quirks(caller);
         normalize_patch(quirks, schema, &mut body);
         let split = split(schema, scim_protocol::patch::parse(schema, body, quirks)?)?;
         let subject = Subject { caller, schema, id, expected };
@@ -212,7 +210,7 @@ impl Directory {
         for attempt in 1..=ATTEMPTS_MAX {
             let current = self.read_any(caller, schema, id, needed).await?;
             expected.check(current.version)?;
-            let change_set = patch::decide(self.moment(), schema, &current, split, self.quirks(caller))?;
+            let change_set = patch::decide(self.moment(), schema, &current, split, &Self::quirks(caller))?;
             let document = document_of(&change_set);
             match self.commit(caller, change_set).await {
                 Ok(committed) if answer == PatchAnswer::Version => return Ok(Patched { version: committed.version, resource: None }),
@@ -275,8 +273,8 @@ impl Directory {
         Ok(again.unwrap_or(fresh))
     }
 
-    fn quirks(&self, caller: &Caller) -> &QuirkSet {
-        if caller.tenant.settings.quirks == "strict" { &self.strict } else { &self.standard }
+    fn quirks(caller: &Caller) -> QuirkSet {
+        caller.profile().map_or_else(QuirkSet::standard, scim_protocol::Profile::quirks)
     }
 
     /// Stores keep microseconds, so that is what is decided with.

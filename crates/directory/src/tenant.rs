@@ -1,7 +1,8 @@
 //! Tenants: one customer's isolated directory each.
 
 use jiff::Timestamp;
-use scim_protocol::{Error, ErrorKind};
+use scim_protocol::profile::DEFAULT_PROFILE;
+use scim_protocol::{Error, ErrorKind, Profile};
 use serde::{Deserialize, Serialize};
 
 /// The store's key of a tenant; never shown.
@@ -28,15 +29,23 @@ pub struct Tenant {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TenantSettings {
-    /// Which set of quirks its clients get: `standard` or `strict`.
-    pub quirks: String,
+    /// The client profile (`scim_protocol::profile`) of callers that have none of their own.
+    #[serde(alias = "quirks")]
+    pub profile: String,
     /// Whether PATCH answers 200 with the resource (else 204).
     pub patch_returns_resource: bool,
 }
 
 impl Default for TenantSettings {
     fn default() -> Self {
-        Self { quirks: "standard".into(), patch_returns_resource: true }
+        Self { profile: DEFAULT_PROFILE.into(), patch_returns_resource: true }
+    }
+}
+
+impl TenantSettings {
+    /// The profile by its name; where this program does not know it, the default.
+    pub fn client_profile(&self) -> Option<&'static Profile> {
+        Profile::by_name(&self.profile).or_else(|| Profile::by_name(DEFAULT_PROFILE))
     }
 }
 
@@ -56,7 +65,19 @@ pub fn check_name(name: &str) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::check_name;
+    use super::*;
+
+    #[test]
+    fn settings_that_older_versions_stored_are_read() {
+        let read = |text: &str| serde_json::from_str::<TenantSettings>(text).unwrap();
+        assert_eq!(read(r#"{"quirks": "strict", "patch_returns_resource": false}"#).profile, "strict");
+        assert_eq!(read("{}"), TenantSettings::default());
+        let name = |profile: &str| {
+            let settings = TenantSettings { profile: profile.into(), ..TenantSettings::default() };
+            settings.client_profile().unwrap().name.clone()
+        };
+        assert_eq!((name("okta").as_str(), name("from the future").as_str()), ("okta", "standard"));
+    }
 
     #[test]
     fn names_of_tenants_fit_into_a_url() {

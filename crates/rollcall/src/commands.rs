@@ -5,6 +5,7 @@ pub mod config;
 pub mod demo;
 pub mod group;
 pub mod import;
+pub mod profile;
 pub mod serve;
 pub mod sync;
 pub mod tenant;

@@ -127,7 +127,7 @@ impl Identities {
     /// Says what would be wrong with a document, and writes nothing. Whether its values are taken is not looked up.
     pub fn check(&self, name: &str, document: Map<String, Value>) -> Result<(), Failure> {
         let schema = self.schema(name)?;
-        let quirks = if self.caller.tenant.settings.quirks == "strict" { QuirkSet::strict() } else { QuirkSet::standard() };
+        let quirks = self.caller.profile().map_or_else(QuirkSet::standard, scim_protocol::Profile::quirks);
         validate(&schema, with_schemas(&schema, document), None, &quirks)?;
         Ok(())
     }

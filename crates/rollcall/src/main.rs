@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{application, config, demo, group, import, serve, sync, tenant, token, user};
+use crate::commands::{application, config, demo, group, import, profile, serve, sync, tenant, token, user};
 use crate::configuration::{Configuration, Layer};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -77,6 +77,9 @@ enum Command {
     /// Tenants: isolated directories in one database
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Kinds of clients, and what is tolerated of each
+    #[command(subcommand)]
+    Profile(profile::Command),
     /// Tokens with which identity providers write to a tenant
     #[command(subcommand)]
     Token(token::Command),
@@ -126,6 +129,7 @@ fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
             Command::Serve(arguments) => serve::run(&arguments, &configuration, output).await,
             Command::Demo(arguments) => demo::run(&arguments, &configuration, data_was_given, output).await,
             Command::Tenant(command) => tenant::run(command, &configuration, output).await,
+            Command::Profile(command) => profile::run(&command, output),
             Command::Token(command) => token::run(command, &configuration, output).await,
             Command::User(command) => user::run(command, &configuration, output).await,
             Command::Group(command) => group::run(command, &configuration, output).await,

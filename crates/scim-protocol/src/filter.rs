@@ -156,6 +156,16 @@ impl Filter {
         evaluate::matches_element(self, attribute, element)
     }
 
+    /// The strings that the filter inside a value path compares sub-attributes with.
+    pub(crate) fn strings(&self) -> Vec<(&str, &str)> {
+        match self {
+            Self::And(all) | Self::Or(all) => all.iter().flat_map(Self::strings).collect(),
+            Self::Not(inner) => inner.strings(),
+            Self::Compare { path, value: Value::String(text), .. } => vec![(path.attribute.as_str(), text.as_str())],
+            Self::Compare { .. } | Self::Present(_) | Self::ValuePath { .. } => Vec::new(),
+        }
+    }
+
     /// Every path named, value paths joined (`emails.type`).
     pub fn paths(&self) -> Vec<AttributePath> {
         match self {

@@ -22,11 +22,15 @@ pub mod member;
 
 pub mod quirk;
 
+pub mod profile;
+
 pub mod resource;
 
 pub mod validate;
 
 pub mod patch;
+
+pub mod redaction;
 
 pub mod projection;
 
@@ -37,5 +41,6 @@ pub mod json_schema;
 pub use attribute_path::AttributePath;
 pub use error::{Error, ErrorKind};
 pub use filter::Filter;
+pub use profile::Profile;
 pub use resource::ValidResource;
 pub use schema::set::{SchemaSet, TypeSchema};

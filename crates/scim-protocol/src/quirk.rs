@@ -3,13 +3,17 @@
 //! Most are pure rewrites of what came into what the RFC would have had (`quirk/`). Those that need the resource itself, or a decision at the place where
 //! the RFC says otherwise, are asked for with `QuirkSet::has` by `validate` and `patch`; the rewrites only report them.
 
+mod adaptation;
 mod catalogue;
 mod patch;
 mod resource;
 mod rewrite;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+pub use self::adaptation::{Adaptation, Adaptations};
 pub use self::catalogue::{Example, Message};
 use self::rewrite::Rewrite;
 use crate::schema::set::TypeSchema;
@@ -32,11 +36,17 @@ pub enum Quirk {
     OlderSchemaUrn,
     EmptyOperations,
     WrappedSingleValue,
+    ReferenceId,
+    SeveralPrimaries,
+    EmptyForNone,
+    NumberString,
+    PatchAsResource,
+    EmptyParameter,
 }
 
 impl Quirk {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 20] = [
         Self::OpCase,
         Self::BooleanString,
         Self::RemoveMembersByValue,
@@ -51,6 +61,12 @@ impl Quirk {
         Self::OlderSchemaUrn,
         Self::EmptyOperations,
         Self::WrappedSingleValue,
+        Self::ReferenceId,
+        Self::SeveralPrimaries,
+        Self::EmptyForNone,
+        Self::NumberString,
+        Self::PatchAsResource,
+        Self::EmptyParameter,
     ];
 
     /// The quirk with this name (`op-case`).
@@ -59,57 +75,87 @@ impl Quirk {
     }
 }
 
+impl Serialize for Quirk {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Quirk {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::by_name(&name).ok_or_else(|| D::Error::custom(format!("there is no quirk `{name}`")))
+    }
+}
+
 /// A set of quirks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuirkSet {
-    quirks: Vec<Quirk>,
+    bits: u32,
 }
 
 impl QuirkSet {
     /// None: the RFC to the letter.
-    pub fn strict() -> Self {
-        Self { quirks: Vec::new() }
+    pub const fn strict() -> Self {
+        Self { bits: 0 }
     }
 
-    /// The default: every dialect known to be sent by a large identity provider.
+    /// Every one of them: what the large identity providers are known to send.
     pub fn standard() -> Self {
-        Self { quirks: Quirk::ALL.to_vec() }
+        Self::of(&Quirk::ALL)
     }
 
     /// These and no others.
     pub fn of(quirks: &[Quirk]) -> Self {
-        Self { quirks: quirks.to_vec() }
-    }
-
-    /// `strict` or `standard`.
-    pub fn by_name(name: &str) -> Option<Self> {
-        match name {
-            "strict" => Some(Self::strict()),
-            "standard" => Some(Self::standard()),
-            _ => None,
-        }
+        Self { bits: quirks.iter().fold(0, |bits, quirk| bits | bit(*quirk)) }
     }
 
     /// Whether a quirk is tolerated.
     pub fn has(&self, quirk: Quirk) -> bool {
-        self.quirks.contains(&quirk)
+        self.bits & bit(quirk) != 0
+    }
+
+    /// Those that are in it.
+    pub fn iter(&self) -> impl Iterator<Item = Quirk> + use<> {
+        let set = self.clone();
+        Quirk::ALL.into_iter().filter(move |quirk| set.has(*quirk))
     }
 }
 
-/// Rewrites a POST or PUT body; says which quirks acted, in the order in which they were met. What no quirk covers stays as it came, for `validate` to
-/// refuse.
-pub fn normalize_resource(set: &QuirkSet, schema: &TypeSchema, body: &mut Value) -> Vec<Quirk> {
-    let mut rewrite = Rewrite::new(set, schema);
-    resource::normalize(&mut rewrite, body);
-    rewrite.into_acted()
+fn bit(quirk: Quirk) -> u32 {
+    1 << quirk as u32
 }
 
-/// Rewrites a PATCH body before it is parsed; says which quirks acted, in the order in which they were met. `ElementFromFilter` is not among them: whether
-/// it acts depends on the resource.
-pub fn normalize_patch(set: &QuirkSet, schema: &TypeSchema, body: &mut Value) -> Vec<Quirk> {
+/// Rewrites a POST or PUT body; says what was adapted, in the order in which it was met. What no quirk covers stays as it came, for `validate` to refuse.
+pub fn normalize_resource(set: &QuirkSet, schema: &TypeSchema, body: &mut Value) -> Adaptations {
+    let mut rewrite = Rewrite::new(set, schema);
+    resource::normalize(&mut rewrite, body);
+    rewrite.into_adaptations()
+}
+
+/// Rewrites a PATCH body before it is parsed; says what was adapted, in the order in which it was met. `ElementFromFilter` is not among it: whether it acts
+/// depends on the resource.
+pub fn normalize_patch(set: &QuirkSet, schema: &TypeSchema, body: &mut Value) -> Adaptations {
     let mut rewrite = Rewrite::new(set, schema);
     patch::normalize(&mut rewrite, body);
-    rewrite.into_acted()
+    rewrite.into_adaptations()
+}
+
+/// Leaves out query parameters that have a name and nothing else; says which.
+pub fn normalize_query(set: &QuirkSet, parameters: &mut Vec<(String, String)>) -> Adaptations {
+    let mut adaptations = Adaptations::default();
+    if set.has(Quirk::EmptyParameter) {
+        // An empty `cursor` asks for the first page (RFC 9865), and an empty list of attributes is one.
+        let names = ["filter", "sortBy", "sortOrder", "startIndex", "count"];
+        parameters.retain(|(name, value)| {
+            let known = names.into_iter().find(|known| known.eq_ignore_ascii_case(name)).filter(|_| value.trim().is_empty());
+            if let Some(name) = known {
+                adaptations.note(Quirk::EmptyParameter, name, || format!("ignored the parameter `{name}`, which has no value"));
+            }
+            known.is_none()
+        });
+    }
+    adaptations
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! `rollcall tenant`: isolated directories in one database.
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use directory::tenant::{Tenant, TenantSettings, check_name};
+use scim_protocol::profile::DEFAULT_PROFILE;
 use serde_json::{Value, json};
 
+use crate::commands::profile::find_profile;
 use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::output::{Output, instant};
@@ -17,9 +19,9 @@ pub enum Command {
     Create {
         /// 1 to 63 lower-case letters, digits and hyphens; part of its base URL
         name: String,
-        /// Which dialects of identity providers it understands: all known ones, or the RFC to the letter
-        #[arg(long, value_enum, default_value_t = Quirks::Standard)]
-        quirks: Quirks,
+        /// Which kind of client it has; `rollcall profile list` shows all
+        #[arg(long, alias = "quirks", value_name = "PROFILE", default_value = DEFAULT_PROFILE)]
+        profile: String,
         /// Answer PATCH with 204 and no body instead of 200 and the resource
         #[arg(long)]
         patch_without_body: bool,
@@ -33,24 +35,12 @@ pub enum Command {
     },
 }
 
-/// Sets of quirks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Quirks {
-    /// Every dialect known to be sent.
-    Standard,
-    /// None.
-    Strict,
-}
-
 /// Runs it.
 pub async fn run(command: Command, configuration: &Configuration, output: Output) -> Result<(), Failure> {
     match command {
-        Command::Create { name, quirks, patch_without_body } => {
-            let quirks = match quirks {
-                Quirks::Standard => "standard",
-                Quirks::Strict => "strict",
-            };
-            let settings = TenantSettings { quirks: quirks.into(), patch_returns_resource: !patch_without_body };
+        Command::Create { name, profile, patch_without_body } => {
+            let profile = find_profile(&profile)?.name.clone();
+            let settings = TenantSettings { profile, patch_returns_resource: !patch_without_body };
             check_name(&name)?;
             let rollcall = Rollcall::open(configuration, Missing::Create).await?;
             let made = rollcall.store.tenants.create_tenant(&name, settings, rollcall.now()).await?;
@@ -63,19 +53,19 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
             let tenants = rollcall.store.tenants.list_tenants().await?;
             let rows = tenants.iter().map(row).collect();
             let value = tenants.iter().map(tenant_json).collect();
-            output.table(&["name", "quirks", "base path", "created"], rows, "No tenants.", &Value::Array(value));
+            output.table(&["name", "profile", "base path", "created"], rows, "No tenants.", &Value::Array(value));
         }
         Command::Show { name } => {
             let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
             let tenant = rollcall.tenant(&name).await?;
-            output.table(&["name", "quirks", "base path", "created"], vec![row(&tenant)], "", &tenant_json(&tenant));
+            output.table(&["name", "profile", "base path", "created"], vec![row(&tenant)], "", &tenant_json(&tenant));
         }
     }
     Ok(())
 }
 
 fn row(tenant: &Tenant) -> Vec<String> {
-    vec![tenant.name.clone(), tenant.settings.quirks.clone(), base_path(&tenant.name), instant(tenant.created)]
+    vec![tenant.name.clone(), tenant.settings.profile.clone(), base_path(&tenant.name), instant(tenant.created)]
 }
 
 fn base_path(name: &str) -> String {

@@ -7,7 +7,7 @@ use crate::attribute_path::AttributePath;
 use crate::error::{Error, ErrorKind};
 use crate::filter::Filter;
 use crate::patch_path::element_from;
-use crate::quirk::{Quirk, QuirkSet};
+use crate::quirk::{Adaptations, Quirk, QuirkSet};
 use crate::resource::ValidResource;
 use crate::schema::set::TypeSchema;
 use crate::schema::{Attribute, Mutability};
@@ -18,12 +18,26 @@ use crate::validate;
 ///
 /// Refuses with `noTarget`, `mutability` (read-only, immutable, or a required attribute left unassigned), `invalidPath` and `invalidValue`.
 pub fn apply(schema: &TypeSchema, resource: &ValidResource, operations: &[Operation], quirks: &QuirkSet) -> Result<ValidResource, Error> {
-    let mut work = Patch { schema, quirks, document: resource.document().clone() };
+    apply_noting(schema, resource, operations, quirks, &mut Adaptations::default())
+}
+
+/// The same; `noted` gets what a quirk has done that could not be known before the resource was.
+pub fn apply_noting(
+    schema: &TypeSchema,
+    resource: &ValidResource,
+    operations: &[Operation],
+    quirks: &QuirkSet,
+    noted: &mut Adaptations,
+) -> Result<ValidResource, Error> {
+    let mut work = Patch { schema, quirks, document: resource.document().clone(), made: Vec::new() };
     for operation in operations {
         match &operation.path {
             Some(path) => work.at_path(operation.op, path, operation.value.as_ref())?,
             None => work.object(operation.op, operation.value.as_ref())?,
         }
+    }
+    for path in std::mem::take(&mut work.made) {
+        noted.note(Quirk::ElementFromFilter, &path, || format!("made the element that `{path}` describes"));
     }
     let patched = work.finish();
     check_immutable(schema, resource, &patched)?;
@@ -62,6 +76,8 @@ struct Patch<'a> {
     schema: &'a TypeSchema,
     quirks: &'a QuirkSet,
     document: Map<String, Value>,
+    /// Paths whose filter selected nothing and became an element.
+    made: Vec<String>,
 }
 
 impl Patch<'_> {
@@ -169,7 +185,15 @@ impl Patch<'_> {
             }
         };
         match (target.filter, target.sub) {
-            (Some(filter), _) => by_filter(container, op, &target, filter, value, self.quirks),
+            (Some(filter), _) => {
+                let held = elements_in(container, target.attribute);
+                by_filter(container, op, &target, filter, value, self.quirks)?;
+                if op != Op::Remove && elements_in(container, target.attribute) > held {
+                    let sub = target.sub.map(|sub| format!(".{}", sub.name)).unwrap_or_default();
+                    self.made.push(format!("{}[{filter}]{sub}", target.attribute.name));
+                }
+                Ok(())
+            }
             (None, Some(sub)) => {
                 by_sub_attribute(container, op, target.attribute, sub, value);
                 Ok(())
@@ -345,6 +369,10 @@ fn set_sub(object: &mut Map<String, Value>, op: Op, sub: &Attribute, value: Opti
             object.insert(sub.name.clone(), value.clone());
         }
     }
+}
+
+fn elements_in(container: &Map<String, Value>, attribute: &Attribute) -> usize {
+    container.get(&attribute.name).and_then(Value::as_array).map_or(0, Vec::len)
 }
 
 /// `attribute[filter]` and `attribute[filter].sub`.

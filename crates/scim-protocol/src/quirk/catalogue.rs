@@ -6,7 +6,11 @@ use super::Quirk;
 use crate::patch_path::PATCH_SCHEMA;
 use crate::schema::standard::{ENTERPRISE_USER, USER};
 
-const ENTRA_KNOWN_ISSUES: &str = "Microsoft Entra ID, known issues with SCIM 2.0 protocol compliance (without `aadOptscim062020`)";
+const ENTRA_KNOWN_ISSUES: &str =
+    "https://learn.microsoft.com/en-us/entra/identity/app-provisioning/application-provisioning-config-problem-scim-compatibility";
+const ENTRA_ENDPOINT: &str = "https://learn.microsoft.com/en-us/entra/identity/app-provisioning/use-scim-to-provision-users-and-groups";
+const ONELOGIN_SCHEMA: &str = "https://developers.onelogin.com/scim/define-user-schema";
+const PING_LIMITATIONS: &str = "https://docs.pingidentity.com/r/en-us/pingone/p1_scim_provisioning_limitations";
 
 /// What an example is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +21,8 @@ pub enum Message {
     UserPatch,
     /// The body of a PATCH of a Group.
     GroupPatch,
+    /// Query parameters, as an object.
+    Query,
 }
 
 /// What is sent, and what the RFC would have had in its place: with the quirk the first does what the second does without any.
@@ -57,7 +63,7 @@ impl Quirk {
         self.row().1
     }
 
-    /// Who sends it, and where that is known from.
+    /// The page or issue that it is known from.
     pub fn source(self) -> &'static str {
         self.row().2
     }
@@ -73,61 +79,82 @@ impl Quirk {
             Self::RemoveMembersByValue => (
                 "remove-members-by-value",
                 "A remove of `members` with a `value` removes those members, not all; other attributes alike.",
-                "Microsoft Entra ID, SCIM endpoint tutorial: remove members from a group",
+                "https://github.com/AzureAD/SCIMReferenceCode/issues/10",
             ),
             Self::ElementFromFilter => (
                 "element-from-filter",
                 "A value path that selects nothing makes the element that its `eq` terms describe.",
-                "Microsoft Entra ID, SCIM endpoint tutorial: multi-valued attributes in an update",
+                "https://github.com/Captain-P-Goldfish/SCIM-SDK/issues/416",
             ),
             Self::PathKeys => (
                 "path-keys",
                 "Keys of a body or a path-less operation may be paths; a path may leave out the URN of an extension.",
-                "Microsoft Entra ID, SCIM endpoint tutorial: update of several attributes without `path`",
+                "https://github.com/Captain-P-Goldfish/SCIM-SDK/issues/193",
             ),
             Self::ReferenceAsString => (
                 "reference-as-string",
                 "A reference may be its bare id; an empty one is none.",
-                "Microsoft Entra ID, known issues with SCIM 2.0 protocol compliance: `manager`",
+                "https://github.com/Captain-P-Goldfish/SCIM-SDK/issues/686",
             ),
             Self::IgnoreReadOnly => (
                 "ignore-read-only",
                 "A path-less operation may repeat read-only attributes; they are ignored.",
-                "Okta, SCIM 2.0 reference: update a group's name (repeats `id`)",
+                "https://github.com/Metatavu/keycloak-scim-server/pull/113",
             ),
-            Self::IgnoreUnknown => (
-                "ignore-unknown",
-                "Attributes that no schema has are ignored.",
-                "Microsoft Entra ID and Okta, custom attribute mappings to applications that do not have them",
-            ),
+            Self::IgnoreUnknown => ("ignore-unknown", "Attributes that no schema has are ignored.", ENTRA_ENDPOINT),
             Self::MissingSchemas => (
                 "missing-schemas",
                 "`schemas` may be missing or incomplete; the endpoint says what the body is.",
-                "JumpCloud, OneLogin: requests as recorded in `wire/WIRE.md`, Others",
+                "https://github.com/ssoready/ssoready/pull/182",
             ),
-            Self::SingleAsArray => {
-                ("single-as-array", "One value may stand where an array of values is wanted.", "Several clients: `wire/WIRE.md`, Others")
-            }
+            Self::SingleAsArray => ("single-as-array", "One value may stand where an array of values is wanted.", ONELOGIN_SCHEMA),
             Self::StringifiedJson => (
                 "stringified-json",
                 "A string that is JSON may stand for the array or object that is wanted.",
-                "Microsoft Entra ID, app roles: `AssertiveAppRoleAssignmentsComplex` sends JSON in a string",
+                "https://github.com/Captain-P-Goldfish/SCIM-SDK/issues/516",
             ),
-            Self::OlderSchemaUrn => (
-                "older-schema-urn",
-                "The URNs of SCIM 1.1 and of the drafts of 2.0 stand for those of today.",
-                "OneLogin, older schema URNs: `wire/WIRE.md`, Others",
-            ),
+            Self::OlderSchemaUrn => {
+                ("older-schema-urn", "The URNs of SCIM 1.1 and of the drafts of 2.0 stand for those of today.", ONELOGIN_SCHEMA)
+            }
             Self::EmptyOperations => (
                 "empty-operations",
                 "A PATCH without operations changes nothing and is no error.",
-                "Several clients, on a cycle without changes: `wire/WIRE.md`, Others",
+                "https://github.com/scimmyjs/scimmy/issues/59",
             ),
             Self::WrappedSingleValue => (
                 "wrapped-single-value",
                 "An array of one, or `{\"$ref\": null, \"value\": x}`, may stand where one value is wanted.",
-                "Microsoft Entra ID, known issues with SCIM 2.0 protocol compliance: values of single-valued attributes",
+                ENTRA_KNOWN_ISSUES,
             ),
+            later => later.later_row(),
+        }
+    }
+
+    /// The same for those that came after the first fourteen.
+    fn later_row(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::SeveralPrimaries => {
+                ("several-primaries", "Where several values are marked primary, the first stays it.", PING_LIMITATIONS)
+            }
+            Self::EmptyForNone => {
+                ("empty-for-none", "An empty string is no value where a boolean, a number, a date or an object is wanted.", ONELOGIN_SCHEMA)
+            }
+            Self::NumberString => (
+                "number-string",
+                "A number may be in quotes; a text of an extension or a sub-attribute may be a number (`employeeNumber`).",
+                "https://github.com/goauthentik/authentik/issues/15533",
+            ),
+            Self::PatchAsResource => (
+                "patch-as-resource",
+                "A PATCH may be a part of the resource, as in SCIM 1.1, instead of operations.",
+                "http://www.simplecloud.info/specs/draft-scim-api-01.html#edit-resource-with-patch",
+            ),
+            Self::EmptyParameter => (
+                "empty-parameter",
+                "A query parameter without a value is as if it were not there.",
+                "https://github.com/simpleidserver/SimpleIdServer/issues/604",
+            ),
+            _ => ("reference-id", "SCIM 1.1's `managerId` stands for the `value` of `manager`.", ONELOGIN_SCHEMA),
         }
     }
 
@@ -183,6 +210,32 @@ impl Quirk {
                 json!([{"op": "replace", "path": "title", "value": [{"$ref": null, "value": "T"}]}]),
                 json!([{"op": "replace", "path": "title", "value": "T"}]),
             ),
+            later => later.later_example(),
+        }
+    }
+
+    /// The same for those that came after the first fourteen.
+    fn later_example(self) -> Example {
+        let enterprise = |held: Value| json!({"schemas": [USER, ENTERPRISE_USER], ENTERPRISE_USER: held});
+        match self {
+            Self::SeveralPrimaries => user(
+                json!({"emails": [{"value": "a@x", "primary": true}, {"value": "b@x", "primary": true}]}),
+                json!({"emails": [{"value": "a@x", "primary": true}, {"value": "b@x", "primary": false}]}),
+            ),
+            Self::EmptyForNone => user(json!({"name": "", "active": ""}), json!({})),
+            Self::NumberString => user(enterprise(json!({"employeeNumber": 701_984})), enterprise(json!({"employeeNumber": "701984"}))),
+            Self::PatchAsResource => Example {
+                message: Message::UserPatch,
+                before: json!({"schemas": [USER], "title": "T", "emails": [{"value": "a@x"}], "meta": {"attributes": ["active"]}}),
+                after: json!({"schemas": [PATCH_SCHEMA], "Operations": [
+                    {"op": "add", "path": "emails", "value": [{"value": "a@x"}]}, {"op": "remove", "path": "active"},
+                    {"op": "replace", "value": {"title": "T"}},
+                ]}),
+            },
+            Self::EmptyParameter => {
+                Example { message: Message::Query, before: json!({"count": "", "startIndex": "2"}), after: json!({"startIndex": "2"}) }
+            }
+            _ => user(enterprise(json!({"manager": {"managerId": "7"}})), enterprise(json!({"manager": {"value": "7"}}))),
         }
     }
 }

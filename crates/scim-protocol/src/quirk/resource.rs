@@ -14,7 +14,9 @@ pub(super) fn normalize(rewrite: &mut Rewrite<'_>, body: &mut Value) {
     let mut paths = Vec::new();
     object(rewrite, document, None, &mut paths);
     for (path, value) in paths {
+        let before = rewrite.enter(&path.to_string());
         place(rewrite, document, &path, value);
+        rewrite.leave(before);
     }
 }
 
@@ -22,7 +24,9 @@ fn schemas(rewrite: &mut Rewrite<'_>, document: &mut Map<String, Value>) {
     let core = &rewrite.schema.core.id;
     let mut has_core = false;
     for (_, value) in document.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("schemas")) {
-        if value.is_string() && rewrite.acts(Quirk::SingleAsArray) {
+        if value.is_string()
+            && rewrite.acts_at(Quirk::SingleAsArray, "schemas", |_| "accepted one URN for `schemas`, which is a list".into())
+        {
             *value = Value::Array(vec![value.take()]);
         }
         let Value::Array(urns) = value else { continue };
@@ -34,8 +38,14 @@ fn schemas(rewrite: &mut Rewrite<'_>, document: &mut Map<String, Value>) {
             has_core |= urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(core));
         }
     }
-    if !has_core {
-        rewrite.acts(Quirk::MissingSchemas);
+    let named = |urn: &str| {
+        let lists = document.iter().filter(|(name, _)| name.eq_ignore_ascii_case("schemas")).filter_map(|(_, value)| value.as_array());
+        lists.flatten().filter_map(Value::as_str).any(|own| own.eq_ignore_ascii_case(urn))
+    };
+    let held = |urn: &str| document.iter().any(|(name, value)| name.eq_ignore_ascii_case(urn) && !value.is_null());
+    let unnamed = rewrite.schema.extensions.iter().map(|extension| extension.id.as_str()).find(|urn| held(urn) && !named(urn));
+    if let Some(missing) = Some(core.as_str()).filter(|_| !has_core).or(unnamed) {
+        rewrite.acts_at(Quirk::MissingSchemas, "schemas", |_| format!("took `schemas` as if it named `{missing}`"));
     }
 }
 
@@ -55,13 +65,15 @@ fn object<'a>(
                 }
             }
             Key::Extension(named) => {
+                let before = rewrite.enter(&named.id);
                 stringified_object(rewrite, &mut value);
                 if let Value::Object(held) = &mut value {
                     object(rewrite, held, Some(named), paths);
                 }
+                rewrite.leave(before);
             }
             Key::Core => {
-                rewrite.acts(Quirk::PathKeys);
+                rewrite.acts_at(Quirk::PathKeys, &key, |_| "read what stands below the URN of the core schema as attributes".into());
                 if let Value::Object(mut held) = value {
                     object(rewrite, &mut held, None, paths);
                     held.into_iter().for_each(|(name, value)| {
@@ -71,12 +83,15 @@ fn object<'a>(
                 continue;
             }
             Key::Path(_, path) => {
-                rewrite.acts(Quirk::PathKeys);
+                read_as_path(rewrite, &key);
                 paths.push((*path, value));
                 continue;
             }
             Key::Unknown => {
-                if rewrite.acts(Quirk::IgnoreUnknown) {
+                let before = rewrite.enter(&key);
+                let ignored = rewrite.ignores_unknown();
+                rewrite.leave(before);
+                if ignored {
                     continue;
                 }
             }
@@ -95,10 +110,16 @@ fn insert(document: &mut Map<String, Value>, key: String, value: Value) {
     }
 }
 
+pub(super) fn read_as_path(rewrite: &mut Rewrite<'_>, key: &str) {
+    rewrite.acts_at(Quirk::PathKeys, key, |place| format!("read the key `{place}` as a path"));
+}
+
 pub(super) fn stringified_object(rewrite: &mut Rewrite<'_>, value: &mut Value) {
     if let Value::String(text) = value
         && let Some(parsed) = super::rewrite::json_in(text).filter(Value::is_object)
-        && rewrite.acts(Quirk::StringifiedJson)
+        && rewrite.acts(Quirk::StringifiedJson, |place| {
+            format!("read the string given for `{}` as JSON", if place.is_empty() { "value" } else { place })
+        })
     {
         *value = parsed;
     }
@@ -121,11 +142,11 @@ fn place(rewrite: &mut Rewrite<'_>, document: &mut Map<String, Value>, path: &Pa
     let name = spelling(container, &attribute.name);
     match (sub, &path.filter) {
         (None, None) => {
-            rewrite.attribute(attribute, &mut value, true);
+            rewrite.value(attribute, &mut value, true);
             container.entry(name).or_insert(value);
         }
         (Some(sub), None) if !attribute.multi_valued => {
-            rewrite.attribute(sub, &mut value, true);
+            rewrite.value(sub, &mut value, true);
             if let Value::Object(object) = container.entry(name).or_insert_with(|| Value::Object(Map::new())) {
                 let name = spelling(object, &sub.name);
                 object.entry(name).or_insert(value);
@@ -133,7 +154,7 @@ fn place(rewrite: &mut Rewrite<'_>, document: &mut Map<String, Value>, path: &Pa
         }
         (sub, filter) => {
             match sub {
-                Some(sub) => rewrite.attribute(sub, &mut value, true),
+                Some(sub) => rewrite.value(sub, &mut value, true),
                 None => rewrite.element(attribute, &mut value),
             }
             let terms = filter.as_ref().map_or_else(|| Some(Map::new()), |filter| element_from(attribute, filter));

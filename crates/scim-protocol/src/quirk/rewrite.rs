@@ -1,17 +1,20 @@
 //! What bodies and operations share: URNs, keys that are paths, and values against their attribute.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
+use super::adaptation::{Adaptations, shortened};
 use super::{Quirk, QuirkSet};
 use crate::patch_path::PatchPath;
 use crate::schema::set::TypeSchema;
-use crate::schema::{Attribute, AttributeType, Mutability, Schema};
+use crate::schema::{Attribute, AttributeType, Mutability, Schema, Uniqueness};
 
 /// One pass over one body.
 pub(super) struct Rewrite<'a> {
     pub(super) set: &'a QuirkSet,
     pub(super) schema: &'a TypeSchema,
-    acted: Vec<Quirk>,
+    /// Where the pass is: `emails.primary`.
+    place: String,
+    adaptations: Adaptations,
 }
 
 /// What a key of an object of attributes names.
@@ -30,20 +33,43 @@ pub(super) enum Key<'a> {
 
 impl<'a> Rewrite<'a> {
     pub(super) fn new(set: &'a QuirkSet, schema: &'a TypeSchema) -> Self {
-        Self { set, schema, acted: Vec::new() }
+        Self { set, schema, place: String::new(), adaptations: Adaptations::default() }
     }
 
-    pub(super) fn into_acted(self) -> Vec<Quirk> {
-        self.acted
+    pub(super) fn into_adaptations(self) -> Adaptations {
+        self.adaptations
     }
 
-    /// Whether the quirk is tolerated; if so it has acted.
-    pub(super) fn acts(&mut self, quirk: Quirk) -> bool {
+    /// Goes to an attribute; `leave` takes what this returns.
+    pub(super) fn enter(&mut self, name: &str) -> usize {
+        let before = self.place.len();
+        if before > 0 {
+            self.place.push(if self.schema.extension(&self.place).is_some() { ':' } else { '.' });
+        }
+        self.place.push_str(shortened(name));
+        before
+    }
+
+    /// Goes back.
+    pub(super) fn leave(&mut self, before: usize) {
+        self.place.truncate(before);
+    }
+
+    /// Whether the quirk is tolerated; if so it has acted here, and `what` says how, given the place.
+    pub(super) fn acts(&mut self, quirk: Quirk, what: impl FnOnce(&str) -> String) -> bool {
         let has = self.set.has(quirk);
-        if has && !self.acted.contains(&quirk) {
-            self.acted.push(quirk);
+        if has {
+            self.adaptations.note(quirk, &self.place, || what(&self.place));
         }
         has
+    }
+
+    /// The same for a part of the message itself, or for a name that stands at no place of its own.
+    pub(super) fn acts_at(&mut self, quirk: Quirk, name: &str, what: impl FnOnce(&str) -> String) -> bool {
+        let before = self.enter(name);
+        let acts = self.acts(quirk, what);
+        self.leave(before);
+        acts
     }
 
     /// The key or path with today's URN in front, where it has one of yesterday's.
@@ -52,7 +78,7 @@ impl<'a> Rewrite<'a> {
             return None;
         }
         let modern = modern_urn(self.schema, text)?;
-        self.acts(Quirk::OlderSchemaUrn);
+        self.acts_at(Quirk::OlderSchemaUrn, text, |_| format!("read `{}` as `{}`", shortened(text), shortened(&modern)));
         Some(modern)
     }
 
@@ -96,6 +122,13 @@ impl<'a> Rewrite<'a> {
     /// The whole value of an attribute. `one_is_wrong`: a single value where the attribute holds several deviates (not so in a PATCH, RFC 7644 section
     /// 3.5.2.1).
     pub(super) fn attribute(&mut self, attribute: &Attribute, value: &mut Value, one_is_wrong: bool) {
+        let before = self.enter(&attribute.name);
+        self.value(attribute, value, one_is_wrong);
+        self.leave(before);
+    }
+
+    /// The same, where the pass is at the attribute already.
+    pub(super) fn value(&mut self, attribute: &Attribute, value: &mut Value, one_is_wrong: bool) {
         if attribute.mutability == Mutability::ReadOnly {
             return;
         }
@@ -105,10 +138,15 @@ impl<'a> Rewrite<'a> {
         self.parse_json(attribute, value);
         match value {
             Value::Null => {}
-            Value::Array(elements) => elements.iter_mut().for_each(|element| self.element(attribute, element)),
+            Value::Array(elements) => {
+                for element in elements.iter_mut() {
+                    self.element(attribute, element);
+                }
+                self.one_primary(attribute, elements);
+            }
             one => {
                 if one_is_wrong {
-                    self.acts(Quirk::SingleAsArray);
+                    self.acts(Quirk::SingleAsArray, |place| format!("accepted one value for `{place}`, which holds several"));
                 }
                 self.element(attribute, one);
             }
@@ -122,7 +160,7 @@ impl<'a> Rewrite<'a> {
         }
         if let Value::Array(elements) = value {
             if elements.len() <= 1 {
-                self.acts(Quirk::WrappedSingleValue);
+                self.acts(Quirk::WrappedSingleValue, |place| format!("accepted an array for `{place}`, which holds one value"));
             }
             for element in elements {
                 self.element(attribute, element);
@@ -134,39 +172,128 @@ impl<'a> Rewrite<'a> {
         }
         if !attribute.multi_valued
             && let Some(inner) = wrapped(value)
-            && self.acts(Quirk::WrappedSingleValue)
+            && self.acts(Quirk::WrappedSingleValue, |place| format!("accepted an object around the value of `{place}`"))
         {
             *value = inner;
         }
-        if attribute.kind == AttributeType::Boolean
-            && let Value::String(text) = value
-            && let Some(flag) = boolean(text)
-            && self.acts(Quirk::BooleanString)
-        {
-            *value = Value::Bool(flag);
+        self.simple(attribute, value);
+    }
+
+    /// A value of another JSON type than the attribute's.
+    fn simple(&mut self, attribute: &Attribute, value: &mut Value) {
+        let wants_text = !matches!(
+            attribute.kind,
+            AttributeType::Boolean | AttributeType::Integer | AttributeType::Decimal | AttributeType::DateTime | AttributeType::Complex
+        );
+        if !wants_text && value.as_str().is_some_and(|text| text.trim().is_empty()) {
+            return self.empty(value);
+        }
+        match (attribute.kind, &*value) {
+            (AttributeType::Boolean, Value::String(text)) => {
+                if let Some(flag) = boolean(text)
+                    && self.acts(Quirk::BooleanString, |place| format!("accepted `\"{}\"` for `{place}`", text.trim()))
+                {
+                    *value = Value::Bool(flag);
+                }
+            }
+            (AttributeType::Integer | AttributeType::Decimal, Value::String(text)) => {
+                if let Some(number) = number_in(attribute.kind, text)
+                    && self.acts(Quirk::NumberString, |place| format!("accepted a number in quotes for `{place}`"))
+                {
+                    *value = Value::Number(number);
+                }
+            }
+            // Only what people call a number without it being one (`employeeNumber`, a phone's): a name or a key that is a number is a mistake.
+            (AttributeType::String, Value::Number(number))
+                if attribute.uniqueness == Uniqueness::None && self.place.contains(['.', ':']) =>
+            {
+                let text = number.to_string();
+                if self.acts(Quirk::NumberString, |place| format!("accepted a number without quotes for `{place}`")) {
+                    *value = Value::String(text);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn empty(&mut self, value: &mut Value) {
+        if self.acts(Quirk::EmptyForNone, |place| format!("read an empty string for `{place}` as no value")) {
+            *value = Value::Null;
         }
     }
 
     fn complex(&mut self, attribute: &Attribute, value: &mut Value) {
         let object = match value {
             Value::Object(object) => object,
-            Value::String(_) if attribute.sub_attribute("value").is_some() => {
+            Value::String(text) if attribute.sub_attribute("value").is_some() => {
                 // `validate` makes the object of it, or nothing of an empty string.
-                self.acts(Quirk::ReferenceAsString);
+                let is_empty = text.is_empty();
+                self.acts(Quirk::ReferenceAsString, |place| {
+                    if is_empty {
+                        format!("read an empty string for `{place}` as none")
+                    } else {
+                        format!("accepted a bare string for `{place}`")
+                    }
+                });
                 return;
             }
+            Value::String(text) if text.trim().is_empty() => return self.empty(value),
             _ => return,
         };
+        self.name_value(attribute, object);
         for (name, mut value) in std::mem::take(object) {
-            match attribute.sub_attribute(&name) {
-                None if self.acts(Quirk::IgnoreUnknown) => continue,
-                None => {}
-                Some(sub) => self.attribute(sub, &mut value, true),
+            let before = self.enter(&name);
+            let stays = match attribute.sub_attribute(&name) {
+                None => !self.ignores_unknown(),
+                Some(sub) => {
+                    self.value(sub, &mut value, true);
+                    true
+                }
+            };
+            self.leave(before);
+            if stays {
+                object.insert(name, value);
             }
-            object.insert(name, value);
         }
-        if !attribute.multi_valued && is_empty_reference(object) && self.acts(Quirk::ReferenceAsString) {
+        if !attribute.multi_valued
+            && is_empty_reference(object)
+            && self.acts(Quirk::ReferenceAsString, |place| format!("read an empty reference for `{place}` as none"))
+        {
             *value = Value::Null;
+        }
+    }
+
+    /// Whether what is here, which no schema has, is left out.
+    pub(super) fn ignores_unknown(&mut self) -> bool {
+        let name = self.schema.name();
+        self.acts(Quirk::IgnoreUnknown, |place| format!("ignored `{place}`, which no schema of {name} has"))
+    }
+
+    /// SCIM 1.1 called the `value` of `manager` `managerId`.
+    fn name_value(&mut self, attribute: &Attribute, object: &mut Map<String, Value>) {
+        let old = object.keys().find(|name| is_value_id(attribute, name)).cloned();
+        if let Some(old) = old
+            && !object.keys().any(|name| name.eq_ignore_ascii_case("value"))
+            && self.acts_at(Quirk::ReferenceId, &old, |place| format!("read `{place}` as `value`"))
+            && let Some(value) = object.shift_remove(&old)
+        {
+            object.insert("value".to_owned(), value);
+        }
+    }
+
+    /// Of several primary elements the first stays it.
+    fn one_primary(&mut self, attribute: &Attribute, elements: &mut [Value]) {
+        if attribute.sub_attribute("primary").is_none() {
+            return;
+        }
+        let is_primary = |(name, value): (&String, &mut Value)| name.eq_ignore_ascii_case("primary") && *value == Value::Bool(true);
+        let mut seen = false;
+        for element in elements.iter_mut().filter_map(Value::as_object_mut) {
+            let Some(name) = element.iter_mut().find_map(|(name, value)| is_primary((name, value)).then(|| name.clone())) else { continue };
+            let again = std::mem::replace(&mut seen, true);
+            if again && self.acts(Quirk::SeveralPrimaries, |place| format!("kept only the first primary value of `{place}` as primary")) {
+                element.insert(name, Value::Bool(false));
+            }
         }
     }
 
@@ -175,9 +302,27 @@ impl<'a> Rewrite<'a> {
         let Value::String(text) = value else { return };
         let Some(parsed) = json_in(text) else { return };
         let is_wanted = attribute.kind == AttributeType::Complex || (attribute.multi_valued && parsed.is_array());
-        if is_wanted && self.acts(Quirk::StringifiedJson) {
+        if is_wanted && self.acts(Quirk::StringifiedJson, |place| format!("read the string given for `{place}` as JSON")) {
             *value = parsed;
         }
+    }
+}
+
+/// Whether a name is SCIM 1.1's for the `value` of this attribute.
+pub(super) fn is_value_id(attribute: &Attribute, name: &str) -> bool {
+    let stem = name.len().checked_sub(2).and_then(|end| name.split_at_checked(end)).filter(|(_, end)| end.eq_ignore_ascii_case("id"));
+    attribute.kind == AttributeType::Complex
+        && !attribute.multi_valued
+        && stem.is_some_and(|(stem, _)| stem.eq_ignore_ascii_case(&attribute.name))
+        && attribute.sub_attribute(name).is_none()
+        && attribute.sub_attribute("value").is_some()
+}
+
+fn number_in(kind: AttributeType, text: &str) -> Option<Number> {
+    let text = text.trim();
+    match kind {
+        AttributeType::Integer => text.parse::<i64>().ok().map(Number::from),
+        _ => text.parse::<f64>().ok().and_then(Number::from_f64),
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::error::{Error, ErrorKind};
+use crate::messages::SearchRequest;
 use crate::patch::{self, PATCH_SCHEMA, apply::apply, member};
 use crate::resource::ValidResource;
 use crate::schema::set::SchemaSet;
@@ -14,7 +15,7 @@ use crate::validate::validate;
 fn create(type_name: &str, mut body: Value, set: &QuirkSet) -> (Result<Value, Error>, Vec<Quirk>) {
     let schemas = SchemaSet::standard();
     let schema = schemas.by_name(type_name).unwrap();
-    let acted = normalize_resource(set, schema, &mut body);
+    let acted = normalize_resource(set, schema, &mut body).quirks();
     let outcome = validate(schema, body, None, set).map(|validated| {
         let mut document = validated.resource.into_document();
         document.extend(validated.members.map(|members| ("members".to_owned(), json!(members))));
@@ -28,7 +29,7 @@ fn change(type_name: &str, held: Value, mut body: Value, set: &QuirkSet) -> (Res
     let schemas = SchemaSet::standard();
     let schema = schemas.by_name(type_name).unwrap();
     let Value::Object(held) = held else { panic!("a resource is an object") };
-    let acted = normalize_patch(set, schema, &mut body);
+    let acted = normalize_patch(set, schema, &mut body).quirks();
     let outcome = patch::parse(schema, body, set).and_then(|operations| member::split(schema, operations)).and_then(|split| {
         let mut document = apply(schema, &ValidResource::trusted(held), &split.others, set)?.into_document();
         if type_name == "Group" {
@@ -62,6 +63,13 @@ fn run(message: Message, body: Value, set: &QuirkSet) -> (Result<Value, Error>, 
         Message::User => create("User", body, set),
         Message::UserPatch => change("User", ann(), body, set),
         Message::GroupPatch => change("Group", team(), body, set),
+        Message::Query => {
+            let Value::Object(body) = body else { panic!("an object of parameters") };
+            let mut pairs = body.into_iter().map(|(name, value)| (name, value.as_str().unwrap().to_owned())).collect();
+            let acted = normalize_query(set, &mut pairs).quirks();
+            let request = SearchRequest::from_query(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+            (request.map(|request| json!(format!("{request:?}"))), acted)
+        }
     }
 }
 
@@ -92,10 +100,11 @@ fn strict_rewrites_nothing() {
         let schema = schemas.by_name(if message == Message::GroupPatch { "Group" } else { "User" }).unwrap();
         let mut body = before.clone();
         let acted = match message {
+            Message::Query => continue,
             Message::User => normalize_resource(&QuirkSet::strict(), schema, &mut body),
-            _ => normalize_patch(&QuirkSet::strict(), schema, &mut body),
+            Message::UserPatch | Message::GroupPatch => normalize_patch(&QuirkSet::strict(), schema, &mut body),
         };
-        assert_eq!((acted, body), (Vec::new(), before), "{}", quirk.name());
+        assert_eq!((acted.into_vec(), body), (Vec::new(), before), "{}", quirk.name());
     }
 }
 
@@ -106,14 +115,13 @@ fn names_lead_back() {
         assert!(quirk.description().ends_with('.') && !quirk.source().is_empty());
         assert!(quirk.name().chars().all(|c| c.is_ascii_lowercase() || c == '-'));
     }
-    assert_eq!(QuirkSet::by_name("standard"), Some(QuirkSet::standard()));
-    assert_eq!(QuirkSet::by_name("strict"), Some(QuirkSet::strict()));
-    assert_eq!(QuirkSet::by_name("lenient"), None);
+    assert!(QuirkSet::standard().iter().eq(Quirk::ALL) && QuirkSet::strict().iter().next().is_none());
 }
 
 /// A User made of `extra` keeps `kept`, beside `userName`.
 fn user_becomes(extra: Value, kept: Value, quirks: &[Quirk]) {
-    let (made, acted) = create("User", with(json!({"schemas": [USER], "userName": "ann"}), extra.clone()), &QuirkSet::standard());
+    let (made, acted) =
+        create("User", with(json!({"schemas": [USER, ENTERPRISE_USER], "userName": "ann"}), extra.clone()), &QuirkSet::standard());
     let mut made: Map<String, Value> = serde_json::from_value(made.unwrap()).unwrap();
     made.retain(|name, _| name != "schemas" && name != "userName");
     assert_eq!((Value::Object(made), acted.as_slice()), (kept, quirks), "{extra}");
@@ -183,6 +191,145 @@ fn bodies_of_users() {
         json!({ENTERPRISE_USER: {"manager": {"value": "7"}}}),
         &[],
     );
+}
+
+/// What is said of a body of a POST of a User, or of the operations of a PATCH.
+fn said(type_name: &str, body: Value) -> Vec<String> {
+    let schemas = SchemaSet::standard();
+    let schema = schemas.by_name(type_name).unwrap();
+    let mut body = body;
+    let adaptations = if body.is_array() {
+        body = json!({"schemas": [PATCH_SCHEMA], "Operations": body});
+        normalize_patch(&QuirkSet::standard(), schema, &mut body)
+    } else {
+        normalize_resource(&QuirkSet::standard(), schema, &mut body)
+    };
+    adaptations.into_vec().into_iter().map(|one| format!("{}: {}", one.quirk.name(), one.what)).collect()
+}
+
+#[test]
+fn adaptations_are_said_in_words() {
+    let check = |type_name: &str, body: Value, wanted: &[&str]| assert_eq!(said(type_name, body.clone()), wanted, "{body}");
+    check("User", json!([{"op": "replace", "path": "active", "value": "False"}]), &["boolean-string: accepted `\"False\"` for `active`"]);
+    check(
+        "User",
+        json!([{"op": "Add", "path": "emails[type eq \"work\"].primary", "value": "True"}]),
+        &["op-case: accepted `Add` for `add`", "boolean-string: accepted `\"True\"` for `emails[type eq \"work\"].primary`"],
+    );
+    check(
+        "User",
+        json!([{"op": "replace", "path": "emails[primary eq \"True\"].value", "value": "a@x"}]),
+        &["boolean-string: accepted `\"True\"` for `primary` in `emails[primary eq \"True\"].value`"],
+    );
+    check(
+        "User",
+        json!({"schemas": [USER], "userName": "ann", "shoeSize": 9, "emails": [{"value": "a@x", "lucky": 1}, {"value": "b@x", "lucky": 2}]}),
+        &[
+            "ignore-unknown: ignored `shoeSize`, which no schema of User has",
+            "ignore-unknown: ignored `emails.lucky`, which no schema of User has",
+        ],
+    );
+    check(
+        "User",
+        json!({"schemas": [USER], "userName": "ann", ENTERPRISE_USER: {"manager": "7"}}),
+        &[
+            &format!("missing-schemas: took `schemas` as if it named `{ENTERPRISE_USER}`"),
+            &format!("reference-as-string: accepted a bare string for `{ENTERPRISE_USER}:manager`"),
+        ],
+    );
+    check(
+        "Group",
+        json!([{"op": "remove", "path": "members", "value": [{"value": "a"}]}]),
+        &["remove-members-by-value: removed from `members` only the values that the operation names"],
+    );
+    check("User", json!({"schemas": [USER], "userName": "ann", "id": "x", "meta": {}}), &[]);
+}
+
+#[test]
+fn adaptations_never_repeat_what_was_sent() {
+    let secret = "s3cr3t";
+    let body = json!({
+        "schemas": [USER], "userName": secret, "password": [secret], secret_key(): secret, "name": format!("{{\"givenName\":\"{secret}\"}}"),
+        "emails": secret, "active": "", ENTERPRISE_USER: {"manager": secret, "employeeNumber": 7, "x": secret},
+    });
+    let operations = json!([
+        {"op": "Replace", "path": "password", "value": [{"$ref": null, "value": secret}]},
+        {"op": "Add", "value": {"password": secret, "shoe": secret, "name.givenName": secret}},
+        {"op": "Remove", "path": "emails", "value": secret},
+    ]);
+    for text in said("User", body).into_iter().chain(said("User", operations)) {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+fn secret_key() -> String {
+    "shoe".into()
+}
+
+/// What clients of the catalogue send beyond its examples.
+#[test]
+fn rules_and_not_only_examples() {
+    use Quirk::{EmptyForNone, NumberString, ReferenceId, SeveralPrimaries, WrappedSingleValue};
+    user_becomes(
+        json!({"phoneNumbers": [{"value": 555, "type": "work"}]}),
+        json!({"phoneNumbers": [{"value": "555", "type": "work"}]}),
+        &[NumberString],
+    );
+    user_becomes(
+        json!({"addresses": [{"postalCode": 91608, "primary": ""}]}),
+        json!({"addresses": [{"postalCode": "91608"}]}),
+        &[NumberString, EmptyForNone],
+    );
+    user_becomes(
+        json!({"roles": [{"value": "a", "primary": true}, {"value": "b"}, {"value": "c", "primary": true}]}),
+        json!({"roles": [{"value": "a", "primary": true}, {"value": "b"}, {"value": "c", "primary": false}]}),
+        &[SeveralPrimaries],
+    );
+    user_becomes(
+        json!({ENTERPRISE_USER: {"manager": {"ManagerID": "7"}}}),
+        json!({ENTERPRISE_USER: {"manager": {"value": "7"}}}),
+        &[ReferenceId],
+    );
+    user_becomes(json!({"title": []}), json!({}), &[WrappedSingleValue]);
+    let manager = format!("{ENTERPRISE_USER}:manager");
+    let held = json!({ENTERPRISE_USER: {"manager": {"value": "7"}}});
+    patch_becomes(json!({}), json!([{"op": "add", "path": format!("{manager}.managerId"), "value": "7"}]), held.clone());
+    patch_becomes(json!({}), json!([{"op": "add", "path": manager, "value": {"managerId": 7}}]), held);
+    patch_becomes(json!({"active": true}), json!([{"op": "replace", "path": "active", "value": ""}]), json!({"active": null}));
+    // A number where a name or a key is wanted is a mistake.
+    for (name, value) in [("userName", json!(7)), ("displayName", json!(7)), ("active", json!(7))] {
+        let body = with(json!({"schemas": [USER], "userName": "ann"}), json!({name: value}));
+        assert_eq!(create("User", body, &QuirkSet::standard()).0.unwrap_err().kind(), ErrorKind::InvalidValue, "{name}");
+    }
+}
+
+#[test]
+fn a_patch_of_scim_1_1() {
+    let check = |type_name: &str, held: Value, body: Value, wanted: Value| {
+        let (changed, acted) = change(type_name, held, body.clone(), &QuirkSet::standard());
+        let changed = changed.unwrap();
+        for (name, value) in wanted.as_object().unwrap() {
+            assert_eq!(changed.get(name).unwrap_or(&Value::Null), value, "{name} of {body}");
+        }
+        assert!(acted.contains(&Quirk::PatchAsResource), "{acted:?}");
+    };
+    let old = "urn:scim:schemas:core:1.0";
+    check(
+        "Group",
+        team(),
+        json!({"schemas": [old], "displayName": "new", "members": [{"value": "c"}, {"value": "a", "operation": "delete"}]}),
+        json!({"displayName": "new", "members": ["b", "c"]}),
+    );
+    check(
+        "User",
+        with(ann(), json!({"title": "T", "nickName": "N"})),
+        json!({"schemas": [old], "active": "False", "meta": {"attributes": ["nickName"]}, "name": {"givenName": "A"}}),
+        json!({"active": false, "title": "T", "nickName": null, "name": {"givenName": "A"}}),
+    );
+    let refused =
+        |body: Value| assert_eq!(change("User", ann(), body, &QuirkSet::standard()).0.unwrap_err().kind(), ErrorKind::InvalidSyntax);
+    refused(json!({"schemas": [PATCH_SCHEMA], "title": "T"}));
+    refused(json!({"title": "T"}));
 }
 
 #[test]

@@ -19,7 +19,8 @@ pub(crate) fn value(path: &str, attribute: &Attribute, value: Value, quirks: &Qu
         Value::Null => return Ok(None),
         Value::Array(elements) => elements,
         one if quirks.has(Quirk::SingleAsArray) => vec![one],
-        other => return Err(refuse(path, format!("must be an array, not {}", kind_of(&other)))),
+        other if attribute.is_readable() => return Err(refuse(path, format!("must be an array, not {}", kind_of(&other)))),
+        _ => return Err(refuse(path, "must be an array".into())),
     };
     if elements.len() > ELEMENTS_MAX {
         return Err(refuse(path, format!("has {} values; at most {ELEMENTS_MAX} are accepted", elements.len())));
@@ -41,7 +42,9 @@ pub(crate) fn value(path: &str, attribute: &Attribute, value: Value, quirks: &Qu
 
 /// One element of a multi-valued attribute, or the value of a single-valued one. `None` where it is unassigned.
 pub(crate) fn element(path: &str, attribute: &Attribute, value: Value, quirks: &QuirkSet) -> Result<Option<Value>, Error> {
-    let wrong = |value: &Value, wanted: &str| Err(refuse(path, format!("must be {wanted}, not {}", kind_of(value))));
+    // What may not be read back is not repeated in an error either.
+    let found = |value: &Value| if attribute.is_readable() { kind_of(value) } else { "what was sent".to_owned() };
+    let wrong = |value: &Value, wanted: &str| Err(refuse(path, format!("must be {wanted}, not {}", found(value))));
     let value = match value {
         Value::Null => return Ok(None),
         Value::Array(mut elements) if quirks.has(Quirk::WrappedSingleValue) && elements.len() <= 1 => match elements.pop() {
@@ -58,6 +61,9 @@ pub(crate) fn element(path: &str, attribute: &Attribute, value: Value, quirks: &
         (AttributeType::Integer, value) => wrong(&value, "an integer"),
         (AttributeType::Decimal, Value::Number(number)) => Ok(Some(Value::Number(number))),
         (AttributeType::Decimal, value) => wrong(&value, "a number"),
+        (AttributeType::DateTime, Value::String(text)) if !attribute.is_readable() && instant(&text).is_none() => {
+            wrong(&Value::Null, wanted_text(AttributeType::DateTime))
+        }
         (_, Value::String(text)) => {
             canonical(path, attribute, &text)?;
             self::text(path, attribute.kind, text).map(Some)
@@ -109,7 +115,8 @@ fn complex(path: &str, attribute: &Attribute, value: Value, quirks: &QuirkSet) -
             }
             Map::from_iter([("value".to_owned(), simple)])
         }
-        other => return Err(refuse(path, format!("must be an object, not {}", kind_of(&other)))),
+        other if attribute.is_readable() => return Err(refuse(path, format!("must be an object, not {}", kind_of(&other)))),
+        _ => return Err(refuse(path, "must be an object".into())),
     };
     let mut kept = Map::with_capacity(object.len());
     for (name, value) in object {

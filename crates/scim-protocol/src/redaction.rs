@@ -1,0 +1,343 @@
+//! Messages without what nobody may keep: values of attributes that are never returned or only written, of attributes that no schema has, and of anything
+//! that is not where it should be. Names stay, so that one still sees what was sent. Changes nothing that is stored or answered.
+
+use serde_json::{Map, Value};
+
+use crate::filter::{Filter, FilterLimits};
+use crate::messages::BulkMethod;
+use crate::patch_path::PatchPath;
+use crate::schema::set::{SchemaSet, TypeSchema};
+use crate::schema::{Attribute, AttributeType, Schema};
+
+/// What stands in the place of a value.
+pub const HIDDEN: &str = "***";
+/// Longest name that is kept, in characters.
+const NAME_CHARACTERS_MAX: usize = 120;
+/// Deepest nesting that is looked into; what is deeper is hidden.
+const DEPTH_MAX: usize = 8;
+
+/// The body of a POST or PUT.
+pub fn resource(schema: &TypeSchema, body: &Value) -> Value {
+    match body {
+        Value::Object(object) => Value::Object(attributes(schema, None, object)),
+        other => hidden(other),
+    }
+}
+
+/// The body of a PATCH.
+pub fn patch(schema: &TypeSchema, body: &Value) -> Value {
+    let Value::Object(message) = body else { return hidden(body) };
+    let names_operations = message.keys().any(|name| name.eq_ignore_ascii_case("Operations"));
+    if !names_operations {
+        return resource(schema, body);
+    }
+    let one = |(name, value): (&String, &Value)| {
+        let value = match name {
+            name if name.eq_ignore_ascii_case("schemas") => urns(value),
+            name if name.eq_ignore_ascii_case("Operations") => operations(schema, value),
+            _ => hidden(value),
+        };
+        (shortened(name), value)
+    };
+    Value::Object(message.iter().map(one).collect())
+}
+
+/// The body of a bulk request.
+pub fn bulk(schemas: &SchemaSet, body: &Value) -> Value {
+    let Value::Object(message) = body else { return hidden(body) };
+    let one = |(name, value): (&String, &Value)| {
+        let value = match (name.to_ascii_lowercase().as_str(), value) {
+            ("schemas", value) => urns(value),
+            ("failonerrors", Value::Number(_)) => value.clone(),
+            ("operations", Value::Array(operations)) => operations.iter().map(|operation| bulk_operation(schemas, operation)).collect(),
+            (_, value) => hidden(value),
+        };
+        (shortened(name), value)
+    };
+    Value::Object(message.iter().map(one).collect())
+}
+
+fn bulk_operation(schemas: &SchemaSet, operation: &Value) -> Value {
+    let Value::Object(operation) = operation else { return hidden(operation) };
+    let text = |wanted: &str| operation.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).and_then(|(_, value)| value.as_str());
+    let endpoint = text("path").and_then(|path| path.split('/').find(|part| !part.is_empty()));
+    let schema = endpoint.and_then(|endpoint| schemas.by_endpoint(endpoint));
+    let is_patch = text("method").is_some_and(|method| method.eq_ignore_ascii_case(BulkMethod::Patch.name()));
+    let one = |(name, value): (&String, &Value)| {
+        let value = match (name.to_ascii_lowercase().as_str(), value, schema) {
+            ("data", value, Some(schema)) if is_patch => patch(schema, value),
+            ("data", value, Some(schema)) => resource(schema, value),
+            ("path" | "version", Value::String(text), Some(_)) | ("method" | "bulkid", Value::String(text), _) => shortened(text).into(),
+            (_, value, _) => hidden(value),
+        };
+        (shortened(name), value)
+    };
+    Value::Object(operation.iter().map(one).collect())
+}
+
+/// A filter: as it is printed, with what may not be read hidden; `***` where it is none.
+pub fn filter(types: &[&TypeSchema], text: &str) -> String {
+    match Filter::parse(text, FilterLimits::default()) {
+        Ok(filter) => {
+            let readable = |path: &crate::AttributePath| {
+                types
+                    .iter()
+                    .any(|schema| schema.resolve(path).is_some_and(|resolved| resolved.attribute.is_some() && resolved.is_readable()))
+            };
+            if filter.paths().iter().all(readable) { filter.to_string() } else { HIDDEN.to_owned() }
+        }
+        Err(_) => HIDDEN.to_owned(),
+    }
+}
+
+fn operations(schema: &TypeSchema, value: &Value) -> Value {
+    match value {
+        Value::Array(all) => all.iter().map(|operation| operation_of(schema, operation)).collect(),
+        Value::Object(_) => operation_of(schema, value),
+        Value::String(text) => inside(text, |parsed| operations(schema, parsed)),
+        other => hidden(other),
+    }
+}
+
+fn operation_of(schema: &TypeSchema, operation: &Value) -> Value {
+    let Value::Object(operation) = operation else { return hidden(operation) };
+    let path = operation.iter().find(|(name, _)| name.eq_ignore_ascii_case("path")).and_then(|(_, path)| path.as_str());
+    let path = path.filter(|path| !path.is_empty());
+    let one = |(name, value): (&String, &Value)| {
+        let value = match (name.to_ascii_lowercase().as_str(), value) {
+            ("op", Value::String(op)) => shortened(op).into(),
+            ("path", Value::String(text)) => path_text(schema, text).into(),
+            ("value", value) => match path {
+                Some(path) => at_path(schema, path, value),
+                None => extension_or_core(schema, None, value),
+            },
+            (_, value) => hidden(value),
+        };
+        (shortened(name), value)
+    };
+    Value::Object(operation.iter().map(one).collect())
+}
+
+/// What a path says, where what it leads to may be read; its names only, where that is not so.
+fn path_text(schema: &TypeSchema, text: &str) -> String {
+    match PatchPath::parse(text) {
+        Ok(path) if path.filter.is_none() => shortened(text),
+        Ok(path) => {
+            let attribute = schema.resolve(&path.attribute).and_then(|resolved| resolved.attribute).filter(|found| found.is_readable());
+            let names = path.filter.as_ref().map(Filter::paths).unwrap_or_default();
+            let is_readable = |attribute: &Attribute| {
+                names.iter().all(|name| attribute.sub_attribute(&name.attribute).is_some_and(Attribute::is_readable))
+            };
+            if attribute.is_some_and(is_readable) { shortened(text) } else { format!("{}[{HIDDEN}]", path.attribute) }
+        }
+        Err(_) => HIDDEN.to_owned(),
+    }
+}
+
+fn at_path(schema: &TypeSchema, path: &str, value: &Value) -> Value {
+    let Ok(path) = PatchPath::parse(path) else { return hidden(value) };
+    if schema.names_whole_core(&path.attribute) {
+        return extension_or_core(schema, None, value);
+    }
+    // Entra names `manager` without the URN of its extension.
+    let found = schema.resolve(&path.attribute).map(|resolved| (resolved.attribute, resolved.sub_attribute, resolved.extension));
+    let (attribute, sub) = match found {
+        Some((None, _, Some(urn))) => return extension_or_core(schema, schema.extension(urn), value),
+        Some((Some(attribute), sub, _)) => (attribute, sub),
+        _ => match in_extensions(schema, &path.attribute.attribute) {
+            Some(attribute) if path.attribute.schema.is_none() => {
+                (attribute, path.attribute.sub_attribute.as_deref().and_then(|name| attribute.sub_attribute(name)))
+            }
+            _ => return hidden(value),
+        },
+    };
+    if !attribute.is_readable() {
+        return hidden(value);
+    }
+    match (path.sub_attribute.as_deref(), path.attribute.sub_attribute.as_deref(), sub) {
+        (Some(name), _, _) => attribute.sub_attribute(name).map_or_else(|| hidden(value), |sub| of_attribute(sub, value, 0)),
+        (None, Some(_), Some(sub)) => of_attribute(sub, value, 0),
+        (None, Some(_), None) => hidden(value),
+        (None, None, _) => of_attribute(attribute, value, 0),
+    }
+}
+
+fn extension_or_core(schema: &TypeSchema, extension: Option<&Schema>, value: &Value) -> Value {
+    match value {
+        Value::Object(object) => Value::Object(attributes(schema, extension, object)),
+        Value::String(text) => {
+            inside(text, |parsed| if parsed.is_object() { extension_or_core(schema, extension, parsed) } else { hidden(parsed) })
+        }
+        other => hidden(other),
+    }
+}
+
+fn attributes(schema: &TypeSchema, extension: Option<&Schema>, object: &Map<String, Value>) -> Map<String, Value> {
+    object.iter().map(|(name, value)| (shortened(name), attribute_named(schema, extension, name, value))).collect()
+}
+
+fn attribute_named(schema: &TypeSchema, extension: Option<&Schema>, name: &str, value: &Value) -> Value {
+    let own = match extension {
+        Some(extension) => extension.attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name)),
+        None => schema.core_attribute(name),
+    };
+    match own {
+        Some(attribute) if attribute.name == "schemas" => urns(value),
+        Some(attribute) => of_attribute(attribute, value, 0),
+        None if extension.is_none() && schema.extension(name).is_some() => extension_or_core(schema, schema.extension(name), value),
+        None if extension.is_none() => at_path(schema, name, value),
+        None => hidden(value),
+    }
+}
+
+fn in_extensions<'a>(schema: &'a TypeSchema, name: &str) -> Option<&'a Attribute> {
+    schema.extensions.iter().flat_map(|extension| &extension.attributes).find(|attribute| attribute.name.eq_ignore_ascii_case(name))
+}
+
+fn of_attribute(attribute: &Attribute, value: &Value, depth: usize) -> Value {
+    if !attribute.is_readable() || depth > DEPTH_MAX {
+        return hidden(value);
+    }
+    match (value, attribute.kind) {
+        (Value::Array(elements), _) => elements.iter().map(|element| of_attribute(attribute, element, depth + 1)).collect(),
+        (Value::Object(object), AttributeType::Complex) => {
+            let one = |(name, value): (&String, &Value)| {
+                let value = attribute.sub_attribute(name).map_or_else(|| hidden(value), |sub| of_attribute(sub, value, depth + 1));
+                (shortened(name), value)
+            };
+            Value::Object(object.iter().map(one).collect())
+        }
+        // An object around a single value, as Entra's older dialect has it.
+        (Value::Object(object), _) => {
+            let one = |(name, value): (&String, &Value)| {
+                let value = if name == "value" { of_attribute(attribute, value, depth + 1) } else { hidden(value) };
+                (shortened(name), value)
+            };
+            Value::Object(object.iter().map(one).collect())
+        }
+        (Value::String(text), AttributeType::Complex) if text.trim_start().starts_with(['{', '[']) => {
+            inside(text, |parsed| if parsed.is_string() { hidden(parsed) } else { of_attribute(attribute, parsed, depth + 1) })
+        }
+        // The text alone stands for `value`.
+        (Value::String(_), AttributeType::Complex) => {
+            attribute.sub_attribute("value").map_or_else(|| hidden(value), |sub| of_attribute(sub, value, depth + 1))
+        }
+        _ => value.clone(),
+    }
+}
+
+/// JSON in a string stays in a string.
+fn inside(text: &str, redact: impl FnOnce(&Value) -> Value) -> Value {
+    serde_json::from_str(text).map_or_else(|_| HIDDEN.into(), |parsed| Value::String(redact(&parsed).to_string()))
+}
+
+fn urns(value: &Value) -> Value {
+    let one = |value: &Value| match value {
+        Value::String(urn) if urn.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("urn:")) => shortened(urn).into(),
+        other => hidden(other),
+    };
+    match value {
+        Value::Array(urns) => urns.iter().map(one).collect(),
+        other => one(other),
+    }
+}
+
+/// That something was there, and nothing else.
+fn hidden(value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        Value::Array(elements) if elements.is_empty() => Value::Array(Vec::new()),
+        Value::Object(object) if object.is_empty() => Value::Object(Map::new()),
+        _ => HIDDEN.into(),
+    }
+}
+
+fn shortened(name: &str) -> String {
+    match name.char_indices().nth(NAME_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", name.get(..end).unwrap_or_default()),
+        None => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::schema::standard::{ENTERPRISE_USER, USER};
+
+    const SECRET: &str = "s3cr3t";
+
+    fn user(check: impl FnOnce(&TypeSchema)) {
+        check(SchemaSet::standard().by_name("User").unwrap());
+    }
+
+    #[test]
+    fn bodies_keep_what_may_be_read() {
+        let body = json!({
+            "schemas": [USER, SECRET], "userName": "ann", "Password": SECRET, "shoeSize": SECRET, "name": {"givenName": "A", "x": SECRET},
+            "emails": [{"value": "a@x", "primary": "True", "token": SECRET}], "title": {"$ref": SECRET, "value": "T"},
+            "roles": format!("[{{\"value\":\"r\",\"x\":\"{SECRET}\"}}]"), "name.familyName": "B", "name.secret": SECRET,
+            ENTERPRISE_USER: {"manager": "7", "apiKey": SECRET}, format!("{ENTERPRISE_USER}:department"): "D", USER: {"title": "T", "y": SECRET},
+        });
+        let kept = json!({
+            "schemas": [USER, "***"], "userName": "ann", "Password": "***", "shoeSize": "***", "name": {"givenName": "A", "x": "***"},
+            "emails": [{"value": "a@x", "primary": "True", "token": "***"}], "title": {"$ref": "***", "value": "T"},
+            "roles": "[{\"value\":\"r\",\"x\":\"***\"}]", "name.familyName": "B", "name.secret": "***",
+            ENTERPRISE_USER: {"manager": "7", "apiKey": "***"}, format!("{ENTERPRISE_USER}:department"): "D", USER: {"title": "T", "y": "***"},
+        });
+        user(|schema| assert_eq!(resource(schema, &body), kept));
+    }
+
+    #[test]
+    fn patches_keep_what_may_be_read() {
+        user(|schema| {
+            let check = |operation: Value, kept: Value| {
+                let body = json!({"operations": [operation], "token": SECRET});
+                assert_eq!(patch(schema, &body), json!({"operations": [kept], "token": "***"}), "{operation}");
+            };
+            check(
+                json!({"op": "Replace", "path": "active", "value": "False"}),
+                json!({"op": "Replace", "path": "active", "value": "False"}),
+            );
+            check(json!({"op": "add", "path": "password", "value": SECRET}), json!({"op": "add", "path": "password", "value": "***"}));
+            check(
+                json!({"op": "add", "path": "password", "value": [{"value": SECRET}]}),
+                json!({"op": "add", "path": "password", "value": "***"}),
+            );
+            check(json!({"op": "add", "path": "pin", "value": SECRET}), json!({"op": "add", "path": "pin", "value": "***"}));
+            check(json!({"op": "add", "path": format!("a[{SECRET}"), "value": 1}), json!({"op": "add", "path": "***", "value": "***"}));
+            check(
+                json!({"op": "add", "path": format!("emails[pin eq \"{SECRET}\"].value"), "value": "a@x"}),
+                json!({"op": "add", "path": "emails[***]", "value": "a@x"}),
+            );
+            check(
+                json!({"op": "add", "value": {"password": SECRET, "title": "T", "emails[type eq \"work\"].value": "a@x", "secret": SECRET}}),
+                json!({"op": "add", "value": {"password": "***", "title": "T", "emails[type eq \"work\"].value": "a@x", "secret": "***"}}),
+            );
+            check(
+                json!({"op": "add", "path": ENTERPRISE_USER, "value": {"department": "D", "k": SECRET}}),
+                json!({"op": "add", "path": ENTERPRISE_USER, "value": {"department": "D", "k": "***"}}),
+            );
+            check(json!({"op": "add", "path": "manager", "value": "7"}), json!({"op": "add", "path": "manager", "value": "7"}));
+        });
+    }
+
+    #[test]
+    fn bulk_and_filters() {
+        let body = json!({"schemas": [], "Operations": [
+            {"method": "POST", "path": "/Users", "bulkId": "a", "data": {"userName": "ann", "password": SECRET}},
+            {"method": "PATCH", "path": "/Users/1", "data": {"Operations": [{"op": "replace", "path": "password", "value": SECRET}]}},
+            {"method": "POST", "path": format!("/{SECRET}"), "data": {"x": SECRET}}, SECRET,
+        ]});
+        let kept = bulk(&SchemaSet::standard(), &body).to_string();
+        assert!(!kept.contains(SECRET) && kept.contains("ann") && kept.contains("/Users/1"), "{kept}");
+        user(|schema| {
+            let check = |text: &str, kept: &str| assert_eq!(filter(&[schema], text), kept, "{text}");
+            check("userName eq \"ann\" and active eq true", "userName eq \"ann\" and active eq true");
+            check("password eq \"s3cr3t\"", "***");
+            check("userName eq \"ann\" or pin eq \"s3cr3t\"", "***");
+            check("s3cr3t", "***");
+        });
+    }
+}
