@@ -128,6 +128,14 @@ pub struct Layer {
     pub public_url: Option<String>,
     /// Addresses of proxies that are believed.
     pub trusted_proxies: Option<Vec<String>>,
+    /// Our certificate, a PEM file.
+    pub tls_cert: Option<String>,
+    /// Its key, a PEM file.
+    pub tls_key: Option<String>,
+    /// Authorities of clients' certificates, a PEM file.
+    pub tls_client_ca: Option<String>,
+    /// Requests a second of one caller.
+    pub rate_limit_per_second: Option<String>,
     /// Which log lines are written.
     pub log: Option<String>,
     /// How log lines look.
@@ -145,6 +153,10 @@ impl Layer {
             public_url: read("public_url"),
             trusted_proxies: read("trusted_proxies")
                 .map(|list| list.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()),
+            tls_cert: read("tls_cert"),
+            tls_key: read("tls_key"),
+            tls_client_ca: read("tls_client_ca"),
+            rate_limit_per_second: read("rate_limit_per_second"),
             log: read("log"),
             log_format: read("log_format"),
         }
@@ -183,6 +195,14 @@ pub struct Configuration {
     pub public_url: Setting<Option<Url>>,
     /// Addresses of proxies whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Setting<Vec<IpAddr>>,
+    /// Our certificate; without it, plain HTTP.
+    pub tls_cert: Setting<Option<PathBuf>>,
+    /// Its key.
+    pub tls_key: Setting<Option<PathBuf>>,
+    /// Authorities of clients' certificates.
+    pub tls_client_ca: Setting<Option<PathBuf>>,
+    /// Requests a second of one caller; `None`: as the server has it, 0: without a limit.
+    pub rate_limit_per_second: Setting<Option<u32>>,
     /// Which log lines are written.
     pub log: Setting<String>,
     /// How log lines look.
@@ -222,6 +242,9 @@ impl Configuration {
             data: Setting { value: data, origin },
             database: Setting { value: Database::Embedded, origin },
             public_url: Setting { value: None, origin },
+            tls_cert: Setting { value: None, origin },
+            tls_key: Setting { value: None, origin },
+            tls_client_ca: Setting { value: None, origin },
             bootstrap_token: None,
             ..self.clone()
         }
@@ -235,6 +258,10 @@ impl Configuration {
             ("database", json!(self.database.value.display()), self.database.origin),
             ("public_url", json!(self.public_url.value.as_ref().map(Url::as_str)), self.public_url.origin),
             ("trusted_proxies", json!(self.trusted_proxies.value), self.trusted_proxies.origin),
+            ("tls_cert", json!(self.tls_cert.value), self.tls_cert.origin),
+            ("tls_key", json!(self.tls_key.value), self.tls_key.origin),
+            ("tls_client_ca", json!(self.tls_client_ca.value), self.tls_client_ca.origin),
+            ("rate_limit_per_second", json!(self.rate_limit_per_second.value), self.rate_limit_per_second.origin),
             ("log", json!(self.log.value), self.log.origin),
             ("log_format", json!(self.log_format.value.name()), self.log_format.origin),
         ];
@@ -247,7 +274,19 @@ impl Configuration {
 
 /// Variables of ours that mean nothing: most likely misspelled.
 pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
-    let keys = ["data", "listen", "database", "public_url", "trusted_proxies", "log", "log_format"];
+    let keys = [
+        "data",
+        "listen",
+        "database",
+        "public_url",
+        "trusted_proxies",
+        "tls_cert",
+        "tls_key",
+        "tls_client_ca",
+        "rate_limit_per_second",
+        "log",
+        "log_format",
+    ];
     let known =
         |name: &str| name == BOOTSTRAP_TOKEN_VARIABLE || name == CONFIG_VARIABLE || keys.iter().any(|key| variable_name(key) == name);
     let mut unknown: Vec<String> = names.filter(|name| name.starts_with("ROLLCALL_") && !known(name)).collect();
@@ -295,7 +334,8 @@ fn parse<T, V>(
 }
 
 fn resolve(flags: Layer, environment: Layer, file: Layer) -> Result<Configuration, Failure> {
-    Ok(Configuration {
+    let path = |text: &String| Ok(Some(PathBuf::from(text)));
+    let configuration = Configuration {
         file: None,
         data: parse("data", choose(flags.data, environment.data, file.data), || DATA_DEFAULT.into(), |text| Ok(PathBuf::from(text)))?,
         listen: parse("listen", choose(flags.listen, environment.listen, file.listen), default_listen, |text| parse_listen(text))?,
@@ -317,6 +357,15 @@ fn resolve(flags: Layer, environment: Layer, file: Layer) -> Result<Configuratio
             Vec::new,
             |list| parse_proxies(list),
         )?,
+        tls_cert: parse("tls_cert", choose(flags.tls_cert, environment.tls_cert, file.tls_cert), || None, path)?,
+        tls_key: parse("tls_key", choose(flags.tls_key, environment.tls_key, file.tls_key), || None, path)?,
+        tls_client_ca: parse("tls_client_ca", choose(flags.tls_client_ca, environment.tls_client_ca, file.tls_client_ca), || None, path)?,
+        rate_limit_per_second: parse(
+            "rate_limit_per_second",
+            choose(flags.rate_limit_per_second, environment.rate_limit_per_second, file.rate_limit_per_second),
+            || None,
+            |text| text.parse().map(Some).map_err(|_| format!("{text:?} is not a number of requests, such as 1000 (0: no limit)")),
+        )?,
         log: parse("log", choose(flags.log, environment.log, file.log), || LOG_DEFAULT.into(), |text| Ok(text.clone()))?,
         log_format: parse(
             "log_format",
@@ -325,7 +374,20 @@ fn resolve(flags: Layer, environment: Layer, file: Layer) -> Result<Configuratio
             |text| parse_log_format(text),
         )?,
         bootstrap_token: None,
-    })
+    };
+    check_tls(&configuration)?;
+    Ok(configuration)
+}
+
+/// Certificate and key belong together, and authorities of clients to both.
+fn check_tls(configuration: &Configuration) -> Result<(), Failure> {
+    let Configuration { tls_cert, tls_key, tls_client_ca, .. } = configuration;
+    let (certificate, key) = (tls_cert.value.is_some(), tls_key.value.is_some());
+    if certificate == key && (certificate || tls_client_ca.value.is_none()) {
+        return Ok(());
+    }
+    Err(Failure::usage("TLS needs a certificate and its key")
+        .hint("give both, --tls-cert FILE and --tls-key FILE (or tls_cert and tls_key in the configuration file)"))
 }
 
 fn default_listen() -> SocketAddr {
@@ -424,6 +486,21 @@ mod tests {
         check(Layer::default(), Layer::default(), layer(Some("x")), "`listen` in the configuration file: ");
         let bad_url = Layer { public_url: Some("ftp://x".into()), ..Layer::default() };
         check(bad_url, Layer::default(), Layer::default(), "--public-url: ");
+    }
+
+    #[test]
+    fn a_certificate_comes_with_its_key() {
+        let check = |cert: Option<&str>, key: Option<&str>, ca: Option<&str>, accepted: bool| {
+            let text = |value: Option<&str>| value.map(str::to_owned);
+            let flags = Layer { tls_cert: text(cert), tls_key: text(key), tls_client_ca: text(ca), ..Layer::default() };
+            assert_eq!(resolve(flags, Layer::default(), Layer::default()).is_ok(), accepted, "{cert:?} {key:?} {ca:?}");
+        };
+        check(None, None, None, true);
+        check(Some("a"), Some("b"), None, true);
+        check(Some("a"), Some("b"), Some("c"), true);
+        check(Some("a"), None, None, false);
+        check(None, Some("b"), None, false);
+        check(None, None, Some("c"), false);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use provisioning::application::Secret;
 use provisioning::ledger::{Catalogue, Ledger};
 use provisioning::provisioning::{Ports, Provisioning};
 use serde_json::{Value, json};
+use server::tls::{Tls, TlsFiles};
 use server::{DEFAULT_TENANT, State};
 use storage::postgres::Postgres;
 use storage::secrets::MasterKey;
@@ -233,8 +234,20 @@ impl Running {
     }
 }
 
+/// The certificate that the configuration names; `None` where it names none.
+pub fn tls(configuration: &Configuration) -> Result<Option<Arc<Tls>>, Failure> {
+    let (Some(certificate), Some(key)) = (&configuration.tls_cert.value, &configuration.tls_key.value) else { return Ok(None) };
+    let client_authorities = configuration.tls_client_ca.value.clone();
+    let files = TlsFiles { certificate: certificate.clone(), key: key.clone(), client_authorities };
+    let tls = Tls::load(files).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+        Failure::usage(format!("TLS cannot be started: {error}{cause}")).hint("--tls-cert and --tls-key name PEM files that go together")
+    })?;
+    Ok(Some(Arc::new(tls)))
+}
+
 /// Starts the server on a listener, and the engine.
-pub fn start(rollcall: &Rollcall, listener: TcpListener, configuration: &Configuration) -> Running {
+pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, configuration: &Configuration) -> Running {
     let options = server_options(configuration);
     let state = State::new(
         rollcall.directory.clone(),
@@ -247,10 +260,34 @@ pub fn start(rollcall: &Rollcall, listener: TcpListener, configuration: &Configu
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let until = wait_for_stop(stopped.clone());
-    tasks.spawn(async move { server::serve(listener, server::router(state), until, &options).await });
+    let router = server::router(state);
+    tasks.spawn(async move {
+        match tls {
+            Some(tls) => {
+                // Without a signal to listen to, the files are still looked at from time to time.
+                #[cfg(unix)]
+                let _hangups = reload_on_hangup(Arc::clone(&tls)).ok();
+                server::serve_tls(listener, tls, router, until, &options).await;
+            }
+            None => server::serve(listener, router, until, &options).await,
+        }
+    });
     let engine = rollcall.engine();
     tasks.spawn(async move { engine.run(stopped).await });
     Running { stop, tasks }
+}
+
+/// Looks at the certificate files whenever SIGHUP comes, as long as the answer lives.
+#[cfg(unix)]
+fn reload_on_hangup(tls: Arc<Tls>) -> std::io::Result<JoinSet<()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        while hangup.recv().await.is_some() {
+            tls.reload();
+        }
+    });
+    Ok(tasks)
 }
 
 async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
@@ -279,6 +316,11 @@ pub fn limits() -> Value {
         request_seconds_max,
         header_read_seconds_max,
         connections_max,
+        head_bytes_max,
+        http2_header_list_bytes_max,
+        http2_streams_max,
+        tls_handshake_seconds_max,
+        tls_reload_seconds,
         drain_seconds_max,
         token_cache_seconds_max,
         token_cache_entries_max,
@@ -295,6 +337,11 @@ pub fn limits() -> Value {
             "request_seconds_max": request_seconds_max,
             "header_read_seconds_max": header_read_seconds_max,
             "connections_max": connections_max,
+            "head_bytes_max": head_bytes_max,
+            "http2_header_list_bytes_max": http2_header_list_bytes_max,
+            "http2_streams_max": http2_streams_max,
+            "tls_handshake_seconds_max": tls_handshake_seconds_max,
+            "tls_reload_seconds": tls_reload_seconds,
             "drain_seconds_max": drain_seconds_max,
             "token_cache_seconds_max": token_cache_seconds_max,
             "token_cache_entries_max": token_cache_entries_max,

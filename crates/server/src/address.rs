@@ -14,6 +14,8 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// Ours.
     pub local: SocketAddr,
+    /// Whether it is TLS, ended by us.
+    pub is_tls: bool,
 }
 
 /// Scheme and authority, with the path of the stated URL if it has one, without a slash at the end.
@@ -28,7 +30,7 @@ pub(crate) fn origin(options: &Options, headers: &HeaderMap, extensions: &Extens
     {
         return origin;
     }
-    format!("http://{}", connection.local)
+    format!("{}://{}", if connection.is_tls { "https" } else { "http" }, connection.local)
 }
 
 /// What the proxy says; the first of several is the one the client spoke to.
@@ -52,7 +54,11 @@ mod tests {
             let pair = |(name, value): &(&'static str, &str)| (HeaderName::from_static(name), value.parse().unwrap());
             let headers: HeaderMap = headers.iter().map(pair).collect();
             let mut extensions = Extensions::new();
-            extensions.insert(Connection { peer: "10.0.0.9:5000".parse().unwrap(), local: "10.0.0.1:8080".parse().unwrap() });
+            extensions.insert(Connection {
+                peer: "10.0.0.9:5000".parse().unwrap(),
+                local: "10.0.0.1:8080".parse().unwrap(),
+                is_tls: false,
+            });
             assert_eq!(origin(options, &headers, &extensions), expected, "{headers:?}");
         };
         let forwarded = [("x-forwarded-host", "id.example.com, inner"), ("x-forwarded-proto", "https")];

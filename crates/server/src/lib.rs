@@ -8,6 +8,8 @@
 
 pub mod options;
 
+pub mod tls;
+
 mod address;
 
 mod request_id;
@@ -35,5 +37,5 @@ pub mod serve;
 pub use address::Connection;
 pub use layers::router;
 pub use options::Options;
-pub use serve::serve;
+pub use serve::{serve, serve_tls};
 pub use state::{DEFAULT_TENANT, State};

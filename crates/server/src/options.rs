@@ -25,6 +25,16 @@ pub struct Options {
     pub header_read_seconds_max: u64,
     /// Most connections at once; others wait to be accepted.
     pub connections_max: usize,
+    /// Largest head of an HTTP/1.1 request, in bytes.
+    pub head_bytes_max: usize,
+    /// Largest list of headers of an HTTP/2 request, in bytes.
+    pub http2_header_list_bytes_max: u32,
+    /// Most requests at once on one HTTP/2 connection.
+    pub http2_streams_max: u32,
+    /// Longest time for a TLS handshake, in seconds.
+    pub tls_handshake_seconds_max: u64,
+    /// How often the certificate files are looked at, in seconds.
+    pub tls_reload_seconds: u64,
     /// Longest time that open connections may take to finish when the server stops, in seconds.
     pub drain_seconds_max: u64,
     /// Longest time for which a token counts as good without a look into the store, in seconds.
@@ -49,6 +59,11 @@ impl Default for Options {
             request_seconds_max: 30,
             header_read_seconds_max: 10,
             connections_max: 4_096,
+            head_bytes_max: 64 * 1024,
+            http2_header_list_bytes_max: 64 * 1024,
+            http2_streams_max: 128,
+            tls_handshake_seconds_max: 10,
+            tls_reload_seconds: 10,
             drain_seconds_max: 10,
             token_cache_seconds_max: 60,
             token_cache_entries_max: 10_000,

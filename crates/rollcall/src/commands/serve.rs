@@ -29,6 +29,19 @@ pub struct Arguments {
     /// The address of a proxy whose X-Forwarded headers are believed; may be repeated [variable: ROLLCALL_TRUSTED_PROXIES, with commas]
     #[arg(long, value_name = "ADDR")]
     trusted_proxy: Vec<String>,
+    /// A PEM file with the certificate for TLS and those that lead to its authority; loaded again when it changes, and on SIGHUP
+    /// [variable: ROLLCALL_TLS_CERT]
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// A PEM file with the key of that certificate [variable: ROLLCALL_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// A PEM file with the authorities whose clients may show a certificate (mTLS) [variable: ROLLCALL_TLS_CLIENT_CA]
+    #[arg(long, value_name = "FILE")]
+    tls_client_ca: Option<String>,
+    /// Requests a second that one caller may make; 0: any number [variable: ROLLCALL_RATE_LIMIT_PER_SECOND] [default: 1000]
+    #[arg(long, value_name = "COUNT")]
+    rate_limit_per_second: Option<String>,
     /// Which log lines are written, such as info or server=debug,warn [variable: ROLLCALL_LOG] [default: warn]
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -46,6 +59,10 @@ impl Arguments {
         flags.listen.clone_from(&self.listen);
         flags.public_url.clone_from(&self.public_url);
         flags.trusted_proxies = Some(self.trusted_proxy.clone()).filter(|proxies| !proxies.is_empty());
+        flags.tls_cert.clone_from(&self.tls_cert);
+        flags.tls_key.clone_from(&self.tls_key);
+        flags.tls_client_ca.clone_from(&self.tls_client_ca);
+        flags.rate_limit_per_second.clone_from(&self.rate_limit_per_second);
         flags.log.clone_from(&self.log);
         flags.log_format = self.log_format.map(|format| format.name().to_owned());
     }
@@ -61,16 +78,17 @@ pub async fn run(arguments: &Arguments, configuration: &Configuration, output: O
     for name in unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
         output.note(format!("warning: the variable {name} means nothing to this program"));
     }
+    let tls = wiring::tls(configuration)?;
     let rollcall = Rollcall::open(configuration, Missing::Create).await?;
     let address = configuration.listen.value;
     let listener = TcpListener::bind(address).await.map_err(|error| {
         Failure::failed(format!("cannot listen on {address}: {error}"))
             .hint("give another address with --listen ADDR:PORT, port 0 for any free port")
     })?;
-    let url = format!("http://{}", listener.local_addr()?);
+    let url = format!("{}://{}", if tls.is_some() { "https" } else { "http" }, listener.local_addr()?);
     greet(&rollcall, configuration, &url, output).await?;
     let mut stop = StopSignal::listen()?;
-    let running = wiring::start(&rollcall, listener, configuration);
+    let running = wiring::start(&rollcall, listener, tls, configuration);
     if output.is_json() {
         output.line(json!({ "event": "listening", "url": url }).to_string());
     } else {

@@ -9,4 +9,5 @@ mod listener;
 mod members;
 mod permissions;
 mod refusals;
+mod tls;
 mod wire;

@@ -74,7 +74,7 @@ impl Server {
         let base_url = format!("http://{}/scim/v2", listener.local_addr()?);
         let first = wiring::first_start(&rollcall, None).await?;
         let token = first.and_then(|first| first.token).ok_or_else(|| Failure::failed("the first start gave no token"))?;
-        let running = wiring::start(&rollcall, listener, &configuration);
+        let running = wiring::start(&rollcall, listener, None, &configuration);
         let client = rollcall.connector.client(&base_url, &token)?;
         Ok(Self { name: name.to_owned(), base_url, token, client, rollcall, running })
     }
