@@ -26,7 +26,18 @@ pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
     run(Command::new("cargo").current_dir(root).args(["test", "--workspace", "--locked"]).env_remove("ROLLCALL_PEERS"))?;
     if with_peers {
         let mut command = Command::new("cargo");
-        command.current_dir(root).args(["test", "--locked", "--package", "rollcall", "--test", "peers", "--", "--nocapture"]);
+        command.current_dir(root).args([
+            "test",
+            "--locked",
+            "--package",
+            "rollcall",
+            "--package",
+            "embedded",
+            "--test",
+            "peers",
+            "--",
+            "--nocapture",
+        ]);
         run(command.env("ROLLCALL_PEERS", &peers))?;
     }
     println!("test: everything passed in {} s", begun.elapsed().as_secs());

@@ -79,9 +79,18 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
-/// The crate a file belongs to: the folder below `crates`, or `xtask`.
+/// Crates that are not below `crates`, and where they are.
+const ELSEWHERE: &[(&str, &str)] = &[("xtask", "xtask"), ("embedded", "examples/embedded")];
+
+/// The crate a file belongs to: the folder below `crates` or `examples`, or `xtask`.
 fn crate_of(path: &str) -> &str {
-    path.strip_prefix("crates/").unwrap_or(path).split('/').next().unwrap_or_default()
+    let inner = path.strip_prefix("crates/").or_else(|| path.strip_prefix("examples/"));
+    inner.unwrap_or(path).split('/').next().unwrap_or_default()
+}
+
+/// Where a crate is.
+fn folder_of(name: &str) -> String {
+    ELSEWHERE.iter().find(|(known, _)| *known == name).map_or_else(|| format!("crates/{name}"), |(_, folder)| (*folder).to_owned())
 }
 
 /// Whether a file is only ever compiled for tests.
@@ -105,5 +114,7 @@ mod tests {
         let check = |path: &str, expected: &str| assert_eq!(crate_of(path), expected);
         check("crates/storage/src/sqlite/commit.rs", "storage");
         check("xtask/src/main.rs", "xtask");
+        check("examples/embedded/src/lib.rs", "embedded");
+        assert_eq!([folder_of("storage"), folder_of("embedded")], ["crates/storage", "examples/embedded"]);
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
 use super::source::SourceFile;
-use super::{Finding, crate_of};
+use super::{Finding, crate_of, folder_of};
 use crate::Failure;
 
 /// A crate and the crates of ours it may use.
@@ -18,6 +18,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("storage", &["scim-protocol", "directory", "provisioning"]),
     ("server", &["scim-protocol", "directory", "provisioning"]),
     ("rollcall", &["scim-protocol", "scim-client", "directory", "provisioning", "connectors", "storage", "server"]),
+    ("embedding", &["scim-protocol", "directory", "storage", "server"]),
+    ("embedded", &["embedding"]),
     ("xtask", &[]),
 ];
 
@@ -29,7 +31,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("rusqlite", &["storage", "xtask"]),
     ("tokio-postgres", &["storage"]),
     ("deadpool-postgres", &["storage"]),
-    ("axum", &["server", "xtask"]),
+    ("axum", &["server", "embedding", "embedded", "xtask"]),
     ("hyper", &["server"]),
     ("tower-http", &["server"]),
     ("reqwest", &["scim-client", "connectors", "xtask"]),
@@ -57,7 +59,7 @@ pub fn check(root: &Path, files: &[SourceFile]) -> Result<Vec<Finding>, Failure>
 
 fn package_edges(package: &Package, ours: &[&str], files: &[SourceFile]) -> Vec<Finding> {
     let name = package.name.as_str();
-    let manifest = if name == "xtask" { "xtask/Cargo.toml".to_owned() } else { format!("crates/{name}/Cargo.toml") };
+    let manifest = format!("{}/Cargo.toml", folder_of(name));
     let finding = |text: String| Finding::new(&manifest, 1, text);
     let allowed = |table: &'static [(&str, &[&str])], key: &str| table.iter().find(|(row, _)| *row == key).map(|(_, allowed)| *allowed);
     let Some(edges) = allowed(EDGES, name) else {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::source::SourceFile;
-use super::{Finding, crate_of};
+use super::{Finding, crate_of, folder_of};
 use crate::Failure;
 
 const MAP: &str = "ARCHITECTURE.md";
@@ -36,11 +36,10 @@ fn compare(text: &str, sources: &[&str], exists: impl Fn(&str) -> bool) -> Vec<F
             continue;
         }
         let listed = line.strip_prefix("- `").and_then(|rest| rest.split('`').next()).filter(|name| is_rust(name));
-        if let (Some(name), Some(listed)) = (section, listed) {
-            let folder = if name == "xtask" { name.to_owned() } else { format!("crates/{name}") };
-            if !missing.remove(format!("{folder}/src/{listed}").as_str()) {
-                findings.push(Finding::new(MAP, number, format!("`{name}` has no file `{listed}`")));
-            }
+        if let (Some(name), Some(listed)) = (section, listed)
+            && !missing.remove(format!("{}/src/{listed}", folder_of(name)).as_str())
+        {
+            findings.push(Finding::new(MAP, number, format!("`{name}` has no file `{listed}`")));
         }
         for quoted in line.split('`').skip(1).step_by(2) {
             let gone = if is_rust(quoted) {

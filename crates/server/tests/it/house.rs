@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use directory::Directory;
 use directory::access::{Permissions, Scope};
 use directory::clock::{Clock, IdGenerator};
 use directory::credential::{TokenHasher, TokenRequest, issue, token_text};
 use directory::store::Tenants;
 use directory::tenant::{Tenant, TenantSettings};
-use http::{HeaderMap, Request, StatusCode};
+use http::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use server::{Options, State, router};
@@ -20,6 +20,8 @@ use storage::sqlite::Sqlite;
 use tempfile::TempDir;
 use tower::ServiceExt;
 use uuid::Uuid;
+
+pub(crate) use crate::replay::Answer;
 
 /// Time stands still unless a test moves it; ids count.
 pub(crate) struct Hand {
@@ -42,26 +44,6 @@ impl IdGenerator for Hand {
         let mut secret = [7; 32];
         secret[..16].copy_from_slice(self.id().as_bytes());
         secret
-    }
-}
-
-/// An answer.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    /// `null` where there was none.
-    pub body: Value,
-}
-
-impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap())
-    }
-
-    /// The text at a JSON pointer.
-    pub(crate) fn text(&self, pointer: &str) -> &str {
-        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("nothing at {pointer}: {self:?}"))
     }
 }
 
@@ -114,11 +96,7 @@ impl House {
 
     /// Any request.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = to_bytes(body, usize::MAX).await.unwrap();
-        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { status: parts.status, headers: parts.headers, body }
+        Answer::of(self.router.clone().oneshot(request).await.unwrap()).await
     }
 
     /// A request with this token, a JSON body where there is one, and further headers.
