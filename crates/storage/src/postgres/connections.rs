@@ -1,6 +1,5 @@
 //! The pool of connections, migrations on the first of them, and the connection that hears of other nodes' commits. Knows no table but `migrations`.
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +8,10 @@ use directory::store::Fault;
 use futures_util::future::poll_fn;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio_postgres::{AsyncMessage, Config, IsolationLevel, NoTls, Statement};
+use tokio_postgres::{AsyncMessage, Config, IsolationLevel, Statement};
 
 use super::statements as sql;
+use super::tls::{self, Tls};
 use crate::migrate::{self, Applied};
 
 /// Connections of one node.
@@ -30,15 +30,14 @@ pub(crate) fn fault(error: tokio_postgres::Error) -> Fault {
     Fault::from_source("PostgreSQL", error)
 }
 
-/// Reads the URL; the text of a refusal never contains it, as there may be a password in it.
-pub(crate) fn configuration(url: &str) -> Result<Config, Fault> {
-    let mut config =
-        Config::from_str(url).map_err(|error| Fault::from_source("the URL of the PostgreSQL database could not be read", error))?;
+/// Reads the URL, and adds what it leaves open.
+pub(crate) fn configuration(url: &str) -> Result<(Config, Tls), Fault> {
+    let (mut config, tls) = tls::read_url(url)?;
     config.application_name("rollcall");
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_WAIT_MAX);
     }
-    Ok(config)
+    Ok((config, tls))
 }
 
 /// The connections of a node.
@@ -49,8 +48,8 @@ pub(crate) struct Connections {
 
 impl Connections {
     /// Connects, and brings the tables up to date.
-    pub(crate) async fn open(config: Config) -> Result<Self, Fault> {
-        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    pub(crate) async fn open(config: Config, tls: Tls) -> Result<Self, Fault> {
+        let manager = Manager::from_config(config, tls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let pool = Pool::builder(manager)
             .max_size(CONNECTIONS_MAX)
             .wait_timeout(Some(CONNECTION_WAIT_MAX))
@@ -131,10 +130,10 @@ impl Drop for Signals {
 impl Signals {
     /// Starts the task. `committed` is notified of commits anywhere; notifying `ours` tells the other nodes. Many commits in a row are told of once, so the
     /// lock that PostgreSQL takes for a notification stays out of commits.
-    pub(crate) fn start(config: Config, committed: Arc<Notify>, ours: Arc<Notify>) -> Self {
+    pub(crate) fn start(config: Config, tls: Tls, committed: Arc<Notify>, ours: Arc<Notify>) -> Self {
         let task = tokio::spawn(async move {
             loop {
-                if let Err(error) = exchange(&config, &committed, &ours).await {
+                if let Err(error) = exchange(&config, &tls, &committed, &ours).await {
                     tracing::warn!(error = %error, "the connection that hears of other nodes' commits was lost");
                 }
                 tokio::time::sleep(RECONNECT_AFTER).await;
@@ -144,8 +143,8 @@ impl Signals {
     }
 }
 
-async fn exchange(config: &Config, committed: &Notify, ours: &Notify) -> Result<(), tokio_postgres::Error> {
-    let (client, mut connection) = config.connect(NoTls).await?;
+async fn exchange(config: &Config, tls: &Tls, committed: &Notify, ours: &Notify) -> Result<(), tokio_postgres::Error> {
+    let (client, mut connection) = config.connect(tls.clone()).await?;
     let hear = async {
         while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
             if let AsyncMessage::Notification(_) = message? {
@@ -166,17 +165,5 @@ async fn exchange(config: &Config, committed: &Notify, ours: &Notify) -> Result<
     tokio::select! {
         ended = hear => ended,
         failed = tell => failed,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refused_url_is_not_repeated() {
-        let refusal = configuration("postgres://ann:s3cret@host:port/db").unwrap_err();
-        let source = std::error::Error::source(&refusal).map(ToString::to_string).unwrap_or_default();
-        assert!(!format!("{refusal} {source}").contains("s3cret"), "{refusal} {source}");
     }
 }

@@ -8,6 +8,7 @@ mod postgres_server;
 mod applications;
 mod credentials;
 mod events;
+mod encryption;
 mod ledger;
 mod memberships;
 mod opening;

@@ -76,3 +76,15 @@ async fn a_commit_is_heard_by_other_nodes() {
     world.user("ann").await;
     tokio::time::timeout(wait, other.committed.notified()).await.unwrap();
 }
+
+/// `cargo xtask test` runs this suite on several versions and says which one it means.
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the rule is for the product; its tests are told by whoever runs them")]
+async fn postgres_is_the_version_that_was_asked_for() {
+    let place = Place::postgres().await;
+    let version = place.number("SELECT current_setting('server_version_num')::BIGINT / 10000").await;
+    assert!(version >= 15, "PostgreSQL {version} is older than what is promised");
+    if let Ok(wanted) = std::env::var("ROLLCALL_POSTGRES_MAJOR") {
+        assert_eq!(version.to_string(), wanted);
+    }
+}
