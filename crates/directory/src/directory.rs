@@ -2,6 +2,10 @@
 
 mod bulk;
 
+mod pages;
+
+mod group_members;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,12 +15,14 @@ use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema, ValidResource};
 use serde_json::{Map, Value};
 
 pub use self::bulk::BulkAnswer;
+pub use self::group_members::{MembershipPage, MembershipSearch};
+use self::pages::Cursors;
+pub use self::pages::MoreMembers;
 use crate::access::{Caller, Permissions};
 use crate::change_set::{Change, ChangeSet, Committed, Moment, Precondition};
 use crate::clock::{Clock, IdGenerator};
 use crate::membership::Needs;
-use crate::search::SearchPlan;
-use crate::store::{CommitError, Fault, Include, SearchPage, Store, StoredResource};
+use crate::store::{CommitError, Fault, Include, Store, StoredResource};
 use crate::tenant::Tenant;
 use crate::version::{Expected, precondition_failed};
 use crate::{create, delete, membership, patch, replace};
@@ -42,10 +48,21 @@ pub enum DirectoryError {
 pub enum PatchAnswer {
     /// Only the version.
     Version,
-    /// The resource, unless only members of a large group changed: then reading it would make the cost of the write depend on the size of the group.
+    /// The resource without its members, unless only members of a large group changed: then reading them for the answer would make the cost of the write
+    /// depend on the size of the group.
     ResourceUnlessLarge(Include),
     /// The resource.
     Resource(Include),
+}
+
+impl PatchAnswer {
+    fn include(self) -> Option<Include> {
+        match self {
+            Self::Version => None,
+            Self::ResourceUnlessLarge(include) => Some(Include { members: false, ..include }),
+            Self::Resource(include) => Some(include),
+        }
+    }
 }
 
 /// What became of a PATCH.
@@ -72,12 +89,13 @@ pub struct Directory {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
+    cursors: Option<Cursors>,
 }
 
 impl Directory {
     /// A directory over a store.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
-        Self { store, clock, ids }
+        Self { store, clock, ids, cursors: None }
     }
 
     /// A caller of this tenant, with the tenant's schemas as they are now.
@@ -119,12 +137,6 @@ impl Directory {
     async fn read_any(&self, caller: &Caller, schema: &TypeSchema, id: &str, include: Include) -> Result<StoredResource, DirectoryError> {
         let found = self.store.read(caller.tenant.id, schema.name(), id, include).await?;
         found.ok_or_else(|| not_found(schema.name(), id).into())
-    }
-
-    /// Carries out a search that was planned for the caller's schemas.
-    pub async fn search(&self, caller: &Caller, plan: SearchPlan) -> Result<SearchPage, DirectoryError> {
-        plan.types.iter().try_for_each(|schema| caller.may_read(schema))?;
-        Ok(self.store.search(caller.tenant.id, plan).await?)
     }
 
     /// Replaces a resource (RFC 7644 section 3.5.1); never creates one.
@@ -188,7 +200,7 @@ impl Directory {
             PatchAnswer::Resource(include) => Some(include),
             PatchAnswer::ResourceUnlessLarge(include) => {
                 let is_large = include.members && self.store.has_more_members_than(caller.tenant.id, id, MEMBERS_ANSWERED_MAX).await?;
-                (!is_large).then_some(include)
+                (!is_large).then_some(Include { members: false, ..include })
             }
         };
         match wanted {
@@ -202,10 +214,7 @@ impl Directory {
 
     async fn patch_document(&self, subject: Subject<'_>, split: &Split, answer: PatchAnswer) -> Result<Patched, DirectoryError> {
         let Subject { caller, schema, id, expected } = subject;
-        let include = match answer {
-            PatchAnswer::Version => Include::default(),
-            PatchAnswer::Resource(include) | PatchAnswer::ResourceUnlessLarge(include) => include,
-        };
+        let include = answer.include().unwrap_or_default();
         let needed = Include { members: membership::needs(split) == Needs::Members, groups: include.groups };
         for attempt in 1..=ATTEMPTS_MAX {
             let current = self.read_any(caller, schema, id, needed).await?;

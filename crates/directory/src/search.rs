@@ -4,6 +4,9 @@
 //! filter, which is evaluated on each document where the condition alone is not exact. So a filter means the same in memory and on every store.
 
 mod condition;
+
+pub mod cursor;
+
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +32,8 @@ pub struct SearchPlan {
     pub types: Vec<Arc<TypeSchema>>,
     /// What the store's indexes answer; one per type, in the same order (an attribute may exist in one type only).
     pub conditions: Vec<Condition>,
+    /// The filter as text; stores need not look at it.
+    pub filter: Option<String>,
     /// The filter, where a condition selects more than it should.
     pub residual: Option<Filter>,
     /// Derived attributes the residual or the sort needs.
@@ -41,6 +46,42 @@ pub struct SearchPlan {
     pub limit: u64,
     /// Derived attributes the answer needs.
     pub include: Include,
+    /// Whether the page begins at a position instead of after so many.
+    pub keyset: Option<Keyset>,
+}
+
+/// A page that is found by its position (RFC 9865), and not by counting.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keyset {
+    /// Where the page before ended; `None` on the first.
+    pub after: Option<Position>,
+}
+
+/// The place of a resource in the order of a plan: what it is sorted by, and then what no two resources share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Which of the plan's types it has.
+    pub place: u32,
+    /// Whether it has no value of what is sorted by; always false without an order.
+    pub missing: bool,
+    /// What it is sorted by, as the store has it; empty without an order.
+    pub value: Vec<u8>,
+    /// The store's key of it.
+    pub key: i64,
+}
+
+impl SearchPlan {
+    /// The same search, page by page by position: nothing that is there all the time is missed or answered twice while others write, as long as it
+    /// matches and keeps its place in the order.
+    #[must_use]
+    pub fn by_position(self, after: Option<Position>) -> Self {
+        Self { offset: 0, keyset: Some(Keyset { after }), ..self }
+    }
+
+    /// Whether `total_results` of its page is counted. With positions it is left out where no index counts: each page would have to look at everything.
+    pub fn is_counted(&self) -> bool {
+        self.keyset.is_none() || self.residual.is_none()
+    }
 }
 
 /// Which part of the matching resources is wanted.
@@ -78,6 +119,7 @@ pub fn plan(
         }
     });
     let conditions = conditions.collect();
+    let text = filter.as_ref().map(ToString::to_string);
     let residual = filter.filter(|_| !exact);
     let mut named: Vec<AttributePath> = residual.iter().flat_map(Filter::paths).collect();
     named.extend(sort.iter().map(|sort| sort.path.clone()));
@@ -86,7 +128,18 @@ pub fn plan(
         named.iter().any(|path| schemas.iter().filter_map(|schema| schema.resolve(path)).any(is_it))
     };
     let residual_needs = Include { members: concerns("members"), groups: concerns("groups") };
-    Ok(SearchPlan { types: types.to_vec(), conditions, residual, residual_needs, sort, offset: page.offset, limit: page.limit, include })
+    Ok(SearchPlan {
+        types: types.to_vec(),
+        conditions,
+        filter: text,
+        residual,
+        residual_needs,
+        sort,
+        offset: page.offset,
+        limit: page.limit,
+        include,
+        keyset: None,
+    })
 }
 
 /// An order.

@@ -1,4 +1,4 @@
-//! The ports of the directory: `Store` for identities, `Tenants` for tenants and tokens. Each method is one atomic step; no handle crosses it.
+//! The ports of the directory: `Store` for identities, `Memberships` for who is in which group, `Tenants` for tenants and tokens. Each method is one atomic step; no handle crosses it.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::change_set::{ChangeSet, Committed};
 use crate::credential::{TokenHash, TokenRecord};
-use crate::search::SearchPlan;
+use crate::search::{Position, SearchPlan};
 use crate::tenant::{Tenant, TenantId, TenantSettings};
 use crate::version::version_tag;
 
@@ -165,15 +165,68 @@ pub struct Related {
 /// A page of a search.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SearchPage {
-    /// How many match in all.
+    /// How many match in all; 0 where the plan says that it is not counted.
     pub total_results: u64,
     /// The page.
     pub resources: Vec<StoredResource>,
+    /// Where it ended, where the plan goes by positions and there is more.
+    pub next: Option<Position>,
+}
+
+/// Members that are read at once.
+pub const MEMBERS_AT_ONCE: u32 = 1_000;
+
+/// A member with its place among the members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The store's key of it; members come in this order.
+    pub key: i64,
+    /// Who it is.
+    pub related: Related,
+}
+
+/// A direct membership.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The store's keys of group and member; memberships come in this order.
+    pub keys: (i64, i64),
+    /// The group.
+    pub group: Related,
+    /// Its member.
+    pub member: Related,
+}
+
+/// Which memberships are looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MembershipQuery {
+    /// Of this group.
+    pub group_id: Option<String>,
+    /// Of this member.
+    pub member_id: Option<String>,
+    /// Of members of this type.
+    pub member_type: Option<String>,
+    /// Behind these keys.
+    pub after: Option<(i64, i64)>,
+    /// How many to pass over.
+    pub offset: u64,
+    /// Most to return.
+    pub limit: u64,
+}
+
+/// Memberships, read.
+#[async_trait]
+pub trait Memberships: Send + Sync {
+    /// Members of a group behind a key, at most so many; none where there is no such group.
+    async fn members_after(&self, tenant: TenantId, group_id: &str, after: i64, limit: u32) -> Result<Vec<Member>, Fault>;
+    /// Direct memberships, in the order of their keys.
+    async fn find_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<Vec<Membership>, Fault>;
+    /// How many direct memberships there are; where they are looked for does not matter.
+    async fn count_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<u64, Fault>;
 }
 
 /// Identities.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: Memberships {
     /// Applies all of a change set or nothing: one `Committed` per write. Durable when it returns.
     async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError>;
     /// One resource.

@@ -32,13 +32,60 @@ pub struct TenantSettings {
     /// The client profile (`scim_protocol::profile`) of callers that have none of their own.
     #[serde(alias = "quirks")]
     pub profile: String,
-    /// Whether PATCH answers 200 with the resource (else 204).
-    pub patch_returns_resource: bool,
+    /// What PATCH answers with, where the request does not name attributes.
+    #[serde(alias = "patch_returns_resource", deserialize_with = "patch_response")]
+    pub patch_response: PatchResponse,
+}
+
+/// What PATCH answers with, where the request does not name attributes (RFC 7644 section 3.5.2 leaves it open).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PatchResponse {
+    /// 200 with the resource and its members; but 204 where only members of a group of more than 100 changed, so that no write's cost depends on the size
+    /// of a group.
+    #[default]
+    Automatic,
+    /// 200 with the resource and all of its members.
+    WithMembers,
+    /// 200 with the resource without its members.
+    WithoutMembers,
+    /// 204.
+    NoContent,
+}
+
+impl PatchResponse {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Automatic, Self::WithMembers, Self::WithoutMembers, Self::NoContent];
+
+    /// Its name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Automatic => "automatic",
+            Self::WithMembers => "with-members",
+            Self::WithoutMembers => "without-members",
+            Self::NoContent => "no-content",
+        }
+    }
+}
+
+/// Settings of older databases have a boolean: whether there is a resource in the answer.
+fn patch_response<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<PatchResponse, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Old(bool),
+        New(PatchResponse),
+    }
+    Ok(match Stored::deserialize(deserializer)? {
+        Stored::Old(true) => PatchResponse::Automatic,
+        Stored::Old(false) => PatchResponse::NoContent,
+        Stored::New(response) => response,
+    })
 }
 
 impl Default for TenantSettings {
     fn default() -> Self {
-        Self { profile: DEFAULT_PROFILE.into(), patch_returns_resource: true }
+        Self { profile: DEFAULT_PROFILE.into(), patch_response: PatchResponse::default() }
     }
 }
 
@@ -77,6 +124,20 @@ mod tests {
             settings.client_profile().unwrap().name.clone()
         };
         assert_eq!((name("okta").as_str(), name("from the future").as_str()), ("okta", "standard"));
+    }
+
+    #[test]
+    fn settings_of_older_databases_are_understood() {
+        let check = |text: &str, expected: PatchResponse| {
+            let settings: TenantSettings = serde_json::from_str(text).unwrap();
+            assert_eq!(settings.patch_response, expected, "{text}");
+        };
+        check("{}", PatchResponse::Automatic);
+        check(r#"{"quirks":"strict","patch_returns_resource":true}"#, PatchResponse::Automatic);
+        check(r#"{"patch_returns_resource":false}"#, PatchResponse::NoContent);
+        for response in PatchResponse::ALL {
+            check(&format!(r#"{{"patch_response":"{}"}}"#, response.name()), response);
+        }
     }
 
     #[test]

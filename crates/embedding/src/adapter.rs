@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use directory::change_set::{ChangeSet, Committed};
 use directory::content::content;
 use directory::search::{Condition, SearchPlan};
-use directory::store::{CommitError, Fault, Include, Related, SearchPage, Store, StoredResource};
+use directory::store::{CommitError, Fault, Include, Member, Membership, MembershipQuery, Related, SearchPage, Store, StoredResource};
 use directory::tenant::TenantId;
 use scim_protocol::filter::compare::sort_key;
 use scim_protocol::{SchemaSet, TypeSchema, ValidResource};
@@ -83,11 +83,55 @@ impl AccountsAsStore {
         Ok(found)
     }
 
+    /// All memberships that are looked for.
+    async fn memberships(&self, query: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
+        let wanted = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+        let mut found = Vec::new();
+        for (place, record) in self.accounts.list("Group").await?.into_iter().enumerate() {
+            if !wanted(&query.group_id, &record.id) {
+                continue;
+            }
+            let display = record.document.get("displayName").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+            let group = Related { id: record.id.clone(), resource_type: record.resource_type.clone(), display, direct: true };
+            for (member_place, member) in members(&*self.accounts, &self.schemas, &record).await?.into_iter().enumerate() {
+                if wanted(&query.member_id, &member.id) && wanted(&query.member_type, &member.resource_type) {
+                    found.push(Membership { keys: (key(place), key(member_place)), group: group.clone(), member });
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// What of a record the answer needs.
     async fn answered(&self, record: Record, groups: Vec<Related>, include: Include) -> Result<StoredResource, Fault> {
         let members = if include.members { members(&*self.accounts, &self.schemas, &record).await? } else { Vec::new() };
         let groups = if include.groups { groups } else { Vec::new() };
         Ok(StoredResource { members, groups, ..Self::stored(record) })
+    }
+}
+
+/// The place of an element in a list, as a key.
+fn key(place: usize) -> i64 {
+    i64::try_from(place).unwrap_or(i64::MAX)
+}
+
+#[async_trait]
+impl directory::store::Memberships for AccountsAsStore {
+    async fn members_after(&self, _: TenantId, group_id: &str, after: i64, limit: u32) -> Result<Vec<Member>, Fault> {
+        let Some(group) = self.accounts.get("Group", group_id).await? else { return Ok(Vec::new()) };
+        let all = members(&*self.accounts, &self.schemas, &group).await?.into_iter().enumerate();
+        let found = all.map(|(place, related)| Member { key: key(place), related }).filter(|member| member.key > after);
+        Ok(found.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
+    }
+
+    async fn find_memberships(&self, _: TenantId, query: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
+        let behind = self.memberships(query).await?.into_iter().filter(|one| query.after.is_none_or(|after| one.keys > after));
+        let as_usize = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Ok(behind.skip(as_usize(query.offset)).take(as_usize(query.limit)).collect())
+    }
+
+    async fn count_memberships(&self, _: TenantId, query: &MembershipQuery) -> Result<u64, Fault> {
+        Ok(u64::try_from(self.memberships(query).await?.len()).unwrap_or(u64::MAX))
     }
 }
 
@@ -144,7 +188,8 @@ impl Store for AccountsAsStore {
         for Found { record, groups, .. } in found.into_iter().skip(as_usize(plan.offset)).take(as_usize(plan.limit)) {
             resources.push(self.answered(record, groups, plan.include).await?);
         }
-        Ok(SearchPage { total_results, resources })
+        // Cursors are not offered, so no page ends at a position.
+        Ok(SearchPage { total_results, resources, next: None })
     }
 }
 

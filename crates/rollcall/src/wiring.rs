@@ -10,6 +10,7 @@ use directory::access::Permissions;
 use directory::clock::{Clock, IdGenerator};
 use directory::credential::{TokenHasher, TokenRecord, TokenRequest, issue, token_text};
 use directory::directory::Directory;
+use directory::search::cursor::CursorSealer;
 use directory::store::{Store, Tenants};
 use directory::tenant::{Tenant, TenantSettings};
 use jiff::Timestamp;
@@ -142,7 +143,8 @@ impl Rollcall {
             Database::PostgreSql(url) => AnyStore::of(Postgres::connect(url.reveal(), Arc::clone(&key)).await?, Postgres::committed),
         };
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGenerator>) = (Arc::new(SystemClock), Arc::new(OsIds));
-        let directory = Directory::new(Arc::clone(&store.identities), Arc::clone(&clock), Arc::clone(&ids));
+        let directory = Directory::new(Arc::clone(&store.identities), Arc::clone(&clock), Arc::clone(&ids))
+            .with_cursors(Arc::clone(&key) as Arc<dyn CursorSealer>, server_options(configuration).cursor_seconds_max);
         let connector = ScimConnector::new(Egress::default())?;
         Ok(Self { store, directory, connector, hasher: key, clock, ids })
     }
@@ -312,6 +314,7 @@ pub fn limits() -> Value {
         bulk_operations_max,
         page_size_default,
         page_size_max,
+        cursor_seconds_max,
         filter,
         request_seconds_max,
         header_read_seconds_max,
@@ -334,6 +337,7 @@ pub fn limits() -> Value {
             "bulk_operations_max": bulk_operations_max,
             "page_size_default": page_size_default,
             "page_size_max": page_size_max,
+            "cursor_seconds_max": cursor_seconds_max,
             "request_seconds_max": request_seconds_max,
             "header_read_seconds_max": header_read_seconds_max,
             "connections_max": connections_max,

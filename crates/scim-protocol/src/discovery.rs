@@ -16,11 +16,15 @@ pub struct Capabilities {
     pub bulk_body_bytes_max: usize,
     /// Largest page.
     pub page_size_max: usize,
+    /// Size of a page where the client does not say.
+    pub page_size_default: usize,
+    /// How long a cursor is good for, in seconds; `None` where cursors are not offered.
+    pub cursor_seconds_max: Option<i64>,
 }
 
 /// The `ServiceProviderConfig` document.
 pub fn service_provider_config(capabilities: &Capabilities, base_url: &str) -> Map<String, Value> {
-    let body = json!({
+    let mut body = json!({
         "patch": {"supported": true},
         "bulk": {
             "supported": true,
@@ -40,7 +44,25 @@ pub fn service_provider_config(capabilities: &Capabilities, base_url: &str) -> M
             "primary": true,
         }],
     });
+    if let Value::Object(map) = &mut body {
+        map.insert("pagination".into(), pagination(capabilities));
+    }
     document(SERVICE_PROVIDER_CONFIG, body, "ServiceProviderConfig", &location(base_url, "ServiceProviderConfig"))
+}
+
+/// RFC 9865 section 4.
+fn pagination(capabilities: &Capabilities) -> Value {
+    let mut pagination = json!({
+        "cursor": capabilities.cursor_seconds_max.is_some(),
+        "index": true,
+        "defaultPaginationMethod": "index",
+        "defaultPageSize": capabilities.page_size_default,
+        "maxPageSize": capabilities.page_size_max,
+    });
+    if let (Value::Object(map), Some(seconds)) = (&mut pagination, capabilities.cursor_seconds_max) {
+        map.insert("cursorTimeout".into(), seconds.into());
+    }
+    pagination
 }
 
 /// All `ResourceType` documents.
@@ -106,7 +128,13 @@ mod tests {
 
     #[test]
     fn the_configuration_has_all_that_its_schema_requires() {
-        let capabilities = Capabilities { bulk_operations_max: 7, bulk_body_bytes_max: 8, page_size_max: 9 };
+        let capabilities = Capabilities {
+            bulk_operations_max: 7,
+            bulk_body_bytes_max: 8,
+            page_size_max: 9,
+            page_size_default: 5,
+            cursor_seconds_max: Some(600),
+        };
         let config = service_provider_config(&capabilities, "https://x/scim/v2/");
         let all = standard::schemas();
         let schema = all.iter().find(|schema| schema.id == SERVICE_PROVIDER_CONFIG).unwrap();
@@ -125,6 +153,8 @@ mod tests {
         assert_eq!(config.pointer("/bulk/maxOperations"), Some(&json!(7)));
         assert_eq!(config.pointer("/bulk/maxPayloadSize"), Some(&json!(8)));
         assert_eq!(config.pointer("/filter/maxResults"), Some(&json!(9)));
+        let pagination = json!({"cursor": true, "index": true, "defaultPaginationMethod": "index", "defaultPageSize": 5, "maxPageSize": 9, "cursorTimeout": 600});
+        assert_eq!(config.pointer("/pagination"), Some(&pagination));
         assert_eq!(config.pointer("/meta/location"), Some(&json!("https://x/scim/v2/ServiceProviderConfig")));
     }
 

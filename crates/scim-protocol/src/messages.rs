@@ -24,8 +24,10 @@ pub struct SearchRequest {
     pub descending: bool,
     /// `startIndex`, at least 1 (RFC 7644 section 3.4.2.4: less than 1 is 1).
     pub start_index: u64,
-    /// `count`; negative is 0.
+    /// `count`; negative is 0, with a cursor it is refused.
     pub count: Option<u64>,
+    /// `cursor` (RFC 9865); empty on the first page.
+    pub cursor: Option<String>,
     /// `attributes`.
     pub attributes: Vec<String>,
     /// `excludedAttributes`.
@@ -40,28 +42,68 @@ impl Default for SearchRequest {
             descending: false,
             start_index: 1,
             count: None,
+            cursor: None,
             attributes: Vec::new(),
             excluded_attributes: Vec::new(),
         }
     }
 }
 
+/// How a search asks for its page, until all of the request has been read: what `count` may be depends on whether there is a cursor.
+#[derive(Default)]
+struct Paging {
+    start_index: Option<i64>,
+    count: Option<Value>,
+    cursor: Option<String>,
+}
+
+impl Paging {
+    fn into_request(self, request: &mut SearchRequest) -> Result<(), Error> {
+        let Some(cursor) = self.cursor else {
+            request.start_index = start_index(self.start_index.unwrap_or(1));
+            request.count = self.count.map(|value| any_integer(Parameter::Count, &value).map(count)).transpose()?;
+            return Ok(());
+        };
+        // RFC 9865 section 2.3: a client asks for one method of paging or for the other.
+        if self.start_index.is_some() {
+            let detail = "The request has a `cursor` and a `startIndex`; accepted is one of them.";
+            return Err(Error::new(ErrorKind::InvalidCursor, detail).at("cursor"));
+        }
+        request.count = self.count.map(positive_count).transpose()?;
+        request.cursor = Some(cursor);
+        Ok(())
+    }
+}
+
+/// RFC 9865 section 2.1: beside a cursor, `count` is a positive integer. What is over the largest page gets the largest page.
+fn positive_count(value: Value) -> Result<u64, Error> {
+    let number = any_integer(Parameter::Count, &value).ok().and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0);
+    number.ok_or_else(|| {
+        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let detail = format!("`count` is `{shown}`; accepted with a cursor is an integer of at least 1.");
+        Error::new(ErrorKind::InvalidCount, detail).at("count")
+    })
+}
+
 impl SearchRequest {
     /// From decoded query parameters; names without case, unknown ones ignored.
     pub fn from_query<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Error> {
         let mut request = Self::default();
+        let mut paging = Paging::default();
         for (name, value) in pairs {
             let Some(parameter) = Parameter::from_name(name) else { continue };
             match parameter {
                 Parameter::Filter => request.filter = Some(value.to_owned()),
                 Parameter::SortBy => request.sort_by = Some(value.to_owned()),
                 Parameter::SortOrder => request.descending = descending(value)?,
-                Parameter::StartIndex => request.start_index = start_index(number(parameter, value)?),
-                Parameter::Count => request.count = Some(count(number(parameter, value)?)),
+                Parameter::StartIndex => paging.start_index = Some(number(parameter, value)?),
+                Parameter::Count => paging.count = Some(value.into()),
+                Parameter::Cursor => paging.cursor = Some(value.to_owned()),
                 Parameter::Attributes => request.attributes = split(value),
                 Parameter::ExcludedAttributes => request.excluded_attributes = split(value),
             }
         }
+        paging.into_request(&mut request)?;
         Ok(request)
     }
 
@@ -69,18 +111,21 @@ impl SearchRequest {
     pub fn from_body(body: Value) -> Result<Self, Error> {
         let body = message(body, SEARCH_SCHEMA)?;
         let mut request = Self::default();
+        let mut paging = Paging::default();
         for (name, value) in body {
             let Some(parameter) = Parameter::from_name(&name).filter(|_| !value.is_null()) else { continue };
             match parameter {
                 Parameter::Filter => request.filter = Some(text(parameter, value)?),
                 Parameter::SortBy => request.sort_by = Some(text(parameter, value)?),
                 Parameter::SortOrder => request.descending = descending(&text(parameter, value)?)?,
-                Parameter::StartIndex => request.start_index = start_index(integer(parameter, &value)?),
-                Parameter::Count => request.count = Some(count(integer(parameter, &value)?)),
+                Parameter::StartIndex => paging.start_index = Some(integer(parameter, &value)?),
+                Parameter::Count => paging.count = Some(value),
+                Parameter::Cursor => paging.cursor = Some(text(parameter, value)?),
                 Parameter::Attributes => request.attributes = names(parameter, value)?,
                 Parameter::ExcludedAttributes => request.excluded_attributes = names(parameter, value)?,
             }
         }
+        paging.into_request(&mut request)?;
         Ok(request)
     }
 }
@@ -92,13 +137,22 @@ enum Parameter {
     SortOrder,
     StartIndex,
     Count,
+    Cursor,
     Attributes,
     ExcludedAttributes,
 }
 
 impl Parameter {
-    const ALL: [Self; 7] =
-        [Self::Filter, Self::SortBy, Self::SortOrder, Self::StartIndex, Self::Count, Self::Attributes, Self::ExcludedAttributes];
+    const ALL: [Self; 8] = [
+        Self::Filter,
+        Self::SortBy,
+        Self::SortOrder,
+        Self::StartIndex,
+        Self::Count,
+        Self::Cursor,
+        Self::Attributes,
+        Self::ExcludedAttributes,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -107,6 +161,7 @@ impl Parameter {
             Self::SortOrder => "sortOrder",
             Self::StartIndex => "startIndex",
             Self::Count => "count",
+            Self::Cursor => "cursor",
             Self::Attributes => "attributes",
             Self::ExcludedAttributes => "excludedAttributes",
         }
@@ -128,6 +183,14 @@ fn number(parameter: Parameter, value: &str) -> Result<i64, Error> {
 
 fn integer(parameter: Parameter, value: &Value) -> Result<i64, Error> {
     value.as_i64().ok_or_else(|| parameter.refuse(&format!("`{value}`"), "an integer"))
+}
+
+/// A number, or the text of one as a query has it.
+fn any_integer(parameter: Parameter, value: &Value) -> Result<i64, Error> {
+    match value {
+        Value::String(text) => number(parameter, text),
+        other => integer(parameter, other),
+    }
 }
 
 fn text(parameter: Parameter, value: Value) -> Result<String, Error> {
@@ -189,13 +252,33 @@ fn member<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
 
 /// A list response.
 pub fn list_response(total_results: u64, start_index: u64, resources: Vec<Map<String, Value>>) -> Value {
+    let mut body = list_head(total_results, start_index, resources.len());
+    body.insert("Resources".into(), Value::Array(resources.into_iter().map(Value::Object).collect()));
+    Value::Object(body)
+}
+
+/// A list response without its `Resources`, which are its last member.
+pub fn list_head(total_results: u64, start_index: u64, items: usize) -> Map<String, Value> {
     let mut body = Map::new();
     body.insert("schemas".into(), json!([LIST_SCHEMA]));
     body.insert("totalResults".into(), total_results.into());
     body.insert("startIndex".into(), start_index.into());
-    body.insert("itemsPerPage".into(), resources.len().into());
-    body.insert("Resources".into(), Value::Array(resources.into_iter().map(Value::Object).collect()));
-    Value::Object(body)
+    body.insert("itemsPerPage".into(), items.into());
+    body
+}
+
+/// The same for a page that is found by a cursor (RFC 9865 section 2.2): `nextCursor` only where there is more, `totalResults` only where it was counted.
+pub fn cursor_head(total_results: Option<u64>, next_cursor: Option<String>, items: usize) -> Map<String, Value> {
+    let mut body = Map::new();
+    body.insert("schemas".into(), json!([LIST_SCHEMA]));
+    if let Some(total) = total_results {
+        body.insert("totalResults".into(), total.into());
+    }
+    body.insert("itemsPerPage".into(), items.into());
+    if let Some(next) = next_cursor {
+        body.insert("nextCursor".into(), next.into());
+    }
+    body
 }
 
 /// The methods of bulk operations.
@@ -351,6 +434,14 @@ mod tests {
         check(&[("startIndex", "11")], SearchRequest { start_index: 11, ..default() });
         check(&[("attributes", "a, b.c,,")], SearchRequest { attributes: vec!["a".into(), "b.c".into()], ..default() });
         check(&[("excludedAttributes", "members")], SearchRequest { excluded_attributes: vec!["members".into()], ..default() });
+        check(&[("cursor", ""), ("count", "5")], SearchRequest { cursor: Some(String::new()), count: Some(5), ..default() });
+        check(&[("count", "5"), ("Cursor", "abc")], SearchRequest { cursor: Some("abc".into()), count: Some(5), ..default() });
+        for count in ["0", "-1", "x", "1.5", ""] {
+            let error = SearchRequest::from_query([("count", count), ("cursor", "")].into_iter()).unwrap_err();
+            assert_eq!((error.kind(), error.path()), (ErrorKind::InvalidCount, Some("count")), "{count}");
+        }
+        let both = SearchRequest::from_query([("startIndex", "1"), ("cursor", "")].into_iter()).unwrap_err();
+        assert_eq!(both.kind(), ErrorKind::InvalidCursor);
         for (name, value) in [("startIndex", "x"), ("count", ""), ("count", "1.5"), ("sortOrder", "up")] {
             let error = SearchRequest::from_query([(name, value)].into_iter()).unwrap_err();
             assert_eq!((error.kind(), error.path()), (ErrorKind::InvalidValue, Some(name)));
@@ -386,6 +477,13 @@ mod tests {
         let expected = json!({"schemas": [LIST_SCHEMA], "totalResults": 7, "startIndex": 3, "itemsPerPage": 1, "Resources": [{"id": "1"}]});
         assert_eq!(list_response(7, 3, vec![resource()]), expected);
         assert_eq!(list_response(0, 1, Vec::new())["Resources"], json!([]));
+    }
+
+    #[test]
+    fn pages_by_cursor() {
+        let whole = cursor_head(Some(7), Some("abc".into()), 2);
+        assert_eq!(json!(whole), json!({"schemas": [LIST_SCHEMA], "totalResults": 7, "itemsPerPage": 2, "nextCursor": "abc"}));
+        assert_eq!(json!(cursor_head(None, None, 0)), json!({"schemas": [LIST_SCHEMA], "itemsPerPage": 0}));
     }
 
     #[test]

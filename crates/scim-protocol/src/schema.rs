@@ -1,5 +1,6 @@
 //! Attribute characteristics (RFC 7643 section 2.2) and schemas (section 7) as data. Does not look at resources.
 
+pub mod group_member;
 pub mod optional;
 pub mod set;
 pub mod standard;

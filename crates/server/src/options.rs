@@ -17,6 +17,8 @@ pub struct Options {
     pub page_size_default: u64,
     /// Most resources on a page.
     pub page_size_max: u64,
+    /// How long a cursor is good for, in seconds.
+    pub cursor_seconds_max: i64,
     /// Limits of filters.
     pub filter: FilterLimits,
     /// Longest time a request may take, in seconds.
@@ -51,10 +53,11 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             body_bytes_max: 1024 * 1024,
-            large_body_bytes_max: 10 * 1024 * 1024,
+            large_body_bytes_max: 32 * 1024 * 1024,
             bulk_operations_max: 1_000,
             page_size_default: 100,
             page_size_max: 1_000,
+            cursor_seconds_max: 3_600,
             filter: FilterLimits::default(),
             request_seconds_max: 30,
             header_read_seconds_max: 10,

@@ -2,6 +2,8 @@
 
 mod body;
 
+mod pieces;
+
 mod render;
 
 mod route;
@@ -11,6 +13,8 @@ mod discovery;
 mod search;
 
 mod resources;
+
+mod group_members;
 
 mod bulk;
 
@@ -68,6 +72,11 @@ async fn answer(state: Arc<State>, request: Request<Body>) -> Result<Response, F
         (Route::Resource(schema, id), Method::PUT) => resources::replace(call, schema, id).await,
         (Route::Resource(schema, id), Method::PATCH) => resources::patch(call, schema, id).await,
         (Route::Resource(schema, id), Method::DELETE) => resources::delete(call, schema, id).await,
+        (Route::GroupMembers, Method::GET) => group_members::query(call).await,
+        (Route::GroupMembers, Method::POST) => group_members::create(call).await,
+        (Route::GroupMemberSearch, Method::POST) => group_members::message(call).await,
+        (Route::GroupMember(id), Method::GET) => group_members::read(call, id).await,
+        (Route::GroupMember(id), Method::DELETE) => group_members::delete(call, id).await,
         (Route::Bulk, Method::POST) => bulk::bulk(call).await,
         (Route::ServiceProviderConfig, Method::GET) => discovery::service_provider_config(&call),
         (Route::ResourceTypes(id), Method::GET) => discovery::resource_types(&call, id.as_deref()),

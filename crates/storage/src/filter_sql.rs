@@ -2,7 +2,9 @@
 //!
 //! The tenant is an equality in every part and stands outside the parenthesised condition.
 
-use directory::search::{Condition, Probe, SearchPlan, Sort, TimeTest, ValueTest};
+use std::cmp::Ordering;
+
+use directory::search::{Condition, Position, Probe, SearchPlan, Sort, TimeTest, ValueTest};
 use directory::tenant::TenantId;
 use scim_protocol::TypeSchema;
 
@@ -18,7 +20,7 @@ pub(crate) enum Dialect {
 }
 
 /// A value beside the text of a query.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Parameter {
     /// A number or key.
     Integer(i64),
@@ -28,8 +30,8 @@ pub(crate) enum Parameter {
     Bytes(Vec<u8>),
 }
 
-/// A query: one column, `resource` or a count.
-#[derive(Clone, Debug)]
+/// A query: a count, or rows of `resource`, `place` (of the type in the plan), `missing` and `value` (what is sorted by).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Query {
     /// With numbered parameters.
     pub text: String,
@@ -52,57 +54,108 @@ pub(crate) fn order(plan: &SearchPlan) -> Order {
     if plan.types.iter().all(|schema| sort_source(schema, sort).is_some()) { Order::InSql } else { Order::InMemory }
 }
 
-/// How many resources the conditions select.
-pub(crate) fn count(plan: &SearchPlan, dialect: Dialect, tenant: TenantId) -> Query {
+/// How many resources of one of the plan's types its condition selects.
+pub(crate) fn count(schema: &TypeSchema, condition: &Condition, dialect: Dialect, tenant: TenantId) -> Query {
     let mut query = Builder::new(dialect, tenant);
-    let parts: Vec<String> =
-        plan.types.iter().zip(&plan.conditions).map(|(schema, condition)| query.matching("count(*) AS n", schema, condition)).collect();
-    let text = match parts.as_slice() {
-        [one] => one.clone(),
-        many => format!("SELECT CAST(sum(n) AS BIGINT) FROM ({}) AS parts", many.join(" UNION ALL ")),
-    };
+    let text = query.matching("count(*) AS n", schema, condition);
     query.finish(text)
 }
 
-/// Keys of the resources that the conditions select: in the order of the plan where `order` is `InSql`, else by type and key. All of them, or only the page.
+/// The resources that the conditions select: in the order of the plan where `order` is `InSql`, else by type and key. All of them, or only the page; with
+/// positions, those behind the position, and on a page one more, which tells whether there is another.
 pub(crate) fn keys(plan: &SearchPlan, dialect: Dialect, tenant: TenantId, page: bool) -> Query {
     let mut query = Builder::new(dialect, tenant);
     let sort = plan.sort.as_ref().filter(|_| order(plan) == Order::InSql);
+    // A position in an order that only the documents know says nothing of the rows.
+    let is_in_order = sort.is_some() || plan.sort.is_none();
+    let after = plan.keyset.as_ref().and_then(|keyset| keyset.after.as_ref()).filter(|_| is_in_order);
+    let descending = sort.is_some_and(|sort| sort.descending);
     let mut parts = Vec::new();
-    for (index, (schema, condition)) in plan.types.iter().zip(&plan.conditions).enumerate() {
+    for (place, (schema, condition)) in (0..).zip(plan.types.iter().zip(&plan.conditions)) {
+        let part = Part { place, after, descending };
         match sort.and_then(|sort| sort_source(schema, sort)) {
-            None => parts.push(query.matching(&format!("r.resource, {index} AS place"), schema, condition)),
-            Some(source) => query.sorted(index, schema, condition, &source, &mut parts),
+            None => query.unsorted(part, schema, condition, &mut parts),
+            Some(source) => query.sorted(part, schema, condition, &source, &mut parts),
         }
     }
-    let direction = if sort.is_some_and(|sort| sort.descending) { "DESC" } else { "ASC" };
-    let order = match (sort, parts.len()) {
-        (None, 1) => "r.resource".to_owned(),
-        (None, _) => "place, resource".to_owned(),
-        (Some(_), _) => format!("missing {direction}, value {direction}, place, resource"),
-    };
-    let mut text = match parts.as_slice() {
-        [one] if sort.is_none() => format!("{one} ORDER BY {order}"),
-        many => format!("SELECT resource FROM ({}) AS parts ORDER BY {order}", many.join(" UNION ALL ")),
-    };
-    if page {
-        let limit = query.bind(Parameter::Integer(i64::try_from(plan.limit).unwrap_or(i64::MAX)));
-        let offset = query.bind(Parameter::Integer(i64::try_from(plan.offset).unwrap_or(i64::MAX)));
-        text = format!("{text} LIMIT {limit} OFFSET {offset}");
+    let direction = if descending { "DESC" } else { "ASC" };
+    let within = if sort.is_some() { format!("value {direction}, resource") } else { "resource".to_owned() };
+    let whole =
+        if sort.is_some() { format!("missing {direction}, value {direction}, place, resource") } else { "place, resource".to_owned() };
+    if !page {
+        return query.union(&parts, &whole);
     }
-    query.finish(text)
+    let wanted = plan.limit.saturating_add(u64::from(plan.keyset.is_some() && plan.limit > 0));
+    let limit = query.bind_count(wanted);
+    let offset = query.bind_count(plan.offset);
+    if let [one] = parts.as_slice() {
+        let text = format!("{one} ORDER BY {within} LIMIT {limit} OFFSET {offset}");
+        return query.finish(text);
+    }
+    // Each part gives no more than the page could need, in its own order, which an index has; then few are left to be brought together.
+    let most = if parts.is_empty() { String::new() } else { query.bind_count(plan.offset.saturating_add(wanted)) };
+    let parts: Vec<String> = parts.iter().map(|part| format!("SELECT * FROM ({part} ORDER BY {within} LIMIT {most}) AS part")).collect();
+    let mut union = query.union(&parts, &whole);
+    union.text = format!("{} LIMIT {limit} OFFSET {offset}", union.text);
+    union
+}
+
+/// Keys of resources that a probe alone selects, with repetitions, and of all types that have it; `None` where no index begins with what it asks for.
+pub(crate) fn candidates(schema: &TypeSchema, probe: &Probe, dialect: Dialect, tenant: TenantId) -> Option<Query> {
+    let mut query = Builder::new(dialect, tenant);
+    let text = match probe {
+        Probe::Value { path, unique, test } => query.values(schema.name(), path, *unique, test),
+        Probe::Id(_) | Probe::LastModified(_) | Probe::HasMember(_) => {
+            query.matching("r.resource", schema, &Condition::Probe(probe.clone()))
+        }
+        Probe::Created(_) | Probe::HasMembers | Probe::InGroup(_) | Probe::InGroups => return None,
+    };
+    Some(query.finish(text))
 }
 
 /// Where an order comes from.
-enum SortSource {
+pub(crate) enum SortSource {
     /// A column of `resources` that always has a value.
     Column(&'static str),
     /// A table of index rows.
-    Index { table: &'static str, attribute: i64, required: bool },
+    Index {
+        /// Which.
+        table: &'static str,
+        /// The key of the attribute.
+        attribute: i64,
+        /// Whether every resource has a value.
+        required: bool,
+    },
+}
+
+/// One type's part of a query.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    place: u32,
+    after: Option<&'a Position>,
+    descending: bool,
+}
+
+/// Which rows of a part come after a position.
+enum Start {
+    All,
+    None,
+    Where(String),
+}
+
+impl Start {
+    /// What is added to the part's condition; `None` where the part has no such rows.
+    fn condition(self) -> Option<String> {
+        match self {
+            Self::All => Some(String::new()),
+            Self::None => None,
+            Self::Where(condition) => Some(format!(" AND {condition}")),
+        }
+    }
 }
 
 /// `None` where no index has exactly the values that the resource is sorted by; one of several values is chosen by looking at all of them.
-fn sort_source(schema: &TypeSchema, sort: &Sort) -> Option<SortSource> {
+pub(crate) fn sort_source(schema: &TypeSchema, sort: &Sort) -> Option<SortSource> {
     let resolved = schema.resolve(&sort.path)?;
     let path = resolved.canonical_path();
     match path.as_str() {
@@ -163,31 +216,103 @@ impl Builder {
         format!("SELECT {columns} FROM resources AS r WHERE r.tenant = {} AND r.type = {resource_type} AND ({condition})", self.tenant)
     }
 
+    fn bind_count(&mut self, count: u64) -> String {
+        self.bind(Parameter::Integer(i64::try_from(count).unwrap_or(i64::MAX)))
+    }
+
+    /// All parts as one query; none of them may be left.
+    fn union(self, parts: &[String], order: &str) -> Query {
+        let empty = self.empty();
+        let nothing = format!(
+            "SELECT r.resource, 0 AS place, 0 AS missing, {empty} AS value FROM resources AS r WHERE r.tenant = {} AND FALSE",
+            self.tenant
+        );
+        let parts = if parts.is_empty() { nothing } else { parts.join(" UNION ALL ") };
+        self.finish(format!("SELECT resource, place, missing, value FROM ({parts}) AS parts ORDER BY {order}"))
+    }
+
+    fn empty(&self) -> &'static str {
+        if self.dialect == Dialect::Sqlite { "x''" } else { "''::bytea" }
+    }
+
+    fn unsorted(&mut self, part: Part<'_>, schema: &TypeSchema, condition: &Condition, parts: &mut Vec<String>) {
+        let start = match part.after {
+            Some(after) => self.ties(part.place, after, "r.resource"),
+            None => Start::All,
+        };
+        let Some(start) = start.condition() else { return };
+        let columns = format!("r.resource, {} AS place, 0 AS missing, {} AS value", part.place, self.empty());
+        parts.push(self.matching(&columns, schema, condition) + &start);
+    }
+
+    /// Among equals: by type, then by key.
+    fn ties(&mut self, place: u32, after: &Position, key: &str) -> Start {
+        match place.cmp(&after.place) {
+            Ordering::Less => Start::None,
+            Ordering::Equal => Start::Where(format!("{key} > {}", self.bind(Parameter::Integer(after.key)))),
+            Ordering::Greater => Start::All,
+        }
+    }
+
+    /// Of rows that have a value: those behind the position.
+    fn behind(&mut self, part: Part<'_>, value: &str, key: &str, bind: impl Fn(&Position) -> Option<Parameter>) -> Start {
+        let Some(after) = part.after else { return Start::All };
+        if after.missing {
+            return if part.descending { Start::All } else { Start::None };
+        }
+        // A value that is not of the column's kind is in no cursor of ours.
+        let Some(bound) = bind(after) else { return Start::None };
+        let bound = self.bind(bound);
+        let beyond = if part.descending { "<" } else { ">" };
+        let ties = self.ties(part.place, after, key);
+        Start::Where(match ties {
+            Start::None => format!("{value} {beyond} {bound}"),
+            Start::All => format!("{value} {beyond}= {bound}"),
+            // The first comparison is what an index begins with.
+            Start::Where(tie) => format!("{value} {beyond}= {bound} AND ({value} {beyond} {bound} OR {tie})"),
+        })
+    }
+
     /// The same with what they are sorted by: from the index itself, so that a page is read in order, and then those that the index does not have.
-    fn sorted(&mut self, place: usize, schema: &TypeSchema, condition: &Condition, source: &SortSource, parts: &mut Vec<String>) {
+    fn sorted(&mut self, part: Part<'_>, schema: &TypeSchema, condition: &Condition, source: &SortSource, parts: &mut Vec<String>) {
+        let place = part.place;
         let (table, attribute, required) = match source {
             SortSource::Column(column) => {
                 let collation = if self.dialect == Dialect::Postgres && *column == "id" { " COLLATE \"C\"" } else { "" };
-                let columns = format!("r.resource, {place} AS place, 0 AS missing, r.{column}{collation} AS value");
-                parts.push(self.matching(&columns, schema, condition));
+                let value = format!("r.{column}{collation}");
+                let start = self.behind(part, &value, "r.resource", |after| column_value(column, &after.value));
+                let Some(start) = start.condition() else { return };
+                let columns = format!("r.resource, {place} AS place, 0 AS missing, {value} AS value");
+                parts.push(self.matching(&columns, schema, condition) + &start);
                 return;
             }
-            SortSource::Index { table, attribute, required } => (*table, self.bind(Parameter::Integer(*attribute)), *required),
+            SortSource::Index { table, attribute, required } => (*table, *attribute, *required),
         };
         let tenant = self.tenant.clone();
-        let mut with_value = format!(
-            "SELECT s.resource, {place} AS place, 0 AS missing, s.value AS value FROM {table} AS s WHERE s.tenant = {tenant} AND s.attribute = {attribute}"
-        );
-        if *condition != Condition::All {
-            let matching = self.matching("r.resource", schema, condition);
-            with_value = format!("{with_value} AND s.resource IN ({matching})");
+        let start = self.behind(part, "s.value", "s.resource", |after| Some(Parameter::Bytes(after.value.clone())));
+        if let Some(start) = start.condition() {
+            let attribute = self.bind(Parameter::Integer(attribute));
+            let mut with_value = format!(
+                "SELECT s.resource, {place} AS place, 0 AS missing, s.value AS value FROM {table} AS s WHERE s.tenant = {tenant} AND s.attribute = {attribute}"
+            );
+            if *condition != Condition::All {
+                let matching = self.matching("r.resource", schema, condition);
+                with_value = format!("{with_value} AND s.resource IN ({matching})");
+            }
+            parts.push(with_value + &start);
         }
-        parts.push(with_value);
-        if !required {
-            let empty = if self.dialect == Dialect::Sqlite { "x''" } else { "''::bytea" };
-            let matching = self.matching(&format!("r.resource, {place} AS place, 1 AS missing, {empty} AS value"), schema, condition);
+        let start = match part.after {
+            _ if required => Start::None,
+            Some(after) if after.missing => self.ties(place, after, "r.resource"),
+            Some(_) if part.descending => Start::None,
+            _ => Start::All,
+        };
+        if let Some(start) = start.condition() {
+            let columns = format!("r.resource, {place} AS place, 1 AS missing, {} AS value", self.empty());
+            let matching = self.matching(&columns, schema, condition);
+            let attribute = self.bind(Parameter::Integer(attribute));
             let known = format!("SELECT s.resource FROM {table} AS s WHERE s.tenant = {tenant} AND s.attribute = {attribute}");
-            parts.push(format!("{matching} AND r.resource NOT IN ({known})"));
+            parts.push(format!("{matching} AND r.resource NOT IN ({known}){start}"));
         }
     }
 
@@ -214,12 +339,7 @@ impl Builder {
             Probe::Created(test) => self.time("r.created", *test),
             Probe::LastModified(test) => self.time("r.modified", *test),
             Probe::Value { path, unique, test } => {
-                let table = table(*unique);
-                let attribute = self.bind(Parameter::Integer(attribute_key(resource_type, path)));
-                let test = self.value(test);
-                format!(
-                    "r.resource IN (SELECT v.resource FROM {table} AS v WHERE v.tenant = {tenant} AND v.attribute = {attribute} AND {test})"
-                )
+                format!("r.resource IN ({})", self.values(resource_type, path, *unique, test))
             }
             Probe::HasMember(id) => {
                 let member = self.resource(id);
@@ -244,6 +364,13 @@ impl Builder {
                 "EXISTS (SELECT 1 FROM memberships AS m WHERE m.tenant = {tenant} AND m.member_resource = r.resource AND m.group_resource <> r.resource)"
             ),
         }
+    }
+
+    /// Keys of the resources whose values satisfy a test.
+    fn values(&mut self, resource_type: &str, path: &str, unique: bool, test: &ValueTest) -> String {
+        let attribute = self.bind(Parameter::Integer(attribute_key(resource_type, path)));
+        let test = self.value(test);
+        format!("SELECT v.resource FROM {} AS v WHERE v.tenant = {} AND v.attribute = {attribute} AND {test}", table(unique), self.tenant)
     }
 
     /// The key of a resource, 0 where there is none.
@@ -286,6 +413,14 @@ impl Builder {
             }
         }
     }
+}
+
+/// A column's value as positions have it: a text, or the eight bytes of a number.
+fn column_value(column: &str, value: &[u8]) -> Option<Parameter> {
+    if column == "id" {
+        return String::from_utf8(value.to_vec()).ok().map(Parameter::Text);
+    }
+    value.try_into().ok().map(|bytes| Parameter::Integer(i64::from_be_bytes(bytes)))
 }
 
 fn all_of(parts: [Option<String>; 2]) -> String {

@@ -6,7 +6,10 @@ pub mod secrets;
 mod rows;
 mod migrate;
 mod filter_sql;
+mod membership_sql;
+mod row_test;
 mod candidates;
+mod totals;
 pub mod sqlite;
 pub mod postgres;
 

@@ -5,6 +5,7 @@ mod catalogue;
 mod commit;
 pub(crate) mod connections;
 mod ledger;
+mod memberships;
 mod outbox;
 mod read;
 mod search;
@@ -19,7 +20,9 @@ use async_trait::async_trait;
 use directory::change_set::{ChangeSet, Committed};
 use directory::credential::{TokenHash, TokenRecord};
 use directory::search::SearchPlan;
-use directory::store::{CommitError, Fault, Include, SearchPage, Store, StoredResource, Tenants};
+use directory::store::{
+    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, SearchPage, Store, StoredResource, Tenants,
+};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -28,6 +31,7 @@ use self::attempts::{in_transaction, query};
 use self::connections::{Connections, Signals, configuration, fault, snapshot};
 use crate::rows::micros;
 use crate::secrets::MasterKey;
+use crate::totals::Totals;
 
 /// A database on a server.
 #[derive(Clone)]
@@ -38,6 +42,7 @@ pub struct Postgres {
     /// Tells the other nodes.
     ours: Arc<Notify>,
     _signals: Arc<Signals>,
+    totals: Arc<Totals>,
 }
 
 impl Postgres {
@@ -47,7 +52,7 @@ impl Postgres {
         let connections = Connections::open(config.clone(), tls.clone()).await?;
         let (committed, ours) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let signals = Signals::start(config, tls, Arc::clone(&committed), Arc::clone(&ours));
-        Ok(Self { connections, key, committed, ours, _signals: Arc::new(signals) })
+        Ok(Self { connections, key, committed, ours, _signals: Arc::new(signals), totals: Arc::default() })
     }
 
     /// Notified whenever something was committed, by this node or, as far as can be heard, by another one; sometimes when nothing was.
@@ -59,6 +64,27 @@ impl Postgres {
     fn notify(&self) {
         self.committed.notify_one();
         self.ours.notify_one();
+    }
+}
+
+#[async_trait]
+impl Memberships for Postgres {
+    async fn members_after(&self, tenant: TenantId, group_id: &str, after: i64, limit: u32) -> Result<Vec<Member>, Fault> {
+        Ok(in_transaction!(&self.connections, snapshot, |transaction| memberships::members_after(
+            transaction,
+            tenant,
+            group_id,
+            after,
+            limit
+        )))
+    }
+
+    async fn find_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
+        Ok(in_transaction!(&self.connections, snapshot, |transaction| memberships::find(transaction, tenant, query)))
+    }
+
+    async fn count_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<u64, Fault> {
+        Ok(in_transaction!(&self.connections, snapshot, |transaction| memberships::count_all(transaction, tenant, query)))
     }
 }
 
@@ -82,7 +108,7 @@ impl Store for Postgres {
     }
 
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault> {
-        Ok(in_transaction!(&self.connections, snapshot, |transaction| search::search(transaction, tenant, &plan)))
+        Ok(in_transaction!(&self.connections, snapshot, |transaction| search::search(transaction, tenant, &plan, &self.totals)))
     }
 }
 

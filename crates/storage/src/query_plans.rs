@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use directory::search::{Page, SearchPlan, Sort, plan};
+use directory::search::{Page, Position, SearchPlan, Sort, plan};
 use directory::store::Include;
 use directory::tenant::TenantId;
 use rusqlite::params_from_iter;
@@ -58,6 +58,12 @@ fn searches() -> Vec<SearchPlan> {
         all.push(search(Some(r#"displayName eq "a" or members.value eq "1" or id eq "2""#), sort, &["User", "Group"]));
         all.push(search(None, sort, &["User", "Group"]));
     }
+    let positions = all.clone().into_iter().flat_map(|plan| {
+        [(false, 0), (true, 0), (false, 1)]
+            .map(|(missing, place)| plan.clone().by_position(Some(Position { place, missing, value: vec![0; 8], key: 7 })))
+    });
+    let positions: Vec<_> = positions.collect();
+    all.extend(positions);
     all
 }
 
@@ -77,8 +83,10 @@ fn sqlite_prepares_every_search() {
         for query in [keys(&plan, Dialect::Sqlite, TenantId(1), true), keys(&plan, Dialect::Sqlite, TenantId(1), false)] {
             connection.prepare(&query.text).unwrap_or_else(|error| panic!("{error}: {}", query.text));
         }
-        let query = count(&plan, Dialect::Sqlite, TenantId(1));
-        connection.prepare(&query.text).unwrap_or_else(|error| panic!("{error}: {}", query.text));
+        for (schema, condition) in plan.types.iter().zip(&plan.conditions) {
+            let query = count(schema, condition, Dialect::Sqlite, TenantId(1));
+            connection.prepare(&query.text).unwrap_or_else(|error| panic!("{error}: {}", query.text));
+        }
     }
 }
 
@@ -121,11 +129,10 @@ async fn postgres_prepares_every_statement() {
         client.prepare(statement).await.unwrap_or_else(|error| panic!("{error:?}: {statement}"));
     }
     for plan in searches() {
-        let queries = [
-            keys(&plan, Dialect::Postgres, TenantId(1), true),
-            keys(&plan, Dialect::Postgres, TenantId(1), false),
-            count(&plan, Dialect::Postgres, TenantId(1)),
-        ];
+        let mut queries = vec![keys(&plan, Dialect::Postgres, TenantId(1), true), keys(&plan, Dialect::Postgres, TenantId(1), false)];
+        for (schema, condition) in plan.types.iter().zip(&plan.conditions) {
+            queries.push(count(schema, condition, Dialect::Postgres, TenantId(1)));
+        }
         for query in queries {
             let statement = client.prepare(&query.text).await.unwrap_or_else(|error| panic!("{error:?}: {}", query.text));
             assert_eq!(statement.params().len(), query.parameters.len(), "{}", query.text);

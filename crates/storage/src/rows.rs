@@ -117,6 +117,18 @@ pub(crate) fn decode_entries(mut bytes: &[u8]) -> Result<Vec<IndexRow>, Fault> {
     Ok(rows)
 }
 
+/// The attributes and values of the column `entries`, in place. Ends where the column is damaged; whoever changes it finds out.
+pub(crate) fn each_entry(mut bytes: &[u8]) -> impl Iterator<Item = (i64, &[u8])> {
+    std::iter::from_fn(move || {
+        let (_, rest) = bytes.split_first()?;
+        let (attribute, rest) = rest.split_first_chunk::<8>()?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let (value, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        bytes = rest;
+        Some((i64::from_be_bytes(*attribute), value))
+    })
+}
+
 /// An instant as it is stored: microseconds since 1970.
 pub(crate) fn micros(at: Timestamp) -> i64 {
     at.as_microsecond()
@@ -180,6 +192,8 @@ mod tests {
         let rows = vec![row(true, -1, b"ann"), row(false, i64::MAX, b""), row(false, 0, &[0, 255])];
         let bytes = encode_entries(&rows);
         assert_eq!(decode_entries(&bytes).unwrap(), rows);
+        let each: Vec<_> = each_entry(&bytes).collect();
+        assert_eq!(each, [(-1, &b"ann"[..]), (i64::MAX, b""), (0, &[0, 255])]);
         assert!(decode_entries(&bytes[..bytes.len() - 1]).is_err());
         assert_eq!(decode_entries(&[]).unwrap(), Vec::new());
     }

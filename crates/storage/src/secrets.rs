@@ -7,7 +7,10 @@ use std::path::Path;
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::{hmac, rand};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use directory::credential::{TokenHash, TokenHasher};
+use directory::search::cursor::CursorSealer;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use zeroize::Zeroizing;
@@ -19,6 +22,7 @@ const KEY_BYTES: usize = 32;
 pub struct MasterKey {
     tokens: hmac::Key,
     secrets: LessSafeKey,
+    cursors: LessSafeKey,
 }
 
 impl std::fmt::Debug for MasterKey {
@@ -66,9 +70,11 @@ impl MasterKey {
         };
         let tokens = expand(b"tokens").map_err(unspecified)?;
         let secrets = expand(b"secrets").map_err(unspecified)?;
+        let cursors = expand(b"cursors").map_err(unspecified)?;
         Ok(Self {
             tokens: hmac::Key::new(hmac::HMAC_SHA256, tokens.as_ref()),
             secrets: LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, secrets.as_ref()).map_err(unspecified)?),
+            cursors: LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, cursors.as_ref()).map_err(unspecified)?),
         })
     }
 
@@ -113,6 +119,24 @@ impl TokenHasher for MasterKey {
     }
 }
 
+impl CursorSealer for MasterKey {
+    fn seal_cursor(&self, context: &[u8], position: &[u8]) -> Option<String> {
+        let mut nonce = [0; NONCE_LEN];
+        rand::fill(&mut nonce).ok()?;
+        let mut sealed = position.to_vec();
+        self.cursors.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut sealed).ok()?;
+        Some(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
+    }
+
+    fn open_cursor(&self, context: &[u8], cursor: &str) -> Option<Vec<u8>> {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>()?;
+        let mut sealed = sealed.to_vec();
+        let opened = self.cursors.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context), &mut sealed).ok()?;
+        Some(opened.to_vec())
+    }
+}
+
 /// Writes a new file that only its owner may read, whole and durable, or none. Refuses one that is there.
 fn create_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
@@ -148,6 +172,21 @@ mod tests {
         let other = tempfile::tempdir().unwrap();
         assert!(key(other.path()).open("1/2", &sealed).is_err());
         assert!(key(folder.path()).open("1/2", &[]).is_err());
+    }
+
+    #[test]
+    fn cursors_open_only_here_and_under_their_context() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let sealed = key(one.path()).seal_cursor(b"a", b"position").unwrap();
+        assert!(sealed.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)), "{sealed}");
+        assert_eq!(key(one.path()).open_cursor(b"a", &sealed).unwrap(), b"position");
+        assert_eq!(key(one.path()).open_cursor(b"b", &sealed), None);
+        assert_eq!(key(other.path()).open_cursor(b"a", &sealed), None);
+        let mut changed = sealed.clone().into_bytes();
+        changed[20] = if changed[20] == b'A' { b'B' } else { b'A' };
+        for text in [String::from_utf8(changed).unwrap(), sealed.chars().skip(2).collect(), String::new(), "?".into()] {
+            assert_eq!(key(one.path()).open_cursor(b"a", &text), None, "{text}");
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The SQLite back end: one file, one thread that writes, connections that read.
 
+mod by_key;
 mod catalogue;
 mod commit;
 pub(crate) mod connections;
 mod ledger;
+mod memberships;
 mod read;
 mod search;
 pub(crate) mod statements;
@@ -18,7 +20,9 @@ use async_trait::async_trait;
 use directory::change_set::{ChangeSet, Committed};
 use directory::credential::{TokenHash, TokenRecord};
 use directory::search::SearchPlan;
-use directory::store::{CommitError, Fault, Include, SearchPage, Store, StoredResource, Tenants};
+use directory::store::{
+    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, SearchPage, Store, StoredResource, Tenants,
+};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -27,6 +31,7 @@ use self::connections::{Readers, open_writer, snapshot};
 use self::writer::Writer;
 use crate::rows::{json_text, micros};
 use crate::secrets::MasterKey;
+use crate::totals::Totals;
 
 /// A database in a file.
 #[derive(Clone)]
@@ -35,17 +40,42 @@ pub struct Sqlite {
     readers: Readers,
     key: Arc<MasterKey>,
     committed: Arc<Notify>,
+    totals: Arc<Totals>,
 }
 
 impl Sqlite {
     /// Opens the database at this path, or makes it; brings its tables up to date. Refuses one that a newer program has used.
     pub fn open(path: &Path, key: Arc<MasterKey>) -> Result<Self, Fault> {
-        Ok(Self { writer: Writer::start(open_writer(path)?)?, readers: Readers::new(path), key, committed: Arc::default() })
+        Ok(Self {
+            writer: Writer::start(open_writer(path)?)?,
+            readers: Readers::new(path),
+            key,
+            committed: Arc::default(),
+            totals: Arc::default(),
+        })
     }
 
     /// Notified whenever resources were changed.
     pub fn committed(&self) -> Arc<Notify> {
         Arc::clone(&self.committed)
+    }
+}
+
+#[async_trait]
+impl Memberships for Sqlite {
+    async fn members_after(&self, tenant: TenantId, group_id: &str, after: i64, limit: u32) -> Result<Vec<Member>, Fault> {
+        let group_id = group_id.to_owned();
+        self.readers.read_long(move |connection| read::members_after(connection, tenant, &group_id, after, limit)).await
+    }
+
+    async fn find_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
+        let query = query.clone();
+        self.readers.read_long(move |connection| memberships::find(connection, tenant, &query)).await
+    }
+
+    async fn count_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<u64, Fault> {
+        let query = query.clone();
+        self.readers.read_long(move |connection| memberships::count_all(connection, tenant, &query)).await
     }
 }
 
@@ -70,7 +100,8 @@ impl Store for Sqlite {
     }
 
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault> {
-        self.readers.read_long(move |connection| snapshot(connection, |c| search::search(c, tenant, &plan))).await
+        let totals = Arc::clone(&self.totals);
+        self.readers.read_long(move |connection| snapshot(connection, |c| search::search(c, tenant, &plan, &totals))).await
     }
 }
 

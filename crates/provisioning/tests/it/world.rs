@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use directory::change_set::{ChangeSet, Committed};
 use directory::clock::{Clock, IdGenerator};
 use directory::search::SearchPlan;
-use directory::store::{CommitError, Fault, Include, Related, SearchPage, Store, StoredResource};
+use directory::store::{
+    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, Related, SearchPage, Store, StoredResource,
+};
 use directory::tenant::TenantId;
 use jiff::{SignedDuration, Timestamp};
 use provisioning::application::{Application, ApplicationId, ApplicationSettings, ApplicationState, Secret};
@@ -42,6 +44,21 @@ impl IdGenerator for TestIds {
 
 #[derive(Default)]
 pub struct MemoryStore(Mutex<BTreeMap<(String, String), StoredResource>>);
+
+#[async_trait]
+impl Memberships for MemoryStore {
+    async fn members_after(&self, _: TenantId, _: &str, _: i64, _: u32) -> Result<Vec<Member>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn find_memberships(&self, _: TenantId, _: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn count_memberships(&self, _: TenantId, _: &MembershipQuery) -> Result<u64, Fault> {
+        Ok(0)
+    }
+}
 
 #[async_trait]
 impl Store for MemoryStore {

@@ -1,7 +1,7 @@
 //! `rollcall tenant`: isolated directories in one database.
 
-use clap::Subcommand;
-use directory::tenant::{Tenant, TenantSettings, check_name};
+use clap::{Subcommand, ValueEnum};
+use directory::tenant::{PatchResponse, Tenant, TenantSettings, check_name};
 use scim_protocol::profile::DEFAULT_PROFILE;
 use serde_json::{Value, json};
 
@@ -22,9 +22,9 @@ pub enum Command {
         /// Which kind of client it has; `rollcall profile list` shows all
         #[arg(long, alias = "quirks", value_name = "PROFILE", default_value = DEFAULT_PROFILE)]
         profile: String,
-        /// Answer PATCH with 204 and no body instead of 200 and the resource
-        #[arg(long)]
-        patch_without_body: bool,
+        /// What PATCH answers with: the resource, with or without the members of a group, or nothing (204)
+        #[arg(long, value_enum, default_value_t = PatchAnswers::Automatic)]
+        patch_response: PatchAnswers,
     },
     /// List all tenants
     List,
@@ -35,12 +35,36 @@ pub enum Command {
     },
 }
 
+/// What PATCH answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PatchAnswers {
+    /// With members, but 204 where only members of a group of more than 100 changed.
+    Automatic,
+    /// 200 and the whole resource.
+    WithMembers,
+    /// 200 and the resource without members.
+    WithoutMembers,
+    /// 204 and no body.
+    NoContent,
+}
+
+impl From<PatchAnswers> for PatchResponse {
+    fn from(answers: PatchAnswers) -> Self {
+        match answers {
+            PatchAnswers::Automatic => Self::Automatic,
+            PatchAnswers::WithMembers => Self::WithMembers,
+            PatchAnswers::WithoutMembers => Self::WithoutMembers,
+            PatchAnswers::NoContent => Self::NoContent,
+        }
+    }
+}
+
 /// Runs it.
 pub async fn run(command: Command, configuration: &Configuration, output: Output) -> Result<(), Failure> {
     match command {
-        Command::Create { name, profile, patch_without_body } => {
+        Command::Create { name, profile, patch_response } => {
             let profile = find_profile(&profile)?.name.clone();
-            let settings = TenantSettings { profile, patch_returns_resource: !patch_without_body };
+            let settings = TenantSettings { profile, patch_response: patch_response.into() };
             check_name(&name)?;
             let rollcall = Rollcall::open(configuration, Missing::Create).await?;
             let made = rollcall.store.tenants.create_tenant(&name, settings, rollcall.now()).await?;

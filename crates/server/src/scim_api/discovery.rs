@@ -1,14 +1,18 @@
 //! `ServiceProviderConfig`, `ResourceTypes` and `Schemas` (RFC 7644 section 4). What they say is made from what is enforced.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use axum::response::Response;
 use http::StatusCode;
+use http::header::{IF_MATCH, IF_NONE_MATCH};
 use scim_protocol::discovery::{self, Capabilities};
 use scim_protocol::messages::list_response;
+use scim_protocol::schema::group_member::shown;
 use scim_protocol::{Error, ErrorKind};
 use serde_json::{Map, Value};
 
 use super::Call;
-use super::render::json;
+use super::render::{empty, json, with_tag};
 use crate::refusal::Failure;
 
 pub(super) fn service_provider_config(call: &Call) -> Result<Response, Failure> {
@@ -18,30 +22,52 @@ pub(super) fn service_provider_config(call: &Call) -> Result<Response, Failure> 
         bulk_operations_max: options.bulk_operations_max,
         bulk_body_bytes_max: options.large_body_bytes_max,
         page_size_max: usize::try_from(options.page_size_max).unwrap_or(usize::MAX),
+        page_size_default: usize::try_from(options.page_size_default).unwrap_or(usize::MAX),
+        cursor_seconds_max: call.state.directory.cursor_seconds(),
     };
-    Ok(json(StatusCode::OK, &discovery::service_provider_config(&capabilities, &call.base_url)))
+    tagged(call, &discovery::service_provider_config(&capabilities, &call.base_url))
 }
 
 pub(super) fn resource_types(call: &Call, id: Option<&str>) -> Result<Response, Failure> {
-    list_or_one(call, discovery::resource_types(&call.caller.schemas, &call.base_url), id)
+    list_or_one(call, discovery::resource_types(&shown(&call.caller.schemas), &call.base_url), id)
 }
 
 pub(super) fn schemas(call: &Call, id: Option<&str>) -> Result<Response, Failure> {
-    list_or_one(call, discovery::schemas(&call.caller.schemas, &call.base_url), id)
+    list_or_one(call, discovery::schemas(&shown(&call.caller.schemas), &call.base_url), id)
 }
 
 fn list_or_one(call: &Call, documents: Vec<Map<String, Value>>, id: Option<&str>) -> Result<Response, Failure> {
     refuse_filter(call)?;
     let Some(id) = id else {
-        return Ok(json(StatusCode::OK, &list_response(documents.len() as u64, 1, documents)));
+        return tagged(call, &list_response(documents.len() as u64, 1, documents));
     };
     let is_it = |document: &&Map<String, Value>| document.get("id").and_then(Value::as_str).is_some_and(|own| own.eq_ignore_ascii_case(id));
     match documents.iter().find(is_it) {
-        Some(document) => Ok(json(StatusCode::OK, document)),
+        Some(document) => tagged(call, document),
         None => {
             Err(Error::new(ErrorKind::NotFound, format!("There is no `{id}` here; without it the path shows all that there are.")).into())
         }
     }
+}
+
+/// These documents have no version of their own, so their entity tag is made from what they say (RFC 9110 section 8.8.3).
+fn tagged(call: &Call, document: &impl serde::Serialize) -> Result<Response, Failure> {
+    let response = json(StatusCode::OK, document);
+    let text = serde_json::to_string(document).unwrap_or_default();
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    let tag = format!("W/\"{:016x}\"", hasher.finish());
+    let names_it = |name| {
+        let value = call.parts.headers.get(name).map(|value| value.to_str().unwrap_or_default())?;
+        let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+        Some(value.trim() == "*" || value.split(',').any(|one| opaque(one) == opaque(&tag)))
+    };
+    if names_it(IF_MATCH) == Some(false) {
+        let detail = "The document is not in the version that `If-Match` names.";
+        return Err(Error::new(ErrorKind::PreconditionFailed, detail).into());
+    }
+    let response = if names_it(IF_NONE_MATCH) == Some(true) { empty(StatusCode::NOT_MODIFIED) } else { response };
+    Ok(with_tag(response, &tag))
 }
 
 /// RFC 7644 section 4: a filter on these endpoints is refused, so that nobody takes everything for what they asked for.

@@ -1,7 +1,11 @@
 //! From resources to responses: location, projection, `ETag`. Does not decide what is in a resource.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::Response;
+use directory::Directory;
+use directory::directory::MoreMembers;
 use directory::store::StoredResource;
 use directory::version::version_tag;
 use http::header::{CONTENT_TYPE, ETAG, LOCATION};
@@ -11,6 +15,7 @@ use scim_protocol::{SchemaSet, TypeSchema};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::pieces::{Later, Pieces};
 use crate::refusal::SCIM_JSON;
 
 /// A view on resources: under which URL, and how much of them.
@@ -21,6 +26,8 @@ pub(crate) struct View<'a> {
     pub schemas: &'a SchemaSet,
     /// What the caller wants to see.
     pub projection: &'a Projection,
+    /// Where members come from that are sent later.
+    pub directory: &'a Directory,
 }
 
 impl View<'_> {
@@ -42,25 +49,46 @@ impl View<'_> {
         document
     }
 
-    /// A response with one resource: body, `Location` and `ETag`.
-    pub fn response(&self, status: StatusCode, schema: &TypeSchema, resource: StoredResource) -> Response {
+    /// A response with one resource: body, `Location` and `ETag`. Members that were not read yet follow while it is sent.
+    pub fn response(&self, status: StatusCode, schema: &Arc<TypeSchema>, resource: StoredResource, more: Option<MoreMembers>) -> Response {
         let version = resource.version;
         let location = self.location(schema, &resource.id);
-        let mut response = json(status, &self.document(schema, resource));
+        let mut body = Pieces::default();
+        body.resource(schema, self.document(schema, resource), more);
+        let mut response = self.sent(status, body);
         // Ids are hexadecimal and base URLs are checked, so both are header values.
         if let Ok(location) = HeaderValue::try_from(location) {
             response.headers_mut().insert(LOCATION, location);
         }
         with_version(response, version)
     }
+
+    /// A response with a body in pieces.
+    pub fn sent(&self, status: StatusCode, body: Pieces) -> Response {
+        let later = Later {
+            directory: self.directory.clone(),
+            base_url: self.base_url.to_owned(),
+            schemas: self.schemas.clone(),
+            projection: self.projection.clone(),
+        };
+        let mut response = Response::new(body.into_body(later));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, SCIM_JSON);
+        response
+    }
 }
 
-/// Adds the `ETag`.
-pub(crate) fn with_version(mut response: Response, version: u64) -> Response {
-    if let Ok(tag) = HeaderValue::try_from(version_tag(version)) {
+/// Adds an entity tag.
+pub(crate) fn with_tag(mut response: Response, tag: &str) -> Response {
+    if let Ok(tag) = HeaderValue::try_from(tag) {
         response.headers_mut().insert(ETAG, tag);
     }
     response
+}
+
+/// Adds the `ETag`.
+pub(crate) fn with_version(response: Response, version: u64) -> Response {
+    with_tag(response, &version_tag(version))
 }
 
 /// A JSON body.

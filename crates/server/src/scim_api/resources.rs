@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use directory::directory::PatchAnswer;
-use directory::store::Include;
+use directory::store::{Include, StoredResource};
+use directory::tenant::PatchResponse;
 use directory::version::{Expected, Tags};
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, StatusCode};
-use scim_protocol::TypeSchema;
 use scim_protocol::messages::SearchRequest;
 use scim_protocol::projection::Projection;
+use scim_protocol::{Error, ErrorKind, TypeSchema};
 
 use super::Call;
 use super::render::{View, empty, with_version};
@@ -19,46 +20,61 @@ use crate::refusal::Failure;
 pub(super) async fn create(mut call: Call, schema: Arc<TypeSchema>) -> Result<Response, Failure> {
     let projection = call.projection()?;
     let body = call.read_body(call.bytes_max(&schema)).await?;
-    let made = call.state.directory.create(&call.caller, &schema, body, include(&schema, &projection)).await?;
-    Ok(call.view(&projection).response(StatusCode::CREATED, &schema, made))
+    // What is to be made has no version yet, so it is none that the request could name.
+    if let Some(Tags::OneOf(_)) = tags(&call.parts.headers, &IF_MATCH) {
+        let detail = "`If-Match` names a version, but POST makes a new resource, which has none yet; send it without.";
+        return Err(Error::new(ErrorKind::PreconditionFailed, detail).into());
+    }
+    let include = include(&schema, &projection);
+    let made = call.state.directory.create(&call.caller, &schema, body, without_members(include)).await?;
+    call.answer(StatusCode::CREATED, &schema, &projection, include, made).await
 }
 
 pub(super) async fn read(call: Call, schema: Arc<TypeSchema>, id: String) -> Result<Response, Failure> {
     let projection = call.projection()?;
-    let found = call.state.directory.read(&call.caller, &schema, &id, include(&schema, &projection)).await?;
-    if tags(&call.parts.headers, &IF_NONE_MATCH).is_some_and(|tags| tags.name(found.version)) {
+    let include = include(&schema, &projection);
+    let directory = &call.state.directory;
+    // A group that is small is read in one piece with its members.
+    let is_large = include.members && directory.is_large(&call.caller, &id).await?;
+    let now = if is_large { without_members(include) } else { include };
+    let found = directory.read(&call.caller, &schema, &id, now).await?;
+    if unchanged(&call.parts.headers, found.version)? {
         return Ok(with_version(empty(StatusCode::NOT_MODIFIED), found.version));
     }
-    if let Some(tags) = tags(&call.parts.headers, &IF_MATCH) {
-        Expected { if_match: Some(tags), if_none_match: None }.check(found.version)?;
+    if is_large {
+        return call.answer(StatusCode::OK, &schema, &projection, include, found).await;
     }
-    Ok(call.view(&projection).response(StatusCode::OK, &schema, found))
+    Ok(call.view(&projection).response(StatusCode::OK, &schema, found, None))
 }
 
 pub(super) async fn replace(mut call: Call, schema: Arc<TypeSchema>, id: String) -> Result<Response, Failure> {
     let projection = call.projection()?;
     let body = call.read_body(call.bytes_max(&schema)).await?;
     let (expected, include) = (expected(&call.parts.headers), include(&schema, &projection));
-    let made = call.state.directory.replace(&call.caller, &schema, &id, body, &expected, include).await?;
-    Ok(call.view(&projection).response(StatusCode::OK, &schema, made))
+    let made = call.state.directory.replace(&call.caller, &schema, &id, body, &expected, without_members(include)).await?;
+    call.answer(StatusCode::OK, &schema, &projection, include, made).await
 }
 
 pub(super) async fn patch(mut call: Call, schema: Arc<TypeSchema>, id: String) -> Result<Response, Failure> {
     let projection = call.projection()?;
     let body = call.read_body(call.bytes_max(&schema)).await?;
     let expected = expected(&call.parts.headers);
-    let include = include(&schema, &projection);
+    let mut include = include(&schema, &projection);
     // Who names attributes is to be answered with them (RFC 7644 section 3.5.2).
-    let answer = match projection {
-        Projection::Default if call.caller.tenant.settings.patch_returns_resource => PatchAnswer::ResourceUnlessLarge(include),
-        Projection::Default => PatchAnswer::Version,
-        Projection::Only(_) | Projection::Without(_) => PatchAnswer::Resource(include),
+    let answer = match (&projection, call.caller.tenant.settings.patch_response) {
+        (Projection::Default, PatchResponse::Automatic) => PatchAnswer::ResourceUnlessLarge(include),
+        (Projection::Default, PatchResponse::NoContent) => PatchAnswer::Version,
+        (Projection::Default, PatchResponse::WithoutMembers) => {
+            include.members = false;
+            PatchAnswer::Resource(include)
+        }
+        _ => PatchAnswer::Resource(without_members(include)),
     };
     let patched = call.state.directory.patch(&call.caller, &schema, &id, body, &expected, answer).await?;
-    Ok(match patched.resource {
-        Some(resource) => call.view(&projection).response(StatusCode::OK, &schema, resource),
-        None => with_version(empty(StatusCode::NO_CONTENT), patched.version),
-    })
+    match patched.resource {
+        Some(resource) => call.answer(StatusCode::OK, &schema, &projection, include, resource).await,
+        None => Ok(with_version(empty(StatusCode::NO_CONTENT), patched.version)),
+    }
 }
 
 pub(super) async fn delete(call: Call, schema: Arc<TypeSchema>, id: String) -> Result<Response, Failure> {
@@ -71,7 +87,19 @@ pub(super) fn include(schema: &TypeSchema, projection: &Projection) -> Include {
     Include { members: projection.wants(schema, "members"), groups: projection.wants(schema, "groups") }
 }
 
-fn expected(headers: &HeaderMap) -> Expected {
+fn without_members(include: Include) -> Include {
+    Include { members: false, ..include }
+}
+
+/// Whether the caller has this version already (`If-None-Match`); refuses where it demands another one (`If-Match`).
+pub(super) fn unchanged(headers: &HeaderMap, version: u64) -> Result<bool, Error> {
+    if let Some(tags) = tags(headers, &IF_MATCH) {
+        Expected { if_match: Some(tags), if_none_match: None }.check(version)?;
+    }
+    Ok(tags(headers, &IF_NONE_MATCH).is_some_and(|tags| tags.name(version)))
+}
+
+pub(super) fn expected(headers: &HeaderMap) -> Expected {
     Expected { if_match: tags(headers, &IF_MATCH), if_none_match: tags(headers, &IF_NONE_MATCH) }
 }
 
@@ -80,8 +108,25 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Option<Tags> {
 }
 
 impl Call {
+    /// An answer with a resource that was read without its members.
+    async fn answer(
+        self,
+        status: StatusCode,
+        schema: &Arc<TypeSchema>,
+        projection: &Projection,
+        include: Include,
+        mut resource: StoredResource,
+    ) -> Result<Response, Failure> {
+        let more = if include.members && schema.core_attribute("members").is_some() {
+            self.state.directory.add_first_members(&self.caller, &mut resource).await?
+        } else {
+            None
+        };
+        Ok(self.view(projection).response(status, schema, resource, more))
+    }
+
     /// `attributes` and `excludedAttributes`.
-    fn projection(&self) -> Result<Projection, Failure> {
+    pub(super) fn projection(&self) -> Result<Projection, Failure> {
         if self.parts.uri.query().is_none_or(str::is_empty) {
             return Ok(Projection::Default);
         }
@@ -99,6 +144,6 @@ impl Call {
     }
 
     pub(super) fn view<'a>(&'a self, projection: &'a Projection) -> View<'a> {
-        View { base_url: &self.base_url, schemas: &self.caller.schemas, projection }
+        View { base_url: &self.base_url, schemas: &self.caller.schemas, projection, directory: &self.state.directory }
     }
 }

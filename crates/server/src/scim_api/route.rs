@@ -26,6 +26,12 @@ pub(crate) enum Route {
     Type(Arc<TypeSchema>),
     /// `/Users/id`.
     Resource(Arc<TypeSchema>, String),
+    /// `/GroupMembers`.
+    GroupMembers,
+    /// `/GroupMembers/.search`.
+    GroupMemberSearch,
+    /// `/GroupMembers/id`.
+    GroupMember(String),
 }
 
 impl Route {
@@ -48,6 +54,12 @@ impl Route {
             (None, None) if is("ServiceProviderConfig") => Ok(Self::ServiceProviderConfig),
             (id, None) if is("ResourceTypes") => Ok(Self::ResourceTypes(id)),
             (id, None) if is("Schemas") => Ok(Self::Schemas(id)),
+            // A type of that name that the tenant made comes first.
+            (id, None) if is("GroupMembers") && schemas.by_endpoint(first).is_none() => Ok(match id {
+                None => Self::GroupMembers,
+                Some(id) if id.eq_ignore_ascii_case(".search") => Self::GroupMemberSearch,
+                Some(id) => Self::GroupMember(id),
+            }),
             (id, None) => {
                 let schema = schemas.by_endpoint(first).ok_or_else(not_found)?.clone();
                 Ok(match id {
@@ -63,8 +75,9 @@ impl Route {
     pub fn allowed(&self) -> &'static str {
         match self {
             Self::Root | Self::ServiceProviderConfig | Self::ResourceTypes(_) | Self::Schemas(_) => "GET, HEAD",
-            Self::Search(_) | Self::Bulk => "POST",
-            Self::Type(_) => "GET, HEAD, POST",
+            Self::Search(_) | Self::Bulk | Self::GroupMemberSearch => "POST",
+            Self::Type(_) | Self::GroupMembers => "GET, HEAD, POST",
+            Self::GroupMember(_) => "GET, HEAD, DELETE",
             Self::Resource(..) | Self::Me => "GET, HEAD, PUT, PATCH, DELETE",
         }
     }
@@ -96,6 +109,8 @@ mod tests {
         check("/Me/x/y", "Me");
         check("/serviceproviderconfig", "ServiceProviderConfig");
         check("/Schemas/urn:x", "Schemas(Some(\"urn:x\"))");
+        check("/groupmembers/a.b", "GroupMember(\"a.b\")");
+        check("/GroupMembers/.search", "GroupMemberSearch");
         check("/Pets", "404");
         check("/Users/1/2", "404");
         check("/Users/%ff", "404");

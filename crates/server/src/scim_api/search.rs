@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use directory::search::{Page, Sort, plan};
-use directory::store::Include;
+use directory::store::{Include, StoredResource};
 use http::StatusCode;
-use scim_protocol::messages::{SearchRequest, list_response};
+use scim_protocol::messages::{SearchRequest, cursor_head, list_head};
 use scim_protocol::projection::Projection;
 use scim_protocol::{AttributePath, Error, ErrorKind, Filter, TypeSchema};
+use serde_json::{Map, Value};
 
 use super::Call;
-use super::render::json;
+use super::pieces::Pieces;
 use super::resources::include;
 use crate::refusal::Failure;
 
@@ -42,13 +43,48 @@ async fn search(call: Call, schema: Option<Arc<TypeSchema>>, request: SearchRequ
         limit: request.count.unwrap_or(options.page_size_default).min(options.page_size_max),
     };
     let shown = types.iter().map(|schema| include(schema, &projection)).reduce(either).unwrap_or_default();
-    let found = directory.search(&call.caller, plan(&types, filter, sort, page, shown)?).await?;
-    let view = call.view(&projection);
-    let documents = found.resources.into_iter().filter_map(|resource| {
-        let schema = call.caller.schemas.by_name(&resource.resource_type)?;
-        Some(view.document(schema, resource))
-    });
-    Ok(json(StatusCode::OK, &list_response(found.total_results, request.start_index, documents.collect())))
+    // Members are read group by group, and those of large groups while the answer is sent.
+    let plan = plan(&types, filter, sort, page, Include { members: false, ..shown })?;
+    let is_counted = request.cursor.is_none() || plan.clone().by_position(None).is_counted();
+    let (found, next) = match &request.cursor {
+        Some(cursor) => directory.search_by_cursor(&call.caller, plan, cursor).await?,
+        None => (directory.search(&call.caller, plan).await?, None),
+    };
+    let list = match &request.cursor {
+        Some(_) => cursor_head(is_counted.then_some(found.total_results), next, found.resources.len()),
+        None => list_head(found.total_results, request.start_index, found.resources.len()),
+    };
+    listed(call, &projection, shown, &list, found.resources).await
+}
+
+/// The list with its resources, which are its last member.
+async fn listed(
+    call: Call,
+    projection: &Projection,
+    shown: Include,
+    list: &Map<String, Value>,
+    resources: Vec<StoredResource>,
+) -> Result<Response, Failure> {
+    let view = call.view(projection);
+    let head = serde_json::to_string(list).unwrap_or_default();
+    let mut body = Pieces::default();
+    body.text(head.trim_end_matches('}').as_bytes());
+    body.text(b",\"Resources\":[");
+    let mut separator: &[u8] = b"";
+    for mut resource in resources {
+        let Some(schema) = call.caller.schemas.by_name(&resource.resource_type) else { continue };
+        let more = if shown.members && schema.core_attribute("members").is_some() {
+            call.state.directory.add_first_members(&call.caller, &mut resource).await?
+        } else {
+            None
+        };
+        body.text(separator);
+        separator = b",";
+        let document = view.document(schema, resource);
+        body.resource(schema, document, more);
+    }
+    body.text(b"]}");
+    Ok(view.sent(StatusCode::OK, body))
 }
 
 fn sort(path: &str, descending: bool) -> Result<Sort, Error> {

@@ -67,7 +67,7 @@ impl House {
         let hasher = Arc::new(MasterKey::load_or_create(&folder.path().join("key")).unwrap());
         let store = Arc::new(Sqlite::open(&folder.path().join("db"), hasher.clone()).unwrap());
         let hand = Arc::new(Hand { seconds: AtomicI64::new(1_800_000_000), ids: AtomicU64::new(0) });
-        let directory = Directory::new(store.clone(), hand.clone(), hand.clone());
+        let directory = Directory::new(store.clone(), hand.clone(), hand.clone()).with_cursors(hasher.clone(), options.cursor_seconds_max);
         let tenants: Arc<dyn Tenants> = store;
         let tenant = tenants.create_tenant("default", settings, hand.now()).await.unwrap().unwrap();
         let state = State::new(directory, tenants.clone(), hasher.clone(), hand.clone(), hand.clone(), options);
@@ -80,6 +80,15 @@ impl House {
     pub(crate) async fn issue(&self, permissions: Permissions) -> String {
         let text = token_text(&self.hand.secret());
         let request = TokenRequest { tenant: self.tenant.id, name: "test".into(), expires: None, permissions };
+        let hasher: &dyn TokenHasher = &*self.hasher;
+        self.tenants.create_token(issue(hasher, self.hand.id(), &text, request, self.hand.now())).await.unwrap();
+        text
+    }
+
+    /// A new token of another tenant, for everything.
+    pub(crate) async fn issue_for(&self, tenant: directory::tenant::TenantId) -> String {
+        let text = token_text(&self.hand.secret());
+        let request = TokenRequest { tenant, name: "test".into(), expires: None, permissions: Permissions::all() };
         let hasher: &dyn TokenHasher = &*self.hasher;
         self.tenants.create_token(issue(hasher, self.hand.id(), &text, request, self.hand.now())).await.unwrap();
         text

@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod group_members;
 mod house;
+mod large_groups;
 mod replay;
 
 mod admin;
 mod listener;
 mod members;
+mod paging;
 mod permissions;
 mod refusals;
 mod tls;

@@ -80,6 +80,8 @@ pub(crate) const LOCK_GROUPS: &str = "SELECT resource FROM resources WHERE tenan
      AND resource IN (SELECT group_resource FROM memberships WHERE tenant = $1 AND member_resource = $2) ORDER BY resource FOR NO KEY UPDATE";
 pub(crate) const LEAVE_GROUPS: &str = "DELETE FROM memberships WHERE tenant = $1 AND member_resource = $2 RETURNING group_resource";
 
+/// What a remembered count belongs to.
+pub(crate) const READ_STATE: &str = "SELECT created, last_sequence FROM tenants WHERE tenant = $1";
 pub(crate) const READ_RESOURCE: &str =
     "SELECT resource, type, id, version, created, modified, document FROM resources WHERE tenant = $1 AND id = $2 AND type = $3";
 pub(crate) const READ_BY_KEYS: &str =
@@ -87,6 +89,10 @@ pub(crate) const READ_BY_KEYS: &str =
 pub(crate) const READ_MEMBERS: &str = "SELECT m.group_resource, r.id, r.type, r.display, TRUE AS direct FROM memberships AS m \
      JOIN resources AS r ON r.tenant = m.tenant AND r.resource = m.member_resource \
      WHERE m.tenant = $1 AND m.group_resource = ANY ($2) ORDER BY m.group_resource, m.member_resource";
+pub(crate) const READ_MEMBERS_AFTER: &str = "SELECT m.member_resource, r.id, r.type, r.display FROM memberships AS m \
+     JOIN resources AS r ON r.tenant = m.tenant AND r.resource = m.member_resource \
+     WHERE m.tenant = $1 AND m.group_resource = (SELECT resource FROM resources WHERE tenant = $1 AND id = $2) AND m.member_resource > $3 \
+     ORDER BY m.member_resource LIMIT $4";
 pub(crate) const COUNT_MEMBERS: &str = "SELECT count(*) FROM (SELECT 1 FROM memberships WHERE tenant = $1 \
      AND group_resource = (SELECT resource FROM resources WHERE tenant = $1 AND id = $2) LIMIT $3) AS counted";
 /// Upwards; `UNION` makes circles of groups harmless.
@@ -132,9 +138,11 @@ pub(crate) const ALL: &[&str] = &[
     REMOVE_OTHER_MEMBERS,
     LOCK_GROUPS,
     LEAVE_GROUPS,
+    READ_STATE,
     READ_RESOURCE,
     READ_BY_KEYS,
     READ_MEMBERS,
+    READ_MEMBERS_AFTER,
     COUNT_MEMBERS,
     READ_GROUPS,
 ];

@@ -1,5 +1,7 @@
 //! Applies a change set inside the writer's transaction: checks, resource, index rows, memberships, change log. All of it, or an error and nothing.
 
+use std::collections::HashSet;
+
 use directory::change_set::{Change, ChangeSet, Committed, Content, Effect, Precondition, Write};
 use directory::store::{CommitError, Fault};
 use directory::tenant::TenantId;
@@ -161,15 +163,16 @@ impl Commit<'_> {
 
     fn update_members(&self, group: i64, delta: &MemberDelta) -> Result<bool, CommitError> {
         let added = delta.added.iter().map(|id| self.resource(id)?.ok_or_else(|| CommitError::ReferenceMissing { id: id.clone() }));
-        let added: Vec<i64> = added.collect::<Result<_, _>>()?;
+        let mut added: Vec<i64> = added.collect::<Result<_, _>>()?;
         let mut changed = false;
         if delta.replace {
-            let wanted: std::collections::HashSet<i64> = added.iter().copied().collect();
-            for member in self.keys(sql::LIST_MEMBERS, group)? {
-                if !wanted.contains(&member) {
-                    changed |= self.execute(sql::REMOVE_MEMBER, params![self.tenant, group, member])? > 0;
-                }
+            let wanted: HashSet<i64> = added.iter().copied().collect();
+            let held: HashSet<i64> = self.keys(sql::LIST_MEMBERS, group)?.into_iter().collect();
+            for member in held.difference(&wanted) {
+                changed |= self.execute(sql::REMOVE_MEMBER, params![self.tenant, group, member])? > 0;
             }
+            // Only the difference is written.
+            added.retain(|member| !held.contains(member));
         }
         for id in &delta.removed {
             if let Some(member) = self.resource(id)? {

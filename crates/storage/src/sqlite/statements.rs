@@ -48,6 +48,16 @@ pub(crate) const RELEASE_VALUE: &str = "DELETE FROM unique_values WHERE tenant =
 pub(crate) const ADD_VALUE: &str = "INSERT OR IGNORE INTO index_values (tenant, attribute, value, resource) VALUES (?1, ?2, ?3, ?4)";
 pub(crate) const REMOVE_VALUE: &str = "DELETE FROM index_values WHERE tenant = ?1 AND attribute = ?2 AND value = ?3 AND resource = ?4";
 
+/// What a remembered count belongs to.
+pub(crate) const READ_STATE: &str = "SELECT created, last_sequence FROM tenants WHERE tenant = ?1";
+pub(crate) const LIST_KEYS: &str = "SELECT resource FROM resources WHERE tenant = ?1 AND type = ?2 AND resource > ?3 \
+     ORDER BY resource LIMIT ?4 OFFSET ?5";
+pub(crate) const LIST_ALL_KEYS: &str = "SELECT resource FROM resources WHERE tenant = ?1 AND type = ?2 ORDER BY resource";
+pub(crate) const READ_FACTS: &str =
+    "SELECT id, created, modified, entries FROM resources WHERE tenant = ?1 AND type = ?2 AND resource = ?3";
+pub(crate) const LIST_FACTS: &str = "SELECT id, created, modified, entries, resource FROM resources INDEXED BY resources_by_type \
+     WHERE tenant = ?1 AND type = ?2 AND resource > ?3 ORDER BY resource LIMIT ?4";
+
 pub(crate) const FIND_RESOURCE: &str = "SELECT resource FROM resources WHERE tenant = ?1 AND id = ?2";
 pub(crate) const ADD_MEMBER: &str = "INSERT OR IGNORE INTO memberships (tenant, group_resource, member_resource) VALUES (?1, ?2, ?3)";
 pub(crate) const REMOVE_MEMBER: &str = "DELETE FROM memberships WHERE tenant = ?1 AND group_resource = ?2 AND member_resource = ?3";
@@ -63,6 +73,10 @@ pub(crate) const READ_BY_KEY: &str =
 pub(crate) const READ_MEMBERS: &str = "SELECT r.id, r.type, r.display FROM memberships AS m \
      JOIN resources AS r ON r.tenant = m.tenant AND r.resource = m.member_resource \
      WHERE m.tenant = ?1 AND m.group_resource = ?2 ORDER BY m.member_resource";
+pub(crate) const READ_MEMBERS_AFTER: &str = "SELECT m.member_resource, r.id, r.type, r.display FROM memberships AS m \
+     JOIN resources AS r ON r.tenant = m.tenant AND r.resource = m.member_resource \
+     WHERE m.tenant = ?1 AND m.group_resource = (SELECT resource FROM resources WHERE tenant = ?1 AND id = ?2) AND m.member_resource > ?3 \
+     ORDER BY m.member_resource LIMIT ?4";
 pub(crate) const COUNT_MEMBERS: &str = "SELECT count(*) FROM (SELECT 1 FROM memberships WHERE tenant = ?1 \
      AND group_resource = (SELECT resource FROM resources WHERE tenant = ?1 AND id = ?2) LIMIT ?3)";
 /// Upwards; `UNION` makes circles of groups harmless.
@@ -101,6 +115,11 @@ pub(crate) const ALL: &[&str] = &[
     RELEASE_VALUE,
     ADD_VALUE,
     REMOVE_VALUE,
+    READ_STATE,
+    LIST_KEYS,
+    LIST_ALL_KEYS,
+    READ_FACTS,
+    LIST_FACTS,
     FIND_RESOURCE,
     ADD_MEMBER,
     REMOVE_MEMBER,
@@ -111,6 +130,7 @@ pub(crate) const ALL: &[&str] = &[
     READ_RESOURCE,
     READ_BY_KEY,
     READ_MEMBERS,
+    READ_MEMBERS_AFTER,
     COUNT_MEMBERS,
     READ_GROUPS,
 ];

@@ -2,6 +2,7 @@
 
 use directory::access::Permissions;
 use directory::credential::{TokenHash, TokenHasher, TokenRecord};
+use directory::tenant::PatchResponse;
 use directory::tenant::{TenantId, TenantSettings};
 use jiff::Timestamp;
 
@@ -15,7 +16,7 @@ fn at(second: i64) -> Timestamp {
 
 async fn tenants_have_one_name_each(place: Place) {
     let tenants = place.open().await.tenants;
-    let strict = TenantSettings { profile: "strict".into(), patch_returns_resource: false };
+    let strict = TenantSettings { profile: "strict".into(), patch_response: PatchResponse::NoContent };
     for name in ["b", "a-1", "a"] {
         tenants.create_tenant(name, strict.clone(), at(5)).await.unwrap().unwrap();
     }

@@ -12,6 +12,7 @@ mod encryption;
 mod ledger;
 mod memberships;
 mod opening;
+mod paging;
 mod search;
 mod search_property;
 mod writes;

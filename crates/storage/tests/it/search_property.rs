@@ -275,6 +275,22 @@ async fn expected(world: &World, there: &[(&str, &str)], search: &Search) -> (us
     (found.len(), page.map(|(id, _)| id.clone()).collect())
 }
 
+/// The ids of all pages, from position to position.
+async fn walk(world: &World, types: &[Arc<TypeSchema>], search: &Search) -> Result<Vec<String>, TestCaseError> {
+    let page = Page { offset: 0, limit: search.page.limit.clamp(1, 3) };
+    let (mut ids, mut after) = (Vec::new(), None);
+    loop {
+        let plan = plan(types, search.filter.clone(), search.sort.clone(), page, NOTHING).unwrap().by_position(after);
+        let found = world.opened.store.search(world.tenant.id, plan).await;
+        let found = found.map_err(|error| TestCaseError::fail(format!("{search:?}: {error:?}")))?;
+        ids.extend(found.resources.iter().map(|resource| resource.id.clone()));
+        match found.next {
+            Some(next) => after = Some(next),
+            None => return Ok(ids),
+        }
+    }
+}
+
 async fn check(opened: Opened, tenant: &str, (users, groups, searches): People, tried: &Cell<Tried>) -> Result<(), TestCaseError> {
     let world = World::in_store(opened, tenant, Arc::default()).await;
     let there = fill(&world, users, &groups).await;
@@ -300,6 +316,8 @@ async fn check(opened: Opened, tenant: &str, (users, groups, searches): People, 
         counts.found_some += u32::from(total > 0 && total < of_types);
         tried.set(counts);
         prop_assert_eq!((usize::try_from(found.total_results).unwrap(), found_ids), (total, ids), "{}", text);
+        let (_, whole) = expected(&world, &there, &Search { page: Page { offset: 0, limit: 1_000 }, ..search.clone() }).await;
+        prop_assert_eq!(walk(&world, &types, &search).await?, whole, "by position: {}", text);
         // What is answered is what is read.
         for resource in found.resources {
             let mut read = world.read(&resource.resource_type, &resource.id).await.unwrap();

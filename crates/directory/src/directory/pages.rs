@@ -1,0 +1,107 @@
+//! *(shell)* Searches page by page, by number and by cursor, and the members of groups batch by batch. Decides nothing itself.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use scim_protocol::{Error, ErrorKind};
+
+use super::{Directory, DirectoryError};
+use crate::access::Caller;
+use crate::search::SearchPlan;
+use crate::search::cursor::{self, CursorSealer};
+use crate::store::{Fault, MEMBERS_AT_ONCE, Member, SearchPage, StoredResource};
+use crate::tenant::TenantId;
+
+/// How cursors are made.
+#[derive(Clone)]
+pub(super) struct Cursors {
+    sealer: Arc<dyn CursorSealer>,
+    seconds: i64,
+}
+
+/// Members of a group from some place on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MoreMembers {
+    /// Whose group it is.
+    pub tenant: TenantId,
+    /// The group's id.
+    pub group_id: String,
+    /// The key of the last member that has been read.
+    pub after: i64,
+}
+
+impl Directory {
+    /// The same, with cursors (RFC 9865) that are good for so many seconds.
+    #[must_use]
+    pub fn with_cursors(self, sealer: Arc<dyn CursorSealer>, seconds: i64) -> Self {
+        Self { cursors: Some(Cursors { sealer, seconds }), ..self }
+    }
+
+    /// For how many seconds a cursor is good; `None` where there are none.
+    pub fn cursor_seconds(&self) -> Option<i64> {
+        self.cursors.as_ref().map(|cursors| cursors.seconds)
+    }
+
+    /// Carries out a search that was planned for the caller's schemas.
+    pub async fn search(&self, caller: &Caller, plan: SearchPlan) -> Result<SearchPage, DirectoryError> {
+        plan.types.iter().try_for_each(|schema| caller.may_read(schema))?;
+        Ok(self.store.search(caller.tenant.id, plan).await?)
+    }
+
+    /// A page of a search by cursor (RFC 9865), and the cursor of the next page, where there is more. An empty cursor begins.
+    pub async fn search_by_cursor(
+        &self,
+        caller: &Caller,
+        plan: SearchPlan,
+        cursor: &str,
+    ) -> Result<(SearchPage, Option<String>), DirectoryError> {
+        plan.types.iter().try_for_each(|schema| caller.may_read(schema))?;
+        let context = cursor::context(caller.tenant.id, &plan);
+        let after = self.open_cursor(&context, cursor)?;
+        let page = self.store.search(caller.tenant.id, plan.by_position(after)).await?;
+        let next = page.next.as_ref().map(|position| self.seal_cursor(&context, position)).transpose()?;
+        Ok((page, next))
+    }
+
+    /// What a cursor holds; `None` where it is empty.
+    pub(super) fn open_cursor(&self, context: &[u8], sealed: &str) -> Result<Option<crate::search::Position>, Error> {
+        let cursors = self.cursors.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::NotImplemented, "Cursors are not offered here; page by `startIndex` and `count`.").at("cursor")
+        })?;
+        if sealed.is_empty() {
+            return Ok(None);
+        }
+        let opened = cursors.sealer.open_cursor(context, sealed).ok_or_else(cursor::invalid)?;
+        cursor::decode(&opened, self.clock.now()).map(Some)
+    }
+
+    pub(super) fn seal_cursor(&self, context: &[u8], position: &crate::search::Position) -> Result<String, Fault> {
+        let failed = || Fault::new("a cursor could not be sealed");
+        let cursors = self.cursors.as_ref().ok_or_else(failed)?;
+        let expires = self.clock.now().saturating_add(SignedDuration::from_secs(cursors.seconds)).unwrap_or(Timestamp::MAX);
+        cursors.sealer.seal_cursor(context, &cursor::encode(position, expires)).ok_or_else(failed)
+    }
+
+    /// Whether a group has more members than are read at once.
+    pub async fn is_large(&self, caller: &Caller, group_id: &str) -> Result<bool, DirectoryError> {
+        Ok(self.store.has_more_members_than(caller.tenant.id, group_id, MEMBERS_AT_ONCE).await?)
+    }
+
+    /// Adds the first members to a group that was read without them; where there are more, from where on they are to be read.
+    pub async fn add_first_members(&self, caller: &Caller, resource: &mut StoredResource) -> Result<Option<MoreMembers>, DirectoryError> {
+        let begin = MoreMembers { tenant: caller.tenant.id, group_id: resource.id.clone(), after: i64::MIN };
+        let (members, more) = self.next_members(begin).await?;
+        resource.members = members.into_iter().map(|member| member.related).collect();
+        Ok(more)
+    }
+
+    /// The next members of a group, in order of their creation, and from where on there are more. Who is a member all the time is read once, whoever else
+    /// comes and goes meanwhile.
+    pub async fn next_members(&self, from: MoreMembers) -> Result<(Vec<Member>, Option<MoreMembers>), DirectoryError> {
+        let MoreMembers { tenant, group_id, after } = from;
+        let members = self.store.members_after(tenant, &group_id, after, MEMBERS_AT_ONCE).await?;
+        let is_full = members.len() == usize::try_from(MEMBERS_AT_ONCE).unwrap_or(usize::MAX);
+        let more = members.last().filter(|_| is_full).map(|last| MoreMembers { tenant, group_id, after: last.key });
+        Ok((members, more))
+    }
+}

@@ -1,0 +1,384 @@
+//! Pages of searches that indexes answer, by the way that reads least: few candidates from one index, or the beginning of the list of all, or generated
+//! SQL over whole sets. All three find the same; they differ in what they cost.
+
+use directory::search::{Condition, Position, Probe, SearchPlan, ValueTest};
+use directory::store::Fault;
+use directory::tenant::TenantId;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use scim_protocol::TypeSchema;
+
+use super::connections::fault;
+use super::search::{for_each_key, for_each_row, number};
+use super::statements as sql;
+use crate::candidates::wanted;
+use crate::filter_sql::{Dialect, Query, candidates, count, keys};
+use crate::row_test::{Facts, RowTest, compare, position};
+use crate::totals::{MARK_EVERY, State, Total, Totals};
+
+/// Candidates of an index that are looked at one by one.
+const CANDIDATES_MAX: usize = 2_000;
+/// Rows at the beginning of a list that are looked at one by one, before whole sets are asked for.
+const ROWS_MAX: usize = 2_000;
+
+/// What was found: how many in all, and the positions of the page.
+pub(super) struct Found {
+    pub total: u64,
+    pub rows: Vec<Position>,
+}
+
+/// One search in one snapshot.
+pub(super) struct Look<'a> {
+    connection: &'a Connection,
+    tenant: TenantId,
+    plan: &'a SearchPlan,
+    totals: &'a Totals,
+    state: State,
+}
+
+/// One type of the plan, and what of it is wanted.
+struct Part<'a> {
+    schema: &'a TypeSchema,
+    condition: &'a Condition,
+    /// Keys up to this one were on pages before.
+    after: i64,
+    offset: u64,
+    limit: usize,
+}
+
+impl<'a> Look<'a> {
+    pub(super) fn new(connection: &'a Connection, tenant: TenantId, plan: &'a SearchPlan, totals: &'a Totals) -> Result<Self, Fault> {
+        let read = |row: &Row<'_>| Ok(State { tenant: tenant.0, created: row.get(0)?, sequence: row.get(1)? });
+        let mut statement = connection.prepare_cached(sql::READ_STATE).map_err(fault)?;
+        let state = statement.query_row([tenant.0], read).optional().map_err(fault)?;
+        // A tenant that is gone has nothing.
+        let state = state.unwrap_or(State { tenant: tenant.0, created: 0, sequence: -1 });
+        Ok(Self { connection, tenant, plan, totals, state })
+    }
+
+    pub(super) fn page(&self) -> Result<Found, Fault> {
+        if self.plan.sort.is_some() { self.sorted() } else { self.unsorted() }
+    }
+
+    /// In order of creation, type after type.
+    fn unsorted(&self) -> Result<Found, Fault> {
+        let plan = self.plan;
+        let after = plan.keyset.as_ref().and_then(|keyset| keyset.after.as_ref());
+        let (mut total, mut rows, mut offset) = (0_u64, Vec::new(), plan.offset);
+        for (place, (schema, condition)) in (0..).zip(plan.types.iter().zip(&plan.conditions)) {
+            let limit = wanted(plan).saturating_sub(rows.len());
+            let is_before = after.is_some_and(|after| place < after.place);
+            let after = after.filter(|after| place == after.place).map_or(i64::MIN, |after| after.key);
+            let part = Part { schema, condition, after, offset, limit };
+            // What is not read is counted only.
+            let (found, counted) = if limit == 0 || is_before { (Vec::new(), None) } else { self.of_type(&part)? };
+            let counted = match counted {
+                Some(counted) => counted,
+                None => self.count(&part, &found)?.count,
+            };
+            offset = offset.saturating_sub(counted);
+            total += counted;
+            rows.extend(found.into_iter().map(|key| Position { place, missing: false, value: Vec::new(), key }));
+        }
+        Ok(Found { total, rows })
+    }
+
+    /// The wanted keys of one type, and how many there are where finding them has told.
+    fn of_type(&self, part: &Part<'_>) -> Result<(Vec<i64>, Option<u64>), Fault> {
+        match part.condition {
+            Condition::Nothing => return Ok((Vec::new(), Some(0))),
+            Condition::All => return Ok((self.everything(part)?, None)),
+            _ => {}
+        }
+        let remembered = self.totals.find(&self.query(part), self.state);
+        if let Some(keys) = remembered.as_ref().and_then(|total| total.keys.as_ref()) {
+            return Ok((slice(keys, part), Some(u64::try_from(keys.len()).unwrap_or(u64::MAX))));
+        }
+        if let Some(keys) = self.few(part)? {
+            return Ok((slice(&keys, part), Some(u64::try_from(keys.len()).unwrap_or(u64::MAX))));
+        }
+        if let Some(found) = self.at_the_beginning(part)? {
+            return Ok((found, None));
+        }
+        if remembered.is_none()
+            && let Some(keys) = self.all_of_one_index(part)?
+        {
+            let total = Total::of(&keys);
+            self.totals.remember(self.query(part), self.state, total.clone());
+            return Ok((slice(&keys, part), Some(total.count)));
+        }
+        let mut found = Vec::new();
+        for_each_row(self.connection, &self.part_query(part), |position| {
+            found.push(position.key);
+            Ok(true)
+        })?;
+        Ok((found, None))
+    }
+
+    /// Keys of all resources of a type: from the mark before, where the list has been counted in this state.
+    fn everything(&self, part: &Part<'_>) -> Result<Vec<i64>, Fault> {
+        let (mut after, mut offset) = (part.after, part.offset);
+        let marked = usize::try_from(offset).ok().filter(|offset| *offset > MARK_EVERY);
+        if let Some(skipped) = marked {
+            let total = self.count(part, &[])?;
+            let mark = total.marks.as_ref().and_then(|marks| marks.get(skipped / MARK_EVERY)).copied();
+            // Behind the last mark there may be some; behind the last resource there is nothing.
+            match mark {
+                Some(mark) => (after, offset) = (mark.saturating_sub(1), u64::try_from(skipped % MARK_EVERY).unwrap_or_default()),
+                None if total.count <= offset => return Ok(Vec::new()),
+                None => {}
+            }
+        }
+        let values = params![
+            self.tenant.0,
+            part.schema.name(),
+            after,
+            i64::try_from(part.limit).unwrap_or(i64::MAX),
+            i64::try_from(offset).unwrap_or(i64::MAX)
+        ];
+        let mut statement = self.connection.prepare_cached(sql::LIST_KEYS).map_err(fault)?;
+        let rows = statement.query_map(values, |row| row.get(0)).map_err(fault)?;
+        rows.collect::<Result<_, _>>().map_err(fault)
+    }
+
+    /// All keys that match, in order, where one index names few candidates.
+    fn few(&self, part: &Part<'_>) -> Result<Option<Vec<i64>>, Fault> {
+        for (probe, rest) in drivers(part.condition) {
+            let Some(query) = candidates(part.schema, probe, Dialect::Sqlite, self.tenant) else { continue };
+            if is_scan(probe) {
+                continue;
+            }
+            let mut found = Vec::new();
+            for_each_key(self.connection, &query, |key| {
+                found.push(key);
+                found.len() <= CANDIDATES_MAX
+            })?;
+            if found.len() <= CANDIDATES_MAX {
+                return self.tested(part.schema, found, &rest);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same for an index that names many, or that has to be read as a whole.
+    fn all_of_one_index(&self, part: &Part<'_>) -> Result<Option<Vec<i64>>, Fault> {
+        let Some((probe, rest)) = drivers(part.condition).into_iter().next() else { return Ok(None) };
+        let Some(query) = candidates(part.schema, probe, Dialect::Sqlite, self.tenant) else { return Ok(None) };
+        let mut found = Vec::new();
+        for_each_key(self.connection, &query, |key| {
+            found.push(key);
+            true
+        })?;
+        self.tested(part.schema, found, &rest)
+    }
+
+    /// Those of these candidates of which the rest of the condition holds; `None` where the rest is about memberships.
+    fn tested(&self, schema: &TypeSchema, mut keys: Vec<i64>, rest: &[&Condition]) -> Result<Option<Vec<i64>>, Fault> {
+        let Some(tests) = rest.iter().map(|condition| RowTest::of(schema, condition)).collect::<Option<Vec<_>>>() else {
+            return Ok(None);
+        };
+        keys.sort_unstable();
+        keys.dedup();
+        if tests.is_empty() {
+            return Ok(Some(keys));
+        }
+        let test = RowTest::All(tests);
+        let mut kept = Vec::new();
+        for key in keys {
+            if self.with_facts(schema, key, |facts| test.holds(facts))? == Some(true) {
+                kept.push(key);
+            }
+        }
+        Ok(Some(kept))
+    }
+
+    fn with_facts<T>(&self, schema: &TypeSchema, key: i64, look: impl FnOnce(&Facts<'_>) -> T) -> Result<Option<T>, Fault> {
+        let mut statement = self.connection.prepare_cached(sql::READ_FACTS).map_err(fault)?;
+        let read = |row: &Row<'_>| facts(row).map(|facts| look(&facts));
+        statement.query_row(params![self.tenant.0, schema.name(), key], read).optional().map_err(fault)
+    }
+
+    /// The wanted keys, where the beginning of the list holds enough of them.
+    fn at_the_beginning(&self, part: &Part<'_>) -> Result<Option<Vec<i64>>, Fault> {
+        let Some(test) = RowTest::of(part.schema, part.condition) else { return Ok(None) };
+        let offset = usize::try_from(part.offset).unwrap_or(usize::MAX);
+        let most = offset.saturating_add(part.limit);
+        if most > ROWS_MAX {
+            return Ok(None);
+        }
+        let mut statement = self.connection.prepare_cached(sql::LIST_FACTS).map_err(fault)?;
+        let limit = i64::try_from(ROWS_MAX).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![self.tenant.0, part.schema.name(), part.after, limit]).map_err(fault)?;
+        let (mut found, mut looked_at) = (Vec::new(), 0);
+        while let Some(row) = rows.next().map_err(fault)? {
+            looked_at += 1;
+            if test.holds(&facts(row).map_err(fault)?) {
+                found.push(row.get(4).map_err(fault)?);
+            }
+            if found.len() == most {
+                break;
+            }
+        }
+        let is_enough = found.len() == most || looked_at < ROWS_MAX;
+        Ok(is_enough.then(|| found.into_iter().skip(offset).collect()))
+    }
+
+    /// How many of a type match, in all.
+    fn count(&self, part: &Part<'_>, page: &[i64]) -> Result<Total, Fault> {
+        let is_whole = part.after == i64::MIN && part.offset == 0 && part.limit > 0 && page.len() < part.limit;
+        if is_whole && part.condition != &Condition::All {
+            return Ok(Total::counted(u64::try_from(page.len()).unwrap_or(u64::MAX)));
+        }
+        let query = self.query(part);
+        if let Some(total) = self.totals.find(&query, self.state) {
+            return Ok(total);
+        }
+        let total = match part.condition {
+            Condition::Nothing => Total::default(),
+            Condition::All => self.count_everything(part)?,
+            Condition::Probe(probe) => match self.count_one_index(part.schema, probe)? {
+                Some(count) => Total::counted(count),
+                None => Total::counted(number(self.connection, &query)?),
+            },
+            _ => match self.all_of_one_index(part)? {
+                Some(keys) => Total::of(&keys),
+                None => Total::counted(number(self.connection, &query)?),
+            },
+        };
+        self.totals.remember(query, self.state, total.clone());
+        Ok(total)
+    }
+
+    fn count_everything(&self, part: &Part<'_>) -> Result<Total, Fault> {
+        let mut statement = self.connection.prepare_cached(sql::LIST_ALL_KEYS).map_err(fault)?;
+        let mut rows = statement.query(params![self.tenant.0, part.schema.name()]).map_err(fault)?;
+        let (mut count, mut marks) = (0, Vec::new());
+        while let Some(row) = rows.next().map_err(fault)? {
+            if count % MARK_EVERY == 0 {
+                marks.push(row.get(0).map_err(fault)?);
+            }
+            count += 1;
+        }
+        Ok(Total { marks: Some(marks.into()), ..Total::counted(u64::try_from(count).unwrap_or(u64::MAX)) })
+    }
+
+    /// Rows of an index, where each is another resource.
+    fn count_one_index(&self, schema: &TypeSchema, probe: &Probe) -> Result<Option<u64>, Fault> {
+        let Probe::Value { path, .. } = probe else { return Ok(None) };
+        let has_one_value = schema.indexed().iter().any(|indexed| {
+            let holder = indexed.parent.as_ref().and_then(|parent| match &indexed.extension {
+                None => schema.core_attribute(parent),
+                Some(urn) => schema.extension(urn)?.attributes.iter().find(|attribute| attribute.name == *parent),
+            });
+            indexed.path == *path && !indexed.attribute.multi_valued && !holder.is_some_and(|holder| holder.multi_valued)
+        });
+        let Some(mut query) = candidates(schema, probe, Dialect::Sqlite, self.tenant).filter(|_| has_one_value) else { return Ok(None) };
+        query.text = query.text.replacen("SELECT v.resource", "SELECT count(*)", 1);
+        number(self.connection, &query).map(Some)
+    }
+
+    /// The query by which the count of a type is remembered, and which counts it where nothing else does.
+    fn query(&self, part: &Part<'_>) -> Query {
+        count(part.schema, part.condition, Dialect::Sqlite, self.tenant)
+    }
+
+    /// The part as a query of its own.
+    fn part_query(&self, part: &Part<'_>) -> Query {
+        let types = self.plan.types.iter().filter(|schema| schema.name() == part.schema.name()).cloned().collect();
+        let mut plan = SearchPlan { types, conditions: vec![part.condition.clone()], offset: part.offset, ..self.plan.clone() };
+        plan.limit = u64::try_from(part.limit).unwrap_or(u64::MAX);
+        plan.keyset = None;
+        let mut query = plan;
+        if part.after != i64::MIN {
+            // One more than is wanted does no harm; the page is cut.
+            query = query.by_position(Some(Position { place: 0, missing: false, value: Vec::new(), key: part.after }));
+        }
+        keys(&query, Dialect::Sqlite, self.tenant, true)
+    }
+
+    /// In an order that an index knows.
+    fn sorted(&self) -> Result<Found, Fault> {
+        let plan = self.plan;
+        if let ([schema], [condition]) = (plan.types.as_slice(), plan.conditions.as_slice()) {
+            let part = Part { schema, condition, after: i64::MIN, offset: 0, limit: usize::MAX };
+            if let Some(keys) = self.few(&part)? {
+                return self.few_sorted(schema, keys);
+            }
+        }
+        let mut rows = Vec::new();
+        if plan.limit > 0 {
+            for_each_row(self.connection, &keys(plan, Dialect::Sqlite, self.tenant, true), |position| {
+                rows.push(position);
+                Ok(true)
+            })?;
+        }
+        let mut total = 0;
+        for (schema, condition) in plan.types.iter().zip(&plan.conditions) {
+            total += self.count(&Part { schema, condition, after: 0, offset: 0, limit: 0 }, &[])?.count;
+        }
+        Ok(Found { total, rows })
+    }
+
+    fn few_sorted(&self, schema: &TypeSchema, keys: Vec<i64>) -> Result<Found, Fault> {
+        let plan = self.plan;
+        let mut rows = Vec::with_capacity(keys.len());
+        for key in keys {
+            rows.extend(self.with_facts(schema, key, |facts| position(plan, 0, schema, key, facts))?);
+        }
+        let total = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        rows.sort_by(|a, b| compare(plan, a, b));
+        let after = plan.keyset.as_ref().and_then(|keyset| keyset.after.as_ref());
+        let is_behind = |row: &Position| after.is_none_or(|after| compare(plan, row, after).is_gt());
+        let offset = usize::try_from(plan.offset).unwrap_or(usize::MAX);
+        Ok(Found { total, rows: rows.into_iter().filter(is_behind).skip(offset).take(wanted(plan)).collect() })
+    }
+}
+
+fn facts<'r>(row: &'r Row<'_>) -> Result<Facts<'r>, rusqlite::Error> {
+    Ok(Facts { id: row.get_ref(0)?.as_str()?, created: row.get(1)?, modified: row.get(2)?, entries: row.get_ref(3)?.as_blob()? })
+}
+
+/// The part of all matching keys that is wanted.
+fn slice(keys: &[i64], part: &Part<'_>) -> Vec<i64> {
+    let behind = keys.iter().copied().filter(|key| *key > part.after);
+    behind.skip(usize::try_from(part.offset).unwrap_or(usize::MAX)).take(part.limit).collect()
+}
+
+/// The probes one of which must hold, the most selective first, each with what must hold beside it.
+fn drivers(condition: &Condition) -> Vec<(&Probe, Vec<&Condition>)> {
+    let all = match condition {
+        Condition::And(all) => all.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let mut found: Vec<(&Probe, Vec<&Condition>)> = Vec::new();
+    for (index, one) in all.iter().enumerate() {
+        let Condition::Probe(probe) = one else { continue };
+        if matches!(probe, Probe::Created(_) | Probe::HasMembers | Probe::InGroup(_) | Probe::InGroups) {
+            continue;
+        }
+        found.push((probe, all.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, other)| other).collect()));
+    }
+    found.sort_by_key(|(probe, _)| rank(probe));
+    found
+}
+
+/// How many a probe is likely to select, from few to many.
+fn rank(probe: &Probe) -> u8 {
+    match probe {
+        Probe::Id(_) => 0,
+        Probe::Value { unique: true, test: ValueTest::Equal(_), .. } => 1,
+        Probe::HasMember(_) => 2,
+        // One byte is a boolean, which half of all may have.
+        Probe::Value { test: ValueTest::Equal(key), .. } if key.len() > 1 => 3,
+        Probe::Value { test: ValueTest::Range { from: Some(_), to: Some(_), .. }, .. } => 4,
+        Probe::LastModified(_) => 5,
+        Probe::Value { test: ValueTest::Equal(_) | ValueTest::Range { .. }, .. } => 6,
+        Probe::Value { test: ValueTest::Present, .. } => 7,
+        Probe::Value { .. } => 8,
+        Probe::Created(_) | Probe::HasMembers | Probe::InGroup(_) | Probe::InGroups => 9,
+    }
+}
+
+/// Whether all of an attribute's values have to be looked at, however few are selected.
+fn is_scan(probe: &Probe) -> bool {
+    matches!(probe, Probe::Value { test: ValueTest::Contains(_) | ValueTest::EndsWith(_), .. })
+}
