@@ -13,6 +13,8 @@ pub struct ChangeSet {
     pub change_id: Uuid,
     /// When it was decided; becomes `meta.lastModified`.
     pub at: Timestamp,
+    /// The revision of the tenant's types that it was decided with: a commit at another one would write index rows of yesterday.
+    pub types_revision: u64,
     /// In order.
     pub writes: Vec<Write>,
 }
@@ -30,7 +32,7 @@ impl Moment {
     /// A change set of one write.
     pub(crate) fn change_set(self, schema: &TypeSchema, id: &str, change: Change) -> ChangeSet {
         let write = Write { resource_type: schema.name().to_owned(), id: id.to_owned(), change };
-        ChangeSet { change_id: self.change_id, at: self.at, writes: vec![write] }
+        ChangeSet { change_id: self.change_id, at: self.at, types_revision: schema.revision, writes: vec![write] }
     }
 }
 

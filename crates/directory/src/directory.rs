@@ -1,6 +1,7 @@
 //! *(shell)* `Directory`: reads, calls the decision, commits. The only writer of identities. Decides nothing itself.
 
 mod bulk;
+mod types;
 
 mod pages;
 
@@ -18,10 +19,12 @@ pub use self::bulk::BulkAnswer;
 pub use self::group_members::{MembershipPage, MembershipSearch};
 use self::pages::Cursors;
 pub use self::pages::MoreMembers;
+pub use self::types::Edited;
 use crate::access::{Caller, Permissions};
 use crate::change_set::{Change, ChangeSet, Committed, Moment, Precondition};
 use crate::clock::{Clock, IdGenerator};
 use crate::membership::Needs;
+use crate::schema_store::SchemaStore;
 use crate::store::{CommitError, Fault, Include, Store, StoredResource};
 use crate::tenant::Tenant;
 use crate::version::{Expected, precondition_failed};
@@ -90,18 +93,31 @@ pub struct Directory {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
     cursors: Option<Cursors>,
+    types: Option<Arc<dyn SchemaStore>>,
 }
 
 impl Directory {
     /// A directory over a store.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
-        Self { store, clock, ids, cursors: None }
+        Self { store, clock, ids, cursors: None, types: None }
+    }
+
+    /// The same directory, whose tenants have schemas and resource types of their own.
+    #[must_use]
+    pub fn with_types(self, types: Arc<dyn SchemaStore>) -> Self {
+        Self { types: Some(types), ..self }
     }
 
     /// A caller of this tenant, with the tenant's schemas as they are now.
-    #[expect(clippy::unused_async, reason = "a tenant's own schemas will be read from the store")]
     pub async fn caller(&self, tenant: Arc<Tenant>, credential_id: String, permissions: Permissions) -> Result<Caller, Fault> {
-        Ok(Caller { tenant, schemas: SchemaSet::standard(), credential_id, permissions })
+        let schemas = match &self.types {
+            Some(types) => {
+                let set = types.read_types(tenant.id).await?.schema_set();
+                set.map_err(|error| Fault::new(format!("the tenant's schemas do not fit together: {error}")))?
+            }
+            None => SchemaSet::standard(),
+        };
+        Ok(Caller { tenant, schemas, credential_id, permissions })
     }
 
     /// Creates a resource (RFC 7644 section 3.3).
@@ -339,6 +355,10 @@ fn refusal(error: CommitError) -> DirectoryError {
                 format!("`members` names `{id}`, but there is no such resource; accepted is the `id` of an existing User or Group.");
             Error::new(ErrorKind::InvalidValue, detail).at("members")
         }
+        CommitError::TypesChanged => Error::new(
+            ErrorKind::Unavailable,
+            "The tenant's schemas were changed while the request was under way; nothing was changed by it, and sending it again is safe.",
+        ),
         CommitError::Fault(fault) => return DirectoryError::Fault(fault),
     };
     DirectoryError::Refused(refused)

@@ -35,6 +35,18 @@ pub mod patch;
 
 pub mod bulk;
 
+pub mod tenant_types;
+
+pub mod schema_document;
+
+pub mod resource_type_document;
+
+pub mod schema_effect;
+
+pub mod schema_change;
+
+pub mod schema_store;
+
 pub mod directory;
 
 pub use directory::{Directory, DirectoryError};

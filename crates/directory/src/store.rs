@@ -61,6 +61,9 @@ pub enum CommitError {
         /// The id.
         id: String,
     },
+    /// The tenant's schemas are not those that the change set was decided with.
+    #[error("the tenant's types are at another revision")]
+    TypesChanged,
     /// The store failed.
     #[error(transparent)]
     Fault(#[from] Fault),

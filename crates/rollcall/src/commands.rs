@@ -6,6 +6,7 @@ pub mod demo;
 pub mod group;
 pub mod import;
 pub mod profile;
+pub mod schema;
 pub mod serve;
 pub mod sync;
 pub mod tenant;

@@ -22,8 +22,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use directory::tenant_types::DocumentKind;
 
-use crate::commands::{application, config, demo, group, import, profile, serve, sync, tenant, token, user};
+use crate::commands::{application, config, demo, group, import, profile, schema, serve, sync, tenant, token, user};
 use crate::configuration::{Configuration, Layer};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -83,6 +84,12 @@ enum Command {
     /// Tokens with which identity providers write to a tenant
     #[command(subcommand)]
     Token(token::Command),
+    /// Schemas of a tenant: extensions, schemas of its own types, constraints
+    #[command(subcommand)]
+    Schema(schema::Command),
+    /// Resource types of a tenant: its own, and those that it switches on
+    #[command(subcommand)]
+    ResourceType(schema::Command),
     /// People
     #[command(subcommand)]
     User(user::Command),
@@ -131,6 +138,8 @@ fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
             Command::Tenant(command) => tenant::run(command, &configuration, output).await,
             Command::Profile(command) => profile::run(&command, output),
             Command::Token(command) => token::run(command, &configuration, output).await,
+            Command::Schema(command) => schema::run(command, DocumentKind::Schema, &configuration, output).await,
+            Command::ResourceType(command) => schema::run(command, DocumentKind::ResourceType, &configuration, output).await,
             Command::User(command) => user::run(command, &configuration, output).await,
             Command::Group(command) => group::run(command, &configuration, output).await,
             Command::Application(command) => application::run(command, &configuration, output).await,

@@ -10,6 +10,7 @@ use directory::access::Permissions;
 use directory::clock::{Clock, IdGenerator};
 use directory::credential::{TokenHasher, TokenRecord, TokenRequest, issue, token_text};
 use directory::directory::Directory;
+use directory::schema_store::SchemaStore;
 use directory::search::cursor::CursorSealer;
 use directory::store::{Store, Tenants};
 use directory::tenant::{Tenant, TenantSettings};
@@ -98,16 +99,21 @@ pub struct AnyStore {
     /// Work.
     pub ledger: Arc<dyn Ledger>,
     identities: Arc<dyn Store>,
+    types: Arc<dyn SchemaStore>,
     committed: Arc<Notify>,
 }
 
 impl AnyStore {
-    fn of<T: Tenants + Catalogue + Ledger + Store + Clone + 'static>(database: T, committed: impl Fn(&T) -> Arc<Notify>) -> Self {
+    fn of<T: Tenants + Catalogue + Ledger + Store + SchemaStore + Clone + 'static>(
+        database: T,
+        committed: impl Fn(&T) -> Arc<Notify>,
+    ) -> Self {
         Self {
             committed: committed(&database),
             tenants: Arc::new(database.clone()),
             catalogue: Arc::new(database.clone()),
             ledger: Arc::new(database.clone()),
+            types: Arc::new(database.clone()),
             identities: Arc::new(database),
         }
     }
@@ -144,7 +150,8 @@ impl Rollcall {
         };
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGenerator>) = (Arc::new(SystemClock), Arc::new(OsIds));
         let directory = Directory::new(Arc::clone(&store.identities), Arc::clone(&clock), Arc::clone(&ids))
-            .with_cursors(Arc::clone(&key) as Arc<dyn CursorSealer>, server_options(configuration).cursor_seconds_max);
+            .with_cursors(Arc::clone(&key) as Arc<dyn CursorSealer>, server_options(configuration).cursor_seconds_max)
+            .with_types(Arc::clone(&store.types));
         let connector = ScimConnector::new(Egress::default())?;
         Ok(Self { store, directory, connector, hasher: key, clock, ids })
     }

@@ -9,6 +9,12 @@ mod administrator;
 
 mod tokens;
 
+mod types;
+
+mod schemas;
+
+mod resource_types;
+
 mod tenants;
 
 use std::sync::Arc;
@@ -39,7 +45,15 @@ struct Head;
 
 /// Routes of the admin API, with their description. Each noun gives its own.
 fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
-    let tenant = OpenApiRouter::new().routes(routes!(tokens::list, tokens::create)).routes(routes!(tokens::revoke));
+    let tenant = OpenApiRouter::new()
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(schemas::list, schemas::put))
+        .routes(routes!(schemas::show, schemas::remove))
+        .routes(routes!(schemas::history))
+        .routes(routes!(resource_types::list, resource_types::put))
+        .routes(routes!(resource_types::show, resource_types::remove))
+        .routes(routes!(resource_types::history));
     let installation = OpenApiRouter::new().routes(routes!(tenants::list, tenants::create)).routes(routes!(tenants::show));
     let (router, description) =
         OpenApiRouter::with_openapi(Head::openapi()).nest("/t/{tenant}/admin/v1", tenant).nest("/admin/v1", installation).split_for_parts();

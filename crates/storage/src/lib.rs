@@ -10,6 +10,7 @@ mod membership_sql;
 mod row_test;
 mod candidates;
 mod totals;
+mod reindex;
 pub mod sqlite;
 pub mod postgres;
 

@@ -27,6 +27,7 @@ pub(crate) const SQLITE: &[Migration] = &[
     Migration { name: "0002_ledger", sql: include_str!("../migrations/sqlite/0002_ledger.sql") },
     Migration { name: "0003_callers", sql: include_str!("../migrations/sqlite/0003_callers.sql") },
     Migration { name: "0004_change_kinds", sql: include_str!("../migrations/sqlite/0004_change_kinds.sql") },
+    Migration { name: "0005_schemas", sql: include_str!("../migrations/sqlite/0005_schemas.sql") },
 ];
 
 /// For PostgreSQL.
@@ -35,6 +36,7 @@ pub(crate) const POSTGRES: &[Migration] = &[
     Migration { name: "0002_ledger", sql: include_str!("../migrations/postgres/0002_ledger.sql") },
     Migration { name: "0003_callers", sql: include_str!("../migrations/postgres/0003_callers.sql") },
     Migration { name: "0004_change_kinds", sql: include_str!("../migrations/postgres/0004_change_kinds.sql") },
+    Migration { name: "0005_schemas", sql: include_str!("../migrations/postgres/0005_schemas.sql") },
 ];
 
 /// SHA-256 of a migration's text.

@@ -67,7 +67,9 @@ impl House {
         let hasher = Arc::new(MasterKey::load_or_create(&folder.path().join("key")).unwrap());
         let store = Arc::new(Sqlite::open(&folder.path().join("db"), hasher.clone()).unwrap());
         let hand = Arc::new(Hand { seconds: AtomicI64::new(1_800_000_000), ids: AtomicU64::new(0) });
-        let directory = Directory::new(store.clone(), hand.clone(), hand.clone()).with_cursors(hasher.clone(), options.cursor_seconds_max);
+        let directory = Directory::new(store.clone(), hand.clone(), hand.clone())
+            .with_cursors(hasher.clone(), options.cursor_seconds_max)
+            .with_types(store.clone());
         let tenants: Arc<dyn Tenants> = store;
         let tenant = tenants.create_tenant("default", settings, hand.now()).await.unwrap().unwrap();
         let state = State::new(directory, tenants.clone(), hasher.clone(), hand.clone(), hand.clone(), options);

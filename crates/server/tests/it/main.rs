@@ -14,4 +14,5 @@ mod paging;
 mod permissions;
 mod refusals;
 mod tls;
+mod types;
 mod wire;

@@ -17,7 +17,9 @@ use tokio_postgres::types::ToSql;
 use super::attempts::Attempts;
 use super::connections::{Connections, begin, fault};
 use super::read::storable;
+use super::schemas::revision;
 use super::statements as sql;
+use super::statements_of_schemas::SHARE_TYPES;
 use crate::rows::{
     IndexRow, KIND_CREATE, KIND_DELETE, Told, attribute_key, decode_entries, encode_entries, from_json, index_rows, json_text, micros,
     stored_key, timestamp, version,
@@ -102,7 +104,10 @@ struct Commit<'a> {
 impl Commit<'_> {
     async fn apply(&mut self) -> Result<Vec<Committed>, Failure> {
         let change_id = self.change_set.change_id.as_bytes().as_slice();
-        let before = self.query(sql::FIND_CHANGE, &[&self.tenant, &change_id]).await?;
+        // Sent together: the lock costs no round trip.
+        let (of_lock, of_find): (Values<'_>, Values<'_>) = (&[&self.tenant], &[&self.tenant, &change_id]);
+        let (locked, before) = tokio::join!(self.query(SHARE_TYPES, of_lock), self.query(sql::FIND_CHANGE, of_find));
+        let (_, before) = (locked?, before?);
         let mut committed = Vec::with_capacity(self.change_set.writes.len());
         if !before.is_empty() {
             for write in &self.change_set.writes {
@@ -322,9 +327,15 @@ impl Commit<'_> {
         if types.is_empty() {
             return Ok(());
         }
-        let values: Values<'_> = &[&self.tenant, &change_id, &types, &ids, &versions, &self.at, &kinds, &attributes];
+        // Every change is logged, so here is where one that was decided with the types of yesterday is refused.
+        let decided_with = i64::try_from(self.change_set.types_revision).unwrap_or(i64::MAX);
+        let values: Values<'_> = &[&self.tenant, &change_id, &types, &ids, &versions, &self.at, &kinds, &attributes, &decided_with];
         let written = self.execute(sql::LOG_CHANGES, values).await?;
-        if usize::try_from(written) == Ok(types.len()) { Ok(()) } else { Err(Fault::new("there is no such tenant").into()) }
+        if usize::try_from(written) == Ok(types.len()) {
+            return Ok(());
+        }
+        revision(self.transaction, self.tenant).await?;
+        Err(CommitError::TypesChanged.into())
     }
 
     async fn head(&self, statement: &str, write: &Write) -> Result<Head, Failure> {

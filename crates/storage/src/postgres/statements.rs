@@ -31,7 +31,7 @@ pub(crate) const USE_TOKEN: &str = "UPDATE tokens SET last_used = greatest(coale
 pub(crate) const FIND_CHANGE: &str = "SELECT type, id, version, at FROM change_log WHERE tenant = $1 AND change_id = $2 ORDER BY sequence";
 /// The last statement of every commit. The tenant's row stays locked until the commit, which is near, and so nobody reads change n + 1 before n.
 pub(crate) const LOG_CHANGES: &str = "WITH counter AS ( \
-       UPDATE tenants SET last_sequence = last_sequence + cardinality($3::TEXT[]) WHERE tenant = $1 \
+       UPDATE tenants SET last_sequence = last_sequence + cardinality($3::TEXT[]) WHERE tenant = $1 AND types_revision = $9 \
        RETURNING last_sequence - cardinality($3::TEXT[]) AS before) \
      INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at, kind, attributes) \
      SELECT $1, counter.before + c.place, $2, c.type, c.id, c.version, $6, c.kind, c.attributes \

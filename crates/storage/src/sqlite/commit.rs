@@ -11,6 +11,7 @@ use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
 
 use super::connections::fault;
+use super::schemas::revision;
 use super::statements as sql;
 use crate::rows::{
     IndexRow, KIND_CREATE, KIND_DELETE, Told, attribute_key, decode_entries, encode_entries, from_json, index_rows, json_text, micros,
@@ -243,11 +244,18 @@ impl Commit<'_> {
         Ok(())
     }
 
-    fn log(&self, resource_type: &str, id: &str, version: i64, told: &Told) -> Result<(), Fault> {
-        let sequence: i64 = self.statement(sql::NEXT_SEQUENCE)?.query_row([self.tenant], |row| row.get(0)).map_err(fault)?;
+    /// Every change is logged, so here is where one that was decided with the types of yesterday is refused.
+    fn log(&self, resource_type: &str, id: &str, version: i64, told: &Told) -> Result<(), CommitError> {
+        let types = i64::try_from(self.change_set.types_revision).unwrap_or(i64::MAX);
+        let next = self.statement(sql::NEXT_SEQUENCE)?.query_row(params![self.tenant, types], |row| row.get::<_, i64>(0));
+        let Some(sequence) = next.optional().map_err(fault)? else {
+            revision(self.connection, self.tenant)?;
+            return Err(CommitError::TypesChanged);
+        };
         let change_id = self.change_set.change_id.as_bytes();
         let values = params![self.tenant, sequence, change_id, resource_type, id, version, self.at, told.kind, told.attributes];
-        self.execute(sql::LOG_CHANGE, values).map(drop)
+        self.execute(sql::LOG_CHANGE, values)?;
+        Ok(())
     }
 
     fn head(&self, write: &Write) -> Result<Head, CommitError> {

@@ -29,7 +29,8 @@ pub(crate) const REVOKE_TOKEN: &str = "UPDATE tokens SET revoked = coalesce(revo
 pub(crate) const USE_TOKEN: &str = "UPDATE tokens SET last_used = max(coalesce(last_used, 0), ?3) WHERE tenant = ?1 AND id = ?2";
 
 pub(crate) const FIND_CHANGE: &str = "SELECT type, id, version, at FROM change_log WHERE tenant = ?1 AND change_id = ?2 ORDER BY sequence";
-pub(crate) const NEXT_SEQUENCE: &str = "UPDATE tenants SET last_sequence = last_sequence + 1 WHERE tenant = ?1 RETURNING last_sequence";
+pub(crate) const NEXT_SEQUENCE: &str =
+    "UPDATE tenants SET last_sequence = last_sequence + 1 WHERE tenant = ?1 AND types_revision = ?2 RETURNING last_sequence";
 pub(crate) const LOG_CHANGE: &str = "INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at, kind, attributes) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
@@ -146,7 +147,7 @@ mod tests {
         for migration in crate::migrate::SQLITE {
             connection.execute_batch(migration.sql).unwrap();
         }
-        for statement in ALL.iter().chain(crate::sqlite::statements_of_work::ALL) {
+        for statement in ALL.iter().chain(crate::sqlite::statements_of_work::ALL).chain(crate::sqlite::statements_of_schemas::ALL) {
             connection.prepare(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
             assert!(statement.contains("tenant") || statement.contains("migrations"), "{statement}");
         }

@@ -13,6 +13,7 @@ mod ledger;
 mod memberships;
 mod opening;
 mod paging;
+mod schemas;
 mod search;
 mod search_property;
 mod writes;

@@ -8,6 +8,7 @@ use directory::access::{Caller, Permissions};
 use directory::change_set::{Change, ChangeSet, Committed, Effect, Precondition, Write};
 use directory::clock::{Clock, IdGenerator};
 use directory::content::content;
+use directory::schema_store::SchemaStore;
 use directory::store::{CommitError, Fault, Include, Store, StoredResource, Tenants};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use jiff::Timestamp;
@@ -60,16 +61,21 @@ pub(crate) struct Opened {
     pub tenants: Arc<dyn Tenants>,
     pub catalogue: Arc<dyn Catalogue>,
     pub ledger: Arc<dyn Ledger>,
+    pub types: Arc<dyn SchemaStore>,
     pub committed: Arc<Notify>,
 }
 
 impl Opened {
-    fn of<T: Store + Tenants + Catalogue + Ledger + Clone + 'static>(store: T, committed: impl Fn(&T) -> Arc<Notify>) -> Self {
+    fn of<T: Store + Tenants + Catalogue + Ledger + SchemaStore + Clone + 'static>(
+        store: T,
+        committed: impl Fn(&T) -> Arc<Notify>,
+    ) -> Self {
         Self {
             committed: committed(&store),
             tenants: Arc::new(store.clone()),
             catalogue: Arc::new(store.clone()),
             ledger: Arc::new(store.clone()),
+            types: Arc::new(store.clone()),
             store: Arc::new(store),
         }
     }
@@ -189,7 +195,7 @@ impl World {
     }
 
     pub(crate) fn directory(&self) -> Directory {
-        Directory::new(self.opened.store.clone(), self.counter.clone(), self.counter.clone())
+        Directory::new(self.opened.store.clone(), self.counter.clone(), self.counter.clone()).with_types(self.opened.types.clone())
     }
 
     pub(crate) fn caller(&self) -> Caller {
@@ -206,7 +212,7 @@ impl World {
     }
 
     pub(crate) fn change_set(&self, writes: Vec<Write>) -> ChangeSet {
-        ChangeSet { change_id: self.counter.id(), at: self.counter.now(), writes }
+        ChangeSet { change_id: self.counter.id(), at: self.counter.now(), types_revision: self.schemas.revision(), writes }
     }
 
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Committed>, CommitError> {

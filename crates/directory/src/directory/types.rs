@@ -1,0 +1,72 @@
+//! *(shell)* A tenant's schemas and resource types: reads what there is, calls the decision, lets the store check and activate it.
+
+use scim_protocol::{Error, ErrorKind};
+
+use super::{Directory, DirectoryError};
+use crate::access::Caller;
+use crate::schema_change::{Edit, decide};
+use crate::schema_store::{ActivateError, Activated, Activation, Author, Contradiction, SchemaStore};
+use crate::store::Fault;
+use crate::tenant_types::{DocumentKind, DocumentVersion, TenantTypes};
+
+/// How often an edit is decided again because another one came in between.
+const ATTEMPTS_MAX: usize = 4;
+
+/// What became of an edit, or would become of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edited {
+    /// The difference; empty where there is none.
+    pub sentences: Vec<String>,
+    /// What was done for it.
+    pub activated: Activated,
+}
+
+impl Directory {
+    fn type_store(&self) -> Result<&dyn SchemaStore, Error> {
+        let missing = || Error::new(ErrorKind::NotImplemented, "This directory keeps no schemas of its tenants' own.");
+        self.types.as_deref().ok_or_else(missing)
+    }
+
+    /// The tenant's own schemas and resource types as they are now.
+    pub async fn types(&self, caller: &Caller) -> Result<TenantTypes, DirectoryError> {
+        Ok(self.type_store()?.read_types(caller.tenant.id).await?)
+    }
+
+    /// All versions of a document, oldest first; refuses (`404`) one that never was.
+    pub async fn type_history(&self, caller: &Caller, kind: DocumentKind, name: &str) -> Result<Vec<DocumentVersion>, DirectoryError> {
+        let versions = self.type_store()?.type_history(caller.tenant.id, kind, &name.to_ascii_lowercase()).await?;
+        if versions.is_empty() {
+            return Err(Error::new(ErrorKind::NotFound, format!("The tenant never had a {} `{name}` of its own.", kind.name())).into());
+        }
+        Ok(versions)
+    }
+
+    /// Carries out an edit, or says what it would come to. Refuses what contradicts itself, other schemas, or what is stored.
+    pub async fn edit_types(&self, caller: &Caller, edit: &Edit, activation: Activation) -> Result<Edited, DirectoryError> {
+        let store = self.type_store()?;
+        let author = Author { credential_id: caller.credential_id.clone(), at: self.moment().at };
+        for _ in 0..ATTEMPTS_MAX {
+            let change = decide(&store.read_types(caller.tenant.id).await?, edit)?;
+            if change.documents.is_empty() {
+                return Ok(Edited { sentences: Vec::new(), activated: Activated { revision: change.based_on, ..Activated::default() } });
+            }
+            let sentences = change.sentences.clone();
+            match store.activate(caller.tenant.id, change, author.clone(), activation).await {
+                Ok(activated) => return Ok(Edited { sentences, activated }),
+                Err(ActivateError::Stale) => {}
+                Err(ActivateError::Contradicted(contradictions)) => return Err(contradicted(&contradictions).into()),
+                Err(ActivateError::Fault(fault)) => return Err(fault.into()),
+            }
+        }
+        Err(Fault::new("others keep changing the tenant's schemas").into())
+    }
+}
+
+fn contradicted(contradictions: &[Contradiction]) -> Error {
+    let named = contradictions.iter().map(|found| format!("{} {}: {}", found.resource_type, found.id, found.reason.trim_end_matches('.')));
+    let detail = format!(
+        "Stored resources contradict the change, so nothing was changed: {}. Change or delete them first.",
+        named.collect::<Vec<_>>().join("; ")
+    );
+    Error::new(ErrorKind::Conflict, detail)
+}

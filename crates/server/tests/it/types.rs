@@ -1,0 +1,192 @@
+//! Schemas and resource types at run time, over HTTP: discoverable at once, and used by every kind of request.
+
+use directory::access::Scope;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::house::{Answer, House};
+
+const BADGE: &str = "urn:example:params:scim:schemas:Badge";
+const DOOR: &str = "urn:example:params:scim:schemas:Door";
+const USER: &str = scim_protocol::schema::standard::USER;
+const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+
+async fn admin(house: &House, method: &str, path: &str, body: Option<Value>) -> Answer {
+    house.call(&house.token, method, &format!("/t/default/admin/v1{path}"), &[], body).await
+}
+
+async fn post(house: &House, path: &str, body: Value) -> Answer {
+    let answer = admin(house, "POST", path, Some(body)).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    answer
+}
+
+async fn doors(house: &House) {
+    let attributes = json!([
+        {"name": "name", "type": "string", "required": true, "uniqueness": "server"},
+        {"name": "floor", "type": "integer", "x-indexed": true},
+        {"name": "locks", "type": "complex", "multiValued": true, "subAttributes": [
+            {"name": "value", "type": "string", "x-indexed": true}, {"name": "type", "type": "string", "canonicalValues": ["key", "card"], "x-enforced": true}]}
+    ]);
+    post(house, "/schemas", json!({"id": DOOR, "name": "Door", "attributes": attributes})).await;
+    post(house, "/resource-types", json!({"name": "Door", "endpoint": "/Doors", "schema": DOOR})).await;
+}
+
+#[tokio::test]
+async fn a_type_is_discoverable_and_usable_at_once() {
+    let house = House::new().await;
+    assert_eq!(house.scim("GET", "/Doors", None).await.status, StatusCode::NOT_FOUND);
+    doors(&house).await;
+    let types = house.scim("GET", "/ResourceTypes", None).await;
+    assert_eq!(types.body["totalResults"], 3);
+    assert_eq!(house.scim("GET", "/ResourceTypes/Door", None).await.text("/endpoint"), "/Doors");
+    let schema = house.scim("GET", &format!("/Schemas/{DOOR}"), None).await;
+    assert_eq!(schema.text("/attributes/0/uniqueness"), "server");
+    assert!(!schema.body.to_string().contains("x-indexed"));
+
+    let body = json!({"schemas": [DOOR], "NAME": "Front", "floor": 1, "locks": [{"value": "L1", "type": "key"}]});
+    let made = house.scim("POST", "/Doors", Some(body)).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    assert!(made.header("location").unwrap().contains("/scim/v2/Doors/"));
+    assert_eq!((made.text("/name"), made.text("/meta/resourceType")), ("Front", "Door"));
+    let path = format!("/Doors/{}", made.text("/id"));
+    let twice = house.scim("POST", "/Doors", Some(json!({"schemas": [DOOR], "name": "FRONT"}))).await;
+    assert_eq!((twice.status.as_u16(), twice.text("/scimType")), (409, "uniqueness"));
+    let wrong = house.scim("POST", "/Doors", Some(json!({"schemas": [DOOR], "name": "x", "locks": [{"type": "magic"}]}))).await;
+    assert_eq!(wrong.status.as_u16(), 400);
+    assert!(wrong.text("/detail").contains("`key`, `card`"));
+
+    let operations = json!([
+        {"op": "replace", "path": "floor", "value": 2},
+        {"op": "add", "path": "locks", "value": [{"value": "L2", "type": "card"}]},
+        {"op": "replace", "path": "locks[type eq \"key\"].value", "value": "L0"}
+    ]);
+    let patched = house.scim("PATCH", &path, Some(json!({"schemas": [PATCH], "Operations": operations}))).await;
+    assert_eq!(patched.body["locks"], json!([{"value": "L0", "type": "key"}, {"value": "L2", "type": "card"}]), "{patched:?}");
+    for (filter, expected) in [
+        ("name eq \"front\"", 1),
+        ("floor gt 1", 1),
+        ("floor gt 2", 0),
+        ("locks.value eq \"l2\"", 1),
+        ("locks[type eq \"key\" and value eq \"L2\"]", 0),
+        ("not (locks pr)", 0),
+    ] {
+        let found = house.scim("GET", &format!("/Doors?filter={}", filter.replace(' ', "%20").replace('"', "%22")), None).await;
+        assert_eq!(found.body["totalResults"], expected, "{filter}: {found:?}");
+    }
+    let sorted = house.scim("GET", "/Doors?sortBy=floor&attributes=name", None).await;
+    assert_eq!(sorted.body["Resources"][0]["name"], "Front");
+    assert!(sorted.body["Resources"][0].get("floor").is_none());
+    let put = house.scim("PUT", &path, Some(json!({"schemas": [DOOR], "name": "Back"}))).await;
+    assert!(put.status == StatusCode::OK && put.body.get("locks").is_none(), "{put:?}");
+    let bulk = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [
+        {"method": "POST", "path": "/Doors", "bulkId": "a", "data": {"schemas": [DOOR], "name": "Side"}},
+        {"method": "DELETE", "path": path}]});
+    let bulk = house.scim("POST", "/Bulk", Some(bulk)).await;
+    let statuses: Vec<_> = bulk.body["Operations"].as_array().unwrap().iter().map(|done| done["status"].clone()).collect();
+    assert_eq!(statuses, [json!("201"), json!("204")], "{bulk:?}");
+    assert_eq!(house.scim("GET", "/Doors", None).await.body["totalResults"], 1);
+}
+
+#[tokio::test]
+async fn an_extension_is_there_at_once_and_goes_when_it_has_no_values() {
+    let house = House::new().await;
+    let ann = house.user("ann").await;
+    let extension = json!({"id": BADGE, "extends": ["User"], "attributes": [{"name": "number", "type": "string", "uniqueness": "global"}]});
+    let outcome = admin(&house, "POST", "/schemas?dryRun=true", Some(extension.clone())).await;
+    assert_eq!(outcome.body["dryRun"], true);
+    assert!(outcome.body["changes"].to_string().contains("User gets the extension"), "{outcome:?}");
+    assert_eq!(house.scim("GET", &format!("/Schemas/{BADGE}"), None).await.status, StatusCode::NOT_FOUND);
+    post(&house, "/schemas", extension.clone()).await;
+    let operations = json!([{"op": "add", "path": format!("{BADGE}:number"), "value": "7"}]);
+    let patched = house.scim("PATCH", &format!("/Users/{ann}"), Some(json!({"schemas": [PATCH], "Operations": operations}))).await;
+    assert_eq!(patched.body["schemas"], json!([USER, BADGE]), "{patched:?}");
+    let bob = json!({"schemas": [USER, BADGE], "userName": "bob", BADGE: {"number": "7"}});
+    let taken = house.scim("POST", "/Users", Some(bob)).await;
+    assert_eq!((taken.status.as_u16(), taken.text("/scimType")), (409, "uniqueness"));
+    assert!(taken.text("/detail").contains(BADGE));
+
+    let refused = admin(&house, "DELETE", &format!("/schemas/{BADGE}"), None).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(refused.text("/detail").contains(&ann), "{refused:?}");
+    let operations = json!([{"op": "remove", "path": BADGE}]);
+    house.scim("PATCH", &format!("/Users/{ann}"), Some(json!({"schemas": [PATCH], "Operations": operations}))).await;
+    assert_eq!(admin(&house, "DELETE", &format!("/schemas/{BADGE}"), None).await.status, StatusCode::OK);
+    assert_eq!(house.scim("GET", &format!("/Schemas/{BADGE}"), None).await.status, StatusCode::NOT_FOUND);
+    let history = admin(&house, "GET", &format!("/schemas/{BADGE}/history"), None).await;
+    assert_eq!((history.body[0]["version"].clone(), history.body[1]["document"].clone()), (json!(1), Value::Null), "{history:?}");
+}
+
+#[tokio::test]
+async fn constraints_hold_for_the_next_request() {
+    let house = House::new().await;
+    let constraint = json!({"id": USER, "attributes": [{"name": "displayName", "required": true}]});
+    let create = async |body| house.scim("POST", "/Users", Some(body)).await.status;
+    post(&house, "/schemas", constraint.clone()).await;
+    assert_eq!(create(json!({"schemas": [USER], "userName": "ann"})).await, StatusCode::BAD_REQUEST);
+    assert_eq!(create(json!({"schemas": [USER], "userName": "ann", "displayName": "Ann"})).await, StatusCode::CREATED);
+    assert_eq!(admin(&house, "GET", &format!("/schemas/{USER}"), None).await.body["attributes"][2]["name"], "displayName");
+    assert_eq!(admin(&house, "DELETE", &format!("/schemas/{USER}"), None).await.status, StatusCode::OK);
+    assert_eq!(create(json!({"schemas": [USER], "userName": "bob"})).await, StatusCode::CREATED);
+    let refused = admin(&house, "POST", "/schemas", Some(constraint)).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(refused.text("/detail").contains("`displayName` is required"));
+}
+
+/// RFC 9944 section 7.1, with the pairing methods within the extension.
+#[tokio::test]
+async fn devices_can_be_switched_on() {
+    let house = House::new().await;
+    post(&house, "/resource-types", json!({"name": "Device"})).await;
+    let (device, ble) = ("urn:ietf:params:scim:schemas:core:2.0:Device", "urn:ietf:params:scim:schemas:extension:ble:2.0:Device");
+    let (pass_key, null) = (
+        "urn:ietf:params:scim:schemas:extension:pairingPassKey:2.0:Device",
+        "urn:ietf:params:scim:schemas:extension:pairingNull:2.0:Device",
+    );
+    let body = json!({"schemas": [device, ble], "displayName": "BLE Heart Monitor", "active": true, ble: {
+        "versionSupport": ["5.3"], "deviceMacAddress": "2C:54:91:88:C9:E2", "isRandom": false, "mobility": true, "irk": "never shown",
+        "pairingMethods": [pass_key], null: null, pass_key: {"key": 123_456}}});
+    let made = house.scim("POST", "/Devices", Some(body)).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    assert!(!made.body.to_string().contains("irk"));
+    assert_eq!(made.body[ble][pass_key]["key"], 123_456);
+    let operations = json!([{"op": "replace", "path": format!("{ble}:{pass_key}.key"), "value": 7}]);
+    let path = format!("/Devices/{}", made.text("/id"));
+    let patched = house.scim("PATCH", &path, Some(json!({"schemas": [PATCH], "Operations": operations}))).await;
+    assert_eq!(patched.body[ble][pass_key]["key"], 7, "{patched:?}");
+    let group =
+        json!({"schemas": [scim_protocol::schema::standard::GROUP], "displayName": "Ward", "members": [{"value": made.text("/id")}]});
+    assert_eq!(house.scim("POST", "/Groups", Some(group)).await.status, StatusCode::CREATED);
+    let filter = format!("{ble}:deviceMacAddress eq \"2c:54:91:88:c9:e2\" and {ble}:{pass_key}.key eq 7 and groups.display eq \"ward\"");
+    let found = house.scim("GET", &format!("/Devices?filter={}", filter.replace(' ', "%20").replace('"', "%22")), None).await;
+    assert_eq!(found.body["totalResults"], 1, "{found:?}");
+    assert_eq!(house.scim("GET", &format!("/Schemas/{pass_key}"), None).await.status, StatusCode::OK);
+    assert_eq!(admin(&house, "DELETE", "/resource-types/Device", None).await.status, StatusCode::CONFLICT);
+    house.scim("DELETE", &path, None).await;
+    assert_eq!(admin(&house, "DELETE", "/resource-types/Device", None).await.status, StatusCode::OK);
+    assert_eq!(house.scim("GET", "/Devices", None).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn only_administrators_change_types_and_refusals_say_what_is_wrong() {
+    let house = House::new().await;
+    let provisioning = house.narrow(&[Scope::Read, Scope::Write], None).await;
+    let answer = house.call(&provisioning, "GET", "/t/default/admin/v1/schemas", &[], None).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    let check = async |method: &str, path: &str, body: Option<Value>, status: u16, said: &str| {
+        let answer = admin(&house, method, path, body).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}: {answer:?}");
+        assert!(answer.text("/detail").contains(said), "{path}: {answer:?}");
+    };
+    check("POST", "/schemas", Some(json!({"id": "Badge"})), 400, "cannot be the URN").await;
+    check("POST", "/schemas?dryRun=maybe", Some(json!({})), 400, "`dryRun`").await;
+    check("POST", "/resource-types", Some(json!({"name": "Pet"})), 400, "`Device`").await;
+    check("DELETE", "/schemas/urn:x:y", None, 404, "urn:x:y").await;
+    check("DELETE", "/resource-types/User", None, 409, "every tenant").await;
+    check("GET", "/schemas/urn:x:y", None, 404, "urn:x:y").await;
+    check("GET", "/resource-types/Pet/history", None, 404, "`Pet`").await;
+    doors(&house).await;
+    assert_eq!(admin(&house, "GET", "/schemas", None).await.body[0]["attributes"][1]["x-indexed"], true);
+    assert_eq!(admin(&house, "GET", "/resource-types", None).await.body[0]["name"], "Door");
+    check("DELETE", &format!("/schemas/{DOOR}"), None, 409, "resource type Door").await;
+}
