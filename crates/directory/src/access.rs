@@ -52,6 +52,9 @@ pub struct Permissions {
     /// The client profile of its bearer, by name; `None`: the tenant's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    /// How many requests a second its bearer may make, and ten times as many at once; 0: any number; `None`: as the server has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<u32>,
 }
 
 impl Default for Permissions {
@@ -67,7 +70,7 @@ impl Permissions {
         let mut scopes = scopes.to_vec();
         scopes.sort_unstable();
         scopes.dedup();
-        Self { scopes, resource_types: None, profile: None }
+        Self { scopes, resource_types: None, profile: None, requests_per_second: None }
     }
 
     /// Everything.
@@ -120,7 +123,10 @@ impl Caller {
         if self.permissions.has(scope) {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Forbidden, format!("This token does not have the scope `{}`, which the request needs.", scope.name())))
+        Err(Error::new(
+            ErrorKind::InsufficientScope,
+            format!("This token does not have the scope `{}`, which the request needs.", scope.name()),
+        ))
     }
 
     fn may(&self, scope: Scope, schema: &TypeSchema) -> Result<(), Error> {
@@ -129,7 +135,10 @@ impl Caller {
             return Ok(());
         }
         let types = self.permissions.resource_types.as_deref().unwrap_or_default().join(", ");
-        Err(Error::new(ErrorKind::Forbidden, format!("This token is not for the resource type {}; it is for {types}.", schema.name())))
+        Err(Error::new(
+            ErrorKind::InsufficientScope,
+            format!("This token is not for the resource type {}; it is for {types}.", schema.name()),
+        ))
     }
 }
 
@@ -176,7 +185,7 @@ mod tests {
         let user = groups.schemas.by_name("User").unwrap();
         assert_eq!(groups.may_read(user).unwrap_err().detail(), "This token is not for the resource type User; it is for Group.");
         assert!(groups.may_write(user).unwrap_err().detail().contains("scope `write`"));
-        assert_eq!(groups.may_write(user).unwrap_err().kind(), ErrorKind::Forbidden);
+        assert_eq!(groups.may_write(user).unwrap_err().kind(), ErrorKind::InsufficientScope);
     }
 
     #[test]

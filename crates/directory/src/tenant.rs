@@ -35,6 +35,8 @@ pub struct TenantSettings {
     /// What PATCH answers with, where the request does not name attributes.
     #[serde(alias = "patch_returns_resource", deserialize_with = "patch_response")]
     pub patch_response: PatchResponse,
+    /// Whether a token that was good before is looked at also while others guess tokens from the same address (else everybody there waits).
+    pub lockout_spares_known_tokens: bool,
 }
 
 /// What PATCH answers with, where the request does not name attributes (RFC 7644 section 3.5.2 leaves it open).
@@ -85,7 +87,7 @@ fn patch_response<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<P
 
 impl Default for TenantSettings {
     fn default() -> Self {
-        Self { profile: DEFAULT_PROFILE.into(), patch_response: PatchResponse::default() }
+        Self { profile: DEFAULT_PROFILE.into(), patch_response: PatchResponse::default(), lockout_spares_known_tokens: true }
     }
 }
 

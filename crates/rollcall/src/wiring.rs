@@ -19,6 +19,7 @@ use provisioning::application::Secret;
 use provisioning::ledger::{Catalogue, Ledger};
 use provisioning::provisioning::{Ports, Provisioning};
 use serde_json::{Value, json};
+use server::rate_limit::RateLimit;
 use server::tls::{Tls, TlsFiles};
 use server::{DEFAULT_TENANT, State};
 use storage::postgres::Postgres;
@@ -305,7 +306,13 @@ async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
 }
 
 fn server_options(configuration: &Configuration) -> server::Options {
+    let rate_limit = match configuration.rate_limit_per_second.value {
+        None => server::Options::default().rate_limit,
+        Some(0) => None,
+        Some(per_second) => Some(RateLimit { per_second, burst: per_second.saturating_mul(5) }),
+    };
     server::Options {
+        rate_limit,
         public_url: configuration.public_url.value.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned()),
         trusted_proxies: configuration.trusted_proxies.value.clone(),
         ..server::Options::default()
@@ -325,6 +332,9 @@ pub fn limits() -> Value {
         filter,
         request_seconds_max,
         header_read_seconds_max,
+        rate_limit,
+        rate_limit_entries_max,
+        lockout,
         connections_max,
         head_bytes_max,
         http2_header_list_bytes_max,
@@ -347,6 +357,9 @@ pub fn limits() -> Value {
             "cursor_seconds_max": cursor_seconds_max,
             "request_seconds_max": request_seconds_max,
             "header_read_seconds_max": header_read_seconds_max,
+            "rate_limit_per_second": rate_limit.map(|limit| limit.per_second),
+            "rate_limit_burst": rate_limit.map(|limit| limit.burst),
+            "rate_limit_entries_max": rate_limit_entries_max,
             "connections_max": connections_max,
             "head_bytes_max": head_bytes_max,
             "http2_header_list_bytes_max": http2_header_list_bytes_max,
@@ -356,6 +369,12 @@ pub fn limits() -> Value {
             "drain_seconds_max": drain_seconds_max,
             "token_cache_seconds_max": token_cache_seconds_max,
             "token_cache_entries_max": token_cache_entries_max,
+        },
+        "lockout": {
+            "failures_max": lockout.failures_max,
+            "window_seconds": lockout.window_seconds,
+            "proven_seconds_max": lockout.proven_seconds_max,
+            "entries_max": lockout.entries_max,
         },
         "filter": { "length_bytes_max": filter.length_max, "depth_max": filter.depth_max },
     })

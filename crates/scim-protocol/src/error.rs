@@ -40,6 +40,8 @@ pub enum ErrorKind {
     Unauthorized,
     /// Not allowed.
     Forbidden,
+    /// Not allowed with this token; with another scope it would be (RFC 6750 section 3.1).
+    InsufficientScope,
     /// No such resource or route.
     NotFound,
     /// The route exists, the method does not.
@@ -91,7 +93,7 @@ impl ErrorKind {
             Self::ExpiredCursor => (400, Some("expiredCursor")),
             Self::InvalidCount => (400, Some("invalidCount")),
             Self::Unauthorized => (401, None),
-            Self::Forbidden => (403, None),
+            Self::Forbidden | Self::InsufficientScope => (403, None),
             Self::NotFound => (404, None),
             Self::MethodNotAllowed => (405, None),
             Self::NotAcceptable => (406, None),

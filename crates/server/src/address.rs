@@ -1,7 +1,7 @@
-//! Under which URL a caller reached us. Never taken from the `Host` header, which anybody can write: from the configuration, from a trusted proxy, or
+//! Under which URL a caller reached us, and from where. Never taken from the `Host` header, which anybody can write: from the configuration, from a trusted proxy, or
 //! from the socket.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::{Extensions, HeaderMap};
 
@@ -33,6 +33,29 @@ pub(crate) fn origin(options: &Options, headers: &HeaderMap, extensions: &Extens
     format!("{}://{}", if connection.is_tls { "https" } else { "http" }, connection.local)
 }
 
+/// Where a caller is. `X-Forwarded-For` is read from its end, which the nearest proxy wrote, and only as far as trusted proxies wrote it: what stands
+/// before that, the caller may have written itself.
+pub(crate) fn caller_address(options: &Options, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+    let is_trusted = |address: IpAddr| options.trusted_proxies.iter().any(|trusted| trusted.to_canonical() == address);
+    let mut nearest = extensions.get::<Connection>()?.peer.ip().to_canonical();
+    let lines = headers.get_all("x-forwarded-for").iter().rev().filter_map(|line| line.to_str().ok());
+    for text in lines.flat_map(|line| line.rsplit(',')) {
+        if !is_trusted(nearest) {
+            break;
+        }
+        let Some(address) = address_of(text.trim()) else { break };
+        nearest = address;
+    }
+    Some(nearest)
+}
+
+/// An address, with or without a port.
+fn address_of(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address: Option<IpAddr> = bare.parse().ok();
+    address.or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip())).map(|address| address.to_canonical())
+}
+
 /// What the proxy says; the first of several is the one the client spoke to.
 fn forwarded(headers: &HeaderMap) -> Option<String> {
     let first = |name: &str| headers.get(name)?.to_str().ok()?.split(',').next().map(str::trim);
@@ -47,6 +70,33 @@ mod tests {
     use http::HeaderName;
 
     use super::*;
+
+    #[test]
+    fn forwarded_addresses_count_as_far_as_proxies_are_trusted() {
+        let check = |trusted: &[&str], lines: &[&str], expected: &str| {
+            let trusted_proxies = trusted.iter().map(|text| text.parse().unwrap()).collect();
+            let options = Options { trusted_proxies, ..Options::default() };
+            let headers: HeaderMap = lines.iter().map(|line| (HeaderName::from_static("x-forwarded-for"), line.parse().unwrap())).collect();
+            let mut extensions = Extensions::new();
+            let (peer, local) = ("10.0.0.9:5000".parse().unwrap(), "10.0.0.1:8080".parse().unwrap());
+            extensions.insert(Connection { peer, local, is_tls: false });
+            assert_eq!(caller_address(&options, &headers, &extensions), Some(expected.parse().unwrap()), "{trusted:?} {lines:?}");
+        };
+        check(&[], &[], "10.0.0.9");
+        check(&[], &["192.0.2.1"], "10.0.0.9");
+        check(&["10.0.0.9"], &["192.0.2.1"], "192.0.2.1");
+        check(&["10.0.0.9"], &["6.6.6.6, 192.0.2.1"], "192.0.2.1");
+        check(&["10.0.0.9"], &["6.6.6.6", "192.0.2.1"], "192.0.2.1");
+        check(&["10.0.0.9", "10.0.0.8"], &["6.6.6.6, 192.0.2.1, 10.0.0.8"], "192.0.2.1");
+        check(&["10.0.0.9"], &["192.0.2.1, 10.0.0.8"], "10.0.0.8");
+        check(&["10.0.0.9"], &["192.0.2.1, unknown"], "10.0.0.9");
+        check(&["10.0.0.9"], &["192.0.2.1:443"], "192.0.2.1");
+        check(&["10.0.0.9"], &["[2001:db8::1]:443"], "2001:db8::1");
+        check(&["10.0.0.9"], &["[2001:db8::1]"], "2001:db8::1");
+        check(&["::ffff:10.0.0.9"], &["192.0.2.1"], "192.0.2.1");
+        check(&["10.0.0.9"], &[], "10.0.0.9");
+        assert_eq!(caller_address(&Options::default(), &HeaderMap::new(), &Extensions::new()), None);
+    }
 
     #[test]
     fn origins() {

@@ -1,26 +1,135 @@
-//! From a request to its `Caller`: the bearer token (RFC 6750) and the tenant in the URL. Does not decide what the caller may do.
+//! From a request to its `Caller`: the bearer token (RFC 6750) and the tenant in the URL, with the limits of those who call and of those who guess. Does
+//! not decide what the caller may do.
 //!
 //! A good token is remembered for a while, with the revision of its tenant: a revocation, also by another process, takes effect at the next request.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 
 use directory::access::Caller;
 use directory::credential::{TokenHash, TokenRecord, authenticate, is_use_news};
 use directory::store::Fault;
 use directory::tenant::Tenant;
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 
+use crate::address::caller_address;
+use crate::rate_limit::{RateLimit, Verdict};
 use crate::refusal::Failure;
 use crate::state::State;
 use crate::token_cache::Remembered;
 
 /// The caller, where the token is one of this tenant; an unknown tenant is refused in the same words.
-pub(crate) async fn caller(state: &Arc<State>, tenant: &str, headers: &HeaderMap) -> Result<Caller, Failure> {
-    let Some(token) = bearer(headers) else { return Err(Failure::Unauthorized { token_given: false }) };
+pub(crate) async fn caller(state: &Arc<State>, tenant: &str, parts: &Parts) -> Result<Caller, Failure> {
+    let Some(token) = bearer(&parts.headers) else { return Err(Failure::Unauthorized { token_given: false }) };
     let hash = state.hasher.hash(token);
     let now = state.clock.now();
+    let attempt = Attempt::begin(state, parts, hash, now)?;
+    let caller = match known_caller(state, tenant, hash, now).await {
+        Ok(caller) => caller,
+        Err(failure) => return Err(attempt.failed(state, failure)),
+    };
+    attempt.succeeded(state, &caller)?;
+    spend(state, &caller, parts, now)?;
+    Ok(caller)
+}
+
+/// One look at a credential, from an address.
+pub(crate) struct Attempt {
+    address: Option<IpAddr>,
+    hash: TokenHash,
+    now: Timestamp,
+    waits: Option<u64>,
+}
+
+impl Attempt {
+    /// Refuses an address that guesses, unless the credential was good before. Costs the same whatever the credential is, and reads no store.
+    pub(crate) fn begin(state: &State, parts: &Parts, hash: TokenHash, now: Timestamp) -> Result<Self, Failure> {
+        let address = caller_address(&state.options, &parts.headers, &parts.extensions);
+        let waits = address.and_then(|address| state.lockout.waits(address, now));
+        match waits {
+            Some(seconds) if !state.lockout.is_proven(&hash, now) => Err(Failure::Limited { detail: GUESSED, seconds }),
+            _ => Ok(Self { address, hash, now, waits }),
+        }
+    }
+
+    /// Counts a refused credential against its address; what failed on our side counts for nothing.
+    pub(crate) fn failed(&self, state: &State, failure: Failure) -> Failure {
+        if let (Failure::Unauthorized { .. }, Some(address)) = (&failure, self.address) {
+            state.lockout.failed(address, self.now);
+        }
+        failure
+    }
+
+    /// Remembers a good one. A tenant may choose that even so it waits.
+    pub(crate) fn succeeded(&self, state: &State, caller: &Caller) -> Result<(), Failure> {
+        state.lockout.succeeded(self.hash, self.now);
+        match self.waits {
+            Some(seconds) if !caller.tenant.settings.lockout_spares_known_tokens => Err(Failure::Limited { detail: GUESSED, seconds }),
+            _ => Ok(()),
+        }
+    }
+}
+
+const GUESSED: &str = "Too many credentials from this address were not accepted.";
+
+/// What the caller may still send; told in the answer.
+#[derive(Clone, Default)]
+pub(crate) struct Budget(Arc<OnceLock<(RateLimit, Verdict)>>);
+
+impl Budget {
+    /// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers).
+    pub(crate) fn describe(&self, headers: &mut HeaderMap) {
+        let Some((limit, verdict)) = self.0.get() else { return };
+        let (remaining, wait) = match verdict {
+            Verdict::Go { remaining } => (*remaining, 0),
+            Verdict::Wait { seconds } => (0, *seconds),
+        };
+        let window = limit.burst.div_ceil(limit.per_second.max(1));
+        let lines = [
+            ("ratelimit-policy", format!("\"caller\";q={};w={window}", limit.burst)),
+            ("ratelimit", format!("\"caller\";r={remaining};t={wait}")),
+        ];
+        for (name, value) in lines {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+    }
+}
+
+fn rate_limit(state: &State, caller: &Caller) -> Option<RateLimit> {
+    match caller.permissions.requests_per_second {
+        None => state.options.rate_limit,
+        Some(0) => None,
+        Some(per_second) => Some(RateLimit { per_second, burst: per_second.saturating_mul(10) }),
+    }
+}
+
+/// One request of the caller's budget.
+pub(crate) fn spend(state: &State, caller: &Caller, parts: &Parts, now: Timestamp) -> Result<(), Failure> {
+    let Some(limit) = rate_limit(state, caller) else { return Ok(()) };
+    let verdict = state.rates.take(&(caller.tenant.id, caller.credential_id.clone()), limit, now);
+    if let Some(Budget(cell)) = parts.extensions.get::<Budget>() {
+        // A request has one caller.
+        let _ = cell.set((limit, verdict));
+    }
+    match verdict {
+        Verdict::Go { .. } => Ok(()),
+        Verdict::Wait { seconds } => Err(Failure::Limited { detail: "This token has made too many requests.", seconds }),
+    }
+}
+
+/// What a bulk request costs besides itself: one request for each operation.
+pub(crate) fn spend_more(state: &State, caller: &Caller, operations: usize) {
+    if let Some(limit) = rate_limit(state, caller) {
+        state.rates.charge(&(caller.tenant.id, caller.credential_id.clone()), limit, operations);
+    }
+}
+
+async fn known_caller(state: &Arc<State>, tenant: &str, hash: TokenHash, now: Timestamp) -> Result<Caller, Failure> {
     // Read before everything else: what is remembered under an older revision is not found again.
     let revision = state.tenants.tenant_revision(tenant).await?.ok_or(Failure::Unauthorized { token_given: true })?;
     if let Some((caller, news)) = state.tokens.find(tenant, revision, &hash, now) {

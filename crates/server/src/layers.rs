@@ -21,6 +21,7 @@ use http_body::Body as _;
 use scim_protocol::{Error, ErrorKind};
 
 use crate::admin_api::AdminApi;
+use crate::authenticate::Budget;
 use crate::refusal::{error_response, hidden};
 use crate::request_id::RequestId;
 use crate::state::State;
@@ -40,6 +41,8 @@ async fn stack(state: Arc<State>, admin_api: Arc<AdminApi>, mut request: Request
     let clock = state.clock.clone();
     let started = clock.now();
     request.extensions_mut().insert(id.clone());
+    let budget = Budget::default();
+    request.extensions_mut().insert(budget.clone());
     let limit = Duration::from_secs(state.options.request_seconds_max);
     let guarded = AssertUnwindSafe(tokio::time::timeout(limit, route(state, &admin_api, request, &id))).catch_unwind();
     let mut response = match guarded.await {
@@ -53,6 +56,7 @@ async fn stack(state: Arc<State>, admin_api: Arc<AdminApi>, mut request: Request
             error_response(&hidden(id.as_str()))
         }
     };
+    budget.describe(response.headers_mut());
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

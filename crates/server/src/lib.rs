@@ -6,6 +6,10 @@
 //! Modules in dependency order: a module uses only those above it. (The blank lines keep rustfmt from sorting
 //! them.)
 
+pub mod rate_limit;
+
+pub mod lockout;
+
 pub mod options;
 
 pub mod tls;

@@ -4,6 +4,9 @@ use std::net::IpAddr;
 
 use scim_protocol::filter::FilterLimits;
 
+use crate::lockout::LockoutLimit;
+use crate::rate_limit::RateLimit;
+
 /// What the server allows, and how it is reached.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -23,6 +26,13 @@ pub struct Options {
     pub filter: FilterLimits,
     /// Longest time a request may take, in seconds.
     pub request_seconds_max: u64,
+    /// How many requests one caller may make, where its token says nothing else; `None`: any number. Far above what identity providers send: Entra
+    /// asks for at least 25 a second, Okta for a few hundred a minute.
+    pub rate_limit: Option<RateLimit>,
+    /// Most callers whose rate is remembered.
+    pub rate_limit_entries_max: usize,
+    /// When an address that guesses has to wait.
+    pub lockout: LockoutLimit,
     /// Longest time until the head of a request has arrived, in seconds.
     pub header_read_seconds_max: u64,
     /// Most connections at once; others wait to be accepted.
@@ -60,6 +70,9 @@ impl Default for Options {
             cursor_seconds_max: 3_600,
             filter: FilterLimits::default(),
             request_seconds_max: 30,
+            rate_limit: Some(RateLimit { per_second: 1_000, burst: 5_000 }),
+            rate_limit_entries_max: 100_000,
+            lockout: LockoutLimit { failures_max: 20, window_seconds: 60, proven_seconds_max: 86_400, entries_max: 100_000 },
             header_read_seconds_max: 10,
             connections_max: 4_096,
             head_bytes_max: 64 * 1024,

@@ -7,12 +7,15 @@ use axum::body::Body;
 use axum::response::Response;
 use directory::DirectoryError;
 use directory::store::Fault;
-use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use scim_protocol::{Error, ErrorKind};
 
 /// The content type of every body.
 pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
+
+/// RFC 6750 section 3.1: the token is good, but not for this.
+const INSUFFICIENT_SCOPE: &str = "Bearer realm=\"rollcall\", error=\"insufficient_scope\""; // WWW-Authenticate
 
 /// Why a request has no other answer.
 pub(crate) enum Failure {
@@ -22,6 +25,13 @@ pub(crate) enum Failure {
     Unauthorized {
         /// Whether there was one.
         token_given: bool,
+    },
+    /// The caller has to wait.
+    Limited {
+        /// Why, for the caller.
+        detail: &'static str,
+        /// For how long.
+        seconds: u64,
     },
     /// The route has other methods.
     MethodNotAllowed {
@@ -56,7 +66,18 @@ impl From<DirectoryError> for Failure {
 /// The response to a failure.
 pub(crate) fn response(failure: Failure, request_id: &str) -> Response {
     match failure {
-        Failure::Refused(error) => error_response(&error),
+        Failure::Refused(error) => {
+            let mut response = error_response(&error);
+            if error.kind() == ErrorKind::InsufficientScope {
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(INSUFFICIENT_SCOPE));
+            }
+            response
+        }
+        Failure::Limited { detail, seconds } => {
+            let mut response = error_response(&Error::new(ErrorKind::TooManyRequests, format!("{detail} Try again in {seconds} seconds.")));
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            response
+        }
         Failure::Unauthorized { token_given } => {
             let mut response = error_response(&directory::credential::unauthorized());
             // RFC 6750 section 3.1: no error code where no token was given.

@@ -57,7 +57,7 @@ async fn answer(state: Arc<State>, request: Request<Body>) -> Result<Response, F
     let Some((tenant, base_path, rest)) = part(parts.uri.path()) else {
         return Err(Error::new(ErrorKind::NotFound, "This path leads nowhere; a tenant's base URL is /t/{tenant}/scim/v2.").into());
     };
-    let caller = caller(&state, tenant, &parts.headers).await?;
+    let caller = caller(&state, tenant, &parts).await?;
     let route = Route::find(&caller.schemas, rest)?;
     let base_url = format!("{}{base_path}", origin(&state.options, &parts.headers, &parts.extensions));
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };

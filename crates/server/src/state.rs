@@ -6,8 +6,11 @@ use directory::Directory;
 use directory::clock::{Clock, IdGenerator};
 use directory::credential::TokenHasher;
 use directory::store::Tenants;
+use directory::tenant::TenantId;
 
+use crate::lockout::Lockout;
 use crate::options::Options;
+use crate::rate_limit::RateLimits;
 use crate::token_cache::TokenCache;
 
 /// The tenant that is always there: behind the short base URL `/scim/v2`, and home of those who run the installation.
@@ -28,6 +31,8 @@ pub struct State {
     /// Limits.
     pub options: Options,
     pub(crate) tokens: TokenCache,
+    pub(crate) rates: RateLimits<(TenantId, String)>,
+    pub(crate) lockout: Lockout,
 }
 
 impl State {
@@ -41,6 +46,8 @@ impl State {
         options: Options,
     ) -> Arc<Self> {
         let tokens = TokenCache::new(options.token_cache_entries_max, options.token_cache_seconds_max);
-        Arc::new(Self { directory, tenants, hasher, clock, ids, options, tokens })
+        let rates = RateLimits::new(options.rate_limit_entries_max);
+        let lockout = Lockout::new(options.lockout);
+        Arc::new(Self { directory, tenants, hasher, clock, ids, options, tokens, rates, lockout })
     }
 }

@@ -75,7 +75,7 @@ impl FromRequestParts<Arc<State>> for Operator {
 }
 
 async fn with_scope(state: &Arc<State>, tenant: &str, parts: &Parts, scope: Scope) -> Result<Caller, Failure> {
-    let caller = caller(state, tenant, &parts.headers).await?;
+    let caller = caller(state, tenant, parts).await?;
     caller.requires(scope)?;
     Ok(caller)
 }

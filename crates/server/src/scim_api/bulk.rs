@@ -10,6 +10,7 @@ use scim_protocol::{Error, ErrorKind};
 
 use super::Call;
 use super::render::{View, json};
+use crate::authenticate::spend_more;
 use crate::refusal::{Failure, error_of};
 use crate::request_id::RequestId;
 
@@ -21,6 +22,7 @@ pub(super) async fn bulk(mut call: Call) -> Result<Response, Failure> {
         let detail = format!("The request has {} operations; accepted are at most {most}.", request.operations.len());
         return Err(Error::new(ErrorKind::PayloadTooLarge, detail).into());
     }
+    spend_more(&call.state, &call.caller, request.operations.len());
     let answers = call.state.directory.bulk(&call.caller, request).await;
     let view = call.view(&Projection::Default);
     let request_id = call.parts.extensions.get::<RequestId>().map(RequestId::as_str).unwrap_or_default();

@@ -29,7 +29,10 @@ pub(super) fn service_provider_config(call: &Call) -> Result<Response, Failure> 
 }
 
 pub(super) fn resource_types(call: &Call, id: Option<&str>) -> Result<Response, Failure> {
-    list_or_one(call, discovery::resource_types(&shown(&call.caller.schemas), &call.base_url), id)
+    let mut documents = discovery::resource_types(&shown(&call.caller.schemas), &call.base_url);
+    // A type that the token is not for is not there for its bearer.
+    documents.retain(|document| document.get("name").and_then(Value::as_str).is_none_or(|name| call.caller.permissions.covers(name)));
+    list_or_one(call, documents, id)
 }
 
 pub(super) fn schemas(call: &Call, id: Option<&str>) -> Result<Response, Failure> {

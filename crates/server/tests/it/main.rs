@@ -8,6 +8,7 @@ mod large_groups;
 mod replay;
 
 mod admin;
+mod limits;
 mod listener;
 mod members;
 mod paging;

@@ -49,6 +49,15 @@ async fn a_token_for_groups_does_not_see_users() {
     assert_eq!(call("/scim/v2/Groups").await.body["totalResults"], 1);
     let all = call("/scim/v2/").await;
     assert_eq!((&all.body["totalResults"], all.text("/Resources/0/displayName")), (&json!(1), "team"));
+    let types = call("/scim/v2/ResourceTypes").await;
+    assert_eq!((&types.body["totalResults"], types.text("/Resources/0/id")), (&json!(1), "Group"));
+    assert_eq!(call("/scim/v2/ResourceTypes/User").await.status, StatusCode::NOT_FOUND);
+    let search = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"]});
+    let searched = house.call(&narrow, "POST", "/scim/v2/.search", &[], Some(search)).await;
+    assert_eq!(searched.body["totalResults"], 1);
+    let user = json!({"method": "POST", "path": "/Users", "bulkId": "1", "data": new_user("eve")});
+    let bulk = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [user]});
+    assert_eq!(house.call(&narrow, "POST", "/scim/v2/Bulk", &[], Some(bulk)).await.body["Operations"][0]["status"], "403");
 }
 
 #[tokio::test]

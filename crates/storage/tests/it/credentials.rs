@@ -16,7 +16,7 @@ fn at(second: i64) -> Timestamp {
 
 async fn tenants_have_one_name_each(place: Place) {
     let tenants = place.open().await.tenants;
-    let strict = TenantSettings { profile: "strict".into(), patch_response: PatchResponse::NoContent };
+    let strict = TenantSettings { profile: "strict".into(), patch_response: PatchResponse::NoContent, ..TenantSettings::default() };
     for name in ["b", "a-1", "a"] {
         tenants.create_tenant(name, strict.clone(), at(5)).await.unwrap().unwrap();
     }
