@@ -92,7 +92,11 @@ async fn measure(release: &Path, users: usize, requests: usize) -> Result<(Vec<L
     let address = free_address()?;
     let start_rollcall = || {
         let mut command = Command::new(release.join("rollcall"));
-        command.args(["serve", "--listen", &address, "--data"]).arg(data.path().join("rollcall")).env("ROLLCALL_BOOTSTRAP_TOKEN", TOKEN);
+        command
+            .args(["serve", "--listen", &address, "--data"])
+            .arg(data.path().join("rollcall"))
+            .env("ROLLCALL_BOOTSTRAP_TOKEN", TOKEN)
+            .env("ROLLCALL_RATE_LIMIT_PER_SECOND", "0");
         Server::start(&mut command, &address, "/readyz", &data.path().join("rollcall.log"))
     };
     let reference_address = free_address()?;

@@ -61,7 +61,11 @@ pub async fn measure(release: &Path) -> Result<Waits, Failure> {
     let application = serve(arrivals).await?;
     let address = free_address()?;
     let mut command = Command::new(release.join("rollcall"));
-    command.args(["serve", "--listen", &address, "--data"]).arg(&folder).env("ROLLCALL_BOOTSTRAP_TOKEN", TOKEN);
+    command
+        .args(["serve", "--listen", &address, "--data"])
+        .arg(&folder)
+        .env("ROLLCALL_BOOTSTRAP_TOKEN", TOKEN)
+        .env("ROLLCALL_RATE_LIMIT_PER_SECOND", "0");
     let rollcall = Server::start(&mut command, &address, "/readyz", &data.path().join("rollcall.log"))?;
     let base_url = format!("http://{application}/scim/v2");
     test::run(
