@@ -158,7 +158,7 @@ mod tests {
         let limits = RateLimits::new(100);
         for time in 0..1_000 {
             assert!(matches!(limits.take(&u64::MAX, LIMIT, at(0)), Verdict::Go { .. } | Verdict::Wait { .. }));
-            limits.take(&(time.unsigned_abs()), LIMIT, at(time));
+            limits.take(&(i64::unsigned_abs(time)), LIMIT, at(time));
             assert!(limits.buckets().len() <= 101);
         }
         assert!(limits.buckets().contains_key(&999));

@@ -157,7 +157,9 @@ impl Contents {
     fn fingerprint(&self) -> [u8; 32] {
         let mut context = digest::Context::new(&digest::SHA256);
         let parts = [&self.certificate, &*self.key, self.client_authorities.as_ref().unwrap_or(&Vec::new())].map(|part| sha256(part));
-        parts.iter().for_each(|part| context.update(part));
+        for part in parts {
+            context.update(&part);
+        }
         array(context.finish().as_ref())
     }
 
