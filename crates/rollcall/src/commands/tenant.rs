@@ -64,7 +64,7 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
     match command {
         Command::Create { name, profile, patch_response } => {
             let profile = find_profile(&profile)?.name.clone();
-            let settings = TenantSettings { profile, patch_response: patch_response.into() };
+            let settings = TenantSettings { profile, patch_response: patch_response.into(), ..TenantSettings::default() };
             check_name(&name)?;
             let rollcall = Rollcall::open(configuration, Missing::Create).await?;
             let made = rollcall.store.tenants.create_tenant(&name, settings, rollcall.now()).await?;
