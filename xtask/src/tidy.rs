@@ -1,5 +1,6 @@
 //! The rules of the house that a program can check. Reads the workspace, changes nothing.
 
+mod checklist;
 mod edges;
 mod map;
 mod order;
@@ -57,6 +58,7 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
     findings.extend(order::check(&files));
     findings.extend(edges::check(root, &files)?);
     findings.extend(map::check(root, &files)?);
+    findings.extend(checklist::check(root, &files)?);
     findings.sort();
     Ok(findings)
 }

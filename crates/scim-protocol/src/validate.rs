@@ -398,6 +398,58 @@ mod tests {
     }
 
     #[test]
+    fn a_required_extension_must_be_there() {
+        let core: Schema = serde_json::from_value(json!({"id": "urn:x:Badge", "attributes": []})).unwrap();
+        let needed = json!([{"name": "door", "type": "string", "required": true}]);
+        let extension: Schema = serde_json::from_value(json!({"id": "urn:x:Site", "attributes": needed})).unwrap();
+        let resource_type: ResourceType = serde_json::from_value(json!({"id": "Badge", "name": "Badge", "endpoint": "/Badges",
+            "schema": "urn:x:Badge", "schemaExtensions": [{"schema": "urn:x:Site", "required": true}]}))
+        .unwrap();
+        let schema = TypeSchema::new(resource_type, core, vec![extension]);
+        let path = |body: Value| {
+            validate(&schema, body, None, &QuirkSet::standard()).map_err(|error| error.path().unwrap().to_owned()).map(|_| ())
+        };
+        assert_eq!(path(json!({})), Err("urn:x:Site".to_owned()));
+        assert_eq!(path(json!({"urn:x:Site": {}})), Err("urn:x:Site".to_owned()));
+        assert_eq!(path(json!({"urn:x:Site": {"door": "d"}})), Ok(()));
+    }
+
+    #[test]
+    fn rfc7643_section_2_3_data_types() {
+        let attribute = |name: &str, kind: &str| json!({"name": name, "type": kind});
+        let kinds =
+            [("whole", "integer"), ("part", "decimal"), ("at", "dateTime"), ("bytes", "binary"), ("link", "reference"), ("on", "boolean")];
+        let attributes: Vec<Value> = kinds.iter().map(|(name, kind)| attribute(name, kind)).collect();
+        let core: Schema = serde_json::from_value(json!({"id": "urn:x:Thing", "attributes": attributes})).unwrap();
+        let resource_type: ResourceType =
+            serde_json::from_value(json!({"id": "Thing", "name": "Thing", "endpoint": "/Things", "schema": "urn:x:Thing"})).unwrap();
+        let schema = TypeSchema::new(resource_type, core, Vec::new());
+        let check = |name: &str, value: Value, accepted: bool| {
+            let answer = validate(&schema, json!({"schemas": ["urn:x:Thing"], name: value}), None, &QuirkSet::strict());
+            assert_eq!(answer.is_ok(), accepted, "{name} {value}");
+        };
+        check("whole", json!(-7), true);
+        check("whole", json!(7.5), false);
+        check("whole", serde_json::from_str("7e2").unwrap(), false);
+        check("whole", json!("7"), false);
+        check("part", json!(7.5), true);
+        check("part", json!("7.5"), false);
+        check("at", json!("2008-01-23T04:56:22Z"), true);
+        check("at", json!("2008-01-23T04:56:22.123+02:00"), true);
+        check("at", json!("2008-01-23"), false);
+        check("at", json!("04:56:22"), false);
+        check("at", json!(1_201_064_182), false);
+        check("bytes", json!("AQID"), true);
+        check("bytes", json!("AQI="), true);
+        check("bytes", json!("AQI"), true);
+        check("bytes", json!("A~ID"), false);
+        check("link", json!("../Users/1"), true);
+        check("link", json!(["x"]), false);
+        check("on", json!(true), true);
+        check("on", json!("true"), false);
+    }
+
+    #[test]
     fn rfc7644_section_3_5_1_immutable_attributes_stay() {
         let schema = badge_type();
         let held = json!({"serial": "1", "label": "L", "maker": {"code": "c", "town": "Bath"}, "urn:x:Site": {"door": "d"}});

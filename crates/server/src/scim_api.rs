@@ -23,6 +23,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use directory::access::Caller;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Method, Request};
 use scim_protocol::{Error, ErrorKind};
@@ -57,9 +58,12 @@ async fn answer(state: Arc<State>, request: Request<Body>) -> Result<Response, F
     let Some((tenant, base_path, rest)) = part(parts.uri.path()) else {
         return Err(Error::new(ErrorKind::NotFound, "This path leads nowhere; a tenant's base URL is /t/{tenant}/scim/v2.").into());
     };
+    let base_url = format!("{}{base_path}", origin(&state.options, &parts.headers, &parts.extensions));
+    if is_public(rest, &parts) {
+        return discovery::service_provider_config(&state, &base_url, &parts);
+    }
     let caller = caller(&state, tenant, &parts).await?;
     let route = Route::find(&caller.schemas, rest)?;
-    let base_url = format!("{}{base_path}", origin(&state.options, &parts.headers, &parts.extensions));
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     let call = Call { state, caller, base_url, parts, body };
     match (route, method) {
@@ -78,11 +82,17 @@ async fn answer(state: Arc<State>, request: Request<Body>) -> Result<Response, F
         (Route::GroupMember(id), Method::GET) => group_members::read(call, id).await,
         (Route::GroupMember(id), Method::DELETE) => group_members::delete(call, id).await,
         (Route::Bulk, Method::POST) => bulk::bulk(call).await,
-        (Route::ServiceProviderConfig, Method::GET) => discovery::service_provider_config(&call),
+        (Route::ServiceProviderConfig, Method::GET) => discovery::service_provider_config(&call.state, &call.base_url, &call.parts),
         (Route::ResourceTypes(id), Method::GET) => discovery::resource_types(&call, id.as_deref()),
         (Route::Schemas(id), Method::GET) => discovery::schemas(&call, id.as_deref()),
         (route, _) => Err(Failure::MethodNotAllowed { allowed: route.allowed() }),
     }
+}
+
+/// Whether it is what anybody may read to learn how to authenticate (RFC 7643 section 5): the same for every tenant, also for one that does not exist.
+fn is_public(path: &str, parts: &Parts) -> bool {
+    let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    reads && path.trim_matches('/').eq_ignore_ascii_case("ServiceProviderConfig") && !parts.headers.contains_key(AUTHORIZATION)
 }
 
 /// Tenant, base path and the path below it.
@@ -95,12 +105,16 @@ fn part(path: &str) -> Option<(&str, &str, &str)> {
     (rest.is_empty() || rest.starts_with('/')).then_some((tenant, base_path, rest))
 }
 
+fn query(parts: &Parts) -> Vec<(String, String)> {
+    let query = parts.uri.query().unwrap_or_default();
+    // Some clients put a second question mark behind the path.
+    url::form_urlencoded::parse(query.trim_matches('?').as_bytes()).into_owned().collect()
+}
+
 impl Call {
     /// Decoded query parameters.
     fn query(&self) -> Vec<(String, String)> {
-        let query = self.parts.uri.query().unwrap_or_default();
-        // Some clients put a second question mark behind the path.
-        url::form_urlencoded::parse(query.trim_matches('?').as_bytes()).into_owned().collect()
+        query(&self.parts)
     }
 
     /// Reads the body, with everything else still at hand.

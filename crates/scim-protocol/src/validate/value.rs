@@ -96,7 +96,8 @@ fn text(path: &str, kind: AttributeType, text: String) -> Result<Value, Error> {
         return Err(refuse(path, "contains the character U+0000, which cannot be stored".into()));
     }
     match kind {
-        AttributeType::DateTime if instant(&text).is_none() => Err(refuse(
+        // Both a date and a time (RFC 7643 section 2.3.5); a filter may name a day alone.
+        AttributeType::DateTime if instant(&text).is_none() || !text.contains(['T', 't']) => Err(refuse(
             path,
             format!("is `{}`, which is not a date and time; accepted is RFC 3339 (`2026-01-31T08:00:00Z`)", shortened(&text)),
         )),

@@ -5,27 +5,30 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{IF_MATCH, IF_NONE_MATCH};
+use http::request::Parts;
 use scim_protocol::discovery::{self, Capabilities};
 use scim_protocol::messages::list_response;
 use scim_protocol::schema::group_member::shown;
 use scim_protocol::{Error, ErrorKind};
 use serde_json::{Map, Value};
 
-use super::Call;
 use super::render::{empty, json, with_tag};
+use super::{Call, query};
 use crate::refusal::Failure;
+use crate::state::State;
 
-pub(super) fn service_provider_config(call: &Call) -> Result<Response, Failure> {
-    refuse_filter(call)?;
-    let options = &call.state.options;
+/// The same for every caller, so no caller is needed.
+pub(super) fn service_provider_config(state: &State, base_url: &str, parts: &Parts) -> Result<Response, Failure> {
+    refuse_filter(&query(parts))?;
+    let options = &state.options;
     let capabilities = Capabilities {
         bulk_operations_max: options.bulk_operations_max,
         bulk_body_bytes_max: options.large_body_bytes_max,
         page_size_max: usize::try_from(options.page_size_max).unwrap_or(usize::MAX),
         page_size_default: usize::try_from(options.page_size_default).unwrap_or(usize::MAX),
-        cursor_seconds_max: call.state.directory.cursor_seconds(),
+        cursor_seconds_max: state.directory.cursor_seconds(),
     };
-    tagged(call, &discovery::service_provider_config(&capabilities, &call.base_url))
+    tagged(parts, &discovery::service_provider_config(&capabilities, base_url))
 }
 
 pub(super) fn resource_types(call: &Call, id: Option<&str>) -> Result<Response, Failure> {
@@ -40,13 +43,13 @@ pub(super) fn schemas(call: &Call, id: Option<&str>) -> Result<Response, Failure
 }
 
 fn list_or_one(call: &Call, documents: Vec<Map<String, Value>>, id: Option<&str>) -> Result<Response, Failure> {
-    refuse_filter(call)?;
+    refuse_filter(&query(&call.parts))?;
     let Some(id) = id else {
-        return tagged(call, &list_response(documents.len() as u64, 1, documents));
+        return tagged(&call.parts, &list_response(documents.len() as u64, 1, documents));
     };
     let is_it = |document: &&Map<String, Value>| document.get("id").and_then(Value::as_str).is_some_and(|own| own.eq_ignore_ascii_case(id));
     match documents.iter().find(is_it) {
-        Some(document) => tagged(call, document),
+        Some(document) => tagged(&call.parts, document),
         None => {
             Err(Error::new(ErrorKind::NotFound, format!("There is no `{id}` here; without it the path shows all that there are.")).into())
         }
@@ -54,14 +57,14 @@ fn list_or_one(call: &Call, documents: Vec<Map<String, Value>>, id: Option<&str>
 }
 
 /// These documents have no version of their own, so their entity tag is made from what they say (RFC 9110 section 8.8.3).
-fn tagged(call: &Call, document: &impl serde::Serialize) -> Result<Response, Failure> {
+fn tagged(parts: &Parts, document: &impl serde::Serialize) -> Result<Response, Failure> {
     let response = json(StatusCode::OK, document);
     let text = serde_json::to_string(document).unwrap_or_default();
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     let tag = format!("W/\"{:016x}\"", hasher.finish());
     let names_it = |name| {
-        let value = call.parts.headers.get(name).map(|value| value.to_str().unwrap_or_default())?;
+        let value = parts.headers.get(name).map(|value| value.to_str().unwrap_or_default())?;
         let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
         Some(value.trim() == "*" || value.split(',').any(|one| opaque(one) == opaque(&tag)))
     };
@@ -74,8 +77,8 @@ fn tagged(call: &Call, document: &impl serde::Serialize) -> Result<Response, Fai
 }
 
 /// RFC 7644 section 4: a filter on these endpoints is refused, so that nobody takes everything for what they asked for.
-fn refuse_filter(call: &Call) -> Result<(), Failure> {
-    if call.query().iter().any(|(name, _)| name.eq_ignore_ascii_case("filter")) {
+fn refuse_filter(query: &[(String, String)]) -> Result<(), Failure> {
+    if query.iter().any(|(name, _)| name.eq_ignore_ascii_case("filter")) {
         return Err(Error::new(ErrorKind::Forbidden, "This endpoint does not take filters; it shows all that there is.").into());
     }
     Ok(())

@@ -8,7 +8,7 @@ use directory::Directory;
 use directory::directory::MoreMembers;
 use directory::store::StoredResource;
 use directory::version::version_tag;
-use http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use http::header::{CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderValue, StatusCode};
 use scim_protocol::projection::Projection;
 use scim_protocol::{SchemaSet, TypeSchema};
@@ -49,7 +49,7 @@ impl View<'_> {
         document
     }
 
-    /// A response with one resource: body, `Location` and `ETag`. Members that were not read yet follow while it is sent.
+    /// A response with one resource: body, `Location`, `Content-Location` and `ETag`. Members that were not read yet follow while it is sent.
     pub fn response(&self, status: StatusCode, schema: &Arc<TypeSchema>, resource: StoredResource, more: Option<MoreMembers>) -> Response {
         let version = resource.version;
         let location = self.location(schema, &resource.id);
@@ -58,6 +58,8 @@ impl View<'_> {
         let mut response = self.sent(status, body);
         // Ids are hexadecimal and base URLs are checked, so both are header values.
         if let Ok(location) = HeaderValue::try_from(location) {
+            // `meta.location` is also the `Content-Location` (RFC 7643 section 3.1): the body is the resource that is there.
+            response.headers_mut().insert(CONTENT_LOCATION, location.clone());
             response.headers_mut().insert(LOCATION, location);
         }
         with_version(response, version)

@@ -14,6 +14,7 @@ mod members;
 mod paging;
 mod permissions;
 mod refusals;
+mod rfc;
 mod tls;
 mod types;
 mod wire;
