@@ -4,6 +4,7 @@
 mod tidy;
 mod test;
 mod bench;
+mod fuzz;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,6 +12,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask tidy                     check the rules of the house
 cargo xtask test [--no-peers]        every test; without --no-peers also against independent software
+cargo xtask fuzz [--seconds N] [TARGET]
+                                     look for inputs that break what must hold, 60 s for each target
 cargo xtask bench [--users N,...] [--requests N] [--out FILE]
                                      measure beside a reference server; FILE receives the figures as JSON";
 
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::command(&root()),
         "test" => test::command(&root(), rest),
         "bench" => bench::command(&root(), rest),
+        "fuzz" => fuzz::command(&root(), rest),
         "bench-reference" => bench::reference::command(rest),
         _ => Err(USAGE.into()),
     };

@@ -20,6 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rollcall", &["scim-protocol", "scim-client", "directory", "provisioning", "connectors", "storage", "server"]),
     ("embedding", &["scim-protocol", "directory", "storage", "server"]),
     ("embedded", &["embedding"]),
+    ("fuzz", &["scim-protocol", "directory"]),
     ("xtask", &[]),
 ];
 

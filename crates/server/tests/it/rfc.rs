@@ -502,7 +502,11 @@ async fn rfc7644_3_5_2_patch_is_atomic_and_nothing_new_changes_nothing() {
 
 #[tokio::test]
 async fn rfc7644_3_5_2_patch_answers_with_the_whole_or_with_204() {
-    let silent = House::with(Options::default(), TenantSettings { patch_returns_resource: false, ..TenantSettings::default() }).await;
+    let silent = House::with(
+        Options::default(),
+        TenantSettings { patch_response: directory::tenant::PatchResponse::NoContent, ..TenantSettings::default() },
+    )
+    .await;
     let path = format!("/Users/{}", silent.user("a").await);
     let title = |title: &str| operations(json!([{"op": "replace", "path": "title", "value": title}]));
     let patched = silent.scim("PATCH", &path, title("t")).await;

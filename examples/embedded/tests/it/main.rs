@@ -1,6 +1,6 @@
 //! The issue tracker, provisioned: what identity providers really send, and what the tracker makes of it.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 // The same conversations as the server's; it wants `regex` and `percent_encoding`.
 #[path = "../../../../crates/server/tests/it/replay.rs"]
