@@ -5,6 +5,8 @@
 
 pub mod egress;
 
+pub mod event_receiver;
+
 mod capabilities;
 
 pub mod scim_target;

@@ -5,6 +5,8 @@ pub mod config;
 pub mod demo;
 pub mod group;
 pub mod import;
+pub mod keys;
+pub mod receiver;
 pub mod profile;
 pub mod schema;
 pub mod serve;

@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use directory::tenant_types::DocumentKind;
 
-use crate::commands::{application, config, demo, group, import, profile, schema, serve, sync, tenant, token, user};
+use crate::commands::{application, config, demo, group, import, keys, profile, receiver, schema, serve, sync, tenant, token, user};
 use crate::configuration::{Configuration, Layer};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -102,6 +102,12 @@ enum Command {
     /// What is on its way to applications, and what was sent
     #[command(subcommand)]
     Sync(sync::Command),
+    /// Who is told of changes: webhooks, and Security Event Tokens by push and poll
+    #[command(subcommand)]
+    Receiver(receiver::Command),
+    /// Keys with which event tokens are signed
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Create and update people from a CSV file
     Import(import::Arguments),
     /// Settings
@@ -144,6 +150,8 @@ fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
             Command::Group(command) => group::run(command, &configuration, output).await,
             Command::Application(command) => application::run(command, &configuration, output).await,
             Command::Sync(command) => sync::run(command, &configuration, output).await,
+            Command::Receiver(command) => receiver::run(command, &configuration, output).await,
+            Command::Keys(command) => keys::run(command, &configuration, output).await,
             Command::Import(arguments) => import::run(&arguments, &configuration, output).await,
             Command::Config(config::Command::Show) => {
                 config::show(&configuration, output);

@@ -1,10 +1,13 @@
 //! Builds the object graph: configuration to store, directory, engine and server. The only file that knows the wall clock and the machine's randomness.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use connectors::egress::Egress;
+use connectors::event_receiver::HttpCourier;
 use connectors::scim_target::ScimConnector;
 use directory::access::Permissions;
 use directory::clock::{Clock, IdGenerator};
@@ -16,8 +19,11 @@ use directory::store::{Store, Tenants};
 use directory::tenant::{Tenant, TenantSettings};
 use jiff::Timestamp;
 use provisioning::application::Secret;
+use provisioning::event_log::{EventLog, Receivers, SigningKeys};
 use provisioning::ledger::{Catalogue, Ledger};
 use provisioning::provisioning::{Ports, Provisioning};
+use provisioning::subscription::{self, Subscriptions};
+use provisioning::telling::Teller;
 use serde_json::{Value, json};
 use server::rate_limit::RateLimit;
 use server::tls::{Tls, TlsFiles};
@@ -99,22 +105,31 @@ pub struct AnyStore {
     pub catalogue: Arc<dyn Catalogue>,
     /// Work.
     pub ledger: Arc<dyn Ledger>,
+    /// What happened.
+    pub events: Arc<dyn EventLog>,
+    /// Who is told.
+    pub receivers: Arc<dyn Receivers>,
+    /// With which keys tokens about it are signed.
+    pub keys: Arc<dyn SigningKeys>,
     identities: Arc<dyn Store>,
     types: Arc<dyn SchemaStore>,
     committed: Arc<Notify>,
 }
 
 impl AnyStore {
-    fn of<T: Tenants + Catalogue + Ledger + Store + SchemaStore + Clone + 'static>(
-        database: T,
-        committed: impl Fn(&T) -> Arc<Notify>,
-    ) -> Self {
+    fn of<T>(database: T, committed: impl Fn(&T) -> Arc<Notify>) -> Self
+    where
+        T: Tenants + Catalogue + Ledger + Store + SchemaStore + EventLog + Receivers + SigningKeys + Clone + 'static,
+    {
         Self {
             committed: committed(&database),
             tenants: Arc::new(database.clone()),
             catalogue: Arc::new(database.clone()),
             ledger: Arc::new(database.clone()),
             types: Arc::new(database.clone()),
+            events: Arc::new(database.clone()),
+            receivers: Arc::new(database.clone()),
+            keys: Arc::new(database.clone()),
             identities: Arc::new(database),
         }
     }
@@ -128,6 +143,8 @@ pub struct Rollcall {
     pub directory: Directory,
     /// The way to applications.
     pub connector: ScimConnector,
+    /// The way to receivers of events.
+    pub courier: HttpCourier,
     hasher: Arc<dyn TokenHasher>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
@@ -154,11 +171,46 @@ impl Rollcall {
             .with_cursors(Arc::clone(&key) as Arc<dyn CursorSealer>, server_options(configuration).cursor_seconds_max)
             .with_types(Arc::clone(&store.types));
         let connector = ScimConnector::new(Egress::default())?;
-        Ok(Self { store, directory, connector, hasher: key, clock, ids })
+        let courier = HttpCourier::new(Egress::default())?;
+        Ok(Self { store, directory, connector, courier, hasher: key, clock, ids })
     }
 
-    /// The engine, at rest.
-    fn engine(&self) -> Provisioning {
+    /// What tells of changes, at rest. `public_url` is where receivers find this server.
+    pub fn events(&self, public_url: &str, commits: watch::Receiver<u64>) -> server::Events {
+        let (store, tenants) = (Arc::clone(&self.store.identities), Arc::clone(&self.store.tenants));
+        let public_url = public_url.trim_end_matches('/').to_owned();
+        let teller = Teller::new(store, tenants, self.directory.clone(), Arc::clone(&self.store.keys), public_url);
+        let ports = subscription::Ports {
+            log: Arc::clone(&self.store.events),
+            receivers: Arc::clone(&self.store.receivers),
+            teller: teller.clone(),
+            courier: Arc::new(self.courier.clone()),
+            clock: Arc::clone(&self.clock),
+            ids: Arc::clone(&self.ids),
+            commits: commits.clone(),
+        };
+        server::Events {
+            log: Arc::clone(&self.store.events),
+            receivers: Arc::clone(&self.store.receivers),
+            keys: Arc::clone(&self.store.keys),
+            teller,
+            delivery: Arc::new(Subscriptions::new(ports, subscription::Options::default())),
+            commits,
+        }
+    }
+
+    /// 256 random bits.
+    pub fn secret(&self) -> [u8; 32] {
+        self.ids.secret()
+    }
+
+    /// The id of a change.
+    pub fn change_id(&self) -> Uuid {
+        self.ids.id()
+    }
+
+    /// The engine, at rest; `committed` wakes it.
+    fn engine(&self, committed: Arc<Notify>) -> Provisioning {
         let ports = Ports {
             store: Arc::clone(&self.store.identities),
             ledger: Arc::clone(&self.store.ledger),
@@ -166,7 +218,7 @@ impl Rollcall {
             connector: Arc::new(self.connector.clone()),
             clock: Arc::clone(&self.clock),
             ids: Arc::clone(&self.ids),
-            committed: Arc::clone(&self.store.committed),
+            committed,
         };
         Provisioning::new(ports, provisioning::provisioning::Options::default())
     }
@@ -259,6 +311,9 @@ pub fn tls(configuration: &Configuration) -> Result<Option<Arc<Tls>>, Failure> {
 /// Starts the server on a listener, and the engine.
 pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, configuration: &Configuration) -> Running {
     let options = server_options(configuration);
+    let (woken, commits, spreading) = spread(&rollcall.store.committed);
+    let events = rollcall.events(&public_url(configuration, listener.local_addr().ok(), tls.is_some()), commits);
+    let delivery = Arc::clone(&events.delivery);
     let state = State::new(
         rollcall.directory.clone(),
         Arc::clone(&rollcall.store.tenants),
@@ -266,7 +321,8 @@ pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, 
         Arc::clone(&rollcall.clock),
         Arc::clone(&rollcall.ids),
         options.clone(),
-    );
+    )
+    .with_events(events);
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let until = wait_for_stop(stopped.clone());
@@ -282,7 +338,15 @@ pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, 
             None => server::serve(listener, router, until, &options).await,
         }
     });
-    let engine = rollcall.engine();
+    let engine = rollcall.engine(woken);
+    let ended = wait_for_stop(stopped.clone());
+    tasks.spawn(async move {
+        tokio::select! {
+            () = spreading => {}
+            () = ended => {}
+        }
+    });
+    tasks.spawn(delivery.run(stopped.clone()));
     tasks.spawn(async move { engine.run(stopped).await });
     Running { stop, tasks }
 }
@@ -298,6 +362,41 @@ fn reload_on_hangup(tls: Arc<Tls>) -> std::io::Result<JoinSet<()>> {
         }
     });
     Ok(tasks)
+}
+
+/// How soon after one wake those who wait for events are woken again, so that many commits in a row do not wake all of them each time.
+const WAKE_EVERY: Duration = Duration::from_millis(10);
+
+/// Tells the engine and everybody who waits for events of each commit, as long as the third part of the answer runs.
+fn spread(committed: &Arc<Notify>) -> (Arc<Notify>, watch::Receiver<u64>, impl Future<Output = ()> + Send + use<>) {
+    let (committed, woken, heard) = (Arc::clone(committed), Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (announce, commits) = watch::channel(0);
+    let engine = Arc::clone(&woken);
+    let spreading = async move {
+        let hear = async {
+            loop {
+                committed.notified().await;
+                woken.notify_one();
+                heard.notify_one();
+            }
+        };
+        let tell = async {
+            loop {
+                heard.notified().await;
+                announce.send_modify(|count| *count = u64::wrapping_add(*count, 1));
+                tokio::time::sleep(WAKE_EVERY).await;
+            }
+        };
+        tokio::join!(hear, tell);
+    };
+    (engine, commits, spreading)
+}
+
+/// Where others find this server: as configured, else where it listens.
+pub fn public_url(configuration: &Configuration, listening: Option<SocketAddr>, tls: bool) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    let otherwise = || format!("{scheme}://{}", listening.unwrap_or(configuration.listen.value));
+    configuration.public_url.value.as_ref().map_or_else(otherwise, |url| url.as_str().trim_end_matches('/').to_owned())
 }
 
 async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
@@ -344,9 +443,16 @@ pub fn limits() -> Value {
         drain_seconds_max,
         token_cache_seconds_max,
         token_cache_entries_max,
+        event_page_max,
+        event_wait_seconds_max,
+        event_heartbeat_seconds,
+        event_listeners_max,
+        event_listeners_per_tenant_max,
         public_url: _,
         trusted_proxies: _,
     } = server::Options::default();
+    let subscription::Options { concurrency, poll_milliseconds, lease_seconds, events_max, retention_days, trim_rows_max } =
+        subscription::Options::default();
     json!({
         "server": {
             "body_bytes_max": body_bytes_max,
@@ -369,6 +475,19 @@ pub fn limits() -> Value {
             "drain_seconds_max": drain_seconds_max,
             "token_cache_seconds_max": token_cache_seconds_max,
             "token_cache_entries_max": token_cache_entries_max,
+            "event_page_max": event_page_max,
+            "event_wait_seconds_max": event_wait_seconds_max,
+            "event_heartbeat_seconds": event_heartbeat_seconds,
+            "event_listeners_max": event_listeners_max,
+            "event_listeners_per_tenant_max": event_listeners_per_tenant_max,
+        },
+        "events": {
+            "concurrency": concurrency,
+            "poll_milliseconds": poll_milliseconds,
+            "lease_seconds": lease_seconds,
+            "events_max": events_max,
+            "retention_days": retention_days,
+            "trim_rows_max": trim_rows_max,
         },
         "lockout": {
             "failures_max": lockout.failures_max,

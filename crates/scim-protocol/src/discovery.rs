@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::event_uri;
 use crate::schema::Schema;
 use crate::schema::set::SchemaSet;
 use crate::schema::standard::{RESOURCE_TYPE, SCHEMA, SERVICE_PROVIDER_CONFIG};
@@ -20,6 +21,8 @@ pub struct Capabilities {
     pub page_size_default: usize,
     /// How long a cursor is good for, in seconds; `None` where cursors are not offered.
     pub cursor_seconds_max: Option<i64>,
+    /// Whether events are sent (RFC 9967).
+    pub events: bool,
 }
 
 /// The `ServiceProviderConfig` document.
@@ -46,6 +49,10 @@ pub fn service_provider_config(capabilities: &Capabilities, base_url: &str) -> M
     });
     if let Value::Object(map) = &mut body {
         map.insert("pagination".into(), pagination(capabilities));
+    }
+    if let (true, Value::Object(map)) = (capabilities.events, &mut body) {
+        // RFC 9967: which events are sent; no request is answered later by one.
+        map.insert("securityEvents".into(), json!({"asyncRequest": "none", "eventUris": event_uri::ALL}));
     }
     document(SERVICE_PROVIDER_CONFIG, body, "ServiceProviderConfig", &location(base_url, "ServiceProviderConfig"))
 }
@@ -134,6 +141,7 @@ mod tests {
             page_size_max: 9,
             page_size_default: 5,
             cursor_seconds_max: Some(600),
+            events: true,
         };
         let config = service_provider_config(&capabilities, "https://x/scim/v2/");
         let all = standard::schemas();

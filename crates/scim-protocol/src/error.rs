@@ -50,6 +50,8 @@ pub enum ErrorKind {
     NotAcceptable,
     /// The request conflicts with the state of the server.
     Conflict,
+    /// What was asked for was here once; how to start anew is in the detail.
+    Gone,
     /// `If-Match` does not hold.
     PreconditionFailed,
     /// The body or the number of operations is over the limit.
@@ -98,6 +100,7 @@ impl ErrorKind {
             Self::MethodNotAllowed => (405, None),
             Self::NotAcceptable => (406, None),
             Self::Conflict => (409, None),
+            Self::Gone => (410, None),
             Self::PreconditionFailed => (412, None),
             Self::PayloadTooLarge => (413, None),
             Self::UnsupportedMediaType => (415, None),

@@ -34,6 +34,8 @@ pub mod redaction;
 
 pub mod projection;
 
+pub mod event_uri;
+
 pub mod discovery;
 
 pub mod json_schema;

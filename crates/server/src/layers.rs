@@ -22,10 +22,11 @@ use scim_protocol::{Error, ErrorKind};
 
 use crate::admin_api::AdminApi;
 use crate::authenticate::Budget;
+use crate::event_routes::EventRoute;
 use crate::refusal::{error_response, hidden};
 use crate::request_id::RequestId;
 use crate::state::State;
-use crate::{health, scim_api};
+use crate::{event_routes, health, scim_api};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -70,6 +71,7 @@ async fn route(state: Arc<State>, admin_api: &AdminApi, request: Request, id: &R
         ("/readyz", &Method::GET | &Method::HEAD) => health::ready(&state).await,
         ("/openapi.json", &Method::GET | &Method::HEAD) => openapi(admin_api),
         (path, _) if AdminApi::is_for(path) => admin_api.answer(request).await,
+        (path, _) if EventRoute::find(path).is_some() => event_routes::answer(state, request, id.as_str()).await,
         _ => scim_api::handle(state, request, id.as_str()).await,
     }
 }

@@ -20,6 +20,8 @@ mod request_id;
 
 mod token_cache;
 
+mod listeners;
+
 pub mod state;
 
 mod refusal;
@@ -32,6 +34,12 @@ mod openapi;
 
 mod admin_api;
 
+mod event_feed;
+
+mod event_poll;
+
+mod event_routes;
+
 mod health;
 
 mod layers;
@@ -42,4 +50,4 @@ pub use address::Connection;
 pub use layers::router;
 pub use options::Options;
 pub use serve::{serve, serve_tls};
-pub use state::{DEFAULT_TENANT, State};
+pub use state::{DEFAULT_TENANT, Events, State};

@@ -53,6 +53,16 @@ pub struct Options {
     pub token_cache_seconds_max: i64,
     /// Most tokens remembered so.
     pub token_cache_entries_max: usize,
+    /// Most events in one answer of the feed.
+    pub event_page_max: usize,
+    /// Longest time for which an answer about events waits for one, in seconds; below `request_seconds_max`.
+    pub event_wait_seconds_max: u64,
+    /// How often a stream of events that has nothing to tell says that it is there, in seconds. The token is looked at as often.
+    pub event_heartbeat_seconds: u64,
+    /// Most requests and streams that wait for events at once.
+    pub event_listeners_max: usize,
+    /// Of these, most of one tenant.
+    pub event_listeners_per_tenant_max: usize,
     /// The URL under which clients reach this server (`https://id.example.com`), without the paths of the API.
     pub public_url: Option<String>,
     /// Peers whose `X-Forwarded-Proto` and `X-Forwarded-Host` are believed.
@@ -83,6 +93,11 @@ impl Default for Options {
             drain_seconds_max: 10,
             token_cache_seconds_max: 60,
             token_cache_entries_max: 10_000,
+            event_page_max: 200,
+            event_wait_seconds_max: 25,
+            event_heartbeat_seconds: 15,
+            event_listeners_max: 1_024,
+            event_listeners_per_tenant_max: 64,
             public_url: None,
             trusted_proxies: Vec::new(),
         }

@@ -4,6 +4,8 @@
 
 pub mod secrets;
 mod rows;
+mod event_rows;
+mod signing;
 mod migrate;
 mod filter_sql;
 mod membership_sql;

@@ -28,6 +28,7 @@ pub(crate) const SQLITE: &[Migration] = &[
     Migration { name: "0003_callers", sql: include_str!("../migrations/sqlite/0003_callers.sql") },
     Migration { name: "0004_change_kinds", sql: include_str!("../migrations/sqlite/0004_change_kinds.sql") },
     Migration { name: "0005_schemas", sql: include_str!("../migrations/sqlite/0005_schemas.sql") },
+    Migration { name: "0006_receivers", sql: include_str!("../migrations/sqlite/0006_receivers.sql") },
 ];
 
 /// For PostgreSQL.
@@ -37,6 +38,7 @@ pub(crate) const POSTGRES: &[Migration] = &[
     Migration { name: "0003_callers", sql: include_str!("../migrations/postgres/0003_callers.sql") },
     Migration { name: "0004_change_kinds", sql: include_str!("../migrations/postgres/0004_change_kinds.sql") },
     Migration { name: "0005_schemas", sql: include_str!("../migrations/postgres/0005_schemas.sql") },
+    Migration { name: "0006_receivers", sql: include_str!("../migrations/postgres/0006_receivers.sql") },
 ];
 
 /// SHA-256 of a migration's text.

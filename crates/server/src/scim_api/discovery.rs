@@ -27,6 +27,7 @@ pub(super) fn service_provider_config(state: &State, base_url: &str, parts: &Par
         page_size_max: usize::try_from(options.page_size_max).unwrap_or(usize::MAX),
         page_size_default: usize::try_from(options.page_size_default).unwrap_or(usize::MAX),
         cursor_seconds_max: state.directory.cursor_seconds(),
+        events: state.events().is_some(),
     };
     tagged(parts, &discovery::service_provider_config(&capabilities, base_url))
 }

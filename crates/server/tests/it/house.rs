@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use directory::Directory;
@@ -13,11 +14,16 @@ use directory::store::Tenants;
 use directory::tenant::{Tenant, TenantSettings};
 use http::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
+use provisioning::event_log::{Courier, Message, Reception};
+use provisioning::receiver::Receiver;
+use provisioning::subscription::{Ports, Subscriptions};
+use provisioning::telling::Teller;
 use serde_json::Value;
-use server::{Options, State, router};
+use server::{Events, Options, State, router};
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -52,9 +58,38 @@ pub(crate) struct House {
     router: Router,
     pub hand: Arc<Hand>,
     pub tenants: Arc<dyn Tenants>,
+    pub store: Arc<Sqlite>,
+    /// Says that something was committed, as the program does.
+    pub announce: watch::Sender<u64>,
     hasher: Arc<MasterKey>,
     pub tenant: Tenant,
     pub token: String,
+}
+
+/// Nobody is at the other end: what is sent outside has tests of its own.
+struct Nowhere;
+
+#[async_trait]
+impl Courier for Nowhere {
+    async fn send(&self, _: &Receiver, _: &Message, _: Timestamp) -> Reception {
+        Reception::Later { why: "nobody is there".into(), retry_after: None }
+    }
+}
+
+fn events(store: &Arc<Sqlite>, directory: &Directory, hand: &Arc<Hand>) -> (watch::Sender<u64>, Events) {
+    let (announce, commits) = watch::channel(0);
+    let teller = Teller::new(store.clone(), store.clone(), directory.clone(), store.clone(), "https://r.example".into());
+    let ports = Ports {
+        log: store.clone(),
+        receivers: store.clone(),
+        teller: teller.clone(),
+        courier: Arc::new(Nowhere),
+        clock: hand.clone(),
+        ids: hand.clone(),
+        commits: commits.clone(),
+    };
+    let delivery = Arc::new(Subscriptions::new(ports, provisioning::subscription::Options::default()));
+    (announce, Events { log: store.clone(), receivers: store.clone(), keys: store.clone(), teller, delivery, commits })
 }
 
 impl House {
@@ -70,10 +105,12 @@ impl House {
         let directory = Directory::new(store.clone(), hand.clone(), hand.clone())
             .with_cursors(hasher.clone(), options.cursor_seconds_max)
             .with_types(store.clone());
-        let tenants: Arc<dyn Tenants> = store;
+        let (announce, events) = events(&store, &directory, &hand);
+        let tenants: Arc<dyn Tenants> = store.clone();
         let tenant = tenants.create_tenant("default", settings, hand.now()).await.unwrap().unwrap();
-        let state = State::new(directory, tenants.clone(), hasher.clone(), hand.clone(), hand.clone(), options);
-        let mut house = Self { _folder: folder, router: router(state), hand, tenants, hasher, tenant, token: String::new() };
+        let state = State::new(directory, tenants.clone(), hasher.clone(), hand.clone(), hand.clone(), options).with_events(events);
+        let mut house =
+            Self { _folder: folder, router: router(state), hand, tenants, hasher, tenant, store, announce, token: String::new() };
         house.token = house.issue(Permissions::all()).await;
         house
     }
@@ -121,6 +158,11 @@ impl House {
         }
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         self.send(request.body(body).unwrap()).await
+    }
+
+    /// The server itself, for answers that do not end.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
     }
 
     /// A SCIM request below the base URL, with the token that may do everything.

@@ -9,6 +9,7 @@ mod replay;
 
 mod admin;
 mod limits;
+mod events;
 mod listener;
 mod members;
 mod paging;

@@ -147,7 +147,8 @@ mod tests {
         for migration in crate::migrate::SQLITE {
             connection.execute_batch(migration.sql).unwrap();
         }
-        for statement in ALL.iter().chain(crate::sqlite::statements_of_work::ALL).chain(crate::sqlite::statements_of_schemas::ALL) {
+        let of_work = crate::sqlite::statements_of_work::ALL.iter().chain(crate::sqlite::statements_of_schemas::ALL);
+        for statement in ALL.iter().chain(of_work).chain(crate::sqlite::statements_of_events::ALL) {
             connection.prepare(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
             assert!(statement.contains("tenant") || statement.contains("migrations"), "{statement}");
         }

@@ -14,6 +14,7 @@ mod memberships;
 mod opening;
 mod paging;
 mod schemas;
+mod receivers;
 mod search;
 mod search_property;
 mod writes;

@@ -12,6 +12,7 @@ use directory::schema_store::SchemaStore;
 use directory::store::{CommitError, Fault, Include, Store, StoredResource, Tenants};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use jiff::Timestamp;
+use provisioning::event_log::{EventLog, Receivers, SigningKeys};
 use provisioning::ledger::{Catalogue, Ledger};
 use scim_protocol::patch::member::MemberDelta;
 use scim_protocol::{SchemaSet, TypeSchema, ValidResource};
@@ -62,20 +63,26 @@ pub(crate) struct Opened {
     pub catalogue: Arc<dyn Catalogue>,
     pub ledger: Arc<dyn Ledger>,
     pub types: Arc<dyn SchemaStore>,
+    pub events: Arc<dyn EventLog>,
+    pub receivers: Arc<dyn Receivers>,
+    pub keys: Arc<dyn SigningKeys>,
     pub committed: Arc<Notify>,
 }
 
 impl Opened {
-    fn of<T: Store + Tenants + Catalogue + Ledger + SchemaStore + Clone + 'static>(
-        store: T,
-        committed: impl Fn(&T) -> Arc<Notify>,
-    ) -> Self {
+    fn of<T>(store: T, committed: impl Fn(&T) -> Arc<Notify>) -> Self
+    where
+        T: Store + Tenants + Catalogue + Ledger + SchemaStore + EventLog + Receivers + SigningKeys + Clone + 'static,
+    {
         Self {
             committed: committed(&store),
             tenants: Arc::new(store.clone()),
             catalogue: Arc::new(store.clone()),
             ledger: Arc::new(store.clone()),
             types: Arc::new(store.clone()),
+            events: Arc::new(store.clone()),
+            receivers: Arc::new(store.clone()),
+            keys: Arc::new(store.clone()),
             store: Arc::new(store),
         }
     }

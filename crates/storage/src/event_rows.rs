@@ -1,0 +1,231 @@
+//! Rows about events and receivers to domain types and back: the same on both engines. Reads and writes nothing.
+
+use directory::store::Fault;
+use directory::tenant::TenantId;
+use jiff::{SignedDuration, Timestamp};
+use provisioning::application::Secret;
+use provisioning::event::{Kind, LoggedEvent};
+use provisioning::receiver::{Parcel, ParcelState, Receiver, ReceiverId, ReceiverKind, ReceiverState, Secrets};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::rows::{
+    ACTIVATED, DEACTIVATED, KIND_CREATE, KIND_DELETE, KIND_PATCH, KIND_REPLACE, from_json, json_text, micros, timestamp, version,
+};
+use crate::secrets::MasterKey;
+
+/// A resource was added to one receiver's feed, which `attributes` names.
+pub(crate) const KIND_FEED_ADD: i64 = 5;
+/// A resource was taken out of one receiver's feed, which `attributes` names.
+pub(crate) const KIND_FEED_REMOVE: i64 = 6;
+
+/// An event that was handed out and is not acknowledged counts as an attempt not more often than this.
+pub(crate) const HANDOUT_COUNTS_AFTER: SignedDuration = SignedDuration::from_mins(1);
+
+/// A row of the change log.
+pub(crate) struct EventColumns {
+    pub sequence: i64,
+    pub change_id: Vec<u8>,
+    pub resource_type: String,
+    pub resource_id: String,
+    pub version: i64,
+    pub at: i64,
+    pub kind: i64,
+    pub attributes: String,
+}
+
+impl EventColumns {
+    /// Rows older than the column `kind` say what their version says.
+    pub(crate) fn into_event(self) -> Result<LoggedEvent, Fault> {
+        let kind = match self.kind % ACTIVATED {
+            KIND_CREATE => Kind::Create,
+            KIND_PATCH => Kind::Patch,
+            KIND_REPLACE => Kind::Replace,
+            KIND_DELETE => Kind::Delete,
+            KIND_FEED_ADD => Kind::FeedAdd,
+            KIND_FEED_REMOVE => Kind::FeedRemove,
+            _ => match self.version {
+                0 => Kind::Delete,
+                1 => Kind::Create,
+                _ => Kind::Patch,
+            },
+        };
+        let active = match self.kind - self.kind % ACTIVATED {
+            ACTIVATED => Some(true),
+            DEACTIVATED => Some(false),
+            _ => None,
+        };
+        let change_id = Uuid::from_slice(&self.change_id).map_err(|error| Fault::from_source("a change id in the log is none", error))?;
+        Ok(LoggedEvent {
+            sequence: self.sequence,
+            change_id,
+            resource_type: self.resource_type,
+            resource_id: self.resource_id,
+            version: version(self.version),
+            at: timestamp(self.at)?,
+            kind,
+            active,
+            attributes: self.attributes.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        })
+    }
+}
+
+/// A row of `receivers`, with the tenant's name.
+pub(crate) struct ReceiverColumns {
+    pub id: i64,
+    pub tenant: i64,
+    pub tenant_name: String,
+    pub name: String,
+    pub kind: String,
+    pub url: String,
+    pub state: String,
+    pub settings: String,
+    pub secrets: Vec<u8>,
+    pub created: i64,
+    pub cursor: i64,
+    pub attempts: i64,
+    pub due: i64,
+    pub last_error: String,
+    pub last_delivered: i64,
+    pub fence: i64,
+}
+
+impl ReceiverColumns {
+    pub(crate) fn into_receiver(self, key: &MasterKey) -> Result<Receiver, Fault> {
+        let instant = |micros: i64| if micros == 0 { Ok(None) } else { timestamp(micros).map(Some) };
+        let tenant = TenantId(self.tenant);
+        Ok(Receiver {
+            id: ReceiverId(self.id),
+            secrets: open_secrets(key, tenant, &self.name, &self.secrets)?,
+            tenant,
+            tenant_name: self.tenant_name,
+            name: self.name,
+            kind: from_text(&self.kind)?,
+            url: self.url,
+            state: from_text(&self.state)?,
+            settings: from_json(&self.settings)?,
+            created: timestamp(self.created)?,
+            cursor: self.cursor,
+            attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
+            due: instant(self.due)?,
+            last_error: self.last_error,
+            last_delivered: instant(self.last_delivered)?,
+            fence: self.fence,
+        })
+    }
+}
+
+/// A row of `parcels`.
+pub(crate) struct ParcelColumns {
+    pub state: String,
+    pub attempts: i64,
+    pub error: String,
+    pub event: String,
+    /// When an attempt was last counted.
+    pub counted: i64,
+}
+
+impl ParcelColumns {
+    pub(crate) fn into_parcel(self) -> Result<Parcel, Fault> {
+        Ok(Parcel {
+            event: from_json(&self.event)?,
+            state: from_text(&self.state)?,
+            attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
+            error: self.error,
+        })
+    }
+
+    /// How often it was handed out, this time included where enough time has passed to count it.
+    pub(crate) fn handed_out_again(&self, now: Timestamp) -> (i64, i64) {
+        let counts = timestamp(self.counted).is_ok_and(|last| now.duration_since(last) >= HANDOUT_COUNTS_AFTER);
+        if counts { (self.attempts + 1, micros(now)) } else { (self.attempts, self.counted) }
+    }
+}
+
+fn from_text<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, Fault> {
+    from_json(&format!("\"{text}\""))
+}
+
+/// The word for `ParcelState`.
+pub(crate) fn parcel_state(state: ParcelState) -> &'static str {
+    match state {
+        ParcelState::PutAside => "put-aside",
+        ParcelState::Again => "again",
+        ParcelState::HandedOut => "handed-out",
+    }
+}
+
+/// The word for `ReceiverState`.
+pub(crate) fn receiver_state(state: ReceiverState) -> &'static str {
+    match state {
+        ReceiverState::Live => "live",
+        ReceiverState::Paused => "paused",
+    }
+}
+
+/// The word for `ReceiverKind`.
+pub(crate) fn receiver_kind(kind: ReceiverKind) -> &'static str {
+    match kind {
+        ReceiverKind::Webhook => "webhook",
+        ReceiverKind::Push => "push",
+        ReceiverKind::Poll => "poll",
+    }
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct PlainSecrets {
+    current: Option<String>,
+    previous: Option<(String, Timestamp)>,
+}
+
+fn context(tenant: TenantId, name: &str) -> String {
+    format!("receiver/{}/{name}", tenant.0)
+}
+
+/// Seals the secrets of a receiver.
+pub(crate) fn seal_secrets(key: &MasterKey, tenant: TenantId, name: &str, secrets: &Secrets) -> Result<Vec<u8>, Fault> {
+    let plain = PlainSecrets {
+        current: secrets.current.as_ref().map(|secret| secret.reveal().to_owned()),
+        previous: secrets.previous.as_ref().map(|(secret, until)| (secret.reveal().to_owned(), *until)),
+    };
+    key.seal(&context(tenant, name), &json_text(&plain)?)
+}
+
+fn open_secrets(key: &MasterKey, tenant: TenantId, name: &str, sealed: &[u8]) -> Result<Secrets, Fault> {
+    let plain: PlainSecrets = from_json(&key.open(&context(tenant, name), sealed)?)?;
+    Ok(Secrets { current: plain.current.map(Secret::new), previous: plain.previous.map(|(secret, until)| (Secret::new(secret), until)) })
+}
+
+/// The sequence in the id of an event, where it looks like one.
+pub(crate) fn sequence_of(event_id: &str) -> Option<i64> {
+    event_id.rsplit_once('-')?.1.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_come_back_also_from_rows_that_have_none() {
+        let check = |kind: i64, version: i64, expected: Kind, active: Option<bool>| {
+            let columns = EventColumns {
+                sequence: 1,
+                change_id: vec![0; 16],
+                resource_type: "User".into(),
+                resource_id: "u".into(),
+                version,
+                at: 0,
+                kind,
+                attributes: "a,b".into(),
+            };
+            let event = columns.into_event().unwrap();
+            assert_eq!((event.kind, event.active, event.attributes.len()), (expected, active, 2));
+        };
+        check(0, 0, Kind::Delete, None);
+        check(0, 1, Kind::Create, None);
+        check(0, 9, Kind::Patch, None);
+        check(KIND_REPLACE + ACTIVATED, 9, Kind::Replace, Some(true));
+        check(KIND_PATCH + DEACTIVATED, 9, Kind::Patch, Some(false));
+        check(KIND_FEED_REMOVE, 9, Kind::FeedRemove, None);
+    }
+}
