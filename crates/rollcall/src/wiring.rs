@@ -418,6 +418,19 @@ fn server_options(configuration: &Configuration) -> server::Options {
     }
 }
 
+fn event_limits() -> Value {
+    let subscription::Options { concurrency, poll_milliseconds, lease_seconds, events_max, retention_days, trim_rows_max } =
+        subscription::Options::default();
+    json!({
+        "concurrency": concurrency,
+        "poll_milliseconds": poll_milliseconds,
+        "lease_seconds": lease_seconds,
+        "events_max": events_max,
+        "retention_days": retention_days,
+        "trim_rows_max": trim_rows_max,
+    })
+}
+
 /// Every limit by its name, which ends in its unit.
 pub fn limits() -> Value {
     // Taken apart in full, so that a new limit cannot be forgotten here.
@@ -451,8 +464,6 @@ pub fn limits() -> Value {
         public_url: _,
         trusted_proxies: _,
     } = server::Options::default();
-    let subscription::Options { concurrency, poll_milliseconds, lease_seconds, events_max, retention_days, trim_rows_max } =
-        subscription::Options::default();
     json!({
         "server": {
             "body_bytes_max": body_bytes_max,
@@ -481,14 +492,7 @@ pub fn limits() -> Value {
             "event_listeners_max": event_listeners_max,
             "event_listeners_per_tenant_max": event_listeners_per_tenant_max,
         },
-        "events": {
-            "concurrency": concurrency,
-            "poll_milliseconds": poll_milliseconds,
-            "lease_seconds": lease_seconds,
-            "events_max": events_max,
-            "retention_days": retention_days,
-            "trim_rows_max": trim_rows_max,
-        },
+        "events": event_limits(),
         "lockout": {
             "failures_max": lockout.failures_max,
             "window_seconds": lockout.window_seconds,

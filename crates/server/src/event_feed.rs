@@ -77,7 +77,7 @@ struct Page {
 
 /// Answers.
 pub(crate) async fn feed((state, events): (Arc<State>, Events), tenant: &str, parts: &Parts) -> Result<Response, Failure> {
-    let caller = caller(&state, tenant, &parts.headers).await?;
+    let caller = caller(&state, tenant, parts).await?;
     caller.requires(Scope::Read)?;
     let question = question(&state, caller.tenant.id, parts)?;
     let window = events.log.window(caller.tenant.id).await?;
@@ -90,7 +90,7 @@ pub(crate) async fn feed((state, events): (Arc<State>, Events), tenant: &str, pa
     let base_url = format!("{}/t/{tenant}/scim/v2", origin(&state.options, &parts.headers, &parts.extensions));
     let follower = Follower { caller, base_url, detail: question.detail, limit: question.limit, after, state, events };
     if question.streams {
-        return Ok(follower.stream(parts.headers.clone()));
+        return Ok(follower.stream(parts.clone()));
     }
     follower.answer(question).await
 }
@@ -159,10 +159,10 @@ impl Follower {
         position_text(&*self.state.hasher, self.caller.tenant.id, sequence)
     }
 
-    fn stream(self, headers: HeaderMap) -> Response {
+    fn stream(self, request: Parts) -> Response {
         let Some(listener) = self.state.listeners.enter(self.caller.tenant.id) else { return too_many() };
         let (commits, now) = (self.events.commits.clone(), Instant::now());
-        let stream = Stream { follower: self, headers, commits, heard: now, _listener: listener, begun: false };
+        let stream = Stream { follower: self, request, commits, heard: now, _listener: listener, begun: false };
         let mut response = Response::new(Body::from_stream(unfold(stream, Stream::next)));
         for (name, value) in [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")] {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -176,7 +176,8 @@ impl Follower {
 /// A stream of events.
 struct Stream {
     follower: Follower,
-    headers: HeaderMap,
+    /// Who asked, so that the token can be looked at again.
+    request: Parts,
     commits: tokio::sync::watch::Receiver<u64>,
     /// When the client last heard of us.
     heard: Instant,
@@ -211,7 +212,7 @@ impl Stream {
             let silent = self.heard.elapsed();
             if silent >= heartbeat {
                 let Follower { state, caller: known, .. } = &self.follower;
-                let again = caller(state, &known.tenant.name, &self.headers).await.ok()?;
+                let again = caller(state, &known.tenant.name, &self.request).await.ok()?;
                 again.requires(Scope::Read).ok()?;
                 self.follower.caller = again;
                 self.heard = Instant::now();

@@ -178,7 +178,7 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
             Ok(())
         }
         Command::RotateSecret(arguments) => rotate_secret(&rollcall, &arguments, output).await,
-        Command::DeadLetters(named) => dead_letters(&rollcall, &named, output).await,
+        Command::DeadLetters(named) => list_put_aside(&rollcall, &named, output).await,
         Command::Redeliver(chosen) => {
             let (tenant, receiver) = chosen.named.find(&rollcall).await?;
             let count = rollcall.store.receivers.redeliver(tenant.id, receiver.id, chosen.sequence).await?;
@@ -371,7 +371,7 @@ async fn rotate_secret(rollcall: &Rollcall, arguments: &RotateSecret, output: Ou
     Ok(())
 }
 
-async fn dead_letters(rollcall: &Rollcall, named: &Named, output: Output) -> Result<(), Failure> {
+async fn list_put_aside(rollcall: &Rollcall, named: &Named, output: Output) -> Result<(), Failure> {
     let (tenant, receiver) = named.find(rollcall).await?;
     let parcels = rollcall.store.receivers.list_parcels(tenant.id, receiver.id, ParcelState::PutAside, SHOWN_MAX).await?;
     let mut rows = Vec::new();

@@ -5,6 +5,7 @@
 
 mod commands;
 mod durability;
+mod events;
 mod http;
 mod nodes;
 // Storage's throw-away server; it speaks to it by `tokio_postgres`.
