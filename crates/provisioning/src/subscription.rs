@@ -37,7 +37,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { concurrency: 16, poll_milliseconds: 500, lease_seconds: 60, events_max: 200, retention_days: 30, trim_rows_max: 10_000 }
+        Self { concurrency: 16, poll_milliseconds: 500, lease_seconds: 30, events_max: 200, retention_days: 30, trim_rows_max: 10_000 }
     }
 }
 
