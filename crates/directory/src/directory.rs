@@ -134,6 +134,7 @@ impl Directory {
         let id = self.ids.id().to_string();
         let change_set = create::decide(self.moment(), schema, &id, body, quirks)?;
         let document = document_of(&change_set);
+        self.check_allowed(caller, schema, None, document.as_ref()).await?;
         let has_members =
             change_set.writes.iter().any(|write| matches!(&write.change, Change::Create { members, .. } if !members.is_empty()));
         let committed = self.commit(caller, change_set).await.map_err(refusal)?;
@@ -174,6 +175,7 @@ impl Directory {
             let held = ValidResource::trusted(current.document);
             let change_set = replace::decide(self.moment(), schema, (id, current.version), &held, body.clone(), quirks)?;
             let document = document_of(&change_set);
+            self.check_allowed(caller, schema, Some(held.document()), document.as_ref()).await?;
             match self.commit(caller, change_set).await {
                 Ok(committed) => {
                     let fresh = StoredResource { groups: current.groups, ..fresh(schema, id, &committed, document) };
@@ -237,6 +239,7 @@ impl Directory {
             expected.check(current.version)?;
             let change_set = patch::decide(self.moment(), schema, &current, split, &Self::quirks(caller))?;
             let document = document_of(&change_set);
+            self.check_allowed(caller, schema, Some(&current.document), document.as_ref()).await?;
             match self.commit(caller, change_set).await {
                 Ok(committed) if answer == PatchAnswer::Version => return Ok(Patched { version: committed.version, resource: None }),
                 Ok(committed) => {

@@ -43,6 +43,8 @@ pub mod resource_type_document;
 
 pub mod schema_effect;
 
+pub mod allowed_values;
+
 pub mod schema_change;
 
 pub mod schema_store;

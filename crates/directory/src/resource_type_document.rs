@@ -12,6 +12,8 @@ use crate::tenant_types::{TenantTypes, standard_type};
 const NAME_BYTES_MAX: usize = 64;
 /// Endpoints with a meaning of their own (RFC 7644 section 3.2), and those of types that this program may have.
 const RESERVED_ENDPOINTS: [&str; 6] = ["Schemas", "ResourceTypes", "ServiceProviderConfig", "Bulk", "Me", "GroupMembers"];
+/// Names of types that are there and are no tenant's.
+const RESERVED_NAMES: [&str; 4] = ["Schema", "ResourceType", "ServiceProviderConfig", "GroupMember"];
 const NAMES: [&str; 8] = ["schemas", "id", "name", "endpoint", "description", "schema", "schemaExtensions", "meta"];
 
 /// Reads a document. Only a name switches on a type that this program brings.
@@ -60,6 +62,9 @@ fn check_names(current: &TenantTypes, read: &ResourceType) -> Result<(), Error> 
             "name",
             format!("`{name}` cannot be a name; accepted is a letter and then letters, digits, `-` and `_`, at most 64 bytes"),
         ));
+    }
+    if RESERVED_NAMES.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
+        return Err(refuse("name", format!("`{name}` has a meaning of its own; choose another name")));
     }
     if id != name {
         return Err(refuse("id", format!("`id` is `{id}`; it must be the name, `{name}`, or be left out")));
@@ -154,6 +159,7 @@ mod tests {
         check(json!({"name": "Pet"}), "name", "`Device`");
         check(badge(json!({"extends": []})), "extends", "not a member");
         check(badge(json!({"name": "a b"})), "name", "cannot be a name");
+        check(badge(json!({"name": "groupmember"})), "name", "meaning of its own");
         check(badge(json!({"id": "Other"})), "id", "must be the name");
         for endpoint in ["Badges", "/a/b", "/", "/a b"] {
             check(badge(json!({"endpoint": endpoint})), "endpoint", "one word behind a slash");

@@ -8,6 +8,7 @@ use scim_protocol::schema::set::{ResourceType, SchemaExtension};
 use scim_protocol::{Error, ErrorKind, SchemaSet};
 use serde_json::Value;
 
+use crate::allowed_values;
 use crate::resource_type_document;
 use crate::schema_document::{self, refuse};
 use crate::schema_effect::{AffectedType, compare};
@@ -72,6 +73,7 @@ pub fn decide(current: &TenantTypes, edit: &Edit) -> Result<TypeChange, Error> {
     }
     let documents = documents(current, &next);
     let (before, after) = (current.schema_set()?, next.schema_set()?);
+    allowed_values::check(&after)?;
     let mut change = TypeChange { based_on: current.revision, documents, affected: Vec::new(), sentences: Vec::new() };
     if !change.documents.is_empty() {
         change.compare(&before, &after)?;

@@ -294,7 +294,9 @@ fn constraint(path: &str, own: &Attribute) -> Result<(), Error> {
     if (own.uniqueness != Uniqueness::None || own.indexed) && (own.kind == AttributeType::Complex || !own.is_readable()) {
         return wrong("has `uniqueness` or `x-indexed`, which complex and never returned attributes cannot have");
     }
-    if own.enforced && (own.canonical_values.is_empty() || own.kind != AttributeType::String) {
+    // Without canonical values these two are held to the tenant's Role and Entitlement resources.
+    let is_held = matches!(path, "roles.value" | "entitlements.value");
+    if own.enforced && ((own.canonical_values.is_empty() && !is_held) || own.kind != AttributeType::String) {
         return wrong("has `x-enforced`, which needs `canonicalValues` of a string");
     }
     Ok(())

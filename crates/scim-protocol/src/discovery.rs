@@ -72,6 +72,24 @@ fn pagination(capabilities: &Capabilities) -> Value {
     pagination
 }
 
+/// What the drafts want announced of the types that a tenant switched on: roles and entitlements (draft-ietf-scim-roles-entitlements section 3.1), agents
+/// (draft-abbey-scim-agent-extension section 4.1). Nothing where it has none of them, as clients know only what the RFC has.
+pub fn announce_types(config: &mut Map<String, Value>, set: &SchemaSet) {
+    let has = |name: &str| set.by_name(name).is_some();
+    if has("Role") || has("Entitlement") {
+        let of =
+            |name: &str, several: &str| json!({"supported": has(name), several: true, "primarySupported": true, "typeSupported": true});
+        let roles = of("Role", "multipleRolesSupported");
+        let entitlements = of("Entitlement", "multipleEntitlementsSupported");
+        config.insert("RolesAndEntitlements".into(), json!({"roles": roles, "entitlements": entitlements}));
+    }
+    let (agents, applications) = (has("Agent"), has("AgenticApplication"));
+    if agents || applications {
+        let extension = json!({"supported": true, "agentsSupported": agents, "agenticApplicationsSupported": applications});
+        config.insert("agentExtension".into(), extension);
+    }
+}
+
 /// All `ResourceType` documents.
 pub fn resource_types(set: &SchemaSet, base_url: &str) -> Vec<Map<String, Value>> {
     let one = |resource_type: &crate::schema::set::ResourceType| {

@@ -60,7 +60,7 @@ async fn answer(state: Arc<State>, request: Request<Body>) -> Result<Response, F
     };
     let base_url = format!("{}{base_path}", origin(&state.options, &parts.headers, &parts.extensions));
     if is_public(rest, &parts) {
-        return discovery::service_provider_config(&state, &base_url, &parts);
+        return discovery::service_provider_config(&state, &base_url, &parts, None);
     }
     let caller = caller(&state, tenant, &parts).await?;
     let route = Route::find(&caller.schemas, rest)?;
@@ -82,7 +82,9 @@ async fn answer(state: Arc<State>, request: Request<Body>) -> Result<Response, F
         (Route::GroupMember(id), Method::GET) => group_members::read(call, id).await,
         (Route::GroupMember(id), Method::DELETE) => group_members::delete(call, id).await,
         (Route::Bulk, Method::POST) => bulk::bulk(call).await,
-        (Route::ServiceProviderConfig, Method::GET) => discovery::service_provider_config(&call.state, &call.base_url, &call.parts),
+        (Route::ServiceProviderConfig, Method::GET) => {
+            discovery::service_provider_config(&call.state, &call.base_url, &call.parts, Some(&call.caller.schemas))
+        }
         (Route::ResourceTypes(id), Method::GET) => discovery::resource_types(&call, id.as_deref()),
         (Route::Schemas(id), Method::GET) => discovery::schemas(&call, id.as_deref()),
         (route, _) => Err(Failure::MethodNotAllowed { allowed: route.allowed() }),

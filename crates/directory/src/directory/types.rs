@@ -1,12 +1,16 @@
 //! *(shell)* A tenant's schemas and resource types: reads what there is, calls the decision, lets the store check and activate it.
 
-use scim_protocol::{Error, ErrorKind};
+use scim_protocol::{Error, ErrorKind, TypeSchema};
+
+use serde_json::{Map, Value};
 
 use super::{Directory, DirectoryError};
 use crate::access::Caller;
+use crate::allowed_values::asked;
 use crate::schema_change::{Edit, decide};
 use crate::schema_store::{ActivateError, Activated, Activation, Author, Contradiction, SchemaStore};
-use crate::store::Fault;
+use crate::search::{Page, plan};
+use crate::store::{Fault, Include};
 use crate::tenant_types::{DocumentKind, DocumentVersion, TenantTypes};
 
 /// How often an edit is decided again because another one came in between.
@@ -25,6 +29,26 @@ impl Directory {
     fn type_store(&self) -> Result<&dyn SchemaStore, Error> {
         let missing = || Error::new(ErrorKind::NotImplemented, "This directory keeps no schemas of its tenants' own.");
         self.types.as_deref().ok_or_else(missing)
+    }
+
+    /// Refuses roles and entitlements that a write adds and the tenant does not allow. What is allowed may change a moment later; then the value stays.
+    pub(super) async fn check_allowed(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        before: Option<&Map<String, Value>>,
+        after: Option<&Map<String, Value>>,
+    ) -> Result<(), DirectoryError> {
+        let Some(after) = after else { return Ok(()) };
+        for asked in asked(schema, before, after) {
+            let Some(holder) = caller.schemas.by_name(asked.resource_type) else { continue };
+            let page = Page { offset: 0, limit: u64::try_from(asked.values.len()).unwrap_or(u64::MAX) };
+            let plan = plan(std::slice::from_ref(holder), Some(asked.filter()), None, page, Include::default())?;
+            let found = self.store.search(caller.tenant.id, plan).await?.resources;
+            let value = |document: &Map<String, Value>| document.get("value").and_then(Value::as_str).map(str::to_owned);
+            asked.check(&found.iter().filter_map(|found| value(&found.document)).collect::<Vec<_>>())?;
+        }
+        Ok(())
     }
 
     /// The tenant's own schemas and resource types as they are now.

@@ -196,3 +196,35 @@ fn applications_and_sync_are_shown() {
     done(data, &["application", "remove", "chat"]);
     assert_eq!(done(data, &["application", "list"]), json!([]));
 }
+
+#[test]
+fn schemas_and_resource_types_come_and_go() {
+    let data = prepared();
+    let data = data.path();
+    let urn = "urn:example:Badge";
+    let document = |attributes: Value| {
+        let path = data.join("badge.json");
+        std::fs::write(&path, json!({"id": urn, "extends": ["User"], "attributes": attributes}).to_string()).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let file = document(json!([{"name": "number", "type": "string"}]));
+    let rehearsed = done(data, &["schema", "add", &file, "--dry-run"]);
+    assert_eq!(rehearsed["dryRun"], true);
+    assert_eq!(done(data, &["schema", "list"]), json!([]));
+    done(data, &["schema", "add", &file]);
+    done(data, &["user", "create", "ada", "--set", &format!("{urn}:number=7")]);
+    done(data, &["user", "create", "grace", "--set", &format!("{urn}:number=7")]);
+    let file = document(json!([{"name": "number", "type": "string", "uniqueness": "server"}]));
+    fails(data, &["schema", "add", &file], 4, "has a value that another User has too");
+    fails(data, &["schema", "remove", urn], 4, "Stored resources contradict");
+    done(data, &["user", "delete", "grace"]);
+    let added = done(data, &["schema", "add", &file]);
+    assert_eq!(added["resourcesIndexed"], 1);
+    assert_eq!(done(data, &["schema", "history", urn])[1]["document"]["attributes"][0]["uniqueness"], "server");
+    fails(data, &["schema", "show", "urn:x:y"], 3, "urn:x:y");
+    done(data, &["resource-type", "add", "Device"]);
+    assert_eq!(done(data, &["resource-type", "show", "device"])["endpoint"], "/Devices");
+    done(data, &["resource-type", "remove", "Device"]);
+    fails(data, &["resource-type", "remove", "User"], 4, "every tenant");
+    fails(data, &["resource-type", "add", "nothing.json"], 5, "cannot be read");
+}

@@ -75,7 +75,7 @@ pub(crate) fn element(path: &str, attribute: &Attribute, value: Value, quirks: &
 /// Canonical values are suggestions (RFC 7643 section 7), unless the schema says that there are no others.
 fn canonical(path: &str, attribute: &Attribute, text: &str) -> Result<(), Error> {
     let is_it = |known: &String| if attribute.case_exact { known == text } else { fold(known) == fold(text) };
-    if !attribute.enforced || attribute.canonical_values.iter().any(is_it) {
+    if !attribute.enforced || attribute.canonical_values.is_empty() || attribute.canonical_values.iter().any(is_it) {
         return Ok(());
     }
     let known: Vec<String> = attribute.canonical_values.iter().map(|known| format!("`{known}`")).collect();

@@ -9,7 +9,7 @@ use http::request::Parts;
 use scim_protocol::discovery::{self, Capabilities};
 use scim_protocol::messages::list_response;
 use scim_protocol::schema::group_member::shown;
-use scim_protocol::{Error, ErrorKind};
+use scim_protocol::{Error, ErrorKind, SchemaSet};
 use serde_json::{Map, Value};
 
 use super::render::{empty, json, with_tag};
@@ -17,8 +17,13 @@ use super::{Call, query};
 use crate::refusal::Failure;
 use crate::state::State;
 
-/// The same for every caller, so no caller is needed.
-pub(super) fn service_provider_config(state: &State, base_url: &str, parts: &Parts) -> Result<Response, Failure> {
+/// The same for every caller, so no caller is needed; whoever is known also learns which types the tenant has switched on.
+pub(super) fn service_provider_config(
+    state: &State,
+    base_url: &str,
+    parts: &Parts,
+    types: Option<&SchemaSet>,
+) -> Result<Response, Failure> {
     refuse_filter(&query(parts))?;
     let options = &state.options;
     let capabilities = Capabilities {
@@ -29,7 +34,11 @@ pub(super) fn service_provider_config(state: &State, base_url: &str, parts: &Par
         cursor_seconds_max: state.directory.cursor_seconds(),
         events: state.events().is_some(),
     };
-    tagged(parts, &discovery::service_provider_config(&capabilities, base_url))
+    let mut config = discovery::service_provider_config(&capabilities, base_url);
+    if let Some(types) = types {
+        discovery::announce_types(&mut config, types);
+    }
+    tagged(parts, &config)
 }
 
 pub(super) fn resource_types(call: &Call, id: Option<&str>) -> Result<Response, Failure> {

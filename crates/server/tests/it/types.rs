@@ -36,9 +36,10 @@ async fn doors(house: &House) {
 async fn a_type_is_discoverable_and_usable_at_once() {
     let house = House::new().await;
     assert_eq!(house.scim("GET", "/Doors", None).await.status, StatusCode::NOT_FOUND);
+    let count = async || house.scim("GET", "/ResourceTypes", None).await.body["totalResults"].as_u64().unwrap();
+    let before = count().await;
     doors(&house).await;
-    let types = house.scim("GET", "/ResourceTypes", None).await;
-    assert_eq!(types.body["totalResults"], 3);
+    assert_eq!(count().await, before + 1);
     assert_eq!(house.scim("GET", "/ResourceTypes/Door", None).await.text("/endpoint"), "/Doors");
     let schema = house.scim("GET", &format!("/Schemas/{DOOR}"), None).await;
     assert_eq!(schema.text("/attributes/0/uniqueness"), "server");
@@ -189,4 +190,45 @@ async fn only_administrators_change_types_and_refusals_say_what_is_wrong() {
     assert_eq!(admin(&house, "GET", "/schemas", None).await.body[0]["attributes"][1]["x-indexed"], true);
     assert_eq!(admin(&house, "GET", "/resource-types", None).await.body[0]["name"], "Door");
     check("DELETE", &format!("/schemas/{DOOR}"), None, 409, "resource type Door").await;
+}
+
+/// draft-ietf-scim-roles-entitlements: what is allowed is discoverable, and held to where the tenant says so.
+#[tokio::test]
+async fn roles_are_held_to_those_that_are_allowed() {
+    let house = House::new().await;
+    let config = house.scim("GET", "/ServiceProviderConfig", None).await;
+    assert!(config.body.get("RolesAndEntitlements").is_none());
+    let enforce = json!({"id": USER, "attributes": [{"name": "roles", "subAttributes": [{"name": "value", "x-enforced": true}]}]});
+    let early = admin(&house, "POST", "/schemas", Some(enforce.clone())).await;
+    assert!(early.status == StatusCode::CONFLICT && early.text("/detail").contains("resource type Role"), "{early:?}");
+    post(&house, "/resource-types", json!({"name": "Role"})).await;
+    let config = house.scim("GET", "/ServiceProviderConfig", None).await;
+    assert_eq!(config.body["RolesAndEntitlements"]["roles"]["supported"], true);
+    assert_eq!(config.body["RolesAndEntitlements"]["entitlements"]["supported"], false);
+    let role = async |value: &str, supported: bool| {
+        let body = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Role"], "value": value, "supported": supported});
+        assert_eq!(house.scim("POST", "/Roles", Some(body)).await.status, StatusCode::CREATED);
+    };
+    role("staff", true).await;
+    role("retired", false).await;
+    let user = async |name: &str, roles: Value| {
+        house.scim("POST", "/Users", Some(json!({"schemas": [USER], "userName": name, "roles": roles}))).await
+    };
+    let ann = user("ann", json!([{"value": "anything"}])).await;
+    assert_eq!(ann.status, StatusCode::CREATED, "not enforced yet");
+    post(&house, "/schemas", enforce).await;
+    assert_eq!(user("bob", json!([{"value": "Staff"}])).await.status, StatusCode::CREATED);
+    for refused in ["retired", "unknown"] {
+        let answer = user("eve", json!([{"value": "staff"}, {"value": refused}])).await;
+        assert_eq!((answer.status.as_u16(), answer.text("/scimType")), (400, "invalidValue"));
+        assert!(answer.text("/detail").contains(refused) && answer.text("/detail").contains("/Roles"), "{answer:?}");
+    }
+    let path = format!("/Users/{}", ann.text("/id"));
+    let patch =
+        async |operation: Value| house.scim("PATCH", &path, Some(json!({"schemas": [PATCH], "Operations": [operation]}))).await.status;
+    assert_eq!(patch(json!({"op": "replace", "path": "title", "value": "T"})).await, StatusCode::OK, "what was there stays");
+    assert_eq!(patch(json!({"op": "add", "path": "roles", "value": [{"value": "unknown"}]})).await, StatusCode::BAD_REQUEST);
+    assert_eq!(patch(json!({"op": "add", "path": "roles", "value": [{"value": "staff"}]})).await, StatusCode::OK);
+    let put = json!({"schemas": [USER], "userName": "ann", "roles": [{"value": "unknown"}]});
+    assert_eq!(house.scim("PUT", &path, Some(put)).await.status, StatusCode::BAD_REQUEST);
 }

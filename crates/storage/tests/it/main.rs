@@ -13,6 +13,7 @@ mod ledger;
 mod memberships;
 mod opening;
 mod paging;
+mod schema_property;
 mod schemas;
 mod receivers;
 mod search;
