@@ -13,6 +13,8 @@ mod ledger;
 mod memberships;
 mod opening;
 mod paging;
+mod rehearsal;
+mod requests;
 mod schemas;
 mod receivers;
 mod search;
