@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use scim_protocol::patch::member::{Split, split};
-use scim_protocol::quirk::{QuirkSet, normalize_patch, normalize_resource};
-use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema, ValidResource};
+use scim_protocol::quirk::{Adaptations, QuirkSet, normalize_patch, normalize_resource};
+use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema, ValidResource, redaction};
 use serde_json::{Map, Value};
 
 pub use self::bulk::BulkAnswer;
@@ -23,7 +23,9 @@ pub use self::types::Edited;
 use crate::access::{Caller, Permissions};
 use crate::change_set::{Change, ChangeSet, Committed, Moment, Precondition};
 use crate::clock::{Clock, IdGenerator};
+use crate::journal::{Journal, Touched};
 use crate::membership::Needs;
+use crate::rehearsal::Rehearsal;
 use crate::schema_store::SchemaStore;
 use crate::store::{CommitError, Fault, Include, Store, StoredResource};
 use crate::tenant::Tenant;
@@ -94,18 +96,29 @@ pub struct Directory {
     ids: Arc<dyn IdGenerator>,
     cursors: Option<Cursors>,
     types: Option<Arc<dyn SchemaStore>>,
+    journal: Option<Journal>,
 }
 
 impl Directory {
     /// A directory over a store.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
-        Self { store, clock, ids, cursors: None, types: None }
+        Self { store, clock, ids, cursors: None, types: None, journal: None }
     }
 
     /// The same directory, whose tenants have schemas and resource types of their own.
     #[must_use]
     pub fn with_types(self, types: Arc<dyn SchemaStore>) -> Self {
         Self { types: Some(types), ..self }
+    }
+
+    /// The same directory for one request, which is written down in the journal.
+    pub fn with_journal(&self, journal: Journal) -> Self {
+        Self { journal: Some(journal), ..self.clone() }
+    }
+
+    /// The same directory, in which nothing is kept: every write is only rehearsed, and later reads see it as if it were done.
+    pub fn rehearsing(&self) -> Self {
+        Self { store: Arc::new(Rehearsal::new(Arc::clone(&self.store))), ..self.clone() }
     }
 
     /// A caller of this tenant, with the tenant's schemas as they are now.
@@ -130,7 +143,8 @@ impl Directory {
     ) -> Result<StoredResource, DirectoryError> {
         caller.may_write(schema)?;
         let quirks = &Self::quirks(caller);
-        normalize_resource(quirks, schema, &mut body);
+        let adapted = normalize_resource(quirks, schema, &mut body);
+        self.note(adapted, || redaction::resource(schema, &body));
         let id = self.ids.id().to_string();
         let change_set = create::decide(self.moment(), schema, &id, body, quirks)?;
         let document = document_of(&change_set);
@@ -168,7 +182,8 @@ impl Directory {
     ) -> Result<StoredResource, DirectoryError> {
         caller.may_write(schema)?;
         let quirks = &Self::quirks(caller);
-        normalize_resource(quirks, schema, &mut body);
+        let adapted = normalize_resource(quirks, schema, &mut body);
+        self.note(adapted, || redaction::resource(schema, &body));
         for attempt in 1..=ATTEMPTS_MAX {
             let current = self.read_any(caller, schema, id, Include { members: false, groups: include.groups }).await?;
             expected.check(current.version)?;
@@ -199,7 +214,8 @@ impl Directory {
     ) -> Result<Patched, DirectoryError> {
         caller.may_write(schema)?;
         let quirks = &Self::quirks(caller);
-        normalize_patch(quirks, schema, &mut body);
+        let adapted = normalize_patch(quirks, schema, &mut body);
+        self.note(adapted, || redaction::patch(schema, &body));
         let split = split(schema, scim_protocol::patch::parse(schema, body, quirks)?)?;
         let subject = Subject { caller, schema, id, expected };
         if membership::needs(&split) == Needs::Nothing {
@@ -237,10 +253,15 @@ impl Directory {
         for attempt in 1..=ATTEMPTS_MAX {
             let current = self.read_any(caller, schema, id, needed).await?;
             expected.check(current.version)?;
-            let change_set = patch::decide(self.moment(), schema, &current, split, &Self::quirks(caller))?;
+            let mut noted = Adaptations::default();
+            let change_set = patch::decide(self.moment(), schema, &current, split, &Self::quirks(caller), &mut noted)?;
             let document = document_of(&change_set);
             self.check_allowed(caller, schema, Some(&current.document), document.as_ref()).await?;
-            match self.commit(caller, change_set).await {
+            let outcome = self.commit(caller, change_set).await;
+            if let (Some(journal), Ok(_)) = (&self.journal, &outcome) {
+                journal.also_adapted(noted);
+            }
+            match outcome {
                 Ok(committed) if answer == PatchAnswer::Version => return Ok(Patched { version: committed.version, resource: None }),
                 Ok(committed) => {
                     let document = document.or(Some(current.document));
@@ -282,8 +303,22 @@ impl Directory {
 
     /// Every change set here has one write.
     async fn commit(&self, caller: &Caller, change_set: ChangeSet) -> Result<Committed, CommitError> {
+        let subject =
+            change_set.writes.first().filter(|_| self.journal.is_some()).map(|write| (write.resource_type.clone(), write.id.clone()));
         let committed = self.store.commit(caller.tenant.id, change_set).await?;
-        committed.into_iter().next().ok_or_else(|| Fault::new("the store committed a write without saying what became of it").into())
+        let first = committed.into_iter().next();
+        let committed = first.ok_or_else(|| Fault::new("the store committed a write without saying what became of it"))?;
+        if let (Some(journal), Some((resource_type, id)), true) = (&self.journal, subject, committed.changed) {
+            journal.changed(Touched { resource_type, id, version: committed.version });
+        }
+        Ok(committed)
+    }
+
+    /// Into the journal, where there is one.
+    fn note(&self, adapted: Adaptations, message: impl FnOnce() -> Value) {
+        if let Some(journal) = &self.journal {
+            journal.adapted(adapted, message);
+        }
     }
 
     /// Reads what was just written again where its members are wanted. Somebody may have changed or deleted it since; it was written all the same.

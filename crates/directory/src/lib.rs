@@ -29,6 +29,12 @@ pub mod search;
 
 pub mod store;
 
+pub mod rehearsal;
+
+pub mod journal;
+
+pub mod request_log;
+
 pub mod membership;
 
 pub mod patch;

@@ -1,8 +1,8 @@
 //! PATCH of a resource that had to be read (RFC 7644 section 3.5.2). A PATCH of members only is in `membership`.
 
-use scim_protocol::patch::apply::apply;
+use scim_protocol::patch::apply::apply_noting;
 use scim_protocol::patch::member::{Split, fold};
-use scim_protocol::quirk::QuirkSet;
+use scim_protocol::quirk::{Adaptations, QuirkSet};
 use scim_protocol::{Error, TypeSchema, ValidResource};
 
 use crate::change_set::{Change, ChangeSet, Effect, Moment, Precondition};
@@ -11,10 +11,19 @@ use crate::membership::elements;
 use crate::store::StoredResource;
 
 /// Decides a PATCH of `current`, read with its members where `membership::needs` says so.
-pub fn decide(moment: Moment, schema: &TypeSchema, current: &StoredResource, split: &Split, quirks: &QuirkSet) -> Result<ChangeSet, Error> {
+///
+/// `noted` gets what quirks have done that could not be known before the resource was.
+pub fn decide(
+    moment: Moment,
+    schema: &TypeSchema,
+    current: &StoredResource,
+    split: &Split,
+    quirks: &QuirkSet,
+    noted: &mut Adaptations,
+) -> Result<ChangeSet, Error> {
     let StoredResource { id, version, document, members, .. } = current;
     let before = ValidResource::trusted(document.clone());
-    let after = if split.others.is_empty() { None } else { Some(apply(schema, &before, &split.others, quirks)?) };
+    let after = if split.others.is_empty() { None } else { Some(apply_noting(schema, &before, &split.others, quirks, noted)?) };
     let effect = after.as_ref().map(|after| Effect::between(document, after.document(), false)).unwrap_or_default();
     // Content that did not change is not written again; the members may have.
     let content = after.filter(|after| *after != before).map(|after| content(schema, after));

@@ -238,6 +238,76 @@ pub trait Store: Memberships {
     async fn has_more_members_than(&self, tenant: TenantId, group_id: &str, count: u32) -> Result<bool, Fault>;
     /// A page of a search, from one snapshot.
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault>;
+    /// Commits in order, answers the question, and takes all of it back: nothing is kept, nobody is woken, nothing comes into the change log. Refuses what
+    /// the commits would refuse.
+    async fn rehearse(&self, tenant: TenantId, change_sets: Vec<ChangeSet>, question: Question) -> Result<Rehearsed, CommitError> {
+        drop((tenant, change_sets, question));
+        Err(Fault::new("this store cannot rehearse").into())
+    }
+}
+
+/// What is read at the end of a rehearsal, before it is taken back.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// Nothing.
+    Nothing,
+    /// `Store::read`.
+    Resource {
+        /// Name of its type.
+        resource_type: String,
+        /// Its id.
+        id: String,
+        /// What of what is derived.
+        include: Include,
+    },
+    /// `Store::has_more_members_than`.
+    HasMoreMembers {
+        /// The group.
+        group_id: String,
+        /// Than this.
+        count: u32,
+    },
+    /// `Store::search`.
+    Search(Box<SearchPlan>),
+    /// `Memberships::members_after`.
+    MembersAfter {
+        /// The group.
+        group_id: String,
+        /// Behind this key.
+        after: i64,
+        /// At most so many.
+        limit: u32,
+    },
+    /// `Memberships::find_memberships`.
+    FindMemberships(MembershipQuery),
+    /// `Memberships::count_memberships`.
+    CountMemberships(MembershipQuery),
+}
+
+/// What a question was answered with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// A resource, where there is one.
+    Resource(Option<Box<StoredResource>>),
+    /// Whether it has.
+    HasMoreMembers(bool),
+    /// A page.
+    Page(SearchPage),
+    /// Members of a group.
+    Members(Vec<Member>),
+    /// Memberships.
+    Memberships(Vec<Membership>),
+    /// How many memberships.
+    Count(u64),
+}
+
+/// What would have become of commits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rehearsed {
+    /// Of each, one `Committed` per write.
+    pub committed: Vec<Vec<Committed>>,
+    /// The answer; `None` to `Question::Nothing`.
+    pub found: Option<Found>,
 }
 
 /// Tenants and their tokens.

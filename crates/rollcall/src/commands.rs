@@ -8,6 +8,7 @@ pub mod import;
 pub mod keys;
 pub mod receiver;
 pub mod profile;
+pub mod requests;
 pub mod schema;
 pub mod serve;
 pub mod sync;

@@ -24,7 +24,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use directory::tenant_types::DocumentKind;
 
-use crate::commands::{application, config, demo, group, import, keys, profile, receiver, schema, serve, sync, tenant, token, user};
+use crate::commands::{
+    application, config, demo, group, import, keys, profile, receiver, requests, schema, serve, sync, tenant, token, user,
+};
 use crate::configuration::{Configuration, Layer};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -81,6 +83,9 @@ enum Command {
     /// Kinds of clients, and what is tolerated of each
     #[command(subcommand)]
     Profile(profile::Command),
+    /// What clients sent, what it was understood as, and what became of it
+    #[command(subcommand)]
+    Requests(requests::Command),
     /// Tokens with which identity providers write to a tenant
     #[command(subcommand)]
     Token(token::Command),
@@ -143,6 +148,7 @@ fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
             Command::Demo(arguments) => demo::run(&arguments, &configuration, data_was_given, output).await,
             Command::Tenant(command) => tenant::run(command, &configuration, output).await,
             Command::Profile(command) => profile::run(&command, output),
+            Command::Requests(command) => requests::run(command, &configuration, output).await,
             Command::Token(command) => token::run(command, &configuration, output).await,
             Command::Schema(command) => schema::run(command, DocumentKind::Schema, &configuration, output).await,
             Command::ResourceType(command) => schema::run(command, DocumentKind::ResourceType, &configuration, output).await,

@@ -13,6 +13,7 @@ use directory::access::Permissions;
 use directory::clock::{Clock, IdGenerator};
 use directory::credential::{TokenHasher, TokenRecord, TokenRequest, issue, token_text};
 use directory::directory::Directory;
+use directory::request_log::RequestLog;
 use directory::schema_store::SchemaStore;
 use directory::search::cursor::CursorSealer;
 use directory::store::{Store, Tenants};
@@ -31,6 +32,7 @@ use server::{DEFAULT_TENANT, State};
 use storage::postgres::Postgres;
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
+use storage::sqlite::requests::SqliteRequestLog;
 use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -45,6 +47,8 @@ use crate::identities::Identities;
 
 /// The embedded database, in the data folder.
 const DATABASE_FILE: &str = "rollcall.db";
+/// The request log beside it.
+const REQUESTS_FILE: &str = "requests.db";
 /// The key that seals secrets and tokens, in the data folder.
 const KEY_FILE: &str = "rollcall.key";
 
@@ -105,6 +109,8 @@ pub struct AnyStore {
     pub catalogue: Arc<dyn Catalogue>,
     /// Work.
     pub ledger: Arc<dyn Ledger>,
+    /// Request logs, apart from the rest.
+    pub request_log: Arc<dyn RequestLog>,
     /// What happened.
     pub events: Arc<dyn EventLog>,
     /// Who is told.
@@ -117,11 +123,12 @@ pub struct AnyStore {
 }
 
 impl AnyStore {
-    fn of<T>(database: T, committed: impl Fn(&T) -> Arc<Notify>) -> Self
+    fn of<T>(database: T, request_log: Arc<dyn RequestLog>, committed: impl Fn(&T) -> Arc<Notify>) -> Self
     where
         T: Tenants + Catalogue + Ledger + Store + SchemaStore + EventLog + Receivers + SigningKeys + Clone + 'static,
     {
         Self {
+            request_log,
             committed: committed(&database),
             tenants: Arc::new(database.clone()),
             catalogue: Arc::new(database.clone()),
@@ -163,8 +170,15 @@ impl Rollcall {
         make_private_folder(data)?;
         let key = Arc::new(MasterKey::load_or_create(&data.join(KEY_FILE))?);
         let store = match &configuration.database.value {
-            Database::Embedded => AnyStore::of(Sqlite::open(&database, Arc::clone(&key))?, Sqlite::committed),
-            Database::PostgreSql(url) => AnyStore::of(Postgres::connect(url.reveal(), Arc::clone(&key)).await?, Postgres::committed),
+            Database::Embedded => {
+                let request_log = Arc::new(SqliteRequestLog::open(&data.join(REQUESTS_FILE))?);
+                AnyStore::of(Sqlite::open(&database, Arc::clone(&key))?, request_log, Sqlite::committed)
+            }
+            Database::PostgreSql(url) => {
+                let database = Postgres::connect(url.reveal(), Arc::clone(&key)).await?;
+                let request_log = Arc::new(database.request_log());
+                AnyStore::of(database, request_log, Postgres::committed)
+            }
         };
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGenerator>) = (Arc::new(SystemClock), Arc::new(OsIds));
         let directory = Directory::new(Arc::clone(&store.identities), Arc::clone(&clock), Arc::clone(&ids))
@@ -283,6 +297,7 @@ pub async fn first_start(rollcall: &Rollcall, given: Option<&Hidden>) -> Result<
 pub struct Running {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    request_log: Arc<dyn RequestLog>,
 }
 
 impl Running {
@@ -292,6 +307,8 @@ impl Running {
         while let Some(ended) = self.tasks.join_next().await {
             ended.map_err(|error| Failure::failed(format!("a part of the program broke: {error}")))?;
         }
+        // What was asked last is written down, too.
+        self.request_log.flush().await?;
         Ok(())
     }
 }
@@ -323,9 +340,11 @@ pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, 
         options.clone(),
     )
     .with_events(events);
+    state.keep_requests(Arc::clone(&rollcall.store.request_log));
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let until = wait_for_stop(stopped.clone());
+    tasks.spawn(server::shorten_request_logs(Arc::clone(&state), wait_for_stop(stopped.clone())));
     let router = server::router(state);
     tasks.spawn(async move {
         match tls {
@@ -348,7 +367,7 @@ pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, 
     });
     tasks.spawn(delivery.run(stopped.clone()));
     tasks.spawn(async move { engine.run(stopped).await });
-    Running { stop, tasks }
+    Running { stop, tasks, request_log: Arc::clone(&rollcall.store.request_log) }
 }
 
 /// Looks at the certificate files whenever SIGHUP comes, as long as the answer lives.
@@ -438,6 +457,10 @@ pub fn limits() -> Value {
         body_bytes_max,
         large_body_bytes_max,
         bulk_operations_max,
+        dry_run_operations_max,
+        request_log_body_bytes_max,
+        request_log_strangers_per_minute_max,
+        request_log_rows_max,
         page_size_default,
         page_size_max,
         cursor_seconds_max,
@@ -469,6 +492,10 @@ pub fn limits() -> Value {
             "body_bytes_max": body_bytes_max,
             "large_body_bytes_max": large_body_bytes_max,
             "bulk_operations_max": bulk_operations_max,
+            "dry_run_operations_max": dry_run_operations_max,
+            "request_log_body_bytes_max": request_log_body_bytes_max,
+            "request_log_strangers_per_minute_max": request_log_strangers_per_minute_max,
+            "request_log_rows_max": request_log_rows_max,
             "page_size_default": page_size_default,
             "page_size_max": page_size_max,
             "cursor_seconds_max": cursor_seconds_max,

@@ -90,6 +90,36 @@ pub fn filter(types: &[&TypeSchema], text: &str) -> String {
     }
 }
 
+/// The body of a `.search`.
+pub fn search(types: &[&TypeSchema], body: &Value) -> Value {
+    let Value::Object(message) = body else { return hidden(body) };
+    let one = |(name, value): (&String, &Value)| {
+        let value = match (name.to_ascii_lowercase().as_str(), value) {
+            ("schemas", value) => urns(value),
+            ("filter", Value::String(text)) => filter(types, text).into(),
+            ("startindex" | "count", Value::Number(_)) => value.clone(),
+            ("sortby" | "sortorder", Value::String(text)) => shortened(text).into(),
+            ("attributes" | "excludedattributes", Value::Array(names)) => {
+                names.iter().map(|name| name.as_str().map_or_else(|| hidden(name), |name| shortened(name).into())).collect()
+            }
+            (_, value) => hidden(value),
+        };
+        (shortened(name), value)
+    };
+    Value::Object(message.iter().map(one).collect())
+}
+
+/// A query parameter.
+pub fn parameter(types: &[&TypeSchema], name: &str, value: &str) -> (String, String) {
+    let value = match name.to_ascii_lowercase().as_str() {
+        "filter" => filter(types, value),
+        "startindex" | "count" | "sortby" | "sortorder" | "attributes" | "excludedattributes" => shortened(value),
+        _ if value.is_empty() => String::new(),
+        _ => HIDDEN.to_owned(),
+    };
+    (shortened(name), value)
+}
+
 fn operations(schema: &TypeSchema, value: &Value) -> Value {
     match value {
         Value::Array(all) => all.iter().map(|operation| operation_of(schema, operation)).collect(),

@@ -17,6 +17,8 @@ mod resource_types;
 
 mod tenants;
 
+mod requests;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -53,7 +55,10 @@ fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(schemas::history))
         .routes(routes!(resource_types::list, resource_types::put))
         .routes(routes!(resource_types::show, resource_types::remove))
-        .routes(routes!(resource_types::history));
+        .routes(routes!(resource_types::history))
+        .routes(routes!(requests::list))
+        .routes(routes!(requests::show))
+        .routes(routes!(requests::quirks));
     let installation = OpenApiRouter::new().routes(routes!(tenants::list, tenants::create)).routes(routes!(tenants::show));
     let (router, description) =
         OpenApiRouter::with_openapi(Head::openapi()).nest("/t/{tenant}/admin/v1", tenant).nest("/admin/v1", installation).split_for_parts();

@@ -5,6 +5,7 @@
 //! 3. A panic becomes a 500 with a SCIM body; the process and other requests go on.
 //! 4. A time limit over everything below, the body included.
 //! 5. HEAD is GET without the body.
+//! 6. When all is done, an entry of the tenant's request log, which nobody waits for.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -26,8 +27,11 @@ use crate::event_routes::EventRoute;
 use crate::refusal::{error_response, hidden};
 use crate::request_id::RequestId;
 use crate::state::State;
+use crate::trace::{Answered, Refusal, Trace};
 use crate::{event_routes, health, scim_api};
 
+/// Longest name of a method that is kept, in characters.
+const METHOD_CHARACTERS_MAX: usize = 16;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// All routes with their layers. The whole path is matched in one place, so that every answer, also to unknown paths and wrong methods, is a SCIM one.
@@ -37,15 +41,18 @@ pub fn router(state: Arc<State>) -> Router {
 }
 
 async fn stack(state: Arc<State>, admin_api: Arc<AdminApi>, mut request: Request) -> Response {
-    let id = RequestId::new(state.ids.id());
+    let number = state.ids.id();
+    let id = RequestId::new(number);
+    let trace = Trace::default();
     let method = request.method().clone();
     let clock = state.clock.clone();
     let started = clock.now();
     request.extensions_mut().insert(id.clone());
     let budget = Budget::default();
     request.extensions_mut().insert(budget.clone());
+    request.extensions_mut().insert(trace.clone());
     let limit = Duration::from_secs(state.options.request_seconds_max);
-    let guarded = AssertUnwindSafe(tokio::time::timeout(limit, route(state, &admin_api, request, &id))).catch_unwind();
+    let guarded = AssertUnwindSafe(tokio::time::timeout(limit, route(state.clone(), &admin_api, request, &id))).catch_unwind();
     let mut response = match guarded.await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => error_response(&Error::new(
@@ -61,8 +68,32 @@ async fn stack(state: Arc<State>, admin_api: Arc<AdminApi>, mut request: Request
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    tracing::debug!(request_id = id.as_str(), %method, status = response.status().as_u16(), micros = clock.now().duration_since(started).as_micros(), "answered");
+    let micros = u64::try_from(clock.now().duration_since(started).as_micros()).unwrap_or_default();
+    tracing::debug!(request_id = id.as_str(), %method, status = response.status().as_u16(), micros, "answered");
+    let method_name = method.as_str().chars().take(METHOD_CHARACTERS_MAX).collect();
+    let answered = Answered { id: number, at: started, method: method_name, micros, status: response.status().as_u16() };
+    let refusal = response.extensions_mut().remove::<Refusal>();
+    keep(&state, &trace, answered, refusal).await;
     if method == Method::HEAD { without_body(response) } else { response }
+}
+
+/// Into the request log of the tenant; of strangers only so many.
+async fn keep(state: &State, trace: &Trace, answered: Answered, refusal: Option<Refusal>) {
+    let Some(log) = state.request_log.get() else { return };
+    if let Some(tenant) = trace.unknown_caller_of() {
+        let most = state.options.request_log_strangers_per_minute_max;
+        if !state.strangers.allows(&tenant, answered.at, most) {
+            return;
+        }
+        match state.tenants.find_tenant(&tenant).await {
+            Ok(Some(tenant)) => trace.refused(tenant.id, tenant.settings.request_log_days),
+            Ok(None) => return,
+            Err(fault) => return tracing::warn!(error = &fault as &dyn std::error::Error, "a request could not be written down"),
+        }
+    }
+    if let Some(draft) = trace.draft(answered, refusal) {
+        log.record(draft);
+    }
 }
 
 async fn route(state: Arc<State>, admin_api: &AdminApi, request: Request, id: &RequestId) -> Response {

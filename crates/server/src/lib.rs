@@ -18,6 +18,12 @@ mod address;
 
 mod request_id;
 
+mod prefer;
+
+mod trace;
+
+mod stranger_budget;
+
 mod token_cache;
 
 mod listeners;
@@ -44,10 +50,13 @@ mod health;
 
 mod layers;
 
+mod retention;
+
 pub mod serve;
 
 pub use address::Connection;
 pub use layers::router;
 pub use options::Options;
+pub use retention::shorten_request_logs;
 pub use serve::{serve, serve_tls};
 pub use state::{DEFAULT_TENANT, Events, State};

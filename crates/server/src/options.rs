@@ -16,6 +16,14 @@ pub struct Options {
     pub large_body_bytes_max: usize,
     /// Most operations in one bulk request.
     pub bulk_operations_max: usize,
+    /// Most operations in one bulk request that is only rehearsed.
+    pub dry_run_operations_max: usize,
+    /// Largest body that the request log keeps, in bytes.
+    pub request_log_body_bytes_max: usize,
+    /// Most requests of strangers that the request log of a tenant keeps, per minute.
+    pub request_log_strangers_per_minute_max: u32,
+    /// Most entries of the request log of a tenant.
+    pub request_log_rows_max: u64,
     /// Resources on a page where the client does not say.
     pub page_size_default: u64,
     /// Most resources on a page.
@@ -75,6 +83,10 @@ impl Default for Options {
             body_bytes_max: 1024 * 1024,
             large_body_bytes_max: 32 * 1024 * 1024,
             bulk_operations_max: 1_000,
+            dry_run_operations_max: 100,
+            request_log_body_bytes_max: 16 * 1024,
+            request_log_strangers_per_minute_max: 30,
+            request_log_rows_max: 1_000_000,
             page_size_default: 100,
             page_size_max: 1_000,
             cursor_seconds_max: 3_600,

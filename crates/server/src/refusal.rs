@@ -11,6 +11,8 @@ use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use scim_protocol::{Error, ErrorKind};
 
+use crate::trace::Refusal;
+
 /// The content type of every body.
 pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
 
@@ -126,5 +128,6 @@ pub(crate) fn error_response(error: &Error) -> Response {
     let mut response = Response::new(Body::from(error.to_json().to_string()));
     *response.status_mut() = StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, SCIM_JSON);
+    response.extensions_mut().insert(Refusal::of(error));
     response
 }

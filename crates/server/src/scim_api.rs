@@ -22,23 +22,32 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
+use directory::Directory;
 use directory::access::Caller;
+use directory::request_log::BodyKind;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{Method, Request};
-use scim_protocol::{Error, ErrorKind};
+use http::{HeaderValue, Method, Request};
+use scim_protocol::quirk::{QuirkSet, normalize_query};
+use scim_protocol::{Error, ErrorKind, Profile};
 use serde_json::Value;
 
 pub(crate) use self::body::read as read_body;
 use self::route::Route;
 use crate::address::origin;
 use crate::authenticate::caller;
+use crate::prefer::{DRY_RUN, PREFERENCE_APPLIED, wants_dry_run};
 use crate::refusal::{Failure, response};
 use crate::state::{DEFAULT_TENANT, State};
+use crate::trace::Trace;
 
 /// A request whose caller is known.
 struct Call {
     state: Arc<State>,
+    /// The directory as it is for this request: with a journal, and without effect where it is only rehearsed.
+    directory: Directory,
+    trace: Trace,
+    kind: Option<BodyKind>,
     caller: Caller,
     base_url: String,
     parts: Parts,
@@ -47,25 +56,40 @@ struct Call {
 
 /// Answers a request below `/t/{tenant}/scim/v2` or `/scim/v2`.
 pub(crate) async fn handle(state: Arc<State>, request: Request<Body>, request_id: &str) -> Response {
-    match answer(state, request).await {
+    let trace = request.extensions().get::<Trace>().cloned().unwrap_or_default();
+    let mut response = match answer(state, request, &trace).await {
         Ok(response) => response,
         Err(failure) => response(failure, request_id),
+    };
+    if trace.is_dry_run() {
+        response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static(DRY_RUN));
     }
+    response
 }
 
-async fn answer(state: Arc<State>, request: Request<Body>) -> Result<Response, Failure> {
+async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Result<Response, Failure> {
     let (parts, body) = request.into_parts();
     let Some((tenant, base_path, rest)) = part(parts.uri.path()) else {
         return Err(Error::new(ErrorKind::NotFound, "This path leads nowhere; a tenant's base URL is /t/{tenant}/scim/v2.").into());
     };
+    trace.named(tenant, &parts);
     let base_url = format!("{}{base_path}", origin(&state.options, &parts.headers, &parts.extensions));
     if is_public(rest, &parts) {
         return discovery::service_provider_config(&state, &base_url, &parts, None);
     }
     let caller = caller(&state, tenant, &parts).await?;
-    let route = Route::find(&caller.schemas, rest)?;
+    trace.called(&caller);
+    let route = Route::find(&caller.schemas, rest).inspect_err(|_| trace.routed(unknown_path(rest), None))?;
+    let (path, resource) = route.described();
+    trace.routed(path, resource);
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
-    let call = Call { state, caller, base_url, parts, body };
+    let mut directory = state.directory.with_journal(trace.journal.clone());
+    if route.writes(&method) && wants_dry_run(&parts.headers) {
+        directory = directory.rehearsing();
+        trace.rehearsed();
+    }
+    let kind = route.body_kind(&method, &caller.schemas);
+    let call = Call { state, directory, trace: trace.clone(), kind, caller, base_url, parts, body };
     match (route, method) {
         (Route::Me, _) => Err(Error::new(ErrorKind::NotImplemented, "/Me is not offered; use /Users with an id or a filter.").into()),
         (Route::Root, Method::GET) => search::query(call, None).await,
@@ -113,15 +137,28 @@ fn query(parts: &Parts) -> Vec<(String, String)> {
     url::form_urlencoded::parse(query.trim_matches('?').as_bytes()).into_owned().collect()
 }
 
+/// What is kept of a path that leads nowhere: its first part, where that could be an endpoint.
+fn unknown_path(path: &str) -> String {
+    let first = path.split('/').find(|segment| !segment.is_empty()).unwrap_or_default();
+    let could_be = first.len() <= 32 && first.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'.');
+    if could_be { format!("/{first}/…") } else { "/…".to_owned() }
+}
+
 impl Call {
     /// Decoded query parameters.
     fn query(&self) -> Vec<(String, String)> {
-        query(&self.parts)
+        let mut query = query(&self.parts);
+        let quirks = self.caller.profile().map_or_else(QuirkSet::standard, Profile::quirks);
+        let adapted = normalize_query(&quirks, &mut query);
+        self.trace.journal.also_adapted(adapted);
+        query
     }
 
     /// Reads the body, with everything else still at hand.
     async fn read_body(&mut self, bytes_max: usize) -> Result<Value, Error> {
-        body::read(&self.parts.headers, std::mem::take(&mut self.body), bytes_max).await
+        let bytes = body::collect(&self.parts.headers, std::mem::take(&mut self.body), bytes_max).await?;
+        self.trace.received(&bytes, self.kind.take(), self.state.options.request_log_body_bytes_max);
+        body::parse(&bytes)
     }
 }
 

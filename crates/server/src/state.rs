@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use directory::Directory;
 use directory::clock::{Clock, IdGenerator};
 use directory::credential::TokenHasher;
+use directory::request_log::RequestLog;
 use directory::store::Tenants;
 use directory::tenant::TenantId;
 use provisioning::event_log::{EventLog, Receivers, SigningKeys};
@@ -16,6 +17,7 @@ use crate::listeners::Listeners;
 use crate::lockout::Lockout;
 use crate::options::Options;
 use crate::rate_limit::RateLimits;
+use crate::stranger_budget::StrangerBudget;
 use crate::token_cache::TokenCache;
 
 /// The tenant that is always there: behind the short base URL `/scim/v2`, and home of those who run the installation.
@@ -40,6 +42,8 @@ pub struct State {
     pub(crate) rates: RateLimits<(TenantId, String)>,
     pub(crate) lockout: Lockout,
     pub(crate) listeners: Listeners,
+    pub(crate) request_log: OnceLock<Arc<dyn RequestLog>>,
+    pub(crate) strangers: StrangerBudget,
 }
 
 /// What the server tells of changes with.
@@ -73,7 +77,21 @@ impl State {
         let rates = RateLimits::new(options.rate_limit_entries_max);
         let lockout = Lockout::new(options.lockout);
         let listeners = Listeners::new(options.event_listeners_max, options.event_listeners_per_tenant_max);
-        Arc::new(Self { directory, tenants, hasher, clock, ids, options, tokens, rates, lockout, listeners, events: OnceLock::new() })
+        Arc::new(Self {
+            directory,
+            tenants,
+            hasher,
+            clock,
+            ids,
+            options,
+            tokens,
+            rates,
+            lockout,
+            listeners,
+            events: OnceLock::new(),
+            request_log: OnceLock::new(),
+            strangers: StrangerBudget::default(),
+        })
     }
 
     /// Tells of changes from now on. To be called once, before the first request; later calls change nothing.
@@ -86,5 +104,10 @@ impl State {
     /// What is told of changes with, where that is offered.
     pub(crate) fn events(&self) -> Option<&Events> {
         self.events.get()
+    }
+
+    /// From now on requests are written down there. Only the first call counts.
+    pub fn keep_requests(&self, log: Arc<dyn RequestLog>) {
+        let _ = self.request_log.set(log);
     }
 }

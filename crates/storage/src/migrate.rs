@@ -29,7 +29,12 @@ pub(crate) const SQLITE: &[Migration] = &[
     Migration { name: "0004_change_kinds", sql: include_str!("../migrations/sqlite/0004_change_kinds.sql") },
     Migration { name: "0005_schemas", sql: include_str!("../migrations/sqlite/0005_schemas.sql") },
     Migration { name: "0006_receivers", sql: include_str!("../migrations/sqlite/0006_receivers.sql") },
+    Migration { name: "0007_requests", sql: include_str!("../migrations/sqlite/0007_requests.sql") },
 ];
+
+/// For the request log on SQLite, which has a file of its own.
+pub(crate) const SQLITE_REQUESTS: &[Migration] =
+    &[Migration { name: "0001_requests", sql: include_str!("../migrations/sqlite_requests/0001_requests.sql") }];
 
 /// For PostgreSQL.
 pub(crate) const POSTGRES: &[Migration] = &[
@@ -39,6 +44,7 @@ pub(crate) const POSTGRES: &[Migration] = &[
     Migration { name: "0004_change_kinds", sql: include_str!("../migrations/postgres/0004_change_kinds.sql") },
     Migration { name: "0005_schemas", sql: include_str!("../migrations/postgres/0005_schemas.sql") },
     Migration { name: "0006_receivers", sql: include_str!("../migrations/postgres/0006_receivers.sql") },
+    Migration { name: "0007_requests", sql: include_str!("../migrations/postgres/0007_requests.sql") },
 ];
 
 /// SHA-256 of a migration's text.

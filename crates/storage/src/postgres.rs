@@ -9,11 +9,13 @@ mod ledger;
 mod memberships;
 mod outbox;
 mod read;
+pub mod requests;
 mod receivers;
 mod schemas;
 mod search;
 pub(crate) mod statements;
 pub(crate) mod statements_of_events;
+pub(crate) mod statements_of_requests;
 pub(crate) mod statements_of_schemas;
 pub(crate) mod statements_of_work;
 mod tenants;
@@ -26,7 +28,8 @@ use directory::change_set::{ChangeSet, Committed};
 use directory::credential::{TokenHash, TokenRecord};
 use directory::search::SearchPlan;
 use directory::store::{
-    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, SearchPage, Store, StoredResource, Tenants,
+    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, Question, Rehearsed, SearchPage, Store, StoredResource,
+    Tenants,
 };
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use jiff::Timestamp;
@@ -34,6 +37,7 @@ use tokio::sync::Notify;
 
 use self::attempts::{in_transaction, query};
 use self::connections::{Connections, Signals, configuration, fault, snapshot};
+use self::requests::PostgresRequestLog;
 use crate::rows::micros;
 use crate::secrets::MasterKey;
 use crate::totals::Totals;
@@ -58,6 +62,11 @@ impl Postgres {
         let (committed, ours) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let signals = Signals::start(config, tls, Arc::clone(&committed), Arc::clone(&ours));
         Ok(Self { connections, key, committed, ours, _signals: Arc::new(signals), totals: Arc::default() })
+    }
+
+    /// Request logs in the same database.
+    pub fn request_log(&self) -> PostgresRequestLog {
+        PostgresRequestLog::start(self.connections.clone())
     }
 
     /// Notified whenever something was committed, by this node or, as far as can be heard, by another one; sometimes when nothing was.
@@ -114,6 +123,10 @@ impl Store for Postgres {
 
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault> {
         Ok(in_transaction!(&self.connections, snapshot, |transaction| search::search(transaction, tenant, &plan, &self.totals)))
+    }
+
+    async fn rehearse(&self, tenant: TenantId, change_sets: Vec<ChangeSet>, question: Question) -> Result<Rehearsed, CommitError> {
+        commit::rehearse(&self.connections, tenant, &change_sets, &question).await
     }
 }
 

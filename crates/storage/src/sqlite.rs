@@ -8,11 +8,14 @@ mod events;
 mod ledger;
 mod memberships;
 mod read;
+mod rehearsal;
+pub mod requests;
 mod receivers;
 mod schemas;
 mod search;
 pub(crate) mod statements;
 pub(crate) mod statements_of_events;
+pub(crate) mod statements_of_requests;
 mod statements_of_schemas;
 mod statements_of_work;
 mod tenants;
@@ -26,13 +29,15 @@ use directory::change_set::{ChangeSet, Committed};
 use directory::credential::{TokenHash, TokenRecord};
 use directory::search::SearchPlan;
 use directory::store::{
-    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, SearchPage, Store, StoredResource, Tenants,
+    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, Question, Rehearsed, SearchPage, Store, StoredResource,
+    Tenants,
 };
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use self::connections::{Readers, open_writer, snapshot};
+use self::rehearsal::Undone;
 use self::writer::Writer;
 use crate::rows::{json_text, micros};
 use crate::secrets::MasterKey;
@@ -107,6 +112,16 @@ impl Store for Sqlite {
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault> {
         let totals = Arc::clone(&self.totals);
         self.readers.read_long(move |connection| snapshot(connection, |c| search::search(c, tenant, &plan, &totals))).await
+    }
+
+    async fn rehearse(&self, tenant: TenantId, change_sets: Vec<ChangeSet>, question: Question) -> Result<Rehearsed, CommitError> {
+        // A job that fails is taken back alone, so this one always does.
+        let undone =
+            self.writer.write::<(), _>(move |connection| Err(rehearsal::rehearse(connection, tenant, &change_sets, &question).into()));
+        match undone.await {
+            Ok(()) => Err(Fault::new("a rehearsal was kept").into()),
+            Err(Undone(outcome)) => outcome,
+        }
     }
 }
 

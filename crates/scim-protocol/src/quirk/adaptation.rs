@@ -1,7 +1,7 @@
 //! What quirks changed in one request, in words, for whoever asks why something was accepted. Never repeats a value, apart from booleans and the words of
 //! the protocol itself.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Quirk;
 
@@ -11,7 +11,7 @@ const ADAPTATIONS_MAX: usize = 32;
 const NAME_CHARACTERS_MAX: usize = 120;
 
 /// What one quirk changed at one place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adaptation {
     /// The quirk.
     pub quirk: Quirk,

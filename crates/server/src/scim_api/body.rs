@@ -1,6 +1,6 @@
 //! Bodies of requests: content type, size, JSON. Does not know what they mean.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -9,20 +9,25 @@ use serde_json::Value;
 
 /// Reads a JSON body of at most `bytes_max` bytes.
 pub(crate) async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Value, Error> {
+    parse(&collect(headers, body, bytes_max).await?)
+}
+
+/// Reads a body of at most `bytes_max` bytes that says it is JSON.
+pub(crate) async fn collect(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Error> {
     check_content_type(headers)?;
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse::<usize>().ok());
     if announced.is_some_and(|length| length > bytes_max) {
         return Err(too_large(bytes_max));
     }
-    let bytes = match Limited::new(body, bytes_max).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(too_large(bytes_max)),
-        Err(_) => return Err(Error::new(ErrorKind::InvalidSyntax, "The body broke off before its end.")),
-    };
-    parse(&bytes)
+    match Limited::new(body, bytes_max).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
+        Err(_) => Err(Error::new(ErrorKind::InvalidSyntax, "The body broke off before its end.")),
+    }
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, Error> {
+/// The JSON in a body.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Error> {
     // Some clients put a byte order mark in front.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.trim_ascii().is_empty() {

@@ -17,13 +17,14 @@ use crate::request_id::RequestId;
 pub(super) async fn bulk(mut call: Call) -> Result<Response, Failure> {
     let body = call.read_body(call.state.options.large_body_bytes_max).await?;
     let request = BulkRequest::from_body(body)?;
-    let most = call.state.options.bulk_operations_max;
+    let options = &call.state.options;
+    let most = if call.trace.is_dry_run() { options.dry_run_operations_max } else { options.bulk_operations_max };
     if request.operations.len() > most {
         let detail = format!("The request has {} operations; accepted are at most {most}.", request.operations.len());
         return Err(Error::new(ErrorKind::PayloadTooLarge, detail).into());
     }
     spend_more(&call.state, &call.caller, request.operations.len());
-    let answers = call.state.directory.bulk(&call.caller, request).await;
+    let answers = call.directory.bulk(&call.caller, request).await;
     let view = call.view(&Projection::Default);
     let request_id = call.parts.extensions.get::<RequestId>().map(RequestId::as_str).unwrap_or_default();
     let outcomes = answers.into_iter().map(|answer| outcome(answer, &view, request_id)).collect();

@@ -51,7 +51,7 @@ async fn list(call: Call, request: SearchRequest) -> Result<Response, Failure> {
         limit: request.count.unwrap_or(options.page_size_default).min(options.page_size_max),
         cursor: request.cursor.clone(),
     };
-    let page = call.state.directory.memberships(&call.caller, schema, search).await?;
+    let page = call.directory.memberships(&call.caller, schema, search).await?;
     let mut list = match request.cursor {
         Some(_) => cursor_head(page.total_results, page.next_cursor, page.memberships.len()),
         None => list_head(page.total_results.unwrap_or_default(), request.start_index, page.memberships.len()),
@@ -64,13 +64,13 @@ async fn list(call: Call, request: SearchRequest) -> Result<Response, Failure> {
 pub(super) async fn create(mut call: Call) -> Result<Response, Failure> {
     let projection = call.projection()?;
     let body = call.read_body(call.state.options.body_bytes_max).await?;
-    let made = call.state.directory.create_membership(&call.caller, &body).await?;
+    let made = call.directory.create_membership(&call.caller, &body).await?;
     answer(&call, StatusCode::CREATED, &projection, &made)
 }
 
 pub(super) async fn read(call: Call, id: String) -> Result<Response, Failure> {
     let projection = call.projection()?;
-    let found = call.state.directory.membership(&call.caller, &id).await?;
+    let found = call.directory.membership(&call.caller, &id).await?;
     if unchanged(&call.parts.headers, VERSION)? {
         return Ok(with_version(empty(StatusCode::NOT_MODIFIED), VERSION));
     }
@@ -80,10 +80,10 @@ pub(super) async fn read(call: Call, id: String) -> Result<Response, Failure> {
 pub(super) async fn delete(call: Call, id: String) -> Result<Response, Failure> {
     let expected = expected(&call.parts.headers);
     if !expected.is_anything() {
-        call.state.directory.membership(&call.caller, &id).await?;
+        call.directory.membership(&call.caller, &id).await?;
         expected.check(VERSION)?;
     }
-    call.state.directory.delete_membership(&call.caller, &id).await?;
+    call.directory.delete_membership(&call.caller, &id).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 

@@ -10,6 +10,7 @@ use directory::version::{Expected, Tags};
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, StatusCode};
 use scim_protocol::messages::SearchRequest;
+use scim_protocol::profile::PatchAnswer as PatchExpectation;
 use scim_protocol::projection::Projection;
 use scim_protocol::{Error, ErrorKind, TypeSchema};
 
@@ -26,14 +27,14 @@ pub(super) async fn create(mut call: Call, schema: Arc<TypeSchema>) -> Result<Re
         return Err(Error::new(ErrorKind::PreconditionFailed, detail).into());
     }
     let include = include(&schema, &projection);
-    let made = call.state.directory.create(&call.caller, &schema, body, without_members(include)).await?;
+    let made = call.directory.create(&call.caller, &schema, body, without_members(include)).await?;
     call.answer(StatusCode::CREATED, &schema, &projection, include, made).await
 }
 
 pub(super) async fn read(call: Call, schema: Arc<TypeSchema>, id: String) -> Result<Response, Failure> {
     let projection = call.projection()?;
     let include = include(&schema, &projection);
-    let directory = &call.state.directory;
+    let directory = &call.directory;
     // A group that is small is read in one piece with its members.
     let is_large = include.members && directory.is_large(&call.caller, &id).await?;
     let now = if is_large { without_members(include) } else { include };
@@ -51,7 +52,7 @@ pub(super) async fn replace(mut call: Call, schema: Arc<TypeSchema>, id: String)
     let projection = call.projection()?;
     let body = call.read_body(call.bytes_max(&schema)).await?;
     let (expected, include) = (expected(&call.parts.headers), include(&schema, &projection));
-    let made = call.state.directory.replace(&call.caller, &schema, &id, body, &expected, without_members(include)).await?;
+    let made = call.directory.replace(&call.caller, &schema, &id, body, &expected, without_members(include)).await?;
     call.answer(StatusCode::OK, &schema, &projection, include, made).await
 }
 
@@ -62,6 +63,7 @@ pub(super) async fn patch(mut call: Call, schema: Arc<TypeSchema>, id: String) -
     let mut include = include(&schema, &projection);
     // Who names attributes is to be answered with them (RFC 7644 section 3.5.2).
     let answer = match (&projection, call.caller.tenant.settings.patch_response) {
+        (Projection::Default, PatchResponse::Automatic) if !call.expects_patched(&schema) => PatchAnswer::Version,
         (Projection::Default, PatchResponse::Automatic) => PatchAnswer::ResourceUnlessLarge(include),
         (Projection::Default, PatchResponse::NoContent) => PatchAnswer::Version,
         (Projection::Default, PatchResponse::WithoutMembers) => {
@@ -70,7 +72,7 @@ pub(super) async fn patch(mut call: Call, schema: Arc<TypeSchema>, id: String) -
         }
         _ => PatchAnswer::Resource(without_members(include)),
     };
-    let patched = call.state.directory.patch(&call.caller, &schema, &id, body, &expected, answer).await?;
+    let patched = call.directory.patch(&call.caller, &schema, &id, body, &expected, answer).await?;
     match patched.resource {
         Some(resource) => call.answer(StatusCode::OK, &schema, &projection, include, resource).await,
         None => Ok(with_version(empty(StatusCode::NO_CONTENT), patched.version)),
@@ -78,7 +80,7 @@ pub(super) async fn patch(mut call: Call, schema: Arc<TypeSchema>, id: String) -
 }
 
 pub(super) async fn delete(call: Call, schema: Arc<TypeSchema>, id: String) -> Result<Response, Failure> {
-    call.state.directory.delete(&call.caller, &schema, &id, &expected(&call.parts.headers)).await?;
+    call.directory.delete(&call.caller, &schema, &id, &expected(&call.parts.headers)).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
@@ -118,7 +120,7 @@ impl Call {
         mut resource: StoredResource,
     ) -> Result<Response, Failure> {
         let more = if include.members && schema.core_attribute("members").is_some() {
-            self.state.directory.add_first_members(&self.caller, &mut resource).await?
+            self.directory.add_first_members(&self.caller, &mut resource).await?
         } else {
             None
         };
@@ -137,6 +139,14 @@ impl Call {
         Ok(Projection::new(&request.attributes, &request.excluded_attributes)?)
     }
 
+    /// Whether this kind of client expects the resource in the answer to a PATCH.
+    fn expects_patched(&self, schema: &TypeSchema) -> bool {
+        let expected = self.caller.profile().map_or(PatchExpectation::Resource, |profile| {
+            if schema.core_attribute("members").is_some() { profile.expects.group_patch } else { profile.expects.patch }
+        });
+        expected == PatchExpectation::Resource
+    }
+
     /// Lists of members are long.
     fn bytes_max(&self, schema: &TypeSchema) -> usize {
         let options = &self.state.options;
@@ -144,6 +154,6 @@ impl Call {
     }
 
     pub(super) fn view<'a>(&'a self, projection: &'a Projection) -> View<'a> {
-        View { base_url: &self.base_url, schemas: &self.caller.schemas, projection, directory: &self.state.directory }
+        View { base_url: &self.base_url, schemas: &self.caller.schemas, projection, directory: &self.directory }
     }
 }

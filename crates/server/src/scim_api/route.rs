@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use directory::request_log::BodyKind;
+use http::Method;
 use percent_encoding::percent_decode_str;
+use scim_protocol::schema::group_member::group_member;
 use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema};
 
 /// A route.
@@ -68,6 +71,51 @@ impl Route {
                     Some(id) => Self::Resource(schema, id),
                 })
             }
+        }
+    }
+
+    /// The path as the request log shows it, with the type and the id of the resource it is about.
+    pub fn described(&self) -> (String, Option<(String, Option<String>)>) {
+        let endpoint = |schema: &TypeSchema| format!("/{}", schema.resource_type.endpoint.trim_start_matches('/'));
+        match self {
+            Self::Root => ("/".to_owned(), None),
+            Self::Search(None) => ("/.search".to_owned(), None),
+            Self::Search(Some(schema)) => (format!("{}/.search", endpoint(schema)), Some((schema.name().to_owned(), None))),
+            Self::Bulk => ("/Bulk".to_owned(), None),
+            Self::ServiceProviderConfig => ("/ServiceProviderConfig".to_owned(), None),
+            Self::ResourceTypes(id) => (format!("/ResourceTypes{}", if id.is_some() { "/{id}" } else { "" }), None),
+            Self::Schemas(id) => (format!("/Schemas{}", if id.is_some() { "/{id}" } else { "" }), None),
+            Self::Type(schema) => (endpoint(schema), Some((schema.name().to_owned(), None))),
+            Self::Resource(schema, id) => (format!("{}/{{id}}", endpoint(schema)), Some((schema.name().to_owned(), Some(id.clone())))),
+            Self::Me => ("/Me".to_owned(), None),
+            Self::GroupMembers => ("/GroupMembers".to_owned(), Some(("GroupMember".to_owned(), None))),
+            Self::GroupMemberSearch => ("/GroupMembers/.search".to_owned(), Some(("GroupMember".to_owned(), None))),
+            Self::GroupMember(id) => ("/GroupMembers/{id}".to_owned(), Some(("GroupMember".to_owned(), Some(id.clone())))),
+        }
+    }
+
+    /// Whether a request with this method changes something.
+    pub fn writes(&self, method: &Method) -> bool {
+        match self {
+            Self::Type(_) | Self::Bulk | Self::GroupMembers => *method == Method::POST,
+            Self::Resource(..) | Self::GroupMember(_) | Self::Me => [Method::PUT, Method::PATCH, Method::DELETE].contains(method),
+            _ => false,
+        }
+    }
+
+    /// What the body of a request with this method is.
+    pub fn body_kind(&self, method: &Method, schemas: &SchemaSet) -> Option<BodyKind> {
+        match self {
+            Self::Type(schema) if *method == Method::POST => Some(BodyKind::Resource(schema.clone())),
+            Self::Resource(schema, _) if *method == Method::PUT => Some(BodyKind::Resource(schema.clone())),
+            Self::Resource(schema, _) if *method == Method::PATCH => Some(BodyKind::Patch(schema.clone())),
+            Self::Search(schema) => {
+                Some(BodyKind::Search(schema.as_ref().map_or_else(|| schemas.types().to_vec(), |schema| vec![schema.clone()])))
+            }
+            Self::Bulk => Some(BodyKind::Bulk(schemas.clone())),
+            Self::GroupMembers if *method == Method::POST => group_member().map(|schema| BodyKind::Resource(Arc::new(schema.clone()))),
+            Self::GroupMemberSearch => group_member().map(|schema| BodyKind::Search(vec![Arc::new(schema.clone())])),
+            _ => None,
         }
     }
 

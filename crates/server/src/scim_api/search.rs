@@ -19,6 +19,7 @@ use crate::refusal::Failure;
 /// `GET /Users?...`, or the base URL itself.
 pub(super) async fn query(call: Call, schema: Option<Arc<TypeSchema>>) -> Result<Response, Failure> {
     let query = call.query();
+    call.trace.asked(&query, schema.as_ref().map_or_else(|| call.caller.schemas.types(), std::slice::from_ref));
     let request = SearchRequest::from_query(query.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
     search(call, schema, request).await
 }
@@ -30,7 +31,7 @@ pub(super) async fn message(mut call: Call, schema: Option<Arc<TypeSchema>>) -> 
 }
 
 async fn search(call: Call, schema: Option<Arc<TypeSchema>>, request: SearchRequest) -> Result<Response, Failure> {
-    let directory = &call.state.directory;
+    let directory = &call.directory;
     let options = &call.state.options;
     // At the base URL, what the caller may not read is not there.
     let readable = || call.caller.schemas.types().iter().filter(|schema| call.caller.permissions.covers(schema.name())).cloned().collect();
@@ -74,7 +75,7 @@ async fn listed(
     for mut resource in resources {
         let Some(schema) = call.caller.schemas.by_name(&resource.resource_type) else { continue };
         let more = if shown.members && schema.core_attribute("members").is_some() {
-            call.state.directory.add_first_members(&call.caller, &mut resource).await?
+            call.directory.add_first_members(&call.caller, &mut resource).await?
         } else {
             None
         };

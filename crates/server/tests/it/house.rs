@@ -10,6 +10,7 @@ use directory::Directory;
 use directory::access::{Permissions, Scope};
 use directory::clock::{Clock, IdGenerator};
 use directory::credential::{TokenHasher, TokenRequest, issue, token_text};
+use directory::request_log::RequestLog;
 use directory::store::Tenants;
 use directory::tenant::{Tenant, TenantSettings};
 use http::{Request, StatusCode};
@@ -22,6 +23,7 @@ use serde_json::Value;
 use server::{Events, Options, State, router};
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
+use storage::sqlite::requests::SqliteRequestLog;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tower::ServiceExt;
@@ -58,6 +60,7 @@ pub(crate) struct House {
     router: Router,
     pub hand: Arc<Hand>,
     pub tenants: Arc<dyn Tenants>,
+    pub request_log: Arc<dyn RequestLog>,
     pub store: Arc<Sqlite>,
     /// Says that something was committed, as the program does.
     pub announce: watch::Sender<u64>,
@@ -109,8 +112,20 @@ impl House {
         let tenants: Arc<dyn Tenants> = store.clone();
         let tenant = tenants.create_tenant("default", settings, hand.now()).await.unwrap().unwrap();
         let state = State::new(directory, tenants.clone(), hasher.clone(), hand.clone(), hand.clone(), options).with_events(events);
-        let mut house =
-            Self { _folder: folder, router: router(state), hand, tenants, hasher, tenant, store, announce, token: String::new() };
+        let request_log: Arc<dyn RequestLog> = Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
+        state.keep_requests(request_log.clone());
+        let mut house = Self {
+            _folder: folder,
+            router: router(state),
+            hand,
+            tenants,
+            request_log,
+            hasher,
+            tenant,
+            store,
+            announce,
+            token: String::new(),
+        };
         house.token = house.issue(Permissions::all()).await;
         house
     }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::{Object, Transaction};
 use directory::change_set::{Change, ChangeSet, Committed, Content, Effect, Precondition, Write};
-use directory::store::{CommitError, Fault};
+use directory::store::{CommitError, Fault, Found, Question, Rehearsed};
 use directory::tenant::TenantId;
 use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
@@ -16,14 +16,16 @@ use tokio_postgres::types::ToSql;
 
 use super::attempts::Attempts;
 use super::connections::{Connections, begin, fault};
-use super::read::storable;
+use super::read::{self, storable};
 use super::schemas::revision;
 use super::statements as sql;
 use super::statements_of_schemas::SHARE_TYPES;
+use super::{memberships, search};
 use crate::rows::{
     IndexRow, KIND_CREATE, KIND_DELETE, Told, attribute_key, decode_entries, encode_entries, from_json, index_rows, json_text, micros,
     stored_key, timestamp, version,
 };
+use crate::totals::Totals;
 
 /// Why an attempt failed.
 enum Failure {
@@ -71,6 +73,59 @@ async fn commit_once(connection: &mut Object, tenant: TenantId, change_set: &Cha
     let committed = commit.apply().await?;
     transaction.commit().await?;
     Ok(committed)
+}
+
+/// Commits in order, answers the question, and takes all of it back.
+pub(crate) async fn rehearse(
+    connections: &Connections,
+    tenant: TenantId,
+    change_sets: &[ChangeSet],
+    question: &Question,
+) -> Result<Rehearsed, CommitError> {
+    let mut attempts = Attempts::new(connections);
+    loop {
+        let mut connection = attempts.connection().await?;
+        match rehearse_once(&mut connection, tenant, change_sets, question).await {
+            Ok(rehearsed) => return Ok(rehearsed),
+            Err(Failure::Refused(error)) => return Err(error),
+            Err(Failure::Database(error)) => attempts.again(fault(error))?,
+        }
+    }
+}
+
+async fn rehearse_once(
+    connection: &mut Object,
+    tenant: TenantId,
+    change_sets: &[ChangeSet],
+    question: &Question,
+) -> Result<Rehearsed, Failure> {
+    let transaction = begin(connection).await?;
+    let mut committed = Vec::with_capacity(change_sets.len());
+    for change_set in change_sets {
+        let mut commit = Commit { transaction: &transaction, tenant: tenant.0, change_set, at: micros(change_set.at), log: Log::default() };
+        committed.push(commit.apply().await?);
+    }
+    let found = match question {
+        Question::Nothing => None,
+        Question::Resource { resource_type, id, include } => {
+            Some(Found::Resource(read::read(&transaction, tenant, resource_type, id, *include).await?.map(Box::new)))
+        }
+        Question::HasMoreMembers { group_id, count } => {
+            let limit = i64::from(*count) + 1;
+            let statement = transaction.prepare_cached(sql::COUNT_MEMBERS).await?;
+            let row = transaction.query_one(&statement, &[&tenant.0, &storable(group_id), &limit]).await?;
+            Some(Found::HasMoreMembers(row.try_get::<_, i64>(0)? == limit))
+        }
+        // What is counted here is true of nothing that stays, so it is not remembered.
+        Question::Search(plan) => Some(Found::Page(search::search(&transaction, tenant, plan, &Totals::default()).await?)),
+        Question::MembersAfter { group_id, after, limit } => {
+            Some(Found::Members(memberships::members_after(&transaction, tenant, group_id, *after, *limit).await?))
+        }
+        Question::FindMemberships(query) => Some(Found::Memberships(memberships::find(&transaction, tenant, query).await?)),
+        Question::CountMemberships(query) => Some(Found::Count(memberships::count_all(&transaction, tenant, query).await?)),
+    };
+    transaction.rollback().await?;
+    Ok(Rehearsed { committed, found })
 }
 
 /// What a resource's row says of it, apart from what it holds.

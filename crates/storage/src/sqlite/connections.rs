@@ -19,6 +19,9 @@ const READERS_MAX: usize = 8;
 /// Long reads at the same time; more wait.
 const LONG_READS_MAX: usize = 6;
 
+/// How long the request log waits for another process that writes to it.
+const BUSY_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Turns an SQLite error into a fault.
 pub(crate) fn fault(error: rusqlite::Error) -> Fault {
     Fault::from_source("SQLite", error)
@@ -33,11 +36,21 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, Fault> {
         .map_err(|error| Fault::from_source(format!("the database {} could not be opened", path.display()), error))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     connection.execute_batch(statements::OPEN_WRITER).map_err(fault)?;
-    migrate(&mut connection)?;
+    migrate(&mut connection, migrate::SQLITE)?;
     Ok(connection)
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), Fault> {
+/// Opens the file of the request log. What is not on disk yet when the power goes is lost; that is worth the speed.
+pub(crate) fn open_request_log(path: &Path) -> Result<Connection, Fault> {
+    let mut connection = Connection::open(path)
+        .map_err(|error| Fault::from_source(format!("the request log {} could not be opened", path.display()), error))?;
+    connection.busy_timeout(BUSY_MAX).map_err(fault)?;
+    connection.execute_batch(statements::OPEN_REQUEST_LOG).map_err(fault)?;
+    migrate(&mut connection, migrate::SQLITE_REQUESTS)?;
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection, known: &'static [migrate::Migration]) -> Result<(), Fault> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault)?;
     transaction.execute_batch(statements::MAKE_MIGRATIONS).map_err(fault)?;
     let applied: Vec<Applied> = {
@@ -45,7 +58,7 @@ fn migrate(connection: &mut Connection) -> Result<(), Fault> {
         let rows = statement.query_map([], |row| Ok(Applied { number: row.get(0)?, checksum: row.get(1)? })).map_err(fault)?;
         rows.collect::<Result<_, _>>().map_err(fault)?
     };
-    for (number, migration) in migrate::pending(migrate::SQLITE, &applied)? {
+    for (number, migration) in migrate::pending(known, &applied)? {
         let failed = |error| Fault::from_source(format!("migration {number} ({}) failed; nothing was changed", migration.name), error);
         transaction.execute_batch(migration.sql).map_err(failed)?;
         transaction.execute(statements::RECORD_MIGRATION, params![number, migration.name, migrate::checksum(migration)]).map_err(failed)?;

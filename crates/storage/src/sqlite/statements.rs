@@ -4,6 +4,9 @@
 /// The journal and durability of a connection that writes.
 pub(crate) const OPEN_WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -16384; \
      PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;";
+/// The same for the file of the request log, which may lose its last moments.
+pub(crate) const OPEN_REQUEST_LOG: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048; \
+     PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216; PRAGMA temp_store = MEMORY;";
 /// A connection that only reads.
 pub(crate) const OPEN_READER: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;";
 
@@ -151,6 +154,13 @@ mod tests {
         for statement in ALL.iter().chain(of_work).chain(crate::sqlite::statements_of_events::ALL) {
             connection.prepare(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
             assert!(statement.contains("tenant") || statement.contains("migrations"), "{statement}");
+        }
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        for migration in crate::migrate::SQLITE_REQUESTS {
+            connection.execute_batch(migration.sql).unwrap();
+        }
+        for statement in crate::sqlite::statements_of_requests::ALL {
+            connection.prepare(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
         }
     }
 }

@@ -14,6 +14,8 @@ mod memberships;
 mod opening;
 mod paging;
 mod schema_property;
+mod rehearsal;
+mod requests;
 mod schemas;
 mod receivers;
 mod search;

@@ -8,6 +8,7 @@ use directory::access::{Caller, Permissions};
 use directory::change_set::{Change, ChangeSet, Committed, Effect, Precondition, Write};
 use directory::clock::{Clock, IdGenerator};
 use directory::content::content;
+use directory::request_log::RequestLog;
 use directory::schema_store::SchemaStore;
 use directory::store::{CommitError, Fault, Include, Store, StoredResource, Tenants};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use storage::postgres::Postgres;
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
+use storage::sqlite::requests::SqliteRequestLog;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -117,6 +119,14 @@ impl Place {
             Engine::Sqlite => Opened::of(Sqlite::open(&self.folder.path().join("db"), self.key())?, Sqlite::committed),
             Engine::Postgres(url) => Opened::of(Postgres::connect(url, self.key()).await?, Postgres::committed),
         })
+    }
+
+    /// The request log, beside whatever else has it open.
+    pub(crate) async fn request_log(&self) -> Arc<dyn RequestLog> {
+        match &self.engine {
+            Engine::Sqlite => Arc::new(SqliteRequestLog::open(&self.folder.path().join("requests.db")).unwrap()),
+            Engine::Postgres(url) => Arc::new(Postgres::connect(url, self.key()).await.unwrap().request_log()),
+        }
     }
 
     pub(crate) async fn open(&self) -> Opened {

@@ -1,0 +1,86 @@
+//! Each kind of client under its own profile: what it sends, written after its vendor's pages, and what it is answered.
+
+use directory::tenant::TenantSettings;
+use http::StatusCode;
+use scim_protocol::Profile;
+use scim_protocol::quirk::{Message, Quirk};
+use scim_protocol::schema::standard::{GROUP, USER};
+use serde_json::{Value, json};
+use server::Options;
+
+use crate::house::House;
+use crate::replay::{every_case, failed_cases};
+
+async fn of(profile: &str) -> House {
+    House::with(Options::default(), TenantSettings { profile: profile.into(), ..TenantSettings::default() }).await
+}
+
+#[tokio::test]
+async fn every_client_is_understood_under_its_own_profile() {
+    let text = include_str!("client_cases.jsonl");
+    let clients: Vec<&str> =
+        Profile::all().iter().map(|profile| profile.name.as_str()).filter(|name| !["strict", "standard"].contains(name)).collect();
+    for client in clients {
+        let cases: Vec<&str> = text.lines().filter(|line| serde_json::from_str::<Value>(line).unwrap()["client"] == client).collect();
+        assert!(!cases.is_empty(), "{client} has no conversation");
+        for profile in [client, "standard"] {
+            let house = of(profile).await;
+            let failed = failed_cases(&cases.join("\n"), &house.token, async |request| house.send(request).await).await;
+            assert!(failed.is_empty(), "under {profile}: {}", failed.join("\n"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_wire_cases_of_entra_and_okta_hold_under_their_profiles() {
+    for profile in ["entra", "okta"] {
+        let house = of(profile).await;
+        let failed = every_case(&house.token, async |request| house.send(request).await).await;
+        let own: Vec<String> = failed.into_iter().filter(|line| line.contains(profile) || line.contains("rfc.")).collect();
+        assert!(own.is_empty(), "{}", own.join("\n"));
+    }
+}
+
+/// Every quirk's example over HTTP: accepted by `standard`, refused by `strict`.
+#[tokio::test]
+async fn every_example_is_accepted_by_standard_and_refused_by_strict() {
+    for (profile, accepted) in [("standard", true), ("strict", false)] {
+        for quirk in Quirk::ALL {
+            let house = of(profile).await;
+            let example = quirk.example();
+            let user = house.scim("POST", "/Users", Some(json!({"schemas": [USER], "userName": "old", "active": true}))).await;
+            let id = user.text("/id").to_owned();
+            let group = json!({"schemas": [GROUP], "displayName": "g", "members": [{"value": id}]});
+            let team = house.scim("POST", "/Groups", Some(group)).await.text("/id").to_owned();
+            let answer = match example.message {
+                Message::User => house.scim("POST", "/Users", Some(example.before)).await,
+                Message::UserPatch => house.scim("PATCH", &format!("/Users/{id}"), Some(example.before)).await,
+                Message::GroupPatch => house.scim("PATCH", &format!("/Groups/{team}"), Some(example.before)).await,
+                Message::Query => {
+                    let pairs =
+                        example.before.as_object().unwrap().iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap()));
+                    house.scim("GET", &format!("/Users?{}", pairs.collect::<Vec<_>>().join("&")), None).await
+                }
+            };
+            assert_eq!(answer.status.is_success(), accepted, "{} under {profile}: {answer:?}", quirk.name());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_patch_is_answered_as_the_client_expects() {
+    let rename = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [{"op": "replace", "path": "displayName", "value": "x"}]});
+    for profile in Profile::all() {
+        let house = of(&profile.name).await;
+        let id = house.user("ann").await;
+        let team = house.scim("POST", "/Groups", Some(json!({"schemas": [GROUP], "displayName": "g"}))).await.text("/id").to_owned();
+        let user = house.scim("PATCH", &format!("/Users/{id}"), Some(rename.clone())).await;
+        let group = house.scim("PATCH", &format!("/Groups/{team}"), Some(rename.clone())).await;
+        let expected = |answer| match answer {
+            scim_protocol::profile::PatchAnswer::Resource => StatusCode::OK,
+            scim_protocol::profile::PatchAnswer::NoContent => StatusCode::NO_CONTENT,
+        };
+        let wanted = (expected(profile.expects.patch), expected(profile.expects.group_patch));
+        assert_eq!((user.status, group.status), wanted, "{}", profile.name);
+    }
+}

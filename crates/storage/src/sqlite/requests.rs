@@ -1,0 +1,206 @@
+//! `RequestLog` in SQLite: a file of its own with a thread of its own, so that no write of identities ever waits for it. What is lost in a power cut is
+//! lost; what was not kept because too much came at once is counted.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use directory::request_log::{Draft, QuirkUse, RequestEntry, RequestFilter, RequestLog};
+use directory::store::Fault;
+use directory::tenant::TenantId;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::connections::{Readers, fault, open_request_log};
+use super::statements_of_requests as sql;
+use crate::recorded::{BATCH_MAX, BATCH_MILLISECONDS, PRUNED_MAX, Uses, WAITING_MAX, row, wanted};
+use crate::rows::{from_json, micros, timestamp};
+
+type Work = Box<dyn FnOnce(&Connection) + Send>;
+
+enum Message {
+    Entry(Box<Draft>),
+    /// After everything that was sent before.
+    Work(Work),
+}
+
+/// Request logs in a file.
+#[derive(Clone)]
+pub struct SqliteRequestLog {
+    messages: SyncSender<Message>,
+    dropped: Arc<AtomicU64>,
+    readers: Readers,
+}
+
+impl SqliteRequestLog {
+    /// Opens the file at this path, or makes it.
+    pub fn open(path: &Path) -> Result<Self, Fault> {
+        let connection = open_request_log(path)?;
+        let (messages, waiting) = sync_channel(WAITING_MAX);
+        std::thread::Builder::new()
+            .name("request-log".into())
+            .spawn(move || run(&connection, &waiting))
+            .map_err(|error| Fault::from_source("the request log could not be started", error))?;
+        Ok(Self { messages, dropped: Arc::default(), readers: Readers::new(path) })
+    }
+
+    async fn work<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
+        let (sender, receiver) = oneshot::channel();
+        let work: Work = Box::new(move |connection| drop(sender.send(work(connection))));
+        let messages = self.messages.clone();
+        let sent = tokio::task::spawn_blocking(move || messages.send(Message::Work(work)).is_ok()).await;
+        if !sent.unwrap_or(false) {
+            return Err(Fault::new("the request log has ended"));
+        }
+        receiver.await.unwrap_or_else(|_| Err(Fault::new("the request log has ended")))
+    }
+}
+
+#[async_trait]
+impl RequestLog for SqliteRequestLog {
+    fn record(&self, draft: Draft) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.messages.try_send(Message::Entry(Box::new(draft))) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    async fn flush(&self) -> Result<(), Fault> {
+        self.work(|_| Ok(())).await
+    }
+
+    async fn find(&self, tenant: TenantId, id: Uuid) -> Result<Option<RequestEntry>, Fault> {
+        let text: Option<String> = self.readers.read_short(|connection| {
+            let mut statement = connection.prepare_cached(sql::FIND_REQUEST).map_err(fault)?;
+            statement.query_row(params![tenant.0, id.as_bytes()], |row| row.get(0)).optional().map_err(fault)
+        })?;
+        text.map(|text| from_json(&text)).transpose()
+    }
+
+    async fn list(&self, tenant: TenantId, filter: RequestFilter) -> Result<Vec<RequestEntry>, Fault> {
+        let list = move |connection: &Connection| {
+            let wanted = wanted(&filter);
+            let mut statement = connection.prepare_cached(sql::LIST_REQUESTS).map_err(fault)?;
+            let values = params![
+                tenant.0,
+                wanted.status_min,
+                wanted.status_max,
+                wanted.since,
+                wanted.before,
+                filter.resource_id,
+                filter.credential,
+                wanted.quirk,
+                wanted.limit
+            ];
+            let rows = statement.query_map(values, |row| row.get::<_, String>(0)).map_err(fault)?;
+            rows.map(|text| from_json(&text.map_err(fault)?)).collect()
+        };
+        self.readers.read_long(list).await
+    }
+
+    async fn quirk_uses(&self, tenant: TenantId) -> Result<Vec<QuirkUse>, Fault> {
+        let list = move |connection: &Connection| {
+            let mut statement = connection.prepare_cached(sql::LIST_QUIRK_USES).map_err(fault)?;
+            let mut rows = statement.query([tenant.0]).map_err(fault)?;
+            let mut uses = Vec::new();
+            while let Some(row) = rows.next().map_err(fault)? {
+                uses.push(QuirkUse {
+                    quirk: row.get(0).map_err(fault)?,
+                    credential: row.get(1).map_err(fault)?,
+                    requests: row.get::<_, i64>(2).map_err(fault)?.unsigned_abs(),
+                    last_used: timestamp(row.get(3).map_err(fault)?)?,
+                });
+            }
+            Ok(uses)
+        };
+        self.readers.read_long(list).await
+    }
+
+    async fn prune(&self, tenant: TenantId, before: Timestamp, rows_max: u64) -> Result<u64, Fault> {
+        let before = micros(before);
+        let mut deleted = 0;
+        loop {
+            let part = self
+                .work(move |connection| connection.execute(sql::PRUNE_OLD_REQUESTS, params![tenant.0, before, PRUNED_MAX]).map_err(fault))
+                .await?;
+            deleted += part;
+            if part == 0 {
+                break;
+            }
+        }
+        let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
+        deleted +=
+            self.work(move |connection| connection.execute(sql::PRUNE_MANY_REQUESTS, params![tenant.0, rows_max]).map_err(fault)).await?;
+        Ok(u64::try_from(deleted).unwrap_or(u64::MAX))
+    }
+
+    async fn erase(&self, tenant: TenantId) -> Result<(), Fault> {
+        let erase = move |connection: &Connection| {
+            connection.execute(sql::ERASE_REQUESTS, [tenant.0]).map_err(fault)?;
+            connection.execute(sql::ERASE_QUIRK_USES, [tenant.0]).map_err(fault).map(drop)
+        };
+        self.work(erase).await
+    }
+}
+
+fn run(connection: &Connection, waiting: &Receiver<Message>) {
+    while let Ok(first) = waiting.recv() {
+        let mut entries = Vec::new();
+        let work = collect(first, waiting, &mut entries);
+        if !entries.is_empty()
+            && let Err(error) = write(connection, entries)
+        {
+            if !connection.is_autocommit() {
+                drop(connection.execute_batch("ROLLBACK"));
+            }
+            tracing::error!(error = &error as &dyn std::error::Error, "entries of the request log were lost");
+        }
+        if let Some(work) = work {
+            work(connection);
+        }
+    }
+}
+
+/// Entries that come within a short time, and the work that came after them.
+fn collect(first: Message, waiting: &Receiver<Message>, entries: &mut Vec<Draft>) -> Option<Work> {
+    let mut message = first;
+    loop {
+        match message {
+            Message::Work(work) => return Some(work),
+            Message::Entry(draft) => entries.push(*draft),
+        }
+        if entries.len() >= BATCH_MAX {
+            return None;
+        }
+        message = match waiting.recv_timeout(Duration::from_millis(BATCH_MILLISECONDS)) {
+            Ok(message) => message,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+        };
+    }
+}
+
+fn write(connection: &Connection, entries: Vec<Draft>) -> Result<(), Fault> {
+    let transaction = connection.unchecked_transaction().map_err(fault)?;
+    let mut uses = Uses::new();
+    {
+        let mut record = transaction.prepare_cached(sql::RECORD_REQUEST).map_err(fault)?;
+        for draft in entries {
+            let row = row(draft, &mut uses)?;
+            let values = params![row.tenant, row.id, row.at, row.status, row.resource, row.credential, row.quirks, row.document];
+            record.execute(values).map_err(fault)?;
+        }
+        let mut count = transaction.prepare_cached(sql::COUNT_QUIRK).map_err(fault)?;
+        for ((tenant, credential, quirk), (requests, last)) in uses {
+            count.execute(params![tenant, credential, quirk, requests, last]).map_err(fault)?;
+        }
+    }
+    transaction.commit().map_err(fault)
+}
