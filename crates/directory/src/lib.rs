@@ -29,6 +29,12 @@ pub mod search;
 
 pub mod store;
 
+pub mod access_token;
+
+pub mod client;
+
+pub mod issuer;
+
 pub mod membership;
 
 pub mod patch;

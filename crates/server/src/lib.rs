@@ -6,6 +6,10 @@
 //! Modules in dependency order: a module uses only those above it. (The blank lines keep rustfmt from sorting
 //! them.)
 
+pub mod jose;
+
+pub mod key_sets;
+
 pub mod rate_limit;
 
 pub mod lockout;
@@ -27,6 +31,8 @@ pub mod state;
 mod refusal;
 
 mod authenticate;
+
+mod oauth;
 
 mod scim_api;
 
@@ -50,4 +56,4 @@ pub use address::Connection;
 pub use layers::router;
 pub use options::Options;
 pub use serve::{serve, serve_tls};
-pub use state::{DEFAULT_TENANT, Events, State};
+pub use state::{Callers, DEFAULT_TENANT, Events, State};

@@ -23,6 +23,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use directory::access::Caller;
+use directory::client::ClientRecord;
+use directory::tenant::TenantId;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Method, Request};
@@ -60,7 +62,7 @@ async fn answer(state: Arc<State>, request: Request<Body>) -> Result<Response, F
     };
     let base_url = format!("{}{base_path}", origin(&state.options, &parts.headers, &parts.extensions));
     if is_public(rest, &parts) {
-        return discovery::service_provider_config(&state, &base_url, &parts);
+        return discovery::service_provider_config(&state, &base_url, &parts, false);
     }
     let caller = caller(&state, tenant, &parts).await?;
     let route = Route::find(&caller.schemas, rest)?;
@@ -82,11 +84,22 @@ async fn answer(state: Arc<State>, request: Request<Body>) -> Result<Response, F
         (Route::GroupMember(id), Method::GET) => group_members::read(call, id).await,
         (Route::GroupMember(id), Method::DELETE) => group_members::delete(call, id).await,
         (Route::Bulk, Method::POST) => bulk::bulk(call).await,
-        (Route::ServiceProviderConfig, Method::GET) => discovery::service_provider_config(&call.state, &call.base_url, &call.parts),
+        (Route::ServiceProviderConfig, Method::GET) => {
+            // The body of a call must not be held while we wait.
+            let (state, tenant) = (Arc::clone(&call.state), call.caller.tenant.id);
+            let has_clients = has_clients(&state, tenant).await?;
+            discovery::service_provider_config(&call.state, &call.base_url, &call.parts, has_clients)
+        }
         (Route::ResourceTypes(id), Method::GET) => discovery::resource_types(&call, id.as_deref()),
         (Route::Schemas(id), Method::GET) => discovery::schemas(&call, id.as_deref()),
         (route, _) => Err(Failure::MethodNotAllowed { allowed: route.allowed() }),
     }
+}
+
+/// Whether a tenant has OAuth clients.
+async fn has_clients(state: &State, tenant: TenantId) -> Result<bool, Failure> {
+    let Some(callers) = state.callers() else { return Ok(false) };
+    Ok(callers.clients.list_clients(tenant).await?.iter().any(ClientRecord::is_live))
 }
 
 /// Whether it is what anybody may read to learn how to authenticate (RFC 7643 section 5): the same for every tenant, also for one that does not exist.

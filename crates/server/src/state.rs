@@ -3,8 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use directory::Directory;
+use directory::client::Clients;
 use directory::clock::{Clock, IdGenerator};
 use directory::credential::TokenHasher;
+use directory::issuer::{Issuers, KeySets};
 use directory::store::Tenants;
 use directory::tenant::TenantId;
 use provisioning::event_log::{EventLog, Receivers, SigningKeys};
@@ -12,6 +14,7 @@ use provisioning::subscription::Subscriptions;
 use provisioning::telling::Teller;
 use tokio::sync::watch;
 
+use crate::key_sets::KeySetCache;
 use crate::listeners::Listeners;
 use crate::lockout::Lockout;
 use crate::options::Options;
@@ -20,6 +23,16 @@ use crate::token_cache::TokenCache;
 
 /// The tenant that is always there: behind the short base URL `/scim/v2`, and home of those who run the installation.
 pub const DEFAULT_TENANT: &str = "default";
+
+/// Where callers other than bearers of stored tokens come from.
+pub struct Callers {
+    /// OAuth clients.
+    pub clients: Arc<dyn Clients>,
+    /// Foreign issuers.
+    pub issuers: Arc<dyn Issuers>,
+    /// The way to their keys.
+    pub key_sets: Arc<dyn KeySets>,
+}
 
 /// The server's parts.
 pub struct State {
@@ -40,6 +53,8 @@ pub struct State {
     pub(crate) rates: RateLimits<(TenantId, String)>,
     pub(crate) lockout: Lockout,
     pub(crate) listeners: Listeners,
+    pub(crate) key_sets: KeySetCache,
+    callers: OnceLock<Callers>,
 }
 
 /// What the server tells of changes with.
@@ -73,7 +88,9 @@ impl State {
         let rates = RateLimits::new(options.rate_limit_entries_max);
         let lockout = Lockout::new(options.lockout);
         let listeners = Listeners::new(options.event_listeners_max, options.event_listeners_per_tenant_max);
-        Arc::new(Self { directory, tenants, hasher, clock, ids, options, tokens, rates, lockout, listeners, events: OnceLock::new() })
+        let key_sets = KeySetCache::new(options.key_sets);
+        let callers = OnceLock::new();
+        Arc::new(Self { directory, tenants, hasher, clock, ids, options, tokens, rates, lockout, listeners, key_sets, callers, events: OnceLock::new() })
     }
 
     /// Tells of changes from now on. To be called once, before the first request; later calls change nothing.
@@ -86,5 +103,14 @@ impl State {
     /// What is told of changes with, where that is offered.
     pub(crate) fn events(&self) -> Option<&Events> {
         self.events.get()
+    }
+
+    /// Adds OAuth clients and foreign issuers; without this there are none. What was added first stays.
+    pub fn set_callers(&self, callers: Callers) {
+        let _ = self.callers.set(callers);
+    }
+
+    pub(crate) fn callers(&self) -> Option<&Callers> {
+        self.callers.get()
     }
 }

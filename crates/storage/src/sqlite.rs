@@ -2,9 +2,11 @@
 
 mod by_key;
 mod catalogue;
+mod clients;
 mod commit;
 pub(crate) mod connections;
 mod events;
+mod issuers;
 mod ledger;
 mod memberships;
 mod read;
@@ -13,6 +15,7 @@ mod schemas;
 mod search;
 pub(crate) mod statements;
 pub(crate) mod statements_of_events;
+mod statements_of_callers;
 mod statements_of_schemas;
 mod statements_of_work;
 mod tenants;

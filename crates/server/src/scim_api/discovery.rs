@@ -17,8 +17,13 @@ use super::{Call, query};
 use crate::refusal::Failure;
 use crate::state::State;
 
-/// The same for every caller, so no caller is needed.
-pub(super) fn service_provider_config(state: &State, base_url: &str, parts: &Parts) -> Result<Response, Failure> {
+/// What nobody knows yet who asks is told is the same for every tenant; who is known learns whether the tenant has OAuth clients.
+pub(super) fn service_provider_config(
+    state: &State,
+    base_url: &str,
+    parts: &Parts,
+    takes_client_credentials: bool,
+) -> Result<Response, Failure> {
     refuse_filter(&query(parts))?;
     let options = &state.options;
     let capabilities = Capabilities {
@@ -26,6 +31,7 @@ pub(super) fn service_provider_config(state: &State, base_url: &str, parts: &Par
         bulk_body_bytes_max: options.large_body_bytes_max,
         page_size_max: usize::try_from(options.page_size_max).unwrap_or(usize::MAX),
         page_size_default: usize::try_from(options.page_size_default).unwrap_or(usize::MAX),
+        takes_client_credentials,
         cursor_seconds_max: state.directory.cursor_seconds(),
         events: state.events().is_some(),
     };
