@@ -127,7 +127,10 @@ fn holds(found: &Value, wanted: &str) -> bool {
     match found {
         Value::String(text) => text == wanted,
         Value::Array(items) => items.iter().any(|item| item.as_str() == Some(wanted)),
-        Value::Bool(_) | Value::Number(_) => found.to_string() == wanted,
+        Value::Bool(_) | Value::Number(_) => {
+            let text = found.to_string();
+            text == wanted
+        }
         Value::Null | Value::Object(_) => false,
     }
 }

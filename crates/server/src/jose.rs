@@ -50,7 +50,7 @@ pub(crate) struct Signed<'a> {
     pub key_id: Option<String>,
     /// What it says.
     pub claims: Map<String, Value>,
-    signed: &'a str,
+    message: &'a str,
     signature: Vec<u8>,
 }
 
@@ -75,7 +75,7 @@ impl<'a> Signed<'a> {
         let algorithm = Algorithm::by_name(header.get("alg")?.as_str()?)?;
         let key_id = header.get("kid").and_then(Value::as_str).map(str::to_owned);
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
-        Some(Self { algorithm, key_id, claims: object(claims)?, signed, signature })
+        Some(Self { algorithm, key_id, claims: object(claims)?, message: signed, signature })
     }
 
     /// Whether one of the keys that it may mean has signed it.
@@ -148,7 +148,7 @@ impl PublicKey {
         if self.algorithm.is_some_and(|own| own != token.algorithm) {
             return false;
         }
-        let (message, signature) = (token.signed.as_bytes(), token.signature.as_slice());
+        let (message, signature) = (token.message.as_bytes(), token.signature.as_slice());
         match (&self.material, token.algorithm) {
             (Material::Rsa { n, e }, Algorithm::Rs256) => {
                 RsaPublicKeyComponents { n, e }.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature).is_ok()
@@ -255,7 +255,7 @@ mod tests {
         let signature = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
         let signed = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
-        assert!(ed.verifies(&Signed { algorithm: Algorithm::EdDsa, key_id: None, claims: Map::new(), signed, signature }));
+        assert!(ed.verifies(&Signed { algorithm: Algorithm::EdDsa, key_id: None, claims: Map::new(), message: signed, signature }));
     }
 
     #[test]

@@ -114,14 +114,14 @@ async fn grant(state: &Arc<State>, tenant: &str, issuer: &str, parts: &Parts, bo
     let scopes = scopes(form.get("scope").map(String::as_str), &client)?;
     let now = state.clock.now();
     let seconds = state.options.access_token_seconds;
-    let [a, b, c, d, e, f, g, h, ..] = state.ids.secret();
+    let secret = state.ids.secret();
     let claims = AccessClaims {
         client: client.id,
         expires: now.as_second().saturating_add(seconds),
         scopes: scopes.clone(),
         // RFC 8705 section 3: who came by a certificate gets a token that is worth nothing without it.
         certificate: certificate.map(|certificate| certificate.thumbprint),
-        number: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        number: secret.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)),
     };
     Ok(json!({
         "access_token": seal(&*state.hasher, tenant.id, &claims),
