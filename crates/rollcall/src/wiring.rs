@@ -260,12 +260,11 @@ impl Rollcall {
         authentication: Option<ClientAuthentication>,
         permissions: Permissions,
     ) -> Result<(ClientRecord, Option<Secret>), Failure> {
-        let (authentication, secret) = match authentication {
-            Some(authentication) => (authentication, None),
-            None => {
-                let secret = token_text(&self.ids.secret());
-                (ClientAuthentication::ClientSecret { hash: self.hasher.hash(&secret) }, Some(Secret::new(secret)))
-            }
+        let (authentication, secret) = if let Some(authentication) = authentication {
+            (authentication, None)
+        } else {
+            let secret = token_text(&self.ids.secret());
+            (ClientAuthentication::ClientSecret { hash: self.hasher.hash(&secret) }, Some(Secret::new(secret)))
         };
         let (id, name, created) = (self.ids.id().to_string(), name.to_owned(), self.now());
         let client = ClientRecord { id, tenant, name, created, revoked: None, authentication, permissions };

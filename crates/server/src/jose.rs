@@ -281,7 +281,8 @@ mod tests {
         assert!(!is_good("a.b.c", &keys) && !is_good("", &keys) && !is_good(&"a".repeat(20_000), &keys));
         // A token without a signature, signed with nothing, or with its public key as a secret.
         let unsigned = token(&own, &json!({"alg": "ES256"}), &claims);
-        assert!(!is_good(&unsigned[..=unsigned.rfind('.').unwrap()], &keys));
+        let (covered, _) = unsigned.rsplit_once('.').unwrap();
+        assert!(!is_good(&format!("{covered}."), &keys));
     }
 
     #[test]
@@ -292,8 +293,8 @@ mod tests {
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n");
         let keys = keys_from_text(&pem).unwrap();
         assert!(is_good(&token(&own, &json!({"alg": "ES256"}), &json!({})), &json!({"keys": keys})));
-        assert_eq!(keys_from_text(&jwk.to_string()).unwrap(), [jwk.clone()]);
-        assert_eq!(keys_from_text(&json!({"keys": [jwk]}).to_string()).unwrap(), [jwk.clone()]);
+        assert_eq!(keys_from_text(&jwk.to_string()).unwrap(), std::slice::from_ref(&jwk));
+        assert_eq!(keys_from_text(&json!({"keys": [jwk]}).to_string()).unwrap(), std::slice::from_ref(&jwk));
         let mut private = jwk;
         private["d"] = "AAAA".into();
         for refused in

@@ -117,7 +117,7 @@ async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), 
     );
     if let (Some(secret), Some(map)) = (secret, value.as_object_mut()) {
         map.insert("clientSecret".into(), secret.reveal().into());
-        text.push_str(&format!("  client_secret: {} (shown only now)\n", secret.reveal()));
+        text = format!("{text}  client_secret: {} (shown only now)\n", secret.reveal());
     }
     output.say(text, &value);
     Ok(())
