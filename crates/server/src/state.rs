@@ -90,7 +90,21 @@ impl State {
         let listeners = Listeners::new(options.event_listeners_max, options.event_listeners_per_tenant_max);
         let key_sets = KeySetCache::new(options.key_sets);
         let callers = OnceLock::new();
-        Arc::new(Self { directory, tenants, hasher, clock, ids, options, tokens, rates, lockout, listeners, key_sets, callers, events: OnceLock::new() })
+        Arc::new(Self {
+            directory,
+            tenants,
+            hasher,
+            clock,
+            ids,
+            options,
+            tokens,
+            rates,
+            lockout,
+            listeners,
+            key_sets,
+            callers,
+            events: OnceLock::new(),
+        })
     }
 
     /// Tells of changes from now on. To be called once, before the first request; later calls change nothing.

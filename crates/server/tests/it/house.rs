@@ -119,8 +119,20 @@ impl House {
         let state = State::new(directory, tenants.clone(), hasher.clone(), hand.clone(), hand.clone(), options).with_events(events);
         let foreign = Arc::new(Foreign { keys: Default::default(), fetches: Default::default() });
         state.set_callers(Callers { clients: clients.clone(), issuers: issuers.clone(), key_sets: foreign.clone() });
-        let mut house =
-            Self { clients, issuers, foreign, _folder: folder, router: router(state), hand, tenants, hasher, tenant, store, announce, token: String::new() };
+        let mut house = Self {
+            clients,
+            issuers,
+            foreign,
+            _folder: folder,
+            router: router(state),
+            hand,
+            tenants,
+            hasher,
+            tenant,
+            store,
+            announce,
+            token: String::new(),
+        };
         house.token = house.issue(Permissions::all()).await;
         house
     }
