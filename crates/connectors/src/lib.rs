@@ -7,6 +7,8 @@ pub mod egress;
 
 pub mod event_receiver;
 
+pub mod key_sets;
+
 mod capabilities;
 
 pub mod scim_target;

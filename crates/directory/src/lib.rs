@@ -35,6 +35,12 @@ pub mod journal;
 
 pub mod request_log;
 
+pub mod access_token;
+
+pub mod client;
+
+pub mod issuer;
+
 pub mod membership;
 
 pub mod patch;

@@ -1,12 +1,15 @@
 //! The commands, one file each; and the arguments and lookups that several of them share.
 
 pub mod application;
+pub mod client;
 pub mod config;
 pub mod demo;
 pub mod group;
 pub mod import;
 pub mod keys;
 pub mod receiver;
+pub mod issuer;
+pub mod permissions;
 pub mod profile;
 pub mod requests;
 pub mod schema;

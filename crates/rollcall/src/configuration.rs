@@ -136,6 +136,8 @@ pub struct Layer {
     pub tls_client_ca: Option<String>,
     /// Requests a second of one caller.
     pub rate_limit_per_second: Option<String>,
+    /// Whether keys of foreign issuers may come from private addresses.
+    pub issuer_private_addresses: Option<String>,
     /// Which log lines are written.
     pub log: Option<String>,
     /// How log lines look.
@@ -157,6 +159,7 @@ impl Layer {
             tls_key: read("tls_key"),
             tls_client_ca: read("tls_client_ca"),
             rate_limit_per_second: read("rate_limit_per_second"),
+            issuer_private_addresses: read("issuer_private_addresses"),
             log: read("log"),
             log_format: read("log_format"),
         }
@@ -203,6 +206,8 @@ pub struct Configuration {
     pub tls_client_ca: Setting<Option<PathBuf>>,
     /// Requests a second of one caller; `None`: as the server has it, 0: without a limit.
     pub rate_limit_per_second: Setting<Option<u32>>,
+    /// Whether keys of foreign issuers may come from private addresses, and over plain HTTP.
+    pub issuer_private_addresses: Setting<bool>,
     /// Which log lines are written.
     pub log: Setting<String>,
     /// How log lines look.
@@ -262,6 +267,7 @@ impl Configuration {
             ("tls_key", json!(self.tls_key.value), self.tls_key.origin),
             ("tls_client_ca", json!(self.tls_client_ca.value), self.tls_client_ca.origin),
             ("rate_limit_per_second", json!(self.rate_limit_per_second.value), self.rate_limit_per_second.origin),
+            ("issuer_private_addresses", json!(self.issuer_private_addresses.value), self.issuer_private_addresses.origin),
             ("log", json!(self.log.value), self.log.origin),
             ("log_format", json!(self.log_format.value.name()), self.log_format.origin),
         ];
@@ -284,6 +290,7 @@ pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
         "tls_key",
         "tls_client_ca",
         "rate_limit_per_second",
+        "issuer_private_addresses",
         "log",
         "log_format",
     ];
@@ -365,6 +372,12 @@ fn resolve(flags: Layer, environment: Layer, file: Layer) -> Result<Configuratio
             choose(flags.rate_limit_per_second, environment.rate_limit_per_second, file.rate_limit_per_second),
             || None,
             |text| text.parse().map(Some).map_err(|_| format!("{text:?} is not a number of requests, such as 1000 (0: no limit)")),
+        )?,
+        issuer_private_addresses: parse(
+            "issuer_private_addresses",
+            choose(flags.issuer_private_addresses, environment.issuer_private_addresses, file.issuer_private_addresses),
+            || false,
+            |text| text.parse().map_err(|_| format!("{text:?} is neither `true` nor `false`")),
         )?,
         log: parse("log", choose(flags.log, environment.log, file.log), || LOG_DEFAULT.into(), |text| Ok(text.clone()))?,
         log_format: parse(

@@ -25,7 +25,7 @@ use clap::{Args, Parser, Subcommand};
 use directory::tenant_types::DocumentKind;
 
 use crate::commands::{
-    application, config, demo, group, import, keys, profile, receiver, requests, schema, serve, sync, tenant, token, user,
+    application, client, config, demo, group, import, issuer, keys, profile, receiver, requests, schema, serve, sync, tenant, token, user,
 };
 use crate::configuration::{Configuration, Layer};
 use crate::failure::Failure;
@@ -95,6 +95,12 @@ enum Command {
     /// Resource types of a tenant: its own, and those that it switches on
     #[command(subcommand)]
     ResourceType(schema::Command),
+    /// OAuth 2.0 clients of a tenant
+    #[command(subcommand)]
+    Client(client::Command),
+    /// Foreign issuers whose tokens a tenant accepts
+    #[command(subcommand)]
+    Issuer(issuer::Command),
     /// People
     #[command(subcommand)]
     User(user::Command),
@@ -152,6 +158,8 @@ fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
             Command::Token(command) => token::run(command, &configuration, output).await,
             Command::Schema(command) => schema::run(command, DocumentKind::Schema, &configuration, output).await,
             Command::ResourceType(command) => schema::run(command, DocumentKind::ResourceType, &configuration, output).await,
+            Command::Client(command) => client::run(command, &configuration, output).await,
+            Command::Issuer(command) => issuer::run(command, &configuration, output).await,
             Command::User(command) => user::run(command, &configuration, output).await,
             Command::Group(command) => group::run(command, &configuration, output).await,
             Command::Application(command) => application::run(command, &configuration, output).await,

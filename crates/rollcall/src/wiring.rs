@@ -8,16 +8,19 @@ use std::time::Duration;
 
 use connectors::egress::Egress;
 use connectors::event_receiver::HttpCourier;
+use connectors::key_sets::KeySetFetcher;
 use connectors::scim_target::ScimConnector;
 use directory::access::Permissions;
+use directory::client::{ClientAuthentication, ClientRecord, Clients};
 use directory::clock::{Clock, IdGenerator};
 use directory::credential::{TokenHasher, TokenRecord, TokenRequest, issue, token_text};
 use directory::directory::Directory;
 use directory::request_log::RequestLog;
+use directory::issuer::{Issuers, KeySets};
 use directory::schema_store::SchemaStore;
 use directory::search::cursor::CursorSealer;
 use directory::store::{Store, Tenants};
-use directory::tenant::{Tenant, TenantSettings};
+use directory::tenant::{Tenant, TenantId, TenantSettings};
 use jiff::Timestamp;
 use provisioning::application::Secret;
 use provisioning::event_log::{EventLog, Receivers, SigningKeys};
@@ -28,7 +31,7 @@ use provisioning::telling::Teller;
 use serde_json::{Value, json};
 use server::rate_limit::RateLimit;
 use server::tls::{Tls, TlsFiles};
-use server::{DEFAULT_TENANT, State};
+use server::{Callers, DEFAULT_TENANT, State};
 use storage::postgres::Postgres;
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
@@ -117,6 +120,10 @@ pub struct AnyStore {
     pub receivers: Arc<dyn Receivers>,
     /// With which keys tokens about it are signed.
     pub keys: Arc<dyn SigningKeys>,
+    /// OAuth clients.
+    pub clients: Arc<dyn Clients>,
+    /// Foreign issuers.
+    pub issuers: Arc<dyn Issuers>,
     identities: Arc<dyn Store>,
     types: Arc<dyn SchemaStore>,
     committed: Arc<Notify>,
@@ -125,7 +132,7 @@ pub struct AnyStore {
 impl AnyStore {
     fn of<T>(database: T, request_log: Arc<dyn RequestLog>, committed: impl Fn(&T) -> Arc<Notify>) -> Self
     where
-        T: Tenants + Catalogue + Ledger + Store + SchemaStore + EventLog + Receivers + SigningKeys + Clone + 'static,
+        T: Tenants + Catalogue + Ledger + Store + SchemaStore + EventLog + Receivers + SigningKeys + Clients + Issuers + Clone + 'static,
     {
         Self {
             request_log,
@@ -137,6 +144,8 @@ impl AnyStore {
             events: Arc::new(database.clone()),
             receivers: Arc::new(database.clone()),
             keys: Arc::new(database.clone()),
+            clients: Arc::new(database.clone()),
+            issuers: Arc::new(database.clone()),
             identities: Arc::new(database),
         }
     }
@@ -152,6 +161,7 @@ pub struct Rollcall {
     pub connector: ScimConnector,
     /// The way to receivers of events.
     pub courier: HttpCourier,
+    key_sets: Arc<dyn KeySets>,
     hasher: Arc<dyn TokenHasher>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
@@ -186,7 +196,9 @@ impl Rollcall {
             .with_types(Arc::clone(&store.types));
         let connector = ScimConnector::new(Egress::default())?;
         let courier = HttpCourier::new(Egress::default())?;
-        Ok(Self { store, directory, connector, courier, hasher: key, clock, ids })
+        let issuers = Egress { allow_private_addresses: configuration.issuer_private_addresses.value, ..Egress::default() };
+        let key_sets: Arc<dyn KeySets> = Arc::new(KeySetFetcher::new(issuers)?);
+        Ok(Self { store, directory, connector, courier, key_sets, hasher: key, clock, ids })
     }
 
     /// What tells of changes, at rest. `public_url` is where receivers find this server.
@@ -252,6 +264,28 @@ impl Rollcall {
     /// People and groups of a tenant.
     pub async fn identities(&self, tenant: &Tenant) -> Result<Identities, Failure> {
         Identities::new(self.directory.clone(), tenant).await
+    }
+
+    /// Registers a client; where it shows itself by a secret, makes that too.
+    pub async fn add_client(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        authentication: Option<ClientAuthentication>,
+        permissions: Permissions,
+    ) -> Result<(ClientRecord, Option<Secret>), Failure> {
+        let (authentication, secret) = if let Some(authentication) = authentication {
+            (authentication, None)
+        } else {
+            let secret = token_text(&self.ids.secret());
+            (ClientAuthentication::ClientSecret { hash: self.hasher.hash(&secret) }, Some(Secret::new(secret)))
+        };
+        let (id, name, created) = (self.ids.id().to_string(), name.to_owned(), self.now());
+        let client = ClientRecord { id, tenant, name, created, revoked: None, authentication, permissions };
+        if !self.store.clients.create_client(client.clone()).await? {
+            return Err(Failure::conflict(format!("there is a client `{}` already", client.name)));
+        }
+        Ok((client, secret))
     }
 
     /// Makes a token, of this value where one is given.
@@ -341,6 +375,11 @@ pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, 
     )
     .with_events(events);
     state.keep_requests(Arc::clone(&rollcall.store.request_log));
+    state.set_callers(Callers {
+        clients: Arc::clone(&rollcall.store.clients),
+        issuers: Arc::clone(&rollcall.store.issuers),
+        key_sets: Arc::clone(&rollcall.key_sets),
+    });
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let until = wait_for_stop(stopped.clone());
@@ -431,6 +470,7 @@ fn server_options(configuration: &Configuration) -> server::Options {
     };
     server::Options {
         rate_limit,
+        takes_client_certificates: configuration.tls_client_ca.value.is_some(),
         public_url: configuration.public_url.value.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned()),
         trusted_proxies: configuration.trusted_proxies.value.clone(),
         ..server::Options::default()
@@ -469,6 +509,9 @@ pub fn limits() -> Value {
         header_read_seconds_max,
         rate_limit,
         rate_limit_entries_max,
+        access_token_seconds,
+        key_sets,
+        takes_client_certificates: _,
         lockout,
         connections_max,
         head_bytes_max,
@@ -504,6 +547,7 @@ pub fn limits() -> Value {
             "rate_limit_per_second": rate_limit.map(|limit| limit.per_second),
             "rate_limit_burst": rate_limit.map(|limit| limit.burst),
             "rate_limit_entries_max": rate_limit_entries_max,
+            "access_token_seconds": access_token_seconds,
             "connections_max": connections_max,
             "head_bytes_max": head_bytes_max,
             "http2_header_list_bytes_max": http2_header_list_bytes_max,
@@ -520,6 +564,14 @@ pub fn limits() -> Value {
             "event_listeners_per_tenant_max": event_listeners_per_tenant_max,
         },
         "events": event_limits(),
+        "foreign_issuers": {
+            "fresh_seconds_max": key_sets.fresh_seconds_max,
+            "refetch_seconds_min": key_sets.refetch_seconds_min,
+            "stale_seconds_max": key_sets.stale_seconds_max,
+            "entries_max": key_sets.entries_max,
+            "key_set_bytes_max": connectors::key_sets::KEY_SET_BYTES_MAX,
+            "key_set_seconds_max": connectors::key_sets::KEY_SET_SECONDS_MAX,
+        },
         "lockout": {
             "failures_max": lockout.failures_max,
             "window_seconds": lockout.window_seconds,

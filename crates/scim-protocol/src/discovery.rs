@@ -19,6 +19,8 @@ pub struct Capabilities {
     pub page_size_max: usize,
     /// Size of a page where the client does not say.
     pub page_size_default: usize,
+    /// Whether access tokens are given to OAuth clients.
+    pub takes_client_credentials: bool,
     /// How long a cursor is good for, in seconds; `None` where cursors are not offered.
     pub cursor_seconds_max: Option<i64>,
     /// Whether events are sent (RFC 9967).
@@ -47,6 +49,18 @@ pub fn service_provider_config(capabilities: &Capabilities, base_url: &str) -> M
             "primary": true,
         }],
     });
+    if capabilities.takes_client_credentials
+        && let Some(Value::Array(schemes)) = body.get_mut("authenticationSchemes")
+    {
+        schemes.push(json!({
+            "type": "oauth2",
+            "name": "OAuth 2.0 client credentials",
+            "description": "A bearer token from the token endpoint, which /.well-known/oauth-authorization-server of the tenant names (RFC 6749 section 4.4, RFC 8414).",
+            "specUri": "https://www.rfc-editor.org/info/rfc6749",
+            "documentationUri": "https://www.rfc-editor.org/rfc/rfc6749#section-4.4",
+            "primary": false,
+        }));
+    }
     if let Value::Object(map) = &mut body {
         map.insert("pagination".into(), pagination(capabilities));
     }
@@ -158,6 +172,7 @@ mod tests {
             bulk_body_bytes_max: 8,
             page_size_max: 9,
             page_size_default: 5,
+            takes_client_credentials: false,
             cursor_seconds_max: Some(600),
             events: true,
         };

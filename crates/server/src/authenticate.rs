@@ -1,4 +1,5 @@
-//! From a request to its `Caller`: the bearer token (RFC 6750) and the tenant in the URL, with the limits of those who call and of those who guess. Does
+//! From a request to its `Caller`: the bearer token (RFC 6750), be it stored, of our token endpoint or of a
+//! foreign issuer, and the tenant in the URL, with the limits of those who call and of those who guess. Does
 //! not decide what the caller may do.
 //!
 //! A good token is remembered for a while, with the revision of its tenant: a revocation, also by another process, takes effect at the next request.
@@ -6,19 +7,24 @@
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
-use directory::access::Caller;
-use directory::credential::{TokenHash, TokenRecord, authenticate, is_use_news};
+use directory::access::{Caller, Permissions};
+use directory::access_token;
+use directory::client::ClientRecord;
+use directory::credential::{TokenHash, authenticate, is_use_news};
+use directory::issuer::accept;
 use directory::store::Fault;
-use directory::tenant::Tenant;
+use directory::tenant::{Tenant, TenantId, TenantSettings};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 
 use crate::address::caller_address;
+use crate::jose::Signed;
 use crate::rate_limit::{RateLimit, Verdict};
 use crate::refusal::Failure;
-use crate::state::State;
+use crate::state::{Callers, State};
+use crate::tls::ClientCertificate;
 use crate::token_cache::Remembered;
 
 /// The caller, where the token is one of this tenant; an unknown tenant is refused in the same words.
@@ -27,12 +33,12 @@ pub(crate) async fn caller(state: &Arc<State>, tenant: &str, parts: &Parts) -> R
     let hash = state.hasher.hash(token);
     let now = state.clock.now();
     let attempt = Attempt::begin(state, parts, hash, now)?;
-    let caller = match known_caller(state, tenant, hash, now).await {
+    let caller = match known_caller(state, tenant, token, parts, hash, now).await {
         Ok(caller) => caller,
         Err(failure) => return Err(attempt.failed(state, failure)),
     };
-    attempt.succeeded(state, &caller)?;
-    spend(state, &caller, parts, now)?;
+    attempt.succeeded(state, &caller.tenant.settings)?;
+    spend(state, caller.tenant.id, &caller.credential_id, &caller.permissions, parts)?;
     Ok(caller)
 }
 
@@ -64,10 +70,10 @@ impl Attempt {
     }
 
     /// Remembers a good one. A tenant may choose that even so it waits.
-    pub(crate) fn succeeded(&self, state: &State, caller: &Caller) -> Result<(), Failure> {
+    pub(crate) fn succeeded(&self, state: &State, settings: &TenantSettings) -> Result<(), Failure> {
         state.lockout.succeeded(self.hash, self.now);
         match self.waits {
-            Some(seconds) if !caller.tenant.settings.lockout_spares_known_tokens => Err(Failure::Limited { detail: GUESSED, seconds }),
+            Some(seconds) if !settings.lockout_spares_known_tokens => Err(Failure::Limited { detail: GUESSED, seconds }),
             _ => Ok(()),
         }
     }
@@ -100,8 +106,8 @@ impl Budget {
     }
 }
 
-fn rate_limit(state: &State, caller: &Caller) -> Option<RateLimit> {
-    match caller.permissions.requests_per_second {
+fn rate_limit(state: &State, permissions: &Permissions) -> Option<RateLimit> {
+    match permissions.requests_per_second {
         None => state.options.rate_limit,
         Some(0) => None,
         Some(per_second) => Some(RateLimit { per_second, burst: per_second.saturating_mul(10) }),
@@ -109,9 +115,9 @@ fn rate_limit(state: &State, caller: &Caller) -> Option<RateLimit> {
 }
 
 /// One request of the caller's budget.
-pub(crate) fn spend(state: &State, caller: &Caller, parts: &Parts, now: Timestamp) -> Result<(), Failure> {
-    let Some(limit) = rate_limit(state, caller) else { return Ok(()) };
-    let verdict = state.rates.take(&(caller.tenant.id, caller.credential_id.clone()), limit, now);
+pub(crate) fn spend(state: &State, tenant: TenantId, id: &str, permissions: &Permissions, parts: &Parts) -> Result<(), Failure> {
+    let Some(limit) = rate_limit(state, permissions) else { return Ok(()) };
+    let verdict = state.rates.take(&(tenant, id.to_owned()), limit, state.clock.now());
     if let Some(Budget(cell)) = parts.extensions.get::<Budget>() {
         // A request has one caller.
         let _ = cell.set((limit, verdict));
@@ -124,37 +130,89 @@ pub(crate) fn spend(state: &State, caller: &Caller, parts: &Parts, now: Timestam
 
 /// What a bulk request costs besides itself: one request for each operation.
 pub(crate) fn spend_more(state: &State, caller: &Caller, operations: usize) {
-    if let Some(limit) = rate_limit(state, caller) {
+    if let Some(limit) = rate_limit(state, &caller.permissions) {
         state.rates.charge(&(caller.tenant.id, caller.credential_id.clone()), limit, operations);
     }
 }
 
-async fn known_caller(state: &Arc<State>, tenant: &str, hash: TokenHash, now: Timestamp) -> Result<Caller, Failure> {
+async fn known_caller(
+    state: &Arc<State>,
+    tenant: &str,
+    token: &str,
+    parts: &Parts,
+    hash: TokenHash,
+    now: Timestamp,
+) -> Result<Caller, Failure> {
+    let certificate = parts.extensions.get::<Arc<ClientCertificate>>().map(|certificate| certificate.thumbprint);
     // Read before everything else: what is remembered under an older revision is not found again.
     let revision = state.tenants.tenant_revision(tenant).await?.ok_or(Failure::Unauthorized { token_given: true })?;
-    if let Some((caller, news)) = state.tokens.find(tenant, revision, &hash, now) {
+    if let Some((caller, news)) = state.tokens.find(tenant, revision, &hash, certificate, now) {
         if news {
             record_use(state, &caller, now);
         }
         return Ok(caller);
     }
-    let (caller, record) = look_up(state, tenant, hash, now).await?.ok_or(Failure::Unauthorized { token_given: true })?;
-    let news = is_use_news(record.last_used, now);
-    if news {
-        record_use(state, &caller, now);
+    let found = look_up(state, tenant, token, hash, now).await?.ok_or(Failure::Unauthorized { token_given: true })?;
+    if found.certificate.is_some() && found.certificate != certificate {
+        return Err(Failure::Unauthorized { token_given: true });
     }
-    let last_used = if news { Some(now) } else { record.last_used };
-    let remembered = Remembered { caller: caller.clone(), revision, checked: now, expires: record.expires, last_used };
-    state.tokens.remember(tenant, hash, remembered);
+    let news = is_use_news(found.last_used, now);
+    if news {
+        record_use(state, &found.caller, now);
+    }
+    let last_used = if news { Some(now) } else { found.last_used };
+    let caller = found.caller.clone();
+    state.tokens.remember(tenant, hash, Remembered { revision, checked: now, last_used, ..found });
     Ok(caller)
 }
 
-async fn look_up(state: &State, tenant: &str, hash: TokenHash, now: Timestamp) -> Result<Option<(Caller, TokenRecord)>, Fault> {
+/// Uses of tokens that are not stored are not recorded, so none of them is news.
+const NEVER_NEWS: Option<Timestamp> = Some(Timestamp::MAX);
+
+async fn look_up(state: &State, tenant: &str, token: &str, hash: TokenHash, now: Timestamp) -> Result<Option<Remembered>, Fault> {
     let Some(tenant): Option<Tenant> = state.tenants.find_tenant(tenant).await? else { return Ok(None) };
+    match state.callers() {
+        Some(callers) if token.starts_with(access_token::PREFIX) => of_client(state, callers, tenant, token, now).await,
+        Some(callers) if Signed::looks_like(token) => of_issuer(state, callers, tenant, token, now).await,
+        _ => stored(state, tenant, hash, now).await,
+    }
+}
+
+/// A token that the store knows.
+async fn stored(state: &State, tenant: Tenant, hash: TokenHash, now: Timestamp) -> Result<Option<Remembered>, Fault> {
     let record = state.tenants.find_token(tenant.id, hash).await?;
     let Ok(record) = authenticate(record.as_ref(), tenant.id, &hash, now) else { return Ok(None) };
     let caller = state.directory.caller(Arc::new(tenant), record.id.clone(), record.permissions.clone()).await?;
-    Ok(Some((caller, record.clone())))
+    Ok(Some(Remembered { caller, revision: 0, checked: now, expires: record.expires, certificate: None, last_used: record.last_used }))
+}
+
+/// An access token of our token endpoint.
+async fn of_client(state: &State, callers: &Callers, tenant: Tenant, token: &str, now: Timestamp) -> Result<Option<Remembered>, Fault> {
+    let Some(claims) = access_token::open(&*state.hasher, tenant.id, token) else { return Ok(None) };
+    let Some(expires) = Timestamp::from_second(claims.expires).ok().filter(|expires| now < *expires) else { return Ok(None) };
+    let client = callers.clients.find_client(tenant.id, &claims.client).await?;
+    let Some(client) = client.filter(ClientRecord::is_live) else { return Ok(None) };
+    let permissions = claims.permissions(&client.permissions);
+    let caller = state.directory.caller(Arc::new(tenant), client.id, permissions).await?;
+    let certificate = claims.certificate;
+    Ok(Some(Remembered { caller, revision: 0, checked: now, expires: Some(expires), certificate, last_used: NEVER_NEWS }))
+}
+
+/// A token of a foreign issuer.
+async fn of_issuer(state: &State, callers: &Callers, tenant: Tenant, token: &str, now: Timestamp) -> Result<Option<Remembered>, Fault> {
+    let Some(signed) = Signed::parse(token) else { return Ok(None) };
+    for issuer in callers.issuers.list_issuers(tenant.id).await? {
+        // Claims before keys: a token that would not be accepted anyway causes no fetch.
+        let Some(accepted) = accept(&issuer, &signed.claims, now) else { continue };
+        let keys = state.key_sets.keys(&*callers.key_sets, &issuer.settings.jwks_url, &signed, now).await;
+        if !signed.is_signed_by(&keys) {
+            continue;
+        }
+        let caller = state.directory.caller(Arc::new(tenant), accepted.credential_id, issuer.settings.permissions).await?;
+        let expires = Some(accepted.expires);
+        return Ok(Some(Remembered { caller, revision: 0, checked: now, expires, certificate: None, last_used: NEVER_NEWS }));
+    }
+    Ok(None)
 }
 
 /// Nobody waits for it, and a use that is lost in a crash is lost.

@@ -28,7 +28,7 @@ use crate::refusal::{error_response, hidden};
 use crate::request_id::RequestId;
 use crate::state::State;
 use crate::trace::{Answered, Refusal, Trace};
-use crate::{event_routes, health, scim_api};
+use crate::{event_routes, health, oauth, scim_api};
 
 /// Longest name of a method that is kept, in characters.
 const METHOD_CHARACTERS_MAX: usize = 16;
@@ -101,6 +101,7 @@ async fn route(state: Arc<State>, admin_api: &AdminApi, request: Request, id: &R
         ("/healthz", &Method::GET | &Method::HEAD) => health::live(),
         ("/readyz", &Method::GET | &Method::HEAD) => health::ready(&state).await,
         ("/openapi.json", &Method::GET | &Method::HEAD) => openapi(admin_api),
+        (path, _) if oauth::part(path).is_some() => oauth::answer(state, request, id.as_str()).await,
         (path, _) if AdminApi::is_for(path) => admin_api.answer(request).await,
         (path, _) if EventRoute::find(path).is_some() => event_routes::answer(state, request, id.as_str()).await,
         _ => scim_api::handle(state, request, id.as_str()).await,

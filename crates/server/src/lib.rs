@@ -6,6 +6,10 @@
 //! Modules in dependency order: a module uses only those above it. (The blank lines keep rustfmt from sorting
 //! them.)
 
+pub mod jose;
+
+pub mod key_sets;
+
 pub mod rate_limit;
 
 pub mod lockout;
@@ -34,6 +38,8 @@ mod refusal;
 
 mod authenticate;
 
+mod oauth;
+
 mod scim_api;
 
 mod openapi;
@@ -59,4 +65,4 @@ pub use layers::router;
 pub use options::Options;
 pub use retention::shorten_request_logs;
 pub use serve::{serve, serve_tls};
-pub use state::{DEFAULT_TENANT, Events, State};
+pub use state::{Callers, DEFAULT_TENANT, Events, State};

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use scim_protocol::filter::FilterLimits;
 
+use crate::key_sets::KeySetLimits;
 use crate::lockout::LockoutLimit;
 use crate::rate_limit::RateLimit;
 
@@ -41,6 +42,12 @@ pub struct Options {
     pub rate_limit_entries_max: usize,
     /// When an address that guesses has to wait.
     pub lockout: LockoutLimit,
+    /// How long an access token of the token endpoint is good, in seconds.
+    pub access_token_seconds: i64,
+    /// How long the keys of foreign issuers are remembered.
+    pub key_sets: KeySetLimits,
+    /// Whether clients can show certificates to us.
+    pub takes_client_certificates: bool,
     /// Longest time until the head of a request has arrived, in seconds.
     pub header_read_seconds_max: u64,
     /// Most connections at once; others wait to be accepted.
@@ -95,6 +102,9 @@ impl Default for Options {
             rate_limit: Some(RateLimit { per_second: 1_000, burst: 5_000 }),
             rate_limit_entries_max: 100_000,
             lockout: LockoutLimit { failures_max: 20, window_seconds: 60, proven_seconds_max: 86_400, entries_max: 100_000 },
+            access_token_seconds: 600,
+            key_sets: KeySetLimits { fresh_seconds_max: 300, refetch_seconds_min: 30, stale_seconds_max: 86_400, entries_max: 1_000 },
+            takes_client_certificates: false,
             header_read_seconds_max: 10,
             connections_max: 4_096,
             head_bytes_max: 64 * 1024,

@@ -25,6 +25,8 @@ use axum::response::Response;
 use directory::Directory;
 use directory::access::Caller;
 use directory::request_log::BodyKind;
+use directory::client::ClientRecord;
+use directory::tenant::TenantId;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request};
@@ -75,7 +77,7 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
     trace.named(tenant, &parts);
     let base_url = format!("{}{base_path}", origin(&state.options, &parts.headers, &parts.extensions));
     if is_public(rest, &parts) {
-        return discovery::service_provider_config(&state, &base_url, &parts, None);
+        return discovery::service_provider_config(&state, &base_url, &parts, discovery::Known::default());
     }
     let caller = caller(&state, tenant, &parts).await?;
     trace.called(&caller);
@@ -107,12 +109,22 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
         (Route::GroupMember(id), Method::DELETE) => group_members::delete(call, id).await,
         (Route::Bulk, Method::POST) => bulk::bulk(call).await,
         (Route::ServiceProviderConfig, Method::GET) => {
-            discovery::service_provider_config(&call.state, &call.base_url, &call.parts, Some(&call.caller.schemas))
+            // The body of a call must not be held while we wait.
+            let (state, tenant) = (Arc::clone(&call.state), call.caller.tenant.id);
+            let takes_client_credentials = has_clients(&state, tenant).await?;
+            let known = discovery::Known { types: Some(&call.caller.schemas), takes_client_credentials };
+            discovery::service_provider_config(&call.state, &call.base_url, &call.parts, known)
         }
         (Route::ResourceTypes(id), Method::GET) => discovery::resource_types(&call, id.as_deref()),
         (Route::Schemas(id), Method::GET) => discovery::schemas(&call, id.as_deref()),
         (route, _) => Err(Failure::MethodNotAllowed { allowed: route.allowed() }),
     }
+}
+
+/// Whether a tenant has OAuth clients.
+async fn has_clients(state: &State, tenant: TenantId) -> Result<bool, Failure> {
+    let Some(callers) = state.callers() else { return Ok(false) };
+    Ok(callers.clients.list_clients(tenant).await?.iter().any(ClientRecord::is_live))
 }
 
 /// Whether it is what anybody may read to learn how to authenticate (RFC 7643 section 5): the same for every tenant, also for one that does not exist.

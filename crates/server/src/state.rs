@@ -3,9 +3,11 @@
 use std::sync::{Arc, OnceLock};
 
 use directory::Directory;
+use directory::client::Clients;
 use directory::clock::{Clock, IdGenerator};
 use directory::credential::TokenHasher;
 use directory::request_log::RequestLog;
+use directory::issuer::{Issuers, KeySets};
 use directory::store::Tenants;
 use directory::tenant::TenantId;
 use provisioning::event_log::{EventLog, Receivers, SigningKeys};
@@ -13,6 +15,7 @@ use provisioning::subscription::Subscriptions;
 use provisioning::telling::Teller;
 use tokio::sync::watch;
 
+use crate::key_sets::KeySetCache;
 use crate::listeners::Listeners;
 use crate::lockout::Lockout;
 use crate::options::Options;
@@ -22,6 +25,16 @@ use crate::token_cache::TokenCache;
 
 /// The tenant that is always there: behind the short base URL `/scim/v2`, and home of those who run the installation.
 pub const DEFAULT_TENANT: &str = "default";
+
+/// Where callers other than bearers of stored tokens come from.
+pub struct Callers {
+    /// OAuth clients.
+    pub clients: Arc<dyn Clients>,
+    /// Foreign issuers.
+    pub issuers: Arc<dyn Issuers>,
+    /// The way to their keys.
+    pub key_sets: Arc<dyn KeySets>,
+}
 
 /// The server's parts.
 pub struct State {
@@ -44,6 +57,8 @@ pub struct State {
     pub(crate) listeners: Listeners,
     pub(crate) request_log: OnceLock<Arc<dyn RequestLog>>,
     pub(crate) strangers: StrangerBudget,
+    pub(crate) key_sets: KeySetCache,
+    callers: OnceLock<Callers>,
 }
 
 /// What the server tells of changes with.
@@ -77,6 +92,8 @@ impl State {
         let rates = RateLimits::new(options.rate_limit_entries_max);
         let lockout = Lockout::new(options.lockout);
         let listeners = Listeners::new(options.event_listeners_max, options.event_listeners_per_tenant_max);
+        let key_sets = KeySetCache::new(options.key_sets);
+        let callers = OnceLock::new();
         Arc::new(Self {
             directory,
             tenants,
@@ -91,6 +108,8 @@ impl State {
             events: OnceLock::new(),
             request_log: OnceLock::new(),
             strangers: StrangerBudget::default(),
+            key_sets,
+            callers,
         })
     }
 
@@ -109,5 +128,14 @@ impl State {
     /// From now on requests are written down there. Only the first call counts.
     pub fn keep_requests(&self, log: Arc<dyn RequestLog>) {
         let _ = self.request_log.set(log);
+    }
+
+    /// Adds OAuth clients and foreign issuers; without this there are none. What was added first stays.
+    pub fn set_callers(&self, callers: Callers) {
+        let _ = self.callers.set(callers);
+    }
+
+    pub(crate) fn callers(&self) -> Option<&Callers> {
+        self.callers.get()
     }
 }

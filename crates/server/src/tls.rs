@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
+use directory::client::CertificateName;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -205,17 +206,6 @@ pub struct ClientCertificate {
     pub names: Vec<CertificateName>,
 }
 
-/// A name in a certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CertificateName {
-    /// The subject, as RFC 4514 writes it: the most specific part first.
-    Subject(String),
-    /// A DNS name.
-    Dns(String),
-    /// A URI.
-    Uri(String),
-}
-
 impl ClientCertificate {
     /// From the certificate that the handshake verified.
     pub(crate) fn of(stream: &TlsStream<TcpStream>) -> Option<Self> {
@@ -232,11 +222,11 @@ fn names(der: &[u8]) -> Option<Vec<CertificateName>> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let mut parts: Vec<String> = certificate.subject().iter_rdn().map(relative_name).collect::<Option<_>>()?;
     parts.reverse();
-    let mut names = vec![CertificateName::Subject(parts.join(","))];
+    let mut names = vec![CertificateName::SubjectDn(parts.join(","))];
     if let Ok(Some(alternative)) = certificate.subject_alternative_name() {
         names.extend(alternative.value.general_names.iter().filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(CertificateName::Dns((*name).to_owned())),
-            GeneralName::URI(uri) => Some(CertificateName::Uri((*uri).to_owned())),
+            GeneralName::DNSName(name) => Some(CertificateName::SanDns((*name).to_owned())),
+            GeneralName::URI(uri) => Some(CertificateName::SanUri((*uri).to_owned())),
             _ => None,
         }));
     }
@@ -333,9 +323,9 @@ mod tests {
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
         let read = ClientCertificate::from_der(certificate.der());
         let expected = [
-            CertificateName::Subject("CN=scim client,O=Acme\\, Inc.".into()),
-            CertificateName::Dns("client.example".into()),
-            CertificateName::Uri("spiffe://example/scim".into()),
+            CertificateName::SubjectDn("CN=scim client,O=Acme\\, Inc.".into()),
+            CertificateName::SanDns("client.example".into()),
+            CertificateName::SanUri("spiffe://example/scim".into()),
         ];
         assert_eq!(read.names, expected);
         assert_eq!(read.thumbprint, sha256(certificate.der()));

@@ -17,6 +17,8 @@ pub(crate) struct Remembered {
     pub checked: Timestamp,
     /// When it stops to work.
     pub expires: Option<Timestamp>,
+    /// The certificate whose owner alone may use it (RFC 8705 section 3).
+    pub certificate: Option<[u8; 32]>,
     /// Its last use that was recorded.
     pub last_used: Option<Timestamp>,
 }
@@ -39,12 +41,20 @@ impl TokenCache {
     }
 
     /// The caller, where nothing of the tenant has changed since, and whether this use is to be recorded.
-    pub(crate) fn find(&self, tenant: &str, revision: i64, hash: &TokenHash, now: Timestamp) -> Option<(Caller, bool)> {
+    pub(crate) fn find(
+        &self,
+        tenant: &str,
+        revision: i64,
+        hash: &TokenHash,
+        certificate: Option<[u8; 32]>,
+        now: Timestamp,
+    ) -> Option<(Caller, bool)> {
         let mut entries = self.entries();
         let (_, found) = entries.get_mut(hash)?.iter_mut().find(|(name, _)| name == tenant)?;
         let age = now.duration_since(found.checked);
         let is_over = found.expires.is_some_and(|expires| expires <= now);
-        if found.revision != revision || age.is_negative() || age >= self.valid || is_over {
+        let is_bound_elsewhere = found.certificate.is_some() && found.certificate != certificate;
+        if is_bound_elsewhere || found.revision != revision || age.is_negative() || age >= self.valid || is_over {
             return None;
         }
         let news = is_use_news(found.last_used, now);
@@ -84,7 +94,7 @@ mod tests {
         let tenant = Tenant { id: TenantId(1), name: "a".into(), created: at(0), settings: TenantSettings::default(), revision: 1 };
         let (schemas, permissions) = (SchemaSet::standard(), Permissions::default());
         let caller = Caller { tenant: Arc::new(tenant), schemas, credential_id: credential_id.into(), permissions };
-        Remembered { caller, revision: 1, checked: at(100), expires: Some(at(104)), last_used: Some(at(100)) }
+        Remembered { caller, revision: 1, checked: at(100), expires: Some(at(104)), certificate: None, last_used: Some(at(100)) }
     }
 
     #[test]
@@ -93,7 +103,7 @@ mod tests {
         let hash = TokenHash([1; 32]);
         cache.remember("a", hash, remembered("t"));
         let check = |tenant: &str, revision: i64, hash: TokenHash, now: i64, found: bool| {
-            assert_eq!(cache.find(tenant, revision, &hash, at(now)).is_some(), found, "{tenant} {revision} {now}");
+            assert_eq!(cache.find(tenant, revision, &hash, None, at(now)).is_some(), found, "{tenant} {revision} {now}");
         };
         check("a", 1, hash, 103, true);
         check("a", 1, hash, 104, false);

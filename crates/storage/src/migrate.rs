@@ -30,6 +30,7 @@ pub(crate) const SQLITE: &[Migration] = &[
     Migration { name: "0005_schemas", sql: include_str!("../migrations/sqlite/0005_schemas.sql") },
     Migration { name: "0006_receivers", sql: include_str!("../migrations/sqlite/0006_receivers.sql") },
     Migration { name: "0007_requests", sql: include_str!("../migrations/sqlite/0007_requests.sql") },
+    Migration { name: "0008_clients", sql: include_str!("../migrations/sqlite/0008_clients.sql") },
 ];
 
 /// For the request log on SQLite, which has a file of its own.
@@ -45,6 +46,7 @@ pub(crate) const POSTGRES: &[Migration] = &[
     Migration { name: "0005_schemas", sql: include_str!("../migrations/postgres/0005_schemas.sql") },
     Migration { name: "0006_receivers", sql: include_str!("../migrations/postgres/0006_receivers.sql") },
     Migration { name: "0007_requests", sql: include_str!("../migrations/postgres/0007_requests.sql") },
+    Migration { name: "0008_clients", sql: include_str!("../migrations/postgres/0008_clients.sql") },
 ];
 
 /// SHA-256 of a migration's text.

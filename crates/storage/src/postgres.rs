@@ -2,9 +2,11 @@
 
 mod attempts;
 mod catalogue;
+mod clients;
 mod commit;
 pub(crate) mod connections;
 mod events;
+mod issuers;
 mod ledger;
 mod memberships;
 mod outbox;
@@ -16,6 +18,7 @@ mod search;
 pub(crate) mod statements;
 pub(crate) mod statements_of_events;
 pub(crate) mod statements_of_requests;
+pub(crate) mod statements_of_callers;
 pub(crate) mod statements_of_schemas;
 pub(crate) mod statements_of_work;
 mod tenants;

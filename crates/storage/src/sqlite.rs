@@ -2,9 +2,11 @@
 
 mod by_key;
 mod catalogue;
+mod clients;
 mod commit;
 pub(crate) mod connections;
 mod events;
+mod issuers;
 mod ledger;
 mod memberships;
 mod read;
@@ -16,6 +18,7 @@ mod search;
 pub(crate) mod statements;
 pub(crate) mod statements_of_events;
 pub(crate) mod statements_of_requests;
+mod statements_of_callers;
 mod statements_of_schemas;
 mod statements_of_work;
 mod tenants;

@@ -24,6 +24,7 @@ const GIVEN_NAMES: &[(&str, &str)] = &[
     ("realm", "WWW-Authenticate"),
     ("realm", "www_authenticate"),
     ("realm", "Bearer realm="),
+    ("realm", "Basic realm="),
     ("entity", "UNPROCESSABLE_ENTITY"),
     ("entity", "entity-tag"),
     ("entity", "entity tag"),

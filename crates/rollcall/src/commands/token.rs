@@ -1,13 +1,12 @@
 //! `rollcall token`: the bearer tokens of a tenant. A token is shown once, when it is made; the store knows only its keyed hash.
 
 use clap::{Args, Subcommand};
-use directory::access::{Permissions, Scope};
 use directory::credential::{TokenRecord, TokenRequest};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use server::DEFAULT_TENANT;
 
 use crate::commands::TenantArgument;
+use crate::commands::permissions::{Ending, PermissionArguments, scopes_text};
 use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::output::{Output, instant, instant_or};
@@ -43,14 +42,11 @@ pub struct Create {
     /// When it stops to work; without it, never
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     expires_in_days: Option<u32>,
-    /// What it opens: read and write for provisioning clients, admin for this tenant's admin API, operator for that of the whole
-    /// installation; may be repeated [default: read and write]
-    #[arg(long, value_name = "SCOPE", value_parser = parse_scope)]
-    scope: Vec<Scope>,
-}
-
-fn parse_scope(text: &str) -> Result<Scope, String> {
-    Scope::by_name(text).ok_or_else(|| format!("scopes are {}", Scope::ALL.map(Scope::name).join(", ")))
+    /// The same as a span (90d, 12h) or an instant
+    #[arg(long, value_name = "WHEN", value_parser = Ending::parse, conflicts_with = "expires_in_days")]
+    expires: Option<Ending>,
+    #[command(flatten)]
+    permissions: PermissionArguments,
 }
 
 /// Runs it.
@@ -83,21 +79,9 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
 async fn create(rollcall: &Rollcall, arguments: Create, output: Output) -> Result<(), Failure> {
     let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
     let now = rollcall.now();
-    let expires = match arguments.expires_in_days {
-        Some(days) => {
-            let span = SignedDuration::from_hours(24 * i64::from(days));
-            Some(now.checked_add(span).map_err(|_| Failure::usage("--expires-in-days: that is too far away"))?)
-        }
-        None => None,
-    };
-    let mut scopes = arguments.scope;
-    if scopes.is_empty() {
-        scopes = vec![Scope::Read, Scope::Write];
-    }
-    if scopes.contains(&Scope::Operator) && tenant.name != DEFAULT_TENANT {
-        return Err(Failure::refused("only tokens of the tenant `default` can have the scope `operator`"));
-    }
-    let permissions = Permissions::of(&scopes);
+    let after = arguments.expires_in_days.map(|days| Ending::After(SignedDuration::from_hours(24 * i64::from(days))));
+    let expires = after.or(arguments.expires).map(|ending| ending.from(now)).transpose()?;
+    let permissions = arguments.permissions.permissions(rollcall, &tenant).await?;
     let issued = rollcall.issue_token(TokenRequest { tenant: tenant.id, name: arguments.name, expires, permissions }, None).await?;
     let text =
         format!("Token for tenant {} (id {}); it is shown only now:\n\n  {}\n", tenant.name, issued.record.id, issued.token.reveal());
@@ -122,7 +106,7 @@ fn row(token: &TokenRecord, now: Timestamp) -> Vec<String> {
         token.id.clone(),
         token.name.clone(),
         state(token, now).to_owned(),
-        token.permissions.scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(" "),
+        scopes_text(&token.permissions),
         instant(token.created),
         instant_or(token.expires, "never"),
         instant_or(token.last_used, "never"),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails should say where")]
 #![expect(clippy::zombie_processes, reason = "a test that fails before it waits ends with its children")]
 
+mod callers;
 mod commands;
 mod durability;
 mod events;

@@ -118,6 +118,12 @@ impl Serve {
         self.child.wait().expect("it ends");
     }
 
+    /// A signal by its name.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().expect("kill(1)").success());
+    }
+
     /// SIGTERM; the exit code and what else it printed.
     pub fn terminate(mut self) -> (i32, String) {
         let id = self.child.id().to_string();

@@ -17,12 +17,21 @@ use super::{Call, query};
 use crate::refusal::Failure;
 use crate::state::State;
 
-/// The same for every caller, so no caller is needed; whoever is known also learns which types the tenant has switched on.
+/// What only a caller of the tenant is told.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Known<'a> {
+    /// The tenant's types.
+    pub types: Option<&'a SchemaSet>,
+    /// Whether the tenant has OAuth clients.
+    pub takes_client_credentials: bool,
+}
+
+/// The same for everybody, so no caller is needed; whoever is known also learns which types the tenant has switched on, and whether it has OAuth clients.
 pub(super) fn service_provider_config(
     state: &State,
     base_url: &str,
     parts: &Parts,
-    types: Option<&SchemaSet>,
+    known: Known<'_>,
 ) -> Result<Response, Failure> {
     refuse_filter(&query(parts))?;
     let options = &state.options;
@@ -31,11 +40,12 @@ pub(super) fn service_provider_config(
         bulk_body_bytes_max: options.large_body_bytes_max,
         page_size_max: usize::try_from(options.page_size_max).unwrap_or(usize::MAX),
         page_size_default: usize::try_from(options.page_size_default).unwrap_or(usize::MAX),
+        takes_client_credentials: known.takes_client_credentials,
         cursor_seconds_max: state.directory.cursor_seconds(),
         events: state.events().is_some(),
     };
     let mut config = discovery::service_provider_config(&capabilities, base_url);
-    if let Some(types) = types {
+    if let Some(types) = known.types {
         discovery::announce_types(&mut config, types);
     }
     tagged(parts, &config)

@@ -8,8 +8,10 @@ use axum::Router;
 use axum::body::Body;
 use directory::Directory;
 use directory::access::{Permissions, Scope};
+use directory::client::Clients;
 use directory::clock::{Clock, IdGenerator};
-use directory::credential::{TokenHasher, TokenRequest, issue, token_text};
+use directory::credential::{TokenHash, TokenHasher, TokenRequest, issue, token_text};
+use directory::issuer::Issuers;
 use directory::request_log::RequestLog;
 use directory::store::Tenants;
 use directory::tenant::{Tenant, TenantSettings};
@@ -20,7 +22,7 @@ use provisioning::receiver::Receiver;
 use provisioning::subscription::{Ports, Subscriptions};
 use provisioning::telling::Teller;
 use serde_json::Value;
-use server::{Events, Options, State, router};
+use server::{Callers, Events, Options, State, router};
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
 use storage::sqlite::requests::SqliteRequestLog;
@@ -28,6 +30,8 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tower::ServiceExt;
 use uuid::Uuid;
+
+use crate::oauth::Foreign;
 
 pub(crate) use crate::replay::Answer;
 
@@ -67,6 +71,9 @@ pub(crate) struct House {
     hasher: Arc<MasterKey>,
     pub tenant: Tenant,
     pub token: String,
+    pub clients: Arc<dyn Clients>,
+    pub issuers: Arc<dyn Issuers>,
+    pub foreign: Arc<Foreign>,
 }
 
 /// Nobody is at the other end: what is sent outside has tests of its own.
@@ -108,13 +115,19 @@ impl House {
         let directory = Directory::new(store.clone(), hand.clone(), hand.clone())
             .with_cursors(hasher.clone(), options.cursor_seconds_max)
             .with_types(store.clone());
+        let (clients, issuers): (Arc<dyn Clients>, Arc<dyn Issuers>) = (store.clone(), store.clone());
         let (announce, events) = events(&store, &directory, &hand);
         let tenants: Arc<dyn Tenants> = store.clone();
         let tenant = tenants.create_tenant("default", settings, hand.now()).await.unwrap().unwrap();
         let state = State::new(directory, tenants.clone(), hasher.clone(), hand.clone(), hand.clone(), options).with_events(events);
         let request_log: Arc<dyn RequestLog> = Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
         state.keep_requests(request_log.clone());
+        let foreign = Arc::new(Foreign { keys: Default::default(), fetches: Default::default() });
+        state.set_callers(Callers { clients: clients.clone(), issuers: issuers.clone(), key_sets: foreign.clone() });
         let mut house = Self {
+            clients,
+            issuers,
+            foreign,
             _folder: folder,
             router: router(state),
             hand,
@@ -128,6 +141,10 @@ impl House {
         };
         house.token = house.issue(Permissions::all()).await;
         house
+    }
+
+    pub(crate) fn hash(&self, text: &str) -> TokenHash {
+        self.hasher.hash(text)
     }
 
     /// A new token of the tenant.

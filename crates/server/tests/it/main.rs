@@ -13,6 +13,7 @@ mod events;
 mod listener;
 mod members;
 mod paging;
+mod oauth;
 mod permissions;
 mod profiles;
 mod refusals;

@@ -6,6 +6,7 @@ mod place;
 mod postgres_server;
 
 mod applications;
+mod callers;
 mod credentials;
 mod events;
 mod encryption;

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use directory::Directory;
 use directory::access::{Caller, Permissions};
 use directory::change_set::{Change, ChangeSet, Committed, Effect, Precondition, Write};
+use directory::client::Clients;
 use directory::clock::{Clock, IdGenerator};
 use directory::content::content;
 use directory::request_log::RequestLog;
+use directory::issuer::Issuers;
 use directory::schema_store::SchemaStore;
 use directory::store::{CommitError, Fault, Include, Store, StoredResource, Tenants};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
@@ -68,13 +70,15 @@ pub(crate) struct Opened {
     pub events: Arc<dyn EventLog>,
     pub receivers: Arc<dyn Receivers>,
     pub keys: Arc<dyn SigningKeys>,
+    pub clients: Arc<dyn Clients>,
+    pub issuers: Arc<dyn Issuers>,
     pub committed: Arc<Notify>,
 }
 
 impl Opened {
     fn of<T>(store: T, committed: impl Fn(&T) -> Arc<Notify>) -> Self
     where
-        T: Store + Tenants + Catalogue + Ledger + SchemaStore + EventLog + Receivers + SigningKeys + Clone + 'static,
+        T: Store + Tenants + Catalogue + Ledger + SchemaStore + EventLog + Receivers + SigningKeys + Clients + Issuers + Clone + 'static,
     {
         Self {
             committed: committed(&store),
@@ -85,6 +89,8 @@ impl Opened {
             events: Arc::new(store.clone()),
             receivers: Arc::new(store.clone()),
             keys: Arc::new(store.clone()),
+            clients: Arc::new(store.clone()),
+            issuers: Arc::new(store.clone()),
             store: Arc::new(store),
         }
     }

@@ -1,0 +1,55 @@
+//! The public keys of foreign issuers, fetched: HTTPS only, no private addresses, bounded in size and time, unless the egress rules say otherwise. Keeps
+//! nothing.
+
+use async_trait::async_trait;
+use directory::issuer::KeySets;
+use directory::store::Fault;
+use serde_json::Value;
+use url::Url;
+
+use crate::egress::Egress;
+
+/// Largest JWK set, in bytes.
+pub const KEY_SET_BYTES_MAX: usize = 256 * 1024;
+/// Longest time to fetch one, in seconds.
+pub const KEY_SET_SECONDS_MAX: u64 = 5;
+
+/// Fetches JWK sets.
+#[derive(Clone, Debug)]
+pub struct KeySetFetcher {
+    client: reqwest::Client,
+    egress: Egress,
+}
+
+impl KeySetFetcher {
+    /// Under these rules; `allow_private_addresses` also allows plain HTTP, for issuers on the same network.
+    pub fn new(egress: Egress) -> Result<Self, Fault> {
+        let egress = Egress { request_seconds_max: KEY_SET_SECONDS_MAX, connect_seconds_max: KEY_SET_SECONDS_MAX, ..egress };
+        Ok(Self { client: egress.client()?, egress })
+    }
+}
+
+#[async_trait]
+impl KeySets for KeySetFetcher {
+    async fn fetch(&self, url: &str) -> Result<Value, Fault> {
+        let url: Url = url.parse().map_err(|error| Fault::from_source("the URL of the key set cannot be read", error))?;
+        self.egress.check(&url)?;
+        if url.scheme() != "https" && !self.egress.allow_private_addresses {
+            return Err(Fault::new("the URL of the key set must begin with https:"));
+        }
+        let failed = |error| Fault::from_source("the key set could not be fetched", error);
+        let mut response =
+            self.client.get(url).header("accept", "application/jwk-set+json, application/json").send().await.map_err(failed)?;
+        if !response.status().is_success() {
+            return Err(Fault::new(format!("the key set could not be fetched: status {}", response.status().as_u16())));
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if bytes.len() + chunk.len() > KEY_SET_BYTES_MAX {
+                return Err(Fault::new(format!("the key set is larger than {KEY_SET_BYTES_MAX} bytes")));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        serde_json::from_slice(&bytes).map_err(|error| Fault::from_source("the key set is not JSON", error))
+    }
+}

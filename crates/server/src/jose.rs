@@ -1,0 +1,306 @@
+//! Signed tokens of others (RFC 7515, RFC 7517): taken apart, and checked against a public key. Decides nothing about their claims.
+//!
+//! The algorithm is the key's, never the token's own word alone: `none` and keyed hashes are not among those we know, and a key is used only with the
+//! algorithms of its type.
+
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use rustls::pki_types::SubjectPublicKeyInfoDer;
+use rustls::pki_types::pem::PemObject;
+use serde_json::{Map, Value, json};
+use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey as ParsedKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+/// Longest token that is looked at, in bytes.
+pub(crate) const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Most keys of one set that are looked at.
+pub(crate) const KEYS_MAX: usize = 100;
+/// Names of the algorithms, for metadata.
+pub(crate) const ALGORITHMS: [&str; 4] = ["RS256", "PS256", "ES256", "EdDSA"];
+
+/// Algorithms that are accepted (RFC 7518 section 3.1, RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Algorithm {
+    Rs256,
+    Ps256,
+    Es256,
+    EdDsa,
+}
+
+impl Algorithm {
+    fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "RS256" => Some(Self::Rs256),
+            "PS256" => Some(Self::Ps256),
+            "ES256" => Some(Self::Es256),
+            "EdDSA" | "Ed25519" => Some(Self::EdDsa),
+            _ => None,
+        }
+    }
+}
+
+/// A token, taken apart; nothing in it is to be believed before `verify`.
+pub(crate) struct Signed<'a> {
+    algorithm: Algorithm,
+    /// Which key it names.
+    pub key_id: Option<String>,
+    /// What it says.
+    pub claims: Map<String, Value>,
+    message: &'a str,
+    signature: Vec<u8>,
+}
+
+impl<'a> Signed<'a> {
+    /// Whether a text could be such a token: three parts.
+    pub(crate) fn looks_like(text: &str) -> bool {
+        text.bytes().filter(|byte| *byte == b'.').count() == 2
+    }
+
+    /// Takes a compact serialization apart. `None`: malformed, too long, an algorithm we do not accept, or a critical header (`crit`), none of which we know.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        if text.len() > TOKEN_BYTES_MAX {
+            return None;
+        }
+        let (signed, signature) = text.rsplit_once('.')?;
+        let (header, claims) = signed.split_once('.')?;
+        let object = |part: &str| -> Option<Map<String, Value>> { serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).ok()?).ok() };
+        let header = object(header)?;
+        if header.contains_key("crit") {
+            return None;
+        }
+        let algorithm = Algorithm::by_name(header.get("alg")?.as_str()?)?;
+        let key_id = header.get("kid").and_then(Value::as_str).map(str::to_owned);
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
+        Some(Self { algorithm, key_id, claims: object(claims)?, message: signed, signature })
+    }
+
+    /// Whether one of the keys that it may mean has signed it.
+    pub(crate) fn is_signed_by(&self, keys: &[PublicKey]) -> bool {
+        let named = |key: &&PublicKey| match (&self.key_id, &key.id) {
+            (Some(wanted), Some(id)) => wanted == id,
+            // A key or a token without a name: only trying tells.
+            _ => true,
+        };
+        keys.iter().filter(named).any(|key| key.verifies(self))
+    }
+
+    /// Whether the key that it names is among these.
+    pub(crate) fn is_key_known(&self, keys: &[PublicKey]) -> bool {
+        self.key_id.is_none() || keys.iter().any(|key| key.id == self.key_id)
+    }
+}
+
+/// A public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PublicKey {
+    id: Option<String>,
+    algorithm: Option<Algorithm>,
+    material: Material,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Material {
+    Rsa { n: Vec<u8>, e: Vec<u8> },
+    P256(Vec<u8>),
+    Ed25519(Vec<u8>),
+}
+
+impl PublicKey {
+    /// From a JWK. `None`: of a type we do not use, not for signatures, or malformed.
+    pub(crate) fn from_jwk(key: &Value) -> Option<Self> {
+        let text = |name: &str| key.get(name).and_then(Value::as_str);
+        let bytes = |name: &str| BASE64_URL_SAFE_NO_PAD.decode(text(name)?).ok();
+        if text("use").is_some_and(|purpose| purpose != "sig") {
+            return None;
+        }
+        let material = match (text("kty")?, text("crv")) {
+            ("RSA", _) => {
+                let n = bytes("n")?;
+                // A modulus with leading zeros is the same number, but aws-lc-rs wants none.
+                let n = n.iter().copied().skip_while(|byte| *byte == 0).collect::<Vec<_>>();
+                Material::Rsa { n, e: bytes("e")? }
+            }
+            ("EC", Some("P-256")) => {
+                let (x, y) = (bytes("x")?, bytes("y")?);
+                let point = [&[4], x.as_slice(), y.as_slice()].concat();
+                (x.len() == 32 && y.len() == 32).then_some(Material::P256(point))?
+            }
+            ("OKP", Some("Ed25519")) => Material::Ed25519(bytes("x").filter(|x| x.len() == 32)?),
+            _ => return None,
+        };
+        let algorithm = match text("alg") {
+            None => None,
+            Some(name) => Some(Algorithm::by_name(name)?),
+        };
+        Some(Self { id: text("kid").map(str::to_owned), algorithm, material })
+    }
+
+    /// Those keys of a JWK set that can be used.
+    pub(crate) fn from_set(set: &Value) -> Vec<Self> {
+        set.get("keys").and_then(Value::as_array).into_iter().flatten().take(KEYS_MAX).filter_map(Self::from_jwk).collect()
+    }
+
+    fn verifies(&self, token: &Signed<'_>) -> bool {
+        if self.algorithm.is_some_and(|own| own != token.algorithm) {
+            return false;
+        }
+        let (message, signature) = (token.message.as_bytes(), token.signature.as_slice());
+        match (&self.material, token.algorithm) {
+            (Material::Rsa { n, e }, Algorithm::Rs256) => {
+                RsaPublicKeyComponents { n, e }.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature).is_ok()
+            }
+            (Material::Rsa { n, e }, Algorithm::Ps256) => {
+                RsaPublicKeyComponents { n, e }.verify(&RSA_PSS_2048_8192_SHA256, message, signature).is_ok()
+            }
+            (Material::P256(point), Algorithm::Es256) => {
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(message, signature).is_ok()
+            }
+            (Material::Ed25519(key), Algorithm::EdDsa) => UnparsedPublicKey::new(&ED25519, key).verify(message, signature).is_ok(),
+            _ => false,
+        }
+    }
+}
+
+/// Why the text of a key was refused.
+#[derive(Debug, thiserror::Error)]
+#[error("this is neither a public key in PEM, nor a JWK or a JWK set, with RSA (2048 bits and more), P-256 or Ed25519")]
+pub struct NotAKey;
+
+/// Public keys as JWKs, from PEM (`BEGIN PUBLIC KEY`), a JWK or a JWK set. Refuses a text with none that can be used, and one with a private key.
+pub fn keys_from_text(text: &str) -> Result<Vec<Value>, NotAKey> {
+    if let Ok(value) = serde_json::from_str::<Value>(text) {
+        let keys = match value.get("keys") {
+            Some(Value::Array(keys)) => keys.clone(),
+            _ => vec![value],
+        };
+        let is_public = |key: &Value| key.get("d").is_none() && key.get("k").is_none();
+        let good =
+            !keys.is_empty() && keys.len() <= KEYS_MAX && keys.iter().all(|key| is_public(key) && PublicKey::from_jwk(key).is_some());
+        return if good { Ok(keys) } else { Err(NotAKey) };
+    }
+    let der = SubjectPublicKeyInfoDer::from_pem_slice(text.as_bytes()).map_err(|_| NotAKey)?;
+    let (_, info) = SubjectPublicKeyInfo::from_der(&der).map_err(|_| NotAKey)?;
+    let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    let key = match info.parsed() {
+        Ok(ParsedKey::RSA(rsa)) => {
+            let modulus: Vec<u8> = rsa.modulus.iter().copied().skip_while(|byte| *byte == 0).collect();
+            if modulus.len() < 256 {
+                return Err(NotAKey);
+            }
+            json!({"kty": "RSA", "n": encode(&modulus), "e": encode(rsa.exponent)})
+        }
+        Ok(ParsedKey::EC(point)) => {
+            let (&[4], coordinates) = point.data().split_first_chunk::<1>().ok_or(NotAKey)? else { return Err(NotAKey) };
+            let (x, y) = coordinates.split_at_checked(32).ok_or(NotAKey)?;
+            json!({"kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y)})
+        }
+        _ if info.algorithm.algorithm.to_id_string() == "1.3.101.112" => {
+            json!({"kty": "OKP", "crv": "Ed25519", "x": encode(&info.subject_public_key.data)})
+        }
+        _ => return Err(NotAKey),
+    };
+    PublicKey::from_jwk(&key).map(|_| vec![key]).ok_or(NotAKey)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+
+    use super::*;
+
+    fn pair() -> (EcdsaKeyPair, Value) {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let point = pair.public_key().as_ref().to_vec();
+        let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        let jwk = json!({"kty": "EC", "crv": "P-256", "kid": "k1", "x": encode(&point[1..33]), "y": encode(&point[33..])});
+        (pair, jwk)
+    }
+
+    fn token(pair: &EcdsaKeyPair, header: &Value, claims: &Value) -> String {
+        let encode = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", encode(header), encode(claims));
+        let signature = pair.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+        format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    fn is_good(token: &str, keys: &Value) -> bool {
+        Signed::parse(token).is_some_and(|signed| signed.is_signed_by(&PublicKey::from_set(keys)))
+    }
+
+    /// RFC 7515 appendix A.2 (RS256), A.3 (ES256) and RFC 8037 appendix A.4 (`EdDSA`).
+    #[test]
+    fn vectors_of_the_rfcs() {
+        let payload = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+        let rsa = json!({"kty": "RSA", "e": "AQAB", "n": "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ"});
+        let rs256 = format!(
+            "eyJhbGciOiJSUzI1NiJ9.{payload}.cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw"
+        );
+        let ec = json!({"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"});
+        let es256 = format!(
+            "eyJhbGciOiJFUzI1NiJ9.{payload}.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
+        );
+        for (token, key, other) in [(&rs256, &rsa, &ec), (&es256, &ec, &rsa)] {
+            assert!(is_good(token, &json!({"keys": [key]})), "{token}");
+            assert!(is_good(token, &json!({"keys": [other, key]})), "{token}");
+            assert!(!is_good(token, &json!({"keys": [other]})), "{token}");
+            let changed = token.replace("eyJpc3Mi", "eyJpc3Nj");
+            assert!(!is_good(&changed, &json!({"keys": [key]})));
+        }
+        let ed = PublicKey::from_jwk(&json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})).unwrap();
+        let signature = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
+        let signed = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
+        assert!(ed.verifies(&Signed { algorithm: Algorithm::EdDsa, key_id: None, claims: Map::new(), message: signed, signature }));
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let (own, jwk) = pair();
+        let keys = json!({"keys": [jwk]});
+        let claims = json!({"sub": "x"});
+        assert!(is_good(&token(&own, &json!({"alg": "ES256", "kid": "k1"}), &claims), &keys));
+        assert!(is_good(&token(&own, &json!({"alg": "ES256"}), &claims), &keys));
+        for header in [
+            json!({"alg": "none"}),
+            json!({"alg": "HS256"}),
+            json!({"alg": "RS256"}),
+            json!({"alg": "EdDSA"}),
+            json!({"alg": "ES256", "kid": "k2"}),
+            json!({"alg": "ES256", "crit": ["b64"], "b64": false}),
+            json!({}),
+        ] {
+            assert!(!is_good(&token(&own, &header, &claims), &keys), "{header}");
+        }
+        let (stranger, _) = pair();
+        assert!(!is_good(&token(&stranger, &json!({"alg": "ES256", "kid": "k1"}), &claims), &keys));
+        assert!(!is_good("a.b.c", &keys) && !is_good("", &keys) && !is_good(&"a".repeat(20_000), &keys));
+        // A token without a signature, signed with nothing, or with its public key as a secret.
+        let unsigned = token(&own, &json!({"alg": "ES256"}), &claims);
+        let (covered, _) = unsigned.rsplit_once('.').unwrap();
+        assert!(!is_good(&format!("{covered}."), &keys));
+    }
+
+    #[test]
+    fn keys_from_files() {
+        let (own, jwk) = pair();
+        let der = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(own.public_key()).unwrap();
+        let body = base64::prelude::BASE64_STANDARD.encode(der.as_ref());
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n");
+        let keys = keys_from_text(&pem).unwrap();
+        assert!(is_good(&token(&own, &json!({"alg": "ES256"}), &json!({})), &json!({"keys": keys})));
+        assert_eq!(keys_from_text(&jwk.to_string()).unwrap(), std::slice::from_ref(&jwk));
+        assert_eq!(keys_from_text(&json!({"keys": [jwk]}).to_string()).unwrap(), std::slice::from_ref(&jwk));
+        let mut private = jwk;
+        private["d"] = "AAAA".into();
+        for refused in
+            [private.to_string(), json!({"keys": []}).to_string(), "nonsense".into(), json!({"kty": "oct", "k": "AAAA"}).to_string()]
+        {
+            assert!(keys_from_text(&refused).is_err(), "{refused}");
+        }
+    }
+}

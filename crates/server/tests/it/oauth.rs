@@ -1,0 +1,340 @@
+//! The token endpoint, its tokens, and the tokens of foreign issuers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use axum::body::Body;
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use directory::access::{Permissions, Scope};
+use directory::client::{CertificateName, ClientAuthentication, ClientRecord};
+use directory::issuer::{IssuerRecord, KeySets};
+use directory::store::Fault;
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+use server::Options;
+use server::tls::ClientCertificate;
+
+use crate::house::{Answer, House};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const ASSERTION: &str = "client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=";
+
+/// A key of somebody who signs.
+pub(crate) struct Signer(EcdsaKeyPair);
+
+impl Signer {
+    pub(crate) fn new() -> Self {
+        Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
+    }
+
+    fn jwk(&self) -> Value {
+        let point = self.0.public_key().as_ref();
+        let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        json!({"kty": "EC", "crv": "P-256", "kid": "k1", "x": encode(&point[1..33]), "y": encode(&point[33..])})
+    }
+
+    fn sign(&self, header: &Value, claims: &Value) -> String {
+        let encode = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", encode(header), encode(claims));
+        let signature = self.0.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+        format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+async fn client(house: &House, id: &str, authentication: ClientAuthentication, permissions: Permissions) {
+    let client = ClientRecord {
+        id: id.into(),
+        tenant: house.tenant.id,
+        name: id.into(),
+        created: house.hand_now(),
+        revoked: None,
+        authentication,
+        permissions,
+    };
+    assert!(house.clients.create_client(client).await.unwrap());
+}
+
+async fn with_secret(house: &House, id: &str, permissions: Permissions) {
+    let hash = house.hash("s3cret");
+    client(house, id, ClientAuthentication::ClientSecret { hash }, permissions).await;
+}
+
+async fn ask(house: &House, form: &str, basic: Option<&str>, certificate: Option<ClientCertificate>) -> Answer {
+    let mut request = Request::builder().method("POST").uri("/t/default/oauth2/token").header("content-type", FORM);
+    if let Some(basic) = basic {
+        request = request.header("authorization", format!("Basic {}", BASE64_STANDARD.encode(basic)));
+    }
+    let mut request = request.body(Body::from(form.to_owned())).unwrap();
+    if let Some(certificate) = certificate {
+        request.extensions_mut().insert(Arc::new(certificate));
+    }
+    house.send(request).await
+}
+
+async fn users(house: &House, token: &str, certificate: Option<ClientCertificate>) -> Answer {
+    let request = Request::builder().uri("/scim/v2/Users").header("authorization", format!("Bearer {token}"));
+    let mut request = request.body(Body::empty()).unwrap();
+    if let Some(certificate) = certificate {
+        request.extensions_mut().insert(Arc::new(certificate));
+    }
+    house.send(request).await
+}
+
+#[track_caller]
+fn denied(answer: &Answer, status: u16, error: &str) {
+    assert_eq!((answer.status.as_u16(), answer.text("/error")), (status, error), "{answer:?}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert!(!answer.text("/error_description").is_empty());
+}
+
+#[tokio::test]
+async fn a_client_gets_a_token_and_uses_it() {
+    let house = House::new().await;
+    with_secret(&house, "hr", Permissions { resource_types: Some(vec!["User".into()]), ..Permissions::default() }).await;
+    let given = ask(&house, "grant_type=client_credentials", Some("hr:s3cret"), None).await;
+    assert_eq!(given.status, StatusCode::OK, "{given:?}");
+    assert_eq!((given.header("cache-control"), given.header("content-type")), (Some("no-store"), Some("application/json")));
+    assert_eq!((given.text("/token_type"), &given.body["expires_in"], given.text("/scope")), ("Bearer", &json!(600), "read write"));
+    let token = given.text("/access_token").to_owned();
+    assert_eq!(users(&house, &token, None).await.status, StatusCode::OK);
+    assert_eq!(house.call(&token, "GET", "/scim/v2/Groups", &[], None).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(house.call(&token, "GET", "/t/default/admin/v1/tokens", &[], None).await.status, StatusCode::FORBIDDEN);
+    house.wait(599);
+    assert_eq!(users(&house, &token, None).await.status, StatusCode::OK);
+    house.wait(1);
+    assert_eq!(users(&house, &token, None).await.status, StatusCode::UNAUTHORIZED);
+
+    let narrow = ask(&house, "grant_type=client_credentials&scope=read&client_id=hr&client_secret=s3cret", None, None).await;
+    assert_eq!(narrow.text("/scope"), "read");
+    let token = narrow.text("/access_token").to_owned();
+    assert_eq!(house.call(&token, "DELETE", "/scim/v2/Users/none", &[], None).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(users(&house, &token, None).await.status, StatusCode::OK);
+    assert!(house.clients.revoke_client(house.tenant.id, "hr", house.hand_now()).await.unwrap());
+    assert_eq!(users(&house, &token, None).await.status, StatusCode::UNAUTHORIZED, "its tokens end with it");
+    denied(&ask(&house, "grant_type=client_credentials", Some("hr:s3cret"), None).await, 401, "invalid_client");
+}
+
+#[tokio::test]
+async fn refusals_of_the_token_endpoint() {
+    let house = House::new().await;
+    with_secret(&house, "hr", Permissions::default()).await;
+    let grant = "grant_type=client_credentials";
+    let wrong = ask(&house, grant, Some("hr:wrong"), None).await;
+    denied(&wrong, 401, "invalid_client");
+    assert_eq!(wrong.header("www-authenticate"), Some("Basic realm=\"rollcall\""));
+    denied(&ask(&house, grant, Some("nobody:s3cret"), None).await, 401, "invalid_client");
+    denied(&ask(&house, &format!("{grant}&client_id=hr&client_secret=x"), None, None).await, 401, "invalid_client");
+    denied(&ask(&house, &format!("{grant}&client_id=hr"), None, None).await, 401, "invalid_client");
+    denied(&ask(&house, grant, None, None).await, 400, "invalid_request");
+    denied(&ask(&house, "", Some("hr:s3cret"), None).await, 400, "invalid_request");
+    denied(&ask(&house, &format!("{grant}&{grant}"), Some("hr:s3cret"), None).await, 400, "invalid_request");
+    denied(&ask(&house, &format!("{grant}&client_secret=s3cret"), Some("hr:s3cret"), None).await, 400, "invalid_request");
+    denied(&ask(&house, "grant_type=password", Some("hr:s3cret"), None).await, 400, "unsupported_grant_type");
+    denied(&ask(&house, &format!("{grant}&scope=read+admin"), Some("hr:s3cret"), None).await, 400, "invalid_scope");
+    denied(&ask(&house, &format!("{grant}&scope=everything"), Some("hr:s3cret"), None).await, 400, "invalid_scope");
+    denied(&ask(&house, &"a=b&".repeat(20_000), Some("hr:s3cret"), None).await, 400, "invalid_request");
+    let get = house.call("", "GET", "/t/default/oauth2/token", &[], None).await;
+    assert_eq!((get.status, get.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, Some("POST")));
+    let json = house.call("", "POST", "/t/default/oauth2/token", &[], Some(json!({}))).await;
+    denied(&json, 400, "invalid_request");
+}
+
+#[tokio::test]
+async fn a_client_signs_with_its_key_and_each_assertion_counts_once() {
+    let house = House::with(Options { public_url: Some("https://id.example".into()), ..Options::default() }, Default::default()).await;
+    let (own, stranger) = (Signer::new(), Signer::new());
+    client(&house, "hr", ClientAuthentication::PrivateKeyJwt { keys: vec![own.jwk()] }, Permissions::default()).await;
+    let now = house.hand_now().as_second();
+    let good = json!({"iss": "hr", "sub": "hr", "aud": "https://id.example/t/default/oauth2/token", "exp": now + 60, "jti": "1"});
+    let ask = async |signer: &Signer, changes: Value, header: Value| {
+        let mut claims = good.clone();
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let form = format!("grant_type=client_credentials&{ASSERTION}{}", signer.sign(&header, &claims));
+        ask(&house, &form, None, None).await
+    };
+    let es256 = json!({"alg": "ES256"});
+    let given = ask(&own, json!({}), es256.clone()).await;
+    assert_eq!(given.status, StatusCode::OK, "{given:?}");
+    assert_eq!(users(&house, given.text("/access_token"), None).await.status, StatusCode::OK);
+    denied(&ask(&own, json!({}), es256.clone()).await, 401, "invalid_client");
+    assert_eq!(ask(&own, json!({"jti": "2", "aud": ["x", "https://id.example/t/default"]}), es256.clone()).await.status, StatusCode::OK);
+    for refused in [
+        json!({"jti": "3", "aud": "https://other.example"}),
+        json!({"jti": "3", "exp": now - 61}),
+        json!({"jti": "3", "exp": now + 7_200}),
+        json!({"jti": "3", "exp": null}),
+        json!({"jti": ""}),
+        json!({"jti": null}),
+        json!({"jti": "3", "iss": "other"}),
+        json!({"jti": "3", "sub": "other"}),
+        json!({"jti": "3", "nbf": now + 120}),
+    ] {
+        denied(&ask(&own, refused, es256.clone()).await, 401, "invalid_client");
+    }
+    denied(&ask(&stranger, json!({"jti": "3"}), es256.clone()).await, 401, "invalid_client");
+    denied(&ask(&own, json!({"jti": "3"}), json!({"alg": "none"})).await, 401, "invalid_client");
+    denied(&ask(&own, json!({"jti": "3"}), json!({"alg": "HS256"})).await, 401, "invalid_client");
+    assert_eq!(ask(&own, json!({"jti": "3"}), es256).await.status, StatusCode::OK, "a refused one was not used up");
+}
+
+#[tokio::test]
+async fn tokens_of_certificates_are_bound_to_them() {
+    let house = House::new().await;
+    let name = CertificateName::SanDns("hr.example".into());
+    client(&house, "hr", ClientAuthentication::TlsClientAuth { name: name.clone() }, Permissions::default()).await;
+    with_secret(&house, "crm", Permissions::default()).await;
+    let own = ClientCertificate { thumbprint: [1; 32], names: vec![name] };
+    let other = ClientCertificate { thumbprint: [2; 32], names: vec![CertificateName::SanDns("crm.example".into())] };
+    let form = "grant_type=client_credentials&client_id=hr";
+    denied(&ask(&house, form, None, None).await, 401, "invalid_client");
+    denied(&ask(&house, form, None, Some(other.clone())).await, 401, "invalid_client");
+    let by_certificate = ask(&house, form, None, Some(own.clone())).await;
+    let by_secret = ask(&house, "grant_type=client_credentials", Some("crm:s3cret"), Some(own.clone())).await;
+    for given in [by_certificate, by_secret] {
+        let token = given.text("/access_token");
+        assert_eq!(users(&house, token, Some(own.clone())).await.status, StatusCode::OK);
+        // Also now that the token is remembered.
+        assert_eq!(users(&house, token, Some(other.clone())).await.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(users(&house, token, None).await.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(users(&house, token, Some(own.clone())).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn metadata_and_schemes_tell_what_is_there() {
+    let options = Options { public_url: Some("https://id.example".into()), takes_client_certificates: true, ..Options::default() };
+    let house = House::with(options, Default::default()).await;
+    for path in ["/t/default/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/t/default"] {
+        let told = house.call("", "GET", path, &[], None).await;
+        assert_eq!(
+            (told.text("/issuer"), told.text("/token_endpoint")),
+            ("https://id.example/t/default", "https://id.example/t/default/oauth2/token")
+        );
+        assert_eq!(told.body["grant_types_supported"], json!(["client_credentials"]));
+        assert!(told.body["token_endpoint_auth_methods_supported"].as_array().unwrap().contains(&json!("tls_client_auth")));
+    }
+    let nowhere = house.call("", "GET", "/t/none/.well-known/oauth-authorization-server", &[], None).await;
+    assert_eq!(nowhere.text("/issuer"), "https://id.example/t/none", "nobody learns which tenants there are");
+    let schemes = async || {
+        let config = house.scim("GET", "/ServiceProviderConfig", None).await;
+        let schemes = config.body["authenticationSchemes"].as_array().unwrap().clone();
+        schemes.iter().map(|scheme| scheme["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(schemes().await, ["oauthbearertoken"]);
+    with_secret(&house, "hr", Permissions::default()).await;
+    assert_eq!(schemes().await, ["oauthbearertoken", "oauth2"]);
+}
+
+#[tokio::test]
+async fn guessing_secrets_is_stopped_too() {
+    let house = House::new().await;
+    with_secret(&house, "hr", Permissions::default()).await;
+    let guess = async |secret: &str| {
+        let request = Request::builder().method("POST").uri("/t/default/oauth2/token").header("content-type", FORM);
+        let form = format!("grant_type=client_credentials&client_id=hr&client_secret={secret}");
+        let mut request = request.body(Body::from(form)).unwrap();
+        let (peer, local) = ("192.0.2.1:5000".parse().unwrap(), "10.0.0.2:443".parse().unwrap());
+        request.extensions_mut().insert(server::Connection { peer, local, is_tls: true });
+        house.send(request).await
+    };
+    for _ in 0..20 {
+        denied(&guess("x").await, 401, "invalid_client");
+    }
+    let refused = guess("s3cret").await;
+    denied(&refused, 429, "temporarily_unavailable");
+    assert_eq!(refused.header("retry-after"), Some("60"));
+}
+
+/// An issuer whose keys can be fetched.
+pub(crate) struct Foreign {
+    pub keys: std::sync::Mutex<Value>,
+    pub fetches: AtomicUsize,
+}
+
+#[async_trait]
+impl KeySets for Foreign {
+    async fn fetch(&self, url: &str) -> Result<Value, Fault> {
+        assert_eq!(url, "https://idp.example/keys");
+        self.fetches.fetch_add(1, Ordering::Relaxed);
+        Ok(self.keys.lock().unwrap().clone())
+    }
+}
+
+#[tokio::test]
+async fn tokens_of_a_foreign_issuer() {
+    let house = House::new().await;
+    let (own, stranger) = (Signer::new(), Signer::new());
+    *house.foreign.keys.lock().unwrap() = json!({"keys": [own.jwk()]});
+    let settings = json!({"issuer": "https://idp.example", "jwksUrl": "https://idp.example/keys", "audiences": ["scim"],
+        "requiredClaims": {"tid": "t-1"}, "permissions": {"scopes": ["read"], "resourceTypes": ["User"]}});
+    let record = IssuerRecord {
+        tenant: house.tenant.id,
+        name: "entra".into(),
+        created: house.hand_now(),
+        settings: serde_json::from_value(settings).unwrap(),
+    };
+    assert!(house.issuers.add_issuer(record).await.unwrap());
+    let now = house.hand_now().as_second();
+    let good = json!({"iss": "https://idp.example", "aud": "scim", "sub": "app", "tid": "t-1", "exp": now + 60});
+    let token = |signer: &Signer, header: Value, changes: Value| {
+        let mut claims = good.clone();
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        signer.sign(&header, &claims)
+    };
+    let header = json!({"alg": "ES256", "kid": "k1", "typ": "at+jwt"});
+    let accepted = token(&own, header.clone(), json!({}));
+    assert_eq!(users(&house, &accepted, None).await.status, StatusCode::OK);
+    assert_eq!(house.call(&accepted, "DELETE", "/scim/v2/Users/none", &[], None).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(house.call(&accepted, "GET", "/scim/v2/Groups", &[], None).await.status, StatusCode::FORBIDDEN);
+    for refused in [
+        token(&stranger, header.clone(), json!({})),
+        token(&own, json!({"alg": "none"}), json!({})),
+        token(&own, json!({"alg": "HS256", "kid": "k1"}), json!({})),
+        token(&own, json!({"alg": "RS256", "kid": "k1"}), json!({})),
+        token(&own, json!({"alg": "ES256", "kid": "k2"}), json!({})),
+        token(&own, header.clone(), json!({"aud": "other"})),
+        token(&own, header.clone(), json!({"iss": "https://other.example"})),
+        token(&own, header.clone(), json!({"exp": now - 61})),
+        token(&own, header.clone(), json!({"nbf": now + 61})),
+        token(&own, header.clone(), json!({"tid": "t-2"})),
+    ] {
+        let answer = users(&house, &refused, None).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{refused}");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"rollcall\", error=\"invalid_token\""));
+    }
+    assert_eq!(house.foreign.fetches.load(Ordering::Relaxed), 1, "made-up key ids cause no load at the issuer");
+    house.wait(119);
+    assert_eq!(users(&house, &accepted, None).await.status, StatusCode::OK, "within the leeway");
+    house.wait(1);
+    assert_eq!(users(&house, &accepted, None).await.status, StatusCode::UNAUTHORIZED);
+    let later = token(&own, header.clone(), json!({"exp": now + 900}));
+    assert_eq!(users(&house, &later, None).await.status, StatusCode::OK);
+    // A new key, at once.
+    *house.foreign.keys.lock().unwrap() =
+        json!({"keys": [stranger.jwk().as_object().map(|key| { let mut key = key.clone(); key["kid"] = "k9".into(); key })]});
+    let rotated = token(&stranger, json!({"alg": "ES256", "kid": "k9"}), json!({"exp": now + 900}));
+    assert_eq!(users(&house, &rotated, None).await.status, StatusCode::OK);
+    assert!(house.issuers.remove_issuer(house.tenant.id, "entra").await.unwrap());
+    assert_eq!(users(&house, &rotated, None).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_scope_that_a_client_lost_is_lost_to_its_tokens() {
+    let house = House::new().await;
+    with_secret(&house, "ops", Permissions::of(&[Scope::Read, Scope::Admin])).await;
+    let given = ask(&house, "grant_type=client_credentials&scope=admin", Some("ops:s3cret"), None).await;
+    let token = given.text("/access_token");
+    assert_eq!(house.call(token, "GET", "/t/default/admin/v1/tokens", &[], None).await.status, StatusCode::OK);
+    assert_eq!(users(&house, token, None).await.status, StatusCode::FORBIDDEN);
+    let mut forged = token.to_owned();
+    forged.replace_range(14..15, if &forged[14..15] == "A" { "B" } else { "A" });
+    assert_eq!(users(&house, &forged, None).await.status, StatusCode::UNAUTHORIZED);
+}
