@@ -7,6 +7,10 @@ mod pages;
 
 mod group_members;
 
+mod bulk_together;
+
+mod bulk;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -15,7 +19,7 @@ use scim_protocol::quirk::{QuirkSet, normalize_patch, normalize_resource};
 use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema, ValidResource};
 use serde_json::{Map, Value};
 
-pub use self::bulk::BulkAnswer;
+pub use self::bulk_together::BulkAnswer;
 pub use self::group_members::{MembershipPage, MembershipSearch};
 use self::pages::Cursors;
 pub use self::pages::MoreMembers;

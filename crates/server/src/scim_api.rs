@@ -63,11 +63,13 @@ async fn answer(state: Arc<State>, request: Request<Body>) -> Result<Response, F
         return discovery::service_provider_config(&state, &base_url, &parts);
     }
     let caller = caller(&state, tenant, &parts).await?;
-    let route = Route::find(&caller.schemas, rest)?;
+    let route = match Route::find(&caller.schemas, rest)? {
+        Route::Me => me(&caller, rest)?,
+        route => route,
+    };
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     let call = Call { state, caller, base_url, parts, body };
     match (route, method) {
-        (Route::Me, _) => Err(Error::new(ErrorKind::NotImplemented, "/Me is not offered; use /Users with an id or a filter.").into()),
         (Route::Root, Method::GET) => search::query(call, None).await,
         (Route::Type(schema), Method::GET) => search::query(call, Some(schema)).await,
         (Route::Search(schema), Method::POST) => search::message(call, schema).await,
@@ -86,6 +88,18 @@ async fn answer(state: Arc<State>, request: Request<Body>) -> Result<Response, F
         (Route::ResourceTypes(id), Method::GET) => discovery::resource_types(&call, id.as_deref()),
         (Route::Schemas(id), Method::GET) => discovery::schemas(&call, id.as_deref()),
         (route, _) => Err(Failure::MethodNotAllowed { allowed: route.allowed() }),
+    }
+}
+
+/// The resource behind `/Me` (RFC 7644 section 3.11), which is answered directly: its `Location` and `meta.location` are those of the User.
+fn me(caller: &Caller, path: &str) -> Result<Route, Error> {
+    let is_whole = path.trim_matches('/').eq_ignore_ascii_case("Me");
+    match (&caller.permissions.user, caller.schemas.by_name("User")) {
+        (Some(id), Some(schema)) if is_whole => Ok(Route::Resource(Arc::clone(schema), id.clone())),
+        _ => Err(Error::new(
+            ErrorKind::NotImplemented,
+            "/Me is not offered to this token, as it stands for nobody; use /Users with an id or a filter, or a token that was made for a User.",
+        )),
     }
 }
 
