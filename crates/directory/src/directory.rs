@@ -1,6 +1,5 @@
 //! *(shell)* `Directory`: reads, calls the decision, commits. The only writer of identities. Decides nothing itself.
 
-mod bulk;
 mod types;
 
 mod pages;

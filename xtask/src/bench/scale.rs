@@ -82,7 +82,8 @@ fn load(server: &Server, connections: usize, keep_bodies: bool) -> Load {
 pub async fn measure(server: &Server, ids: &[String], groups: &Groups, posts_per_second: f64) -> Result<Vec<Figure>, Failure> {
     let users = ids.len();
     let at_most = |name: &str, value: f64, bound: f64, unit| Figure { users, name: name.to_owned(), value, bound, at_least: false, unit };
-    let mut figures = vec![at_most("memory while reading, with a group of everybody sent", memory(server, ids, groups).await?, 160.0, "MiB")];
+    let mut figures =
+        vec![at_most("memory while reading, with a group of everybody sent", memory(server, ids, groups).await?, 160.0, "MiB")];
     for (name, filter) in filters(server, ids).await? {
         let found = get(server, &format!("/Users?count=100&filter={}", encoded(&filter))).await?;
         figures.push(at_most(&format!("{name}, first page of 100, p50"), found.percentile_ms(50), 10.0, "ms"));

@@ -41,6 +41,7 @@ pub(super) struct Target {
 struct Draft {
     moment: Moment,
     ids: HashMap<String, String>,
+    types_revision: u64,
     writes: Vec<Write>,
     /// Members that are made later in the request than their groups.
     later: Vec<Write>,
@@ -61,7 +62,7 @@ impl Directory {
         let quirks = &Self::quirks(caller);
         let moment = self.moment();
         let mut known = ids.clone();
-        let mut change_set = ChangeSet { change_id: moment.change_id, at: moment.at, writes: Vec::new() };
+        let mut change_set = ChangeSet { change_id: moment.change_id, at: moment.at, types_revision: 0, writes: Vec::new() };
         let mut resources = Vec::new();
         for (_, operation) in operations {
             let Ok(Target { schema, id: None }) = target(caller, operation, &known) else { break };
@@ -76,6 +77,7 @@ impl Directory {
             normalize_resource(quirks, &schema, &mut data);
             let id = self.ids.id().to_string();
             let Ok(decided) = create::decide(moment, &schema, &id, data, quirks) else { break };
+            change_set.types_revision = decided.types_revision;
             change_set.writes.extend(decided.writes);
             known.extend(operation.bulk_id.clone().map(|name| (name, id.clone())));
             resources.push((schema, id));
@@ -98,7 +100,7 @@ impl Directory {
     pub(super) async fn bulk_or_nothing(&self, caller: &Caller, request: &BulkRequest) -> Vec<BulkAnswer> {
         let moment = self.moment();
         let (ids, made, touched) = (HashMap::new(), HashSet::new(), HashSet::new());
-        let mut draft = Draft { moment, ids, writes: Vec::new(), later: Vec::new(), touched, made };
+        let mut draft = Draft { moment, ids, types_revision: 0, writes: Vec::new(), later: Vec::new(), touched, made };
         // Ids first, so that operations may refer to each other in any order and in circles.
         for (index, operation) in request.operations.iter().enumerate() {
             let Ok(BulkOperation { method: BulkMethod::Post, bulk_id: Some(name), .. }) = operation else { continue };
@@ -121,10 +123,11 @@ impl Directory {
         if resources.is_empty() {
             return Vec::new();
         }
-        let mut writes = draft.writes;
-        writes.append(&mut draft.later);
+        let Draft { types_revision, mut writes, mut later, .. } = draft;
+        writes.append(&mut later);
         let written: Vec<String> = writes.iter().map(|write| write.id.clone()).collect();
-        let committed = match self.store.commit(caller.tenant.id, ChangeSet { change_id: moment.change_id, at: moment.at, writes }).await {
+        let change_set = ChangeSet { change_id: moment.change_id, at: moment.at, types_revision, writes };
+        let committed = match self.store.commit(caller.tenant.id, change_set).await {
             Ok(committed) => committed,
             Err(error) => return nothing(request, blamed(&error, &resources), &refusal(error)),
         };
@@ -167,6 +170,7 @@ impl Directory {
                 delete::decide(draft.moment, &schema, &id, precondition)
             }
         };
+        draft.types_revision = decided.types_revision;
         draft.writes.extend(decided.writes);
         Ok((schema, id))
     }
@@ -189,6 +193,7 @@ impl Directory {
         }
         draft.touch(id)?;
         draft.made.insert(id.to_owned());
+        draft.types_revision = decided.types_revision;
         draft.writes.extend(decided.writes);
         Ok(())
     }
