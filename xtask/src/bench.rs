@@ -2,6 +2,7 @@
 
 mod load;
 pub mod reference;
+mod scale;
 mod server;
 mod sync;
 
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{Failure, test};
 use load::{Load, Measured, count, request};
+use scale::Figure;
 use server::{Server, free_address};
 use sync::Waits;
 
@@ -50,11 +52,11 @@ pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
     ]))?;
     let release = test::target_folder(root).join("release");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut lines = Vec::new();
-    let mut states = Vec::new();
+    let (mut lines, mut states, mut figures) = (Vec::new(), Vec::new(), Vec::new());
     for &users in &options.users {
-        let (measured, state) = runtime.block_on(measure(&release, users, options.requests))?;
+        let (measured, state, scaled) = runtime.block_on(measure(&release, users, options.requests))?;
         lines.extend(measured);
+        figures.extend(scaled);
         states.push(state);
     }
     let waits = runtime.block_on(sync::measure(&release))?;
@@ -64,11 +66,15 @@ pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
         println!("{}", state_line(state));
     }
     println!("{}", waits.line());
-    let report = json!({"machine": machine, "commit_to_request": waits.json(), "operations": lines.iter().map(Line::json).collect::<Vec<_>>(), "server": states});
+    println!(
+        "\n| users | figure | measured | bound | |\n|---:|---|---:|---:|---|\n{}",
+        figures.iter().map(Figure::row).collect::<String>()
+    );
+    let report = json!({"machine": machine, "commit_to_request": waits.json(), "scale": figures.iter().map(Figure::json).collect::<Vec<_>>(), "operations": lines.iter().map(Line::json).collect::<Vec<_>>(), "server": states});
     if let Some(out) = options.out {
         std::fs::write(out, format!("{report:#}\n"))?;
     }
-    judge(&lines, &states, &waits)
+    judge(&lines, &states, &waits, &figures)
 }
 
 fn parse(arguments: &[String]) -> Result<Options, Failure> {
@@ -87,7 +93,7 @@ fn parse(arguments: &[String]) -> Result<Options, Failure> {
 }
 
 /// A server of each kind with so many users in it.
-async fn measure(release: &Path, users: usize, requests: usize) -> Result<(Vec<Line>, Value), Failure> {
+async fn measure(release: &Path, users: usize, requests: usize) -> Result<(Vec<Line>, Value, Vec<Figure>), Failure> {
     let data = tempfile::tempdir()?;
     let address = free_address()?;
     let start_rollcall = || {
@@ -131,9 +137,11 @@ async fn measure(release: &Path, users: usize, requests: usize) -> Result<(Vec<L
 
     let rss_mib = rollcall.rss_mib()?;
     let reference_rss_mib = reference.rss_mib()?;
+    let groups = scale::groups(&rollcall, &ids).await?;
     drop(rollcall);
     let again = start_rollcall()?;
     let start_ms = again.start.as_secs_f64() * 1e3;
+    let figures = scale::measure(&again, &ids, &groups, created.per_second()).await?;
     let line = |operation, measured, cpu_us, reference| Line { users, operation, measured, cpu_us, reference };
     let lines = vec![
         line("POST", created, post, Some((reference_created, reference_post))),
@@ -141,7 +149,7 @@ async fn measure(release: &Path, users: usize, requests: usize) -> Result<(Vec<L
         line("userName eq", found, find_cpu, None),
         line("PATCH", patched, patch_cpu, None),
     ];
-    Ok((lines, json!({"users": users, "rss_mib": rss_mib, "reference_rss_mib": reference_rss_mib, "start_ms": start_ms})))
+    Ok((lines, json!({"users": users, "rss_mib": rss_mib, "reference_rss_mib": reference_rss_mib, "start_ms": start_ms}), figures))
 }
 
 async fn fill(server: &Server, users: usize) -> Result<Vec<String>, Failure> {
@@ -184,6 +192,16 @@ fn nth(ids: &[String], number: usize) -> &str {
     ids.get(scatter(number, ids.len())).map_or("", String::as_str)
 }
 
+/// One of forty is a Smith.
+fn family(number: usize) -> String {
+    if number.is_multiple_of(40) { format!("Smith{number}") } else { format!("Family{number}") }
+}
+
+/// One of twenty leads.
+fn title(number: usize) -> &'static str {
+    if number.is_multiple_of(20) { "Team lead" } else { "Engineer" }
+}
+
 /// A user as an identity provider sends one.
 fn user(number: usize) -> Value {
     json!({
@@ -192,8 +210,8 @@ fn user(number: usize) -> Value {
         "externalId": format!("00u{number:09}"),
         "active": true,
         "displayName": format!("Given{number} Family{number}"),
-        "name": {"givenName": format!("Given{number}"), "familyName": format!("Family{number}"), "formatted": format!("Given{number} Family{number}")},
-        "title": "Engineer",
+        "name": {"givenName": format!("Given{number}"), "familyName": family(number), "formatted": format!("Given{number} Family{number}")},
+        "title": title(number),
         "emails": [{"value": format!("user{number}@example.com"), "type": "work", "primary": true}],
         "phoneNumbers": [{"value": format!("+44 20 {number:07}"), "type": "work"}],
         "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"employeeNumber": number.to_string(), "department": "Research"},
@@ -255,7 +273,7 @@ fn state_line(state: &Value) -> String {
 }
 
 /// Fails where a target is missed, after everything was printed.
-fn judge(lines: &[Line], states: &[Value], waits: &Waits) -> Result<(), Failure> {
+fn judge(lines: &[Line], states: &[Value], waits: &Waits, figures: &[Figure]) -> Result<(), Failure> {
     let mut missed = Vec::new();
     let mut expect = |name: String, holds: bool| {
         if !holds {
@@ -280,6 +298,9 @@ fn judge(lines: &[Line], states: &[Value], waits: &Waits) -> Result<(), Failure>
         expect(format!("{}: a start within 300 ms wanted", state_line(state)), number("start_ms") <= 300.0);
     }
     expect(format!("{}: a p99 under 50 ms wanted", waits.line()), waits.percentile_ms(99) < 50.0);
+    for figure in figures {
+        expect(figure.line(), figure.holds());
+    }
     if missed.is_empty() { Ok(()) } else { Err(format!("bench: missed\n  {}", missed.join("\n  ")).into()) }
 }
 

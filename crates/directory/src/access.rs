@@ -49,6 +49,9 @@ pub struct Permissions {
     pub scopes: Vec<Scope>,
     /// The resource types it is for, by name; `None`: all, those that are added later too.
     pub resource_types: Option<Vec<String>>,
+    /// The User whom its bearer stands for, by id: what is found at `/Me`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// The client profile of its bearer, by name; `None`: the tenant's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
@@ -70,7 +73,7 @@ impl Permissions {
         let mut scopes = scopes.to_vec();
         scopes.sort_unstable();
         scopes.dedup();
-        Self { scopes, resource_types: None, profile: None, requests_per_second: None }
+        Self { scopes, resource_types: None, user: None, profile: None, requests_per_second: None }
     }
 
     /// Everything.

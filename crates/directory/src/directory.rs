@@ -1,11 +1,14 @@
 //! *(shell)* `Directory`: reads, calls the decision, commits. The only writer of identities. Decides nothing itself.
 
-mod bulk;
 mod types;
 
 mod pages;
 
 mod group_members;
+
+mod bulk_together;
+
+mod bulk;
 
 use std::sync::Arc;
 
@@ -15,7 +18,7 @@ use scim_protocol::quirk::{Adaptations, QuirkSet, normalize_patch, normalize_res
 use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema, ValidResource, redaction};
 use serde_json::{Map, Value};
 
-pub use self::bulk::BulkAnswer;
+pub use self::bulk_together::BulkAnswer;
 pub use self::group_members::{MembershipPage, MembershipSearch};
 use self::pages::Cursors;
 pub use self::pages::MoreMembers;

@@ -327,6 +327,8 @@ pub struct BulkOperation {
 pub struct BulkRequest {
     /// Stop after so many errors.
     pub fail_on_errors: Option<u64>,
+    /// All operations or none; an extension of ours, `"atomic": true`.
+    pub atomic: bool,
     /// In the order of the client; one that is malformed is its own error and answered as such.
     pub operations: Vec<Result<BulkOperation, Error>>,
 }
@@ -342,11 +344,19 @@ impl BulkRequest {
                 Error::new(ErrorKind::InvalidValue, detail).at("failOnErrors")
             })?),
         };
+        let atomic = match member(&body, "atomic") {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(atomic)) => *atomic,
+            Some(other) => {
+                let detail = format!("`atomic` is `{other}`; accepted is `true` or `false`.");
+                return Err(Error::new(ErrorKind::InvalidValue, detail).at("atomic"));
+            }
+        };
         let operations = body.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("Operations"));
         let Some((_, Value::Array(operations))) = operations else {
             return Err(syntax("`Operations` is missing or not an array.").at("Operations"));
         };
-        Ok(Self { fail_on_errors, operations: operations.into_iter().map(BulkOperation::from_value).collect() })
+        Ok(Self { fail_on_errors, atomic, operations: operations.into_iter().map(BulkOperation::from_value).collect() })
     }
 }
 

@@ -81,7 +81,11 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
     }
     let caller = caller(&state, tenant, &parts).await?;
     trace.called(&caller);
-    let route = Route::find(&caller.schemas, rest).inspect_err(|_| trace.routed(unknown_path(rest), None))?;
+    let found = Route::find(&caller.schemas, rest).inspect_err(|_| trace.routed(unknown_path(rest), None))?;
+    let route = match found {
+        Route::Me => me(&caller, rest).inspect_err(|_| trace.routed(unknown_path(rest), None))?,
+        route => route,
+    };
     let (path, resource) = route.described();
     trace.routed(path, resource);
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
@@ -93,7 +97,6 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
     let kind = route.body_kind(&method, &caller.schemas);
     let call = Call { state, directory, trace: trace.clone(), kind, caller, base_url, parts, body };
     match (route, method) {
-        (Route::Me, _) => Err(Error::new(ErrorKind::NotImplemented, "/Me is not offered; use /Users with an id or a filter.").into()),
         (Route::Root, Method::GET) => search::query(call, None).await,
         (Route::Type(schema), Method::GET) => search::query(call, Some(schema)).await,
         (Route::Search(schema), Method::POST) => search::message(call, schema).await,
@@ -125,6 +128,18 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
 async fn has_clients(state: &State, tenant: TenantId) -> Result<bool, Failure> {
     let Some(callers) = state.callers() else { return Ok(false) };
     Ok(callers.clients.list_clients(tenant).await?.iter().any(ClientRecord::is_live))
+}
+
+/// The resource behind `/Me` (RFC 7644 section 3.11), which is answered directly: its `Location` and `meta.location` are those of the User.
+fn me(caller: &Caller, path: &str) -> Result<Route, Error> {
+    let is_whole = path.trim_matches('/').eq_ignore_ascii_case("Me");
+    match (&caller.permissions.user, caller.schemas.by_name("User")) {
+        (Some(id), Some(schema)) if is_whole => Ok(Route::Resource(Arc::clone(schema), id.clone())),
+        _ => Err(Error::new(
+            ErrorKind::NotImplemented,
+            "/Me is not offered to this token, as it stands for nobody; use /Users with an id or a filter, or a token that was made for a User.",
+        )),
+    }
 }
 
 /// Whether it is what anybody may read to learn how to authenticate (RFC 7643 section 5): the same for every tenant, also for one that does not exist.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use directory::search::{Page, Position, SearchPlan, Sort, plan};
+use directory::search::{Condition, Page, Position, SearchPlan, Sort, plan};
 use directory::store::Include;
 use directory::tenant::TenantId;
 use rusqlite::params_from_iter;
 use scim_protocol::filter::FilterLimits;
 use scim_protocol::{AttributePath, Filter, SchemaSet};
 
-use crate::filter_sql::{Dialect, Parameter, Query, count, keys};
+use crate::filter_sql::{Dialect, Parameter, Query, candidates, count, keys};
 use crate::secrets::MasterKey;
 use crate::{migrate, postgres, postgres_server, sqlite};
 
@@ -101,6 +101,44 @@ fn sqlite_answers_by_index() {
         assert!(steps.contains(index), "{filter}:\n{steps}");
         assert!(!steps.contains("SCAN r\n") && !steps.contains("SCAN v"), "{filter}:\n{steps}");
     }
+}
+
+/// What is read first of the searches that are to be fast at any size: few candidates from one index, or the beginning of the list.
+#[test]
+fn sqlite_finds_candidates_by_index() {
+    let connection = sqlite_database();
+    for (filter, index) in [
+        (r#"emails.value eq "ann@example.com""#, "SEARCH v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)"),
+        (r#"name.familyName sw "Sm" and active eq true"#, "SEARCH v USING PRIMARY KEY (tenant=? AND attribute=? AND value>? AND value<?)"),
+        (
+            r#"meta.lastModified gt "2024-01-01T00:00:00Z""#,
+            "SEARCH r USING COVERING INDEX resources_by_modified (tenant=? AND type=? AND modified>?)",
+        ),
+        (r#"title co "lead""#, "SEARCH v USING PRIMARY KEY (tenant=? AND attribute=?)"),
+    ] {
+        let plan = search(Some(filter), None, &["User"]);
+        let condition = plan.conditions.first().unwrap();
+        let probe = match condition {
+            Condition::And(all) => all.first().unwrap(),
+            one => one,
+        };
+        let Condition::Probe(probe) = probe else { panic!("{filter}") };
+        let query = candidates(plan.types.first().unwrap(), probe, Dialect::Sqlite, TenantId(1)).unwrap();
+        let steps = explain(&connection, &query.text);
+        assert!(steps.contains(index), "{filter}:\n{steps}");
+    }
+    for text in [sqlite::statements::LIST_FACTS, sqlite::statements::LIST_KEYS, sqlite::statements::LIST_ALL_KEYS] {
+        let steps = explain(&connection, text);
+        assert!(steps.contains("resources_by_type (tenant=? AND type=?") && !steps.contains("TEMP B-TREE"), "{text}:\n{steps}");
+    }
+}
+
+/// The steps of a statement, whatever its values are.
+fn explain(connection: &rusqlite::Connection, text: &str) -> String {
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
+    let values = vec![rusqlite::types::Null; statement.parameter_count()];
+    let steps = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
+    steps.map(Result::unwrap).collect::<Vec<_>>().join("\n")
 }
 
 #[test]

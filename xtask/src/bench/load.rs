@@ -106,6 +106,10 @@ impl Connection {
             }
         };
         let head = String::from_utf8_lossy(self.buffer.get(..head_end).unwrap_or_default()).to_ascii_lowercase();
+        if head.lines().any(|line| line.trim_end() == "transfer-encoding: chunked") {
+            self.read_chunks(head_end).await?;
+            return if head.get(9..10) == Some("2") { Ok(Vec::new()) } else { Err(head.into()) };
+        }
         let length: usize =
             head.lines().find_map(|line| line.strip_prefix("content-length:")).map_or(Ok(0), |value| value.trim().parse())?;
         while self.buffer.len() < head_end + length {
@@ -118,6 +122,21 @@ impl Connection {
             return Ok(body);
         }
         Err(format!("{}: {}", head.lines().next().unwrap_or_default(), String::from_utf8_lossy(&body)).into())
+    }
+}
+
+impl Connection {
+    /// Reads a body without a length to its end, and keeps none of it but its last bytes.
+    async fn read_chunks(&mut self, head_end: usize) -> Result<(), Failure> {
+        self.buffer.drain(..head_end);
+        while !self.buffer.ends_with(b"\r\n0\r\n\r\n") {
+            let kept = self.buffer.len().saturating_sub(16);
+            self.buffer.drain(..kept);
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err("an answer ended early".into());
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,50 +1,53 @@
-//! *(shell)* Bulk: runs the steps that `bulk::order` decided, one after the other.
+//! *(shell)* Bulk: runs the steps that `bulk::order` decided, one after the other, and creates that follow each other in one commit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use scim_protocol::messages::{BulkMethod, BulkOperation, BulkRequest};
+use scim_protocol::schema::group_member::group_member;
 use scim_protocol::{Error, ErrorKind, TypeSchema};
 
+use super::bulk_together::{BulkAnswer, Target, target, wrong_path};
 use super::{Directory, DirectoryError, PatchAnswer};
 use crate::access::Caller;
 use crate::bulk::{Step, leave_out, order, resolve, resolve_id};
 use crate::store::Include;
 use crate::version::Expected;
 
-/// What became of one operation.
-#[derive(Debug)]
-pub struct BulkAnswer {
-    /// Its method, where it had one.
-    pub method: Option<BulkMethod>,
-    /// The client's name for it.
-    pub bulk_id: Option<String>,
-    /// The type and the id of the resource, as far as they are known.
-    pub resource: Option<(Arc<TypeSchema>, String)>,
-    /// The version the resource has now (0 after a delete), or why not.
-    pub outcome: Result<u64, DirectoryError>,
-}
-
-/// An operation whose path is understood.
-struct Target {
-    schema: Arc<TypeSchema>,
-    id: Option<String>,
-}
+/// Creates in one commit: enough that its fsync does not count, few enough that others do not wait for long.
+const CREATES_AT_ONCE: usize = 250;
 
 impl Directory {
     /// Runs a bulk request (RFC 7644 section 3.7). Answers in the order of the request; operations that were not reached because of `failOnErrors` have
     /// none.
     pub async fn bulk(&self, caller: &Caller, request: BulkRequest) -> Vec<BulkAnswer> {
+        if request.atomic {
+            return self.bulk_or_nothing(caller, &request).await;
+        }
         let mut answers: Vec<Option<BulkAnswer>> = request.operations.iter().map(|_| None).collect();
         let mut ids = HashMap::new();
         let mut errors = 0_u64;
-        for step in order(&request.operations) {
+        let steps = order(&request.operations);
+        let mut done = 0;
+        while let Some(step) = steps.get(done) {
             if request.fail_on_errors.is_some_and(|most| errors >= most) {
                 break;
             }
-            let (Step::Run { index, .. } | Step::Complete { index }) = &step;
+            let creates = creates(steps.get(done..).unwrap_or_default(), &request.operations);
+            let made = self.create_together(caller, &creates, &mut ids).await;
+            if !made.is_empty() {
+                done += made.len();
+                for ((index, _), answer) in creates.iter().zip(made) {
+                    if let Some(slot) = answers.get_mut(*index) {
+                        *slot = Some(answer);
+                    }
+                }
+                continue;
+            }
+            done += 1;
+            let (Step::Run { index, .. } | Step::Complete { index }) = step;
             let (Some(operation), Some(slot)) = (request.operations.get(*index), answers.get_mut(*index)) else { continue };
-            let answer = match (&step, operation) {
+            let answer = match (step, operation) {
                 (Step::Run { .. }, Err(error)) => refused(error.clone()),
                 (Step::Run { without, .. }, Ok(operation)) => self.run(caller, operation, without, &mut ids).await,
                 (Step::Complete { .. }, Ok(operation)) => match slot.take() {
@@ -68,6 +71,17 @@ impl Directory {
     async fn run(&self, caller: &Caller, operation: &BulkOperation, without: &[String], ids: &mut HashMap<String, String>) -> BulkAnswer {
         let answer =
             |resource, outcome| BulkAnswer { method: Some(operation.method), bulk_id: operation.bulk_id.clone(), resource, outcome };
+        if let Some((schema, id)) = membership_target(caller, operation) {
+            return match self.bulk_membership(caller, operation, id, ids).await {
+                Ok((id, version)) => {
+                    if let (BulkMethod::Post, Some(name)) = (operation.method, &operation.bulk_id) {
+                        ids.insert(name.clone(), id.clone());
+                    }
+                    answer(Some((schema, id)), Ok(version))
+                }
+                Err(error) => answer(None, Err(error)),
+            };
+        }
         let target = match target(caller, operation, ids) {
             Ok(target) => target,
             Err(error) => return answer(None, Err(error.into())),
@@ -84,6 +98,29 @@ impl Directory {
                 answer(Some((target.schema, id)), Ok(version))
             }
             Err(error) => answer(target.id.map(|id| (target.schema, id)), Err(error)),
+        }
+    }
+
+    /// An operation on `/GroupMembers`: the id of the membership and its version afterwards.
+    async fn bulk_membership(
+        &self,
+        caller: &Caller,
+        operation: &BulkOperation,
+        id: Option<&str>,
+        ids: &HashMap<String, String>,
+    ) -> Result<(String, u64), DirectoryError> {
+        match (operation.method, id) {
+            (BulkMethod::Post, None) => {
+                let mut data = operation.data.clone().unwrap_or_default();
+                resolve(&mut data, ids)?;
+                Ok((self.create_membership(caller, &data).await?.id(), 1))
+            }
+            (BulkMethod::Delete, Some(id)) => {
+                let id = resolve_id(id, ids)?;
+                self.delete_membership(caller, &id).await?;
+                Ok((id, 0))
+            }
+            (method, _) => Err(wrong_path(method, "of `/GroupMembers` with POST, or of one of them with DELETE").into()),
         }
     }
 
@@ -144,15 +181,25 @@ impl Directory {
     }
 }
 
-fn target(caller: &Caller, operation: &BulkOperation, ids: &HashMap<String, String>) -> Result<Target, Error> {
-    let mut segments = operation.path.split('/').filter(|segment| !segment.is_empty());
-    let schema = segments.next().and_then(|endpoint| caller.schemas.by_endpoint(endpoint));
-    let (Some(schema), id, None) = (schema, segments.next(), segments.next()) else {
-        let detail = format!("The path `{}` leads nowhere; accepted is a resource type's endpoint, with or without an id.", operation.path);
-        return Err(Error::new(ErrorKind::NotFound, detail).at("path"));
+/// Creates at the beginning of these steps, which wait for nothing.
+fn creates<'a>(steps: &[Step], operations: &'a [Result<BulkOperation, Error>]) -> Vec<(usize, &'a BulkOperation)> {
+    let create = |step: &Step| match step {
+        Step::Run { index, without } if without.is_empty() => {
+            let operation = operations.get(*index)?.as_ref().ok()?;
+            (operation.method == BulkMethod::Post).then_some((*index, operation))
+        }
+        Step::Run { .. } | Step::Complete { .. } => None,
     };
-    let id = id.map(|segment| resolve_id(segment, ids)).transpose()?;
-    Ok(Target { schema: schema.clone(), id })
+    steps.iter().map_while(create).take(CREATES_AT_ONCE).collect()
+}
+
+/// `/GroupMembers`, or one of them, where no type of the tenant has the name.
+fn membership_target<'a>(caller: &Caller, operation: &'a BulkOperation) -> Option<(Arc<TypeSchema>, Option<&'a str>)> {
+    let mut segments = operation.path.split('/').filter(|segment| !segment.is_empty());
+    let (endpoint, id, schema) = (segments.next()?, segments.next(), group_member()?);
+    let is_it =
+        endpoint.eq_ignore_ascii_case("GroupMembers") && caller.schemas.by_endpoint(endpoint).is_none() && segments.next().is_none();
+    is_it.then(|| (Arc::clone(schema), id))
 }
 
 fn leave_out_all(data: &mut serde_json::Value, names: &[String]) {
@@ -163,8 +210,4 @@ fn leave_out_all(data: &mut serde_json::Value, names: &[String]) {
 
 fn refused(error: Error) -> BulkAnswer {
     BulkAnswer { method: None, bulk_id: None, resource: None, outcome: Err(error.into()) }
-}
-
-fn wrong_path(method: BulkMethod, accepted: &str) -> Error {
-    Error::new(ErrorKind::InvalidValue, format!("The path of a bulk operation with {} must be {accepted}.", method.name())).at("path")
 }

@@ -39,6 +39,9 @@ pub struct Create {
     /// What it is for, so that people know it again
     #[arg(long, value_name = "TEXT", default_value = "unnamed")]
     name: String,
+    /// The person for whom its bearer stands, by userName or id: whom they find at /Me
+    #[arg(long, value_name = "USERNAME")]
+    user: Option<String>,
     /// When it stops to work; without it, never
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     expires_in_days: Option<u32>,
@@ -81,7 +84,12 @@ async fn create(rollcall: &Rollcall, arguments: Create, output: Output) -> Resul
     let now = rollcall.now();
     let after = arguments.expires_in_days.map(|days| Ending::After(SignedDuration::from_hours(24 * i64::from(days))));
     let expires = after.or(arguments.expires).map(|ending| ending.from(now)).transpose()?;
-    let permissions = arguments.permissions.permissions(rollcall, &tenant).await?;
+    let mut permissions = arguments.permissions.permissions(rollcall, &tenant).await?;
+    if let Some(name) = &arguments.user {
+        let found = rollcall.identities(&tenant).await?.find("User", name).await?;
+        let id = found.as_ref().and_then(|user| user.get("id")).and_then(Value::as_str).map(str::to_owned);
+        permissions.user = Some(id.ok_or_else(|| Failure::not_found(format!("tenant {} has no user {name}", tenant.name)))?);
+    }
     let issued = rollcall.issue_token(TokenRequest { tenant: tenant.id, name: arguments.name, expires, permissions }, None).await?;
     let text =
         format!("Token for tenant {} (id {}); it is shown only now:\n\n  {}\n", tenant.name, issued.record.id, issued.token.reveal());

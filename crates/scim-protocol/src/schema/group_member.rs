@@ -1,7 +1,7 @@
 //! `GroupMember`: direct memberships of groups as resources of their own (draft-zollner-scim-group-members, experimental), so that those of very large
 //! groups can be paged and filtered. No tenant stores such resources; they are made from the members of its groups.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use super::Schema;
 use super::set::{ResourceType, SchemaSet, TypeSchema};
@@ -9,7 +9,7 @@ use super::set::{ResourceType, SchemaSet, TypeSchema};
 /// URN of the schema.
 pub const GROUP_MEMBER: &str = "urn:ietf:params:scim:schemas:core:2.0:GroupMember";
 
-static TYPE: LazyLock<Option<TypeSchema>> = LazyLock::new(|| {
+static TYPE: LazyLock<Option<Arc<TypeSchema>>> = LazyLock::new(|| {
     let schema: Schema = serde_json::from_str(include_str!("data/group_member.json")).ok()?;
     let resource_type = ResourceType {
         id: "GroupMember".into(),
@@ -19,11 +19,11 @@ static TYPE: LazyLock<Option<TypeSchema>> = LazyLock::new(|| {
         schema: GROUP_MEMBER.into(),
         schema_extensions: Vec::new(),
     };
-    Some(TypeSchema::new(resource_type, schema, Vec::new()))
+    Some(Arc::new(TypeSchema::new(resource_type, schema, Vec::new())))
 });
 
 /// The resource type; the test below sees that it is there.
-pub fn group_member() -> Option<&'static TypeSchema> {
+pub fn group_member() -> Option<&'static Arc<TypeSchema>> {
     TYPE.as_ref()
 }
 

@@ -23,7 +23,7 @@ use crate::refusal::Failure;
 const VERSION: u64 = 1;
 
 fn schema() -> Result<&'static TypeSchema, Failure> {
-    group_member().ok_or_else(|| Error::new(ErrorKind::NotFound, "Memberships are not offered as resources.").into())
+    group_member().map(AsRef::as_ref).ok_or_else(|| Error::new(ErrorKind::NotFound, "Memberships are not offered as resources.").into())
 }
 
 pub(super) async fn query(call: Call) -> Result<Response, Failure> {

@@ -1,0 +1,157 @@
+//! Bulk over HTTP: many creates in one commit are answered like one after the other; all or nothing where it is asked for; limits.
+
+use http::StatusCode;
+use scim_protocol::schema::standard::{ENTERPRISE_USER, GROUP, USER};
+use serde_json::{Value, json};
+use server::Options;
+
+use directory::tenant::TenantSettings;
+
+use crate::house::{Answer, House};
+
+fn bulk(more: Value, operations: Value) -> Option<Value> {
+    let mut body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    Some(body)
+}
+
+fn post(path: &str, name: &str, data: Value) -> Value {
+    json!({"method": "POST", "path": path, "bulkId": name, "data": data})
+}
+
+fn user(name: &str) -> Value {
+    json!({"schemas": [USER], "userName": name})
+}
+
+fn statuses(answer: &Answer) -> Vec<&str> {
+    answer.body["Operations"].as_array().unwrap().iter().map(|operation| operation["status"].as_str().unwrap()).collect()
+}
+
+fn id(answer: &Answer, index: usize) -> String {
+    answer.text(&format!("/Operations/{index}/location")).rsplit('/').next().unwrap().to_owned()
+}
+
+async fn total(house: &House, path: &str) -> u64 {
+    house.scim("GET", path, None).await.body["totalResults"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn creates_together_are_like_one_after_the_other() {
+    let house = House::new().await;
+    house.user("taken").await;
+    let mut operations: Vec<Value> = (0..300).map(|number| post("/Users", &format!("u{number}"), user(&format!("user{number}")))).collect();
+    // One is refused by itself, one by the store, and a group refers to some of the others.
+    operations.insert(10, post("/Users", "bad", json!({"schemas": [USER]})));
+    operations.insert(20, post("/Users", "twice", user("TAKEN")));
+    operations.push(post(
+        "/Groups",
+        "g",
+        json!({"schemas": [GROUP], "displayName": "g", "members": [{"value": "bulkId:u0"}, {"value": "bulkId:u299"}]}),
+    ));
+    let answer = house.scim("POST", "/Bulk", bulk(json!({}), Value::Array(operations))).await;
+    let mut expected = vec!["201"; 303];
+    (expected[10], expected[20]) = ("400", "409");
+    assert_eq!(statuses(&answer), expected);
+    assert_eq!(answer.text("/Operations/20/response/scimType"), "uniqueness");
+    assert_eq!((answer.text("/Operations/0/version"), answer.text("/Operations/0/bulkId")), ("W/\"1\"", "u0"));
+    assert_eq!(total(&house, "/Users").await, 301);
+    let group = house.scim("GET", &format!("/Groups/{}", id(&answer, 302)), None).await;
+    assert_eq!(group.body["members"].as_array().unwrap().len(), 2);
+    assert_eq!(house.scim("GET", &format!("/Users/{}", id(&answer, 0)), None).await.text("/userName"), "user0");
+}
+
+#[tokio::test]
+async fn errors_stop_where_they_were_to() {
+    let house = House::new().await;
+    let operations = json!([post("/Users", "a", user("a")), post("/Users", "b", user("A")), post("/Users", "c", user("c"))]);
+    let answer = house.scim("POST", "/Bulk", bulk(json!({"failOnErrors": 1}), operations)).await;
+    assert_eq!(statuses(&answer), ["201", "409"]);
+    assert_eq!(total(&house, "/Users").await, 1);
+}
+
+#[tokio::test]
+async fn all_or_nothing() {
+    let house = House::new().await;
+    let ann = house.user("ann").await;
+    let bob = house.user("bob").await;
+    let atomic = json!({"atomic": true});
+    // Circles among what is made, a manager who comes later, changes of what is there.
+    let everything = |last: Value| {
+        json!([
+            post("/Groups", "g", json!({"schemas": [GROUP], "displayName": "g", "members": [{"value": "bulkId:h"}, {"value": ann}]})),
+            post("/Groups", "h", json!({"schemas": [GROUP], "displayName": "h", "members": [{"value": "bulkId:g"}, {"value": "bulkId:new"}]})),
+            post("/Users", "low", json!({"schemas": [USER, ENTERPRISE_USER], "userName": "low", ENTERPRISE_USER: {"manager": {"value": "bulkId:new"}}})),
+            post("/Users", "new", user("new")),
+            {"method": "PUT", "path": format!("/Users/{ann}"), "version": "W/\"1\"", "data": user("ann2")},
+            {"method": "PATCH", "path": "/Groups/bulkId:g", "data": {
+                "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+                "Operations": [{"op": "add", "path": "members", "value": [{"value": "bulkId:low"}]}]}},
+            last,
+        ])
+    };
+    for (refused, status, scim_type) in [
+        (json!({"method": "DELETE", "path": format!("/Users/{bob}"), "version": "W/\"9\""}), "412", None),
+        (json!({"method": "DELETE", "path": "/Users/nobody"}), "404", None),
+        (json!({"method": "DELETE", "path": format!("/Users/{ann}")}), "400", Some("invalidValue")),
+        (post("/Users", "low2", json!({"schemas": [USER]})), "400", Some("invalidValue")),
+    ] {
+        let answer = house.scim("POST", "/Bulk", bulk(atomic.clone(), everything(refused.clone()))).await;
+        let mut expected = vec!["409"; 7];
+        expected[6] = status;
+        assert_eq!((answer.status, statuses(&answer)), (StatusCode::OK, expected), "{refused}");
+        assert_eq!(answer.body.pointer("/Operations/6/response/scimType").and_then(Value::as_str), scim_type);
+        assert_eq!((total(&house, "/Users").await, total(&house, "/Groups").await), (2, 0), "{refused}");
+        assert_eq!(house.scim("GET", &format!("/Users/{ann}"), None).await.text("/userName"), "ann");
+    }
+    // Taken values are found out by the store, which does not say by whom.
+    let answer = house.scim("POST", "/Bulk", bulk(atomic.clone(), everything(post("/Users", "t", user("BOB"))))).await;
+    assert_eq!(statuses(&answer), ["409"; 7]);
+    assert_eq!((answer.text("/Operations/0/response/scimType"), total(&house, "/Users").await), ("uniqueness", 2));
+
+    let answer = house.scim("POST", "/Bulk", bulk(atomic, everything(json!({"method": "DELETE", "path": format!("/Users/{bob}")})))).await;
+    assert_eq!(statuses(&answer), ["201", "201", "201", "201", "200", "200", "204"]);
+    assert_eq!((total(&house, "/Users").await, total(&house, "/Groups").await), (3, 2));
+    let members = async |index: usize| {
+        let group = house.scim("GET", &format!("/Groups/{}", id(&answer, index)), None).await;
+        assert_eq!(group.header("etag"), Some(answer.text(&format!("/Operations/{index}/version"))));
+        group.body["members"].as_array().unwrap().len()
+    };
+    assert_eq!((members(0).await, members(1).await), (3, 2));
+    assert_eq!(house.scim("GET", &format!("/Users/{ann}"), None).await.text("/userName"), "ann2");
+    let low = house.scim("GET", &format!("/Users/{}", id(&answer, 2)), None).await;
+    assert_eq!(low.body[ENTERPRISE_USER]["manager"]["value"], json!(id(&answer, 3)));
+}
+
+#[tokio::test]
+async fn memberships_in_bulk() {
+    let house = House::new().await;
+    let ann = house.user("ann").await;
+    let group = house.scim("POST", "/Groups", Some(json!({"schemas": [GROUP], "displayName": "g"}))).await.text("/id").to_owned();
+    let operations = json!([
+        post("/Users", "bob", user("bob")),
+        post("/GroupMembers", "m1", json!({"group": {"value": group}, "member": {"value": ann}})),
+        post("/GroupMembers", "m2", json!({"group": {"value": group}, "member": {"value": "bulkId:bob"}})),
+        {"method": "DELETE", "path": format!("/GroupMembers/{group}.{ann}")},
+        {"method": "PUT", "path": format!("/GroupMembers/{group}.{ann}"), "data": {}},
+    ]);
+    let answer = house.scim("POST", "/Bulk", bulk(json!({}), operations)).await;
+    assert_eq!(statuses(&answer), ["201", "201", "201", "204", "400"]);
+    assert!(answer.text("/Operations/2/location").contains("/GroupMembers/"));
+    assert_eq!(total(&house, &format!("/GroupMembers?filter=group.value+eq+%22{group}%22")).await, 1);
+}
+
+#[tokio::test]
+async fn limits_are_those_that_are_announced() {
+    let options = Options { bulk_operations_max: 2, large_body_bytes_max: 2_000, ..Options::default() };
+    let house = House::with(options, TenantSettings::default()).await;
+    let config = house.scim("GET", "/ServiceProviderConfig", None).await;
+    assert_eq!((&config.body["bulk"]["maxOperations"], &config.body["bulk"]["maxPayloadSize"]), (&json!(2), &json!(2_000)));
+    let three: Vec<Value> = (0..3).map(|number| post("/Users", &format!("u{number}"), user(&format!("u{number}")))).collect();
+    let answer = house.scim("POST", "/Bulk", bulk(json!({}), Value::Array(three.clone()))).await;
+    assert_eq!((answer.status, total(&house, "/Users").await), (StatusCode::PAYLOAD_TOO_LARGE, 0));
+    let large = post("/Users", "l", json!({"schemas": [USER], "userName": "l".repeat(2_000)}));
+    assert_eq!(house.scim("POST", "/Bulk", bulk(json!({}), json!([large]))).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(statuses(&house.scim("POST", "/Bulk", bulk(json!({}), json!(three[..2]))).await), ["201", "201"]);
+    let wrong = house.scim("POST", "/Bulk", bulk(json!({"atomic": "yes"}), json!([]))).await;
+    assert_eq!(wrong.text("/scimType"), "invalidValue");
+}

@@ -1,0 +1,195 @@
+//! What must hold at any size: filters, far pages, members of large groups, bulk, and memory while a large group is sent. Each figure beside its bound.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::load::{Load, Measured, count, request};
+use super::server::Server;
+use super::{TOKEN, nth, user};
+use crate::Failure;
+
+/// Requests for one percentile; enough that a median means something.
+const REQUESTS: usize = 300;
+const SMALL_GROUP: usize = 10;
+const BULKS: usize = 5;
+const CREATES_IN_BULK: usize = 1_000;
+const READ_CONNECTIONS: usize = 8;
+/// How often memory is looked at while it is under load.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A figure and the bound that it has to keep.
+pub struct Figure {
+    users: usize,
+    name: String,
+    value: f64,
+    bound: f64,
+    at_least: bool,
+    unit: &'static str,
+}
+
+impl Figure {
+    pub fn holds(&self) -> bool {
+        if self.at_least { self.value >= self.bound } else { self.value <= self.bound }
+    }
+
+    pub fn line(&self) -> String {
+        let word = if self.at_least { "at least" } else { "at most" };
+        format!("{} users: {}: {:.2} {}, {word} {} wanted", self.users, self.name, self.value, self.unit, self.bound)
+    }
+
+    pub fn row(&self) -> String {
+        let word = if self.at_least { "at least" } else { "at most" };
+        let kept = if self.holds() { "kept" } else { "MISSED" };
+        format!("| {} | {} | {:.2} {} | {word} {} | {kept} |\n", self.users, self.name, self.value, self.unit, self.bound)
+    }
+
+    pub fn json(&self) -> Value {
+        json!({
+            "users": self.users, "name": self.name, "value": self.value, "unit": self.unit, "bound": self.bound,
+            "direction": if self.at_least { "at least" } else { "at most" }, "kept": self.holds(),
+        })
+    }
+}
+
+/// Two groups: one of everybody, and a small one.
+pub struct Groups {
+    large: String,
+    small: String,
+}
+
+pub async fn groups(server: &Server, ids: &[String]) -> Result<Groups, Failure> {
+    let make = async |name: &str, ids: &[String]| {
+        let members: Vec<Value> = ids.iter().map(|id| json!({"value": id})).collect();
+        let body = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": name, "members": members}).to_string();
+        let path = "/scim/v2/Groups?excludedAttributes=members";
+        let made = load(server, 1, true).run(1, move |_| request("POST", path, TOKEN, Some(&body))).await?;
+        let document: Value = serde_json::from_slice(made.bodies.first().ok_or("a group without an answer")?)?;
+        Ok::<_, Failure>(document.get("id").and_then(Value::as_str).ok_or("a group without an id")?.to_owned())
+    };
+    // The last user is in neither, so that there is somebody to add.
+    let all = ids.split_last().map(|(_, all)| all).unwrap_or_default();
+    Ok(Groups { large: make("large", all).await?, small: make("small", all.get(..SMALL_GROUP).unwrap_or_default()).await? })
+}
+
+fn load(server: &Server, connections: usize, keep_bodies: bool) -> Load {
+    Load { address: server.address.clone(), connections, keep_bodies }
+}
+
+/// Everything, on a server that has just been started.
+pub async fn measure(server: &Server, ids: &[String], groups: &Groups, posts_per_second: f64) -> Result<Vec<Figure>, Failure> {
+    let users = ids.len();
+    let at_most = |name: &str, value: f64, bound: f64, unit| Figure { users, name: name.to_owned(), value, bound, at_least: false, unit };
+    let mut figures =
+        vec![at_most("memory while reading, with a group of everybody sent", memory(server, ids, groups).await?, 160.0, "MiB")];
+    for (name, filter) in filters(server, ids).await? {
+        let found = get(server, &format!("/Users?count=100&filter={}", encoded(&filter))).await?;
+        figures.push(at_most(&format!("{name}, first page of 100, p50"), found.percentile_ms(50), 10.0, "ms"));
+    }
+    let far = users * 9 / 10;
+    let page = get(server, &format!("/Users?startIndex={far}&count=100")).await?;
+    figures.push(at_most(&format!("startIndex={far}&count=100, p50"), page.percentile_ms(50), 10.0, "ms"));
+    let last = ids.last().ok_or("no users")?;
+    let (small, large) = (member(server, &groups.small, last).await?, member(server, &groups.large, last).await?);
+    let ratio = large.percentile_ms(50) / small.percentile_ms(50).max(1e-9);
+    figures.push(at_most(&format!("add or remove one of {users} members, beside one of {SMALL_GROUP}, p50"), ratio, 1.3, "times"));
+    let bulk = bulk(server, users).await? / posts_per_second.max(1e-9);
+    let name = format!("creates in bulks of {CREATES_IN_BULK}, beside single ones");
+    figures.push(Figure { users, name, value: bulk, bound: 2.0, at_least: true, unit: "times" });
+    Ok(figures)
+}
+
+/// The filters that clients send, by name. That an index answers them, and which one, is tested in `storage` (`query_plans.rs`).
+async fn filters(server: &Server, ids: &[String]) -> Result<Vec<(&'static str, String)>, Failure> {
+    let path = format!("/scim/v2/Users/{}", nth(ids, ids.len() / 2));
+    let one = load(server, 1, true).run(1, move |_| request("GET", &path, TOKEN, None)).await?;
+    let document: Value = serde_json::from_slice(one.bodies.first().ok_or("no user")?)?;
+    let modified = document.pointer("/meta/lastModified").and_then(Value::as_str).ok_or("a user without lastModified")?.to_owned();
+    Ok(vec![
+        ("emails.value eq", format!("emails.value eq \"user{}@example.com\"", ids.len() / 3)),
+        ("name.familyName sw and active eq", "name.familyName sw \"Sm\" and active eq true".to_owned()),
+        ("meta.lastModified gt", format!("meta.lastModified gt \"{modified}\"")),
+        ("title co", "title co \"lead\"".to_owned()),
+    ])
+}
+
+async fn get(server: &Server, path: &str) -> Result<Measured, Failure> {
+    let path = format!("/scim/v2{path}");
+    load(server, 1, false).run(REQUESTS, move |_| request("GET", &path, TOKEN, None)).await
+}
+
+/// Adds somebody and removes them again, over and over.
+async fn member(server: &Server, group: &str, id: &str) -> Result<Measured, Failure> {
+    let (path, id) = (format!("/scim/v2/Groups/{group}"), id.to_owned());
+    let patch = move |number: usize| {
+        let operation = if number.is_multiple_of(2) {
+            json!({"op": "add", "path": "members", "value": [{"value": id}]})
+        } else {
+            json!({"op": "remove", "path": format!("members[value eq \"{id}\"]")})
+        };
+        let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]});
+        request("PATCH", &path, TOKEN, Some(&body.to_string()))
+    };
+    load(server, 1, false).run(REQUESTS, patch).await
+}
+
+/// Creates per second.
+async fn bulk(server: &Server, users: usize) -> Result<f64, Failure> {
+    let make = move |number: usize| {
+        let first = users + number * CREATES_IN_BULK;
+        let operations = (first..first + CREATES_IN_BULK)
+            .map(|number| json!({"method": "POST", "path": "/Users", "bulkId": format!("b{number}"), "data": user(number)}));
+        let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations.collect::<Value>()});
+        request("POST", "/scim/v2/Bulk", TOKEN, Some(&body.to_string()))
+    };
+    let measured = load(server, 1, true).run(BULKS, make).await?;
+    let failed = measured.bodies.iter().any(|body| !String::from_utf8_lossy(body).contains("\"status\":\"201\""));
+    if failed { Err("a bulk did not create".into()) } else { Ok(measured.per_second() * count(CREATES_IN_BULK)) }
+}
+
+/// The most memory while users are read and the large group is sent, again and again.
+async fn memory(server: &Server, ids: &[String], groups: &Groups) -> Result<f64, Failure> {
+    let (ids, group) = (ids.to_vec(), format!("/scim/v2/Groups/{}", groups.large));
+    let read = load(server, READ_CONNECTIONS, false);
+    let reads = read.run(REQUESTS * 30, move |number| request("GET", &format!("/scim/v2/Users/{}", nth(&ids, number)), TOKEN, None));
+    let sent = load(server, 2, false);
+    let sends = sent.run(8, move |_| request("GET", &group, TOKEN, None));
+    let done = Arc::new(AtomicBool::new(false));
+    let over = Arc::clone(&done);
+    let watch = async {
+        let mut most = 0.0_f64;
+        while !over.load(Ordering::Relaxed) {
+            most = most.max(server.rss_mib()?);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok::<_, Failure>(most)
+    };
+    let work = async {
+        let both = tokio::join!(reads, sends);
+        done.store(true, Ordering::Relaxed);
+        both
+    };
+    let ((reads, sends), most) = tokio::join!(work, watch);
+    reads?;
+    sends?;
+    most
+}
+
+fn encoded(filter: &str) -> String {
+    filter.replace(' ', "%20").replace('"', "%22")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_upper_or_lower() {
+        let figure = |value: f64, at_least: bool| Figure { users: 1, name: "f".into(), value, bound: 2.0, at_least, unit: "ms" };
+        assert!(figure(2.0, false).holds() && figure(1.0, false).holds() && !figure(2.1, false).holds());
+        assert!(figure(2.0, true).holds() && !figure(1.9, true).holds());
+        assert!(figure(3.0, false).row().contains("MISSED") && figure(3.0, true).row().contains("kept"));
+    }
+}
