@@ -9,6 +9,8 @@ mod administrator;
 
 mod tokens;
 
+mod receivers;
+
 mod types;
 
 mod schemas;
@@ -58,7 +60,14 @@ fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(resource_types::history))
         .routes(routes!(requests::list))
         .routes(routes!(requests::show))
-        .routes(routes!(requests::quirks));
+        .routes(routes!(requests::quirks))
+        .routes(routes!(receivers::list, receivers::create))
+        .routes(routes!(receivers::show, receivers::change, receivers::remove))
+        .routes(routes!(receivers::rotate_secret))
+        .routes(routes!(receivers::put_aside))
+        .routes(routes!(receivers::redeliver))
+        .routes(routes!(receivers::discard))
+        .routes(routes!(receivers::rotate_keys));
     let installation = OpenApiRouter::new().routes(routes!(tenants::list, tenants::create)).routes(routes!(tenants::show));
     let (router, description) =
         OpenApiRouter::with_openapi(Head::openapi()).nest("/t/{tenant}/admin/v1", tenant).nest("/admin/v1", installation).split_for_parts();
