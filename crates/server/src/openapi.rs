@@ -13,6 +13,10 @@ const SCIM: &str = "application/scim+json";
 /// Adds the SCIM API below `base_path` to a description of the admin API.
 pub(crate) fn with_scim(mut document: Value, set: &SchemaSet, base_path: &str) -> Value {
     let mut paths = service_paths(base_path);
+    // Anybody may read the configuration (RFC 7643 section 5).
+    if let Some(open) = paths.get_mut(&format!("{base_path}/ServiceProviderConfig")).and_then(|path| path.get_mut("get")) {
+        open.as_object_mut().map(|open| open.insert("security".into(), json!([{}, {"bearer": []}])));
+    }
     let mut schemas = messages();
     for schema in set.types() {
         let name = schema.name();
@@ -283,6 +287,7 @@ mod tests {
             }
         }
         assert!(document["paths"]["/x"]["get"]["responses"]["200"].get("content").is_none());
+        assert_eq!(document["paths"]["/scim/v2/ServiceProviderConfig"]["get"]["security"][0], json!({}), "anybody may read it");
     }
 
     #[test]
