@@ -13,6 +13,10 @@ const SCIM: &str = "application/scim+json";
 /// Adds the SCIM API below `base_path` to a description of the admin API.
 pub(crate) fn with_scim(mut document: Value, set: &SchemaSet, base_path: &str) -> Value {
     let mut paths = service_paths(base_path);
+    // Anybody may read the configuration (RFC 7643 section 5).
+    if let Some(open) = paths.get_mut(&format!("{base_path}/ServiceProviderConfig")).and_then(|path| path.get_mut("get")) {
+        open.as_object_mut().map(|open| open.insert("security".into(), json!([{}, {"bearer": []}])));
+    }
     let mut schemas = messages();
     for schema in set.types() {
         let name = schema.name();
@@ -26,6 +30,43 @@ pub(crate) fn with_scim(mut document: Value, set: &SchemaSet, base_path: &str) -
     }
     if let Some(own) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
         own.extend(schemas);
+    }
+    with_refusals(document)
+}
+
+/// What any operation may be refused with, in the form of SCIM errors, whatever its own description says; said once, for both APIs.
+const REFUSALS: &[(&str, &str)] = &[
+    ("400", "The request is not understood, or not acceptable; `detail` says why and what would be."),
+    ("401", "No credential, or one that is not accepted here."),
+    ("403", "The credential does not open this."),
+    ("404", "What the path names is not there."),
+    ("409", "The request contradicts what is there."),
+    ("412", "The version is not the one that the request demands."),
+    ("413", "The body is longer than is accepted, or has more operations."),
+    ("415", "The body has another media type than JSON."),
+    ("429", "Too many requests, or too many credentials that were not accepted; `Retry-After` says how long to wait."),
+    ("500", "Something failed on our side."),
+    ("501", "Not offered."),
+    ("503", "The request took too long, or cannot be answered now."),
+];
+
+fn with_refusals(mut document: Value) -> Value {
+    let content = json!({SCIM: {"schema": reference("Error")}});
+    let refusals =
+        REFUSALS.iter().map(|(status, description)| (format!("Refused{status}"), json!({"description": description, "content": content})));
+    let refusals: Map<String, Value> = refusals.collect();
+    if let Some(components) = document.pointer_mut("/components").and_then(Value::as_object_mut) {
+        components.insert("responses".into(), refusals.into());
+    }
+    let paths = document.pointer_mut("/paths").and_then(Value::as_object_mut).into_iter().flatten();
+    let operations = paths.filter_map(|(_, path)| path.as_object_mut()).flatten();
+    for responses in operations.filter_map(|(_, operation)| operation.get_mut("responses").and_then(Value::as_object_mut)) {
+        for (status, _) in REFUSALS {
+            let is_told = responses.get(*status).is_some_and(|response| response.get("content").is_some());
+            if !is_told {
+                responses.insert((*status).to_owned(), json!({"$ref": format!("#/components/responses/Refused{status}")}));
+            }
+        }
     }
     document
 }
@@ -92,7 +133,7 @@ fn messages() -> Map<String, Value> {
                         "method": {"type": "string", "enum": ["POST", "PUT", "PATCH", "DELETE"]},
                         "path": text(), "bulkId": text(), "version": text(), "data": object(),
                     },
-                    "required": ["method", "path"],
+                    // Nothing is required here: an operation without is answered with its own error, and the others are carried out.
                 }},
             },
             "required": ["schemas", "Operations"],
@@ -230,6 +271,25 @@ mod tests {
     use super::*;
 
     /// Every reference leads to a schema, and every type has its paths.
+    #[test]
+    fn every_operation_tells_how_it_is_refused() {
+        let admin =
+            json!({"components": {"schemas": {}}, "paths": {"/x": {"get": {"responses": {"200": {}, "404": {"description": "gone"}}}}}});
+        let document = with_scim(admin, &SchemaSet::standard(), "/scim/v2");
+        for path in ["/x", "/scim/v2/Users", "/scim/v2/Bulk"] {
+            for (_, operation) in document["paths"][path].as_object().unwrap().iter().filter(|(name, _)| *name != "parameters") {
+                for (status, _) in REFUSALS {
+                    let response = &operation["responses"][*status];
+                    let told = response.get("$ref").map(|name| document.pointer(name.as_str().unwrap().trim_start_matches('#')).unwrap());
+                    let told = told.unwrap_or(response);
+                    assert_eq!(told["content"][SCIM]["schema"]["$ref"], "#/components/schemas/Error", "{path} {status}");
+                }
+            }
+        }
+        assert!(document["paths"]["/x"]["get"]["responses"]["200"].get("content").is_none());
+        assert_eq!(document["paths"]["/scim/v2/ServiceProviderConfig"]["get"]["security"][0], json!({}), "anybody may read it");
+    }
+
     #[test]
     fn the_document_is_whole() {
         let admin = json!({"paths": {"/admin": {}}, "components": {"schemas": {"Own": {}}}});

@@ -1,4 +1,4 @@
-//! The built binary against software that others wrote: two conformance suites, and two applications kept equal through a faulty network.
+//! The built binary against software that others wrote: two conformance suites, a client, a fuzzer of APIs, and two applications kept equal through a faulty network.
 //!
 //! Runs only where `ROLLCALL_PEERS` names the folder that `cargo xtask test` fills with that software; elsewhere every test here passes at once and
 //! says so. Owns no product code.
@@ -15,6 +15,7 @@
 mod convergence;
 mod process;
 mod proxy;
+mod sidecar;
 mod suites;
 mod workload;
 
@@ -26,7 +27,14 @@ fn peers() -> Option<PathBuf> {
         println!("not run: ROLLCALL_PEERS is not set; `cargo xtask test` sets it");
         return None;
     };
-    for needed in ["venv/bin/python", "venv/bin/scim2", "venv/bin/scim-sanity", "scimmy-app/node_modules", "scimmy-app/app.mjs"] {
+    for needed in [
+        "venv/bin/python",
+        "venv/bin/scim2",
+        "venv/bin/scim-sanity",
+        "venv/bin/schemathesis",
+        "scimmy-app/node_modules",
+        "scimmy-app/app.mjs",
+    ] {
         assert!(folder.join(needed).exists(), "ROLLCALL_PEERS lacks {needed}; `cargo xtask test` installs it");
     }
     Some(folder)

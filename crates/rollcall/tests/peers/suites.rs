@@ -51,3 +51,57 @@ async fn scim_sanity_finds_one_failure_in_strict_mode() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn scim2_client_drives_everything() {
+    let Some(peers) = crate::peers() else { return };
+    let data = tempfile::tempdir().unwrap();
+    let rollcall = Rollcall::start(data.path()).await;
+    let mut command = Command::new(peers.join("venv/bin/python"));
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/scim2_client_drive.py")).args([&rollcall.base_url(), TOKEN]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("every assertion held"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Checks of schemathesis that are switched off, and why.
+const UNCHECKED: &[(&str, &str)] = &[
+    ("ignored_auth", "it tries wrong credentials more often than the lock-out lets anybody; `permissions.rs` and `refusals.rs` test them"),
+    ("positive_data_acceptance", "what a filter, a path or a unique value may be is more than JSON Schema can say"),
+    ("negative_data_rejection", "the standard profile accepts on purpose what the schema does not; `docs/quirks.md` lists it"),
+    ("use_after_free", "needs links between operations, which the document does not have"),
+    ("ensure_resource_availability", "the same"),
+    ("object_level_authorization", "needs two callers who own different things; a tenant's callers share its directory"),
+];
+
+#[tokio::test]
+async fn schemathesis_finds_no_failure() {
+    let Some(peers) = crate::peers() else { return };
+    let data = tempfile::tempdir().unwrap();
+    let rollcall = Rollcall::start(data.path()).await;
+    let origin = format!("http://127.0.0.1:{}", rollcall.port);
+    std::fs::write(data.path().join("schemathesis.toml"), "[parameters]\n\"path.tenant\" = \"default\"\n").unwrap();
+    let mut command = Command::new(peers.join("venv/bin/schemathesis"));
+    let unchecked: Vec<&str> = UNCHECKED.iter().map(|(check, _)| *check).collect();
+    command.current_dir(data.path()).args(["run", &format!("{origin}/openapi.json"), "--url", &origin]);
+    command.args(["--header", &format!("Authorization: Bearer {TOKEN}"), "--exclude-checks", &unchecked.join(",")]);
+    // It finds out the id of the token it works with and revokes it; after that it would test 401 only.
+    command.args(["--exclude-path", "/t/{tenant}/admin/v1/tokens/{id}"]);
+    command.args([
+        "--phases",
+        "examples,coverage,fuzzing",
+        "--max-examples",
+        "10",
+        "--max-time",
+        "40",
+        "--seed",
+        "7644",
+        "--continue-on-failure",
+    ]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{report}\n{}", String::from_utf8_lossy(&output.stderr));
+    // A run that reached nothing would find nothing.
+    assert!(report.contains("Test cases:") && !report.contains("Tested: 0"), "{report}");
+    assert!(!report.contains("Authentication failed"), "{report}");
+}
