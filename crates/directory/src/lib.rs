@@ -29,6 +29,8 @@ pub mod search;
 
 pub mod store;
 
+pub mod tenant_life;
+
 pub mod membership;
 
 pub mod patch;

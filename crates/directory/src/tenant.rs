@@ -37,6 +37,8 @@ pub struct TenantSettings {
     pub patch_response: PatchResponse,
     /// Whether a token that was good before is looked at also while others guess tokens from the same address (else everybody there waits).
     pub lockout_spares_known_tokens: bool,
+    /// Whether nobody is answered and no application is told anything; everything stays. Set by `TenantLife`.
+    pub suspended: bool,
 }
 
 /// What PATCH answers with, where the request does not name attributes (RFC 7644 section 3.5.2 leaves it open).
@@ -87,7 +89,12 @@ fn patch_response<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<P
 
 impl Default for TenantSettings {
     fn default() -> Self {
-        Self { profile: DEFAULT_PROFILE.into(), patch_response: PatchResponse::default(), lockout_spares_known_tokens: true }
+        Self {
+            profile: DEFAULT_PROFILE.into(),
+            patch_response: PatchResponse::default(),
+            lockout_spares_known_tokens: true,
+            suspended: false,
+        }
     }
 }
 

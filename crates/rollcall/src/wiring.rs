@@ -17,6 +17,7 @@ use directory::schema_store::SchemaStore;
 use directory::search::cursor::CursorSealer;
 use directory::store::{Store, Tenants};
 use directory::tenant::{Tenant, TenantSettings};
+use directory::tenant_life::TenantLife;
 use jiff::Timestamp;
 use provisioning::application::Secret;
 use provisioning::event_log::{EventLog, Receivers, SigningKeys};
@@ -111,6 +112,8 @@ pub struct AnyStore {
     pub receivers: Arc<dyn Receivers>,
     /// With which keys tokens about it are signed.
     pub keys: Arc<dyn SigningKeys>,
+    /// Suspending, moving and erasing tenants.
+    pub life: Arc<dyn TenantLife>,
     identities: Arc<dyn Store>,
     types: Arc<dyn SchemaStore>,
     committed: Arc<Notify>,
@@ -119,7 +122,7 @@ pub struct AnyStore {
 impl AnyStore {
     fn of<T>(database: T, committed: impl Fn(&T) -> Arc<Notify>) -> Self
     where
-        T: Tenants + Catalogue + Ledger + Store + SchemaStore + EventLog + Receivers + SigningKeys + Clone + 'static,
+        T: Tenants + Catalogue + Ledger + Store + SchemaStore + EventLog + Receivers + SigningKeys + TenantLife + Clone + 'static,
     {
         Self {
             committed: committed(&database),
@@ -130,6 +133,7 @@ impl AnyStore {
             events: Arc::new(database.clone()),
             receivers: Arc::new(database.clone()),
             keys: Arc::new(database.clone()),
+            life: Arc::new(database.clone()),
             identities: Arc::new(database),
         }
     }
@@ -323,6 +327,7 @@ pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, 
         options.clone(),
     )
     .with_events(events);
+    state.offer_tenant_life(Arc::clone(&rollcall.store.life));
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let until = wait_for_stop(stopped.clone());

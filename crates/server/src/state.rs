@@ -7,6 +7,7 @@ use directory::clock::{Clock, IdGenerator};
 use directory::credential::TokenHasher;
 use directory::store::Tenants;
 use directory::tenant::TenantId;
+use directory::tenant_life::TenantLife;
 use provisioning::event_log::{EventLog, Receivers, SigningKeys};
 use provisioning::subscription::Subscriptions;
 use provisioning::telling::Teller;
@@ -40,6 +41,7 @@ pub struct State {
     pub(crate) rates: RateLimits<(TenantId, String)>,
     pub(crate) lockout: Lockout,
     pub(crate) listeners: Listeners,
+    tenant_life: OnceLock<Arc<dyn TenantLife>>,
 }
 
 /// What the server tells of changes with.
@@ -73,7 +75,20 @@ impl State {
         let rates = RateLimits::new(options.rate_limit_entries_max);
         let lockout = Lockout::new(options.lockout);
         let listeners = Listeners::new(options.event_listeners_max, options.event_listeners_per_tenant_max);
-        Arc::new(Self { directory, tenants, hasher, clock, ids, options, tokens, rates, lockout, listeners, events: OnceLock::new() })
+        Arc::new(Self {
+            directory,
+            tenants,
+            hasher,
+            clock,
+            ids,
+            options,
+            tokens,
+            rates,
+            lockout,
+            listeners,
+            events: OnceLock::new(),
+            tenant_life: OnceLock::new(),
+        })
     }
 
     /// Tells of changes from now on. To be called once, before the first request; later calls change nothing.
@@ -86,5 +101,14 @@ impl State {
     /// What is told of changes with, where that is offered.
     pub(crate) fn events(&self) -> Option<&Events> {
         self.events.get()
+    }
+
+    /// From now on the admin API suspends, exports and erases tenants. A store of somebody else's accounts does not offer that.
+    pub fn offer_tenant_life(&self, life: Arc<dyn TenantLife>) {
+        self.tenant_life.get_or_init(|| life);
+    }
+
+    pub(crate) fn tenant_life(&self) -> Option<&Arc<dyn TenantLife>> {
+        self.tenant_life.get()
     }
 }

@@ -7,6 +7,7 @@ mod rows;
 mod event_rows;
 mod signing;
 mod migrate;
+mod transfer;
 mod filter_sql;
 mod membership_sql;
 mod row_test;

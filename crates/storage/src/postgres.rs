@@ -16,6 +16,7 @@ pub(crate) mod statements;
 pub(crate) mod statements_of_events;
 pub(crate) mod statements_of_schemas;
 pub(crate) mod statements_of_work;
+mod tenant_life;
 mod tenants;
 mod tls;
 

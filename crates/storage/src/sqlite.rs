@@ -15,6 +15,7 @@ pub(crate) mod statements;
 pub(crate) mod statements_of_events;
 mod statements_of_schemas;
 mod statements_of_work;
+mod tenant_life;
 mod tenants;
 mod writer;
 

@@ -109,6 +109,7 @@ impl House {
         let tenants: Arc<dyn Tenants> = store.clone();
         let tenant = tenants.create_tenant("default", settings, hand.now()).await.unwrap().unwrap();
         let state = State::new(directory, tenants.clone(), hasher.clone(), hand.clone(), hand.clone(), options).with_events(events);
+        state.offer_tenant_life(store.clone());
         let mut house =
             Self { _folder: folder, router: router(state), hand, tenants, hasher, tenant, store, announce, token: String::new() };
         house.token = house.issue(Permissions::all()).await;
