@@ -40,6 +40,7 @@ pub mod access_token;
 pub mod client;
 
 pub mod issuer;
+pub mod tenant_life;
 
 pub mod membership;
 

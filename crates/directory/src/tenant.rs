@@ -39,6 +39,8 @@ pub struct TenantSettings {
     pub lockout_spares_known_tokens: bool,
     /// How long entries of the request log are kept, in days; 0: requests are not written down.
     pub request_log_days: u32,
+    /// Whether nobody is answered and no application is told anything; everything stays. Set by `TenantLife`.
+    pub suspended: bool,
 }
 
 /// What PATCH answers with, where the request does not name attributes (RFC 7644 section 3.5.2 leaves it open).
@@ -94,6 +96,7 @@ impl Default for TenantSettings {
             patch_response: PatchResponse::default(),
             lockout_spares_known_tokens: true,
             request_log_days: 30,
+            suspended: false,
         }
     }
 }

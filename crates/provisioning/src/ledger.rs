@@ -34,6 +34,8 @@ pub trait Catalogue: Send + Sync {
     async fn list_applications(&self, tenant: TenantId) -> Result<Vec<Application>, Fault>;
     /// Pauses or resumes; false where there is none.
     async fn set_application_state(&self, tenant: TenantId, id: ApplicationId, state: ApplicationState) -> Result<bool, Fault>;
+    /// Gives one another token; false where there is none.
+    async fn set_application_token(&self, tenant: TenantId, id: ApplicationId, token: Secret) -> Result<bool, Fault>;
     /// Forgets one with its links, outbox and log; the accounts over there stay. False where there is none.
     async fn remove_application(&self, tenant: TenantId, id: ApplicationId) -> Result<bool, Fault>;
 }

@@ -21,6 +21,7 @@ use directory::schema_store::SchemaStore;
 use directory::search::cursor::CursorSealer;
 use directory::store::{Store, Tenants};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
+use directory::tenant_life::TenantLife;
 use jiff::Timestamp;
 use provisioning::application::Secret;
 use provisioning::event_log::{EventLog, Receivers, SigningKeys};
@@ -124,6 +125,8 @@ pub struct AnyStore {
     pub clients: Arc<dyn Clients>,
     /// Foreign issuers.
     pub issuers: Arc<dyn Issuers>,
+    /// Suspending, moving and erasing tenants.
+    pub life: Arc<dyn TenantLife>,
     identities: Arc<dyn Store>,
     types: Arc<dyn SchemaStore>,
     committed: Arc<Notify>,
@@ -132,7 +135,19 @@ pub struct AnyStore {
 impl AnyStore {
     fn of<T>(database: T, request_log: Arc<dyn RequestLog>, committed: impl Fn(&T) -> Arc<Notify>) -> Self
     where
-        T: Tenants + Catalogue + Ledger + Store + SchemaStore + EventLog + Receivers + SigningKeys + Clients + Issuers + Clone + 'static,
+        T: Tenants
+            + Catalogue
+            + Ledger
+            + Store
+            + SchemaStore
+            + EventLog
+            + Receivers
+            + SigningKeys
+            + Clients
+            + Issuers
+            + TenantLife
+            + Clone
+            + 'static,
     {
         Self {
             request_log,
@@ -146,6 +161,7 @@ impl AnyStore {
             keys: Arc::new(database.clone()),
             clients: Arc::new(database.clone()),
             issuers: Arc::new(database.clone()),
+            life: Arc::new(database.clone()),
             identities: Arc::new(database),
         }
     }
@@ -380,6 +396,7 @@ pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, 
         issuers: Arc::clone(&rollcall.store.issuers),
         key_sets: Arc::clone(&rollcall.key_sets),
     });
+    state.offer_tenant_life(Arc::clone(&rollcall.store.life));
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let until = wait_for_stop(stopped.clone());

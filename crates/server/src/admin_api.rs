@@ -5,6 +5,8 @@
 
 mod body;
 
+mod lines;
+
 mod administrator;
 
 mod tokens;
@@ -68,7 +70,12 @@ fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(receivers::redeliver))
         .routes(routes!(receivers::discard))
         .routes(routes!(receivers::rotate_keys));
-    let installation = OpenApiRouter::new().routes(routes!(tenants::list, tenants::create)).routes(routes!(tenants::show));
+    let installation = OpenApiRouter::new()
+        .routes(routes!(tenants::list, tenants::create))
+        .routes(routes!(tenants::show, tenants::erase))
+        .routes(routes!(tenants::suspend))
+        .routes(routes!(tenants::resume))
+        .routes(routes!(tenants::export));
     let (router, description) =
         OpenApiRouter::with_openapi(Head::openapi()).nest("/t/{tenant}/admin/v1", tenant).nest("/admin/v1", installation).split_for_parts();
     (router.fallback(no_route).method_not_allowed_fallback(no_method).with_state(state), description)

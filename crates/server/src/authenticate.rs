@@ -18,6 +18,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
+use scim_protocol::{Error, ErrorKind};
 
 use crate::address::caller_address;
 use crate::jose::Signed;
@@ -27,8 +28,18 @@ use crate::state::{Callers, State};
 use crate::tls::ClientCertificate;
 use crate::token_cache::Remembered;
 
-/// The caller, where the token is one of this tenant; an unknown tenant is refused in the same words.
+/// The caller of a tenant that answers: one that is suspended tells its own callers so, and nobody else.
 pub(crate) async fn caller(state: &Arc<State>, tenant: &str, parts: &Parts) -> Result<Caller, Failure> {
+    let caller = caller_of_any(state, tenant, parts).await?;
+    if caller.tenant.settings.suspended {
+        let detail = "This tenant is suspended: it answers no requests until whoever runs this installation resumes it.";
+        return Err(Error::new(ErrorKind::Forbidden, detail).into());
+    }
+    Ok(caller)
+}
+
+/// The caller, where the token is one of this tenant, suspended or not; an unknown tenant is refused in the same words.
+pub(crate) async fn caller_of_any(state: &Arc<State>, tenant: &str, parts: &Parts) -> Result<Caller, Failure> {
     let Some(token) = bearer(&parts.headers) else { return Err(Failure::Unauthorized { token_given: false }) };
     let hash = state.hasher.hash(token);
     let now = state.clock.now();

@@ -10,6 +10,7 @@ use directory::request_log::RequestLog;
 use directory::issuer::{Issuers, KeySets};
 use directory::store::Tenants;
 use directory::tenant::TenantId;
+use directory::tenant_life::TenantLife;
 use provisioning::event_log::{EventLog, Receivers, SigningKeys};
 use provisioning::subscription::Subscriptions;
 use provisioning::telling::Teller;
@@ -59,6 +60,7 @@ pub struct State {
     pub(crate) strangers: StrangerBudget,
     pub(crate) key_sets: KeySetCache,
     callers: OnceLock<Callers>,
+    tenant_life: OnceLock<Arc<dyn TenantLife>>,
 }
 
 /// What the server tells of changes with.
@@ -110,6 +112,7 @@ impl State {
             strangers: StrangerBudget::default(),
             key_sets,
             callers,
+            tenant_life: OnceLock::new(),
         })
     }
 
@@ -137,5 +140,14 @@ impl State {
 
     pub(crate) fn callers(&self) -> Option<&Callers> {
         self.callers.get()
+    }
+
+    /// From now on the admin API suspends, exports and erases tenants. A store of somebody else's accounts does not offer that.
+    pub fn offer_tenant_life(&self, life: Arc<dyn TenantLife>) {
+        self.tenant_life.get_or_init(|| life);
+    }
+
+    pub(crate) fn tenant_life(&self) -> Option<&Arc<dyn TenantLife>> {
+        self.tenant_life.get()
     }
 }

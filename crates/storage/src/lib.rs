@@ -8,6 +8,7 @@ mod event_rows;
 mod signing;
 mod migrate;
 mod recorded;
+mod transfer;
 mod filter_sql;
 mod membership_sql;
 mod row_test;

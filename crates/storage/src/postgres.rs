@@ -21,6 +21,7 @@ pub(crate) mod statements_of_requests;
 pub(crate) mod statements_of_callers;
 pub(crate) mod statements_of_schemas;
 pub(crate) mod statements_of_work;
+mod tenant_life;
 mod tenants;
 mod tls;
 

@@ -11,6 +11,7 @@ use scim_protocol::{AttributePath, Filter, SchemaSet};
 
 use crate::filter_sql::{Dialect, Parameter, Query, candidates, count, keys};
 use crate::secrets::MasterKey;
+use crate::transfer::{LEFT_OUT, LEFT_OUT_COLUMNS, TABLES};
 use crate::{migrate, postgres, postgres_server, sqlite};
 
 /// A filter, and the index that must answer it on each engine.
@@ -222,4 +223,47 @@ async fn postgres_answers_by_index() {
             ["Seq Scan on resources", "Seq Scan on unique_values", "Seq Scan on index_values"].iter().any(|scan| steps.contains(scan));
         assert!(steps.contains(index) && !reads_all, "{filter}:\n{steps}");
     }
+}
+
+/// Each table and column of tenants is exported, or somebody has said why not. (Erasing finds the tables by itself.)
+fn knows_every_column(found: &[(String, String)]) {
+    assert!(found.len() > 40, "{found:?}");
+    for (table, column) in found {
+        let Some(exported) = TABLES.iter().find(|known| known.name == table) else {
+            assert!(
+                LEFT_OUT.iter().any(|(name, _)| name == table),
+                "the table {table} is new: give it a place in TABLES or LEFT_OUT of transfer.rs"
+            );
+            continue;
+        };
+        let is_known = exported.columns.iter().any(|known| known.name == column)
+            || column == "tenant"
+            || LEFT_OUT_COLUMNS.iter().any(|(of, name, _)| of == table && name == column);
+        assert!(is_known, "the column {table}.{column} is new: give it a place in TABLES or LEFT_OUT_COLUMNS of transfer.rs");
+    }
+    for table in TABLES {
+        for column in table.columns {
+            assert!(found.contains(&(table.name.into(), column.name.into())), "{}.{} is gone", table.name, column.name);
+        }
+    }
+}
+
+#[test]
+fn sqlite_exports_every_column_of_tenants() {
+    let connection = sqlite_database();
+    let sql = "SELECT t.name, c.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c \
+         WHERE t.type = 'table' AND EXISTS (SELECT 1 FROM pragma_table_info(t.name) WHERE name = 'tenant')";
+    let mut statement = connection.prepare(sql).unwrap();
+    let found: Vec<_> = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    knows_every_column(&found);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_exports_every_column_of_tenants() {
+    let client = postgres_database().await;
+    let sql = "SELECT table_name::TEXT, column_name::TEXT FROM information_schema.columns AS c WHERE table_schema = current_schema() \
+         AND EXISTS (SELECT 1 FROM information_schema.columns AS t WHERE t.table_schema = c.table_schema \
+           AND t.table_name = c.table_name AND t.column_name = 'tenant')";
+    let found: Vec<_> = client.query(sql, &[]).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();
+    knows_every_column(&found);
 }

@@ -21,6 +21,7 @@ pub(crate) mod statements_of_requests;
 mod statements_of_callers;
 mod statements_of_schemas;
 mod statements_of_work;
+mod tenant_life;
 mod tenants;
 mod writer;
 

@@ -19,8 +19,13 @@ const REFUSED: &[(&str, &str)] = &[
     ("dead_letter", "quarantine"),
 ];
 
-/// Names that others gave, on whose lines the word stands: RFC 7235, RFC 9110, and a constant of the `http` crate.
+/// Words that may stand on a line because of another one there: names that others gave (RFC 7235, RFC 9110, a constant of the `http` crate), and what a
+/// word means elsewhere.
 const GIVEN_NAMES: &[(&str, &str)] = &[
+    // A tenant is suspended; a person is deactivated.
+    ("suspend", "tenant"),
+    ("suspend", "Tenant"),
+    ("suspend", "suspended"),
     ("realm", "WWW-Authenticate"),
     ("realm", "www_authenticate"),
     ("realm", "Bearer realm="),

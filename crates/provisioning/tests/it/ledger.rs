@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
-use provisioning::application::{Application, ApplicationId, ApplicationState};
+use provisioning::application::{Application, ApplicationId, ApplicationState, Secret};
 use provisioning::ledger::{Catalogue, Claim, Ledger, LinkChange, LoggedChange, NewApplication, Next, OutOfDate, Record, SyncStatus};
 use provisioning::link::{Link, LinkState};
 use provisioning::provisioning_log::LogEntry;
@@ -95,6 +95,12 @@ impl Catalogue for MemoryLedger {
     async fn set_application_state(&self, _: TenantId, _: ApplicationId, _: ApplicationState) -> Result<bool, Fault> {
         Ok(false)
     }
+    async fn set_application_token(&self, _: TenantId, id: ApplicationId, token: Secret) -> Result<bool, Fault> {
+        let mut state = self.state();
+        let found = state.applications.iter_mut().find(|application| application.id == id);
+        Ok(found.map(|application| application.token = token).is_some())
+    }
+
     async fn remove_application(&self, _: TenantId, _: ApplicationId) -> Result<bool, Fault> {
         Ok(false)
     }

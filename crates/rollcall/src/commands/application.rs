@@ -30,6 +30,8 @@ pub enum Command {
     List(TenantArgument),
     /// Ask an application whether it answers, and say in plain words what it found; changes nothing there
     Test(Named),
+    /// Give an application another token, as where a tenant was restored
+    Token(NewToken),
     /// Stop sending changes to an application; they wait
     Pause(Named),
     /// Send changes again, those that waited first
@@ -45,6 +47,19 @@ pub struct Named {
     name: String,
     #[command(flatten)]
     tenant: TenantArgument,
+}
+
+/// `rollcall application token`
+#[derive(Args, Debug)]
+pub struct NewToken {
+    #[command(flatten)]
+    named: Named,
+    /// Its bearer token. Other users of this machine can read flags: --token-file is the better place
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file", required_unless_present = "token_file")]
+    token: Option<String>,
+    /// A file that holds the token; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
 /// `rollcall application add`
@@ -108,6 +123,13 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
         }
         Command::Pause(named) => set_state(&rollcall, &named, ApplicationState::Paused, output).await,
         Command::Resume(named) => set_state(&rollcall, &named, ApplicationState::Live, output).await,
+        Command::Token(NewToken { named, token, token_file }) => {
+            let token = given_token(token, token_file.as_deref())?;
+            let (tenant, application) = named.find(&rollcall).await?;
+            rollcall.store.catalogue.set_application_token(tenant.id, application.id, Secret::new(token)).await?;
+            output.say(format!("Application {} has another token.", application.name), &json!({ "name": application.name }));
+            Ok(())
+        }
         Command::Remove(named) => {
             let (tenant, application) = named.find(&rollcall).await?;
             rollcall.store.catalogue.remove_application(tenant.id, application.id).await?;
@@ -129,11 +151,7 @@ impl Named {
 async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), Failure> {
     let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
     let base_url = check_base_url(&arguments.base_url)?;
-    let token = match (arguments.token, &arguments.token_file) {
-        (Some(token), _) => token,
-        (None, Some(path)) => read_token(path)?,
-        (None, None) => return Err(Failure::usage("give --token-file FILE or --token TOKEN")),
-    };
+    let token = given_token(arguments.token, arguments.token_file.as_deref())?;
     let settings = ApplicationSettings {
         patch: match arguments.patch {
             CanPatch::Auto => None,
@@ -288,6 +306,14 @@ fn check_base_url(text: &str) -> Result<String, Failure> {
         return Err(refuse());
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn given_token(token: Option<String>, file: Option<&Path>) -> Result<String, Failure> {
+    match (token, file) {
+        (Some(token), _) => Ok(token),
+        (None, Some(path)) => read_token(path),
+        (None, None) => Err(Failure::usage("give --token-file FILE or --token TOKEN")),
+    }
 }
 
 pub(super) fn read_token(path: &Path) -> Result<String, Failure> {

@@ -1,9 +1,15 @@
 //! `rollcall tenant`: isolated directories in one database.
 
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
 use clap::{Subcommand, ValueEnum};
 use directory::tenant::{PatchResponse, Tenant, TenantSettings, check_name};
+use directory::tenant_life::RestoreError;
 use scim_protocol::profile::DEFAULT_PROFILE;
 use serde_json::{Value, json};
+use server::DEFAULT_TENANT;
 
 use crate::commands::profile::find_profile;
 use crate::configuration::Configuration;
@@ -28,6 +34,47 @@ pub enum Command {
     },
     /// List all tenants
     List,
+    /// Suspend a tenant: it answers nobody and no application is told anything; everything stays
+    Suspend {
+        /// Its name
+        name: String,
+    },
+    /// Let a suspended tenant answer again, and tell its applications what waited
+    Resume {
+        /// Its name
+        name: String,
+    },
+    /// Write a tenant into a file, one line of JSON for each row, without any secret
+    #[command(
+        after_help = "Examples:\n  rollcall tenant export acme --to acme.jsonl\n  rollcall tenant export acme --to - | gzip > acme.jsonl.gz"
+    )]
+    Export {
+        /// Its name
+        name: String,
+        /// The file, which must not be there yet; `-` for standard output
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Make a tenant of a file that `export` wrote, on either kind of database; all of it or nothing
+    #[command(after_help = "Its ids, versions and instants stay. It has no tokens, and its applications have none and are paused:\n  \
+        rollcall token create --tenant acme\n  \
+        rollcall application token chat --tenant acme --token-file chat.token\n  \
+        rollcall application resume chat --tenant acme")]
+    Restore {
+        /// The name it is to have
+        name: String,
+        /// The file
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+    },
+    /// Erase a tenant and everything of it for good; nothing can bring it back but an export
+    Erase {
+        /// Its name
+        name: String,
+        /// Its name again; asked for where it is left out
+        #[arg(long, value_name = "NAME")]
+        confirm: Option<String>,
+    },
     /// Show one tenant
     Show {
         /// Its name
@@ -79,12 +126,91 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
             let value = tenants.iter().map(tenant_json).collect();
             output.table(&["name", "profile", "base path", "created"], rows, "No tenants.", &Value::Array(value));
         }
+        Command::Suspend { name } => set_suspended(&name, true, configuration, output).await?,
+        Command::Resume { name } => set_suspended(&name, false, configuration, output).await?,
+        Command::Export { name, to } => export(&name, &to, configuration, output).await?,
+        Command::Restore { name, from } => restore(&name, &from, configuration, output).await?,
+        Command::Erase { name, confirm } => erase(&name, confirm, configuration, output).await?,
         Command::Show { name } => {
             let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
             let tenant = rollcall.tenant(&name).await?;
             output.table(&["name", "profile", "base path", "created"], vec![row(&tenant)], "", &tenant_json(&tenant));
         }
     }
+    Ok(())
+}
+
+async fn set_suspended(name: &str, suspended: bool, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
+    if name == DEFAULT_TENANT && suspended {
+        return Err(Failure::refused(format!("the tenant `{name}` cannot be suspended: whoever runs this installation calls by it")));
+    }
+    let tenant = rollcall.tenant(name).await?;
+    rollcall.store.life.set_suspended(tenant.id, suspended).await?;
+    let text = if suspended { "is suspended: it answers nobody, and its applications are told nothing" } else { "answers again" };
+    output.say(format!("Tenant {name} {text}."), &tenant_json(&rollcall.tenant(name).await?));
+    Ok(())
+}
+
+async fn export(name: &str, to: &Path, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
+    let tenant = rollcall.tenant(name).await?;
+    if to == Path::new("-") {
+        rollcall.store.life.export(tenant.id, rollcall.now(), Box::new(std::io::stdout())).await?;
+        return Ok(());
+    }
+    let refuse = |error| Failure::refused(format!("the file {} cannot be written: {error}", to.display()));
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    // Names and addresses of people are in it.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(to).map_err(refuse)?;
+    let whole = file.try_clone().map_err(refuse)?;
+    let exported = rollcall.store.life.export(tenant.id, rollcall.now(), Box::new(BufWriter::new(file))).await;
+    if exported.is_err() {
+        // Half a file is none; that it cannot be removed is the smaller failure.
+        drop(std::fs::remove_file(to));
+    }
+    let lines = exported?;
+    whole.sync_all().map_err(refuse)?;
+    let text = format!("Tenant {name} is in {}: {lines} lines, without secrets.", to.display());
+    output.say(text, &json!({ "name": name, "file": to.display().to_string(), "lines": lines }));
+    Ok(())
+}
+
+async fn restore(name: &str, from: &Path, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+    check_name(name)?;
+    let file = File::open(from).map_err(|error| Failure::not_found(format!("the file {} cannot be read: {error}", from.display())))?;
+    let rollcall = Rollcall::open(configuration, Missing::Create).await?;
+    let restored = rollcall.store.life.restore(name, rollcall.now(), Box::new(file)).await;
+    let tenant = restored.map_err(|error| match error {
+        RestoreError::NameTaken => Failure::conflict(format!("there is a tenant `{name}` already")),
+        RestoreError::Refused(why) => Failure::refused(format!("{}: {why}", from.display())).hint("nothing was changed"),
+        RestoreError::Fault(fault) => fault.into(),
+    })?;
+    let hint = format!("Tenant {name} is there. Give it a token, and its applications theirs:\n  rollcall token create --tenant {name}");
+    output.say(hint, &tenant_json(&tenant));
+    Ok(())
+}
+
+async fn erase(name: &str, confirm: Option<String>, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
+    let tenant = rollcall.tenant(name).await?;
+    let again = match confirm {
+        Some(again) => again,
+        None => {
+            output.note(format!("Everything of the tenant {name} will be gone for good. Write its name again to erase it:"));
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line)?;
+            line.trim().to_owned()
+        }
+    };
+    if again != name {
+        return Err(Failure::refused(format!("`{again}` is not `{name}`; nothing was erased")));
+    }
+    rollcall.store.life.erase(tenant.id).await?;
+    output.say(format!("Tenant {name} is erased."), &json!({ "name": name, "state": "erased" }));
     Ok(())
 }
 

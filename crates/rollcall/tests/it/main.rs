@@ -14,3 +14,4 @@ mod nodes;
 mod postgres_server;
 mod program;
 mod serve;
+mod tenant_life;

@@ -10,7 +10,7 @@ use crate::postgres_server;
 use crate::program::{Finished, Serve, TOKEN, finish, program};
 
 /// A database of its own, as a URL: `database()` speaks of a folder with a socket.
-fn database() -> String {
+pub fn database() -> String {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let text = runtime.block_on(postgres_server::database());
     let value = |name: &str| text.split(' ').find_map(|part| part.strip_prefix(name)).unwrap().to_owned();
@@ -18,7 +18,7 @@ fn database() -> String {
 }
 
 #[track_caller]
-fn run_on(database: &str, data: &Path, arguments: &[&str]) -> Finished {
+pub fn run_on(database: &str, data: &Path, arguments: &[&str]) -> Finished {
     let finished = finish(program(data).args(arguments).arg("--json").env("ROLLCALL_DATABASE", database));
     assert_eq!(finished.code, 0, "{arguments:?}: {}", finished.stderr);
     finished
@@ -31,7 +31,7 @@ fn create(node: &Serve, name: &str) -> String {
 }
 
 /// The names of a server's people, once there are so many.
-fn people(server: &Serve, count: u64) -> Vec<String> {
+pub fn people(server: &Serve, count: u64) -> Vec<String> {
     let give_up = Instant::now() + Duration::from_mins(1);
     loop {
         let listed = server.send("GET", "/Users?count=200&attributes=userName", None).body;

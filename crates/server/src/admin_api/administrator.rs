@@ -9,7 +9,7 @@ use http::request::Parts;
 use utoipa::Modify;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use crate::authenticate::caller;
+use crate::authenticate::{caller, caller_of_any};
 use crate::refusal::{Failure, response};
 use crate::request_id::RequestId;
 use crate::state::{DEFAULT_TENANT, State};
@@ -69,7 +69,11 @@ impl FromRequestParts<Arc<State>> for Operator {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Refused> {
-        with_scope(state, DEFAULT_TENANT, parts, Scope::Operator).await.map_err(|failure| refuse(parts).with(failure))?;
+        let operator = async {
+            // Also where their own tenant is suspended: somebody has to resume it.
+            caller_of_any(state, DEFAULT_TENANT, parts).await?.requires(Scope::Operator).map_err(Failure::from)
+        };
+        operator.await.map_err(|failure| refuse(parts).with(failure))?;
         Ok(Self)
     }
 }

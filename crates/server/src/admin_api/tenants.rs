@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::extract::State as Extract;
+use axum::extract::{Query, State as Extract};
+use axum::response::{IntoResponse, Response};
 use directory::tenant::{Tenant as Stored, TenantSettings, check_name};
+use directory::tenant_life::TenantLife;
 use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use scim_protocol::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::administrator::{Operator, Refuse, Refused};
 use super::body::{Answer, Given, Parameters};
-use crate::state::State;
+use super::lines::stream;
+use crate::refusal::Failure;
+use crate::state::{DEFAULT_TENANT, State};
 
 /// What a new tenant shall be.
 #[derive(Deserialize, ToSchema)]
@@ -81,4 +86,94 @@ pub(crate) async fn show(
     let missing = || Error::new(ErrorKind::NotFound, format!("There is no tenant `{name}`."));
     let found = found.ok_or_else(|| refuse.with(missing()))?;
     Ok(Answer(StatusCode::OK, Tenant::of(found)))
+}
+
+/// Suspends a tenant: it answers nobody and no application is told anything; everything stays.
+#[utoipa::path(post, path = "/tenants/{name}/suspend", tag = "tenants", params(("name" = String, Path)), responses((status = 200, body = Tenant), (status = 404)))]
+pub(crate) async fn suspend(
+    Extract(state): Extract<Arc<State>>,
+    _: Operator,
+    refuse: Refuse,
+    Parameters(name): Parameters<String>,
+) -> Result<Answer<Tenant>, Refused> {
+    set_suspended(&state, &name, true).await.map_err(|failure| refuse.with(failure))
+}
+
+/// Lets a suspended tenant answer again, and tells its applications what waited.
+#[utoipa::path(post, path = "/tenants/{name}/resume", tag = "tenants", params(("name" = String, Path)), responses((status = 200, body = Tenant), (status = 404)))]
+pub(crate) async fn resume(
+    Extract(state): Extract<Arc<State>>,
+    _: Operator,
+    refuse: Refuse,
+    Parameters(name): Parameters<String>,
+) -> Result<Answer<Tenant>, Refused> {
+    set_suspended(&state, &name, false).await.map_err(|failure| refuse.with(failure))
+}
+
+/// Everything of a tenant apart from secrets, one line of JSON for each row, from one moment. A file without its last line is not whole.
+#[utoipa::path(get, path = "/tenants/{name}/export", tag = "tenants", params(("name" = String, Path)),
+    responses((status = 200, content_type = "application/jsonl", body = String), (status = 404)))]
+pub(crate) async fn export(
+    Extract(state): Extract<Arc<State>>,
+    _: Operator,
+    refuse: Refuse,
+    Parameters(name): Parameters<String>,
+) -> Result<Response, Refused> {
+    let (tenant, life) = find(&state, &name).await.map_err(|failure| refuse.with(failure))?;
+    let (life, now, (sink, lines)) = (Arc::clone(life), state.clock.now(), stream());
+    tokio::spawn(async move {
+        if let Err(fault) = life.export(tenant.id, now, Box::new(sink)).await {
+            tracing::warn!(error = &fault as &dyn std::error::Error, "a tenant was not exported to its end");
+        }
+    });
+    Ok(([(CONTENT_TYPE, "application/jsonl")], lines).into_response())
+}
+
+/// Erases a tenant and everything of it for good; `confirm` is its name again.
+#[utoipa::path(delete, path = "/tenants/{name}", tag = "tenants", params(("name" = String, Path), ("confirm" = String, Query)),
+    responses((status = 204), (status = 400), (status = 404)))]
+pub(crate) async fn erase(
+    Extract(state): Extract<Arc<State>>,
+    _: Operator,
+    refuse: Refuse,
+    Parameters(name): Parameters<String>,
+    Query(Confirmation { confirm }): Query<Confirmation>,
+) -> Result<StatusCode, Refused> {
+    if confirm.as_deref() != Some(name.as_str()) {
+        let detail = format!("A tenant is erased for good: `confirm` has to be its name again (`?confirm={name}`).");
+        return Err(refuse.with(Error::new(ErrorKind::InvalidValue, detail).at("confirm")));
+    }
+    if name == DEFAULT_TENANT {
+        return Err(refuse.with(Error::new(ErrorKind::Forbidden, "The tenant `default` is the home of this request's token, and stays.")));
+    }
+    let (tenant, life) = find(&state, &name).await.map_err(|failure| refuse.with(failure))?;
+    life.erase(tenant.id).await.map_err(|fault| refuse.with(fault))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What `DELETE` of a tenant wants to hear.
+#[derive(Deserialize)]
+pub(crate) struct Confirmation {
+    confirm: Option<String>,
+}
+
+async fn find<'s>(state: &'s State, name: &str) -> Result<(Stored, &'s Arc<dyn TenantLife>), Failure> {
+    let missing = || Error::new(ErrorKind::NotFound, format!("There is no tenant `{name}`."));
+    let tenant = state.tenants.find_tenant(name).await?.ok_or_else(missing)?;
+    let refusal = || Error::new(ErrorKind::NotImplemented, "The accounts here belong to another program, which keeps its tenants itself.");
+    Ok((tenant, state.tenant_life().ok_or_else(refusal)?))
+}
+
+async fn set_suspended(state: &State, name: &str, suspended: bool) -> Result<Answer<Tenant>, Failure> {
+    if name == DEFAULT_TENANT && suspended {
+        return Err(Error::new(
+            ErrorKind::Forbidden,
+            "The tenant `default` cannot be suspended: whoever runs this installation calls by it.",
+        )
+        .into());
+    }
+    let (tenant, life) = find(state, name).await?;
+    life.set_suspended(tenant.id, suspended).await?;
+    let (tenant, _) = find(state, name).await?;
+    Ok(Answer(StatusCode::OK, Tenant::of(tenant)))
 }

@@ -124,6 +124,7 @@ impl House {
         state.keep_requests(request_log.clone());
         let foreign = Arc::new(Foreign { keys: Default::default(), fetches: Default::default() });
         state.set_callers(Callers { clients: clients.clone(), issuers: issuers.clone(), key_sets: foreign.clone() });
+        state.offer_tenant_life(store.clone());
         let mut house = Self {
             clients,
             issuers,

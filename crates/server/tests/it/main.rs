@@ -24,3 +24,4 @@ mod rfc;
 mod tls;
 mod types;
 mod wire;
+mod tenant_life;

@@ -31,7 +31,8 @@ impl Answer {
     pub(crate) async fn of(response: Response) -> Self {
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
-        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        let text = || String::from_utf8(bytes.to_vec()).ok().filter(|text| !text.is_empty());
+        let body = serde_json::from_slice(&bytes).ok().or_else(|| text().map(Value::String)).unwrap_or(Value::Null);
         Self { status: parts.status, headers: parts.headers, body }
     }
 

@@ -47,6 +47,14 @@ impl Catalogue for Postgres {
         Ok(count > 0)
     }
 
+    async fn set_application_token(&self, tenant: TenantId, id: ApplicationId, token: Secret) -> Result<bool, Fault> {
+        let Some(application) = read(&self.connections, &self.key, tenant, id).await? else { return Ok(false) };
+        let sealed = self.key.seal(&application_context(tenant, &application.name), token.reveal())?;
+        let count = execute(&self.connections, sql::SET_APPLICATION_TOKEN, &[&tenant.0, &id.0, &sealed]).await?;
+        self.notify();
+        Ok(count > 0)
+    }
+
     async fn remove_application(&self, tenant: TenantId, id: ApplicationId) -> Result<bool, Fault> {
         Ok(in_transaction!(&self.connections, begin, |transaction, attempts| remove(transaction, tenant, id, attempts.is_again())))
     }

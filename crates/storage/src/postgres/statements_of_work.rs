@@ -15,6 +15,7 @@ pub(crate) const LIST_APPLICATIONS: &str =
 pub(crate) const READ_APPLICATION: &str =
     "SELECT application, name, base_url, token, state, settings, created FROM applications WHERE tenant = $1 AND application = $2";
 pub(crate) const SET_APPLICATION_STATE: &str = "UPDATE applications SET state = $3 WHERE tenant = $1 AND application = $2";
+pub(crate) const SET_APPLICATION_TOKEN: &str = "UPDATE applications SET token = $3 WHERE tenant = $1 AND application = $2";
 /// Nobody marks, claims or records anything of it any more.
 pub(crate) const LOCK_APPLICATION_TO_REMOVE: &str = "SELECT 1 FROM applications WHERE tenant = $1 AND application = $2 FOR UPDATE";
 /// Everything of an application, the application itself last.
@@ -28,8 +29,9 @@ pub(crate) const REMOVE_APPLICATION: &[&str] = &[
 pub(crate) const PAUSE_APPLICATION: &str =
     "UPDATE applications SET paused_until = greatest(paused_until, $3) WHERE tenant = $1 AND application = $2";
 
-/// All tenants.
-pub(crate) const TENANTS_WITH_CHANGES: &str = "SELECT tenant FROM tenants WHERE last_sequence > dispatched ORDER BY tenant";
+/// All tenants that are not suspended.
+pub(crate) const TENANTS_WITH_CHANGES: &str = "SELECT tenant FROM tenants WHERE last_sequence > dispatched \
+     AND NOT coalesce((settings::JSONB ->> 'suspended')::BOOLEAN, FALSE) ORDER BY tenant";
 pub(crate) const READ_CHANGES: &str = "SELECT sequence, type, id, version, at FROM change_log \
      WHERE tenant = $1 AND sequence > (SELECT dispatched FROM tenants WHERE tenant = $1) ORDER BY sequence LIMIT $2";
 /// One node dispatches a tenant's changes at a time.
@@ -60,11 +62,12 @@ pub(crate) const MARK_ALL: &str = "INSERT INTO outbox AS o (tenant, application,
      ON CONFLICT (tenant, application, id) DO UPDATE SET generation = excluded.generation, priority = least(o.priority, excluded.priority), \
        due = excluded.due, attempts = 0, held = FALSE, verify = o.verify OR excluded.verify";
 
-/// Applications of all tenants that have something to do now; who waited longest for a claim first.
+/// Applications of all tenants that are not suspended, where they have something to do now; who waited longest for a claim first.
 pub(crate) const APPLICATIONS_WITH_WORK: &str = "SELECT a.tenant, a.application, \
        (SELECT count(*) FROM outbox AS l WHERE l.tenant = a.tenant AND l.application = a.application AND l.lease_until > 0 AND l.lease_until > $1) \
      FROM applications AS a WHERE a.state = 'live' AND a.paused_until <= $1 AND EXISTS (SELECT 1 FROM outbox AS o \
        WHERE o.tenant = a.tenant AND o.application = a.application AND NOT o.held AND o.due <= $1 AND o.lease_until <= $1) \
+       AND EXISTS (SELECT 1 FROM tenants AS t WHERE t.tenant = a.tenant AND NOT coalesce((t.settings::JSONB ->> 'suspended')::BOOLEAN, FALSE)) \
      ORDER BY a.claimed, a.application";
 /// One node claims for an application at a time, so that nobody counts leases that another is just taking.
 pub(crate) const BEGIN_CLAIM: &str =
@@ -132,6 +135,7 @@ pub(crate) const ALL: &[&str] = &[
     LIST_APPLICATIONS,
     READ_APPLICATION,
     SET_APPLICATION_STATE,
+    SET_APPLICATION_TOKEN,
     LOCK_APPLICATION_TO_REMOVE,
     PAUSE_APPLICATION,
     TENANTS_WITH_CHANGES,

@@ -52,6 +52,19 @@ impl Catalogue for Sqlite {
         Ok(set)
     }
 
+    async fn set_application_token(&self, tenant: TenantId, id: ApplicationId, token: Secret) -> Result<bool, Fault> {
+        let key = self.key.clone();
+        let set = self.writer.write(move |connection| {
+            let name = connection.query_row(sql::NAME_OF_APPLICATION, params![tenant.0, id.0], |row| row.get::<_, String>(0));
+            let Some(name) = name.optional().map_err(fault)? else { return Ok(false) };
+            let sealed = key.seal(&application_context(tenant, &name), token.reveal())?;
+            connection.execute(sql::SET_APPLICATION_TOKEN, params![tenant.0, id.0, sealed]).map(|count| count > 0).map_err(fault)
+        });
+        let set = set.await?;
+        self.committed.notify_one();
+        Ok(set)
+    }
+
     async fn remove_application(&self, tenant: TenantId, id: ApplicationId) -> Result<bool, Fault> {
         let removed = self.writer.write(move |connection| {
             let mut count = 0;

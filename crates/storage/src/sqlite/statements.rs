@@ -15,15 +15,39 @@ pub(crate) const MAKE_MIGRATIONS: &str = "CREATE TABLE IF NOT EXISTS migrations 
 pub(crate) const READ_MIGRATIONS: &str = "SELECT number, checksum FROM migrations ORDER BY number";
 pub(crate) const RECORD_MIGRATION: &str = "INSERT INTO migrations (number, name, checksum) VALUES (?1, ?2, ?3)";
 
-pub(crate) const CREATE_TENANT: &str = "INSERT OR IGNORE INTO tenants (name, created, settings) VALUES (?1, ?2, ?3)";
+/// The first revision is the instant of its making, so that nothing is remembered of an erased one of the same name.
+pub(crate) const CREATE_TENANT: &str = "INSERT OR IGNORE INTO tenants (name, created, settings, revision) VALUES (?1, ?2, ?3, ?2)";
+pub(crate) const NAME_OF_TENANT: &str = "SELECT name FROM tenants WHERE tenant = ?1";
+pub(crate) const SET_SUSPENDED: &str =
+    "UPDATE tenants SET settings = json_set(settings, '$.suspended', json(?2)), revision = revision + 1 WHERE tenant = ?1";
+/// The tables with rows of tenants, their own last.
+pub(crate) const TABLES_OF_TENANTS: &str = "SELECT t.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c ON c.name = 'tenant' \
+     WHERE t.type = 'table' ORDER BY t.name = 'tenants', t.name";
+/// What is deleted is overwritten with zeros.
+pub(crate) const ERASE_FOR_GOOD: &str = "PRAGMA secure_delete = ON";
+pub(crate) const ERASE_AS_USUAL: &str = "PRAGMA secure_delete = OFF";
+
+/// Erases the rows of a tenant from one of those tables.
+pub(crate) fn erase_from(table: &str) -> String {
+    format!("DELETE FROM {table} WHERE tenant = ?1")
+}
+
+/// The last key that a table has given out; about all tenants.
+pub(crate) fn last_key(table: &str, column: &str) -> String {
+    format!(
+        "SELECT max(coalesce((SELECT max({column}) FROM {table}), 0), coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0))"
+    )
+}
+
 pub(crate) const FIND_TENANT: &str = "SELECT tenant, name, created, settings, revision FROM tenants WHERE name = ?1";
 pub(crate) const TENANT_REVISION: &str = "SELECT revision FROM tenants WHERE name = ?1";
 pub(crate) const RAISE_REVISION: &str = "UPDATE tenants SET revision = revision + 1 WHERE tenant = ?1";
 /// All tenants.
 pub(crate) const LIST_TENANTS: &str = "SELECT tenant, name, created, settings, revision FROM tenants ORDER BY name";
 
+/// Nothing where the tenant was erased meanwhile.
 pub(crate) const CREATE_TOKEN: &str = "INSERT INTO tokens (tenant, id, name, hash, created, expires, revoked, last_used, permissions) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+     SELECT tenant, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM tenants WHERE tenant = ?1";
 pub(crate) const FIND_TOKEN: &str =
     "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = ?1 AND hash = ?2";
 pub(crate) const LIST_TOKENS: &str =
@@ -97,6 +121,9 @@ pub(crate) const ALL: &[&str] = &[
     READ_MIGRATIONS,
     RECORD_MIGRATION,
     CREATE_TENANT,
+    NAME_OF_TENANT,
+    SET_SUSPENDED,
+    TABLES_OF_TENANTS,
     FIND_TENANT,
     LIST_TENANTS,
     TENANT_REVISION,

@@ -32,7 +32,7 @@ pub(crate) const UNCHOOSE: &str = "DELETE FROM chosen_resources WHERE tenant = ?
 /// Receivers of all tenants that something is to be sent to.
 pub(crate) const WITH_EVENTS: &str = "SELECT r.tenant, r.receiver FROM receivers AS r JOIN tenants AS t ON t.tenant = r.tenant WHERE r.kind <> 'poll' AND r.state = 'live' AND \
      r.lease_until <= ?1 AND r.due <= ?1 AND (r.position < t.last_sequence OR EXISTS (SELECT 1 FROM parcels AS p WHERE p.tenant = r.tenant AND \
-     p.receiver = r.receiver AND p.state = 'again')) ORDER BY r.due, r.receiver LIMIT ?2";
+     p.receiver = r.receiver AND p.state = 'again')) AND NOT coalesce(json_extract(t.settings, '$.suspended'), 0) ORDER BY r.due, r.receiver LIMIT ?2";
 pub(crate) const LEASE_RECEIVER: &str =
     "UPDATE receivers SET fence = fence + 1, lease_until = ?4 WHERE tenant = ?1 AND receiver = ?2 AND lease_until <= ?3 AND state = 'live'";
 pub(crate) const DELIVERED: &str = "UPDATE receivers SET position = max(position, ?4), attempts = 0, due = 0, last_error = '', last_delivered = max(last_delivered, ?5), \

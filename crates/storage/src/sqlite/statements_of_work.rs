@@ -1,13 +1,15 @@
 //! The statements about applications and the work for them, by name. Each names the tenant, apart from the few that are about all tenants, and those
 //! say so.
 
-pub(crate) const ADD_APPLICATION: &str =
-    "INSERT OR IGNORE INTO applications (tenant, name, base_url, token, state, settings, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+pub(crate) const ADD_APPLICATION: &str = "INSERT OR IGNORE INTO applications (tenant, name, base_url, token, state, settings, created) \
+     SELECT tenant, ?2, ?3, ?4, ?5, ?6, ?7 FROM tenants WHERE tenant = ?1";
 pub(crate) const LIST_APPLICATIONS: &str =
     "SELECT application, name, base_url, token, state, settings, created FROM applications WHERE tenant = ?1 ORDER BY name";
 pub(crate) const READ_APPLICATION: &str =
     "SELECT application, name, base_url, token, state, settings, created FROM applications WHERE tenant = ?1 AND application = ?2";
 pub(crate) const SET_APPLICATION_STATE: &str = "UPDATE applications SET state = ?3 WHERE tenant = ?1 AND application = ?2";
+pub(crate) const NAME_OF_APPLICATION: &str = "SELECT name FROM applications WHERE tenant = ?1 AND application = ?2";
+pub(crate) const SET_APPLICATION_TOKEN: &str = "UPDATE applications SET token = ?3 WHERE tenant = ?1 AND application = ?2";
 /// Everything of an application, the application itself last.
 pub(crate) const REMOVE_APPLICATION: &[&str] = &[
     "DELETE FROM outbox WHERE tenant = ?1 AND application = ?2",
@@ -19,8 +21,9 @@ pub(crate) const REMOVE_APPLICATION: &[&str] = &[
 pub(crate) const PAUSE_APPLICATION: &str =
     "UPDATE applications SET paused_until = max(paused_until, ?3) WHERE tenant = ?1 AND application = ?2";
 
-/// All tenants.
-pub(crate) const TENANTS_WITH_CHANGES: &str = "SELECT tenant FROM tenants WHERE last_sequence > dispatched ORDER BY tenant";
+/// All tenants that are not suspended.
+pub(crate) const TENANTS_WITH_CHANGES: &str = "SELECT tenant FROM tenants WHERE last_sequence > dispatched \
+     AND NOT coalesce(json_extract(settings, '$.suspended'), 0) ORDER BY tenant";
 pub(crate) const READ_CHANGES: &str = "SELECT sequence, type, id, version, at FROM change_log \
      WHERE tenant = ?1 AND sequence > (SELECT dispatched FROM tenants WHERE tenant = ?1) ORDER BY sequence LIMIT ?2";
 pub(crate) const MOVE_CURSOR: &str = "UPDATE tenants SET dispatched = max(dispatched, ?2) WHERE tenant = ?1";
@@ -41,11 +44,12 @@ pub(crate) const MARK_ALL: &str = "INSERT INTO outbox (tenant, application, id, 
      ON CONFLICT (tenant, application, id) DO UPDATE SET generation = excluded.generation, priority = min(priority, excluded.priority), \
        due = excluded.due, attempts = 0, held = 0, verify = max(verify, excluded.verify)";
 
-/// Applications of all tenants that have something to do now; who waited longest for a claim first.
+/// Applications of all tenants that are not suspended, where they have something to do now; who waited longest for a claim first.
 pub(crate) const APPLICATIONS_WITH_WORK: &str = "SELECT a.tenant, a.application, \
        (SELECT count(*) FROM outbox AS l WHERE l.tenant = a.tenant AND l.application = a.application AND l.lease_until > 0 AND l.lease_until > ?1) \
      FROM applications AS a WHERE a.state = 'live' AND a.paused_until <= ?1 AND EXISTS (SELECT 1 FROM outbox AS o \
        WHERE o.tenant = a.tenant AND o.application = a.application AND o.held = 0 AND o.due <= ?1 AND o.lease_until <= ?1) \
+       AND EXISTS (SELECT 1 FROM tenants AS t WHERE t.tenant = a.tenant AND NOT coalesce(json_extract(t.settings, '$.suspended'), 0)) \
      ORDER BY a.claimed, a.application";
 /// The entries of an application that may be claimed. `?3` is now, `?4` the instant before which a Group has waited long enough.
 pub(crate) const LIST_READY: &str = "SELECT id, type, generation, attempts, verify, lease_until FROM outbox \
@@ -97,6 +101,8 @@ pub(crate) const ALL: &[&str] = &[
     LIST_APPLICATIONS,
     READ_APPLICATION,
     SET_APPLICATION_STATE,
+    NAME_OF_APPLICATION,
+    SET_APPLICATION_TOKEN,
     PAUSE_APPLICATION,
     TENANTS_WITH_CHANGES,
     READ_CHANGES,

@@ -61,7 +61,10 @@ pub(crate) fn create_token(connection: &Connection, token: &TokenRecord) -> Resu
         token.last_used.map(micros),
         json_text(&token.permissions)?
     ];
-    connection.execute(sql::CREATE_TOKEN, values).map(drop).map_err(fault)
+    match connection.execute(sql::CREATE_TOKEN, values).map_err(fault)? {
+        0 => Err(Fault::new("there is no such tenant")),
+        _ => Ok(()),
+    }
 }
 
 /// By hash.

@@ -22,3 +22,4 @@ mod receivers;
 mod search;
 mod search_property;
 mod writes;
+mod tenant_life;

@@ -14,6 +14,7 @@ use directory::issuer::Issuers;
 use directory::schema_store::SchemaStore;
 use directory::store::{CommitError, Fault, Include, Store, StoredResource, Tenants};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
+use directory::tenant_life::TenantLife;
 use jiff::Timestamp;
 use provisioning::event_log::{EventLog, Receivers, SigningKeys};
 use provisioning::ledger::{Catalogue, Ledger};
@@ -72,6 +73,7 @@ pub(crate) struct Opened {
     pub keys: Arc<dyn SigningKeys>,
     pub clients: Arc<dyn Clients>,
     pub issuers: Arc<dyn Issuers>,
+    pub life: Arc<dyn TenantLife>,
     pub committed: Arc<Notify>,
 }
 
@@ -79,6 +81,7 @@ impl Opened {
     fn of<T>(store: T, committed: impl Fn(&T) -> Arc<Notify>) -> Self
     where
         T: Store + Tenants + Catalogue + Ledger + SchemaStore + EventLog + Receivers + SigningKeys + Clients + Issuers + Clone + 'static,
+        T: Store + Tenants + Catalogue + Ledger + SchemaStore + EventLog + Receivers + SigningKeys + TenantLife + Clone + 'static,
     {
         Self {
             committed: committed(&store),
@@ -91,6 +94,7 @@ impl Opened {
             keys: Arc::new(store.clone()),
             clients: Arc::new(store.clone()),
             issuers: Arc::new(store.clone()),
+            life: Arc::new(store.clone()),
             store: Arc::new(store),
         }
     }
@@ -156,6 +160,21 @@ impl Place {
         match &self.engine {
             Engine::Sqlite => self.connection().query_row(sql, [], |row| row.get(0)).unwrap(),
             Engine::Postgres(url) => postgres_server::client(url).await.query_one(sql, &[]).await.unwrap().get(0),
+        }
+    }
+
+    /// Texts, one a row, by a stranger.
+    pub(crate) async fn texts(&self, sqlite: &str, postgres: &str) -> Vec<String> {
+        match &self.engine {
+            Engine::Sqlite => {
+                let connection = self.connection();
+                let mut statement = connection.prepare(sqlite).unwrap();
+                statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+            }
+            Engine::Postgres(url) => {
+                let rows = postgres_server::client(url).await.query(postgres, &[]).await.unwrap();
+                rows.iter().map(|row| row.get(0)).collect()
+            }
         }
     }
 

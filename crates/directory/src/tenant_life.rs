@@ -1,0 +1,42 @@
+//! The port for the life of a tenant after it was made: suspended and resumed, exported and restored, erased. Decides nothing about identities.
+
+use std::io::{Read, Seek, Write};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::store::Fault;
+use crate::tenant::{Tenant, TenantId};
+
+/// Where an exported tenant is read from: twice, as nothing is written before all of it was checked.
+pub trait Source: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Source for T {}
+
+/// Why a tenant was not restored. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// There is one with this name.
+    #[error("the name is taken")]
+    NameTaken,
+    /// The file is damaged, of something else, or of a newer program; why.
+    #[error("{0}")]
+    Refused(String),
+    /// Something of ours failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// The life of tenants.
+#[async_trait]
+pub trait TenantLife: Send + Sync {
+    /// Suspends or resumes: a suspended tenant answers nobody and tells no application anything; all of it stays. False where there is none.
+    async fn set_suspended(&self, tenant: TenantId, suspended: bool) -> Result<bool, Fault>;
+    /// Writes everything of a tenant apart from secrets as lines of JSON, from one snapshot, one line at a time; says how many lines.
+    async fn export(&self, tenant: TenantId, at: Timestamp, sink: Box<dyn Write + Send>) -> Result<u64, Fault>;
+    /// Makes a tenant of this name of what `export` wrote, all of it or nothing. Ids, versions and instants stay; its applications have no tokens and are
+    /// paused, and everything is marked out of date for them.
+    async fn restore(&self, name: &str, at: Timestamp, source: Box<dyn Source>) -> Result<Tenant, RestoreError>;
+    /// Erases everything of a tenant, and the tenant; false where there is none.
+    async fn erase(&self, tenant: TenantId) -> Result<bool, Fault>;
+}

@@ -1,0 +1,320 @@
+//! The life of a tenant: suspended, exported and restored on either engine, erased.
+
+use std::io::{Cursor, Write};
+use std::sync::{Arc, Mutex};
+
+use directory::change_set::Precondition;
+use directory::credential::{TokenHash, TokenRecord};
+use directory::store::CommitError;
+use directory::tenant::{Tenant, TenantId, TenantSettings};
+use directory::tenant_life::RestoreError;
+use provisioning::application::{ApplicationState, Secret};
+use provisioning::ledger::{LinkChange, Next, Record};
+use serde_json::{Value, json};
+
+use crate::applications::{add, at};
+use crate::ledger::{due, link, log_entry, pair, record};
+use crate::place::{ALL, Opened, Place, World, delete, members, on_both_engines};
+
+on_both_engines!(
+    a_suspended_tenant_is_at_rest,
+    a_tenant_moves_to_either_engine_as_it_is,
+    a_tenant_is_restored_beside_itself,
+    what_was_restored_goes_on,
+    a_file_that_is_not_whole_changes_nothing,
+    secrets_do_not_travel,
+    an_export_is_of_one_moment,
+    nothing_is_left_of_an_erased_tenant,
+    an_erased_tenant_takes_nothing_any_more,
+);
+
+/// A file that a test can look into.
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn export(opened: &Opened, tenant: TenantId) -> String {
+    let paper = Paper::default();
+    let lines = opened.life.export(tenant, at(0), Box::new(paper.clone())).await.unwrap();
+    let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(text.lines().count() as u64, lines);
+    assert!(text.ends_with('\n') && text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    text
+}
+
+async fn restore(opened: &Opened, name: &str, text: &str) -> Result<Tenant, RestoreError> {
+    opened.life.restore(name, at(100), Box::new(Cursor::new(text.as_bytes().to_vec()))).await
+}
+
+/// The rows of a file, without its first and last line.
+fn rows(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.starts_with("{\"table\"")).collect()
+}
+
+fn token(tenant: TenantId) -> TokenRecord {
+    TokenRecord {
+        id: "token".into(),
+        tenant,
+        name: "s3cret name".into(),
+        hash: TokenHash([0x5c; 32]),
+        created: at(0),
+        expires: None,
+        revoked: None,
+        last_used: None,
+        permissions: directory::access::Permissions::default(),
+    }
+}
+
+/// A tenant with something in every table: people, groups in groups, changes, an application with a link, somebody awaited, a log, work.
+async fn lived(place: &Place) -> World {
+    let world = World::new(place).await;
+    let odd = "å'\";\u{1f600} \\ \u{2028}";
+    let user = json!({"schemas": [scim_protocol::schema::standard::USER], "userName": "ann", "externalId": "E1", "displayName": odd,
+        "emails": [{"value": "ann@example.com", "type": "work"}], "nickName": "x".repeat(3_000)});
+    world.commit_one(world.create_with("User", "ann", user, &[])).await.unwrap();
+    for id in ["bob", "cid"] {
+        world.user(id).await;
+    }
+    world.group("team", &["ann", "bob"]).await;
+    world.group("all", &["team"]).await;
+    world.commit_one(members("team", &["cid"], &["bob"])).await.unwrap();
+    world.commit_one(delete("User", "bob", Precondition::Exists)).await.unwrap();
+    let wiki = add(&world, "wiki").await;
+    let claims = due(&world, 10).await;
+    let ann = claims.iter().find(|claim| claim.resource_id == "ann").unwrap();
+    let log = vec![log_entry("ann", "retry", 9), log_entry("ann", "done", 10)];
+    let linked = Record { link: LinkChange::Set(link(ann, Some("r1"))), log, awaits: Some(vec!["dan".into()]), ..record(ann) };
+    world.opened.ledger.record(linked).await.unwrap();
+    let cid = claims.iter().find(|claim| claim.resource_id == "cid").unwrap();
+    world.opened.ledger.record(Record { next: Next::Hold, link: LinkChange::Set(link(cid, None)), ..record(cid) }).await.unwrap();
+    world.opened.ledger.mark_out_of_date(world.tenant.id, None, vec![pair(wiki.id, "User", "ann", 2, 20)]).await.unwrap();
+    world.opened.tenants.create_token(token(world.tenant.id)).await.unwrap();
+    world
+}
+
+/// The same tenant elsewhere.
+fn there(world: &World, opened: &Opened, tenant: Tenant) -> World {
+    World { opened: opened.clone(), tenant: Arc::new(tenant), ..world.clone() }
+}
+
+async fn a_suspended_tenant_is_at_rest(place: Place) {
+    let world = lived(&place).await;
+    let (life, ledger, tenants) = (&world.opened.life, &world.opened.ledger, &world.opened.tenants);
+    let before = tenants.find_tenant("acme").await.unwrap().unwrap();
+    assert!(!before.settings.suspended && !ledger.tenants_with_changes().await.unwrap().is_empty());
+    assert!(life.set_suspended(world.tenant.id, true).await.unwrap());
+    let suspended = tenants.find_tenant("acme").await.unwrap().unwrap();
+    assert!(suspended.settings.suspended && suspended.revision > before.revision);
+    assert_eq!(ledger.tenants_with_changes().await.unwrap(), []);
+    assert_eq!(due(&world, 1_000).await, []);
+    // Another one is not disturbed, and what is written (by an operator's hand) waits.
+    let other = World::in_store(world.opened.clone(), "other", Arc::default()).await;
+    other.user("zoe").await;
+    add(&other, "wiki").await;
+    assert_eq!(ledger.tenants_with_changes().await.unwrap(), [other.tenant.id]);
+    assert!(due(&world, 1_000).await.iter().all(|claim| claim.tenant == other.tenant.id));
+    assert!(life.set_suspended(world.tenant.id, false).await.unwrap());
+    let resumed = tenants.find_tenant("acme").await.unwrap().unwrap();
+    assert_eq!((resumed.settings.clone(), resumed.revision > suspended.revision), (before.settings, true));
+    assert!(due(&world, 2_000).await.iter().any(|claim| claim.tenant == world.tenant.id));
+    assert!(!life.set_suspended(TenantId(99_999), true).await.unwrap());
+}
+
+async fn a_tenant_moves_to_either_engine_as_it_is(place: Place) {
+    let world = lived(&place).await;
+    let text = export(&world.opened, world.tenant.id).await;
+    for target in [Place::sqlite(), Place::postgres().await] {
+        let opened = target.open().await;
+        let tenant = restore(&opened, "acme", &text).await.unwrap();
+        assert_eq!((tenant.created, &tenant.settings), (world.tenant.created, &world.tenant.settings));
+        let copy = there(&world, &opened, tenant);
+        for (resource_type, id) in [("User", "ann"), ("User", "cid"), ("Group", "team"), ("Group", "all")] {
+            let read = copy.read(resource_type, id).await;
+            assert_eq!(read, world.read(resource_type, id).await);
+            assert!(read.is_some_and(|read| read.version > 0));
+        }
+        assert_eq!(copy.read("User", "bob").await, None);
+        assert_eq!(target.log(copy.tenant.id).await, place.log(world.tenant.id).await);
+        // Every row says the same; only the keys were moved, and from one empty store to another not even they.
+        let exported = export(&opened, copy.tenant.id).await;
+        for (row, original) in rows(&exported).iter().zip(rows(&text)) {
+            assert!(*row == original, "{row:.300}\n{original:.300}");
+        }
+        assert_eq!(rows(&exported).len(), rows(&text).len());
+        let applications = opened.catalogue.list_applications(copy.tenant.id).await.unwrap();
+        let [wiki] = applications.as_slice() else { panic!("{applications:?}") };
+        assert_eq!((wiki.name.as_str(), wiki.state, wiki.token.reveal()), ("wiki", ApplicationState::Paused, ""));
+        let linked = opened.ledger.read_link(copy.tenant.id, wiki.id, "User", "ann").await.unwrap().unwrap();
+        assert_eq!((linked.remote_id.as_deref(), linked.acknowledged_members.len()), (Some("r1"), 2));
+        // Everybody, and whoever is linked, is to be verified as soon as the application may be told.
+        assert!(opened.ledger.tenants_with_changes().await.unwrap().is_empty());
+        assert_eq!(opened.ledger.status(copy.tenant.id, wiki.id).await.unwrap().waiting, 4);
+        assert_eq!(due(&copy, 1_000).await, []);
+        opened.catalogue.set_application_state(copy.tenant.id, wiki.id, ApplicationState::Live).await.unwrap();
+        assert!(due(&copy, 1_000).await.iter().all(|claim| claim.verify));
+    }
+}
+
+async fn a_tenant_is_restored_beside_itself(place: Place) {
+    let world = lived(&place).await;
+    let other = World::in_store(world.opened.clone(), "other", Arc::default()).await;
+    other.user("ann").await;
+    let text = export(&world.opened, world.tenant.id).await;
+    let copy = there(&world, &world.opened, restore(&world.opened, "copy", &text).await.unwrap());
+    assert_ne!(copy.tenant.id, world.tenant.id);
+    assert_eq!(copy.read("Group", "all").await, world.read("Group", "all").await);
+    copy.commit_one(members("team", &[], &["ann"])).await.unwrap();
+    assert_eq!(world.read("Group", "team").await.unwrap().members.len(), 2);
+    assert_eq!(copy.read("Group", "team").await.unwrap().members.len(), 1);
+    assert_eq!(export(&world.opened, world.tenant.id).await, text, "nothing of the first one has changed");
+    assert!(matches!(restore(&world.opened, "copy", &text).await, Err(RestoreError::NameTaken)));
+    assert!(other.read("User", "ann").await.is_some());
+}
+
+async fn what_was_restored_goes_on(place: Place) {
+    let world = lived(&place).await;
+    let text = export(&world.opened, world.tenant.id).await;
+    let copy = there(&world, &world.opened, restore(&world.opened, "copy", &text).await.unwrap());
+    // Unique values are held, the index answers, ids and order go on.
+    let twin = copy.create_with("User", "twin", json!({"schemas": [scim_protocol::schema::standard::USER], "userName": "ANN"}), &[]);
+    assert!(matches!(copy.commit_one(twin).await, Err(CommitError::ValueTaken { .. })));
+    let eve = copy.user("eve").await;
+    assert_eq!(eve.version, 1);
+    copy.commit_one(members("all", &["eve"], &[])).await.unwrap();
+    let sequences: Vec<i64> = place.log(copy.tenant.id).await.iter().map(|row| row.0).collect();
+    assert_eq!(sequences, (1..=i64::try_from(sequences.len()).unwrap()).collect::<Vec<_>>());
+    assert_eq!(copy.opened.ledger.read_changes(copy.tenant.id, 10).await.unwrap().len(), 2);
+    let version = copy.read("User", "ann").await.unwrap().version;
+    let changed = json!({"schemas": [scim_protocol::schema::standard::USER], "userName": "anna"});
+    copy.commit_one(copy.replace_with("User", "ann", Precondition::VersionIs(version), changed)).await.unwrap();
+    assert!(copy.opened.store.read(copy.tenant.id, "User", "ann", ALL).await.unwrap().unwrap().document["userName"] == "anna");
+    // The name that is free now can be taken, so the index rows of the file were the right ones.
+    let heir = copy.create_with("User", "heir", json!({"schemas": [scim_protocol::schema::standard::USER], "userName": "ann"}), &[]);
+    copy.commit_one(heir).await.unwrap();
+}
+
+async fn a_file_that_is_not_whole_changes_nothing(place: Place) {
+    let world = lived(&place).await;
+    let text = export(&world.opened, world.tenant.id).await;
+    let before = export(&world.opened, world.tenant.id).await;
+    let refuse = async |changed: String, said: &str| {
+        assert_ne!(changed, text);
+        match restore(&world.opened, "copy", &changed).await {
+            Err(RestoreError::Refused(why)) => assert!(why.contains(said), "{why}"),
+            other => panic!("{said}: {other:?}"),
+        }
+        assert_eq!(world.opened.tenants.list_tenants().await.unwrap().len(), 1);
+    };
+    refuse(text.replacen("\"userName\":\"cid\"", "\"userName\":\"cit\"", 1), "changed").await;
+    refuse(text.replacen("\"format\":1", "\"format\":9", 1), "newer Rollcall").await;
+    refuse(text.lines().take(6).map(|line| format!("{line}\n")).collect(), "before its end").await;
+    let without_a_line = text.lines().enumerate().filter(|(number, _)| *number != 4).map(|(_, line)| format!("{line}\n")).collect();
+    refuse(without_a_line, "changed").await;
+    refuse("{}\n".into(), "not an exported tenant").await;
+    assert_eq!(export(&world.opened, world.tenant.id).await, before);
+    for table in ["resources", "memberships", "unique_values", "index_values", "links", "change_log"] {
+        assert_eq!(place.number(&format!("SELECT count(*) FROM {table} WHERE tenant <> {}", world.tenant.id.0)).await, 0, "{table}");
+    }
+}
+
+async fn secrets_do_not_travel(place: Place) {
+    let world = lived(&place).await;
+    let text = export(&world.opened, world.tenant.id).await;
+    assert!(!text.contains("s3cret") && !text.contains("5c5c5c") && !text.contains("XFxcXFxc"));
+    let copy = restore(&world.opened, "copy", &text).await.unwrap();
+    assert_eq!(world.opened.tenants.list_tokens(copy.id).await.unwrap(), []);
+    let wiki = world.opened.catalogue.list_applications(copy.id).await.unwrap().remove(0);
+    assert!(world.opened.catalogue.set_application_token(copy.id, wiki.id, Secret::new("n3w")).await.unwrap());
+    let tokens: Vec<_> = [world.tenant.id, copy.id].map(|tenant| world.opened.catalogue.list_applications(tenant)).into_iter().collect();
+    let mut shown = Vec::new();
+    for token in tokens {
+        shown.push(token.await.unwrap()[0].token.reveal().to_owned());
+    }
+    assert_eq!(shown, ["s3cret of wiki", "n3w"]);
+    let nobody = provisioning::application::ApplicationId(99_999);
+    assert!(!world.opened.catalogue.set_application_token(copy.id, nobody, Secret::new("x")).await.unwrap());
+}
+
+/// People come and join a group, both in one commit, while the tenant is exported: no file has one without the other.
+async fn an_export_is_of_one_moment(place: Place) {
+    let world = World::new(&place).await;
+    world.group("team", &[]).await;
+    let writer = {
+        let world = world.clone();
+        tokio::spawn(async move {
+            for number in 0..60 {
+                let id = format!("user{number}");
+                let user = json!({"schemas": [scim_protocol::schema::standard::USER], "userName": id});
+                world.commit(vec![world.create_with("User", &id, user, &[]), members("team", &[&id], &[])]).await.unwrap();
+            }
+        })
+    };
+    let count = |text: &str, table: &str| text.lines().filter(|line| line.starts_with(&format!("{{\"table\":\"{table}\""))).count();
+    let mut number = 0;
+    while !writer.is_finished() || number == 0 {
+        let text = export(&world.opened, world.tenant.id).await;
+        let (people, joined, changes) = (count(&text, "resources") - 1, count(&text, "memberships"), count(&text, "change_log") - 1);
+        assert_eq!((people, 2 * people), (joined, changes));
+        number += 1;
+    }
+    writer.await.unwrap();
+    let copy = restore(&world.opened, "copy", &export(&world.opened, world.tenant.id).await).await.unwrap();
+    assert_eq!(there(&world, &world.opened, copy).read("Group", "team").await.unwrap().members.len(), 60);
+}
+
+async fn tables(place: &Place) -> Vec<String> {
+    let sqlite = "SELECT name FROM sqlite_schema AS t WHERE type = 'table' AND EXISTS (SELECT 1 FROM pragma_table_info(t.name) WHERE name = 'tenant')";
+    let postgres = "SELECT table_name::TEXT FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'tenant'";
+    place.texts(sqlite, postgres).await
+}
+
+async fn nothing_is_left_of_an_erased_tenant(place: Place) {
+    let world = lived(&place).await;
+    let copy = restore(&world.opened, "copy", &export(&world.opened, world.tenant.id).await).await.unwrap();
+    let count =
+        async |table: &str, tenant: TenantId| place.number(&format!("SELECT count(*) FROM {table} WHERE tenant = {}", tenant.0)).await;
+    let all = tables(&place).await;
+    let mut of_the_other = Vec::new();
+    for table in &all {
+        of_the_other.push(count(table, copy.id).await);
+    }
+    for table in ["tenants", "tokens", "resources", "unique_values", "index_values", "memberships", "change_log", "applications", "outbox"]
+    {
+        assert!(all.iter().any(|name| name == table) && count(table, world.tenant.id).await > 0, "{table}");
+    }
+    for table in ["links", "awaits", "provisioning_log"] {
+        assert!(all.iter().any(|name| name == table) && count(table, world.tenant.id).await > 0, "{table}");
+    }
+    assert!(world.opened.life.erase(world.tenant.id).await.unwrap());
+    for (table, before) in all.iter().zip(of_the_other) {
+        assert_eq!(count(table, world.tenant.id).await, 0, "{table}");
+        assert_eq!(count(table, copy.id).await, before, "{table}");
+    }
+    assert!(!world.opened.life.erase(world.tenant.id).await.unwrap());
+    assert_eq!(world.opened.tenants.find_tenant("acme").await.unwrap(), None);
+    // Its successor shares nothing with it, not even a revision under which something may be remembered.
+    let again = world.opened.tenants.create_tenant("acme", TenantSettings::default(), at(500)).await.unwrap().unwrap();
+    assert_ne!(again.revision, world.tenant.revision);
+}
+
+async fn an_erased_tenant_takes_nothing_any_more(place: Place) {
+    let world = lived(&place).await;
+    let wiki = world.opened.catalogue.list_applications(world.tenant.id).await.unwrap().remove(0);
+    world.opened.life.erase(world.tenant.id).await.unwrap();
+    let late = world.create_with("User", "late", json!({"schemas": [scim_protocol::schema::standard::USER], "userName": "late"}), &[]);
+    world.commit_one(late).await.unwrap_err();
+    world.opened.ledger.mark_out_of_date(world.tenant.id, Some(1), vec![pair(wiki.id, "User", "ann", 2, 20)]).await.unwrap();
+    world.opened.tenants.create_token(token(world.tenant.id)).await.unwrap_err();
+    for table in tables(&place).await {
+        assert_eq!(place.number(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
+    }
+}
