@@ -7,6 +7,8 @@
 
 pub mod clock;
 
+pub mod deletion_guard;
+
 pub mod tenant;
 
 pub mod access;
@@ -28,6 +30,14 @@ pub mod credential;
 pub mod search;
 
 pub mod store;
+
+pub mod history;
+
+pub mod pending;
+
+pub mod parking;
+
+pub mod undo;
 
 pub mod membership;
 

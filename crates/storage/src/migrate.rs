@@ -29,6 +29,7 @@ pub(crate) const SQLITE: &[Migration] = &[
     Migration { name: "0004_change_kinds", sql: include_str!("../migrations/sqlite/0004_change_kinds.sql") },
     Migration { name: "0005_schemas", sql: include_str!("../migrations/sqlite/0005_schemas.sql") },
     Migration { name: "0006_receivers", sql: include_str!("../migrations/sqlite/0006_receivers.sql") },
+    Migration { name: "0007_safety", sql: include_str!("../migrations/sqlite/0007_safety.sql") },
 ];
 
 /// For PostgreSQL.
@@ -39,6 +40,7 @@ pub(crate) const POSTGRES: &[Migration] = &[
     Migration { name: "0004_change_kinds", sql: include_str!("../migrations/postgres/0004_change_kinds.sql") },
     Migration { name: "0005_schemas", sql: include_str!("../migrations/postgres/0005_schemas.sql") },
     Migration { name: "0006_receivers", sql: include_str!("../migrations/postgres/0006_receivers.sql") },
+    Migration { name: "0007_safety", sql: include_str!("../migrations/postgres/0007_safety.sql") },
 ];
 
 /// SHA-256 of a migration's text.
