@@ -4,6 +4,8 @@ pub mod application;
 pub mod config;
 pub mod demo;
 pub mod group;
+pub mod guard;
+pub mod history;
 pub mod import;
 pub mod keys;
 pub mod receiver;

@@ -9,15 +9,18 @@ use std::time::Duration;
 use connectors::egress::Egress;
 use connectors::event_receiver::HttpCourier;
 use connectors::scim_target::ScimConnector;
-use directory::access::Permissions;
+use directory::access::{Caller, Permissions};
 use directory::clock::{Clock, IdGenerator};
 use directory::credential::{TokenHasher, TokenRecord, TokenRequest, issue, token_text};
-use directory::directory::Directory;
+use directory::directory::{COMMAND_LINE, Directory};
+use directory::history::History;
+use directory::parking::Parking;
+use directory::pending::PendingReferences;
 use directory::schema_store::SchemaStore;
 use directory::search::cursor::CursorSealer;
-use directory::store::{Store, Tenants};
+use directory::store::{Fault, Store, Tenants};
 use directory::tenant::{Tenant, TenantSettings};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use provisioning::application::Secret;
 use provisioning::event_log::{EventLog, Receivers, SigningKeys};
 use provisioning::ledger::{Catalogue, Ledger};
@@ -47,6 +50,11 @@ use crate::identities::Identities;
 const DATABASE_FILE: &str = "rollcall.db";
 /// The key that seals secrets and tokens, in the data folder.
 const KEY_FILE: &str = "rollcall.key";
+
+/// Between two looks for history that is old enough to be forgotten.
+const FORGET_EVERY: Duration = Duration::from_hours(1);
+/// Changes that are forgotten in one transaction.
+const FORGET_AT_ONCE: u32 = 500;
 
 /// The machine's clock.
 #[derive(Debug)]
@@ -111,6 +119,10 @@ pub struct AnyStore {
     pub receivers: Arc<dyn Receivers>,
     /// With which keys tokens about it are signed.
     pub keys: Arc<dyn SigningKeys>,
+    /// References that wait.
+    pub pending: Arc<dyn PendingReferences>,
+    history: Arc<dyn History>,
+    parking: Arc<dyn Parking>,
     identities: Arc<dyn Store>,
     types: Arc<dyn SchemaStore>,
     committed: Arc<Notify>,
@@ -119,7 +131,7 @@ pub struct AnyStore {
 impl AnyStore {
     fn of<T>(database: T, committed: impl Fn(&T) -> Arc<Notify>) -> Self
     where
-        T: Tenants + Catalogue + Ledger + Store + SchemaStore + EventLog + Receivers + SigningKeys + Clone + 'static,
+        T: Tenants + Catalogue + Ledger + Store + SchemaStore + EventLog + Receivers + SigningKeys + History + Parking + PendingReferences + Clone + 'static,
     {
         Self {
             committed: committed(&database),
@@ -130,6 +142,9 @@ impl AnyStore {
             events: Arc::new(database.clone()),
             receivers: Arc::new(database.clone()),
             keys: Arc::new(database.clone()),
+            pending: Arc::new(database.clone()),
+            history: Arc::new(database.clone()),
+            parking: Arc::new(database.clone()),
             identities: Arc::new(database),
         }
     }
@@ -169,7 +184,8 @@ impl Rollcall {
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGenerator>) = (Arc::new(SystemClock), Arc::new(OsIds));
         let directory = Directory::new(Arc::clone(&store.identities), Arc::clone(&clock), Arc::clone(&ids))
             .with_cursors(Arc::clone(&key) as Arc<dyn CursorSealer>, server_options(configuration).cursor_seconds_max)
-            .with_types(Arc::clone(&store.types));
+            .with_types(Arc::clone(&store.types))
+            .with_past(Arc::clone(&store.history), Arc::clone(&store.parking));
         let connector = ScimConnector::new(Egress::default())?;
         let courier = HttpCourier::new(Egress::default())?;
         Ok(Self { store, directory, connector, courier, hasher: key, clock, ids })
@@ -221,6 +237,12 @@ impl Rollcall {
             committed,
         };
         Provisioning::new(ports, provisioning::provisioning::Options::default())
+    }
+
+    /// The hand of an administrator in a tenant.
+    pub async fn administrator(&self, tenant: &str) -> Result<Caller, Failure> {
+        let tenant = Arc::new(self.tenant(tenant).await?);
+        Ok(self.directory.caller(tenant, COMMAND_LINE.into(), Permissions::all()).await?)
     }
 
     /// Now.
@@ -347,6 +369,7 @@ pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, 
         }
     });
     tasks.spawn(delivery.run(stopped.clone()));
+    tasks.spawn(forget(Forgetting::of(rollcall), stopped.clone()));
     tasks.spawn(async move { engine.run(stopped).await });
     Running { stop, tasks }
 }
@@ -397,6 +420,42 @@ pub fn public_url(configuration: &Configuration, listening: Option<SocketAddr>, 
     let scheme = if tls { "https" } else { "http" };
     let otherwise = || format!("{scheme}://{}", listening.unwrap_or(configuration.listen.value));
     configuration.public_url.value.as_ref().map_or_else(otherwise, |url| url.as_str().trim_end_matches('/').to_owned())
+/// What forgetting needs.
+struct Forgetting {
+    tenants: Arc<dyn Tenants>,
+    history: Arc<dyn History>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Forgetting {
+    fn of(rollcall: &Rollcall) -> Self {
+        let store = &rollcall.store;
+        Self { tenants: Arc::clone(&store.tenants), history: Arc::clone(&store.history), clock: Arc::clone(&rollcall.clock) }
+    }
+}
+
+/// Forgets, in small batches, the history that is older than each tenant wants; once in an hour.
+async fn forget(parts: Forgetting, mut stopped: watch::Receiver<bool>) {
+    loop {
+        if let Err(fault) = forget_once(&parts).await {
+            tracing::warn!(error = %fault, "old history could not be forgotten");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(FORGET_EVERY) => {}
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        }
+    }
+}
+
+async fn forget_once(parts: &Forgetting) -> Result<(), Fault> {
+    for tenant in parts.tenants.list_tenants().await? {
+        let kept = SignedDuration::from_hours(24 * i64::from(tenant.settings.history_days));
+        let Ok(before) = parts.clock.now().checked_sub(kept) else { continue };
+        while parts.history.prune(tenant.id, before, FORGET_AT_ONCE).await? > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(())
 }
 
 async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
