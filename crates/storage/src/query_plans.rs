@@ -125,7 +125,10 @@ async fn postgres_database() -> tokio_postgres::Client {
 async fn postgres_prepares_every_statement() {
     let client = postgres_database().await;
     let of_work = postgres::statements_of_work::ALL.iter().chain(postgres::statements_of_work::REMOVE_APPLICATION);
-    let of_work = of_work.chain(postgres::statements_of_schemas::ALL).chain(postgres::statements_of_events::ALL).chain(postgres::statements_of_safety::ALL);
+    let of_work = of_work
+        .chain(postgres::statements_of_schemas::ALL)
+        .chain(postgres::statements_of_events::ALL)
+        .chain(postgres::statements_of_safety::ALL);
     for statement in postgres::statements::ALL.iter().chain(of_work) {
         client.prepare(statement).await.unwrap_or_else(|error| panic!("{error:?}: {statement}"));
     }

@@ -148,7 +148,9 @@ mod tests {
             connection.execute_batch(migration.sql).unwrap();
         }
         let of_work = crate::sqlite::statements_of_work::ALL.iter().chain(crate::sqlite::statements_of_schemas::ALL);
-        for statement in ALL.iter().chain(of_work).chain(crate::sqlite::statements_of_events::ALL).chain(crate::sqlite::statements_of_safety::ALL) {
+        for statement in
+            ALL.iter().chain(of_work).chain(crate::sqlite::statements_of_events::ALL).chain(crate::sqlite::statements_of_safety::ALL)
+        {
             connection.prepare(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
             assert!(statement.contains("tenant") || statement.contains("migrations"), "{statement}");
         }

@@ -78,7 +78,19 @@ pub(crate) struct Opened {
 impl Opened {
     fn of<T>(store: T, committed: impl Fn(&T) -> Arc<Notify>) -> Self
     where
-        T: Store + Tenants + Catalogue + Ledger + SchemaStore + EventLog + Receivers + SigningKeys + History + Parking + PendingReferences + Clone + 'static,
+        T: Store
+            + Tenants
+            + Catalogue
+            + Ledger
+            + SchemaStore
+            + EventLog
+            + Receivers
+            + SigningKeys
+            + History
+            + Parking
+            + PendingReferences
+            + Clone
+            + 'static,
     {
         Self {
             committed: committed(&store),
