@@ -24,7 +24,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use directory::tenant_types::DocumentKind;
 
-use crate::commands::{application, config, demo, group, guard, history, import, keys, profile, receiver, schema, serve, sync, tenant, token, user};
+use crate::commands::{
+    application, config, demo, group, guard, history, import, keys, profile, receiver, schema, serve, sync, tenant, token, user,
+};
 use crate::configuration::{Configuration, Layer};
 use crate::failure::Failure;
 use crate::output::Output;

@@ -131,7 +131,19 @@ pub struct AnyStore {
 impl AnyStore {
     fn of<T>(database: T, committed: impl Fn(&T) -> Arc<Notify>) -> Self
     where
-        T: Tenants + Catalogue + Ledger + Store + SchemaStore + EventLog + Receivers + SigningKeys + History + Parking + PendingReferences + Clone + 'static,
+        T: Tenants
+            + Catalogue
+            + Ledger
+            + Store
+            + SchemaStore
+            + EventLog
+            + Receivers
+            + SigningKeys
+            + History
+            + Parking
+            + PendingReferences
+            + Clone
+            + 'static,
     {
         Self {
             committed: committed(&database),
@@ -420,6 +432,8 @@ pub fn public_url(configuration: &Configuration, listening: Option<SocketAddr>, 
     let scheme = if tls { "https" } else { "http" };
     let otherwise = || format!("{scheme}://{}", listening.unwrap_or(configuration.listen.value));
     configuration.public_url.value.as_ref().map_or_else(otherwise, |url| url.as_str().trim_end_matches('/').to_owned())
+}
+
 /// What forgetting needs.
 struct Forgetting {
     tenants: Arc<dyn Tenants>,
