@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use scim_protocol::profile::Safety;
 use scim_protocol::{Error, ErrorKind, Profile, SchemaSet, TypeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::tenant::Tenant;
+
+/// The profile that does nothing beyond the RFC.
+const STRICT: &str = "strict";
 
 /// What a credential opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -132,6 +136,18 @@ impl Caller {
         ))
     }
 
+    /// What it may do beyond the RFC to people who were deleted, disabled or have not come yet: what the tenant says, else what its profile says, and
+    /// nothing where the profile is `strict`.
+    pub fn safety(&self) -> Safety {
+        let Some(profile) = self.profile().filter(|profile| profile.name != STRICT) else { return Safety::default() };
+        let settings = &self.tenant.settings;
+        Safety {
+            revive_deleted: settings.revive_deleted.unwrap_or(profile.safety.revive_deleted),
+            revive_disabled: settings.revive_disabled.unwrap_or(profile.safety.revive_disabled),
+            pending_references: settings.pending_references.unwrap_or(profile.safety.pending_references),
+        }
+    }
+
     fn may(&self, scope: Scope, schema: &TypeSchema) -> Result<(), Error> {
         self.requires(scope)?;
         if self.permissions.covers(schema.name()) {
@@ -165,6 +181,22 @@ mod tests {
             caller.profile().unwrap().name.clone()
         };
         assert_eq!([name(None), name(Some("okta")), name(Some("none"))], ["standard", "okta", "standard"]);
+    }
+
+    #[test]
+    fn the_tenant_decides_before_the_profile_and_strict_does_nothing() {
+        let check = |profile: &str, wish: Option<bool>, expected: bool| {
+            let mut caller = caller(Permissions { profile: Some(profile.into()), ..Permissions::default() });
+            let settings = TenantSettings { pending_references: wish, revive_deleted: wish, ..TenantSettings::default() };
+            caller.tenant = Arc::new(Tenant { settings, ..caller.tenant.as_ref().clone() });
+            let safety = caller.safety();
+            assert_eq!([safety.pending_references, safety.revive_deleted], [expected; 2], "{profile} {wish:?}");
+        };
+        check("standard", None, false);
+        check("standard", Some(true), true);
+        check("entra", None, true);
+        check("entra", Some(false), false);
+        check("strict", Some(true), false);
     }
 
     #[test]

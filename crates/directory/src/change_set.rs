@@ -6,6 +6,9 @@ use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::access::Caller;
+use crate::deletion_guard::GuardSettings;
+
 /// A decision to change the directory. Built only with at least one write, and each write makes its change-log row, so no commit is without one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChangeSet {
@@ -17,6 +20,47 @@ pub struct ChangeSet {
     pub types_revision: u64,
     /// In order.
     pub writes: Vec<Write>,
+    /// Who wants it, and what else happens with it.
+    pub policy: Policy,
+}
+
+/// Who wants a change set, and what the store does with it besides applying it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Policy {
+    /// The credential it came with.
+    pub credential_id: String,
+    /// Whether what was is kept.
+    pub keep_history: bool,
+    /// The guard that may hold it; `None` for an administrator's own hand.
+    pub guard: Option<GuardSettings>,
+    /// Whether references to what is not there wait.
+    pub pending_references: bool,
+}
+
+impl Policy {
+    /// What a tenant says about what a client sends.
+    pub fn of_client(caller: &Caller) -> Self {
+        Self { guard: Some(caller.tenant.settings.guard), ..Self::of_administrator(caller) }
+    }
+
+    /// What it says about what an administrator does: no guard holds it.
+    pub fn of_administrator(caller: &Caller) -> Self {
+        Self {
+            credential_id: caller.credential_id.clone(),
+            keep_history: caller.tenant.settings.history_days > 0,
+            guard: None,
+            pending_references: caller.safety().pending_references,
+        }
+    }
+}
+
+/// What a resource was when it was deleted: it gets its id back, and its versions go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// The version that its deletion made.
+    pub version: u64,
+    /// `meta.created`.
+    pub created: Timestamp,
 }
 
 /// What is known when a write is decided.
@@ -32,7 +76,13 @@ impl Moment {
     /// A change set of one write.
     pub(crate) fn change_set(self, schema: &TypeSchema, id: &str, change: Change) -> ChangeSet {
         let write = Write { resource_type: schema.name().to_owned(), id: id.to_owned(), change };
-        ChangeSet { change_id: self.change_id, at: self.at, types_revision: schema.revision, writes: vec![write] }
+        ChangeSet {
+            change_id: self.change_id,
+            at: self.at,
+            types_revision: schema.revision,
+            writes: vec![write],
+            policy: Policy::default(),
+        }
     }
 }
 
@@ -56,6 +106,8 @@ pub enum Change {
         content: Content,
         /// Ids of its members; each must exist.
         members: Vec<String>,
+        /// Of a resource that comes back: it must have been deleted, and the store must remember it.
+        former: Option<Former>,
     },
     /// A change of an existing one. Where neither content nor members change anything, nothing is written and the version stays.
     Update {

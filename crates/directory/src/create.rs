@@ -12,5 +12,5 @@ use crate::content::content;
 pub fn decide(moment: Moment, schema: &TypeSchema, id: &str, body: Value, quirks: &QuirkSet) -> Result<ChangeSet, Error> {
     let validated = validate(schema, body, None, quirks)?;
     let members = validated.members.unwrap_or_default();
-    Ok(moment.change_set(schema, id, Change::Create { content: content(schema, validated.resource), members }))
+    Ok(moment.change_set(schema, id, Change::Create { content: content(schema, validated.resource), members, former: None }))
 }

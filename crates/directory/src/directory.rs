@@ -3,6 +3,9 @@
 mod types;
 
 mod pages;
+mod parking;
+mod past;
+mod undo;
 
 mod group_members;
 
@@ -23,11 +26,14 @@ pub use self::group_members::{MembershipPage, MembershipSearch};
 use self::pages::Cursors;
 pub use self::pages::MoreMembers;
 pub use self::types::Edited;
+pub use self::undo::{UndoLine, Undone};
 use crate::access::{Caller, Permissions};
-use crate::change_set::{Change, ChangeSet, Committed, Moment, Precondition};
+use crate::change_set::{Change, ChangeSet, Committed, Former, Moment, Policy, Precondition};
 use crate::clock::{Clock, IdGenerator};
+use crate::history::{History, Tombstone};
 use crate::journal::{Journal, Touched};
 use crate::membership::Needs;
+use crate::parking::{Method, Parking};
 use crate::rehearsal::Rehearsal;
 use crate::schema_store::SchemaStore;
 use crate::store::{CommitError, Fault, Include, Store, StoredResource};
@@ -39,6 +45,9 @@ use crate::{create, delete, membership, patch, replace};
 const ATTEMPTS_MAX: usize = 8;
 /// A group with more members is not answered to a PATCH that changed only members, unless it was asked for.
 const MEMBERS_ANSWERED_MAX: u32 = 100;
+
+/// The credential of the program's own hand.
+pub const COMMAND_LINE: &str = "command-line";
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -100,18 +109,34 @@ pub struct Directory {
     cursors: Option<Cursors>,
     types: Option<Arc<dyn SchemaStore>>,
     journal: Option<Journal>,
+    past: Option<Past>,
+    /// Whether an administrator does it: no guard holds it.
+    unguarded: bool,
+}
+
+/// What was, and what is held.
+#[derive(Clone)]
+struct Past {
+    history: Arc<dyn History>,
+    parking: Arc<dyn Parking>,
 }
 
 impl Directory {
     /// A directory over a store.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
-        Self { store, clock, ids, cursors: None, types: None, journal: None }
+        Self { store, clock, ids, cursors: None, types: None, journal: None, past: None, unguarded: false }
     }
 
     /// The same directory, whose tenants have schemas and resource types of their own.
     #[must_use]
     pub fn with_types(self, types: Arc<dyn SchemaStore>) -> Self {
         Self { types: Some(types), ..self }
+    }
+
+    /// The same, with what was and what is held.
+    #[must_use]
+    pub fn with_past(self, history: Arc<dyn History>, parking: Arc<dyn Parking>) -> Self {
+        Self { past: Some(Past { history, parking }), ..self }
     }
 
     /// The same directory for one request, which is written down in the journal.
@@ -148,13 +173,30 @@ impl Directory {
         let quirks = &Self::quirks(caller);
         let adapted = normalize_resource(quirks, schema, &mut body);
         self.note(adapted, || redaction::resource(schema, &body));
-        let id = self.ids.id().to_string();
-        let change_set = create::decide(self.moment(), schema, &id, body, quirks)?;
+        let mut id = self.ids.id().to_string();
+        let mut change_set = create::decide(self.moment(), schema, &id, body.clone(), quirks)?;
         let document = document_of(&change_set);
         self.check_allowed(caller, schema, None, document.as_ref()).await?;
+        if let Some(document) = &document {
+            if let Some(revived) = self.revive_disabled(caller, schema, (&body, document), include).await? {
+                return Ok(revived);
+            }
+            if let Some(tombstone) = self.find_former(caller, schema, document).await? {
+                id.clone_from(&tombstone.id);
+                come_back(&mut change_set, &tombstone);
+            }
+        }
         let has_members =
             change_set.writes.iter().any(|write| matches!(&write.change, Change::Create { members, .. } if !members.is_empty()));
-        let committed = self.commit(caller, change_set).await.map_err(refusal)?;
+        let committed = match self.commit(caller, change_set.clone()).await {
+            // Somebody else has brought it back in between.
+            Err(CommitError::NotFound { .. }) => {
+                id = self.ids.id().to_string();
+                anew(&mut change_set, &id);
+                self.commit(caller, change_set).await.map_err(refusal)?
+            }
+            outcome => outcome.map_err(refusal)?,
+        };
         let fresh = fresh(schema, &id, &committed, document);
         // A new resource is in no group yet, and the names of its members are all that is not known here.
         let include = Include { members: include.members && has_members, groups: false };
@@ -175,6 +217,22 @@ impl Directory {
 
     /// Replaces a resource (RFC 7644 section 3.5.1); never creates one.
     pub async fn replace(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        id: &str,
+        body: Value,
+        expected: &Expected,
+        include: Include,
+    ) -> Result<StoredResource, DirectoryError> {
+        let outcome = self.replace_now(caller, schema, id, body.clone(), expected, include).await;
+        if self.parks(caller, (schema, id), (Method::Replace, &body), outcome.as_ref().err()).await? {
+            return self.read_any(caller, schema, id, include).await;
+        }
+        outcome
+    }
+
+    async fn replace_now(
         &self,
         caller: &Caller,
         schema: &TypeSchema,
@@ -207,6 +265,23 @@ impl Directory {
 
     /// Changes a part of a resource (RFC 7644 section 3.5.2).
     pub async fn patch(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        id: &str,
+        body: Value,
+        expected: &Expected,
+        answer: PatchAnswer,
+    ) -> Result<Patched, DirectoryError> {
+        let outcome = self.patch_now(caller, schema, id, body.clone(), expected, answer).await;
+        if self.parks(caller, (schema, id), (Method::Patch, &body), outcome.as_ref().err()).await? {
+            let resource = self.read_any(caller, schema, id, answer.include().unwrap_or_default()).await?;
+            return Ok(Patched { version: resource.version, resource: answer.include().map(|_| resource) });
+        }
+        outcome
+    }
+
+    async fn patch_now(
         &self,
         caller: &Caller,
         schema: &TypeSchema,
@@ -280,6 +355,12 @@ impl Directory {
 
     /// Deletes a resource (RFC 7644 section 3.6).
     pub async fn delete(&self, caller: &Caller, schema: &TypeSchema, id: &str, expected: &Expected) -> Result<(), DirectoryError> {
+        let outcome = self.delete_now(caller, schema, id, expected).await;
+        let parked = self.parks(caller, (schema, id), (Method::Delete, &Value::Null), outcome.as_ref().err()).await?;
+        if parked { Ok(()) } else { outcome }
+    }
+
+    async fn delete_now(&self, caller: &Caller, schema: &TypeSchema, id: &str, expected: &Expected) -> Result<(), DirectoryError> {
         caller.may_write(schema)?;
         let subject = Subject { caller, schema, id, expected };
         self.commit_expecting(subject, |precondition| delete::decide(self.moment(), schema, id, precondition)).await?;
@@ -305,7 +386,8 @@ impl Directory {
     }
 
     /// Every change set here has one write.
-    async fn commit(&self, caller: &Caller, change_set: ChangeSet) -> Result<Committed, CommitError> {
+    async fn commit(&self, caller: &Caller, mut change_set: ChangeSet) -> Result<Committed, CommitError> {
+        change_set.policy = if self.unguarded { Policy::of_administrator(caller) } else { policy(caller) };
         let subject =
             change_set.writes.first().filter(|_| self.journal.is_some()).map(|write| (write.resource_type.clone(), write.id.clone()));
         let committed = self.store.commit(caller.tenant.id, change_set).await?;
@@ -332,7 +414,9 @@ impl Directory {
         fresh: StoredResource,
         include: Include,
     ) -> Result<StoredResource, DirectoryError> {
-        if !include.members || schema.core_attribute("members").is_none() {
+        let wants_members = include.members && schema.core_attribute("members").is_some();
+        // A manager who was named otherwise was given its id.
+        if !wants_members && !caller.safety().pending_references {
             return Ok(fresh);
         }
         let again = self.store.read(caller.tenant.id, schema.name(), &fresh.id, include).await?;
@@ -347,6 +431,31 @@ impl Directory {
     fn moment(&self) -> Moment {
         let now = self.clock.now();
         Moment { at: Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now), change_id: self.ids.id() }
+    }
+}
+
+/// What happens with what a caller writes. The guard does not hold what an administrator does by hand on the command line.
+fn policy(caller: &Caller) -> Policy {
+    if caller.credential_id == COMMAND_LINE { Policy::of_administrator(caller) } else { Policy::of_client(caller) }
+}
+
+/// Makes a create one of a resource that was deleted.
+fn come_back(change_set: &mut ChangeSet, tombstone: &Tombstone) {
+    for write in &mut change_set.writes {
+        if let Change::Create { former, .. } = &mut write.change {
+            *former = Some(Former { version: tombstone.version, created: tombstone.created });
+            write.id.clone_from(&tombstone.id);
+        }
+    }
+}
+
+/// Makes it one of a new resource again.
+fn anew(change_set: &mut ChangeSet, id: &str) {
+    for write in &mut change_set.writes {
+        if let Change::Create { former, .. } = &mut write.change {
+            *former = None;
+            id.clone_into(&mut write.id);
+        }
     }
 }
 
@@ -400,6 +509,7 @@ fn refusal(error: CommitError) -> DirectoryError {
             ErrorKind::Unavailable,
             "The tenant's schemas were changed while the request was under way; nothing was changed by it, and sending it again is safe.",
         ),
+        CommitError::Held(excess) => Error::new(ErrorKind::TooManyRequests, excess.detail()).retry_after(excess.retry_after_seconds),
         CommitError::Fault(fault) => return DirectoryError::Fault(fault),
     };
     DirectoryError::Refused(refused)

@@ -7,6 +7,8 @@
 
 pub mod clock;
 
+pub mod deletion_guard;
+
 pub mod tenant;
 
 pub mod access;
@@ -40,7 +42,16 @@ pub mod access_token;
 pub mod client;
 
 pub mod issuer;
+
 pub mod tenant_life;
+
+pub mod history;
+
+pub mod pending;
+
+pub mod parking;
+
+pub mod undo;
 
 pub mod membership;
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::change_set::{ChangeSet, Committed};
 use crate::credential::{TokenHash, TokenRecord};
+use crate::deletion_guard::Excess;
 use crate::search::{Position, SearchPlan};
 use crate::tenant::{Tenant, TenantId, TenantSettings};
 use crate::version::version_tag;
@@ -64,6 +65,9 @@ pub enum CommitError {
     /// The tenant's schemas are not those that the change set was decided with.
     #[error("the tenant's types are at another revision")]
     TypesChanged,
+    /// The deletion guard holds it.
+    #[error("held: {} removals in the window", .0.in_window)]
+    Held(Excess),
     /// The store failed.
     #[error(transparent)]
     Fault(#[from] Fault),

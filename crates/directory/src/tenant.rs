@@ -5,6 +5,8 @@ use scim_protocol::profile::DEFAULT_PROFILE;
 use scim_protocol::{Error, ErrorKind, Profile};
 use serde::{Deserialize, Serialize};
 
+use crate::deletion_guard::GuardSettings;
+
 /// The store's key of a tenant; never shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantId(pub i64);
@@ -41,6 +43,19 @@ pub struct TenantSettings {
     pub request_log_days: u32,
     /// Whether nobody is answered and no application is told anything; everything stays. Set by `TenantLife`.
     pub suspended: bool,
+    /// How long what was is kept, in days; 0: not at all.
+    pub history_days: u32,
+    /// The guard on disables, deletes and membership removals that come in.
+    pub guard: GuardSettings,
+    /// Whether a POST with the `externalId` or `userName` of a deleted resource gives it its id back. This and the next two: `None` means as the
+    /// client's profile says; the profile `strict` never does any of it.
+    pub revive_deleted: Option<bool>,
+    /// Whether a POST with the `externalId` or `userName` of a User whose `active` is false makes that one active again.
+    pub revive_disabled: Option<bool>,
+    /// Whether a POST that revived something answers 200 (else 201).
+    pub revive_answers_200: bool,
+    /// Whether members and managers that are not there yet are accepted, and wait.
+    pub pending_references: Option<bool>,
 }
 
 /// What PATCH answers with, where the request does not name attributes (RFC 7644 section 3.5.2 leaves it open).
@@ -97,6 +112,12 @@ impl Default for TenantSettings {
             lockout_spares_known_tokens: true,
             request_log_days: 30,
             suspended: false,
+            history_days: 30,
+            guard: GuardSettings::default(),
+            revive_deleted: None,
+            revive_disabled: None,
+            revive_answers_200: false,
+            pending_references: None,
         }
     }
 }

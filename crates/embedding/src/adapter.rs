@@ -331,7 +331,13 @@ mod tests {
             id: "a".into(),
             change: directory::change_set::Change::Delete { precondition: directory::change_set::Precondition::Exists },
         };
-        let change_set = ChangeSet { change_id: Uuid::from_u128(1), at: Timestamp::UNIX_EPOCH, types_revision: 0, writes: vec![write] };
+        let change_set = ChangeSet {
+            change_id: Uuid::from_u128(1),
+            at: Timestamp::UNIX_EPOCH,
+            types_revision: 0,
+            writes: vec![write],
+            policy: directory::change_set::Policy::default(),
+        };
         assert!(matches!(store.commit(TenantId(1), change_set.clone()).await, Err(CommitError::Fault(_))));
         // It is not remembered as done either.
         assert!(store.commit(TenantId(1), change_set).await.is_err());

@@ -5,6 +5,8 @@ pub mod client;
 pub mod config;
 pub mod demo;
 pub mod group;
+pub mod guard;
+pub mod history;
 pub mod import;
 pub mod keys;
 pub mod receiver;

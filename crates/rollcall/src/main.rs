@@ -25,7 +25,8 @@ use clap::{Args, Parser, Subcommand};
 use directory::tenant_types::DocumentKind;
 
 use crate::commands::{
-    application, client, config, demo, group, import, issuer, keys, profile, receiver, requests, schema, serve, sync, tenant, token, user,
+    application, client, config, demo, group, guard, history, import, issuer, keys, profile, receiver, requests, schema, serve, sync, tenant,
+    token, user,
 };
 use crate::configuration::{Configuration, Layer};
 use crate::failure::Failure;
@@ -107,6 +108,12 @@ enum Command {
     /// Groups and their members
     #[command(subcommand)]
     Group(group::Command),
+    /// What was: versions, deleted resources, undoing; references that wait
+    #[command(subcommand)]
+    History(history::Command),
+    /// The guard on too many disables, deletes and membership removals that come in
+    #[command(subcommand)]
+    Guard(guard::Command),
     /// Applications that are kept equal to the directory
     #[command(subcommand)]
     Application(application::Command),
@@ -162,6 +169,8 @@ fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
             Command::Issuer(command) => issuer::run(command, &configuration, output).await,
             Command::User(command) => user::run(command, &configuration, output).await,
             Command::Group(command) => group::run(command, &configuration, output).await,
+            Command::History(command) => history::run(command, &configuration, output).await,
+            Command::Guard(command) => guard::run(command, &configuration, output).await,
             Command::Application(command) => application::run(command, &configuration, output).await,
             Command::Sync(command) => sync::run(command, &configuration, output).await,
             Command::Receiver(command) => receiver::run(command, &configuration, output).await,

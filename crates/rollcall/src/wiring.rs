@@ -10,19 +10,22 @@ use connectors::egress::Egress;
 use connectors::event_receiver::HttpCourier;
 use connectors::key_sets::KeySetFetcher;
 use connectors::scim_target::ScimConnector;
-use directory::access::Permissions;
+use directory::access::{Caller, Permissions};
 use directory::client::{ClientAuthentication, ClientRecord, Clients};
 use directory::clock::{Clock, IdGenerator};
 use directory::credential::{TokenHasher, TokenRecord, TokenRequest, issue, token_text};
-use directory::directory::Directory;
-use directory::request_log::RequestLog;
+use directory::directory::{COMMAND_LINE, Directory};
+use directory::history::History;
 use directory::issuer::{Issuers, KeySets};
+use directory::parking::Parking;
+use directory::pending::PendingReferences;
+use directory::request_log::RequestLog;
 use directory::schema_store::SchemaStore;
 use directory::search::cursor::CursorSealer;
-use directory::store::{Store, Tenants};
+use directory::store::{Fault, Store, Tenants};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use directory::tenant_life::TenantLife;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use provisioning::application::Secret;
 use provisioning::event_log::{EventLog, Receivers, SigningKeys};
 use provisioning::ledger::{Catalogue, Ledger};
@@ -55,6 +58,11 @@ const DATABASE_FILE: &str = "rollcall.db";
 const REQUESTS_FILE: &str = "requests.db";
 /// The key that seals secrets and tokens, in the data folder.
 const KEY_FILE: &str = "rollcall.key";
+
+/// Between two looks for history that is old enough to be forgotten.
+const FORGET_EVERY: Duration = Duration::from_hours(1);
+/// Changes that are forgotten in one transaction.
+const FORGET_AT_ONCE: u32 = 500;
 
 /// The machine's clock.
 #[derive(Debug)]
@@ -127,6 +135,10 @@ pub struct AnyStore {
     pub issuers: Arc<dyn Issuers>,
     /// Suspending, moving and erasing tenants.
     pub life: Arc<dyn TenantLife>,
+    /// References that wait.
+    pub pending: Arc<dyn PendingReferences>,
+    history: Arc<dyn History>,
+    parking: Arc<dyn Parking>,
     identities: Arc<dyn Store>,
     types: Arc<dyn SchemaStore>,
     committed: Arc<Notify>,
@@ -146,6 +158,9 @@ impl AnyStore {
             + Clients
             + Issuers
             + TenantLife
+            + History
+            + Parking
+            + PendingReferences
             + Clone
             + 'static,
     {
@@ -162,6 +177,9 @@ impl AnyStore {
             clients: Arc::new(database.clone()),
             issuers: Arc::new(database.clone()),
             life: Arc::new(database.clone()),
+            pending: Arc::new(database.clone()),
+            history: Arc::new(database.clone()),
+            parking: Arc::new(database.clone()),
             identities: Arc::new(database),
         }
     }
@@ -209,7 +227,8 @@ impl Rollcall {
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGenerator>) = (Arc::new(SystemClock), Arc::new(OsIds));
         let directory = Directory::new(Arc::clone(&store.identities), Arc::clone(&clock), Arc::clone(&ids))
             .with_cursors(Arc::clone(&key) as Arc<dyn CursorSealer>, server_options(configuration).cursor_seconds_max)
-            .with_types(Arc::clone(&store.types));
+            .with_types(Arc::clone(&store.types))
+            .with_past(Arc::clone(&store.history), Arc::clone(&store.parking));
         let connector = ScimConnector::new(Egress::default())?;
         let courier = HttpCourier::new(Egress::default())?;
         let issuers = Egress { allow_private_addresses: configuration.issuer_private_addresses.value, ..Egress::default() };
@@ -263,6 +282,12 @@ impl Rollcall {
             committed,
         };
         Provisioning::new(ports, provisioning::provisioning::Options::default())
+    }
+
+    /// The hand of an administrator in a tenant.
+    pub async fn administrator(&self, tenant: &str) -> Result<Caller, Failure> {
+        let tenant = Arc::new(self.tenant(tenant).await?);
+        Ok(self.directory.caller(tenant, COMMAND_LINE.into(), Permissions::all()).await?)
     }
 
     /// Now.
@@ -422,6 +447,7 @@ pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, 
         }
     });
     tasks.spawn(delivery.run(stopped.clone()));
+    tasks.spawn(forget(Forgetting::of(rollcall), stopped.clone()));
     tasks.spawn(async move { engine.run(stopped).await });
     Running { stop, tasks, request_log: Arc::clone(&rollcall.store.request_log) }
 }
@@ -472,6 +498,44 @@ pub fn public_url(configuration: &Configuration, listening: Option<SocketAddr>, 
     let scheme = if tls { "https" } else { "http" };
     let otherwise = || format!("{scheme}://{}", listening.unwrap_or(configuration.listen.value));
     configuration.public_url.value.as_ref().map_or_else(otherwise, |url| url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// What forgetting needs.
+struct Forgetting {
+    tenants: Arc<dyn Tenants>,
+    history: Arc<dyn History>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Forgetting {
+    fn of(rollcall: &Rollcall) -> Self {
+        let store = &rollcall.store;
+        Self { tenants: Arc::clone(&store.tenants), history: Arc::clone(&store.history), clock: Arc::clone(&rollcall.clock) }
+    }
+}
+
+/// Forgets, in small batches, the history that is older than each tenant wants; once in an hour.
+async fn forget(parts: Forgetting, mut stopped: watch::Receiver<bool>) {
+    loop {
+        if let Err(fault) = forget_once(&parts).await {
+            tracing::warn!(error = %fault, "old history could not be forgotten");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(FORGET_EVERY) => {}
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        }
+    }
+}
+
+async fn forget_once(parts: &Forgetting) -> Result<(), Fault> {
+    for tenant in parts.tenants.list_tenants().await? {
+        let kept = SignedDuration::from_hours(24 * i64::from(tenant.settings.history_days));
+        let Ok(before) = parts.clock.now().checked_sub(kept) else { continue };
+        while parts.history.prune(tenant.id, before, FORGET_AT_ONCE).await? > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(())
 }
 
 async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {

@@ -120,12 +120,13 @@ pub struct Error {
     detail: String,
     path: Option<String>,
     span: Option<Range<usize>>,
+    retry_after_seconds: Option<u64>,
 }
 
 impl Error {
     /// A refusal with a sentence for a stranger.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), path: None, span: None }
+        Self { kind, detail: detail.into(), path: None, span: None, retry_after_seconds: None }
     }
 
     /// Names the attribute that was refused.
@@ -139,6 +140,13 @@ impl Error {
     #[must_use]
     pub fn spanning(mut self, span: Range<usize>) -> Self {
         self.span = Some(span);
+        self
+    }
+
+    /// Says when it makes sense to try again (`Retry-After`, RFC 9110 section 10.2.3).
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_seconds = Some(seconds);
         self
     }
 
@@ -167,6 +175,11 @@ impl Error {
     /// The bytes of the filter or path, where some are to blame.
     pub fn span(&self) -> Option<Range<usize>> {
         self.span.clone()
+    }
+
+    /// When it makes sense to try again, where that is known.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after_seconds
     }
 
     /// The error message (RFC 7644 section 3.12): `status` is a string.

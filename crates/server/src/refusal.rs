@@ -128,6 +128,9 @@ pub(crate) fn error_response(error: &Error) -> Response {
     let mut response = Response::new(Body::from(error.to_json().to_string()));
     *response.status_mut() = StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, SCIM_JSON);
+    if let Some(seconds) = error.retry_after_seconds() {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
     response.extensions_mut().insert(Refusal::of(error));
     response
 }

@@ -6,6 +6,7 @@ pub mod secrets;
 mod rows;
 mod event_rows;
 mod signing;
+mod moments;
 mod migrate;
 mod recorded;
 mod transfer;

@@ -31,6 +31,7 @@ pub(crate) const SQLITE: &[Migration] = &[
     Migration { name: "0006_receivers", sql: include_str!("../migrations/sqlite/0006_receivers.sql") },
     Migration { name: "0007_requests", sql: include_str!("../migrations/sqlite/0007_requests.sql") },
     Migration { name: "0008_clients", sql: include_str!("../migrations/sqlite/0008_clients.sql") },
+    Migration { name: "0009_safety", sql: include_str!("../migrations/sqlite/0009_safety.sql") },
 ];
 
 /// For the request log on SQLite, which has a file of its own.
@@ -47,6 +48,7 @@ pub(crate) const POSTGRES: &[Migration] = &[
     Migration { name: "0006_receivers", sql: include_str!("../migrations/postgres/0006_receivers.sql") },
     Migration { name: "0007_requests", sql: include_str!("../migrations/postgres/0007_requests.sql") },
     Migration { name: "0008_clients", sql: include_str!("../migrations/postgres/0008_clients.sql") },
+    Migration { name: "0009_safety", sql: include_str!("../migrations/postgres/0009_safety.sql") },
 ];
 
 /// SHA-256 of a migration's text.

@@ -168,7 +168,8 @@ async fn postgres_prepares_every_statement() {
         .chain(postgres::statements_of_schemas::ALL)
         .chain(postgres::statements_of_events::ALL)
         .chain(postgres::statements_of_requests::ALL)
-        .chain(postgres::statements_of_callers::ALL);
+        .chain(postgres::statements_of_callers::ALL)
+        .chain(postgres::statements_of_safety::ALL);
     for statement in postgres::statements::ALL.iter().chain(of_work) {
         client.prepare(statement).await.unwrap_or_else(|error| panic!("{error:?}: {statement}"));
     }

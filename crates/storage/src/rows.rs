@@ -1,13 +1,20 @@
 //! Columns to domain types and back: the same on both engines. Reads and writes nothing.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use directory::change_set::{Effect, IndexEntry};
+use directory::deletion_guard::Removal;
+use directory::history::Kind;
+use directory::pending::{MANAGER, fold};
 use directory::store::Fault;
 use jiff::Timestamp;
 use provisioning::application::ApplicationState;
 use provisioning::link::LinkState;
+use scim_protocol::schema::standard::ENTERPRISE_USER;
+use serde_json::{Map, Value};
+use uuid::Uuid;
 
 /// A row of `unique_values` or `index_values`, without its tenant and resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +59,12 @@ impl Told {
     /// Of a group that lost a member because that was deleted.
     pub(crate) fn member_gone() -> Self {
         Self { kind: KIND_PATCH, attributes: "members".into() }
+    }
+
+    /// Of a resource that referred to somebody who arrived.
+    pub(crate) fn linked(path: &str) -> Self {
+        let attributes = if path == MANAGER { format!("{ENTERPRISE_USER}:{MANAGER}") } else { path.to_owned() };
+        Self { kind: KIND_PATCH, attributes }
     }
 
     /// Of an update: the document's part only where the document was written, `members` only where they are others now.
@@ -144,6 +157,11 @@ pub(crate) fn version(stored: i64) -> u64 {
     u64::try_from(stored).unwrap_or_default()
 }
 
+/// The reverse.
+pub(crate) fn stored(version: u64) -> i64 {
+    i64::try_from(version).unwrap_or(i64::MAX)
+}
+
 /// A JSON column.
 pub(crate) fn json_text(value: &impl serde::Serialize) -> Result<String, Fault> {
     serde_json::to_string(value).map_err(|error| Fault::from_source("a value could not be written as JSON", error))
@@ -175,6 +193,66 @@ pub(crate) fn link_state_text(state: LinkState) -> &'static str {
 pub(crate) fn link_state(stored: &str) -> Result<LinkState, Fault> {
     let known = [LinkState::Creating, LinkState::Linked, LinkState::Uncertain].into_iter().find(|state| link_state_text(*state) == stored);
     known.ok_or_else(|| Fault::new(format!("the database has a link in the unknown state `{stored}`")))
+}
+
+/// A kind of removal, from how it is stored.
+pub(crate) fn removal(stored: &str) -> Result<Removal, Fault> {
+    Removal::by_name(stored).ok_or_else(|| Fault::new(format!("the database counts removals of the unknown kind `{stored}`")))
+}
+
+/// A kind of change, from how it is stored.
+pub(crate) fn history_kind(stored: &str) -> Result<Kind, Fault> {
+    Kind::by_name(stored).ok_or_else(|| Fault::new(format!("the database has a change of the unknown kind `{stored}`")))
+}
+
+/// An id of a change set, from how it is stored.
+pub(crate) fn uuid(stored: &[u8]) -> Result<Uuid, Fault> {
+    Uuid::from_slice(stored).map_err(|error| Fault::from_source("the id of a change has the wrong length", error))
+}
+
+/// The longest name that is looked up, in bytes: an index of PostgreSQL must hold it.
+const NAME_BYTES_MAX: usize = 500;
+
+/// Whether a name is short enough to be looked up.
+pub(crate) fn short_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.contains('\0')
+}
+
+/// The keys of a `userName` and of an `externalId`, as the index has them.
+pub(crate) fn usable_name_keys(name: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    short_name(name).then(|| (fold(name).into_bytes(), name.as_bytes().to_vec()))
+}
+
+/// The `userName` (in lower case) and the `externalId` by which a deleted resource may be found.
+pub(crate) fn tombstone_names(document: &Map<String, Value>) -> (Option<String>, Option<String>) {
+    let text = |name: &str| document.get(name).and_then(Value::as_str).filter(|text| short_name(text));
+    (text("userName").map(fold), text("externalId").map(str::to_owned))
+}
+
+/// Whether a User is one that may not sign in. `active` may be missing.
+pub(crate) fn is_disabled(document: &Map<String, Value>) -> bool {
+    document.get("active") == Some(&Value::Bool(false))
+}
+
+/// Gives the entries of an attribute another value; what they were and are.
+pub(crate) fn relink_entries(rows: &mut [IndexRow], attribute: i64, value: &str) -> Vec<(IndexRow, IndexRow)> {
+    let mut changed = Vec::new();
+    for row in rows.iter_mut().filter(|row| row.attribute == attribute) {
+        let old = row.clone();
+        row.value = value.as_bytes().to_vec();
+        changed.push((old, row.clone()));
+    }
+    changed
+}
+
+/// The members of a moment: those of now, without those that joined first since, with those that left first since.
+pub(crate) fn members_then(now: Vec<String>, first_changes: Vec<(String, bool)>) -> Vec<String> {
+    let (joined, left): (Vec<_>, Vec<_>) = first_changes.into_iter().partition(|(_, joined)| *joined);
+    let joined: HashSet<String> = joined.into_iter().map(|(id, _)| id).collect();
+    let left: Vec<String> = left.into_iter().map(|(id, _)| id).collect();
+    let gone: HashSet<&String> = left.iter().collect();
+    let stayed = now.into_iter().filter(|id| !joined.contains(id) && !gone.contains(id)).collect::<Vec<_>>();
+    stayed.into_iter().chain(left.clone()).collect()
 }
 
 /// The reverse of `json_text`.

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
+use directory::deletion_guard::Mode;
 use directory::tenant::{PatchResponse, Tenant, TenantSettings, check_name};
 use directory::tenant_life::RestoreError;
 use scim_protocol::profile::DEFAULT_PROFILE;
@@ -31,6 +32,8 @@ pub enum Command {
         /// What PATCH answers with: the resource, with or without the members of a group, or nothing (204)
         #[arg(long, value_enum, default_value_t = PatchAnswers::Automatic)]
         patch_response: PatchAnswers,
+        #[command(flatten)]
+        safety: Safety,
     },
     /// List all tenants
     List,
@@ -106,12 +109,62 @@ impl From<PatchAnswers> for PatchResponse {
     }
 }
 
+/// What happens to people who leave, come back or have not come yet.
+#[derive(Args, Debug)]
+pub struct Safety {
+    /// How many days what was is kept; 0: not at all
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=3_650))]
+    history_days: u32,
+    /// What becomes of disables, deletes and membership removals that are too many at once
+    #[arg(long, value_enum, value_name = "MODE", default_value = "refuse")]
+    guard: GuardMode,
+    /// Members and managers that are not there yet are accepted, and wait [default: as the profile says]
+    #[arg(long, value_name = "BOOL")]
+    pending_references: Option<bool>,
+    /// A POST with the externalId or userName of a deleted resource gives it its id back [default: as the profile says]
+    #[arg(long, value_name = "BOOL")]
+    revive_deleted: Option<bool>,
+    /// A POST with the externalId or userName of a disabled person enables that one [default: as the profile says]
+    #[arg(long, value_name = "BOOL")]
+    revive_disabled: Option<bool>,
+    /// A POST that revived something answers 200 instead of 201
+    #[arg(long)]
+    revive_answers_200: bool,
+}
+
+/// What becomes of what the guard holds.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum GuardMode {
+    /// 429, and nothing is changed.
+    Refuse,
+    /// The client is told that it was done; an administrator decides.
+    Park,
+    /// There is no guard.
+    Off,
+}
+
+impl Safety {
+    fn set(&self, settings: &mut TenantSettings) {
+        settings.history_days = self.history_days;
+        settings.guard.mode = match self.guard {
+            GuardMode::Refuse => Mode::Refuse,
+            GuardMode::Park => Mode::Park,
+            GuardMode::Off => Mode::Off,
+        };
+        settings.pending_references = self.pending_references;
+        settings.revive_deleted = self.revive_deleted;
+        settings.revive_disabled = self.revive_disabled;
+        settings.revive_answers_200 = self.revive_answers_200;
+    }
+}
+
 /// Runs it.
 pub async fn run(command: Command, configuration: &Configuration, output: Output) -> Result<(), Failure> {
     match command {
-        Command::Create { name, profile, patch_response } => {
+        Command::Create { name, profile, patch_response, safety } => {
             let profile = find_profile(&profile)?.name.clone();
-            let settings = TenantSettings { profile, patch_response: patch_response.into(), ..TenantSettings::default() };
+            let mut settings = TenantSettings { profile, patch_response: patch_response.into(), ..TenantSettings::default() };
+            safety.set(&mut settings);
             check_name(&name)?;
             let rollcall = Rollcall::open(configuration, Missing::Create).await?;
             let made = rollcall.store.tenants.create_tenant(&name, settings, rollcall.now()).await?;

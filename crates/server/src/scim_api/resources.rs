@@ -28,7 +28,10 @@ pub(super) async fn create(mut call: Call, schema: Arc<TypeSchema>) -> Result<Re
     }
     let include = include(&schema, &projection);
     let made = call.directory.create(&call.caller, &schema, body, without_members(include)).await?;
-    call.answer(StatusCode::CREATED, &schema, &projection, include, made).await
+    // What was revived has a version above the first.
+    let revived = made.version > 1 && call.caller.tenant.settings.revive_answers_200;
+    let status = if revived { StatusCode::OK } else { StatusCode::CREATED };
+    call.answer(status, &schema, &projection, include, made).await
 }
 
 pub(super) async fn read(call: Call, schema: Arc<TypeSchema>, id: String) -> Result<Response, Failure> {

@@ -6,7 +6,9 @@
 use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::{Object, Transaction};
-use directory::change_set::{Change, ChangeSet, Committed, Content, Effect, Precondition, Write};
+use directory::change_set::{Change, ChangeSet, Committed, Content, Effect, Former, Precondition, Write};
+use directory::deletion_guard::Removals;
+use directory::history::Kind;
 use directory::store::{CommitError, Fault, Found, Question, Rehearsed};
 use directory::tenant::TenantId;
 use scim_protocol::patch::member::MemberDelta;
@@ -17,8 +19,10 @@ use tokio_postgres::types::ToSql;
 use super::attempts::Attempts;
 use super::connections::{Connections, begin, fault};
 use super::read::{self, storable};
+use super::record::{Changed, Group};
 use super::schemas::revision;
 use super::statements as sql;
+use super::statements_of_safety::CREATE_AGAIN;
 use super::statements_of_schemas::SHARE_TYPES;
 use super::{memberships, search};
 use crate::rows::{
@@ -28,7 +32,7 @@ use crate::rows::{
 use crate::totals::Totals;
 
 /// Why an attempt failed.
-enum Failure {
+pub(super) enum Failure {
     /// For good.
     Refused(CommitError),
     /// By PostgreSQL; perhaps not the next time.
@@ -69,7 +73,14 @@ pub(crate) async fn commit(connections: &Connections, tenant: TenantId, change_s
 
 async fn commit_once(connection: &mut Object, tenant: TenantId, change_set: &ChangeSet) -> Result<Vec<Committed>, Failure> {
     let transaction = begin(connection).await?;
-    let mut commit = Commit { transaction: &transaction, tenant: tenant.0, change_set, at: micros(change_set.at), log: Log::default() };
+    let mut commit = Commit {
+        transaction: &transaction,
+        tenant: tenant.0,
+        change_set,
+        at: micros(change_set.at),
+        log: Log::default(),
+        removals: Removals::default(),
+    };
     let committed = commit.apply().await?;
     transaction.commit().await?;
     Ok(committed)
@@ -129,11 +140,11 @@ async fn rehearse_once(
 }
 
 /// What a resource's row says of it, apart from what it holds.
-struct Head {
-    resource: i64,
-    version: i64,
-    created: i64,
-    modified: i64,
+pub(super) struct Head {
+    pub(super) resource: i64,
+    pub(super) version: i64,
+    pub(super) created: i64,
+    pub(super) modified: i64,
 }
 
 /// Rows of the change log, in order, by column.
@@ -146,14 +157,16 @@ struct Log {
     attributes: Vec<String>,
 }
 
-type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
+pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
-struct Commit<'a> {
-    transaction: &'a Transaction<'a>,
-    tenant: i64,
-    change_set: &'a ChangeSet,
-    at: i64,
+pub(super) struct Commit<'a> {
+    pub(super) transaction: &'a Transaction<'a>,
+    pub(super) tenant: i64,
+    pub(super) change_set: &'a ChangeSet,
+    pub(super) at: i64,
     log: Log,
+    /// What was taken away so far.
+    pub(super) removals: Removals,
 }
 
 impl Commit<'_> {
@@ -174,12 +187,14 @@ impl Commit<'_> {
             committed.push(self.write(write).await?);
         }
         self.write_log(change_id).await?;
+        // The tenant's counter is locked now, so nobody else counts at the same time.
+        self.guard().await?;
         Ok(committed)
     }
 
     async fn write(&mut self, write: &Write) -> Result<Committed, Failure> {
         match &write.change {
-            Change::Create { content, members } => self.create(write, content, members).await,
+            Change::Create { content, members, former } => self.create(write, content, members, *former).await,
             Change::Update { precondition, content, members, effect } => {
                 let head = self.head(sql::LOCK_HEAD_TO_UPDATE, write).await?;
                 check(*precondition, &head)?;
@@ -210,17 +225,39 @@ impl Commit<'_> {
         committed(version(version_now), created, modified, false)
     }
 
-    async fn create(&mut self, write: &Write, content: &Content, members: &[String]) -> Result<Committed, Failure> {
+    async fn create(&mut self, write: &Write, content: &Content, members: &[String], former: Option<Former>) -> Result<Committed, Failure> {
         let rows = index_rows(&write.resource_type, &content.index);
         let document = json_text(&content.document)?;
         let (id, display, entries) = (storable(&write.id), storable(&content.display), encode_entries(&rows));
-        let values: Values<'_> = &[&self.tenant, &write.resource_type, &id, &self.at, &display, &entries, &document];
-        let statement = self.transaction.prepare_cached(sql::CREATE_RESOURCE).await?;
+        let (number, created, statement) = match former {
+            Some(former) => (self.come_back(write, former).await?, micros(former.created), CREATE_AGAIN),
+            None => (1, self.at, sql::CREATE_RESOURCE),
+        };
+        let values: Values<'_> = match former {
+            Some(_) => &[&self.tenant, &write.resource_type, &id, &number, &created, &self.at, &display, &entries, &document],
+            None => &[&self.tenant, &write.resource_type, &id, &self.at, &display, &entries, &document],
+        };
+        let statement = self.transaction.prepare_cached(statement).await?;
         let resource: i64 = self.transaction.query_one(&statement, values).await?.try_get(0)?;
         self.add_rows(write, content, resource, &rows.iter().collect::<Vec<_>>()).await?;
-        self.add_members(resource, members).await?;
-        self.log(&write.resource_type, &write.id, 1, Told::plain(KIND_CREATE));
-        committed(1, self.at, self.at, true)
+        let added = self.members_to_add(resource, members).await?;
+        if !added.is_empty() {
+            let keep = former.is_some() && self.keeps_history();
+            self.count_of(sql::ADD_MEMBERS, &[&self.tenant, &resource, &added, &id, &number, &keep]).await?;
+        }
+        self.log(&write.resource_type, &write.id, number, Told::plain(KIND_CREATE));
+        self.await_manager(&write.resource_type, resource, content).await?;
+        self.link_awaiting(resource, &write.id, &content.document).await?;
+        committed(version(number), created, self.at, true)
+    }
+
+    /// A deleted resource comes back under its id: its version.
+    async fn come_back(&self, write: &Write, former: Former) -> Result<i64, Failure> {
+        let (last, created) = (crate::rows::stored(former.version), micros(former.created));
+        let since = self.unbury(&write.resource_type, &write.id, last).await?;
+        let Write { resource_type, id, .. } = write;
+        self.record(Changed { resource_type, id, version: last + 1, kind: Kind::Restore, since, created }, None).await?;
+        Ok(last + 1)
     }
 
     async fn update(
@@ -231,22 +268,29 @@ impl Commit<'_> {
         members: &MemberDelta,
         effect: &Effect,
     ) -> Result<Committed, Failure> {
-        let body_changed = match content {
+        let before = match content {
             Some(content) => self.update_body(write, head, content).await?,
-            None => false,
+            None => None,
         };
-        let members_changed = self.update_members(head.resource, members).await?;
-        if !body_changed && !members_changed {
+        let members_changed = self.update_members(write, head, members).await?;
+        if before.is_none() && !members_changed {
             return committed(version(head.version), head.created, head.modified, false);
         }
-        if !body_changed {
+        if before.is_none() {
             self.execute(sql::UPDATE_VERSIONS, &[&self.tenant, &[head.resource].as_slice(), &self.at]).await?;
         }
-        self.log(&write.resource_type, &write.id, head.version + 1, Told::update(effect, body_changed, members_changed));
+        let kind = if before.is_some() { Kind::Update } else { Kind::Members };
+        self.record(changed(write, head, kind), before.as_deref()).await?;
+        self.log(&write.resource_type, &write.id, head.version + 1, Told::update(effect, before.is_some(), members_changed));
+        if let (Some(content), Some(_)) = (content, &before) {
+            self.await_manager(&write.resource_type, head.resource, content).await?;
+            self.link_awaiting(head.resource, &write.id, &content.document).await?;
+        }
         committed(version(head.version + 1), head.created, self.at, true)
     }
 
-    async fn update_body(&self, write: &Write, head: &Head, content: &Content) -> Result<bool, Failure> {
+    /// The document as it was, where anything changed.
+    async fn update_body(&mut self, write: &Write, head: &Head, content: &Content) -> Result<Option<String>, Failure> {
         let statement = self.transaction.prepare_cached(sql::READ_BODY).await?;
         let old = self.transaction.query_one(&statement, &[&self.tenant, &head.resource]).await?;
         let (old_display, old_entries, old_document): (&str, &[u8], &str) = (old.try_get(0)?, old.try_get(1)?, old.try_get(2)?);
@@ -256,8 +300,9 @@ impl Commit<'_> {
         let is_same = old_document == document || from_json::<Map<String, Value>>(old_document)? == content.document;
         let (display, entries) = (storable(&content.display), encode_entries(&rows));
         if is_same && old_display == display && old_entries == entries {
-            return Ok(false);
+            return Ok(None);
         }
+        self.count_disabled(&write.resource_type, old_document, &content.document)?;
         if old_entries != entries {
             let old_rows = decode_entries(old_entries)?;
             // Sets, as a resource may have thousands of values.
@@ -267,50 +312,43 @@ impl Commit<'_> {
         }
         let values: Values<'_> = &[&self.tenant, &head.resource, &head.version, &self.at, &display, &entries, &document];
         match self.execute(sql::UPDATE_BODY, values).await? {
-            1 => Ok(true),
+            1 => Ok(Some(old_document.to_owned())),
             _ => Err(CommitError::VersionChanged { current: version(head.version) }.into()),
         }
     }
 
-    async fn update_members(&self, group: i64, delta: &MemberDelta) -> Result<bool, Failure> {
+    async fn update_members(&mut self, write: &Write, head: &Head, delta: &MemberDelta) -> Result<bool, Failure> {
         if delta.is_empty() {
             return Ok(false);
         }
-        let added = self.lock_members(&delta.added).await?;
-        let mut changed = false;
+        let (group, next, keep, id) = (head.resource, head.version + 1, self.keeps_history(), storable(&write.id));
+        self.wait_no_more(group, delta).await?;
+        let added = self.members_to_add(group, &delta.added).await?;
+        let (mut removed, mut joined) = (0, 0);
         if delta.replace {
-            changed |= self.execute(sql::REMOVE_OTHER_MEMBERS, &[&self.tenant, &group, &added]).await? > 0;
+            removed += self.count_of(sql::REMOVE_OTHER_MEMBERS, &[&self.tenant, &group, &added, &id, &next, &keep]).await?;
         }
         if !delta.removed.is_empty() {
-            let removed: Vec<_> = delta.removed.iter().map(|id| storable(id)).collect();
-            changed |= self.execute(sql::REMOVE_MEMBERS, &[&self.tenant, &group, &removed]).await? > 0;
+            let ids = self.ids_of(&delta.removed).await?;
+            removed += self.count_of(sql::REMOVE_MEMBERS, &[&self.tenant, &group, &ids, &id, &next, &keep]).await?;
         }
         if !added.is_empty() {
-            changed |= self.execute(sql::ADD_MEMBERS, &[&self.tenant, &group, &added]).await? > 0;
+            joined += self.count_of(sql::ADD_MEMBERS, &[&self.tenant, &group, &added, &id, &next, &keep]).await?;
         }
-        Ok(changed)
+        self.removals.memberships += removed;
+        self.removals.memberships_added += joined;
+        Ok(removed + joined > 0)
     }
 
-    async fn add_members(&self, group: i64, members: &[String]) -> Result<(), Failure> {
-        if members.is_empty() {
-            return Ok(());
-        }
-        let added = self.lock_members(members).await?;
-        self.execute(sql::ADD_MEMBERS, &[&self.tenant, &group, &added]).await?;
-        Ok(())
-    }
-
-    /// The keys of members to add, which nobody can delete from now on.
-    async fn lock_members(&self, ids: &[String]) -> Result<Vec<i64>, Failure> {
+    /// The keys of these resources as far as they are there; nobody can delete them from now on.
+    pub(super) async fn lock_members(&self, ids: &[String]) -> Result<HashMap<String, i64>, Failure> {
         if ids.is_empty() {
-            return Ok(Vec::new());
+            return Ok(HashMap::new());
         }
         let texts: Vec<_> = ids.iter().map(|id| storable(id)).collect();
         let rows = self.query(sql::LOCK_MEMBERS, &[&self.tenant, &texts]).await?;
         let read = |row: &Row| Ok((row.try_get::<_, String>(0)?, row.try_get::<_, i64>(1)?));
-        let found = rows.iter().map(read).collect::<Result<HashMap<_, _>, tokio_postgres::Error>>()?;
-        let key = |id: &String| found.get(id).copied().ok_or_else(|| CommitError::ReferenceMissing { id: id.clone() });
-        Ok(ids.iter().map(key).collect::<Result<_, _>>()?)
+        Ok(rows.iter().map(read).collect::<Result<_, tokio_postgres::Error>>()?)
     }
 
     /// The groups it was in lose it as a member, so they change too.
@@ -319,24 +357,39 @@ impl Commit<'_> {
         let body = self.transaction.query_one(&statement, &[&self.tenant, &head.resource]).await?;
         let rows = decode_entries(body.try_get(1)?)?;
         self.remove_rows(head.resource, &rows.iter().collect::<Vec<_>>()).await?;
-        self.query(sql::LOCK_GROUPS, &[&self.tenant, &head.resource]).await?;
-        let left = self.query(sql::LEAVE_GROUPS, &[&self.tenant, &head.resource]).await?;
-        let mut groups = left.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>()?;
-        groups.retain(|group| *group != head.resource);
-        groups.sort_unstable();
-        let none: &[i64] = &[];
-        self.execute(sql::REMOVE_OTHER_MEMBERS, &[&self.tenant, &head.resource, &none]).await?;
+        let ended = changed(write, head, Kind::Delete);
+        self.record(ended, Some(body.try_get(2)?)).await?;
+        self.bury(ended, body.try_get(0)?, body.try_get(2)?).await?;
+        self.wait_for_nothing(head.resource).await?;
+        let locked = self.query(sql::LOCK_GROUPS, &[&self.tenant, &head.resource]).await?;
+        let (none, id, keep): (&[i64], _, _) = (&[], storable(&write.id), self.keeps_history());
+        let values: Values<'_> = &[&self.tenant, &head.resource, &none, &id, &ended.version, &keep];
+        self.removals.memberships += self.count_of(sql::REMOVE_OTHER_MEMBERS, values).await?;
+        self.removals.deletes += u64::from(write.resource_type == "User");
+        self.query(sql::LEAVE_GROUPS, &[&self.tenant, &head.resource]).await?;
         self.execute(sql::DELETE_RESOURCE, &[&self.tenant, &head.resource]).await?;
         self.log(&write.resource_type, &write.id, 0, Told::plain(KIND_DELETE));
-        if !groups.is_empty() {
-            let rows = self.query(sql::UPDATE_VERSIONS, &[&self.tenant, &groups, &self.at]).await?;
-            let read = |row: &Row| Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?)));
-            let changed = rows.iter().map(read).collect::<Result<HashMap<i64, (i64, String, String)>, tokio_postgres::Error>>()?;
-            for (version, resource_type, id) in groups.iter().filter_map(|group| changed.get(group)) {
-                self.log(resource_type, id, *version, Told::member_gone());
+        self.change_groups(&locked, &write.id).await?;
+        committed(0, head.created, self.at, true)
+    }
+
+    /// Groups (locked, in the order of their keys) that lost a member because the member ended.
+    async fn change_groups(&mut self, locked: &[Row], member_id: &str) -> Result<(), Failure> {
+        if locked.is_empty() {
+            return Ok(());
+        }
+        let keys = locked.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>()?;
+        let rows = self.query(sql::UPDATE_VERSIONS, &[&self.tenant, &keys, &self.at]).await?;
+        let read = |row: &Row| Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?)));
+        let mut changed = rows.iter().map(read).collect::<Result<HashMap<i64, (i64, String, String)>, tokio_postgres::Error>>()?;
+        let mut groups = Vec::with_capacity(locked.len());
+        for row in locked {
+            if let Some((version, resource_type, id)) = changed.remove(&row.try_get(0)?) {
+                self.log(&resource_type, &id, version, Told::member_gone());
+                groups.push(Group { resource_type, id, version, since: row.try_get(1)?, created: row.try_get(2)? });
             }
         }
-        committed(0, head.created, self.at, true)
+        self.record_groups(&groups, member_id).await
     }
 
     async fn add_rows(&self, write: &Write, content: &Content, resource: i64, rows: &[&IndexRow]) -> Result<(), Failure> {
@@ -359,7 +412,7 @@ impl Commit<'_> {
         Ok(())
     }
 
-    async fn remove_rows(&self, resource: i64, rows: &[&IndexRow]) -> Result<(), Failure> {
+    pub(super) async fn remove_rows(&self, resource: i64, rows: &[&IndexRow]) -> Result<(), Failure> {
         for (statement, unique) in [(sql::RELEASE_VALUES, true), (sql::REMOVE_VALUES, false)] {
             let (attributes, values) = columns(rows, unique);
             if !attributes.is_empty() {
@@ -369,7 +422,7 @@ impl Commit<'_> {
         Ok(())
     }
 
-    fn log(&mut self, resource_type: &str, id: &str, version: i64, told: Told) {
+    pub(super) fn log(&mut self, resource_type: &str, id: &str, version: i64, told: Told) {
         self.log.types.push(resource_type.to_owned());
         self.log.ids.push(storable(id).into_owned());
         self.log.versions.push(version);
@@ -384,7 +437,9 @@ impl Commit<'_> {
         }
         // Every change is logged, so here is where one that was decided with the types of yesterday is refused.
         let decided_with = i64::try_from(self.change_set.types_revision).unwrap_or(i64::MAX);
-        let values: Values<'_> = &[&self.tenant, &change_id, &types, &ids, &versions, &self.at, &kinds, &attributes, &decided_with];
+        let credential = storable(&self.change_set.policy.credential_id);
+        let values: Values<'_> =
+            &[&self.tenant, &change_id, &types, &ids, &versions, &self.at, &kinds, &attributes, &decided_with, &credential];
         let written = self.execute(sql::LOG_CHANGES, values).await?;
         if usize::try_from(written) == Ok(types.len()) {
             return Ok(());
@@ -403,20 +458,33 @@ impl Commit<'_> {
         Err(CommitError::NotFound { resource_type: write.resource_type.clone(), id: write.id.clone() }.into())
     }
 
-    async fn query(&self, statement: &str, values: Values<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
+    pub(super) async fn query(&self, statement: &str, values: Values<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
         let statement = self.transaction.prepare_cached(statement).await?;
         self.transaction.query(&statement, values).await
     }
 
-    async fn execute(&self, statement: &str, values: Values<'_>) -> Result<u64, tokio_postgres::Error> {
+    pub(super) async fn execute(&self, statement: &str, values: Values<'_>) -> Result<u64, tokio_postgres::Error> {
         let statement = self.transaction.prepare_cached(statement).await?;
         self.transaction.execute(&statement, values).await
+    }
+
+    /// The one number that a statement answers with.
+    pub(super) async fn count_of(&self, statement: &str, values: Values<'_>) -> Result<u64, tokio_postgres::Error> {
+        let statement = self.transaction.prepare_cached(statement).await?;
+        let count: i64 = self.transaction.query_one(&statement, values).await?.try_get(0)?;
+        Ok(u64::try_from(count).unwrap_or_default())
     }
 }
 
 /// The attributes and values of the rows of one kind, as columns.
-fn columns(rows: &[&IndexRow], unique: bool) -> (Vec<i64>, Vec<Vec<u8>>) {
+pub(super) fn columns(rows: &[&IndexRow], unique: bool) -> (Vec<i64>, Vec<Vec<u8>>) {
     rows.iter().filter(|row| row.unique == unique).map(|row| (row.attribute, stored_key(&row.value).into_owned())).unzip()
+}
+
+/// A write's change of what was there before.
+fn changed<'a>(write: &'a Write, head: &Head, kind: Kind) -> Changed<'a> {
+    let Write { resource_type, id, .. } = write;
+    Changed { resource_type, id, version: head.version + 1, kind, since: head.modified, created: head.created }
 }
 
 fn check(precondition: Precondition, head: &Head) -> Result<(), CommitError> {

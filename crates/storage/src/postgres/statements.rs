@@ -62,8 +62,8 @@ pub(crate) const FIND_CHANGE: &str = "SELECT type, id, version, at FROM change_l
 pub(crate) const LOG_CHANGES: &str = "WITH counter AS ( \
        UPDATE tenants SET last_sequence = last_sequence + cardinality($3::TEXT[]) WHERE tenant = $1 AND types_revision = $9 \
        RETURNING last_sequence - cardinality($3::TEXT[]) AS before) \
-     INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at, kind, attributes) \
-     SELECT $1, counter.before + c.place, $2, c.type, c.id, c.version, $6, c.kind, c.attributes \
+     INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at, kind, attributes, credential) \
+     SELECT $1, counter.before + c.place, $2, c.type, c.id, c.version, $6, c.kind, c.attributes, $10 \
      FROM counter, unnest($3::TEXT[], $4::TEXT[], $5::BIGINT[], $7::BIGINT[], $8::TEXT[]) \
        WITH ORDINALITY AS c (type, id, version, kind, attributes, place)";
 
@@ -98,14 +98,25 @@ pub(crate) const REMOVE_VALUES: &str = "DELETE FROM index_values AS i USING unne
 /// Members to add are held against being deleted until the commit.
 pub(crate) const LOCK_MEMBERS: &str =
     "SELECT id, resource FROM resources WHERE tenant = $1 AND id = ANY ($2) ORDER BY resource FOR KEY SHARE";
-pub(crate) const ADD_MEMBERS: &str = "INSERT INTO memberships (tenant, group_resource, member_resource) \
-     SELECT $1, $2, m FROM unnest($3::BIGINT[]) AS m ON CONFLICT DO NOTHING";
-pub(crate) const REMOVE_MEMBERS: &str = "DELETE FROM memberships AS m USING resources AS r \
-     WHERE m.tenant = $1 AND m.group_resource = $2 AND r.tenant = $1 AND r.id = ANY ($3) AND m.member_resource = r.resource";
-pub(crate) const REMOVE_OTHER_MEMBERS: &str =
-    "DELETE FROM memberships WHERE tenant = $1 AND group_resource = $2 AND member_resource <> ALL ($3)";
+/// The three below: how many they were, and the history of it ($4: the group's id, $5: its next version, $6: whether history is kept).
+pub(crate) const ADD_MEMBERS: &str = "WITH new AS (INSERT INTO memberships (tenant, group_resource, member_resource) \
+       SELECT $1, $2, m FROM unnest($3::BIGINT[]) AS m ON CONFLICT DO NOTHING RETURNING member_resource), \
+     kept AS (INSERT INTO member_history (tenant, group_id, version, member_id, joined) SELECT $1, $4::TEXT, $5::BIGINT, r.id, TRUE \
+       FROM new JOIN resources AS r ON r.tenant = $1 AND r.resource = new.member_resource WHERE $6::BOOLEAN ON CONFLICT DO NOTHING) \
+     SELECT count(*) FROM new";
+pub(crate) const REMOVE_MEMBERS: &str = "WITH gone AS (DELETE FROM memberships AS m USING resources AS r \
+       WHERE m.tenant = $1 AND m.group_resource = $2 AND r.tenant = $1 AND r.id = ANY ($3) AND m.member_resource = r.resource \
+       RETURNING r.id), \
+     kept AS (INSERT INTO member_history (tenant, group_id, version, member_id, joined) SELECT $1, $4::TEXT, $5::BIGINT, gone.id, FALSE \
+       FROM gone WHERE $6::BOOLEAN ON CONFLICT DO NOTHING) \
+     SELECT count(*) FROM gone";
+pub(crate) const REMOVE_OTHER_MEMBERS: &str = "WITH gone AS (DELETE FROM memberships \
+       WHERE tenant = $1 AND group_resource = $2 AND member_resource <> ALL ($3) RETURNING member_resource), \
+     kept AS (INSERT INTO member_history (tenant, group_id, version, member_id, joined) SELECT $1, $4::TEXT, $5::BIGINT, r.id, FALSE \
+       FROM gone JOIN resources AS r ON r.tenant = $1 AND r.resource = gone.member_resource WHERE $6::BOOLEAN ON CONFLICT DO NOTHING) \
+     SELECT count(*) FROM gone";
 /// The groups of a resource that is about to be deleted, locked in one order for all.
-pub(crate) const LOCK_GROUPS: &str = "SELECT resource FROM resources WHERE tenant = $1 AND resource <> $2 \
+pub(crate) const LOCK_GROUPS: &str = "SELECT resource, modified, created FROM resources WHERE tenant = $1 AND resource <> $2 \
      AND resource IN (SELECT group_resource FROM memberships WHERE tenant = $1 AND member_resource = $2) ORDER BY resource FOR NO KEY UPDATE";
 pub(crate) const LEAVE_GROUPS: &str = "DELETE FROM memberships WHERE tenant = $1 AND member_resource = $2 RETURNING group_resource";
 
@@ -184,7 +195,7 @@ pub(crate) const ALL: &[&str] = &[
 mod tests {
     #[test]
     fn each_names_the_tenant() {
-        for statement in super::ALL {
+        for statement in super::ALL.iter().chain(crate::postgres::statements_of_safety::ALL) {
             assert!(statement.contains("tenant") || statement.contains("migrations"), "{statement}");
         }
     }

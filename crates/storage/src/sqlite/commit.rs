@@ -1,8 +1,11 @@
 //! Applies a change set inside the writer's transaction: checks, resource, index rows, memberships, change log. All of it, or an error and nothing.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
-use directory::change_set::{Change, ChangeSet, Committed, Content, Effect, Precondition, Write};
+use directory::change_set::{Change, ChangeSet, Committed, Content, Effect, Former, Precondition, Write};
+use directory::deletion_guard::Removals;
+use directory::history::Kind;
 use directory::store::{CommitError, Fault};
 use directory::tenant::TenantId;
 use jiff::Timestamp;
@@ -11,8 +14,10 @@ use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
 
 use super::connections::fault;
+use super::record::Changed;
 use super::schemas::revision;
 use super::statements as sql;
+use super::statements_of_safety::{CREATE_AGAIN, READ_VERSION};
 use crate::rows::{
     IndexRow, KIND_CREATE, KIND_DELETE, Told, attribute_key, decode_entries, encode_entries, from_json, index_rows, json_text, micros,
     timestamp, version,
@@ -20,20 +25,22 @@ use crate::rows::{
 
 /// Applies a change set; one `Committed` per write. What was committed under the same change id before is not done again.
 pub(crate) fn apply(connection: &Connection, tenant: TenantId, change_set: &ChangeSet) -> Result<Vec<Committed>, CommitError> {
-    let commit = Commit { connection, tenant: tenant.0, change_set, at: micros(change_set.at) };
+    let commit = Commit { connection, tenant: tenant.0, change_set, at: micros(change_set.at), removals: Cell::default() };
     let before = commit.logged()?;
     if !before.is_empty() {
         return change_set.writes.iter().map(|write| commit.again(write, &before)).collect();
     }
-    change_set.writes.iter().map(|write| commit.write(write)).collect()
+    let committed = change_set.writes.iter().map(|write| commit.write(write)).collect::<Result<_, _>>()?;
+    commit.guard()?;
+    Ok(committed)
 }
 
 /// What a resource's row says of it, apart from what it holds.
-struct Head {
-    resource: i64,
-    version: i64,
-    created: i64,
-    modified: i64,
+pub(super) struct Head {
+    pub(super) resource: i64,
+    pub(super) version: i64,
+    pub(super) created: i64,
+    pub(super) modified: i64,
 }
 
 /// What a resource holds.
@@ -51,17 +58,19 @@ struct Logged {
     at: i64,
 }
 
-struct Commit<'a> {
+pub(super) struct Commit<'a> {
     connection: &'a Connection,
-    tenant: i64,
-    change_set: &'a ChangeSet,
-    at: i64,
+    pub(super) tenant: i64,
+    pub(super) change_set: &'a ChangeSet,
+    pub(super) at: i64,
+    /// What was taken away so far.
+    pub(super) removals: Cell<Removals>,
 }
 
 impl Commit<'_> {
     fn write(&self, write: &Write) -> Result<Committed, CommitError> {
         match &write.change {
-            Change::Create { content, members } => self.create(write, content, members),
+            Change::Create { content, members, former } => self.create(write, content, members, *former),
             Change::Update { precondition, content, members, effect } => {
                 let head = self.head(write)?;
                 check(*precondition, &head)?;
@@ -99,19 +108,41 @@ impl Commit<'_> {
         committed(version(version_now), created, modified, false)
     }
 
-    fn create(&self, write: &Write, content: &Content, members: &[String]) -> Result<Committed, CommitError> {
+    fn create(&self, write: &Write, content: &Content, members: &[String], former: Option<Former>) -> Result<Committed, CommitError> {
         let rows = index_rows(&write.resource_type, &content.index);
         let document = json_text(&content.document)?;
         let entries = encode_entries(&rows);
-        self.execute(
-            sql::CREATE_RESOURCE,
-            params![self.tenant, write.resource_type, write.id, self.at, content.display, entries, document],
-        )?;
+        let (number, created) = if let Some(former) = former {
+            (self.come_back(write, former, content, (&entries, &document))?, micros(former.created))
+        } else {
+            let values = params![self.tenant, write.resource_type, write.id, self.at, content.display, entries, document];
+            self.execute(sql::CREATE_RESOURCE, values)?;
+            (1, self.at)
+        };
         let resource = self.connection.last_insert_rowid();
         self.add_rows(write, content, resource, rows.iter())?;
-        self.add_members(resource, members)?;
-        self.log(&write.resource_type, &write.id, 1, &Told::plain(KIND_CREATE))?;
-        committed(1, self.at, self.at, true)
+        for member in self.members_to_add(resource, members)? {
+            if self.execute(sql::ADD_MEMBER, params![self.tenant, resource, member])? > 0 && former.is_some() {
+                self.record_member(&write.id, number, member, true)?;
+            }
+        }
+        self.log(&write.resource_type, &write.id, number, &Told::plain(KIND_CREATE))?;
+        self.await_manager(&write.resource_type, resource, content)?;
+        self.link_awaiting(resource, &write.id, &content.document)?;
+        committed(version(number), created, self.at, true)
+    }
+
+    /// A deleted resource comes back under its id: its version.
+    fn come_back(&self, write: &Write, former: Former, content: &Content, body: (&[u8], &str)) -> Result<i64, CommitError> {
+        let (last, created) = (crate::rows::stored(former.version), micros(former.created));
+        let since = self.unbury(&write.resource_type, &write.id, last)?;
+        let number = last + 1;
+        let values = params![self.tenant, write.resource_type, write.id, number, created, self.at, content.display, body.0, body.1];
+        // The statement is executed before anything else is inserted, so that the key of the new row is the last one.
+        let changed = Changed { resource_type: &write.resource_type, id: &write.id, version: number, kind: Kind::Restore, since, created };
+        self.record(changed, None)?;
+        self.execute(CREATE_AGAIN, values)?;
+        Ok(number)
     }
 
     fn update(
@@ -122,22 +153,29 @@ impl Commit<'_> {
         members: &MemberDelta,
         effect: &Effect,
     ) -> Result<Committed, CommitError> {
-        let body_changed = match content {
+        let before = match content {
             Some(content) => self.update_body(write, head, content)?,
-            None => false,
+            None => None,
         };
-        let members_changed = self.update_members(head.resource, members)?;
-        if !body_changed && !members_changed {
+        let members_changed = self.update_members(write, head, members)?;
+        if before.is_none() && !members_changed {
             return committed(version(head.version), head.created, head.modified, false);
         }
-        if !body_changed {
+        if before.is_none() {
             self.raise_version(head.resource)?;
         }
-        self.log(&write.resource_type, &write.id, head.version + 1, &Told::update(effect, body_changed, members_changed))?;
+        let kind = if before.is_some() { Kind::Update } else { Kind::Members };
+        self.record(changed(write, head, kind), before.as_deref())?;
+        self.log(&write.resource_type, &write.id, head.version + 1, &Told::update(effect, before.is_some(), members_changed))?;
+        if let (Some(content), Some(_)) = (content, &before) {
+            self.await_manager(&write.resource_type, head.resource, content)?;
+            self.link_awaiting(head.resource, &write.id, &content.document)?;
+        }
         committed(version(head.version + 1), head.created, self.at, true)
     }
 
-    fn update_body(&self, write: &Write, head: &Head, content: &Content) -> Result<bool, CommitError> {
+    /// The document as it was, where anything changed.
+    fn update_body(&self, write: &Write, head: &Head, content: &Content) -> Result<Option<String>, CommitError> {
         let read = |row: &Row<'_>| Ok(Body { display: row.get(0)?, entries: row.get(1)?, document: row.get(2)? });
         let old = self.statement(sql::READ_BODY)?.query_row(params![self.tenant, head.resource], read).map_err(fault)?;
         let rows = index_rows(&write.resource_type, &content.index);
@@ -146,8 +184,9 @@ impl Commit<'_> {
         let is_same = old.document == document || from_json::<Map<String, Value>>(&old.document)? == content.document;
         let entries = encode_entries(&rows);
         if is_same && old.display == content.display && old.entries == entries {
-            return Ok(false);
+            return Ok(None);
         }
+        self.count_disabled(&write.resource_type, &old.document, &content.document)?;
         if old.entries != entries {
             let old_rows = decode_entries(&old.entries)?;
             for row in old_rows.iter().filter(|row| !rows.contains(row)) {
@@ -157,55 +196,79 @@ impl Commit<'_> {
         }
         let values = params![self.tenant, head.resource, head.version, self.at, content.display, entries, document];
         match self.execute(sql::UPDATE_BODY, values)? {
-            1 => Ok(true),
+            1 => Ok(Some(old.document)),
             _ => Err(CommitError::VersionChanged { current: version(head.version) }),
         }
     }
 
-    fn update_members(&self, group: i64, delta: &MemberDelta) -> Result<bool, CommitError> {
-        let added = delta.added.iter().map(|id| self.resource(id)?.ok_or_else(|| CommitError::ReferenceMissing { id: id.clone() }));
-        let mut added: Vec<i64> = added.collect::<Result<_, _>>()?;
-        let mut changed = false;
+    fn update_members(&self, write: &Write, head: &Head, delta: &MemberDelta) -> Result<bool, CommitError> {
+        let (group, next) = (head.resource, head.version + 1);
+        if delta.replace {
+            self.wait_for_no_member(group)?;
+        }
+        self.wait_no_more(group, &delta.removed)?;
+        let mut added = self.members_to_add(group, &delta.added)?;
+        let mut removed = Vec::new();
         if delta.replace {
             let wanted: HashSet<i64> = added.iter().copied().collect();
             let held: HashSet<i64> = self.keys(sql::LIST_MEMBERS, group)?.into_iter().collect();
-            for member in held.difference(&wanted) {
-                changed |= self.execute(sql::REMOVE_MEMBER, params![self.tenant, group, member])? > 0;
-            }
+            removed.extend(held.difference(&wanted).copied());
             // Only the difference is written.
             added.retain(|member| !held.contains(member));
         }
         for id in &delta.removed {
-            if let Some(member) = self.resource(id)? {
-                changed |= self.execute(sql::REMOVE_MEMBER, params![self.tenant, group, member])? > 0;
-            }
+            removed.extend(self.find_referred(id)?);
         }
-        for member in added {
-            changed |= self.execute(sql::ADD_MEMBER, params![self.tenant, group, member])? > 0;
+        let mut changed = false;
+        for (statement, members, joined) in [(sql::REMOVE_MEMBER, removed, false), (sql::ADD_MEMBER, added, true)] {
+            for member in members {
+                if self.execute(statement, params![self.tenant, group, member])? > 0 {
+                    self.record_member(&write.id, next, member, joined)?;
+                    changed = true;
+                }
+            }
         }
         Ok(changed)
     }
 
     /// The groups it was in lose it as a member, so they change too.
     fn delete(&self, write: &Write, head: &Head) -> Result<Committed, CommitError> {
-        let body = self.statement(sql::READ_BODY)?.query_row(params![self.tenant, head.resource], |row| row.get::<_, Vec<u8>>(1));
-        for row in decode_entries(&body.map_err(fault)?)? {
+        let read = |row: &Row<'_>| Ok(Body { display: row.get(0)?, entries: row.get(1)?, document: row.get(2)? });
+        let body = self.statement(sql::READ_BODY)?.query_row(params![self.tenant, head.resource], read).map_err(fault)?;
+        for row in decode_entries(&body.entries)? {
             self.remove_row(&row, head.resource)?;
         }
+        let ended = changed(write, head, Kind::Delete);
+        self.record(ended, Some(&body.document))?;
+        self.bury(ended, &body.display, &body.document)?;
+        self.record_members(&write.id, ended.version, head.resource)?;
+        self.wait_for_nothing(head.resource)?;
         let groups = self.keys(sql::LIST_GROUPS, head.resource)?;
+        let itself = u64::from(groups.contains(&head.resource));
         self.execute(sql::LEAVE_GROUPS, params![self.tenant, head.resource])?;
-        self.execute(sql::REMOVE_MEMBERS, params![self.tenant, head.resource])?;
+        let members = self.execute(sql::REMOVE_MEMBERS, params![self.tenant, head.resource])?;
+        self.count_deleted(&write.resource_type, u64::try_from(members).unwrap_or_default() + itself);
         self.execute(sql::DELETE_RESOURCE, params![self.tenant, head.resource])?;
         self.log(&write.resource_type, &write.id, 0, &Told::plain(KIND_DELETE))?;
         for group in groups.into_iter().filter(|group| *group != head.resource) {
-            let (version, resource_type, id) = self.raise_version(group)?;
-            self.log(&resource_type, &id, version, &Told::member_gone())?;
+            self.lose_member(group, &write.id)?;
         }
         committed(0, head.created, self.at, true)
     }
 
+    /// A group that lost a member because the member ended.
+    fn lose_member(&self, group: i64, member_id: &str) -> Result<(), CommitError> {
+        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        let (created, since) = self.statement(READ_VERSION)?.query_row(params![self.tenant, group], read).map_err(fault)?;
+        let (version, resource_type, id) = self.raise_version(group)?;
+        let kind = Kind::Members;
+        self.record(Changed { resource_type: &resource_type, id: &id, version, kind, since, created }, None)?;
+        self.record_leaver(&id, version, member_id)?;
+        self.log(&resource_type, &id, version, &Told::member_gone())
+    }
+
     /// The resource changes, but not its body: its new version, its type and its id.
-    fn raise_version(&self, resource: i64) -> Result<(i64, String, String), Fault> {
+    pub(super) fn raise_version(&self, resource: i64) -> Result<(i64, String, String), Fault> {
         // A statement with RETURNING answers with a row, so it is queried and not executed.
         let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
         self.statement(sql::UPDATE_VERSION)?.query_row(params![self.tenant, resource, self.at], read).map_err(fault)
@@ -231,29 +294,21 @@ impl Commit<'_> {
         Ok(())
     }
 
-    fn remove_row(&self, row: &IndexRow, resource: i64) -> Result<(), Fault> {
+    pub(super) fn remove_row(&self, row: &IndexRow, resource: i64) -> Result<(), Fault> {
         let statement = if row.unique { sql::RELEASE_VALUE } else { sql::REMOVE_VALUE };
         self.execute(statement, params![self.tenant, row.attribute, row.value, resource]).map(drop)
     }
 
-    fn add_members(&self, group: i64, members: &[String]) -> Result<(), CommitError> {
-        for id in members {
-            let member = self.resource(id)?.ok_or_else(|| CommitError::ReferenceMissing { id: id.clone() })?;
-            self.execute(sql::ADD_MEMBER, params![self.tenant, group, member])?;
-        }
-        Ok(())
-    }
-
     /// Every change is logged, so here is where one that was decided with the types of yesterday is refused.
-    fn log(&self, resource_type: &str, id: &str, version: i64, told: &Told) -> Result<(), CommitError> {
+    pub(super) fn log(&self, resource_type: &str, id: &str, version: i64, told: &Told) -> Result<(), CommitError> {
         let types = i64::try_from(self.change_set.types_revision).unwrap_or(i64::MAX);
         let next = self.statement(sql::NEXT_SEQUENCE)?.query_row(params![self.tenant, types], |row| row.get::<_, i64>(0));
         let Some(sequence) = next.optional().map_err(fault)? else {
             revision(self.connection, self.tenant)?;
             return Err(CommitError::TypesChanged);
         };
-        let change_id = self.change_set.change_id.as_bytes();
-        let values = params![self.tenant, sequence, change_id, resource_type, id, version, self.at, told.kind, told.attributes];
+        let (change_id, credential) = (self.change_set.change_id.as_bytes(), &self.change_set.policy.credential_id);
+        let values = params![self.tenant, sequence, change_id, resource_type, id, version, self.at, told.kind, told.attributes, credential];
         self.execute(sql::LOG_CHANGE, values)?;
         Ok(())
     }
@@ -268,23 +323,29 @@ impl Commit<'_> {
         found.ok_or_else(|| CommitError::NotFound { resource_type: write.resource_type.clone(), id: write.id.clone() })
     }
 
-    fn resource(&self, id: &str) -> Result<Option<i64>, Fault> {
+    pub(super) fn resource(&self, id: &str) -> Result<Option<i64>, Fault> {
         self.statement(sql::FIND_RESOURCE)?.query_row(params![self.tenant, id], |row| row.get(0)).optional().map_err(fault)
     }
 
-    fn keys(&self, statement: &str, resource: i64) -> Result<Vec<i64>, Fault> {
+    pub(super) fn keys(&self, statement: &str, resource: i64) -> Result<Vec<i64>, Fault> {
         let mut statement = self.statement(statement)?;
         let rows = statement.query_map(params![self.tenant, resource], |row| row.get(0)).map_err(fault)?;
         rows.collect::<Result<_, _>>().map_err(fault)
     }
 
-    fn execute(&self, statement: &str, values: impl Params) -> Result<usize, Fault> {
+    pub(super) fn execute(&self, statement: &str, values: impl Params) -> Result<usize, Fault> {
         self.statement(statement)?.execute(values).map_err(fault)
     }
 
-    fn statement(&self, statement: &str) -> Result<CachedStatement<'_>, Fault> {
+    pub(super) fn statement(&self, statement: &str) -> Result<CachedStatement<'_>, Fault> {
         self.connection.prepare_cached(statement).map_err(fault)
     }
+}
+
+/// A write's change of what was there before.
+fn changed<'a>(write: &'a Write, head: &Head, kind: Kind) -> Changed<'a> {
+    let Write { resource_type, id, .. } = write;
+    Changed { resource_type, id, version: head.version + 1, kind, since: head.modified, created: head.created }
 }
 
 fn check(precondition: Precondition, head: &Head) -> Result<(), CommitError> {

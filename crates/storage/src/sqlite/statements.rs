@@ -58,8 +58,8 @@ pub(crate) const USE_TOKEN: &str = "UPDATE tokens SET last_used = max(coalesce(l
 pub(crate) const FIND_CHANGE: &str = "SELECT type, id, version, at FROM change_log WHERE tenant = ?1 AND change_id = ?2 ORDER BY sequence";
 pub(crate) const NEXT_SEQUENCE: &str =
     "UPDATE tenants SET last_sequence = last_sequence + 1 WHERE tenant = ?1 AND types_revision = ?2 RETURNING last_sequence";
-pub(crate) const LOG_CHANGE: &str = "INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at, kind, attributes) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+pub(crate) const LOG_CHANGE: &str = "INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at, kind, attributes, credential) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 pub(crate) const CREATE_RESOURCE: &str = "INSERT INTO resources (tenant, type, id, version, created, modified, display, entries, document) \
      VALUES (?1, ?2, ?3, 1, ?4, ?4, ?5, ?6, ?7)";
@@ -178,7 +178,7 @@ mod tests {
             connection.execute_batch(migration.sql).unwrap();
         }
         let of_work = crate::sqlite::statements_of_work::ALL.iter().chain(crate::sqlite::statements_of_schemas::ALL);
-        let of_work = of_work.chain(crate::sqlite::statements_of_callers::ALL);
+        let of_work = of_work.chain(crate::sqlite::statements_of_callers::ALL).chain(crate::sqlite::statements_of_safety::ALL);
         for statement in ALL.iter().chain(of_work).chain(crate::sqlite::statements_of_events::ALL) {
             connection.prepare(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
             assert!(statement.contains("tenant") || statement.contains("migrations"), "{statement}");

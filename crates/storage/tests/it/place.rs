@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use directory::Directory;
 use directory::access::{Caller, Permissions};
-use directory::change_set::{Change, ChangeSet, Committed, Effect, Precondition, Write};
+use directory::change_set::{Change, ChangeSet, Committed, Effect, Policy, Precondition, Write};
 use directory::client::Clients;
 use directory::clock::{Clock, IdGenerator};
 use directory::content::content;
-use directory::request_log::RequestLog;
+use directory::history::History;
 use directory::issuer::Issuers;
+use directory::parking::Parking;
+use directory::pending::PendingReferences;
+use directory::request_log::RequestLog;
 use directory::schema_store::SchemaStore;
 use directory::store::{CommitError, Fault, Include, Store, StoredResource, Tenants};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
@@ -74,14 +77,31 @@ pub(crate) struct Opened {
     pub clients: Arc<dyn Clients>,
     pub issuers: Arc<dyn Issuers>,
     pub life: Arc<dyn TenantLife>,
+    pub history: Arc<dyn History>,
+    pub parking: Arc<dyn Parking>,
+    pub pending: Arc<dyn PendingReferences>,
     pub committed: Arc<Notify>,
 }
 
 impl Opened {
     fn of<T>(store: T, committed: impl Fn(&T) -> Arc<Notify>) -> Self
     where
-        T: Store + Tenants + Catalogue + Ledger + SchemaStore + EventLog + Receivers + SigningKeys + Clients + Issuers + Clone + 'static,
-        T: Store + Tenants + Catalogue + Ledger + SchemaStore + EventLog + Receivers + SigningKeys + TenantLife + Clone + 'static,
+        T: Store
+            + Tenants
+            + Catalogue
+            + Ledger
+            + SchemaStore
+            + EventLog
+            + Receivers
+            + SigningKeys
+            + Clients
+            + Issuers
+            + TenantLife
+            + History
+            + Parking
+            + PendingReferences
+            + Clone
+            + 'static,
     {
         Self {
             committed: committed(&store),
@@ -95,6 +115,9 @@ impl Opened {
             clients: Arc::new(store.clone()),
             issuers: Arc::new(store.clone()),
             life: Arc::new(store.clone()),
+            history: Arc::new(store.clone()),
+            parking: Arc::new(store.clone()),
+            pending: Arc::new(store.clone()),
             store: Arc::new(store),
         }
     }
@@ -231,13 +254,19 @@ impl World {
     }
 
     pub(crate) async fn in_store(opened: Opened, name: &str, counter: Arc<Counter>) -> Self {
+        Self::with_settings(opened, name, counter, TenantSettings::default()).await
+    }
+
+    pub(crate) async fn with_settings(opened: Opened, name: &str, counter: Arc<Counter>, settings: TenantSettings) -> Self {
         let at = Timestamp::from_second(1_600_000_000).unwrap();
-        let tenant = opened.tenants.create_tenant(name, TenantSettings::default(), at).await.unwrap().unwrap();
+        let tenant = opened.tenants.create_tenant(name, settings, at).await.unwrap().unwrap();
         Self { opened, tenant: Arc::new(tenant), counter, schemas: SchemaSet::standard() }
     }
 
     pub(crate) fn directory(&self) -> Directory {
-        Directory::new(self.opened.store.clone(), self.counter.clone(), self.counter.clone()).with_types(self.opened.types.clone())
+        let directory =
+            Directory::new(self.opened.store.clone(), self.counter.clone(), self.counter.clone()).with_types(self.opened.types.clone());
+        directory.with_past(self.opened.history.clone(), self.opened.parking.clone())
     }
 
     pub(crate) fn caller(&self) -> Caller {
@@ -254,7 +283,8 @@ impl World {
     }
 
     pub(crate) fn change_set(&self, writes: Vec<Write>) -> ChangeSet {
-        ChangeSet { change_id: self.counter.id(), at: self.counter.now(), types_revision: self.schemas.revision(), writes }
+        let policy = Policy::of_administrator(&self.caller());
+        ChangeSet { change_id: self.counter.id(), at: self.counter.now(), types_revision: self.schemas.revision(), writes, policy }
     }
 
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Committed>, CommitError> {
@@ -269,7 +299,7 @@ impl World {
         let Value::Object(document) = document else { panic!("not an object") };
         let content = content(&self.schema(resource_type), ValidResource::trusted(document));
         let members = members.iter().map(ToString::to_string).collect();
-        Write { resource_type: resource_type.into(), id: id.into(), change: Change::Create { content, members } }
+        Write { resource_type: resource_type.into(), id: id.into(), change: Change::Create { content, members, former: None } }
     }
 
     pub(crate) async fn user(&self, id: &str) -> Committed {

@@ -1,0 +1,208 @@
+//! *(shell)* What was: history, moments, deleted resources; giving back a version, and giving their ids back to those who are created again.
+
+use scim_protocol::filter::CompareOp;
+use scim_protocol::patch::member::MemberDelta;
+use scim_protocol::quirk::QuirkSet;
+use scim_protocol::validate::validate;
+use scim_protocol::{AttributePath, Error, ErrorKind, Filter, TypeSchema};
+use serde_json::{Map, Value};
+
+use super::{Directory, DirectoryError, refusal};
+use crate::access::Caller;
+use crate::change_set::{Change, ChangeSet, Effect, Former, Policy, Precondition, Write};
+use crate::content::content;
+use crate::history::{Deleted, Entry, History, Point, Remembered, Snapshot, Tombstone};
+use crate::pending::{Names, fold};
+use crate::search::{Include, Page, plan};
+use crate::store::{CommitError, Fault, StoredResource};
+use crate::version::Expected;
+
+/// How often a restore is tried while others write.
+const ATTEMPTS_MAX: usize = 8;
+/// Deleted resources that are looked at for a name.
+const NAMESAKES_MAX: u32 = 10;
+/// With everything that is derived.
+const ALL: Include = Include { members: true, groups: true };
+
+impl Directory {
+    pub(super) fn history(&self) -> Result<&dyn History, DirectoryError> {
+        let missing = || Error::new(ErrorKind::NotImplemented, "This store keeps no history.");
+        Ok(self.past.as_ref().map(|past| &*past.history).ok_or_else(missing)?)
+    }
+
+    /// Changes of a resource above a version, oldest first.
+    pub async fn changes_of(&self, caller: &Caller, id: &str, above: u64, limit: u32) -> Result<Vec<Entry>, DirectoryError> {
+        Ok(self.history()?.entries(caller.tenant.id, id, above, limit).await?)
+    }
+
+    /// A resource as it was.
+    pub async fn as_it_was(&self, caller: &Caller, id: &str, point: Point) -> Result<Snapshot, DirectoryError> {
+        let detail = match self.history()?.snapshot(caller.tenant.id, id, point).await? {
+            Remembered::Was(snapshot) => return Ok(*snapshot),
+            Remembered::WasNot => format!("There was no resource with the id `{id}` then."),
+            Remembered::Unknown => format!("What the resource `{id}` was then is not kept, or there never was one."),
+        };
+        Err(Error::new(ErrorKind::NotFound, detail).into())
+    }
+
+    /// Deleted resources.
+    pub async fn deleted(&self, caller: &Caller, which: Deleted, limit: u32) -> Result<Vec<Tombstone>, DirectoryError> {
+        Ok(self.history()?.deleted(caller.tenant.id, which, limit).await?)
+    }
+
+    /// Gives a resource back what it was (of a deleted one, `None`: at its end), with its id, its members and, where it had been deleted, the groups it was
+    /// in, as far as these are there. Validated like any other write; the deletion guard does not hold it.
+    pub async fn restore(&self, caller: &Caller, id: &str, point: Option<Point>) -> Result<StoredResource, DirectoryError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let buried = self.deleted(caller, Deleted::Id(id.to_owned()), 1).await?.pop();
+            let end = buried.as_ref().map(|tombstone| Point::Version(tombstone.version.saturating_sub(1)));
+            let missing = || Error::new(ErrorKind::NotFound, format!("No deleted resource with the id `{id}` is remembered."));
+            let snapshot = self.as_it_was(caller, id, point.or(end).ok_or_else(missing)?).await?;
+            match self.give_back(caller, &snapshot, buried.as_ref()).await {
+                Err(CommitError::VersionChanged { .. } | CommitError::NotFound { .. } | CommitError::ReferenceMissing { .. }) => {}
+                outcome => {
+                    outcome.map_err(refusal)?;
+                    let schema = self.type_of(caller, &snapshot.resource_type)?;
+                    return self.read_any(caller, &schema, id, ALL).await;
+                }
+            }
+        }
+        Err(super::too_busy().into())
+    }
+
+    fn type_of(&self, caller: &Caller, name: &str) -> Result<std::sync::Arc<TypeSchema>, DirectoryError> {
+        let gone = || Error::new(ErrorKind::NotFound, format!("The resource type {name} is not there any more."));
+        Ok(caller.schemas.by_name(name).cloned().ok_or_else(gone)?)
+    }
+
+    pub(super) async fn give_back(&self, caller: &Caller, was: &Snapshot, buried: Option<&Tombstone>) -> Result<(), CommitError> {
+        let refused =
+            |error: &dyn std::fmt::Display| CommitError::Fault(Fault::new(format!("what was kept cannot be given back: {error}")));
+        let schema = self.type_of(caller, &was.resource_type).map_err(|error| refused(&error))?;
+        let body = Value::Object(was.document.clone());
+        let validated = validate(&schema, body, None, &QuirkSet::standard()).map_err(|error| refused(&error))?;
+        let present = self.store.read(caller.tenant.id, schema.name(), &was.id, ALL).await?;
+        let members = self.still_there(caller, &was.members, present.as_ref()).await?;
+        let write = |id: &str, change| Write { resource_type: schema.name().to_owned(), id: id.to_owned(), change };
+        let mut writes = Vec::new();
+        match (present, buried) {
+            (Some(present), _) => {
+                let effect = Effect::between(&present.document, validated.resource.document(), true);
+                let has_members = schema.core_attribute("members").is_some();
+                let members = MemberDelta { replace: has_members, added: members, removed: Vec::new() };
+                let (precondition, content) = (Precondition::VersionIs(present.version), Some(content(&schema, validated.resource)));
+                writes.push(write(&was.id, Change::Update { precondition, content, members, effect }));
+            }
+            (None, Some(tombstone)) => {
+                let former = Some(Former { version: tombstone.version, created: tombstone.created });
+                writes.push(write(&was.id, Change::Create { content: content(&schema, validated.resource), members, former }));
+                for group in self.groups_to_join(caller, tombstone).await? {
+                    let members = MemberDelta { replace: false, added: vec![was.id.clone()], removed: Vec::new() };
+                    let change = Change::Update { precondition: Precondition::Exists, content: None, members, effect: Effect::default() };
+                    writes.push(Write { resource_type: "Group".to_owned(), id: group, change });
+                }
+            }
+            (None, None) => return Err(CommitError::NotFound { resource_type: was.resource_type.clone(), id: was.id.clone() }),
+        }
+        self.commit_by_hand(caller, writes).await
+    }
+
+    /// Commits what an administrator wants: no guard holds it.
+    pub(super) async fn commit_by_hand(&self, caller: &Caller, writes: Vec<Write>) -> Result<(), CommitError> {
+        let moment = self.moment();
+        let policy = Policy::of_administrator(caller);
+        let change_set =
+            ChangeSet { change_id: moment.change_id, at: moment.at, types_revision: caller.schemas.revision(), writes, policy };
+        self.store.commit(caller.tenant.id, change_set).await.map(drop)
+    }
+
+    async fn still_there(&self, caller: &Caller, ids: &[String], present: Option<&StoredResource>) -> Result<Vec<String>, Fault> {
+        let known: std::collections::HashSet<&str> =
+            present.iter().flat_map(|resource| &resource.members).map(|member| member.id.as_str()).collect();
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            if known.contains(id.as_str()) || self.is_there(caller, id).await? {
+                found.push(id.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn is_there(&self, caller: &Caller, id: &str) -> Result<bool, Fault> {
+        for schema in caller.schemas.types() {
+            if self.store.read(caller.tenant.id, schema.name(), id, Include::default()).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn groups_to_join(&self, caller: &Caller, tombstone: &Tombstone) -> Result<Vec<String>, CommitError> {
+        let Some(past) = &self.past else { return Ok(Vec::new()) };
+        let mut groups = Vec::new();
+        for id in past.history.groups_left(caller.tenant.id, &tombstone.id, tombstone.change_id).await? {
+            if self.store.read(caller.tenant.id, "Group", &id, Include::default()).await?.is_some() {
+                groups.push(id);
+            }
+        }
+        Ok(groups)
+    }
+
+    /// A deleted resource with one of the names of what is to be created, where the caller's profile gives it its id back.
+    pub(super) async fn find_former(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        document: &Map<String, Value>,
+    ) -> Result<Option<Tombstone>, Fault> {
+        let Some(past) = self.past.as_ref().filter(|_| caller.safety().revive_deleted) else { return Ok(None) };
+        let text = |name: &str| document.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let (user_name, external_id) = (text("userName").map(fold), text("externalId").map(str::to_owned));
+        if user_name.is_none() && external_id.is_none() {
+            return Ok(None);
+        }
+        let which = Deleted::Named { resource_type: schema.name().to_owned(), user_name, external_id: external_id.clone() };
+        let mut found = past.history.deleted(caller.tenant.id, which, NAMESAKES_MAX).await?;
+        let same = |tombstone: &Tombstone| external_id.is_some() && tombstone.external_id == external_id;
+        let place = found.iter().position(same).unwrap_or(0);
+        Ok(if found.is_empty() { None } else { Some(found.swap_remove(place)) })
+    }
+
+    /// A disabled person with one of the names of what is to be created is enabled by it, where the caller's profile says so.
+    pub(super) async fn revive_disabled(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        (body, document): (&Value, &Map<String, Value>),
+        include: Include,
+    ) -> Result<Option<StoredResource>, DirectoryError> {
+        let wants_active = document.get("active") != Some(&Value::Bool(false));
+        if !caller.safety().revive_disabled || !wants_active || schema.core_attribute("active").is_none() {
+            return Ok(None);
+        }
+        let Some(schema) = caller.schemas.by_name(schema.name()) else { return Ok(None) };
+        for name in ["externalId", "userName"] {
+            let Some(value) = document.get(name).filter(|value| value.as_str().is_some_and(|text| !text.is_empty())) else { continue };
+            let filter = Filter::Compare { path: AttributePath::parse(name)?, op: CompareOp::Eq, value: value.clone() };
+            let part = Page { offset: 0, limit: 2 };
+            let page = self
+                .store
+                .search(caller.tenant.id, plan(std::slice::from_ref(schema), Some(filter), None, part, Include::default())?)
+                .await?;
+            let mut found = page.resources.into_iter();
+            let (Some(one), None) = (found.next(), found.next()) else { continue };
+            if one.document.get("active") != Some(&Value::Bool(false))
+                || !Names::of(&one.id, &one.document).are_meant_by(value.as_str().unwrap_or_default())
+            {
+                continue;
+            }
+            let mut body = body.clone();
+            if let Some(body) = body.as_object_mut().filter(|body| !body.keys().any(|name| name.eq_ignore_ascii_case("active"))) {
+                body.insert("active".to_owned(), true.into());
+            }
+            let expected = Expected::if_match(&crate::version::version_tag(one.version));
+            return self.replace_now(caller, schema, &one.id, body, &expected, include).await.map(Some);
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,229 @@
+//! *(shell)* Turns back what was done in a window: reads the history, plans (`undo`), and carries the plan out as change sets, one after the other.
+
+use std::collections::HashMap;
+
+use scim_protocol::patch::member::MemberDelta;
+use scim_protocol::quirk::QuirkSet;
+use scim_protocol::validate::validate;
+use scim_protocol::{Error, ErrorKind};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Directory, DirectoryError, refusal};
+use crate::access::Caller;
+use crate::change_set::{Change, Effect, Precondition, Write};
+use crate::content::content;
+use crate::history::{Deleted, Entry, Snapshot, Window};
+use crate::store::{CommitError, Include, StoredResource};
+use crate::undo::{MemberTurn, Turn, decide, decide_members};
+
+/// Changes that one undo looks at.
+const CHANGES_MAX: usize = 100_000;
+/// Changes that are read at once.
+const PAGE: u32 = 1_000;
+/// Changes of one resource that are looked at.
+const ENTRIES_MAX: u32 = 10_000;
+
+/// Something that is turned back, or is not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UndoLine {
+    /// Name of the resource's type.
+    pub resource_type: String,
+    /// The resource's id.
+    pub id: String,
+    /// `restore`, `update`, `members`, `delete`; or what is left as it is.
+    pub what: String,
+    /// Why it is left as it is; empty where it is turned back.
+    pub why: String,
+}
+
+/// What an undo does, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Undone {
+    /// What is turned back.
+    pub done: Vec<UndoLine>,
+    /// What is left as it is, and why.
+    pub skipped: Vec<UndoLine>,
+}
+
+/// One resource that the window changed.
+struct Subject {
+    resource_type: String,
+    id: String,
+    present: Option<StoredResource>,
+    turn: Turn,
+    members: MemberTurn,
+}
+
+impl Directory {
+    /// Turns back what was done in a window, as far as later changes allow; with `dry_run` only says what that would be. Doing it again does nothing more.
+    pub async fn undo(&self, caller: &Caller, window: &Window, dry_run: bool) -> Result<Undone, DirectoryError> {
+        let mut undone = Undone::default();
+        let mut subjects = Vec::new();
+        for (id, resource_type) in self.touched(caller, window).await? {
+            subjects.extend(self.subject(caller, window, resource_type, id, &mut undone).await?);
+        }
+        // What comes back comes first, people before groups, and what goes goes last.
+        let rank = |subject: &Subject| match &subject.turn {
+            Turn::Restore(_) => (0, subject.resource_type != "User"),
+            Turn::Nothing | Turn::Update(_) => (1, false),
+            Turn::Delete => (2, false),
+        };
+        subjects.sort_by_key(rank);
+        for subject in &subjects {
+            self.turn_back(caller, subject, dry_run, &mut undone).await?;
+        }
+        for subject in &subjects {
+            self.turn_members_back(caller, subject, dry_run, &mut undone).await?;
+        }
+        Ok(undone)
+    }
+
+    /// The resources that the window changed, in the order of their first change.
+    async fn touched(&self, caller: &Caller, window: &Window) -> Result<Vec<(String, String)>, DirectoryError> {
+        let history = self.history()?;
+        let (mut found, mut seen, mut after, mut count) = (Vec::new(), std::collections::HashSet::new(), 0, 0);
+        loop {
+            let page = history.changes(caller.tenant.id, window, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(found) };
+            after = last.sequence;
+            count += page.len();
+            if count > CHANGES_MAX {
+                let detail = format!("The window has more than {CHANGES_MAX} changes; accepted is a shorter one.");
+                return Err(Error::new(ErrorKind::TooMany, detail).into());
+            }
+            for change in page {
+                if seen.insert(change.id.clone()) {
+                    found.push((change.id, change.resource_type));
+                }
+            }
+        }
+    }
+
+    async fn subject(
+        &self,
+        caller: &Caller,
+        window: &Window,
+        resource_type: String,
+        id: String,
+        undone: &mut Undone,
+    ) -> Result<Option<Subject>, DirectoryError> {
+        let is_meant = |entry: &Entry| {
+            let by = window.credential_id.as_ref().is_none_or(|wanted| *wanted == entry.credential_id);
+            by && window.from <= entry.at && entry.at < window.until
+        };
+        let line = |what: &str, why: String| UndoLine { resource_type: resource_type.clone(), id: id.clone(), what: what.to_owned(), why };
+        let history = self.history()?;
+        let all = history.entries(caller.tenant.id, &id, 0, ENTRIES_MAX).await?;
+        let Some(start) = all.iter().position(&is_meant) else {
+            undone.skipped.push(line("*", "its history is not kept".to_owned()));
+            return Ok(None);
+        };
+        let entries = all.get(start..).unwrap_or_default();
+        let present = self.store.read(caller.tenant.id, &resource_type, &id, Include { members: false, groups: true }).await?;
+        let verdict = decide(entries, is_meant, present.as_ref().map(|present| &present.document));
+        undone.skipped.extend(verdict.kept.into_iter().map(|(what, why)| line(&what, why)));
+        let meant: HashMap<u64, bool> = entries.iter().map(|entry| (entry.version, is_meant(entry))).collect();
+        let first = entries.first().map_or(0, |entry| entry.version.saturating_sub(1));
+        let changes: Vec<crate::history::MemberChange> = history.member_changes(caller.tenant.id, &id, first, u32::MAX).await?;
+        let members = decide_members(&changes, |change| meant.get(&change.version).copied().unwrap_or(false));
+        undone.skipped.extend(members.kept.iter().map(|member| line(&format!("members {member}"), "others moved it since".to_owned())));
+        Ok(Some(Subject { resource_type, id, present, turn: verdict.turn, members }))
+    }
+
+    async fn turn_back(&self, caller: &Caller, subject: &Subject, dry_run: bool, undone: &mut Undone) -> Result<(), DirectoryError> {
+        let what = match &subject.turn {
+            Turn::Nothing => return Ok(()),
+            Turn::Delete => "delete",
+            Turn::Restore(_) => "restore",
+            Turn::Update(_) => "update",
+        };
+        let outcome = if dry_run { Ok(()) } else { self.carry_out_turn(caller, subject).await };
+        note(undone, subject, what, outcome)
+    }
+
+    async fn carry_out_turn(&self, caller: &Caller, subject: &Subject) -> Result<(), CommitError> {
+        let Subject { resource_type, id, present, turn, .. } = subject;
+        let write = |change| vec![Write { resource_type: resource_type.clone(), id: id.clone(), change }];
+        let precondition = present.as_ref().map_or(Precondition::Exists, |present| Precondition::VersionIs(present.version));
+        match turn {
+            Turn::Nothing => Ok(()),
+            Turn::Delete => self.commit_by_hand(caller, write(Change::Delete { precondition })).await,
+            Turn::Restore(document) => {
+                let missing = || CommitError::NotFound { resource_type: resource_type.clone(), id: id.clone() };
+                let buried = self.deleted(caller, Deleted::Id(id.clone()), 1).await.map_err(|_| missing())?.pop().ok_or_else(missing)?;
+                let was = Snapshot {
+                    resource_type: resource_type.clone(),
+                    id: id.clone(),
+                    version: buried.version,
+                    created: buried.created,
+                    last_modified: buried.at,
+                    document: document.clone(),
+                    members: Vec::new(),
+                };
+                self.give_back(caller, &was, Some(&buried)).await
+            }
+            Turn::Update(document) => {
+                let change = self.update(caller, subject, document, precondition)?;
+                self.commit_by_hand(caller, write(change)).await
+            }
+        }
+    }
+
+    fn update(
+        &self,
+        caller: &Caller,
+        subject: &Subject,
+        document: &Map<String, Value>,
+        precondition: Precondition,
+    ) -> Result<Change, CommitError> {
+        let missing = || CommitError::NotFound { resource_type: subject.resource_type.clone(), id: subject.id.clone() };
+        let schema = caller.schemas.by_name(&subject.resource_type).ok_or_else(missing)?;
+        let valid = validate(schema, Value::Object(document.clone()), None, &QuirkSet::standard())
+            .map_err(|error| CommitError::Fault(crate::store::Fault::new(format!("what was kept cannot be given back: {error}"))))?;
+        let before = subject.present.as_ref().map(|present| present.document.clone()).unwrap_or_default();
+        let effect = Effect::between(&before, valid.resource.document(), true);
+        let content = Some(content(schema, valid.resource));
+        Ok(Change::Update { precondition, content, members: MemberDelta::default(), effect })
+    }
+
+    async fn turn_members_back(
+        &self,
+        caller: &Caller,
+        subject: &Subject,
+        dry_run: bool,
+        undone: &mut Undone,
+    ) -> Result<(), DirectoryError> {
+        let MemberTurn { join, leave, .. } = &subject.members;
+        if subject.turn == Turn::Delete || (join.is_empty() && leave.is_empty()) {
+            return Ok(());
+        }
+        let mut added = Vec::with_capacity(join.len());
+        for id in join {
+            if dry_run || self.is_there(caller, id).await? {
+                added.push(id.clone());
+            } else {
+                let why = CommitError::ReferenceMissing { id: id.clone() };
+                note(undone, subject, &format!("members {id}"), Err(why))?;
+            }
+        }
+        let what = format!("members +{} -{}", added.len(), leave.len());
+        let delta = MemberDelta { replace: false, added, removed: leave.clone() };
+        let change = Change::Update { precondition: Precondition::Exists, content: None, members: delta, effect: Effect::default() };
+        let writes = vec![Write { resource_type: subject.resource_type.clone(), id: subject.id.clone(), change }];
+        let outcome = if dry_run { Ok(()) } else { self.commit_by_hand(caller, writes).await };
+        note(undone, subject, &what, outcome)
+    }
+}
+
+/// Takes down what became of one step; a fault of ours ends the whole.
+fn note(undone: &mut Undone, subject: &Subject, what: &str, outcome: Result<(), CommitError>) -> Result<(), DirectoryError> {
+    let line = |why: String| UndoLine { resource_type: subject.resource_type.clone(), id: subject.id.clone(), what: what.to_owned(), why };
+    match outcome.map_err(refusal) {
+        Ok(()) => undone.done.push(line(String::new())),
+        Err(DirectoryError::Refused(error)) => undone.skipped.push(line(error.detail().to_owned())),
+        Err(fault) => return Err(fault),
+    }
+    Ok(())
+}

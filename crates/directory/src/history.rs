@@ -1,0 +1,206 @@
+//! What was: versions, instants, deleted resources, the changes of a window. The port to it, and its words. The store writes it with every commit.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::store::Fault;
+use crate::tenant::TenantId;
+
+/// What a change did to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Made it.
+    Create,
+    /// Changed what it holds (its members too, perhaps).
+    Update,
+    /// Changed only its members.
+    Members,
+    /// Ended it.
+    Delete,
+    /// Gave it back after it had been deleted.
+    Restore,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Create, Self::Update, Self::Members, Self::Delete, Self::Restore];
+
+    /// Its name, in the store and for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Members => "members",
+            Self::Delete => "delete",
+            Self::Restore => "restore",
+        }
+    }
+
+    /// The one with this name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// A change of one resource, as it is remembered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The version it made. A deletion makes one too, so that versions go on when the resource comes back.
+    pub version: u64,
+    /// What it did.
+    pub kind: Kind,
+    /// When.
+    pub at: Timestamp,
+    /// The change set it was part of.
+    pub change_id: Uuid,
+    /// Who did it.
+    pub credential_id: String,
+    /// What the resource held before, where the change replaced it.
+    pub before: Option<Map<String, Value>>,
+    /// `meta.created`.
+    pub created: Timestamp,
+}
+
+/// A member that joined or left a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberChange {
+    /// The version of the group that it made.
+    pub version: u64,
+    /// The member.
+    pub member_id: String,
+    /// Whether it joined.
+    pub joined: bool,
+}
+
+/// Which moment of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// When it had this version.
+    Version(u64),
+    /// At this instant.
+    At(Timestamp),
+}
+
+/// A resource as it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Name of its type.
+    pub resource_type: String,
+    /// Its id.
+    pub id: String,
+    /// Its version.
+    pub version: u64,
+    /// `meta.created`.
+    pub created: Timestamp,
+    /// When it got this version.
+    pub last_modified: Timestamp,
+    /// What it held.
+    pub document: Map<String, Value>,
+    /// The ids of its members then.
+    pub members: Vec<String>,
+}
+
+/// What is remembered of a moment.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Remembered {
+    /// It was so.
+    Was(Box<Snapshot>),
+    /// It did not exist.
+    WasNot,
+    /// That is longer ago than anything that is kept of it.
+    Unknown,
+}
+
+/// A deleted resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// Name of its type.
+    pub resource_type: String,
+    /// Its id.
+    pub id: String,
+    /// The version that its deletion made.
+    pub version: u64,
+    /// `meta.created`.
+    pub created: Timestamp,
+    /// When it was deleted.
+    pub at: Timestamp,
+    /// Who deleted it.
+    pub credential_id: String,
+    /// The change set that it was deleted in.
+    pub change_id: Uuid,
+    /// What people called it.
+    pub display: String,
+    /// Its `userName`.
+    pub user_name: Option<String>,
+    /// Its `externalId`.
+    pub external_id: Option<String>,
+}
+
+/// Which deleted resources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// The newest, before this instant.
+    Before(Timestamp),
+    /// The one with this id.
+    Id(String),
+    /// Those of a type with one of these names, the newest first.
+    Named {
+        /// Name of the type.
+        resource_type: String,
+        /// `userName`, in lower case.
+        user_name: Option<String>,
+        /// `externalId`.
+        external_id: Option<String>,
+    },
+}
+
+/// A change in a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowChange {
+    /// Its place in the change log.
+    pub sequence: u64,
+    /// Name of the resource's type.
+    pub resource_type: String,
+    /// The resource's id.
+    pub id: String,
+    /// The version it made; 0: deleted.
+    pub version: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The change set it was part of.
+    pub change_id: Uuid,
+    /// Who did it.
+    pub credential_id: String,
+}
+
+/// A window of time: from this instant on, before that one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// From.
+    pub from: Timestamp,
+    /// Until (that instant is not in it).
+    pub until: Timestamp,
+    /// Only what this credential did.
+    pub credential_id: Option<String>,
+}
+
+/// What was. Reads only, apart from `prune`: commits write it.
+#[async_trait]
+pub trait History: Send + Sync {
+    /// Changes of a resource above this version, oldest first. The creation is among them while the change log has it.
+    async fn entries(&self, tenant: TenantId, id: &str, above_version: u64, limit: u32) -> Result<Vec<Entry>, Fault>;
+    /// A resource as it was.
+    async fn snapshot(&self, tenant: TenantId, id: &str, point: Point) -> Result<Remembered, Fault>;
+    /// Members that joined or left a group above this version, in order.
+    async fn member_changes(&self, tenant: TenantId, group_id: &str, above_version: u64, limit: u32) -> Result<Vec<MemberChange>, Fault>;
+    /// The groups that a resource left because of this change set.
+    async fn groups_left(&self, tenant: TenantId, member_id: &str, change_id: Uuid) -> Result<Vec<String>, Fault>;
+    /// Deleted resources.
+    async fn deleted(&self, tenant: TenantId, which: Deleted, limit: u32) -> Result<Vec<Tombstone>, Fault>;
+    /// Changes of a window behind this place in the change log, in order.
+    async fn changes(&self, tenant: TenantId, window: &Window, after: u64, limit: u32) -> Result<Vec<WindowChange>, Fault>;
+    /// Forgets what ended before this instant, at most so many changes at once; how many it were.
+    async fn prune(&self, tenant: TenantId, before: Timestamp, limit: u32) -> Result<u32, Fault>;
+}

@@ -1,0 +1,302 @@
+//! What the directory does with what was: restores, undoes a window, gives ids back, parks what the guard holds.
+
+use std::sync::Arc;
+
+use directory::access::Caller;
+use directory::clock::Clock;
+use directory::deletion_guard::{GuardSettings, Mode, Removal, Threshold};
+use directory::directory::PatchAnswer;
+use directory::history::{Deleted, Point, Window};
+use directory::store::StoredResource;
+use directory::tenant::{Tenant, TenantSettings};
+use directory::version::Expected;
+use directory::{Directory, DirectoryError};
+use jiff::SignedDuration;
+use scim_protocol::ErrorKind;
+use scim_protocol::schema::standard::{GROUP, USER};
+use serde_json::{Value, json};
+
+use crate::place::{ALL, Place, World, on_both_engines};
+
+on_both_engines!(
+    a_version_is_restored,
+    the_deleted_come_back_with_their_groups,
+    a_restore_must_be_valid_and_unique,
+    a_window_is_undone_as_far_as_later_changes_allow,
+    deleted_people_get_their_ids_back,
+    disabled_people_are_revived,
+    strict_revives_nobody,
+    what_is_held_is_refused_or_parked,
+    later_writes_supersede_parked_ones,
+);
+
+/// A tenant with these settings, and one of its clients.
+struct Client {
+    world: World,
+    directory: Directory,
+    caller: Caller,
+}
+
+fn user(name: &str) -> Value {
+    json!({"schemas": [USER], "userName": name})
+}
+
+fn patch(operations: Value) -> Value {
+    json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations})
+}
+
+impl Client {
+    async fn new(place: &Place, settings: TenantSettings) -> Self {
+        let world = World::with_settings(place.open().await, "acme", Arc::default(), settings).await;
+        Self { directory: world.directory(), caller: world.caller(), world }
+    }
+
+    fn named(&self, credential: &str) -> Self {
+        let caller = Caller { credential_id: credential.into(), ..self.caller.clone() };
+        Self { world: self.world.clone(), directory: self.directory.clone(), caller }
+    }
+
+    async fn create(&self, body: Value) -> Result<StoredResource, DirectoryError> {
+        let name = if body["schemas"][0] == GROUP { "Group" } else { "User" };
+        self.directory.create(&self.caller, &self.world.schema(name), body, ALL).await
+    }
+
+    async fn user(&self, name: &str) -> String {
+        self.create(user(name)).await.unwrap().id
+    }
+
+    async fn group(&self, name: &str, members: &[&str]) -> String {
+        let members: Vec<Value> = members.iter().map(|id| json!({ "value": id })).collect();
+        self.create(json!({"schemas": [GROUP], "displayName": name, "members": members})).await.unwrap().id
+    }
+
+    async fn patch(&self, name: &str, id: &str, operations: Value) -> Result<u64, DirectoryError> {
+        let (schema, any) = (self.world.schema(name), Expected::default());
+        Ok(self.directory.patch(&self.caller, &schema, id, patch(operations), &any, PatchAnswer::Version).await?.version)
+    }
+
+    async fn set(&self, id: &str, attribute: &str, value: Value) -> Result<u64, DirectoryError> {
+        self.patch("User", id, json!([{"op": "replace", "path": attribute, "value": value}])).await
+    }
+
+    async fn delete(&self, name: &str, id: &str) -> Result<(), DirectoryError> {
+        self.directory.delete(&self.caller, &self.world.schema(name), id, &Expected::default()).await
+    }
+
+    async fn members(&self, id: &str) -> Vec<String> {
+        let mut ids: Vec<String> = self.world.read("Group", id).await.unwrap().members.into_iter().map(|member| member.id).collect();
+        ids.sort();
+        ids
+    }
+
+    async fn attribute(&self, id: &str, name: &str) -> Option<Value> {
+        self.world.read("User", id).await?.document.get(name).cloned()
+    }
+}
+
+fn sorted(ids: &[&String]) -> Vec<String> {
+    let mut ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    ids.sort();
+    ids
+}
+
+fn kind(outcome: Result<impl Sized, DirectoryError>) -> Option<ErrorKind> {
+    match outcome {
+        Err(DirectoryError::Refused(error)) => Some(error.kind()),
+        _ => None,
+    }
+}
+
+async fn a_version_is_restored(place: Place) {
+    let client = Client::new(&place, TenantSettings::default()).await;
+    let (ann, bob) = (client.user("ann").await, client.user("bob").await);
+    let team = client.group("team", &[&ann]).await;
+    client.patch("Group", &team, json!([{"op": "replace", "value": {"displayName": "crew", "members": [{"value": bob}]}}])).await.unwrap();
+    let back = client.directory.restore(&client.caller, &team, Some(Point::Version(1))).await.unwrap();
+    assert_eq!((&back.document["displayName"], back.version), (&json!("team"), 3));
+    assert_eq!(client.members(&team).await, [ann.clone()]);
+    // A member that is gone does not come back with its group.
+    client.delete("User", &bob).await.unwrap();
+    client.directory.restore(&client.caller, &team, Some(Point::Version(2))).await.unwrap();
+    assert_eq!(client.members(&team).await, Vec::<String>::new());
+    let unknown = client.directory.restore(&client.caller, &ann, Some(Point::Version(9))).await;
+    assert_eq!(kind(unknown), Some(ErrorKind::NotFound));
+}
+
+async fn the_deleted_come_back_with_their_groups(place: Place) {
+    let client = Client::new(&place, TenantSettings::default()).await;
+    let (ann, bob) = (client.user("ann").await, client.user("bob").await);
+    let (one, two) = (client.group("one", &[&ann, &bob]).await, client.group("two", &[&ann]).await);
+    client.set(&ann, "title", json!("Dr")).await.unwrap();
+    let before = client.world.read("User", &ann).await.unwrap();
+    client.delete("User", &ann).await.unwrap();
+    client.delete("Group", &two).await.unwrap();
+    let buried = client.directory.deleted(&client.caller, Deleted::Id(ann.clone()), 1).await.unwrap();
+    assert_eq!(buried[0].user_name.as_deref(), Some("ann"));
+    let back = client.directory.restore(&client.caller, &ann, None).await.unwrap();
+    assert_eq!((&back.document, back.created, back.version), (&before.document, before.created, 4));
+    assert_eq!(back.groups.iter().map(|group| &group.id).collect::<Vec<_>>(), [&one]);
+    assert_eq!(client.members(&one).await, sorted(&[&ann, &bob]));
+    let group = client.directory.restore(&client.caller, &two, None).await.unwrap();
+    // Ann had left `two` before it was deleted.
+    assert_eq!(group.members, []);
+    assert_eq!(client.directory.deleted(&client.caller, Deleted::Id(ann), 1).await.unwrap(), []);
+}
+
+async fn a_restore_must_be_valid_and_unique(place: Place) {
+    let client = Client::new(&place, TenantSettings::default()).await;
+    let ann = client.user("ann").await;
+    client.delete("User", &ann).await.unwrap();
+    client.user("Ann").await;
+    assert_eq!(kind(client.directory.restore(&client.caller, &ann, None).await), Some(ErrorKind::Uniqueness));
+    assert_eq!(kind(client.directory.restore(&client.caller, "nobody", None).await), Some(ErrorKind::NotFound));
+}
+
+async fn a_window_is_undone_as_far_as_later_changes_allow(place: Place) {
+    let client = Client::new(&place, TenantSettings::default()).await;
+    let bad = client.named("bad");
+    let (ann, bob, cid, dan) = (client.user("ann").await, client.user("bob").await, client.user("cid").await, client.user("dan").await);
+    let team = client.group("team", &[&ann, &bob, &cid]).await;
+    let from = client.world.counter.now();
+    bad.set(&ann, "active", json!(false)).await.unwrap();
+    bad.set(&bob, "title", json!("spoiled")).await.unwrap();
+    bad.delete("User", &cid).await.unwrap();
+    let eve = bad.user("eve").await;
+    bad.patch("Group", &team, json!([{"op": "remove", "path": format!("members[value eq \"{bob}\"]")}, {"op": "add", "path": "members", "value": [{"value": eve}]}])).await.unwrap();
+    client.set(&dan, "title", json!("kept")).await.unwrap();
+    let until = client.world.counter.now();
+    client.set(&bob, "title", json!("new")).await.unwrap();
+
+    let window = Window { from, until, credential_id: Some("bad".into()) };
+    let planned = client.directory.undo(&client.caller, &window, true).await.unwrap();
+    assert_eq!(client.attribute(&ann, "active").await, Some(json!(false)), "a dry run changes nothing");
+    let skipped: Vec<(&str, &str)> = planned.skipped.iter().map(|line| (line.id.as_str(), line.what.as_str())).collect();
+    assert_eq!(skipped, [(bob.as_str(), "title")]);
+    assert!(planned.skipped[0].why.contains("`test` changed it"), "{planned:?}");
+
+    let undone = client.directory.undo(&client.caller, &window, false).await.unwrap();
+    assert_eq!((&undone.done, &undone.skipped), (&planned.done, &planned.skipped), "what was planned was done");
+    assert_ne!(client.attribute(&ann, "active").await, Some(json!(false)));
+    assert_eq!(client.attribute(&bob, "title").await, Some(json!("new")));
+    assert_eq!(client.attribute(&dan, "title").await, Some(json!("kept")));
+    assert_eq!(client.world.read("User", &cid).await.unwrap().document["userName"], json!("cid"));
+    assert_eq!(client.world.read("User", &eve).await, None);
+    assert_eq!(client.members(&team).await, sorted(&[&ann, &bob, &cid]));
+    let again = client.directory.undo(&client.caller, &window, false).await.unwrap();
+    assert_eq!(again.done, [], "doing it again does nothing more");
+}
+
+async fn deleted_people_get_their_ids_back(place: Place) {
+    let settings = TenantSettings { revive_deleted: Some(true), ..TenantSettings::default() };
+    let client = Client::new(&place, settings).await;
+    let body = |name: &str, external: &str| json!({"schemas": [USER], "userName": name, "externalId": external});
+    let first = client.create(body("ann", "E1")).await.unwrap();
+    client.delete("User", &first.id).await.unwrap();
+    let back = client.create(body("anna", "E1")).await.unwrap();
+    assert_eq!((&back.id, back.version, back.created), (&first.id, 3, first.created));
+    client.delete("User", &first.id).await.unwrap();
+    let by_name = client.create(user("ANNA")).await.unwrap();
+    assert_eq!((&by_name.id, by_name.version), (&first.id, 5));
+    let other = client.create(body("bob", "E2")).await.unwrap();
+    assert_eq!(other.version, 1);
+    assert_eq!(kind(client.create(user("anna")).await), Some(ErrorKind::Uniqueness));
+}
+
+async fn disabled_people_are_revived(place: Place) {
+    let settings = TenantSettings { revive_disabled: Some(true), ..TenantSettings::default() };
+    let client = Client::new(&place, settings).await;
+    let body = |name: &str, external: &str| json!({"schemas": [USER], "userName": name, "externalId": external, "title": "new"});
+    let ann = client.create(json!({"schemas": [USER], "userName": "ann", "externalId": "E1", "nickName": "old"})).await.unwrap().id;
+    assert_eq!(kind(client.create(body("ann", "E1")).await), Some(ErrorKind::Uniqueness), "who is active is not revived");
+    client.set(&ann, "active", json!(false)).await.unwrap();
+    let revived = client.create(body("Ann", "E9")).await.unwrap();
+    assert_eq!((&revived.id, &revived.document["active"], revived.document.get("nickName")), (&ann, &json!(true), None));
+    client.set(&ann, "active", json!(false)).await.unwrap();
+    let renamed = client.create(body("anna", "E9")).await.unwrap();
+    assert_eq!((&renamed.id, &renamed.document["userName"]), (&ann, &json!("anna")));
+    client.set(&ann, "active", json!(false)).await.unwrap();
+    let still_off = json!({"schemas": [USER], "userName": "anna", "active": false});
+    assert_eq!(kind(client.create(still_off).await), Some(ErrorKind::Uniqueness));
+}
+
+async fn strict_revives_nobody(place: Place) {
+    let wish = Some(true);
+    let settings = TenantSettings {
+        profile: "strict".into(),
+        revive_disabled: wish,
+        revive_deleted: wish,
+        pending_references: wish,
+        ..TenantSettings::default()
+    };
+    let client = Client::new(&place, settings).await;
+    let ann = client.create(json!({"schemas": [USER], "userName": "ann", "active": false})).await.unwrap().id;
+    assert_eq!(kind(client.create(user("ann")).await), Some(ErrorKind::Uniqueness));
+    client.delete("User", &ann).await.unwrap();
+    assert_ne!(client.user("ann").await, ann);
+    let group = json!({"schemas": [GROUP], "displayName": "g", "members": [{"value": "nobody"}]});
+    assert_eq!(kind(client.create(group).await), Some(ErrorKind::InvalidValue));
+}
+
+fn guarded(mode: Mode) -> TenantSettings {
+    let threshold = Threshold { count: 2, percent: 20 };
+    let guard = GuardSettings { mode, window_minutes: 60, disables: threshold, deletes: threshold, memberships: threshold };
+    TenantSettings { guard, ..TenantSettings::default() }
+}
+
+async fn what_is_held_is_refused_or_parked(place: Place) {
+    let client = Client::new(&place, guarded(Mode::Refuse)).await;
+    let mut ids = Vec::new();
+    for number in 0..8 {
+        ids.push(client.user(&format!("u{number}")).await);
+    }
+    client.delete("User", &ids[0]).await.unwrap();
+    client.delete("User", &ids[1]).await.unwrap();
+    let Err(DirectoryError::Refused(error)) = client.delete("User", &ids[2]).await else { panic!("held") };
+    assert!(error.retry_after_seconds().is_some_and(|seconds| (60..=3_600).contains(&seconds)), "{error:?}");
+    assert!(error.detail().contains("3 people were deleted within 60 minutes"), "{}", error.detail());
+    assert!(client.world.read("User", &ids[2]).await.is_some());
+    // The command line is not held, and an allowance lets through.
+    client.named("command-line").delete("User", &ids[2]).await.unwrap();
+    let until = client.world.counter.now() + SignedDuration::from_hours(1);
+    client.directory.allow(&client.caller, Removal::Delete, 1, until).await.unwrap();
+    client.delete("User", &ids[3]).await.unwrap();
+    assert_eq!(kind(client.delete("User", &ids[4]).await), Some(ErrorKind::TooManyRequests));
+
+    let settings = guarded(Mode::Park);
+    let tenant = Tenant { settings, ..client.world.tenant.as_ref().clone() };
+    let parks = Client { caller: Caller { tenant: Arc::new(tenant), ..client.caller.clone() }, ..client.named("test") };
+    parks.delete("User", &ids[4]).await.unwrap();
+    parks.delete("User", &ids[5]).await.unwrap();
+    assert!(client.world.read("User", &ids[4]).await.is_some(), "the client was told that it is done");
+    let parked = parks.directory.parked(&parks.caller, 10).await.unwrap();
+    assert_eq!(parked.iter().map(|one| &one.resource_id).collect::<Vec<_>>(), [&ids[4], &ids[5]]);
+    parks.directory.approve(&parks.caller, &parked[0].id).await.unwrap();
+    parks.directory.reject(&parks.caller, &parked[1].id).await.unwrap();
+    assert!(client.world.read("User", &ids[4]).await.is_none() && client.world.read("User", &ids[5]).await.is_some());
+    assert_eq!(parks.directory.parked(&parks.caller, 10).await.unwrap(), []);
+    assert_eq!(kind(parks.directory.approve(&parks.caller, &parked[0].id).await), Some(ErrorKind::NotFound));
+}
+
+async fn later_writes_supersede_parked_ones(place: Place) {
+    let client = Client::new(&place, guarded(Mode::Park)).await;
+    let mut ids = Vec::new();
+    for number in 0..6 {
+        ids.push(client.user(&format!("u{number}")).await);
+    }
+    for id in &ids {
+        client.set(id, "active", json!(false)).await.unwrap();
+    }
+    let parked =
+        async || client.directory.parked(&client.caller, 10).await.unwrap().into_iter().map(|one| one.resource_id).collect::<Vec<_>>();
+    assert_eq!(parked().await, ids[2..]);
+    // Again is the same, and about something else is something else.
+    client.set(&ids[2], "active", json!(false)).await.unwrap();
+    client.set(&ids[3], "title", json!("Dr")).await.unwrap();
+    assert_eq!(parked().await.len(), 4);
+    // Taken back, by the same client; another one does not speak for it.
+    client.set(&ids[3], "active", json!(true)).await.unwrap();
+    client.named("other").set(&ids[4], "active", json!(true)).await.unwrap();
+    let mut left = parked().await;
+    left.sort();
+    assert_eq!(left, sorted(&[&ids[2], &ids[4], &ids[5]]));
+}
