@@ -9,8 +9,8 @@ use directory::change_set::{Change, ChangeSet, Committed, Effect, Precondition, 
 use directory::client::Clients;
 use directory::clock::{Clock, IdGenerator};
 use directory::content::content;
-use directory::request_log::RequestLog;
 use directory::issuer::Issuers;
+use directory::request_log::RequestLog;
 use directory::schema_store::SchemaStore;
 use directory::store::{CommitError, Fault, Include, Store, StoredResource, Tenants};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
