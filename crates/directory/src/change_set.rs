@@ -76,13 +76,12 @@ impl Moment {
     /// A change set of one write.
     pub(crate) fn change_set(self, schema: &TypeSchema, id: &str, change: Change) -> ChangeSet {
         let write = Write { resource_type: schema.name().to_owned(), id: id.to_owned(), change };
-        ChangeSet {
-            change_id: self.change_id,
-            at: self.at,
-            types_revision: schema.revision,
-            writes: vec![write],
-            policy: Policy::default(),
-        }
+        self.change_set_of(schema.revision, vec![write])
+    }
+
+    /// A change set of these writes; under whose policy, is said when it is committed.
+    pub(crate) fn change_set_of(self, types_revision: u64, writes: Vec<Write>) -> ChangeSet {
+        ChangeSet { change_id: self.change_id, at: self.at, types_revision, writes, policy: Policy::default() }
     }
 }
 

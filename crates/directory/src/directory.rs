@@ -28,7 +28,7 @@ pub use self::pages::MoreMembers;
 pub use self::types::Edited;
 pub use self::undo::{UndoLine, Undone};
 use crate::access::{Caller, Permissions};
-use crate::change_set::{Change, ChangeSet, Committed, Former, Moment, Policy, Precondition};
+use crate::change_set::{Change, ChangeSet, Committed, Former, Moment, Policy, Precondition, Write};
 use crate::clock::{Clock, IdGenerator};
 use crate::history::{History, Tombstone};
 use crate::journal::{Journal, Touched};
@@ -385,16 +385,22 @@ impl Directory {
         self.commit(caller, decide(Precondition::VersionIs(current.version))).await.map_err(refusal)
     }
 
-    /// Every change set here has one write.
-    async fn commit(&self, caller: &Caller, mut change_set: ChangeSet) -> Result<Committed, CommitError> {
+    /// Commits a change set of one write.
+    async fn commit(&self, caller: &Caller, change_set: ChangeSet) -> Result<Committed, CommitError> {
+        let committed = self.commit_all(caller, change_set).await?.into_iter().next();
+        committed.ok_or_else(|| Fault::new("the store committed a write without saying what became of it").into())
+    }
+
+    /// Commits a change set under the caller's policy, and notes what it changed where there is a journal.
+    async fn commit_all(&self, caller: &Caller, mut change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
         change_set.policy = if self.unguarded { Policy::of_administrator(caller) } else { policy(caller) };
-        let subject =
-            change_set.writes.first().filter(|_| self.journal.is_some()).map(|write| (write.resource_type.clone(), write.id.clone()));
+        let subject = |write: &Write| (write.resource_type.clone(), write.id.clone());
+        let subjects: Vec<_> = change_set.writes.iter().filter(|_| self.journal.is_some()).map(subject).collect();
         let committed = self.store.commit(caller.tenant.id, change_set).await?;
-        let first = committed.into_iter().next();
-        let committed = first.ok_or_else(|| Fault::new("the store committed a write without saying what became of it"))?;
-        if let (Some(journal), Some((resource_type, id)), true) = (&self.journal, subject, committed.changed) {
-            journal.changed(Touched { resource_type, id, version: committed.version });
+        if let Some(journal) = &self.journal {
+            for ((resource_type, id), committed) in subjects.into_iter().zip(&committed).filter(|(_, committed)| committed.changed) {
+                journal.changed(Touched { resource_type, id, version: committed.version });
+            }
         }
         Ok(committed)
     }

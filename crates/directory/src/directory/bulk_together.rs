@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use scim_protocol::messages::{BulkMethod, BulkOperation, BulkRequest};
 use scim_protocol::patch::member::{MemberDelta, split};
-use scim_protocol::quirk::{normalize_patch, normalize_resource};
-use scim_protocol::{Error, ErrorKind, TypeSchema, ValidResource};
+use scim_protocol::quirk::{Adaptations, normalize_patch, normalize_resource};
+use scim_protocol::{Error, ErrorKind, redaction, TypeSchema, ValidResource};
 use serde_json::Value;
 
-use super::{Directory, DirectoryError, refusal};
+use super::{Directory, DirectoryError, document_of, refusal};
 use crate::access::Caller;
 use crate::bulk::{resolve, resolve_id};
 use crate::change_set::{Change, ChangeSet, Effect, Moment, Precondition, Write};
@@ -59,11 +59,15 @@ impl Directory {
         operations: &[(usize, &BulkOperation)],
         ids: &mut HashMap<String, String>,
     ) -> Vec<BulkAnswer> {
+        // Whom a create may bring back is found out one after the other.
+        if caller.safety().revive_deleted || caller.safety().revive_disabled {
+            return Vec::new();
+        }
         let quirks = &Self::quirks(caller);
         let moment = self.moment();
         let mut known = ids.clone();
-        let mut change_set = ChangeSet { change_id: moment.change_id, at: moment.at, types_revision: 0, writes: Vec::new() };
-        let mut resources = Vec::new();
+        let mut change_set = moment.change_set_of(0, Vec::new());
+        let (mut resources, mut noted) = (Vec::new(), Vec::new());
         for (_, operation) in operations {
             let Ok(Target { schema, id: None }) = target(caller, operation, &known) else { break };
             let is_taken = operation.bulk_id.as_ref().is_none_or(|name| known.contains_key(name));
@@ -74,9 +78,14 @@ impl Directory {
             if resolve(&mut data, &known).is_err() {
                 break;
             }
-            normalize_resource(quirks, &schema, &mut data);
+            let adapted = normalize_resource(quirks, &schema, &mut data);
             let id = self.ids.id().to_string();
+            let message = redaction::resource(&schema, &data);
             let Ok(decided) = create::decide(moment, &schema, &id, data, quirks) else { break };
+            if self.check_allowed(caller, &schema, None, document_of(&decided).as_ref()).await.is_err() {
+                break;
+            }
+            noted.push((adapted, message));
             change_set.types_revision = decided.types_revision;
             change_set.writes.extend(decided.writes);
             known.extend(operation.bulk_id.clone().map(|name| (name, id.clone())));
@@ -85,7 +94,8 @@ impl Directory {
         if resources.len() < 2 {
             return Vec::new();
         }
-        let Ok(committed) = self.store.commit(caller.tenant.id, change_set).await else { return Vec::new() };
+        let Ok(committed) = self.commit_all(caller, change_set).await else { return Vec::new() };
+        noted.into_iter().for_each(|(adapted, message)| self.note(adapted, || message));
         *ids = known;
         let answer = |(((_, operation), resource), committed): ((&(usize, &BulkOperation), _), crate::change_set::Committed)| BulkAnswer {
             method: Some(operation.method),
@@ -126,8 +136,8 @@ impl Directory {
         let Draft { types_revision, mut writes, mut later, .. } = draft;
         writes.append(&mut later);
         let written: Vec<String> = writes.iter().map(|write| write.id.clone()).collect();
-        let change_set = ChangeSet { change_id: moment.change_id, at: moment.at, types_revision, writes };
-        let committed = match self.store.commit(caller.tenant.id, change_set).await {
+        let change_set = moment.change_set_of(types_revision, writes);
+        let committed = match self.commit_all(caller, change_set).await {
             Ok(committed) => committed,
             Err(error) => return nothing(request, blamed(&error, &resources), &refusal(error)),
         };
@@ -154,7 +164,7 @@ impl Directory {
         let id = match (id, operation.method) {
             (None, BulkMethod::Post) => {
                 let id = operation.bulk_id.as_ref().and_then(|name| draft.ids.get(name)).cloned().unwrap_or_default();
-                self.decide_create(caller, &schema, &id, data, draft)?;
+                self.decide_create(caller, &schema, &id, data, draft).await?;
                 return Ok((schema, id));
             }
             (Some(id), BulkMethod::Put | BulkMethod::Patch | BulkMethod::Delete) => id,
@@ -175,10 +185,19 @@ impl Directory {
         Ok((schema, id))
     }
 
-    fn decide_create(&self, caller: &Caller, schema: &TypeSchema, id: &str, mut data: Value, draft: &mut Draft) -> Result<(), Error> {
+    async fn decide_create(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        id: &str,
+        mut data: Value,
+        draft: &mut Draft,
+    ) -> Result<(), DirectoryError> {
         let quirks = &Self::quirks(caller);
-        normalize_resource(quirks, schema, &mut data);
+        let adapted = normalize_resource(quirks, schema, &mut data);
+        self.note(adapted, || redaction::resource(schema, &data));
         let mut decided = create::decide(draft.moment, schema, id, data, quirks)?;
+        self.check_allowed(caller, schema, None, document_of(&decided).as_ref()).await?;
         let new: HashSet<&String> = draft.ids.values().collect();
         for write in &mut decided.writes {
             let Change::Create { members, .. } = &mut write.change else { continue };
@@ -209,11 +228,14 @@ impl Directory {
     ) -> Result<ChangeSet, DirectoryError> {
         draft.touch(id)?;
         let quirks = &Self::quirks(caller);
-        normalize_resource(quirks, schema, &mut data);
+        let adapted = normalize_resource(quirks, schema, &mut data);
+        self.note(adapted, || redaction::resource(schema, &data));
         let current = self.read_any(caller, schema, id, Include::default()).await?;
         expected.check(current.version)?;
         let held = ValidResource::trusted(current.document);
-        Ok(replace::decide(draft.moment, schema, (id, current.version), &held, data, quirks)?)
+        let decided = replace::decide(draft.moment, schema, (id, current.version), &held, data, quirks)?;
+        self.check_allowed(caller, schema, Some(held.document()), document_of(&decided).as_ref()).await?;
+        Ok(decided)
     }
 
     async fn decide_patch(
@@ -226,7 +248,8 @@ impl Directory {
         draft: &mut Draft,
     ) -> Result<ChangeSet, DirectoryError> {
         let quirks = &Self::quirks(caller);
-        normalize_patch(quirks, schema, &mut data);
+        let adapted = normalize_patch(quirks, schema, &mut data);
+        self.note(adapted, || redaction::patch(schema, &data));
         let split = split(schema, scim_protocol::patch::parse(schema, data, quirks)?)?;
         let needs = membership::needs(&split);
         if needs == Needs::Nothing && expected.is_anything() {
@@ -236,7 +259,13 @@ impl Directory {
         draft.touch(id)?;
         let current = self.read_any(caller, schema, id, Include { members: needs == Needs::Members, groups: false }).await?;
         expected.check(current.version)?;
-        Ok(patch::decide(draft.moment, schema, &current, &split, quirks)?)
+        let mut noted = Adaptations::default();
+        let decided = patch::decide(draft.moment, schema, &current, &split, quirks, &mut noted)?;
+        self.check_allowed(caller, schema, Some(&current.document), document_of(&decided).as_ref()).await?;
+        if let Some(journal) = &self.journal {
+            journal.also_adapted(noted);
+        }
+        Ok(decided)
     }
 
     async fn precondition(

@@ -27,12 +27,7 @@ pub(super) struct Known<'a> {
 }
 
 /// The same for everybody, so no caller is needed; whoever is known also learns which types the tenant has switched on, and whether it has OAuth clients.
-pub(super) fn service_provider_config(
-    state: &State,
-    base_url: &str,
-    parts: &Parts,
-    known: Known<'_>,
-) -> Result<Response, Failure> {
+pub(super) fn service_provider_config(state: &State, base_url: &str, parts: &Parts, known: Known<'_>) -> Result<Response, Failure> {
     refuse_filter(&query(parts))?;
     let options = &state.options;
     let capabilities = Capabilities {

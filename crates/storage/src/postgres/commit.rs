@@ -73,15 +73,7 @@ pub(crate) async fn commit(connections: &Connections, tenant: TenantId, change_s
 
 async fn commit_once(connection: &mut Object, tenant: TenantId, change_set: &ChangeSet) -> Result<Vec<Committed>, Failure> {
     let transaction = begin(connection).await?;
-    let mut commit = Commit {
-        transaction: &transaction,
-        tenant: tenant.0,
-        change_set,
-        at: micros(change_set.at),
-        log: Log::default(),
-        removals: Removals::default(),
-    };
-    let committed = commit.apply().await?;
+    let committed = Commit::new(&transaction, tenant, change_set).apply().await?;
     transaction.commit().await?;
     Ok(committed)
 }
@@ -113,8 +105,7 @@ async fn rehearse_once(
     let transaction = begin(connection).await?;
     let mut committed = Vec::with_capacity(change_sets.len());
     for change_set in change_sets {
-        let mut commit = Commit { transaction: &transaction, tenant: tenant.0, change_set, at: micros(change_set.at), log: Log::default() };
-        committed.push(commit.apply().await?);
+        committed.push(Commit::new(&transaction, tenant, change_set).apply().await?);
     }
     let found = match question {
         Question::Nothing => None,
@@ -167,6 +158,13 @@ pub(super) struct Commit<'a> {
     log: Log,
     /// What was taken away so far.
     pub(super) removals: Removals,
+}
+
+impl<'a> Commit<'a> {
+    fn new(transaction: &'a Transaction<'a>, tenant: TenantId, change_set: &'a ChangeSet) -> Self {
+        let at = micros(change_set.at);
+        Self { transaction, tenant: tenant.0, change_set, at, log: Log::default(), removals: Removals::default() }
+    }
 }
 
 impl Commit<'_> {
