@@ -47,7 +47,7 @@ pub enum Detail {
 
 /// What a receiver wants. All of it has a default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ReceiverSettings {
     /// How much it is told.
     pub detail: Detail,
@@ -197,10 +197,10 @@ pub fn check(name: &str, kind: ReceiverKind, url: &str, settings: &ReceiverSetti
         _ => {}
     }
     if settings.attempts_max == 0 || settings.attempts_max > 100 {
-        return Err(("attempts_max", "An event is tried 1 to 100 times."));
+        return Err(("attemptsMax", "An event is tried 1 to 100 times."));
     }
     if settings.batch_max == 0 || settings.batch_max > 1_000 {
-        return Err(("batch_max", "A webhook is sent 1 to 1000 events at once."));
+        return Err(("batchMax", "A webhook is sent 1 to 1000 events at once."));
     }
     Ok(())
 }
@@ -299,7 +299,7 @@ mod tests {
         check("app", ReceiverKind::Push, "", 3, Some("url"));
         check("app", ReceiverKind::Push, "ftp://app.example", 3, Some("url"));
         check("app", ReceiverKind::Push, "https://app.example/a b", 3, Some("url"));
-        check("app", ReceiverKind::Push, "https://app.example", 0, Some("attempts_max"));
+        check("app", ReceiverKind::Push, "https://app.example", 0, Some("attemptsMax"));
     }
 
     #[test]

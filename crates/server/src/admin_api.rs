@@ -9,6 +9,8 @@ mod administrator;
 
 mod tokens;
 
+mod receivers;
+
 mod types;
 
 mod schemas;
@@ -53,7 +55,14 @@ fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(schemas::history))
         .routes(routes!(resource_types::list, resource_types::put))
         .routes(routes!(resource_types::show, resource_types::remove))
-        .routes(routes!(resource_types::history));
+        .routes(routes!(resource_types::history))
+        .routes(routes!(receivers::list, receivers::create))
+        .routes(routes!(receivers::show, receivers::change, receivers::remove))
+        .routes(routes!(receivers::rotate_secret))
+        .routes(routes!(receivers::put_aside))
+        .routes(routes!(receivers::redeliver))
+        .routes(routes!(receivers::discard))
+        .routes(routes!(receivers::rotate_keys));
     let installation = OpenApiRouter::new().routes(routes!(tenants::list, tenants::create)).routes(routes!(tenants::show));
     let (router, description) =
         OpenApiRouter::with_openapi(Head::openapi()).nest("/t/{tenant}/admin/v1", tenant).nest("/admin/v1", installation).split_for_parts();

@@ -253,3 +253,51 @@ async fn keys_are_public_and_events_are_announced() {
     let uris = config.body["securityEvents"]["eventUris"].as_array().unwrap();
     assert!(uris.contains(&json!("urn:ietf:params:scim:event:prov:deactivate")) && uris.len() == 11);
 }
+
+#[tokio::test]
+async fn receivers_are_administered_and_their_secrets_shown_once() {
+    let house = House::new().await;
+    let base = "/t/default/admin/v1/receivers";
+    let new = json!({"name": "app", "kind": "poll", "settings": {"attemptsMax": 1, "detail": "notice"}});
+    let made = send(&house, "POST", base, Some(new.clone())).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    let secret = made.text("/secret").to_owned();
+    assert_eq!(send(&house, "POST", base, Some(new)).await.status, StatusCode::CONFLICT);
+    for (wrong, path) in [
+        (json!({"name": "A", "kind": "poll"}), "name"),
+        (json!({"name": "a", "kind": "webhook", "url": "ftp://x"}), "url"),
+        (json!({"name": "a", "kind": "poll", "settings": {"attemptsMax": 0}}), "attempts"),
+        (json!({"name": "a", "kind": "poll", "token": "x"}), "token"),
+    ] {
+        let answer = send(&house, "POST", base, Some(wrong)).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert!(answer.text("/detail").contains(path), "{answer:?}");
+    }
+    let listed = send(&house, "GET", base, None).await;
+    assert_eq!((listed.text("/0/name"), listed.text("/0/settings/detail")), ("app", "notice"));
+    assert!(!listed.body.to_string().contains(&secret));
+    let one = format!("{base}/app");
+    assert_eq!(send(&house, "PATCH", &one, Some(json!({"state": "paused"}))).await.text("/state"), "paused");
+    assert_eq!(send(&house, "PATCH", &one, Some(json!({"state": "live"}))).await.text("/state"), "live");
+    let rotated = send(&house, "POST", &format!("{one}/secret"), None).await.text("/secret").to_owned();
+    user(&house, "ann").await;
+    let poll = "/t/default/receivers/app/poll";
+    for token in [&secret, &rotated] {
+        let answer = send_as(&house, Some(token), "POST", poll, Some(json!({"returnImmediately": true}))).await;
+        let id = answer.body["sets"].as_object().unwrap().keys().next().unwrap().clone();
+        let refusal = json!({"returnImmediately": true, "maxEvents": 0, "setErrs": {id: {"err": "invalid_key", "description": "no"}}});
+        send_as(&house, Some(token), "POST", poll, Some(refusal)).await;
+        let letters = send(&house, "GET", &format!("{one}/dead-letters"), None).await;
+        assert_eq!(letters.text("/0/error"), "invalid_key: no");
+        let again = send(&house, "POST", &format!("{one}/dead-letters/redeliver"), Some(json!({}))).await;
+        assert_eq!(again.body["count"], 1);
+    }
+    assert_eq!(send(&house, "POST", &format!("{one}/dead-letters/discard"), Some(json!({}))).await.body["count"], 0);
+    let key = send(&house, "POST", "/t/default/admin/v1/signing-keys", Some(json!({"distrustOld": true}))).await;
+    let keys = send_as(&house, None, "GET", "/t/default/.well-known/jwks.json", None).await;
+    assert_eq!((keys.text("/keys/0/kid"), keys.body["keys"].as_array().unwrap().len()), (key.text("/kid"), 1));
+    assert_eq!(send(&house, "DELETE", &one, None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(send(&house, "GET", &one, None).await.status, StatusCode::NOT_FOUND);
+    let reader = house.issue(Permissions::of(&[Scope::Read])).await;
+    assert_eq!(send_as(&house, Some(&reader), "GET", base, None).await.status, StatusCode::FORBIDDEN);
+}
