@@ -18,7 +18,7 @@ use crate::http::send;
 use crate::program::{Serve, TOKEN, run};
 
 /// Longer than anything here takes; a test that waits as long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A request as a receiver got it.
 struct Got {
