@@ -14,6 +14,8 @@ mod assignment;
 
 mod identities;
 
+mod forgetting;
+
 mod wiring;
 
 mod commands;

@@ -22,10 +22,10 @@ use directory::pending::PendingReferences;
 use directory::request_log::RequestLog;
 use directory::schema_store::SchemaStore;
 use directory::search::cursor::CursorSealer;
-use directory::store::{Fault, Store, Tenants};
+use directory::store::{Store, Tenants};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use directory::tenant_life::TenantLife;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use provisioning::application::Secret;
 use provisioning::event_log::{EventLog, Receivers, SigningKeys};
 use provisioning::ledger::{Catalogue, Ledger};
@@ -50,6 +50,7 @@ use uuid::Uuid;
 
 use crate::configuration::{Configuration, Database, Hidden, LogFormat};
 use crate::failure::Failure;
+use crate::forgetting::{Forgetting, forget};
 use crate::identities::Identities;
 
 /// The embedded database, in the data folder.
@@ -58,11 +59,6 @@ const DATABASE_FILE: &str = "rollcall.db";
 const REQUESTS_FILE: &str = "requests.db";
 /// The key that seals secrets and tokens, in the data folder.
 const KEY_FILE: &str = "rollcall.key";
-
-/// Between two looks for history that is old enough to be forgotten.
-const FORGET_EVERY: Duration = Duration::from_hours(1);
-/// Changes that are forgotten in one transaction.
-const FORGET_AT_ONCE: u32 = 500;
 
 /// The machine's clock.
 #[derive(Debug)]
@@ -447,7 +443,10 @@ pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, 
         }
     });
     tasks.spawn(delivery.run(stopped.clone()));
-    tasks.spawn(forget(Forgetting::of(rollcall), stopped.clone()));
+    let store = &rollcall.store;
+    let forgetting =
+        Forgetting { tenants: Arc::clone(&store.tenants), history: Arc::clone(&store.history), clock: Arc::clone(&rollcall.clock) };
+    tasks.spawn(forget(forgetting, stopped.clone()));
     tasks.spawn(async move { engine.run(stopped).await });
     Running { stop, tasks, request_log: Arc::clone(&rollcall.store.request_log) }
 }
@@ -498,44 +497,6 @@ pub fn public_url(configuration: &Configuration, listening: Option<SocketAddr>, 
     let scheme = if tls { "https" } else { "http" };
     let otherwise = || format!("{scheme}://{}", listening.unwrap_or(configuration.listen.value));
     configuration.public_url.value.as_ref().map_or_else(otherwise, |url| url.as_str().trim_end_matches('/').to_owned())
-}
-
-/// What forgetting needs.
-struct Forgetting {
-    tenants: Arc<dyn Tenants>,
-    history: Arc<dyn History>,
-    clock: Arc<dyn Clock>,
-}
-
-impl Forgetting {
-    fn of(rollcall: &Rollcall) -> Self {
-        let store = &rollcall.store;
-        Self { tenants: Arc::clone(&store.tenants), history: Arc::clone(&store.history), clock: Arc::clone(&rollcall.clock) }
-    }
-}
-
-/// Forgets, in small batches, the history that is older than each tenant wants; once in an hour.
-async fn forget(parts: Forgetting, mut stopped: watch::Receiver<bool>) {
-    loop {
-        if let Err(fault) = forget_once(&parts).await {
-            tracing::warn!(error = %fault, "old history could not be forgotten");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(FORGET_EVERY) => {}
-            _ = stopped.wait_for(|stopped| *stopped) => return,
-        }
-    }
-}
-
-async fn forget_once(parts: &Forgetting) -> Result<(), Fault> {
-    for tenant in parts.tenants.list_tenants().await? {
-        let kept = SignedDuration::from_hours(24 * i64::from(tenant.settings.history_days));
-        let Ok(before) = parts.clock.now().checked_sub(kept) else { continue };
-        while parts.history.prune(tenant.id, before, FORGET_AT_ONCE).await? > 0 {
-            tokio::task::yield_now().await;
-        }
-    }
-    Ok(())
 }
 
 async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
