@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::process::{Process, Rollcall, free_port, wait_for};
 
-const PATIENCE_SECONDS: u64 = 30;
+/// Longer than a lease of a receiver: whoever held it may have to be waited for.
+const PATIENCE_SECONDS: u64 = 90;
 
 struct TimeSheet {
     origin: String,
