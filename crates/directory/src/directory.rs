@@ -140,11 +140,13 @@ impl Directory {
     }
 
     /// The same directory for one request, which is written down in the journal.
+    #[must_use]
     pub fn with_journal(&self, journal: Journal) -> Self {
         Self { journal: Some(journal), ..self.clone() }
     }
 
     /// The same directory, in which nothing is kept: every write is only rehearsed, and later reads see it as if it were done.
+    #[must_use]
     pub fn rehearsing(&self) -> Self {
         Self { store: Arc::new(Rehearsal::new(Arc::clone(&self.store))), ..self.clone() }
     }

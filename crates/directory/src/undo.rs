@@ -90,9 +90,9 @@ fn revert(
     let mut kept = Vec::new();
     for name in names {
         // `Some(None)`: it was there, without this attribute.
-        let value = |state: &Option<&'_ Map<String, Value>>| state.map(|state| state.get(name).cloned());
+        let value = |state: Option<&Map<String, Value>>| state.map(|state| state.get(name).cloned());
         let changes = entries.iter().zip(states.iter().zip(states.iter().skip(1))).filter_map(|(entry, (before, after))| {
-            let (before, after) = (value(before)?, value(after)?);
+            let (before, after) = (value(*before)?, value(*after)?);
             (before != after).then_some((entry, before))
         });
         let changes: Vec<(&Entry, Option<Value>)> = changes.collect();

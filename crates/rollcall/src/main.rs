@@ -16,6 +16,8 @@ mod identities;
 
 mod forgetting;
 
+mod limits;
+
 mod wiring;
 
 mod commands;
@@ -27,8 +29,8 @@ use clap::{Args, Parser, Subcommand};
 use directory::tenant_types::DocumentKind;
 
 use crate::commands::{
-    application, client, config, demo, group, guard, history, import, issuer, keys, profile, receiver, requests, schema, serve, sync, tenant,
-    token, user,
+    application, client, config, demo, group, guard, history, import, issuer, keys, profile, receiver, requests, schema, serve, sync,
+    tenant, token, user,
 };
 use crate::configuration::{Configuration, Layer};
 use crate::failure::Failure;

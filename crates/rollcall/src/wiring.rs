@@ -32,7 +32,6 @@ use provisioning::ledger::{Catalogue, Ledger};
 use provisioning::provisioning::{Ports, Provisioning};
 use provisioning::subscription::{self, Subscriptions};
 use provisioning::telling::Teller;
-use serde_json::{Value, json};
 use server::rate_limit::RateLimit;
 use server::tls::{Tls, TlsFiles};
 use server::{Callers, DEFAULT_TENANT, State};
@@ -517,111 +516,6 @@ fn server_options(configuration: &Configuration) -> server::Options {
         trusted_proxies: configuration.trusted_proxies.value.clone(),
         ..server::Options::default()
     }
-}
-
-fn event_limits() -> Value {
-    let subscription::Options { concurrency, poll_milliseconds, lease_seconds, events_max, retention_days, trim_rows_max } =
-        subscription::Options::default();
-    json!({
-        "concurrency": concurrency,
-        "poll_milliseconds": poll_milliseconds,
-        "lease_seconds": lease_seconds,
-        "events_max": events_max,
-        "retention_days": retention_days,
-        "trim_rows_max": trim_rows_max,
-    })
-}
-
-/// Every limit by its name, which ends in its unit.
-pub fn limits() -> Value {
-    // Taken apart in full, so that a new limit cannot be forgotten here.
-    let server::Options {
-        body_bytes_max,
-        large_body_bytes_max,
-        bulk_operations_max,
-        dry_run_operations_max,
-        request_log_body_bytes_max,
-        request_log_strangers_per_minute_max,
-        request_log_rows_max,
-        page_size_default,
-        page_size_max,
-        cursor_seconds_max,
-        filter,
-        request_seconds_max,
-        header_read_seconds_max,
-        rate_limit,
-        rate_limit_entries_max,
-        access_token_seconds,
-        key_sets,
-        takes_client_certificates: _,
-        lockout,
-        connections_max,
-        head_bytes_max,
-        http2_header_list_bytes_max,
-        http2_streams_max,
-        tls_handshake_seconds_max,
-        tls_reload_seconds,
-        drain_seconds_max,
-        token_cache_seconds_max,
-        token_cache_entries_max,
-        event_page_max,
-        event_wait_seconds_max,
-        event_heartbeat_seconds,
-        event_listeners_max,
-        event_listeners_per_tenant_max,
-        public_url: _,
-        trusted_proxies: _,
-    } = server::Options::default();
-    json!({
-        "server": {
-            "body_bytes_max": body_bytes_max,
-            "large_body_bytes_max": large_body_bytes_max,
-            "bulk_operations_max": bulk_operations_max,
-            "dry_run_operations_max": dry_run_operations_max,
-            "request_log_body_bytes_max": request_log_body_bytes_max,
-            "request_log_strangers_per_minute_max": request_log_strangers_per_minute_max,
-            "request_log_rows_max": request_log_rows_max,
-            "page_size_default": page_size_default,
-            "page_size_max": page_size_max,
-            "cursor_seconds_max": cursor_seconds_max,
-            "request_seconds_max": request_seconds_max,
-            "header_read_seconds_max": header_read_seconds_max,
-            "rate_limit_per_second": rate_limit.map(|limit| limit.per_second),
-            "rate_limit_burst": rate_limit.map(|limit| limit.burst),
-            "rate_limit_entries_max": rate_limit_entries_max,
-            "access_token_seconds": access_token_seconds,
-            "connections_max": connections_max,
-            "head_bytes_max": head_bytes_max,
-            "http2_header_list_bytes_max": http2_header_list_bytes_max,
-            "http2_streams_max": http2_streams_max,
-            "tls_handshake_seconds_max": tls_handshake_seconds_max,
-            "tls_reload_seconds": tls_reload_seconds,
-            "drain_seconds_max": drain_seconds_max,
-            "token_cache_seconds_max": token_cache_seconds_max,
-            "token_cache_entries_max": token_cache_entries_max,
-            "event_page_max": event_page_max,
-            "event_wait_seconds_max": event_wait_seconds_max,
-            "event_heartbeat_seconds": event_heartbeat_seconds,
-            "event_listeners_max": event_listeners_max,
-            "event_listeners_per_tenant_max": event_listeners_per_tenant_max,
-        },
-        "events": event_limits(),
-        "foreign_issuers": {
-            "fresh_seconds_max": key_sets.fresh_seconds_max,
-            "refetch_seconds_min": key_sets.refetch_seconds_min,
-            "stale_seconds_max": key_sets.stale_seconds_max,
-            "entries_max": key_sets.entries_max,
-            "key_set_bytes_max": connectors::key_sets::KEY_SET_BYTES_MAX,
-            "key_set_seconds_max": connectors::key_sets::KEY_SET_SECONDS_MAX,
-        },
-        "lockout": {
-            "failures_max": lockout.failures_max,
-            "window_seconds": lockout.window_seconds,
-            "proven_seconds_max": lockout.proven_seconds_max,
-            "entries_max": lockout.entries_max,
-        },
-        "filter": { "length_bytes_max": filter.length_max, "depth_max": filter.depth_max },
-    })
 }
 
 /// Begins to write log lines, on standard error.

@@ -80,7 +80,7 @@ pub(crate) fn wanted(filter: &RequestFilter) -> Wanted {
         status_min: i64::from(filter.status_min),
         status_max: i64::from(filter.status_max),
         since: filter.since.map_or(i64::MIN, micros),
-        before: filter.before.map_or([0xff; 16], |id| id.into_bytes()),
+        before: filter.before.map_or([0xff; 16], uuid::Uuid::into_bytes),
         quirk: filter.quirk.map(|quirk| format!(",{},", quirk.name())),
         limit: i64::try_from(filter.limit).unwrap_or(i64::MAX),
     }

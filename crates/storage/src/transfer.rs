@@ -314,7 +314,7 @@ impl<'a> Exporter<'a> {
                 (_, Cell::Bytes(bytes)) => Value::String(STANDARD.encode(bytes)).to_string(),
             };
             let comma = if row.is_empty() { "" } else { "," };
-            row.push_str(&format!("{comma}\"{}\":{value}", column.name));
+            row.extend([comma, "\"", column.name, "\":", &value]);
         }
         self.line(&format!("{{\"table\":\"{}\",\"row\":{{{row}}}}}", table.name))
     }
@@ -329,7 +329,8 @@ impl<'a> Exporter<'a> {
 }
 
 fn hexadecimal(digest: &Context) -> String {
-    digest.clone().finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or_default());
+    digest.clone().finish().as_ref().iter().flat_map(digits).collect()
 }
 
 fn damaged(line: u64, why: &str) -> RestoreError {
@@ -557,7 +558,7 @@ mod tests {
         check(text.replace("member_resource", "nobody"), "nobody");
         check(text.replace("\"format\":1", "\"format\":2"), "newer Rollcall");
         check(text.replace("rollcall tenant", "a shopping list"), "not an exported tenant");
-        check(text.lines().take(2).map(|line| format!("{line}\n")).collect(), "before its end");
+        check(text.lines().take(2).flat_map(|line| [line, "\n"]).collect(), "before its end");
         check(format!("{text}{text}"), "changed");
         check(String::new(), "not an exported tenant");
         assert!(refusal(vec![0xff, b'\n']).contains("UTF-8"));

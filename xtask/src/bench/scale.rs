@@ -123,7 +123,7 @@ async fn get(server: &Server, path: &str) -> Result<Measured, Failure> {
 /// Adds somebody and removes them again, over and over.
 async fn member(server: &Server, group: &str, id: &str) -> Result<Measured, Failure> {
     let (path, id) = (format!("/scim/v2/Groups/{group}"), id.to_owned());
-    let patch = move |number: usize| {
+    let change = move |number: usize| {
         let operation = if number.is_multiple_of(2) {
             json!({"op": "add", "path": "members", "value": [{"value": id}]})
         } else {
@@ -132,7 +132,7 @@ async fn member(server: &Server, group: &str, id: &str) -> Result<Measured, Fail
         let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]});
         request("PATCH", &path, TOKEN, Some(&body.to_string()))
     };
-    load(server, 1, false).run(REQUESTS, patch).await
+    load(server, 1, false).run(REQUESTS, change).await
 }
 
 /// Creates per second.

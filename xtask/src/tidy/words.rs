@@ -12,7 +12,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("correlation", "matching attribute"),
     ("shadow", "link"),
     ("resync", "reconciliation"),
-    ("suspend", "deactivate"),
     ("circuit breaker", "deletion guard or hold"),
     ("circuit_breaker", "deletion guard or hold"),
     ("dead letter", "quarantine"),
@@ -22,10 +21,6 @@ const REFUSED: &[(&str, &str)] = &[
 /// Words that may stand on a line because of another one there: names that others gave (RFC 7235, RFC 9110, a constant of the `http` crate), and what a
 /// word means elsewhere.
 const GIVEN_NAMES: &[(&str, &str)] = &[
-    // A tenant is suspended; a person is deactivated.
-    ("suspend", "tenant"),
-    ("suspend", "Tenant"),
-    ("suspend", "suspended"),
     ("realm", "WWW-Authenticate"),
     ("realm", "www_authenticate"),
     ("realm", "Bearer realm="),
@@ -86,7 +81,5 @@ mod tests {
         check("let user_realms = 1;", "realm", true);
         check("an identity provider", "entity", false);
         check("struct Identity;", "entity", false);
-        check("suspended users", "suspend", true);
-        check("suspense", "suspend", false);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use scim_protocol::messages::{BulkMethod, BulkOperation, BulkRequest};
 use scim_protocol::patch::member::{MemberDelta, split};
 use scim_protocol::quirk::{Adaptations, normalize_patch, normalize_resource};
-use scim_protocol::{Error, ErrorKind, redaction, TypeSchema, ValidResource};
+use scim_protocol::{Error, ErrorKind, TypeSchema, ValidResource, redaction};
 use serde_json::Value;
 
 use super::{Directory, DirectoryError, document_of, refusal};
@@ -95,7 +95,9 @@ impl Directory {
             return Vec::new();
         }
         let Ok(committed) = self.commit_all(caller, change_set).await else { return Vec::new() };
-        noted.into_iter().for_each(|(adapted, message)| self.note(adapted, || message));
+        for (adapted, message) in noted {
+            self.note(adapted, || message);
+        }
         *ids = known;
         let answer = |(((_, operation), resource), committed): ((&(usize, &BulkOperation), _), crate::change_set::Committed)| BulkAnswer {
             method: Some(operation.method),

@@ -25,12 +25,12 @@ pub(super) fn touched(method: Method, body: &Value) -> Vec<String> {
     let operations = body.get("Operations").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mut names = Vec::new();
     for operation in operations {
-        match operation.get("path").and_then(Value::as_str) {
-            Some(path) => touch(path, operation.get("value"), &mut names),
-            None => {
-                let object = operation.get("value").and_then(Value::as_object);
-                object.into_iter().flatten().for_each(|(name, value)| touch(name, Some(value), &mut names));
-            }
+        if let Some(path) = operation.get("path").and_then(Value::as_str) {
+            touch(path, operation.get("value"), &mut names);
+            continue;
+        }
+        for (name, value) in operation.get("value").and_then(Value::as_object).into_iter().flatten() {
+            touch(name, Some(value), &mut names);
         }
     }
     names.sort_unstable();

@@ -62,7 +62,7 @@ impl Directory {
                 Err(CommitError::VersionChanged { .. } | CommitError::NotFound { .. } | CommitError::ReferenceMissing { .. }) => {}
                 outcome => {
                     outcome.map_err(refusal)?;
-                    let schema = self.type_of(caller, &snapshot.resource_type)?;
+                    let schema = type_of(caller, &snapshot.resource_type)?;
                     return self.read_any(caller, &schema, id, ALL).await;
                 }
             }
@@ -70,15 +70,10 @@ impl Directory {
         Err(super::too_busy().into())
     }
 
-    fn type_of(&self, caller: &Caller, name: &str) -> Result<std::sync::Arc<TypeSchema>, DirectoryError> {
-        let gone = || Error::new(ErrorKind::NotFound, format!("The resource type {name} is not there any more."));
-        Ok(caller.schemas.by_name(name).cloned().ok_or_else(gone)?)
-    }
-
     pub(super) async fn give_back(&self, caller: &Caller, was: &Snapshot, buried: Option<&Tombstone>) -> Result<(), CommitError> {
         let refused =
             |error: &dyn std::fmt::Display| CommitError::Fault(Fault::new(format!("what was kept cannot be given back: {error}")));
-        let schema = self.type_of(caller, &was.resource_type).map_err(|error| refused(&error))?;
+        let schema = type_of(caller, &was.resource_type).map_err(|error| refused(&error))?;
         let body = Value::Object(was.document.clone());
         let validated = validate(&schema, body, None, &QuirkSet::standard()).map_err(|error| refused(&error))?;
         let present = self.store.read(caller.tenant.id, schema.name(), &was.id, ALL).await?;
@@ -205,4 +200,10 @@ impl Directory {
         }
         Ok(None)
     }
+}
+
+/// A resource type, which may be gone since.
+fn type_of(caller: &Caller, name: &str) -> Result<std::sync::Arc<TypeSchema>, DirectoryError> {
+    let gone = || Error::new(ErrorKind::NotFound, format!("The resource type {name} is not there any more."));
+    Ok(caller.schemas.by_name(name).cloned().ok_or_else(gone)?)
 }

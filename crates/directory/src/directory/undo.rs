@@ -165,27 +165,10 @@ impl Directory {
                 self.give_back(caller, &was, Some(&buried)).await
             }
             Turn::Update(document) => {
-                let change = self.update(caller, subject, document, precondition)?;
+                let change = update(caller, subject, document, precondition)?;
                 self.commit_by_hand(caller, write(change)).await
             }
         }
-    }
-
-    fn update(
-        &self,
-        caller: &Caller,
-        subject: &Subject,
-        document: &Map<String, Value>,
-        precondition: Precondition,
-    ) -> Result<Change, CommitError> {
-        let missing = || CommitError::NotFound { resource_type: subject.resource_type.clone(), id: subject.id.clone() };
-        let schema = caller.schemas.by_name(&subject.resource_type).ok_or_else(missing)?;
-        let valid = validate(schema, Value::Object(document.clone()), None, &QuirkSet::standard())
-            .map_err(|error| CommitError::Fault(crate::store::Fault::new(format!("what was kept cannot be given back: {error}"))))?;
-        let before = subject.present.as_ref().map(|present| present.document.clone()).unwrap_or_default();
-        let effect = Effect::between(&before, valid.resource.document(), true);
-        let content = Some(content(schema, valid.resource));
-        Ok(Change::Update { precondition, content, members: MemberDelta::default(), effect })
     }
 
     async fn turn_members_back(
@@ -226,4 +209,16 @@ fn note(undone: &mut Undone, subject: &Subject, what: &str, outcome: Result<(), 
         Err(fault) => return Err(fault),
     }
     Ok(())
+}
+
+/// What a resource is given back as.
+fn update(caller: &Caller, subject: &Subject, document: &Map<String, Value>, precondition: Precondition) -> Result<Change, CommitError> {
+    let missing = || CommitError::NotFound { resource_type: subject.resource_type.clone(), id: subject.id.clone() };
+    let schema = caller.schemas.by_name(&subject.resource_type).ok_or_else(missing)?;
+    let valid = validate(schema, Value::Object(document.clone()), None, &QuirkSet::standard())
+        .map_err(|error| CommitError::Fault(crate::store::Fault::new(format!("what was kept cannot be given back: {error}"))))?;
+    let before = subject.present.as_ref().map(|present| present.document.clone()).unwrap_or_default();
+    let effect = Effect::between(&before, valid.resource.document(), true);
+    let content = Some(content(schema, valid.resource));
+    Ok(Change::Update { precondition, content, members: MemberDelta::default(), effect })
 }

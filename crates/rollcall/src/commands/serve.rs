@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 
 use crate::configuration::{Configuration, Layer, LogFormat, unknown_variables};
 use crate::failure::Failure;
+use crate::limits;
 use crate::output::Output;
 use crate::wiring::{self, Missing, Rollcall, StopSignal};
 
@@ -122,7 +123,7 @@ async fn greet(rollcall: &Rollcall, configuration: &Configuration, url: &str, ou
 }
 
 fn print_limits(output: Output) {
-    let limits = wiring::limits();
+    let limits = limits::limits();
     let mut rows = Vec::new();
     for (part, values) in limits.as_object().into_iter().flatten() {
         for (name, value) in values.as_object().into_iter().flatten() {

@@ -250,14 +250,13 @@ async fn restore(name: &str, from: &Path, configuration: &Configuration, output:
 async fn erase(name: &str, confirm: Option<String>, configuration: &Configuration, output: Output) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
     let tenant = rollcall.tenant(name).await?;
-    let again = match confirm {
-        Some(again) => again,
-        None => {
-            output.note(format!("Everything of the tenant {name} will be gone for good. Write its name again to erase it:"));
-            let mut line = String::new();
-            std::io::stdin().read_line(&mut line)?;
-            line.trim().to_owned()
-        }
+    let again = if let Some(again) = confirm {
+        again
+    } else {
+        output.note(format!("Everything of the tenant {name} will be gone for good. Write its name again to erase it:"));
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line)?;
+        line.trim().to_owned()
     };
     if again != name {
         return Err(Failure::refused(format!("`{again}` is not `{name}`; nothing was erased")));

@@ -113,8 +113,8 @@ impl Route {
                 Some(BodyKind::Search(schema.as_ref().map_or_else(|| schemas.types().to_vec(), |schema| vec![schema.clone()])))
             }
             Self::Bulk => Some(BodyKind::Bulk(schemas.clone())),
-            Self::GroupMembers if *method == Method::POST => group_member().map(|schema| BodyKind::Resource(Arc::new(schema.clone()))),
-            Self::GroupMemberSearch => group_member().map(|schema| BodyKind::Search(vec![Arc::new(schema.clone())])),
+            Self::GroupMembers if *method == Method::POST => group_member().map(|schema| BodyKind::Resource(schema.clone())),
+            Self::GroupMemberSearch => group_member().map(|schema| BodyKind::Search(vec![schema.clone()])),
             _ => None,
         }
     }

@@ -1,7 +1,7 @@
 //! A server without a socket: a store in a folder of its own, a clock that tests move, one token that may do everything.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use axum::Router;
@@ -122,7 +122,7 @@ impl House {
         let state = State::new(directory, tenants.clone(), hasher.clone(), hand.clone(), hand.clone(), options).with_events(events);
         let request_log: Arc<dyn RequestLog> = Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
         state.keep_requests(request_log.clone());
-        let foreign = Arc::new(Foreign { keys: Default::default(), fetches: Default::default() });
+        let foreign = Arc::new(Foreign { keys: Mutex::default(), fetches: AtomicUsize::default() });
         state.set_callers(Callers { clients: clients.clone(), issuers: issuers.clone(), key_sets: foreign.clone() });
         state.offer_tenant_life(store.clone());
         let mut house = Self {

@@ -145,7 +145,11 @@ async fn refusals_of_the_token_endpoint() {
 
 #[tokio::test]
 async fn a_client_signs_with_its_key_and_each_assertion_counts_once() {
-    let house = House::with(Options { public_url: Some("https://id.example".into()), ..Options::default() }, Default::default()).await;
+    let house = House::with(
+        Options { public_url: Some("https://id.example".into()), ..Options::default() },
+        directory::tenant::TenantSettings::default(),
+    )
+    .await;
     let (own, stranger) = (Signer::new(), Signer::new());
     client(&house, "hr", ClientAuthentication::PrivateKeyJwt { keys: vec![own.jwk()] }, Permissions::default()).await;
     let now = house.hand_now().as_second();
@@ -209,7 +213,7 @@ async fn tokens_of_certificates_are_bound_to_them() {
 #[tokio::test]
 async fn metadata_and_schemes_tell_what_is_there() {
     let options = Options { public_url: Some("https://id.example".into()), takes_client_certificates: true, ..Options::default() };
-    let house = House::with(options, Default::default()).await;
+    let house = House::with(options, directory::tenant::TenantSettings::default()).await;
     for path in ["/t/default/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/t/default"] {
         let told = house.call("", "GET", path, &[], None).await;
         assert_eq!(

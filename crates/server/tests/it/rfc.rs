@@ -420,8 +420,8 @@ async fn rfc7644_3_9_attributes_are_chosen_and_the_minimum_stays() {
     let body = user(json!({"userName": "a", "title": "t"}));
     let put = house.scim("PUT", &format!("{path}?attributes=title"), Some(body.clone())).await;
     assert_eq!(keys(&put), ["schemas", "id", "title"]);
-    let patch = operations(json!([{"op": "add", "path": "title", "value": "u"}]));
-    assert_eq!(keys(&house.scim("PATCH", &format!("{path}?attributes=title"), patch).await), ["schemas", "id", "title"]);
+    let change = operations(json!([{"op": "add", "path": "title", "value": "u"}]));
+    assert_eq!(keys(&house.scim("PATCH", &format!("{path}?attributes=title"), change).await), ["schemas", "id", "title"]);
     assert_eq!(
         keys(&house.scim("POST", "/Users?attributes=title", Some(user(json!({"userName": "b", "title": "t"})))).await),
         ["schemas", "id", "title"]

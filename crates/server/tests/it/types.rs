@@ -224,11 +224,11 @@ async fn roles_are_held_to_those_that_are_allowed() {
         assert!(answer.text("/detail").contains(refused) && answer.text("/detail").contains("/Roles"), "{answer:?}");
     }
     let path = format!("/Users/{}", ann.text("/id"));
-    let patch =
+    let change =
         async |operation: Value| house.scim("PATCH", &path, Some(json!({"schemas": [PATCH], "Operations": [operation]}))).await.status;
-    assert_eq!(patch(json!({"op": "replace", "path": "title", "value": "T"})).await, StatusCode::OK, "what was there stays");
-    assert_eq!(patch(json!({"op": "add", "path": "roles", "value": [{"value": "unknown"}]})).await, StatusCode::BAD_REQUEST);
-    assert_eq!(patch(json!({"op": "add", "path": "roles", "value": [{"value": "staff"}]})).await, StatusCode::OK);
+    assert_eq!(change(json!({"op": "replace", "path": "title", "value": "T"})).await, StatusCode::OK, "what was there stays");
+    assert_eq!(change(json!({"op": "add", "path": "roles", "value": [{"value": "unknown"}]})).await, StatusCode::BAD_REQUEST);
+    assert_eq!(change(json!({"op": "add", "path": "roles", "value": [{"value": "staff"}]})).await, StatusCode::OK);
     let put = json!({"schemas": [USER], "userName": "ann", "roles": [{"value": "unknown"}]});
     assert_eq!(house.scim("PUT", &path, Some(put)).await.status, StatusCode::BAD_REQUEST);
 }

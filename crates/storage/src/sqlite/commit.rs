@@ -211,10 +211,10 @@ impl Commit<'_> {
         let mut removed = Vec::new();
         if delta.replace {
             let wanted: HashSet<i64> = added.iter().copied().collect();
-            let held: HashSet<i64> = self.keys(sql::LIST_MEMBERS, group)?.into_iter().collect();
-            removed.extend(held.difference(&wanted).copied());
+            let present: HashSet<i64> = self.keys(sql::LIST_MEMBERS, group)?.into_iter().collect();
+            removed.extend(present.difference(&wanted).copied());
             // Only the difference is written.
-            added.retain(|member| !held.contains(member));
+            added.retain(|member| !present.contains(member));
         }
         for id in &delta.removed {
             removed.extend(self.find_referred(id)?);

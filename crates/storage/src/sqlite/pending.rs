@@ -135,7 +135,7 @@ impl Commit<'_> {
             let Some(before) = self.link_manager(*resource, id)? else { return Ok(()) };
             let (version, _, _) = self.raise_version(*resource)?;
             self.record(Changed { resource_type, id: of_id, version, kind: Kind::Update, since, created }, Some(&before))?;
-            return Ok(self.log(resource_type, of_id, version, &Told::linked(path))?);
+            return self.log(resource_type, of_id, version, &Told::linked(path));
         }
         if self.execute(basic::ADD_MEMBER, params![self.tenant, resource, key])? == 0 {
             return Ok(());
@@ -143,7 +143,7 @@ impl Commit<'_> {
         let (version, _, _) = self.raise_version(*resource)?;
         self.record_member(of_id, version, key, true)?;
         self.record(Changed { resource_type, id: of_id, version, kind: Kind::Members, since, created }, None)?;
-        Ok(self.log(resource_type, of_id, version, &Told::linked(path))?)
+        self.log(resource_type, of_id, version, &Told::linked(path))
     }
 
     /// Names the manager by its id in a document that names it otherwise: the document as it was.

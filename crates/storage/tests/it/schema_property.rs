@@ -177,7 +177,11 @@ impl Node {
             Self::Complex { many, subs, .. } => {
                 let element = |choice: u32| {
                     let present = subs.iter().enumerate().filter(|(place, _)| !(choice >> place).is_multiple_of(5));
-                    Value::Object(present.map(|(place, sub)| (sub.name.clone(), sub.value(choice.rotate_left(3 * place as u32)))).collect())
+                    Value::Object(
+                        present
+                            .map(|(place, sub)| (sub.name.clone(), sub.value(choice.rotate_left(3 * u32::try_from(place).unwrap()))))
+                            .collect(),
+                    )
                 };
                 if *many {
                     (0..choice % 3).map(|step| element(choice.wrapping_mul(7).wrapping_add(step))).collect()

@@ -216,8 +216,8 @@ async fn a_file_that_is_not_whole_changes_nothing(place: Place) {
     };
     refuse(text.replacen("\"userName\":\"cid\"", "\"userName\":\"cit\"", 1), "changed").await;
     refuse(text.replacen("\"format\":1", "\"format\":9", 1), "newer Rollcall").await;
-    refuse(text.lines().take(6).map(|line| format!("{line}\n")).collect(), "before its end").await;
-    let without_a_line = text.lines().enumerate().filter(|(number, _)| *number != 4).map(|(_, line)| format!("{line}\n")).collect();
+    refuse(text.lines().take(6).flat_map(|line| [line, "\n"]).collect(), "before its end").await;
+    let without_a_line = text.lines().enumerate().filter(|(number, _)| *number != 4).flat_map(|(_, line)| [line, "\n"]).collect();
     refuse(without_a_line, "changed").await;
     refuse("{}\n".into(), "not an exported tenant").await;
     assert_eq!(export(&world.opened, world.tenant.id).await, before);

@@ -1,0 +1,54 @@
+//! Every limit by its name, which ends in its unit, for `rollcall serve --print-limits`. Sets none.
+
+use provisioning::subscription;
+use serde_json::{Value, json};
+
+/// Takes options apart in full, so that a new limit cannot be forgotten here, and gives those that are named first by their names.
+macro_rules! named {
+    ($options:expr, $type:path { $($shown:ident),* $(,)? } except { $($bound:ident: $pattern:pat),* $(,)? }) => {{
+        let $type { $($shown,)* $($bound: $pattern,)* } = $options;
+        json!({ $((stringify!($shown)): $shown,)* })
+    }};
+}
+
+/// All of them, by the part of the program that keeps them.
+pub fn limits() -> Value {
+    let options = server::Options::default();
+    let (rate, keys, lockout, filter) = (options.rate_limit, options.key_sets, options.lockout, options.filter);
+    let mut server = named!(options, server::Options {
+        body_bytes_max, large_body_bytes_max, bulk_operations_max, dry_run_operations_max, request_log_body_bytes_max,
+        request_log_strangers_per_minute_max, request_log_rows_max, page_size_default, page_size_max, cursor_seconds_max,
+        request_seconds_max, header_read_seconds_max, rate_limit_entries_max, access_token_seconds, connections_max,
+        head_bytes_max, http2_header_list_bytes_max, http2_streams_max, tls_handshake_seconds_max, tls_reload_seconds,
+        drain_seconds_max, token_cache_seconds_max, token_cache_entries_max, event_page_max, event_wait_seconds_max,
+        event_heartbeat_seconds, event_listeners_max, event_listeners_per_tenant_max,
+    } except {
+        rate_limit: _, key_sets: _, lockout: _, filter: _, takes_client_certificates: _, public_url: _, trusted_proxies: _,
+    });
+    if let Some(server) = server.as_object_mut() {
+        server.insert("rate_limit_per_second".into(), json!(rate.map(|limit| limit.per_second)));
+        server.insert("rate_limit_burst".into(), json!(rate.map(|limit| limit.burst)));
+    }
+    let events = named!(subscription::Options::default(), subscription::Options {
+        concurrency, poll_milliseconds, lease_seconds, events_max, retention_days, trim_rows_max,
+    } except {});
+    json!({
+        "server": server,
+        "events": events,
+        "foreign_issuers": {
+            "fresh_seconds_max": keys.fresh_seconds_max,
+            "refetch_seconds_min": keys.refetch_seconds_min,
+            "stale_seconds_max": keys.stale_seconds_max,
+            "entries_max": keys.entries_max,
+            "key_set_bytes_max": connectors::key_sets::KEY_SET_BYTES_MAX,
+            "key_set_seconds_max": connectors::key_sets::KEY_SET_SECONDS_MAX,
+        },
+        "lockout": {
+            "failures_max": lockout.failures_max,
+            "window_seconds": lockout.window_seconds,
+            "proven_seconds_max": lockout.proven_seconds_max,
+            "entries_max": lockout.entries_max,
+        },
+        "filter": { "length_bytes_max": filter.length_max, "depth_max": filter.depth_max },
+    })
+}
