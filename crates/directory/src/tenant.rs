@@ -30,6 +30,7 @@ pub struct Tenant {
 /// Switches of a tenant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
 pub struct TenantSettings {
     /// The client profile (`scim_protocol::profile`) of callers that have none of their own.
     #[serde(alias = "quirks")]
@@ -43,6 +44,8 @@ pub struct TenantSettings {
     pub request_log_days: u32,
     /// Whether nobody is answered and no application is told anything; everything stays. Set by `TenantLife`.
     pub suspended: bool,
+    /// Whether the experimental type `GroupMember` is among the resource types and schemas that are shown; `/GroupMembers` answers either way.
+    pub announce_group_members: bool,
     /// How long what was is kept, in days; 0: not at all.
     pub history_days: u32,
     /// The guard on disables, deletes and membership removals that come in.
@@ -112,6 +115,7 @@ impl Default for TenantSettings {
             lockout_spares_known_tokens: true,
             request_log_days: 30,
             suspended: false,
+            announce_group_members: false,
             history_days: 30,
             guard: GuardSettings::default(),
             revive_deleted: None,

@@ -30,6 +30,7 @@ use directory::tenant::TenantId;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request};
+use provisioning::receiver::ReceiverKind;
 use scim_protocol::quirk::{QuirkSet, normalize_query};
 use scim_protocol::{Error, ErrorKind, Profile};
 use serde_json::Value;
@@ -114,8 +115,8 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
         (Route::ServiceProviderConfig, Method::GET) => {
             // The body of a call must not be held while we wait.
             let (state, tenant) = (Arc::clone(&call.state), call.caller.tenant.id);
-            let takes_client_credentials = has_clients(&state, tenant).await?;
-            let known = discovery::Known { types: Some(&call.caller.schemas), takes_client_credentials };
+            let (takes_client_credentials, sends_tokens) = (has_clients(&state, tenant).await?, sends_tokens(&state, tenant).await?);
+            let known = discovery::Known { types: Some(&call.caller.schemas), takes_client_credentials, sends_tokens };
             discovery::service_provider_config(&call.state, &call.base_url, &call.parts, known)
         }
         (Route::ResourceTypes(id), Method::GET) => discovery::resource_types(&call, id.as_deref()),
@@ -128,6 +129,12 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
 async fn has_clients(state: &State, tenant: TenantId) -> Result<bool, Failure> {
     let Some(callers) = state.callers() else { return Ok(false) };
     Ok(callers.clients.list_clients(tenant).await?.iter().any(ClientRecord::is_live))
+}
+
+/// Whether somebody is sent Security Event Tokens of a tenant.
+async fn sends_tokens(state: &State, tenant: TenantId) -> Result<bool, Failure> {
+    let Some(events) = state.events() else { return Ok(false) };
+    Ok(events.receivers.list_receivers(tenant).await?.iter().any(|receiver| receiver.kind != ReceiverKind::Webhook))
 }
 
 /// The resource behind `/Me` (RFC 7644 section 3.11), which is answered directly: its `Location` and `meta.location` are those of the User.

@@ -134,6 +134,7 @@ pub(crate) const TABLES: &[Table] = &[
             integer("at"),
             integer("kind"),
             text("attributes"),
+            text("credential"),
         ],
         order: "sequence",
     },
@@ -161,6 +162,48 @@ pub(crate) const TABLES: &[Table] = &[
         columns: &[key("application", Keys::Application), text("awaited"), text("id"), text("type")],
         order: "application, awaited, id",
     },
+    Table {
+        name: "history",
+        columns: &[
+            text("id"),
+            integer("version"),
+            text("type"),
+            text("kind"),
+            integer("at"),
+            integer("since"),
+            integer("created"),
+            bytes("change_id"),
+            text("credential"),
+            json("document"),
+        ],
+        order: "id, version",
+    },
+    Table {
+        name: "member_history",
+        columns: &[text("group_id"), integer("version"), text("member_id"), integer("joined")],
+        order: "group_id, version, member_id",
+    },
+    Table {
+        name: "tombstones",
+        columns: &[
+            text("id"),
+            text("type"),
+            integer("version"),
+            integer("created"),
+            integer("at"),
+            bytes("change_id"),
+            text("credential"),
+            text("display"),
+            text("user_name"),
+            text("external_id"),
+        ],
+        order: "id",
+    },
+    Table {
+        name: "pending_references",
+        columns: &[key("resource", Keys::Resource), text("path"), text("value"), text("folded"), integer("since")],
+        order: "resource, path, value",
+    },
     Table { name: "provisioning_log", columns: &[key("application", Keys::Application), text("id"), json("entry")], order: "line" },
 ];
 
@@ -175,6 +218,14 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
     ("parcels", "of a receiver"),
     ("chosen_resources", "of a receiver"),
     ("signing_keys", "secrets"),
+    ("clients", "secrets, or keys that are good for one token endpoint: they are added again"),
+    ("assertions", "of the moment"),
+    ("issuers", "whose tokens are accepted is decided anew in another place"),
+    ("requests", "what was asked of this server, not what the tenant is"),
+    ("quirk_uses", "of the request log"),
+    ("guard_counts", "of the moment"),
+    ("guard_allowances", "of the moment"),
+    ("parked", "decided before the tenant moves"),
 ];
 
 /// Columns of tables that travel which stay, as each database has its own.

@@ -130,6 +130,9 @@ pub struct Safety {
     /// A POST that revived something answers 200 instead of 201
     #[arg(long)]
     revive_answers_200: bool,
+    /// Show the experimental type GroupMember among the resource types and schemas; /GroupMembers answers either way
+    #[arg(long)]
+    announce_group_members: bool,
 }
 
 /// What becomes of what the guard holds.
@@ -155,6 +158,7 @@ impl Safety {
         settings.revive_deleted = self.revive_deleted;
         settings.revive_disabled = self.revive_disabled;
         settings.revive_answers_200 = self.revive_answers_200;
+        settings.announce_group_members = self.announce_group_members;
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::Value;
 
 use crate::program::{Serve, TOKEN, run};
@@ -14,6 +14,8 @@ type Authority = CertifiedIssuer<'static, KeyPair>;
 fn authority(path: &Path) -> Authority {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL takes a certificate whose two names are the same for a self-signed one.
+    params.distinguished_name.push(DnType::CommonName, "an authority");
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     std::fs::write(path, authority.pem()).unwrap();
     authority
@@ -21,7 +23,9 @@ fn authority(path: &Path) -> Authority {
 
 fn issue(authority: &Authority, name: &str, folder: &Path, file: &str) {
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, authority).unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    let certificate = params.signed_by(&key, authority).unwrap();
     std::fs::write(folder.join(format!("{file}.key")), key.serialize_pem()).unwrap();
     std::fs::write(folder.join(format!("{file}.pem")), certificate.pem()).unwrap();
 }

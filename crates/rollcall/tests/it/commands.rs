@@ -225,6 +225,6 @@ fn schemas_and_resource_types_come_and_go() {
     done(data, &["resource-type", "add", "Device"]);
     assert_eq!(done(data, &["resource-type", "show", "device"])["endpoint"], "/Devices");
     done(data, &["resource-type", "remove", "Device"]);
-    fails(data, &["resource-type", "remove", "User"], 4, "every tenant");
+    fails(data, &["resource-type", "remove", "User"], 4, "Stored resources contradict");
     fails(data, &["resource-type", "add", "nothing.json"], 5, "cannot be read");
 }

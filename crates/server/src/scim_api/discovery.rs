@@ -24,9 +24,12 @@ pub(super) struct Known<'a> {
     pub types: Option<&'a SchemaSet>,
     /// Whether the tenant has OAuth clients.
     pub takes_client_credentials: bool,
+    /// Whether the tenant has a receiver of Security Event Tokens (RFC 9967).
+    pub sends_tokens: bool,
 }
 
-/// The same for everybody, so no caller is needed; whoever is known also learns which types the tenant has switched on, and whether it has OAuth clients.
+/// The same for everybody, so no caller is needed; whoever is known also learns which types the tenant has switched on, whether it has OAuth clients, and
+/// which events it is told of.
 pub(super) fn service_provider_config(state: &State, base_url: &str, parts: &Parts, known: Known<'_>) -> Result<Response, Failure> {
     refuse_filter(&query(parts))?;
     let options = &state.options;
@@ -37,7 +40,7 @@ pub(super) fn service_provider_config(state: &State, base_url: &str, parts: &Par
         page_size_default: usize::try_from(options.page_size_default).unwrap_or(usize::MAX),
         takes_client_credentials: known.takes_client_credentials,
         cursor_seconds_max: state.directory.cursor_seconds(),
-        events: state.events().is_some(),
+        events: known.sends_tokens,
     };
     let mut config = discovery::service_provider_config(&capabilities, base_url);
     if let Some(types) = known.types {
@@ -47,14 +50,20 @@ pub(super) fn service_provider_config(state: &State, base_url: &str, parts: &Par
 }
 
 pub(super) fn resource_types(call: &Call, id: Option<&str>) -> Result<Response, Failure> {
-    let mut documents = discovery::resource_types(&shown(&call.caller.schemas), &call.base_url);
+    let mut documents = discovery::resource_types(&announced(call), &call.base_url);
     // A type that the token is not for is not there for its bearer.
     documents.retain(|document| document.get("name").and_then(Value::as_str).is_none_or(|name| call.caller.permissions.covers(name)));
     list_or_one(call, documents, id)
 }
 
 pub(super) fn schemas(call: &Call, id: Option<&str>) -> Result<Response, Failure> {
-    list_or_one(call, discovery::schemas(&shown(&call.caller.schemas), &call.base_url), id)
+    list_or_one(call, discovery::schemas(&announced(call), &call.base_url), id)
+}
+
+/// The tenant's types, and the experimental one where the tenant shows it: a client that tries every type it finds has to know what a membership is.
+fn announced(call: &Call) -> SchemaSet {
+    let own = &call.caller.schemas;
+    if call.caller.tenant.settings.announce_group_members { shown(own) } else { own.clone() }
 }
 
 fn list_or_one(call: &Call, documents: Vec<Map<String, Value>>, id: Option<&str>) -> Result<Response, Failure> {

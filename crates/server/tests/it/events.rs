@@ -248,7 +248,12 @@ async fn keys_are_public_and_events_are_announced() {
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!((answer.text("/keys/0/alg"), answer.text("/keys/0/crv"), answer.body.pointer("/keys/0/d")), ("ES256", "P-256", None));
     assert_eq!(send_as(&house, None, "GET", "/t/nobody/.well-known/jwks.json", None).await.status, StatusCode::NOT_FOUND);
-    let config = send(&house, "GET", "/scim/v2/ServiceProviderConfig", None).await;
+    // What nobody is sent is not announced.
+    let config = async || send(&house, "GET", "/scim/v2/ServiceProviderConfig", None).await;
+    assert!(config().await.body.get("securityEvents").is_none());
+    let new = json!({"name": "app", "kind": "poll"});
+    assert_eq!(send(&house, "POST", "/t/default/admin/v1/receivers", Some(new)).await.status, StatusCode::CREATED);
+    let config = config().await;
     assert_eq!(config.text("/securityEvents/asyncRequest"), "none");
     let uris = config.body["securityEvents"]["eventUris"].as_array().unwrap();
     assert!(uris.contains(&json!("urn:ietf:params:scim:event:prov:deactivate")) && uris.len() == 11);

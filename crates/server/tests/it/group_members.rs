@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use directory::access::Scope;
+use directory::tenant::TenantSettings;
 use http::StatusCode;
 use scim_protocol::schema::group_member::GROUP_MEMBER;
 use scim_protocol::schema::standard::GROUP;
 use serde_json::{Value, json};
+use server::Options;
 
 use crate::house::{Answer, House};
 
@@ -45,8 +47,10 @@ fn body(group: &str, member: &str) -> Value {
 }
 
 #[tokio::test]
-async fn it_can_be_discovered() {
-    let house = House::new().await;
+async fn it_can_be_discovered_where_the_tenant_shows_it() {
+    let quiet = House::new().await;
+    assert_eq!(quiet.scim("GET", "/ResourceTypes/GroupMember", None).await.status, StatusCode::NOT_FOUND);
+    let house = House::with(Options::default(), TenantSettings { announce_group_members: true, ..TenantSettings::default() }).await;
     let resource_type = house.scim("GET", "/ResourceTypes/GroupMember", None).await;
     assert_eq!((resource_type.text("/endpoint"), resource_type.text("/schema")), ("/GroupMembers", GROUP_MEMBER));
     let schema = house.scim("GET", &format!("/Schemas/{GROUP_MEMBER}"), None).await;

@@ -26,7 +26,7 @@ CREATE TABLE member_history (
     group_id  TEXT    NOT NULL,
     version   BIGINT NOT NULL, -- of the group
     member_id TEXT    NOT NULL,
-    joined    BOOLEAN NOT NULL,
+    joined    BIGINT NOT NULL, -- 1, or 0 where it left
     PRIMARY KEY (tenant, group_id, version, member_id)
 );
 

@@ -100,7 +100,7 @@ pub(super) async fn snapshot(t: &Transaction<'_>, tenant: TenantId, id: &str, po
     let Some(document) = kept.or(present.map(|present| present.document)) else { return Ok(Remembered::Unknown) };
     let now = list(t, sql::LIST_MEMBER_IDS, &[&tenant.0, &id], |row| get(row, 0)).await?;
     let last = stored(shot.version);
-    let first = list(t, sql::FIRST_MEMBER_CHANGES, &[&tenant.0, &id, &last], |row| Ok((get(row, 0)?, get(row, 1)?))).await?;
+    let first = list(t, sql::FIRST_MEMBER_CHANGES, &[&tenant.0, &id, &last], |row| Ok((get(row, 0)?, get::<i64>(row, 1)? != 0))).await?;
     Ok(Remembered::Was(Box::new(Snapshot { document: from_json(&document)?, members: members_then(now, first), ..shot })))
 }
 
@@ -112,7 +112,7 @@ pub(super) async fn member_changes(
     above: u64,
     limit: u32,
 ) -> Result<Vec<MemberChange>, Fault> {
-    let read = |row: &Row| Ok(MemberChange { version: version(get(row, 0)?), member_id: get(row, 1)?, joined: get(row, 2)? });
+    let read = |row: &Row| Ok(MemberChange { version: version(get(row, 0)?), member_id: get(row, 1)?, joined: get::<i64>(row, 2)? != 0 });
     let (id, above, limit) = (storable(group_id), stored(above), i64::from(limit));
     list(t, sql::READ_MEMBER_CHANGES, &[&tenant.0, &id, &above, &limit], read).await
 }

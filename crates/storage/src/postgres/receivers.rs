@@ -15,7 +15,6 @@ use super::connections::{begin, fault};
 use super::events::events;
 use super::outbox;
 use super::read::storable;
-use super::statements::LOG_CHANGES;
 use super::statements_of_events as sql;
 use crate::event_rows::{
     KIND_FEED_ADD, KIND_FEED_REMOVE, ParcelColumns, ReceiverColumns, parcel_state, receiver_kind, receiver_state, seal_secrets, sequence_of,
@@ -143,11 +142,9 @@ async fn choose(transaction: &Transaction<'_>, receiver: &Receiver, choice: &Cho
     if let Some(version) = version.filter(|_| changed) {
         let kind = if choice.chosen { KIND_FEED_ADD } else { KIND_FEED_REMOVE };
         let change_id = choice.change_id.as_bytes().as_slice();
-        let (types, ids, names) = ([choice.resource_type.as_str()], [resource.as_ref()], [id.to_string()]);
-        let (types, ids, names) = (types.as_slice(), ids.as_slice(), names.as_slice());
-        let (versions, kinds) = ([version], [kind]);
-        let values: Values<'_> = &[&tenant, &change_id, &types, &ids, &versions.as_slice(), &micros(choice.at), &kinds.as_slice(), &names];
-        outbox::execute(transaction, LOG_CHANGES, values).await?;
+        let names = id.to_string();
+        let values: Values<'_> = &[&tenant, &change_id, &choice.resource_type, &resource, &version, &micros(choice.at), &kind, &names];
+        outbox::execute(transaction, sql::LOG_CHOICE, values).await?;
     }
     Ok(changed)
 }

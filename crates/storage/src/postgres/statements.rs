@@ -101,18 +101,18 @@ pub(crate) const LOCK_MEMBERS: &str =
 /// The three below: how many they were, and the history of it ($4: the group's id, $5: its next version, $6: whether history is kept).
 pub(crate) const ADD_MEMBERS: &str = "WITH new AS (INSERT INTO memberships (tenant, group_resource, member_resource) \
        SELECT $1, $2, m FROM unnest($3::BIGINT[]) AS m ON CONFLICT DO NOTHING RETURNING member_resource), \
-     kept AS (INSERT INTO member_history (tenant, group_id, version, member_id, joined) SELECT $1, $4::TEXT, $5::BIGINT, r.id, TRUE \
+     kept AS (INSERT INTO member_history (tenant, group_id, version, member_id, joined) SELECT $1, $4::TEXT, $5::BIGINT, r.id, 1 \
        FROM new JOIN resources AS r ON r.tenant = $1 AND r.resource = new.member_resource WHERE $6::BOOLEAN ON CONFLICT DO NOTHING) \
      SELECT count(*) FROM new";
 pub(crate) const REMOVE_MEMBERS: &str = "WITH gone AS (DELETE FROM memberships AS m USING resources AS r \
        WHERE m.tenant = $1 AND m.group_resource = $2 AND r.tenant = $1 AND r.id = ANY ($3) AND m.member_resource = r.resource \
        RETURNING r.id), \
-     kept AS (INSERT INTO member_history (tenant, group_id, version, member_id, joined) SELECT $1, $4::TEXT, $5::BIGINT, gone.id, FALSE \
+     kept AS (INSERT INTO member_history (tenant, group_id, version, member_id, joined) SELECT $1, $4::TEXT, $5::BIGINT, gone.id, 0 \
        FROM gone WHERE $6::BOOLEAN ON CONFLICT DO NOTHING) \
      SELECT count(*) FROM gone";
 pub(crate) const REMOVE_OTHER_MEMBERS: &str = "WITH gone AS (DELETE FROM memberships \
        WHERE tenant = $1 AND group_resource = $2 AND member_resource <> ALL ($3) RETURNING member_resource), \
-     kept AS (INSERT INTO member_history (tenant, group_id, version, member_id, joined) SELECT $1, $4::TEXT, $5::BIGINT, r.id, FALSE \
+     kept AS (INSERT INTO member_history (tenant, group_id, version, member_id, joined) SELECT $1, $4::TEXT, $5::BIGINT, r.id, 0 \
        FROM gone JOIN resources AS r ON r.tenant = $1 AND r.resource = gone.member_resource WHERE $6::BOOLEAN ON CONFLICT DO NOTHING) \
      SELECT count(*) FROM gone";
 /// The groups of a resource that is about to be deleted, locked in one order for all.

@@ -75,6 +75,11 @@ pub(crate) const LIST_CHOSEN: &str = "SELECT id FROM chosen_resources WHERE tena
 /// Nobody else makes or retires a key of the tenant until the commit.
 pub(crate) const LOCK_TENANT: &str = "SELECT tenant FROM tenants WHERE tenant = $1 FOR UPDATE";
 
+/// A choice changes no resource, so it depends on no types. The tenant's row stays locked until the commit, so nobody reads change n + 1 before n.
+pub(crate) const LOG_CHOICE: &str = "WITH counter AS (UPDATE tenants SET last_sequence = last_sequence + 1 WHERE tenant = $1 RETURNING last_sequence) \
+     INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at, kind, attributes) \
+     SELECT $1, last_sequence, $2, $3, $4, $5, $6, $7, $8 FROM counter";
+
 /// What the test prepares.
 #[cfg(test)]
 pub(crate) const ALL: &[&str] = &[
@@ -120,4 +125,5 @@ pub(crate) const ALL: &[&str] = &[
     FORGET_KEYS,
     LIST_CHOSEN,
     LOCK_TENANT,
+    LOG_CHOICE,
 ];

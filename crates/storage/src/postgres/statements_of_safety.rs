@@ -9,7 +9,7 @@ pub(crate) const RECORD_GROUPS: &str = "INSERT INTO history (tenant, id, version
      FROM unnest($5::TEXT[], $6::BIGINT[], $7::TEXT[], $8::BIGINT[], $9::BIGINT[]) AS g (id, version, type, since, created)";
 /// What ends leaves these groups.
 pub(crate) const RECORD_LEAVER: &str = "INSERT INTO member_history (tenant, group_id, version, member_id, joined) \
-     SELECT $1, g.id, g.version, $2, FALSE FROM unnest($3::TEXT[], $4::BIGINT[]) AS g (id, version)";
+     SELECT $1, g.id, g.version, $2, 0 FROM unnest($3::TEXT[], $4::BIGINT[]) AS g (id, version)";
 pub(crate) const BURY: &str = "INSERT INTO tombstones \
      (tenant, id, type, version, created, at, change_id, credential, display, user_name, external_id) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (tenant, id) DO UPDATE SET type = excluded.type, \
@@ -47,7 +47,7 @@ pub(crate) const READ_MEMBER_CHANGES: &str = "SELECT version, member_id, joined 
 pub(crate) const FIND_GROUPS_LEFT: &str = "SELECT h.id FROM change_log AS l \
      JOIN history AS h ON h.tenant = l.tenant AND h.id = l.id AND h.change_id = l.change_id \
      JOIN member_history AS m ON m.tenant = h.tenant AND m.group_id = h.id AND m.version = h.version \
-     WHERE l.tenant = $1 AND l.change_id = $3 AND h.kind = 'members' AND m.member_id = $2 AND NOT m.joined ORDER BY h.id";
+     WHERE l.tenant = $1 AND l.change_id = $3 AND h.kind = 'members' AND m.member_id = $2 AND m.joined = 0 ORDER BY h.id";
 pub(crate) const LIST_DELETED: &str = "SELECT type, id, version, created, at, credential, change_id, display, user_name, external_id FROM tombstones \
      WHERE tenant = $1 AND at < $2 ORDER BY at DESC LIMIT $3";
 pub(crate) const FIND_DELETED: &str = "SELECT type, id, version, created, at, credential, change_id, display, user_name, external_id FROM tombstones \

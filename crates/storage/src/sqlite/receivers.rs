@@ -11,7 +11,6 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use super::Sqlite;
 use super::connections::fault;
 use super::events::read_events;
-use super::statements::{LOG_CHANGE, NEXT_SEQUENCE};
 use super::statements_of_events as sql;
 use crate::event_rows::{
     KIND_FEED_ADD, KIND_FEED_REMOVE, ParcelColumns, ReceiverColumns, parcel_state, receiver_kind, receiver_state, seal_secrets, sequence_of,
@@ -196,12 +195,12 @@ fn choose(connection: &Connection, tenant: TenantId, receiver: ReceiverId, choic
     let changed = execute(connection, statement, values)? > 0;
     // Of one that is gone its receiver was told already.
     if let Some(version) = version.filter(|_| changed) {
-        let sequence: i64 = connection.query_row(NEXT_SEQUENCE, [tenant.0], |row| row.get(0)).map_err(fault)?;
+        let sequence: i64 = connection.query_row(sql::NEXT_OF_CHOICE, [tenant.0], |row| row.get(0)).map_err(fault)?;
         let kind = if choice.chosen { KIND_FEED_ADD } else { KIND_FEED_REMOVE };
         let (change_id, names) = (choice.change_id.as_bytes(), receiver.0.to_string());
         let (resource_type, id) = (&choice.resource_type, &choice.resource_id);
         let values = params![tenant.0, sequence, change_id, resource_type, id, version, micros(choice.at), kind, names];
-        execute(connection, LOG_CHANGE, values)?;
+        execute(connection, sql::LOG_CHOICE, values)?;
     }
     Ok(changed)
 }

@@ -70,6 +70,11 @@ pub(crate) const RETIRE_KEYS: &str = "UPDATE signing_keys SET retired = ?2 WHERE
 pub(crate) const FORGET_KEYS: &str = "DELETE FROM signing_keys WHERE tenant = ?1 AND retired > 0 AND retired <= ?2";
 pub(crate) const IS_CHOSEN: &str = "SELECT id FROM chosen_resources WHERE tenant = ?1 AND receiver = ?2 AND id = ?3";
 
+/// A choice changes no resource, so it depends on no types.
+pub(crate) const NEXT_OF_CHOICE: &str = "UPDATE tenants SET last_sequence = last_sequence + 1 WHERE tenant = ?1 RETURNING last_sequence";
+pub(crate) const LOG_CHOICE: &str = "INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at, kind, attributes) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+
 /// What the test prepares.
 #[cfg(test)]
 pub(crate) const ALL: &[&str] = &[
@@ -114,4 +119,6 @@ pub(crate) const ALL: &[&str] = &[
     RETIRE_KEYS,
     FORGET_KEYS,
     IS_CHOSEN,
+    NEXT_OF_CHOICE,
+    LOG_CHOICE,
 ];
