@@ -58,7 +58,8 @@ def handle(event):
 
 
 class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+    # One connection at a time is served, so none may stay open: who keeps one would keep Rollcall out.
+    protocol_version = "HTTP/1.0"
 
     def answer(self, status, value=None):
         body = b"" if value is None else json.dumps(value).encode()
