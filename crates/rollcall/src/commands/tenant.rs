@@ -266,6 +266,8 @@ async fn erase(name: &str, confirm: Option<String>, configuration: &Configuratio
         return Err(Failure::refused(format!("`{again}` is not `{name}`; nothing was erased")));
     }
     rollcall.store.life.erase(tenant.id).await?;
+    // It may be in a file of its own.
+    rollcall.store.request_log.erase(tenant.id).await?;
     output.say(format!("Tenant {name} is erased."), &json!({ "name": name, "state": "erased" }));
     Ok(())
 }

@@ -148,6 +148,10 @@ pub(crate) async fn erase(
     }
     let (tenant, life) = find(&state, &name).await.map_err(|failure| refuse.with(failure))?;
     life.erase(tenant.id).await.map_err(|fault| refuse.with(fault))?;
+    // It may be in a file of its own.
+    if let Some(log) = state.request_log.get() {
+        log.erase(tenant.id).await.map_err(|fault| refuse.with(fault))?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
