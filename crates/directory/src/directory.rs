@@ -176,28 +176,33 @@ impl Directory {
         let adapted = normalize_resource(quirks, schema, &mut body);
         self.note(adapted, || redaction::resource(schema, &body));
         let mut id = self.ids.id().to_string();
-        let mut change_set = create::decide(self.moment(), schema, &id, body.clone(), quirks)?;
+        // Wanted once more only where it may revive somebody.
+        let kept = caller.safety().revive_disabled.then(|| body.clone());
+        let mut change_set = create::decide(self.moment(), schema, &id, body, quirks)?;
         let document = document_of(&change_set);
         self.check_allowed(caller, schema, None, document.as_ref()).await?;
+        let mut anew = None;
         if let Some(document) = &document {
-            if let Some(revived) = self.revive_disabled(caller, schema, (&body, document), include).await? {
+            if let Some(body) = &kept
+                && let Some(revived) = self.revive_disabled(caller, schema, (body, document), include).await?
+            {
                 return Ok(revived);
             }
             if let Some(tombstone) = self.find_former(caller, schema, document).await? {
+                anew = Some((id.clone(), change_set.clone()));
                 id.clone_from(&tombstone.id);
                 come_back(&mut change_set, &tombstone);
             }
         }
         let has_members =
             change_set.writes.iter().any(|write| matches!(&write.change, Change::Create { members, .. } if !members.is_empty()));
-        let committed = match self.commit(caller, change_set.clone()).await {
+        let committed = match (self.commit(caller, change_set).await, anew) {
             // Somebody else has brought it back in between.
-            Err(CommitError::NotFound { .. }) => {
-                id = self.ids.id().to_string();
-                anew(&mut change_set, &id);
+            (Err(CommitError::NotFound { .. }), Some((new, change_set))) => {
+                id = new;
                 self.commit(caller, change_set).await.map_err(refusal)?
             }
-            outcome => outcome.map_err(refusal)?,
+            (outcome, _) => outcome.map_err(refusal)?,
         };
         let fresh = fresh(schema, &id, &committed, document);
         // A new resource is in no group yet, and the names of its members are all that is not known here.
@@ -453,16 +458,6 @@ fn come_back(change_set: &mut ChangeSet, tombstone: &Tombstone) {
         if let Change::Create { former, .. } = &mut write.change {
             *former = Some(Former { version: tombstone.version, created: tombstone.created });
             write.id.clone_from(&tombstone.id);
-        }
-    }
-}
-
-/// Makes it one of a new resource again.
-fn anew(change_set: &mut ChangeSet, id: &str) {
-    for write in &mut change_set.writes {
-        if let Change::Create { former, .. } = &mut write.change {
-            *former = None;
-            id.clone_into(&mut write.id);
         }
     }
 }

@@ -36,6 +36,9 @@ use crate::configuration::{Configuration, Layer};
 use crate::failure::Failure;
 use crate::output::Output;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const AFTER_HELP: &str = "\
 Start here:
   rollcall demo                      see the whole idea at work, on this machine

@@ -32,11 +32,14 @@ pub(crate) const SQLITE: &[Migration] = &[
     Migration { name: "0007_requests", sql: include_str!("../migrations/sqlite/0007_requests.sql") },
     Migration { name: "0008_clients", sql: include_str!("../migrations/sqlite/0008_clients.sql") },
     Migration { name: "0009_safety", sql: include_str!("../migrations/sqlite/0009_safety.sql") },
+    Migration { name: "0010_statistics", sql: include_str!("../migrations/sqlite/0010_statistics.sql") },
 ];
 
 /// For the request log on SQLite, which has a file of its own.
-pub(crate) const SQLITE_REQUESTS: &[Migration] =
-    &[Migration { name: "0001_requests", sql: include_str!("../migrations/sqlite_requests/0001_requests.sql") }];
+pub(crate) const SQLITE_REQUESTS: &[Migration] = &[
+    Migration { name: "0001_requests", sql: include_str!("../migrations/sqlite_requests/0001_requests.sql") },
+    Migration { name: "0002_rows", sql: include_str!("../migrations/sqlite_requests/0002_rows.sql") },
+];
 
 /// For PostgreSQL.
 pub(crate) const POSTGRES: &[Migration] = &[
@@ -49,6 +52,7 @@ pub(crate) const POSTGRES: &[Migration] = &[
     Migration { name: "0007_requests", sql: include_str!("../migrations/postgres/0007_requests.sql") },
     Migration { name: "0008_clients", sql: include_str!("../migrations/postgres/0008_clients.sql") },
     Migration { name: "0009_safety", sql: include_str!("../migrations/postgres/0009_safety.sql") },
+    Migration { name: "0010_statistics", sql: include_str!("../migrations/postgres/0010_statistics.sql") },
 ];
 
 /// SHA-256 of a migration's text.

@@ -12,8 +12,8 @@ use crate::rows::{json_text, micros};
 pub(crate) const WAITING_MAX: usize = 8_192;
 /// Entries written at a time.
 pub(crate) const BATCH_MAX: usize = 512;
-/// How long the first entry of a batch waits for others, in milliseconds.
-pub(crate) const BATCH_MILLISECONDS: u64 = 100;
+/// How long a batch waits for more once nothing is left to be taken, in milliseconds: short enough that somebody who looks sees what they did.
+pub(crate) const BATCH_MILLISECONDS: u64 = 20;
 /// Entries deleted at a time.
 pub(crate) const PRUNED_MAX: i64 = 500;
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use directory::change_set::{Effect, IndexEntry};
+use directory::change_set::{Content, Effect, IndexEntry};
 use directory::deletion_guard::Removal;
 use directory::history::Kind;
 use directory::pending::{MANAGER, fold};
@@ -101,6 +101,24 @@ pub(crate) fn index_rows(resource_type: &str, entries: &[IndexEntry]) -> Vec<Ind
         value: entry.key.clone(),
     };
     entries.iter().map(row).collect()
+}
+
+/// What a resource holds, as its tables hold it.
+pub(crate) struct Stored {
+    /// Its rows in `unique_values` and `index_values`.
+    pub rows: Vec<IndexRow>,
+    /// The column `entries`.
+    pub entries: Vec<u8>,
+    /// The column `document`.
+    pub document: String,
+}
+
+impl Stored {
+    /// Of content of a resource of this type.
+    pub(crate) fn of(resource_type: &str, content: &Content) -> Result<Self, Fault> {
+        let rows = index_rows(resource_type, &content.index);
+        Ok(Self { entries: encode_entries(&rows), document: json_text(&content.document)?, rows })
+    }
 }
 
 /// Index rows as the column `entries`: for each a byte (unique or not), the attribute, the length of the value, the value.

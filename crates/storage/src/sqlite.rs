@@ -23,10 +23,10 @@ mod search;
 pub(crate) mod statements;
 pub(crate) mod statements_of_events;
 pub(crate) mod statements_of_requests;
-mod statements_of_callers;
-mod statements_of_safety;
-mod statements_of_schemas;
-mod statements_of_work;
+pub(crate) mod statements_of_callers;
+pub(crate) mod statements_of_safety;
+pub(crate) mod statements_of_schemas;
+pub(crate) mod statements_of_work;
 mod tenant_life;
 mod tenants;
 mod writer;
@@ -102,7 +102,8 @@ impl Memberships for Sqlite {
 #[async_trait]
 impl Store for Sqlite {
     async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
-        let committed = self.writer.write(move |connection| commit::apply(connection, tenant, &change_set)).await?;
+        let prepared = commit::prepare(&change_set)?;
+        let committed = self.writer.write(move |connection| commit::apply(connection, tenant, &change_set, &prepared)).await?;
         self.committed.notify_one();
         Ok(committed)
     }

@@ -405,9 +405,14 @@ impl Importer {
         self.rewind()?;
         let header = self.header()?;
         while self.next_row(&header)?.is_some() {}
-        self.rewind()?;
-        self.header()?;
+        self.rewind_to_rows()?;
         Ok(header)
+    }
+
+    /// Goes back to where the rows begin.
+    pub(crate) fn rewind_to_rows(&mut self) -> Result<(), RestoreError> {
+        self.rewind()?;
+        self.header().map(drop)
     }
 
     fn rewind(&mut self) -> Result<(), RestoreError> {

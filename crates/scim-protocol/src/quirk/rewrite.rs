@@ -371,13 +371,13 @@ pub(super) fn modern_urn(schema: &TypeSchema, text: &str) -> Option<String> {
         if begins_with(text, urn).is_some() {
             return None;
         }
-        for prefix in ["urn:scim", "urn:ietf:params:scim"] {
-            for version in ["1.0", "2.0"] {
-                let whole = format!("{prefix}:{family}:{version}");
-                let rest = begins_with(text, &format!("{whole}:{type_name}")).or_else(|| begins_with(text, &whole));
-                if let Some(rest) = rest {
-                    return Some(format!("{urn}{rest}"));
-                }
+        for prefix in ["urn:scim:", "urn:ietf:params:scim:"] {
+            // No text is made for names that are of today, which is nearly all of them.
+            let Some(rest) = after(text, prefix).and_then(|rest| after(rest, family)) else { continue };
+            let Some(rest) = after(rest, ":1.0").or_else(|| after(rest, ":2.0")) else { continue };
+            let of_type = after(rest, ":").and_then(|rest| after(rest, type_name)).filter(|rest| is_end(rest));
+            if let Some(rest) = of_type.or(Some(rest).filter(|rest| is_end(rest))) {
+                return Some(format!("{urn}{rest}"));
             }
         }
     }
@@ -386,6 +386,16 @@ pub(super) fn modern_urn(schema: &TypeSchema, text: &str) -> Option<String> {
 
 /// What follows the URN in a text that begins with it: nothing, or `:` and more.
 fn begins_with<'t>(text: &'t str, urn: &str) -> Option<&'t str> {
-    let (start, rest) = text.split_at_checked(urn.len())?;
-    (start.eq_ignore_ascii_case(urn) && (rest.is_empty() || rest.starts_with(':'))).then_some(rest)
+    after(text, urn).filter(|rest| is_end(rest))
+}
+
+/// What follows the start, written in whatever case.
+fn after<'t>(text: &'t str, start: &str) -> Option<&'t str> {
+    let (begins, rest) = text.split_at_checked(start.len())?;
+    begins.eq_ignore_ascii_case(start).then_some(rest)
+}
+
+/// Whether a URN ends where this follows.
+fn is_end(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with(':')
 }

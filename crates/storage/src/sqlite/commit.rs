@@ -18,19 +18,33 @@ use super::record::Changed;
 use super::schemas::revision;
 use super::statements as sql;
 use super::statements_of_safety::{CREATE_AGAIN, READ_VERSION};
-use crate::rows::{
-    IndexRow, KIND_CREATE, KIND_DELETE, Told, attribute_key, decode_entries, encode_entries, from_json, index_rows, json_text, micros,
-    timestamp, version,
-};
+use crate::rows::{IndexRow, KIND_CREATE, KIND_DELETE, Stored, Told, attribute_key, decode_entries, from_json, micros, timestamp, version};
 
-/// Applies a change set; one `Committed` per write. What was committed under the same change id before is not done again.
-pub(crate) fn apply(connection: &Connection, tenant: TenantId, change_set: &ChangeSet) -> Result<Vec<Committed>, CommitError> {
+/// What the writes of a change set store, made before their turn comes: the thread that writes is one for all.
+pub(crate) fn prepare(change_set: &ChangeSet) -> Result<Vec<Option<Stored>>, Fault> {
+    let stored = |write: &Write| match &write.change {
+        Change::Create { content, .. } | Change::Update { content: Some(content), .. } => {
+            Stored::of(&write.resource_type, content).map(Some)
+        }
+        Change::Update { content: None, .. } | Change::Delete { .. } => Ok(None),
+    };
+    change_set.writes.iter().map(stored).collect()
+}
+
+/// Applies a change set with what `prepare` made of it; one `Committed` per write. What was committed under the same change id before is not done again.
+pub(crate) fn apply(
+    connection: &Connection,
+    tenant: TenantId,
+    change_set: &ChangeSet,
+    prepared: &[Option<Stored>],
+) -> Result<Vec<Committed>, CommitError> {
     let commit = Commit { connection, tenant: tenant.0, change_set, at: micros(change_set.at), removals: Cell::default() };
     let before = commit.logged()?;
     if !before.is_empty() {
         return change_set.writes.iter().map(|write| commit.again(write, &before)).collect();
     }
-    let committed = change_set.writes.iter().map(|write| commit.write(write)).collect::<Result<_, _>>()?;
+    let writes = change_set.writes.iter().zip(prepared);
+    let committed = writes.map(|(write, stored)| commit.write(write, stored.as_ref())).collect::<Result<_, _>>()?;
     commit.guard()?;
     Ok(committed)
 }
@@ -68,13 +82,16 @@ pub(super) struct Commit<'a> {
 }
 
 impl Commit<'_> {
-    fn write(&self, write: &Write) -> Result<Committed, CommitError> {
+    fn write(&self, write: &Write, stored: Option<&Stored>) -> Result<Committed, CommitError> {
         match &write.change {
-            Change::Create { content, members, former } => self.create(write, content, members, *former),
+            Change::Create { content, members, former } => {
+                let stored = stored.ok_or_else(|| Fault::new("a create was not prepared"))?;
+                self.create(write, content, stored, members, *former)
+            }
             Change::Update { precondition, content, members, effect } => {
                 let head = self.head(write)?;
                 check(*precondition, &head)?;
-                self.update(write, &head, content.as_ref(), members, effect)
+                self.update(write, &head, content.as_ref().zip(stored), members, effect)
             }
             Change::Delete { precondition } => {
                 let head = self.head(write)?;
@@ -108,19 +125,23 @@ impl Commit<'_> {
         committed(version(version_now), created, modified, false)
     }
 
-    fn create(&self, write: &Write, content: &Content, members: &[String], former: Option<Former>) -> Result<Committed, CommitError> {
-        let rows = index_rows(&write.resource_type, &content.index);
-        let document = json_text(&content.document)?;
-        let entries = encode_entries(&rows);
+    fn create(
+        &self,
+        write: &Write,
+        content: &Content,
+        stored: &Stored,
+        members: &[String],
+        former: Option<Former>,
+    ) -> Result<Committed, CommitError> {
         let (number, created) = if let Some(former) = former {
-            (self.come_back(write, former, content, (&entries, &document))?, micros(former.created))
+            (self.come_back(write, former, content, stored)?, micros(former.created))
         } else {
-            let values = params![self.tenant, write.resource_type, write.id, self.at, content.display, entries, document];
+            let values = params![self.tenant, write.resource_type, write.id, self.at, content.display, stored.entries, stored.document];
             self.execute(sql::CREATE_RESOURCE, values)?;
             (1, self.at)
         };
         let resource = self.connection.last_insert_rowid();
-        self.add_rows(write, content, resource, rows.iter())?;
+        self.add_rows(write, content, resource, stored.rows.iter())?;
         for member in self.members_to_add(resource, members)? {
             if self.execute(sql::ADD_MEMBER, params![self.tenant, resource, member])? > 0 && former.is_some() {
                 self.record_member(&write.id, number, member, true)?;
@@ -133,11 +154,12 @@ impl Commit<'_> {
     }
 
     /// A deleted resource comes back under its id: its version.
-    fn come_back(&self, write: &Write, former: Former, content: &Content, body: (&[u8], &str)) -> Result<i64, CommitError> {
+    fn come_back(&self, write: &Write, former: Former, content: &Content, stored: &Stored) -> Result<i64, CommitError> {
         let (last, created) = (crate::rows::stored(former.version), micros(former.created));
+        let (entries, document) = (&stored.entries, &stored.document);
         let since = self.unbury(&write.resource_type, &write.id, last)?;
         let number = last + 1;
-        let values = params![self.tenant, write.resource_type, write.id, number, created, self.at, content.display, body.0, body.1];
+        let values = params![self.tenant, write.resource_type, write.id, number, created, self.at, content.display, entries, document];
         // The statement is executed before anything else is inserted, so that the key of the new row is the last one.
         let changed = Changed { resource_type: &write.resource_type, id: &write.id, version: number, kind: Kind::Restore, since, created };
         self.record(changed, None)?;
@@ -149,12 +171,12 @@ impl Commit<'_> {
         &self,
         write: &Write,
         head: &Head,
-        content: Option<&Content>,
+        content: Option<(&Content, &Stored)>,
         members: &MemberDelta,
         effect: &Effect,
     ) -> Result<Committed, CommitError> {
         let before = match content {
-            Some(content) => self.update_body(write, head, content)?,
+            Some((content, stored)) => self.update_body(write, head, content, stored)?,
             None => None,
         };
         let members_changed = self.update_members(write, head, members)?;
@@ -167,7 +189,7 @@ impl Commit<'_> {
         let kind = if before.is_some() { Kind::Update } else { Kind::Members };
         self.record(changed(write, head, kind), before.as_deref())?;
         self.log(&write.resource_type, &write.id, head.version + 1, &Told::update(effect, before.is_some(), members_changed))?;
-        if let (Some(content), Some(_)) = (content, &before) {
+        if let (Some((content, _)), Some(_)) = (content, &before) {
             self.await_manager(&write.resource_type, head.resource, content)?;
             self.link_awaiting(head.resource, &write.id, &content.document)?;
         }
@@ -175,19 +197,17 @@ impl Commit<'_> {
     }
 
     /// The document as it was, where anything changed.
-    fn update_body(&self, write: &Write, head: &Head, content: &Content) -> Result<Option<String>, CommitError> {
+    fn update_body(&self, write: &Write, head: &Head, content: &Content, stored: &Stored) -> Result<Option<String>, CommitError> {
         let read = |row: &Row<'_>| Ok(Body { display: row.get(0)?, entries: row.get(1)?, document: row.get(2)? });
         let old = self.statement(sql::READ_BODY)?.query_row(params![self.tenant, head.resource], read).map_err(fault)?;
-        let rows = index_rows(&write.resource_type, &content.index);
-        let document = json_text(&content.document)?;
+        let Stored { rows, entries, document } = stored;
         // The order of members means nothing, so it is not compared where the texts differ.
-        let is_same = old.document == document || from_json::<Map<String, Value>>(&old.document)? == content.document;
-        let entries = encode_entries(&rows);
-        if is_same && old.display == content.display && old.entries == entries {
+        let is_same = old.document == *document || from_json::<Map<String, Value>>(&old.document)? == content.document;
+        if is_same && old.display == content.display && old.entries == *entries {
             return Ok(None);
         }
         self.count_disabled(&write.resource_type, &old.document, &content.document)?;
-        if old.entries != entries {
+        if old.entries != *entries {
             let old_rows = decode_entries(&old.entries)?;
             for row in old_rows.iter().filter(|row| !rows.contains(row)) {
                 self.remove_row(row, head.resource)?;
@@ -281,11 +301,12 @@ impl Commit<'_> {
         resource: i64,
         rows: impl Iterator<Item = &'r IndexRow>,
     ) -> Result<(), CommitError> {
+        let (mut add, mut take) = (self.statement(sql::ADD_VALUE)?, self.statement(sql::TAKE_VALUE)?);
         for row in rows {
             let values = params![self.tenant, row.attribute, row.value, resource];
             if !row.unique {
-                self.execute(sql::ADD_VALUE, values)?;
-            } else if self.execute(sql::TAKE_VALUE, values)? == 0 {
+                add.execute(values).map_err(fault)?;
+            } else if take.execute(values).map_err(fault)? == 0 {
                 let is_it = |path: &&str| attribute_key(&write.resource_type, path) == row.attribute;
                 let path = content.index.iter().map(|entry| entry.path.as_str()).find(is_it).unwrap_or_default();
                 return Err(CommitError::ValueTaken { path: path.to_owned() });
@@ -302,11 +323,11 @@ impl Commit<'_> {
     /// Every change is logged, so here is where one that was decided with the types of yesterday is refused.
     pub(super) fn log(&self, resource_type: &str, id: &str, version: i64, told: &Told) -> Result<(), CommitError> {
         let types = i64::try_from(self.change_set.types_revision).unwrap_or(i64::MAX);
-        let next = self.statement(sql::NEXT_SEQUENCE)?.query_row(params![self.tenant, types], |row| row.get::<_, i64>(0));
-        let Some(sequence) = next.optional().map_err(fault)? else {
+        if self.execute(sql::RAISE_SEQUENCE, params![self.tenant, types])? == 0 {
             revision(self.connection, self.tenant)?;
             return Err(CommitError::TypesChanged);
-        };
+        }
+        let sequence: i64 = self.statement(sql::READ_SEQUENCE)?.query_row([self.tenant], |row| row.get(0)).map_err(fault)?;
         let (change_id, credential) = (self.change_set.change_id.as_bytes(), &self.change_set.policy.credential_id);
         let values = params![self.tenant, sequence, change_id, resource_type, id, version, self.at, told.kind, told.attributes, credential];
         self.execute(sql::LOG_CHANGE, values)?;

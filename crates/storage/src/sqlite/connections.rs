@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use directory::store::Fault;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use tokio::sync::Semaphore;
 
@@ -34,7 +35,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, Fault> {
     }
     let mut connection = Connection::open(path)
         .map_err(|error| Fault::from_source(format!("the database {} could not be opened", path.display()), error))?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    prepare(&connection)?;
     connection.execute_batch(statements::OPEN_WRITER).map_err(fault)?;
     migrate(&mut connection, migrate::SQLITE)?;
     Ok(connection)
@@ -48,6 +49,12 @@ pub(crate) fn open_request_log(path: &Path) -> Result<Connection, Fault> {
     connection.execute_batch(statements::OPEN_REQUEST_LOG).map_err(fault)?;
     migrate(&mut connection, migrate::SQLITE_REQUESTS)?;
     Ok(connection)
+}
+
+/// Statements are prepared once, and a plan does not depend on the values it is first asked with: otherwise SQLite prepares again whenever one changes.
+fn prepare(connection: &Connection) -> Result<(), Fault> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop).map_err(fault)
 }
 
 fn migrate(connection: &mut Connection, known: &'static [migrate::Migration]) -> Result<(), Fault> {
@@ -114,7 +121,7 @@ impl Readers {
     fn open(&self) -> Result<Connection, Fault> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&*self.path, flags).map_err(fault)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        prepare(&connection)?;
         connection.execute_batch(statements::OPEN_READER).map_err(fault)?;
         Ok(connection)
     }

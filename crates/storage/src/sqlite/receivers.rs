@@ -108,11 +108,11 @@ impl Receivers for Sqlite {
     async fn record_delivery(&self, claim: &Receiver, delivery: Delivery, lease_until: Option<Timestamp>) -> Result<bool, Fault> {
         let (tenant, id, fence, attempts) = (claim.tenant.0, claim.id.0, claim.fence, i64::from(claim.attempts));
         let lease = lease_until.map_or(0, micros);
-        let record = move |connection: &Connection| match delivery {
+        let record = move |connection: &Connection| match &delivery {
             Delivery::Done { cursor, at } => {
                 is_live(connection, sql::DELIVERED, params![tenant, id, fence, cursor, at.map_or(0, micros), lease])
             }
-            Delivery::RetryAt { due, error } => is_live(connection, sql::TRY_LATER, params![tenant, id, fence, micros(due), error]),
+            Delivery::RetryAt { due, error } => is_live(connection, sql::TRY_LATER, params![tenant, id, fence, micros(*due), error]),
             Delivery::Pause { error } => is_live(connection, sql::PAUSE, params![tenant, id, fence, error]),
             Delivery::PutAside { events, error } => {
                 let cursor = events.last().map_or(0, |event| event.sequence);
@@ -160,7 +160,7 @@ impl Receivers for Sqlite {
         let (tenant, id, fence) = (claim.tenant.0, claim.id.0, claim.fence);
         let record = move |connection: &Connection| {
             let live = is_live(connection, sql::READ_FENCE, params![tenant, id, fence])?;
-            match error {
+            match &error {
                 None => execute(connection, sql::REMOVE_PARCEL, params![tenant, id, sequence])?,
                 Some(error) => execute(connection, sql::FAIL_PARCEL, params![tenant, id, sequence, error])?,
             };

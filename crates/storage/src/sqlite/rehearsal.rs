@@ -30,7 +30,10 @@ pub(crate) fn rehearse(
     change_sets: &[ChangeSet],
     question: &Question,
 ) -> Result<Rehearsed, CommitError> {
-    let committed = change_sets.iter().map(|change_set| commit::apply(connection, tenant, change_set)).collect::<Result<_, _>>()?;
+    let committed = change_sets
+        .iter()
+        .map(|change_set| commit::apply(connection, tenant, change_set, &commit::prepare(change_set)?))
+        .collect::<Result<_, _>>()?;
     Ok(Rehearsed { committed, found: answer(connection, tenant, question)? })
 }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -169,9 +169,12 @@ fn run(connection: &Connection, waiting: &Receiver<Message>) {
     }
 }
 
-/// Entries that come within a short time, and the work that came after them.
+/// Entries that come within a short time, and the work that came after them. In between the thread sleeps and does not listen: to wake it for each entry
+/// would cost those who send them more than the sending.
+#[expect(clippy::disallowed_methods, reason = "a thread of its own, which wants to sleep and not to be woken")]
 fn collect(first: Message, waiting: &Receiver<Message>, entries: &mut Vec<Draft>) -> Option<Work> {
     let mut message = first;
+    let mut has_slept = false;
     loop {
         match message {
             Message::Work(work) => return Some(work),
@@ -180,9 +183,17 @@ fn collect(first: Message, waiting: &Receiver<Message>, entries: &mut Vec<Draft>
         if entries.len() >= BATCH_MAX {
             return None;
         }
-        message = match waiting.recv_timeout(Duration::from_millis(BATCH_MILLISECONDS)) {
+        message = match waiting.try_recv() {
             Ok(message) => message,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+            Err(TryRecvError::Empty) if !has_slept => {
+                has_slept = true;
+                std::thread::sleep(Duration::from_millis(BATCH_MILLISECONDS));
+                match waiting.try_recv() {
+                    Ok(message) => message,
+                    Err(_) => return None,
+                }
+            }
+            Err(_) => return None,
         };
     }
 }

@@ -3,7 +3,7 @@
 
 /// The journal and durability of a connection that writes.
 pub(crate) const OPEN_WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -16384; \
-     PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;";
+     PRAGMA wal_autocheckpoint = 8000; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;";
 /// The same for the file of the request log, which may lose its last moments.
 pub(crate) const OPEN_REQUEST_LOG: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048; \
      PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216; PRAGMA temp_store = MEMORY;";
@@ -56,8 +56,9 @@ pub(crate) const REVOKE_TOKEN: &str = "UPDATE tokens SET revoked = coalesce(revo
 pub(crate) const USE_TOKEN: &str = "UPDATE tokens SET last_used = max(coalesce(last_used, 0), ?3) WHERE tenant = ?1 AND id = ?2";
 
 pub(crate) const FIND_CHANGE: &str = "SELECT type, id, version, at FROM change_log WHERE tenant = ?1 AND change_id = ?2 ORDER BY sequence";
-pub(crate) const NEXT_SEQUENCE: &str =
-    "UPDATE tenants SET last_sequence = last_sequence + 1 WHERE tenant = ?1 AND types_revision = ?2 RETURNING last_sequence";
+pub(crate) const RAISE_SEQUENCE: &str = "UPDATE tenants SET last_sequence = last_sequence + 1 WHERE tenant = ?1 AND types_revision = ?2";
+/// After it; one statement with RETURNING would build a table for its one row.
+pub(crate) const READ_SEQUENCE: &str = "SELECT last_sequence FROM tenants WHERE tenant = ?1";
 pub(crate) const LOG_CHANGE: &str = "INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at, kind, attributes, credential) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
@@ -107,13 +108,13 @@ pub(crate) const READ_MEMBERS_AFTER: &str = "SELECT m.member_resource, r.id, r.t
      ORDER BY m.member_resource LIMIT ?4";
 pub(crate) const COUNT_MEMBERS: &str = "SELECT count(*) FROM (SELECT 1 FROM memberships WHERE tenant = ?1 \
      AND group_resource = (SELECT resource FROM resources WHERE tenant = ?1 AND id = ?2) LIMIT ?3)";
-/// Upwards; `UNION` makes circles of groups harmless.
+/// Upwards; `UNION` makes circles of groups harmless. `CROSS JOIN` as nobody knows how few groups there will be: the order of reading is given.
 pub(crate) const READ_GROUPS: &str = "WITH RECURSIVE above (g) AS ( \
        SELECT group_resource FROM memberships WHERE tenant = ?1 AND member_resource = ?2 \
-       UNION SELECT m.group_resource FROM memberships AS m JOIN above ON m.member_resource = above.g WHERE m.tenant = ?1) \
+       UNION SELECT m.group_resource FROM above CROSS JOIN memberships AS m ON m.member_resource = above.g WHERE m.tenant = ?1) \
      SELECT r.id, r.type, r.display, \
        EXISTS (SELECT 1 FROM memberships AS d WHERE d.tenant = ?1 AND d.group_resource = above.g AND d.member_resource = ?2) AS direct \
-     FROM above JOIN resources AS r ON r.tenant = ?1 AND r.resource = above.g WHERE above.g <> ?2 ORDER BY direct DESC, above.g";
+     FROM above CROSS JOIN resources AS r ON r.tenant = ?1 AND r.resource = above.g WHERE above.g <> ?2 ORDER BY direct DESC, above.g";
 
 /// What the test prepares; the pragmas and the making of `migrations` are run on every start.
 #[cfg(test)]
@@ -134,7 +135,8 @@ pub(crate) const ALL: &[&str] = &[
     REVOKE_TOKEN,
     USE_TOKEN,
     FIND_CHANGE,
-    NEXT_SEQUENCE,
+    RAISE_SEQUENCE,
+    READ_SEQUENCE,
     LOG_CHANGE,
     CREATE_RESOURCE,
     READ_HEAD,

@@ -41,9 +41,9 @@ impl TenantLife for Sqlite {
     async fn restore(&self, name: &str, at: Timestamp, source: Box<dyn Source>) -> Result<Tenant, RestoreError> {
         let mut importer = Importer::new(source);
         let checked = tokio::task::spawn_blocking(move || importer.check().map(|header| (importer, header))).await;
-        let (importer, header) = checked.map_err(|error| Fault::from_source("the file was not read to its end", error))??;
+        let (mut importer, header) = checked.map_err(|error| Fault::from_source("the file was not read to its end", error))??;
         let (name, key) = (name.to_owned(), self.key.clone());
-        let restored = self.writer.write(move |connection| restore(connection, &key, &name, at, importer, &header)).await?;
+        let restored = self.writer.write(move |connection| restore(connection, &key, &name, at, &mut importer, &header)).await?;
         self.committed.notify_one();
         Ok(restored)
     }
@@ -102,7 +102,7 @@ fn restore(
     key: &MasterKey,
     name: &str,
     at: Timestamp,
-    mut importer: Importer,
+    importer: &mut Importer,
     header: &Header,
 ) -> Result<Tenant, RestoreError> {
     if tenants::find_tenant(connection, name)?.is_some() {
@@ -116,6 +116,7 @@ fn restore(
         first.insert(keys, last + 1);
     }
     let placement = Placement { first };
+    importer.rewind_to_rows()?;
     let (mut tenant, mut applications) = (None, Vec::new());
     while let Some((table, mut row)) = importer.next_row(header)? {
         let id = tenant.unwrap_or_default();

@@ -14,22 +14,53 @@ const GROUP_MAX: usize = 512;
 /// Jobs that wait; more make their senders wait.
 const WAITING_MAX: usize = 8_192;
 
-/// Tells the sender of a job what became of it, once the transaction has ended (with this fault, where it failed).
-type Answer = Box<dyn FnOnce(Option<Fault>) + Send>;
+/// A job that waits for its turn, its outcome or its answer.
+trait Job: Send {
+    /// Does it, inside the transaction; whether what it did is to be kept. May be asked again after everything was undone.
+    fn run(&mut self, connection: &Connection) -> bool;
+    /// Tells the sender what became of it, once the transaction has ended (with this fault, where it failed).
+    fn answer(self: Box<Self>, failed: Option<Fault>);
+}
 
-/// A job: runs inside the transaction.
-type Job = Box<dyn FnOnce(&Connection) -> Done + Send>;
+struct Typed<F, T, E> {
+    job: F,
+    outcome: Option<Result<T, E>>,
+    /// Takes the job back with its outcome: what it holds is freed where it was made.
+    sender: oneshot::Sender<(Result<T, E>, F)>,
+}
 
-/// What a job has done.
-struct Done {
-    keep: bool,
-    answer: Answer,
+impl<F, T, E> Job for Typed<F, T, E>
+where
+    F: FnMut(&Connection) -> Result<T, E> + Send,
+    T: Send,
+    E: From<Fault> + Send,
+{
+    fn run(&mut self, connection: &Connection) -> bool {
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.job)(connection))).unwrap_or_else(|panic| Err(panicked(&*panic).into()));
+        self.outcome.insert(outcome).is_ok()
+    }
+
+    fn answer(self: Box<Self>, failed: Option<Fault>) {
+        let Self { job, outcome, sender } = *self;
+        let outcome = match (failed, outcome) {
+            (_, Some(Err(error))) => Err(error),
+            (Some(failed), _) => Err(failed.into()),
+            (None, Some(done)) => done,
+            (None, None) => Err(not_done().into()),
+        };
+        // A sender that no longer waits does not want the answer.
+        drop(sender.send((outcome, job)));
+    }
+}
+
+fn not_done() -> Fault {
+    Fault::new("a write was not carried out")
 }
 
 /// The way to the thread that writes. The thread ends when the last of these is gone.
 #[derive(Clone)]
 pub(crate) struct Writer {
-    jobs: SyncSender<Job>,
+    jobs: SyncSender<Box<dyn Job>>,
 }
 
 impl Writer {
@@ -43,30 +74,20 @@ impl Writer {
         Ok(Self { jobs })
     }
 
-    /// Runs a job; what it returns is durable when this returns. Where it returns an error, nothing of it was kept.
-    pub(crate) async fn write<T, E>(&self, job: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    /// Runs a job; what it returns is durable when this returns. Where it returns an error, nothing of it was kept. It may be run twice, the first time
+    /// without effect.
+    pub(crate) async fn write<T, E>(&self, job: impl FnMut(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            let done = catch_unwind(AssertUnwindSafe(|| job(connection))).unwrap_or_else(|panic| Err(panicked(&*panic).into()));
-            let keep = done.is_ok();
-            let answer: Answer = Box::new(move |failed| {
-                // A sender that no longer waits does not want the answer.
-                let _ = sender.send(match (failed, done) {
-                    (Some(failed), Ok(_)) => Err(failed.into()),
-                    (_, done) => done,
-                });
-            });
-            Done { keep, answer }
-        });
+        let job: Box<dyn Job> = Box::new(Typed { job, outcome: None, sender });
         if let Err(std::sync::mpsc::TrySendError::Full(job)) = self.jobs.try_send(job) {
             let jobs = self.jobs.clone();
             let _ = tokio::task::spawn_blocking(move || jobs.send(job)).await;
         }
-        receiver.await.unwrap_or_else(|_| Err(Fault::new("a write was not carried out").into()))
+        receiver.await.map_or_else(|_| Err(not_done().into()), |(outcome, _)| outcome)
     }
 }
 
@@ -75,42 +96,62 @@ fn panicked(panic: &(dyn Any + Send)) -> Fault {
     Fault::new(format!("a write panicked: {}", message.unwrap_or("no message")))
 }
 
-fn run(connection: &Connection, waiting: &Receiver<Job>) {
+fn run(connection: &Connection, waiting: &Receiver<Box<dyn Job>>) {
     while let Ok(first) = waiting.recv() {
-        let mut answers = Vec::new();
-        let outcome = run_group(connection, first, waiting, &mut answers);
-        if outcome.is_err() && !connection.is_autocommit() {
-            let _ = connection.execute_batch("ROLLBACK");
-        }
+        let mut jobs = vec![first];
+        let outcome =
+            run_together(connection, &mut jobs, waiting).and_then(|done| if done { Ok(()) } else { run_each(connection, &mut jobs) });
         if let Err(error) = &outcome {
+            undo(connection);
             tracing::error!(error = %error, "a transaction failed");
         }
         let failed = outcome.err().map(|error| error.to_string());
-        for answer in answers {
-            answer(failed.as_ref().map(|message| Fault::new(format!("SQLite: {message}"))));
+        for job in jobs {
+            job.answer(failed.as_ref().map(|message| Fault::new(format!("SQLite: {message}"))));
         }
     }
 }
 
-/// Where the transaction cannot begin, the jobs are dropped, and their senders learn that they were not carried out.
-fn run_group(connection: &Connection, first: Job, waiting: &Receiver<Job>, answers: &mut Vec<Answer>) -> Result<(), rusqlite::Error> {
-    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let mut job = Some(first);
-    while let Some(next) = job {
-        answers.push(run_job(connection, next)?);
-        job = if answers.len() < GROUP_MAX { waiting.try_recv().ok() } else { None };
+fn undo(connection: &Connection) {
+    if !connection.is_autocommit() {
+        let _ = connection.execute_batch("ROLLBACK");
     }
-    connection.prepare_cached("COMMIT")?.execute([]).map(drop)
 }
 
-fn run_job(connection: &Connection, job: Job) -> Result<Answer, rusqlite::Error> {
-    connection.prepare_cached("SAVEPOINT job")?.execute([])?;
-    let Done { keep, answer } = job(connection);
-    if !keep {
-        connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+/// The first job and all that come meanwhile, in one transaction. `false`, and nothing is done, where one of them failed when it had changed something
+/// already: savepoints for everybody would cost those who succeed more than they cost now.
+fn run_together(connection: &Connection, jobs: &mut Vec<Box<dyn Job>>, waiting: &Receiver<Box<dyn Job>>) -> Result<bool, rusqlite::Error> {
+    execute(connection, "BEGIN IMMEDIATE")?;
+    let mut place = 0;
+    while let Some(job) = jobs.get_mut(place) {
+        let before = connection.total_changes();
+        if !job.run(connection) && connection.total_changes() != before {
+            undo(connection);
+            return Ok(false);
+        }
+        place += 1;
+        if place == jobs.len() && place < GROUP_MAX {
+            jobs.extend(waiting.try_recv());
+        }
     }
-    connection.prepare_cached("RELEASE job")?.execute([])?;
-    Ok(answer)
+    execute(connection, "COMMIT").map(|()| true)
+}
+
+/// The same jobs, each with a savepoint of its own.
+fn run_each(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
+    execute(connection, "BEGIN IMMEDIATE")?;
+    for job in jobs {
+        execute(connection, "SAVEPOINT job")?;
+        if !job.run(connection) {
+            execute(connection, "ROLLBACK TO job")?;
+        }
+        execute(connection, "RELEASE job")?;
+    }
+    execute(connection, "COMMIT")
+}
+
+fn execute(connection: &Connection, statement: &str) -> Result<(), rusqlite::Error> {
+    connection.prepare_cached(statement)?.execute([]).map(drop)
 }
 
 #[cfg(test)]

@@ -1,0 +1,1 @@
+-- PostgreSQL counts its rows by itself (autovacuum); SQLite is told what to believe.
