@@ -34,6 +34,7 @@ use crate::history::{History, Tombstone};
 use crate::journal::{Journal, Touched};
 use crate::membership::Needs;
 use crate::parking::{Method, Parking};
+use crate::pending::PendingReferences;
 use crate::rehearsal::Rehearsal;
 use crate::schema_store::SchemaStore;
 use crate::store::{CommitError, Fault, Include, Store, StoredResource};
@@ -119,6 +120,7 @@ pub struct Directory {
 struct Past {
     history: Arc<dyn History>,
     parking: Arc<dyn Parking>,
+    pending: Arc<dyn PendingReferences>,
 }
 
 impl Directory {
@@ -133,10 +135,10 @@ impl Directory {
         Self { types: Some(types), ..self }
     }
 
-    /// The same, with what was and what is held.
+    /// The same, with what was, what is held and what waits.
     #[must_use]
-    pub fn with_past(self, history: Arc<dyn History>, parking: Arc<dyn Parking>) -> Self {
-        Self { past: Some(Past { history, parking }), ..self }
+    pub fn with_past(self, history: Arc<dyn History>, parking: Arc<dyn Parking>, pending: Arc<dyn PendingReferences>) -> Self {
+        Self { past: Some(Past { history, parking, pending }), ..self }
     }
 
     /// The same directory for one request, which is written down in the journal.

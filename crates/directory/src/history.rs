@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::store::Fault;
@@ -100,6 +100,25 @@ pub struct Snapshot {
     pub document: Map<String, Value>,
     /// The ids of its members then.
     pub members: Vec<String>,
+}
+
+impl Snapshot {
+    /// The resource as a document, with `id`, `members` and `meta`.
+    pub fn into_document(self) -> Map<String, Value> {
+        let mut document = self.document;
+        document.insert("id".into(), self.id.into());
+        if !self.members.is_empty() {
+            document.insert("members".into(), self.members.into_iter().map(|id| json!({ "value": id })).collect());
+        }
+        let meta = json!({
+            "resourceType": self.resource_type,
+            "created": self.created.to_string(),
+            "lastModified": self.last_modified.to_string(),
+            "version": self.version,
+        });
+        document.insert("meta".into(), meta);
+        document
+    }
 }
 
 /// What is remembered of a moment.

@@ -4,8 +4,12 @@ use jiff::Timestamp;
 use scim_protocol::profile::DEFAULT_PROFILE;
 use scim_protocol::{Error, ErrorKind, Profile};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::deletion_guard::GuardSettings;
+use crate::deletion_guard::{GuardSettings, Removal, WINDOW_MINUTES_MAX};
+
+/// The longest that anything is kept, in days.
+pub const DAYS_MAX: u32 = 3_650;
 
 /// The store's key of a tenant; never shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -131,6 +135,57 @@ impl TenantSettings {
     pub fn client_profile(&self) -> Option<&'static Profile> {
         Profile::by_name(&self.profile).or_else(|| Profile::by_name(DEFAULT_PROFILE))
     }
+
+    /// These, with what a merge patch (RFC 7396) changes. Refuses (`invalidValue`) what is no setting or cannot be one, and `suspended`, which has a way
+    /// of its own.
+    pub fn merged(&self, patch: &Map<String, Value>) -> Result<Self, Error> {
+        let refuse = |error: &dyn std::fmt::Display| Error::new(ErrorKind::InvalidValue, format!("The settings cannot be: {error}."));
+        let mut settings = serde_json::to_value(self).map_err(|error| refuse(&error))?;
+        merge(&mut settings, patch);
+        let merged: Self = serde_json::from_value(settings).map_err(|error| refuse(&error).at("settings"))?;
+        if merged.suspended != self.suspended {
+            return Err(Error::new(ErrorKind::InvalidValue, "`suspended` is no setting to change; a tenant is suspended and resumed.")
+                .at("suspended"));
+        }
+        merged.check().map(|()| merged)
+    }
+
+    /// Refuses (`invalidValue`) a profile that does not exist, and numbers out of their range.
+    pub fn check(&self) -> Result<(), Error> {
+        let refuse = |path: &str, detail: String| Err(Error::new(ErrorKind::InvalidValue, detail).at(path));
+        if Profile::by_name(&self.profile).is_none() {
+            let known = Profile::all().iter().map(|profile| profile.name.as_str()).collect::<Vec<_>>().join("`, `");
+            return refuse("profile", format!("There is no client profile `{}`; accepted are `{known}`.", self.profile));
+        }
+        for (path, days) in [("history_days", self.history_days), ("request_log_days", self.request_log_days)] {
+            if days > DAYS_MAX {
+                return refuse(path, format!("`{path}` is {days}; accepted are 0 to {DAYS_MAX}."));
+            }
+        }
+        let minutes = self.guard.window_minutes;
+        if !(1..=WINDOW_MINUTES_MAX).contains(&minutes) {
+            return refuse("guard.window_minutes", format!("`guard.window_minutes` is {minutes}; accepted are 1 to {WINDOW_MINUTES_MAX}."));
+        }
+        if let Some(removal) = Removal::ALL.into_iter().find(|removal| self.guard.threshold(*removal).percent > 100) {
+            return refuse(
+                "guard",
+                format!("More than 100 percent of kind `{}` cannot be removed; accepted are 0 to 100.", removal.name()),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// RFC 7396, for members of objects; null removes one, which gives it its default.
+fn merge(target: &mut Value, patch: &Map<String, Value>) {
+    let Value::Object(target) = target else { return };
+    for (name, value) in patch {
+        match (value, target.get_mut(name)) {
+            (Value::Null, _) => drop(target.shift_remove(name)),
+            (Value::Object(inner), Some(present)) if present.is_object() => merge(present, inner),
+            _ => drop(target.insert(name.clone(), value.clone())),
+        }
+    }
 }
 
 /// Refuses (`invalidValue`) a name that cannot be a part of a URL: accepted are 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at
@@ -149,6 +204,8 @@ pub fn check_name(name: &str) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -175,6 +232,27 @@ mod tests {
         for response in PatchResponse::ALL {
             check(&format!(r#"{{"patch_response":"{}"}}"#, response.name()), response);
         }
+    }
+
+    #[test]
+    fn settings_are_changed_in_part() {
+        let default = TenantSettings::default();
+        let merged = |patch: Value| default.merged(patch.as_object().unwrap());
+        let changed = merged(json!({"profile": "okta", "guard": {"deletes": {"count": 5}}, "pending_references": true})).unwrap();
+        assert_eq!((changed.profile.as_str(), changed.guard.deletes.count, changed.guard.deletes.percent), ("okta", 5, 20));
+        assert_eq!((changed.pending_references, changed.guard.disables), (Some(true), default.guard.disables));
+        let back = changed.merged(json!({"profile": null, "guard": null, "pending_references": null}).as_object().unwrap()).unwrap();
+        assert_eq!(back, default);
+        let refused = |patch: Value, said: &str| {
+            let error = merged(patch).unwrap_err();
+            assert!(error.detail().contains(said), "{}", error.detail());
+        };
+        refused(json!({"profile": "none"}), "accepted are `strict`");
+        refused(json!({"colour": "red"}), "unknown field `colour`");
+        refused(json!({"suspended": true}), "suspended and resumed");
+        refused(json!({"history_days": 4_000}), "0 to 3650");
+        refused(json!({"guard": {"window_minutes": 0}}), "1 to 10080");
+        refused(json!({"guard": {"disables": {"percent": 101}}}), "0 to 100");
     }
 
     #[test]

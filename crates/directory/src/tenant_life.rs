@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::store::Fault;
-use crate::tenant::{Tenant, TenantId};
+use crate::tenant::{Tenant, TenantId, TenantSettings};
 
 /// Where an exported tenant is read from: twice, as nothing is written before all of it was checked.
 pub trait Source: Read + Seek + Send {}
@@ -32,6 +32,8 @@ pub enum RestoreError {
 pub trait TenantLife: Send + Sync {
     /// Suspends or resumes: a suspended tenant answers nobody and tells no application anything; all of it stays. False where there is none.
     async fn set_suspended(&self, tenant: TenantId, suspended: bool) -> Result<bool, Fault>;
+    /// Gives a tenant other settings, and raises its revision; false where it has changed since it was read, or is gone.
+    async fn set_settings(&self, tenant: &Tenant, settings: TenantSettings) -> Result<bool, Fault>;
     /// Writes everything of a tenant apart from secrets as lines of JSON, from one snapshot, one line at a time; says how many lines.
     async fn export(&self, tenant: TenantId, at: Timestamp, sink: Box<dyn Write + Send>) -> Result<u64, Fault>;
     /// Makes a tenant of this name of what `export` wrote, all of it or nothing. Ids, versions and instants stay; its applications have no tokens and are

@@ -223,7 +223,7 @@ impl Rollcall {
         let directory = Directory::new(Arc::clone(&store.identities), Arc::clone(&clock), Arc::clone(&ids))
             .with_cursors(Arc::clone(&key) as Arc<dyn CursorSealer>, server_options(configuration).cursor_seconds_max)
             .with_types(Arc::clone(&store.types))
-            .with_past(Arc::clone(&store.history), Arc::clone(&store.parking));
+            .with_past(Arc::clone(&store.history), Arc::clone(&store.parking), Arc::clone(&store.pending));
         let connector = ScimConnector::new(Egress::default())?;
         let courier = HttpCourier::new(Egress::default())?;
         let issuers = Egress { allow_private_addresses: configuration.issuer_private_addresses.value, ..Egress::default() };

@@ -9,7 +9,17 @@ mod lines;
 
 mod administrator;
 
+mod wishes;
+
 mod tokens;
+
+mod clients;
+
+mod issuers;
+
+mod guard;
+
+mod past;
 
 mod receivers;
 
@@ -54,6 +64,20 @@ fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
     let tenant = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(clients::list, clients::create))
+        .routes(routes!(clients::revoke))
+        .routes(routes!(issuers::list, issuers::create))
+        .routes(routes!(issuers::remove))
+        .routes(routes!(guard::show))
+        .routes(routes!(guard::allow))
+        .routes(routes!(guard::approve))
+        .routes(routes!(guard::reject))
+        .routes(routes!(past::versions))
+        .routes(routes!(past::then))
+        .routes(routes!(past::restore))
+        .routes(routes!(past::deleted))
+        .routes(routes!(past::undo))
+        .routes(routes!(past::pending))
         .routes(routes!(schemas::list, schemas::put))
         .routes(routes!(schemas::show, schemas::remove))
         .routes(routes!(schemas::history))
@@ -72,7 +96,7 @@ fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(receivers::rotate_keys));
     let installation = OpenApiRouter::new()
         .routes(routes!(tenants::list, tenants::create))
-        .routes(routes!(tenants::show, tenants::erase))
+        .routes(routes!(tenants::show, tenants::change, tenants::erase))
         .routes(routes!(tenants::suspend))
         .routes(routes!(tenants::resume))
         .routes(routes!(tenants::export));

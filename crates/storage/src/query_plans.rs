@@ -144,7 +144,7 @@ fn sqlite_reads_no_whole_tenant_unawares() {
             let alias = |name: &&str| {
                 *name == table || text.contains(&format!("{name} AS {table} ")) || text.contains(&format!("{name} AS {table})"))
             };
-            SMALL.iter().any(|name| alias(&name))
+            SMALL.iter().any(alias)
         };
         let steps = explain(&connection, text);
         let is_whole = |step: &&str| {

@@ -10,7 +10,9 @@ use crate::filter_sql::Query;
 /// Counts remembered; the oldest goes first.
 const TOTALS_MAX: usize = 512;
 /// Keys remembered with one count; more are read again.
-const KEYS_MAX: usize = 500;
+const KEYS_MAX: usize = 10_000;
+/// Keys remembered in all, of eight bytes each.
+const ALL_KEYS_MAX: usize = 250_000;
 /// Resources between two marks of a list in order of creation.
 pub(crate) const MARK_EVERY: usize = 500;
 
@@ -43,6 +45,11 @@ impl Total {
         Self { count: u64::try_from(keys.len()).unwrap_or(u64::MAX), keys: few.then(|| keys.into()), marks: None }
     }
 
+    /// How many keys it holds.
+    fn size(&self) -> usize {
+        [&self.keys, &self.marks].into_iter().flatten().map(|keys| keys.len()).sum()
+    }
+
     /// A total that was only counted.
     pub(crate) fn counted(count: u64) -> Self {
         Self { count, ..Self::default() }
@@ -57,6 +64,16 @@ pub(crate) struct Totals(Mutex<Remembered>);
 struct Remembered {
     by_query: HashMap<Query, (State, Total)>,
     in_order: VecDeque<Query>,
+    keys: usize,
+}
+
+impl Remembered {
+    fn forget_oldest(&mut self) {
+        let Some(oldest) = self.in_order.pop_front() else { return };
+        if let Some((_, total)) = self.by_query.remove(&oldest) {
+            self.keys -= total.size();
+        }
+    }
 }
 
 impl Totals {
@@ -69,13 +86,13 @@ impl Totals {
     /// Remembers one.
     pub(crate) fn remember(&self, query: Query, state: State, total: Total) {
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.by_query.insert(query.clone(), (state, total)).is_none() {
-            remembered.in_order.push_back(query);
+        remembered.keys += total.size();
+        match remembered.by_query.insert(query.clone(), (state, total)) {
+            Some((_, before)) => remembered.keys -= before.size(),
+            None => remembered.in_order.push_back(query),
         }
-        if remembered.in_order.len() > TOTALS_MAX
-            && let Some(oldest) = remembered.in_order.pop_front()
-        {
-            remembered.by_query.remove(&oldest);
+        while remembered.in_order.len() > TOTALS_MAX || remembered.keys > ALL_KEYS_MAX {
+            remembered.forget_oldest();
         }
     }
 }
@@ -111,6 +128,12 @@ mod tests {
             totals.remember(query(number), state, Total::of(&[1, 2]));
         }
         let remembered = totals.0.lock().unwrap();
-        assert_eq!((remembered.by_query.len(), remembered.in_order.len()), (TOTALS_MAX, TOTALS_MAX));
+        assert_eq!((remembered.by_query.len(), remembered.in_order.len(), remembered.keys), (TOTALS_MAX, TOTALS_MAX, 2 * TOTALS_MAX));
+        drop(remembered);
+        for number in 0..100 {
+            totals.remember(query(number % 50), state, Total::of(&vec![1; KEYS_MAX]));
+        }
+        let remembered = totals.0.lock().unwrap();
+        assert_eq!((remembered.by_query.len(), remembered.keys), (ALL_KEYS_MAX / KEYS_MAX, ALL_KEYS_MAX));
     }
 }

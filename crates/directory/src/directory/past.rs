@@ -12,7 +12,7 @@ use crate::access::Caller;
 use crate::change_set::{Change, ChangeSet, Effect, Former, Policy, Precondition, Write};
 use crate::content::content;
 use crate::history::{Deleted, Entry, History, Point, Remembered, Snapshot, Tombstone};
-use crate::pending::{Names, fold};
+use crate::pending::{Names, PendingReference, fold};
 use crate::search::{Include, Page, plan};
 use crate::store::{CommitError, Fault, StoredResource};
 use crate::version::Expected;
@@ -48,6 +48,14 @@ impl Directory {
     /// Deleted resources.
     pub async fn deleted(&self, caller: &Caller, which: Deleted, limit: u32) -> Result<Vec<Tombstone>, DirectoryError> {
         Ok(self.history()?.deleted(caller.tenant.id, which, limit).await?)
+    }
+
+    /// References to resources that are not there yet, the oldest first, behind the first `skip`.
+    pub async fn pending(&self, caller: &Caller, skip: u32, limit: u32) -> Result<Vec<PendingReference>, DirectoryError> {
+        match &self.past {
+            Some(past) => Ok(past.pending.list_pending(caller.tenant.id, skip, limit).await?),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Gives a resource back what it was (of a deleted one, `None`: at its end), with its id, its members and, where it had been deleted, the groups it was

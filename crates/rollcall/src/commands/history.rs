@@ -92,14 +92,7 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
             let caller = rollcall.administrator(&then.tenant.tenant).await?;
             let point = then.point().ok_or_else(|| Failure::usage("--at TIME or --version N says when"))?;
             let was = rollcall.directory.as_it_was(&caller, &then.id, point).await?;
-            let mut document = was.document;
-            document.insert("id".into(), was.id.into());
-            if !was.members.is_empty() {
-                document.insert("members".into(), was.members.into_iter().map(|id| json!({ "value": id })).collect());
-            }
-            let meta = json!({ "resourceType": was.resource_type, "created": was.created.to_string(), "lastModified": was.last_modified.to_string(), "version": was.version });
-            document.insert("meta".into(), meta);
-            show(document, output);
+            show(was.into_document(), output);
             Ok(())
         }
         Command::Restore(then) => {
@@ -171,8 +164,8 @@ async fn undo(rollcall: &Rollcall, arguments: Undo, output: Output) -> Result<()
 }
 
 async fn pending(rollcall: &Rollcall, argument: &TenantArgument, output: Output) -> Result<(), Failure> {
-    let tenant = rollcall.tenant(&argument.tenant).await?;
-    let found = rollcall.store.pending.list_pending(tenant.id, 0, LINES_MAX).await?;
+    let caller = rollcall.administrator(&argument.tenant).await?;
+    let found = rollcall.directory.pending(&caller, 0, LINES_MAX).await?;
     let rows =
         found.iter().map(|one| vec![one.resource_type.clone(), one.id.clone(), one.path.clone(), one.value.clone(), instant(one.since)]);
     let values = found.iter().map(|one| {

@@ -5,10 +5,9 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use directory::deletion_guard::Mode;
+use directory::deletion_guard::{Mode, Threshold};
 use directory::tenant::{PatchResponse, Tenant, TenantSettings, check_name};
 use directory::tenant_life::RestoreError;
-use scim_protocol::profile::DEFAULT_PROFILE;
 use serde_json::{Value, json};
 use server::DEFAULT_TENANT;
 
@@ -26,14 +25,16 @@ pub enum Command {
     Create {
         /// 1 to 63 lower-case letters, digits and hyphens; part of its base URL
         name: String,
-        /// Which kind of client it has; `rollcall profile list` shows all
-        #[arg(long, alias = "quirks", value_name = "PROFILE", default_value = DEFAULT_PROFILE)]
-        profile: String,
-        /// What PATCH answers with: the resource, with or without the members of a group, or nothing (204)
-        #[arg(long, value_enum, default_value_t = PatchAnswers::Automatic)]
-        patch_response: PatchAnswers,
         #[command(flatten)]
-        safety: Safety,
+        switches: Switches,
+    },
+    /// Change switches of a tenant; those that are not named stay
+    #[command(after_help = "Example:\n  rollcall tenant edit default --profile entra --guard park --guard-deletes 50,10")]
+    Edit {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        switches: Switches,
     },
     /// List all tenants
     List,
@@ -109,30 +110,75 @@ impl From<PatchAnswers> for PatchResponse {
     }
 }
 
-/// What happens to people who leave, come back or have not come yet.
+/// The switches of a tenant.
 #[derive(Args, Debug)]
-pub struct Safety {
-    /// How many days what was is kept; 0: not at all
-    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=3_650))]
-    history_days: u32,
-    /// What becomes of disables, deletes and membership removals that are too many at once
-    #[arg(long, value_enum, value_name = "MODE", default_value = "refuse")]
-    guard: GuardMode,
-    /// Members and managers that are not there yet are accepted, and wait [default: as the profile says]
+pub struct Switches {
+    /// Which kind of client it has; `rollcall profile list` shows all [default: standard]
+    #[arg(long, alias = "quirks", value_name = "PROFILE")]
+    profile: Option<String>,
+    /// What PATCH answers with: the resource, with or without the members of a group, or nothing (204) [default: automatic]
+    #[arg(long, value_enum, value_name = "ANSWER")]
+    patch_response: Option<PatchAnswers>,
+    /// How many days what was is kept; 0: not at all [default: 30]
+    #[arg(long, value_name = "DAYS")]
+    history_days: Option<u32>,
+    /// How many days requests are kept; 0: not at all [default: 30]
+    #[arg(long, value_name = "DAYS")]
+    request_log_days: Option<u32>,
+    /// What becomes of disables, deletes and membership removals that are too many at once [default: refuse]
+    #[arg(long, value_enum, value_name = "MODE")]
+    guard: Option<GuardMode>,
+    /// The time in which they are counted [default: 60]
+    #[arg(long, value_name = "MINUTES")]
+    guard_window: Option<u32>,
+    /// How many disables are let through, and how many of a hundred; both have to be exceeded [default: 200,20]
+    #[arg(long, value_name = "COUNT,PERCENT", value_parser = parse_threshold)]
+    guard_disables: Option<Threshold>,
+    /// The same for deletes [default: 200,20]
+    #[arg(long, value_name = "COUNT,PERCENT", value_parser = parse_threshold)]
+    guard_deletes: Option<Threshold>,
+    /// The same for members that leave groups [default: 1000,20]
+    #[arg(long, value_name = "COUNT,PERCENT", value_parser = parse_threshold)]
+    guard_memberships: Option<Threshold>,
+    /// Members and managers that are not there yet are accepted, and wait [default: profile]
+    #[arg(long, value_enum, value_name = "CHOICE")]
+    pending_references: Option<Choice>,
+    /// A POST with the externalId or userName of a deleted resource gives it its id back [default: profile]
+    #[arg(long, value_enum, value_name = "CHOICE")]
+    revive_deleted: Option<Choice>,
+    /// A POST with the externalId or userName of a disabled person enables that one [default: profile]
+    #[arg(long, value_enum, value_name = "CHOICE")]
+    revive_disabled: Option<Choice>,
+    /// A POST that revived something answers 200 instead of 201 [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    revive_answers_200: Option<bool>,
+    /// Show the experimental type GroupMember among the resource types and schemas; /GroupMembers answers either way [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    announce_group_members: Option<bool>,
+    /// A token that was good before is looked at also while others guess tokens from the same address [default: true]
     #[arg(long, value_name = "BOOL")]
-    pending_references: Option<bool>,
-    /// A POST with the externalId or userName of a deleted resource gives it its id back [default: as the profile says]
-    #[arg(long, value_name = "BOOL")]
-    revive_deleted: Option<bool>,
-    /// A POST with the externalId or userName of a disabled person enables that one [default: as the profile says]
-    #[arg(long, value_name = "BOOL")]
-    revive_disabled: Option<bool>,
-    /// A POST that revived something answers 200 instead of 201
-    #[arg(long)]
-    revive_answers_200: bool,
-    /// Show the experimental type GroupMember among the resource types and schemas; /GroupMembers answers either way
-    #[arg(long)]
-    announce_group_members: bool,
+    lockout_spares_known_tokens: Option<bool>,
+}
+
+/// What a tenant says to something that its profile has an opinion about.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Choice {
+    /// Yes.
+    True,
+    /// No.
+    False,
+    /// As the client's profile says.
+    Profile,
+}
+
+impl From<Choice> for Option<bool> {
+    fn from(choice: Choice) -> Self {
+        match choice {
+            Choice::True => Some(true),
+            Choice::False => Some(false),
+            Choice::Profile => None,
+        }
+    }
 }
 
 /// What becomes of what the guard holds.
@@ -146,29 +192,53 @@ pub enum GuardMode {
     Off,
 }
 
-impl Safety {
-    fn set(&self, settings: &mut TenantSettings) {
-        settings.history_days = self.history_days;
-        settings.guard.mode = match self.guard {
+fn parse_threshold(text: &str) -> Result<Threshold, String> {
+    let numbers = text.split_once(',').and_then(|(count, percent)| Some((count.trim().parse().ok()?, percent.trim().parse().ok()?)));
+    numbers.map(|(count, percent)| Threshold { count, percent }).ok_or_else(|| "write COUNT,PERCENT, such as 200,20".into())
+}
+
+/// Sets what was named.
+fn set<T>(setting: &mut T, wish: Option<impl Into<T>>) {
+    if let Some(wish) = wish {
+        *setting = wish.into();
+    }
+}
+
+impl Switches {
+    /// The settings with what was named; refuses what cannot be.
+    fn on(self, mut settings: TenantSettings) -> Result<TenantSettings, Failure> {
+        if let Some(profile) = &self.profile {
+            settings.profile.clone_from(&find_profile(profile)?.name);
+        }
+        let mode = self.guard.map(|mode| match mode {
             GuardMode::Refuse => Mode::Refuse,
             GuardMode::Park => Mode::Park,
             GuardMode::Off => Mode::Off,
-        };
-        settings.pending_references = self.pending_references;
-        settings.revive_deleted = self.revive_deleted;
-        settings.revive_disabled = self.revive_disabled;
-        settings.revive_answers_200 = self.revive_answers_200;
-        settings.announce_group_members = self.announce_group_members;
+        });
+        set(&mut settings.patch_response, self.patch_response);
+        set(&mut settings.history_days, self.history_days);
+        set(&mut settings.request_log_days, self.request_log_days);
+        set(&mut settings.guard.mode, mode);
+        set(&mut settings.guard.window_minutes, self.guard_window);
+        set(&mut settings.guard.disables, self.guard_disables);
+        set(&mut settings.guard.deletes, self.guard_deletes);
+        set(&mut settings.guard.memberships, self.guard_memberships);
+        set(&mut settings.pending_references, self.pending_references);
+        set(&mut settings.revive_deleted, self.revive_deleted);
+        set(&mut settings.revive_disabled, self.revive_disabled);
+        set(&mut settings.revive_answers_200, self.revive_answers_200);
+        set(&mut settings.announce_group_members, self.announce_group_members);
+        set(&mut settings.lockout_spares_known_tokens, self.lockout_spares_known_tokens);
+        settings.check()?;
+        Ok(settings)
     }
 }
 
 /// Runs it.
 pub async fn run(command: Command, configuration: &Configuration, output: Output) -> Result<(), Failure> {
     match command {
-        Command::Create { name, profile, patch_response, safety } => {
-            let profile = find_profile(&profile)?.name.clone();
-            let mut settings = TenantSettings { profile, patch_response: patch_response.into(), ..TenantSettings::default() };
-            safety.set(&mut settings);
+        Command::Create { name, switches } => {
+            let settings = switches.on(TenantSettings::default())?;
             check_name(&name)?;
             let rollcall = Rollcall::open(configuration, Missing::Create).await?;
             let made = rollcall.store.tenants.create_tenant(&name, settings, rollcall.now()).await?;
@@ -176,6 +246,7 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
             let hint = format!("Tenant {name} is there. Give it a token:\n  rollcall token create --tenant {name}");
             output.say(hint, &tenant_json(&tenant));
         }
+        Command::Edit { name, switches } => edit(&name, switches, configuration, output).await?,
         Command::List => {
             let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
             let tenants = rollcall.store.tenants.list_tenants().await?;
@@ -194,6 +265,17 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
             output.table(&["name", "profile", "base path", "created"], vec![row(&tenant)], "", &tenant_json(&tenant));
         }
     }
+    Ok(())
+}
+
+async fn edit(name: &str, switches: Switches, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
+    let tenant = rollcall.tenant(name).await?;
+    let settings = switches.on(tenant.settings.clone())?;
+    if !rollcall.store.life.set_settings(&tenant, settings).await? {
+        return Err(Failure::conflict(format!("the tenant `{name}` was changed by somebody else meanwhile")).hint("try it again"));
+    }
+    output.say(format!("Tenant {name} is changed."), &tenant_json(&rollcall.tenant(name).await?));
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use scim_protocol::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::administrator::{Operator, Refuse, Refused};
@@ -17,6 +18,9 @@ use super::body::{Answer, Given, Parameters};
 use super::lines::stream;
 use crate::refusal::Failure;
 use crate::state::{DEFAULT_TENANT, State};
+
+/// How often settings are changed while others change them.
+const ATTEMPTS_MAX: usize = 8;
 
 /// What a new tenant shall be.
 #[derive(Deserialize, ToSchema)]
@@ -67,7 +71,7 @@ pub(crate) async fn create(
     refuse: Refuse,
     Given(new): Given<NewTenant>,
 ) -> Result<Answer<Tenant>, Refused> {
-    check_name(&new.name).map_err(|error| refuse.with(error))?;
+    check_name(&new.name).and_then(|()| new.settings.check()).map_err(|error| refuse.with(error))?;
     let made = state.tenants.create_tenant(&new.name, new.settings, state.clock.now()).await.map_err(|fault| refuse.with(fault))?;
     let taken = || Error::new(ErrorKind::Uniqueness, format!("There is a tenant `{}` already.", new.name)).at("name");
     let made = made.ok_or_else(|| refuse.with(taken()))?;
@@ -86,6 +90,35 @@ pub(crate) async fn show(
     let missing = || Error::new(ErrorKind::NotFound, format!("There is no tenant `{name}`."));
     let found = found.ok_or_else(|| refuse.with(missing()))?;
     Ok(Answer(StatusCode::OK, Tenant::of(found)))
+}
+
+/// What of a tenant shall be otherwise.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Change {
+    /// The settings that shall be others (a merge patch, RFC 7396); null gives one its default.
+    #[schema(value_type = Object)]
+    settings: Map<String, Value>,
+}
+
+/// Changes settings of a tenant; those that are not named stay.
+#[utoipa::path(patch, path = "/tenants/{name}", tag = "tenants", params(("name" = String, Path)), request_body = Change,
+    responses((status = 200, body = Tenant), (status = 400), (status = 404)))]
+pub(crate) async fn change(
+    Extract(state): Extract<Arc<State>>,
+    _: Operator,
+    refuse: Refuse,
+    Parameters(name): Parameters<String>,
+    Given(Change { settings }): Given<Change>,
+) -> Result<Answer<Tenant>, Refused> {
+    for _ in 0..ATTEMPTS_MAX {
+        let (tenant, life) = find(&state, &name).await.map_err(|failure| refuse.with(failure))?;
+        let wanted = tenant.settings.merged(&settings).map_err(|error| refuse.with(error))?;
+        if life.set_settings(&tenant, wanted.clone()).await.map_err(|fault| refuse.with(fault))? {
+            return Ok(Answer(StatusCode::OK, Tenant::of(Stored { settings: wanted, ..tenant })));
+        }
+    }
+    Err(refuse.with(Error::new(ErrorKind::Conflict, "The tenant is being changed by others all the time; try again.")))
 }
 
 /// Suspends a tenant: it answers nobody and no application is told anything; everything stays.

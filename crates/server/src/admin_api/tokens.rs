@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::State as Extract;
-use directory::access::{Permissions, Scope};
+use directory::access::{Caller, Permissions, Scope};
 use directory::credential::{TokenRecord, TokenRequest, issue, token_text};
+use directory::directory::DirectoryError;
+use directory::store::Include;
 use http::StatusCode;
 use jiff::Timestamp;
 use scim_protocol::{Error, ErrorKind};
@@ -13,7 +15,9 @@ use utoipa::ToSchema;
 
 use super::administrator::{Administrator, Refuse, Refused};
 use super::body::{Answer, Given, Parameters};
-use crate::state::{DEFAULT_TENANT, State};
+use super::wishes::{Allowed, Wishes};
+use crate::refusal::Failure;
+use crate::state::State;
 
 /// What a new token shall be.
 #[derive(Deserialize, ToSchema)]
@@ -27,6 +31,12 @@ pub(crate) struct NewToken {
     scopes: Option<Vec<String>>,
     /// The resource types it is for; without it, all.
     resource_types: Option<Vec<String>>,
+    /// The client profile of its bearer, such as `entra`; without it, the tenant's.
+    profile: Option<String>,
+    /// Requests a second that its bearer may make, and ten times as many at once; 0: any number; without it, as the server has it.
+    requests_per_second: Option<u32>,
+    /// The id of the User whom `/Me` is for its bearer; without it, `/Me` is not offered.
+    user: Option<String>,
 }
 
 /// A token as it is shown.
@@ -40,8 +50,10 @@ pub(crate) struct Token {
     revoked: Option<String>,
     /// To the minute.
     last_used: Option<String>,
-    scopes: Vec<String>,
-    resource_types: Option<Vec<String>>,
+    /// The id of the User whom `/Me` is for its bearer.
+    user: Option<String>,
+    #[serde(flatten)]
+    allowed: Allowed,
     /// The token itself; only in the answer that made it.
     #[serde(rename = "token", skip_serializing_if = "Option::is_none")]
     value: Option<String>,
@@ -51,50 +63,45 @@ impl Token {
     fn of(record: TokenRecord) -> Self {
         let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
         Self {
+            allowed: Allowed::of(&record.permissions),
             id: record.id,
             name: record.name,
             created: record.created.to_string(),
             expires: text(record.expires),
             revoked: text(record.revoked),
             last_used: text(record.last_used),
-            scopes: record.permissions.scopes.iter().map(|scope| scope.name().to_owned()).collect(),
-            resource_types: record.permissions.resource_types,
+            user: record.permissions.user,
             value: None,
         }
     }
 }
 
 impl NewToken {
-    /// Refuses scopes and types that do not exist, and `operator` outside the tenant `default`.
-    fn into_request(self, administrator: &Administrator) -> Result<TokenRequest, Error> {
-        let Administrator(caller) = administrator;
-        let refuse = |path: &str, detail: String| Err(Error::new(ErrorKind::InvalidValue, detail).at(path));
-        let mut permissions = Permissions::default();
-        if let Some(names) = &self.scopes {
-            let scopes: Option<Vec<Scope>> = names.iter().map(|name| Scope::by_name(name)).collect();
-            let Some(scopes) = scopes.filter(|scopes| !scopes.is_empty()) else {
-                let known = Scope::ALL.map(Scope::name).join("`, `");
-                return refuse("scopes", format!("`scopes` names a scope that does not exist; accepted are one or more of `{known}`."));
-            };
-            permissions = Permissions::of(&scopes);
+    async fn into_request(self, state: &State, administrator: &Administrator) -> Result<TokenRequest, Failure> {
+        let Self { name, expires, scopes, resource_types, profile, requests_per_second, user } = self;
+        let mut permissions = Wishes { scopes, resource_types, profile, requests_per_second }.grant(administrator)?;
+        let refuse = |path: &str, detail: String| Error::new(ErrorKind::InvalidValue, detail).at(path);
+        let not_an_instant =
+            |_| refuse("expires", "`expires` is not an instant; accepted is RFC 3339, such as `2030-01-31T00:00:00Z`.".into());
+        let expires: Option<Timestamp> = expires.as_deref().map(str::parse).transpose().map_err(not_an_instant)?;
+        let tenant = administrator.0.tenant.id;
+        if let Some(id) = &user
+            && !is_user(state, administrator, id).await?
+        {
+            return Err(refuse("user", format!("`user` is `{id}`, but there is no User with that id.")).into());
         }
-        if permissions.has(Scope::Operator) && !(caller.tenant.name == DEFAULT_TENANT && caller.permissions.has(Scope::Operator)) {
-            return Err(Error::new(
-                ErrorKind::Forbidden,
-                "Only an operator can make a token with the scope `operator`, in the tenant `default`.",
-            ));
-        }
-        if let Some(name) = self.resource_types.iter().flatten().find(|name| caller.schemas.by_name(name).is_none()) {
-            return refuse("resourceTypes", format!("`resourceTypes` names `{name}`, but there is no such resource type."));
-        }
-        let expires: Option<Timestamp> = match self.expires.as_deref().map(str::parse).transpose() {
-            Ok(expires) => expires,
-            Err(_) => {
-                return refuse("expires", "`expires` is not an instant; accepted is RFC 3339, such as `2030-01-31T00:00:00Z`.".into());
-            }
-        };
-        permissions.resource_types = self.resource_types;
-        Ok(TokenRequest { tenant: caller.tenant.id, name: self.name, expires, permissions })
+        permissions.user = user;
+        Ok(TokenRequest { tenant, name, expires, permissions })
+    }
+}
+
+/// Whether there is a User with this id, whatever else the administrator's token may read.
+async fn is_user(state: &State, Administrator(caller): &Administrator, id: &str) -> Result<bool, Failure> {
+    let Some(schema) = caller.schemas.by_name("User") else { return Ok(false) };
+    let reader = Caller { permissions: Permissions::of(&[Scope::Read]), ..caller.clone() };
+    match state.directory.read(&reader, schema, id, Include::default()).await {
+        Err(DirectoryError::Refused(error)) if error.kind() == ErrorKind::NotFound => Ok(false),
+        outcome => Ok(outcome.map(|_| true)?),
     }
 }
 
@@ -117,7 +124,7 @@ pub(crate) async fn create(
     refuse: Refuse,
     Given(new): Given<NewToken>,
 ) -> Result<Answer<Token>, Refused> {
-    let request = new.into_request(&administrator).map_err(|error| refuse.with(error))?;
+    let request = new.into_request(&state, &administrator).await.map_err(|failure| refuse.with(failure))?;
     let text = token_text(&state.ids.secret());
     let record = issue(&*state.hasher, state.ids.id(), &text, request, state.clock.now());
     state.tenants.create_token(record.clone()).await.map_err(|fault| refuse.with(fault))?;

@@ -114,7 +114,8 @@ impl House {
         let hand = Arc::new(Hand { seconds: AtomicI64::new(1_800_000_000), ids: AtomicU64::new(0) });
         let directory = Directory::new(store.clone(), hand.clone(), hand.clone())
             .with_cursors(hasher.clone(), options.cursor_seconds_max)
-            .with_types(store.clone());
+            .with_types(store.clone())
+            .with_past(store.clone(), store.clone(), store.clone());
         let (clients, issuers): (Arc<dyn Clients>, Arc<dyn Issuers>) = (store.clone(), store.clone());
         let (announce, events) = events(&store, &directory, &hand);
         let tenants: Arc<dyn Tenants> = store.clone();

@@ -9,6 +9,8 @@ mod large_groups;
 mod replay;
 
 mod admin;
+mod admin_callers;
+mod admin_safety;
 mod limits;
 mod events;
 mod bulk;

@@ -19,6 +19,7 @@ pub(crate) const CREATE_TENANT: &str =
 pub(crate) const NAME_OF_TENANT: &str = "SELECT name FROM tenants WHERE tenant = $1";
 pub(crate) const SET_SUSPENDED: &str = "UPDATE tenants SET settings = jsonb_set(settings::JSONB, '{suspended}', to_jsonb($2::BOOLEAN))::TEXT, \
      revision = revision + 1 WHERE tenant = $1";
+pub(crate) const SET_SETTINGS: &str = "UPDATE tenants SET settings = $3, revision = revision + 1 WHERE tenant = $1 AND revision = $2";
 /// Whoever commits for it waits, and finds it gone.
 pub(crate) const LOCK_TENANT_TO_ERASE: &str = "SELECT 1 FROM tenants WHERE tenant = $1 FOR UPDATE";
 /// The tables with rows of tenants, their own last.
@@ -152,6 +153,7 @@ pub(crate) const ALL: &[&str] = &[
     CREATE_TENANT,
     NAME_OF_TENANT,
     SET_SUSPENDED,
+    SET_SETTINGS,
     LOCK_TENANT_TO_ERASE,
     TABLES_OF_TENANTS,
     FIND_TENANT,

@@ -6,7 +6,7 @@ use std::io::Write;
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Transaction};
 use directory::store::Fault;
-use directory::tenant::{Tenant, TenantId};
+use directory::tenant::{Tenant, TenantId, TenantSettings};
 use directory::tenant_life::{RestoreError, Source, TenantLife};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use super::connections::{begin, fault, snapshot};
 use super::read::storable;
 use super::statements as sql;
 use super::{Postgres, outbox, tenants};
-use crate::rows::{decode_entries, micros, stored_key};
+use crate::rows::{decode_entries, json_text, micros, stored_key};
 use crate::secrets::application_context;
 use crate::transfer::{
     Cell, Exporter, Header, Importer, KEYS, Kind, Own, Placement, Row, TABLES, Table, bytes_of, further, insert, integer_of, key_range,
@@ -35,6 +35,13 @@ const ROWS_ON_THEIR_WAY: usize = 200;
 impl TenantLife for Postgres {
     async fn set_suspended(&self, tenant: TenantId, suspended: bool) -> Result<bool, Fault> {
         let count = execute(&self.connections, sql::SET_SUSPENDED, &[&tenant.0, &suspended]).await?;
+        self.notify();
+        Ok(count > 0)
+    }
+
+    async fn set_settings(&self, tenant: &Tenant, settings: TenantSettings) -> Result<bool, Fault> {
+        let settings = json_text(&settings)?;
+        let count = execute(&self.connections, sql::SET_SETTINGS, &[&tenant.id.0, &tenant.revision, &settings]).await?;
         self.notify();
         Ok(count > 0)
     }

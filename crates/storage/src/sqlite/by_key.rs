@@ -16,7 +16,7 @@ use crate::row_test::{Facts, RowTest, compare, position};
 use crate::totals::{MARK_EVERY, State, Total, Totals};
 
 /// Candidates of an index that are looked at one by one.
-const CANDIDATES_MAX: usize = 2_000;
+const CANDIDATES_MAX: usize = 4_000;
 /// Rows at the beginning of a list that are looked at one by one, before whole sets are asked for.
 const ROWS_MAX: usize = 2_000;
 
@@ -183,18 +183,22 @@ impl<'a> Look<'a> {
         }
         let test = RowTest::All(tests);
         let mut kept = Vec::new();
-        for key in keys {
-            if self.with_facts(schema, key, |facts| test.holds(facts))? == Some(true) {
+        self.for_each_facts(schema, keys, |key, facts| {
+            if test.holds(facts) {
                 kept.push(key);
             }
-        }
+        })?;
         Ok(Some(kept))
     }
 
-    fn with_facts<T>(&self, schema: &TypeSchema, key: i64, look: impl FnOnce(&Facts<'_>) -> T) -> Result<Option<T>, Fault> {
+    /// Looks at what is known of each of these, where it is of the type.
+    fn for_each_facts(&self, schema: &TypeSchema, keys: Vec<i64>, mut look: impl FnMut(i64, &Facts<'_>)) -> Result<(), Fault> {
         let mut statement = self.connection.prepare_cached(sql::READ_FACTS).map_err(fault)?;
-        let read = |row: &Row<'_>| facts(row).map(|facts| look(&facts));
-        statement.query_row(params![self.tenant.0, schema.name(), key], read).optional().map_err(fault)
+        for key in keys {
+            let read = |row: &Row<'_>| facts(row).map(|facts| look(key, &facts));
+            statement.query_row(params![self.tenant.0, schema.name(), key], read).optional().map_err(fault)?;
+        }
+        Ok(())
     }
 
     /// The wanted keys, where the beginning of the list holds enough of them.
@@ -321,9 +325,7 @@ impl<'a> Look<'a> {
     fn few_sorted(&self, schema: &TypeSchema, keys: Vec<i64>) -> Result<Found, Fault> {
         let plan = self.plan;
         let mut rows = Vec::with_capacity(keys.len());
-        for key in keys {
-            rows.extend(self.with_facts(schema, key, |facts| position(plan, 0, schema, key, facts))?);
-        }
+        self.for_each_facts(schema, keys, |key, facts| rows.push(position(plan, 0, schema, key, facts)))?;
         let total = u64::try_from(rows.len()).unwrap_or(u64::MAX);
         rows.sort_by(|a, b| compare(plan, a, b));
         let after = plan.keyset.as_ref().and_then(|keyset| keyset.after.as_ref());

@@ -20,6 +20,7 @@ pub(crate) const CREATE_TENANT: &str = "INSERT OR IGNORE INTO tenants (name, cre
 pub(crate) const NAME_OF_TENANT: &str = "SELECT name FROM tenants WHERE tenant = ?1";
 pub(crate) const SET_SUSPENDED: &str =
     "UPDATE tenants SET settings = json_set(settings, '$.suspended', json(?2)), revision = revision + 1 WHERE tenant = ?1";
+pub(crate) const SET_SETTINGS: &str = "UPDATE tenants SET settings = ?3, revision = revision + 1 WHERE tenant = ?1 AND revision = ?2";
 /// The tables with rows of tenants, their own last.
 pub(crate) const TABLES_OF_TENANTS: &str = "SELECT t.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c ON c.name = 'tenant' \
      WHERE t.type = 'table' ORDER BY t.name = 'tenants', t.name";
@@ -124,6 +125,7 @@ pub(crate) const ALL: &[&str] = &[
     CREATE_TENANT,
     NAME_OF_TENANT,
     SET_SUSPENDED,
+    SET_SETTINGS,
     TABLES_OF_TENANTS,
     FIND_TENANT,
     LIST_TENANTS,

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use async_trait::async_trait;
 use directory::store::Fault;
-use directory::tenant::{Tenant, TenantId};
+use directory::tenant::{Tenant, TenantId, TenantSettings};
 use directory::tenant_life::{RestoreError, Source, TenantLife};
 use jiff::Timestamp;
 use provisioning::application::ApplicationId;
@@ -16,7 +16,7 @@ use super::connections::{fault, snapshot};
 use super::ledger::mark_all;
 use super::statements as sql;
 use super::{Sqlite, tenants};
-use crate::rows::{decode_entries, micros};
+use crate::rows::{decode_entries, json_text, micros};
 use crate::secrets::{MasterKey, application_context};
 use crate::transfer::{
     Cell, Exporter, Header, Importer, KEYS, Own, Placement, Row, TABLES, Table, bytes_of, further, insert, integer_of, key_range, select,
@@ -32,6 +32,14 @@ impl TenantLife for Sqlite {
         let set = set.await?;
         self.committed.notify_one();
         Ok(set)
+    }
+
+    async fn set_settings(&self, tenant: &Tenant, settings: TenantSettings) -> Result<bool, Fault> {
+        let (id, revision, settings) = (tenant.id.0, tenant.revision, json_text(&settings)?);
+        let set = move |connection: &Connection| {
+            connection.execute(sql::SET_SETTINGS, params![id, revision, settings]).map(|count| count > 0).map_err(fault)
+        };
+        self.writer.write(set).await
     }
 
     async fn export(&self, tenant: TenantId, at: Timestamp, mut sink: Box<dyn Write + Send>) -> Result<u64, Fault> {

@@ -266,7 +266,7 @@ impl World {
     pub(crate) fn directory(&self) -> Directory {
         let directory =
             Directory::new(self.opened.store.clone(), self.counter.clone(), self.counter.clone()).with_types(self.opened.types.clone());
-        directory.with_past(self.opened.history.clone(), self.opened.parking.clone())
+        directory.with_past(self.opened.history.clone(), self.opened.parking.clone(), self.opened.pending.clone())
     }
 
     pub(crate) fn caller(&self) -> Caller {

@@ -1,0 +1,173 @@
+//! The admin API for what was and what is held: history, restoring, undo, the guard, references that wait, and the settings that decide on them.
+
+use directory::access::Scope;
+use directory::deletion_guard::{GuardSettings, Mode, Threshold};
+use directory::tenant::TenantSettings;
+use http::StatusCode;
+use serde_json::{Value, json};
+use server::Options;
+
+use crate::house::{Answer, House};
+
+const ADMIN: &str = "/t/default/admin/v1";
+
+async fn admin(house: &House, method: &str, path: &str, body: Option<Value>) -> Answer {
+    let token = house.narrow(&[Scope::Admin], None).await;
+    house.call(&token, method, &format!("{ADMIN}{path}"), &[], body).await
+}
+
+/// A guard that holds the second removal of each kind.
+fn guarded(mode: Mode) -> TenantSettings {
+    let one = Threshold { count: 1, percent: 0 };
+    let guard = GuardSettings { mode, window_minutes: 60, disables: one, deletes: one, memberships: one };
+    TenantSettings { guard, ..TenantSettings::default() }
+}
+
+async fn patch(house: &House, id: &str, path: &str, value: Value) -> Answer {
+    let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [{"op": "replace", "path": path, "value": value}]});
+    house.scim("PATCH", &format!("/Users/{id}"), Some(body)).await
+}
+
+#[tokio::test]
+async fn a_resource_is_given_back_what_it_was() {
+    let house = House::new().await;
+    let ada = house.user("ada").await;
+    house.wait(60);
+    assert_eq!(patch(&house, &ada, "title", json!("Countess")).await.status, StatusCode::OK);
+    house.wait(60);
+    assert_eq!(patch(&house, &ada, "title", json!("Nobody")).await.status, StatusCode::OK);
+    let versions = admin(&house, "GET", &format!("/history/{ada}"), None).await;
+    assert_eq!(
+        (versions.status, versions.body[0]["version"].as_u64(), versions.body[0]["kind"].as_str()),
+        (StatusCode::OK, Some(1), Some("create"))
+    );
+    assert_eq!(versions.body[2]["before"]["title"], "Countess");
+    assert_eq!(admin(&house, "GET", &format!("/history/{ada}?above=2"), None).await.body.as_array().unwrap().len(), 1);
+    let then = admin(&house, "GET", &format!("/history/{ada}/then?version=2"), None).await;
+    assert_eq!((then.text("/title"), then.text("/id"), &then.body["meta"]["version"]), ("Countess", ada.as_str(), &json!(2)));
+    let at = house.hand_now().checked_sub(jiff::SignedDuration::from_secs(90)).unwrap();
+    let first = admin(&house, "GET", &format!("/history/{ada}/then?at={at}"), None).await;
+    assert_eq!((first.status, first.body.get("title")), (StatusCode::OK, None), "{first:?}");
+    let restored = admin(&house, "POST", &format!("/history/{ada}/restore"), Some(json!({"version": 2}))).await;
+    assert_eq!((restored.status, restored.text("/title")), (StatusCode::OK, "Countess"));
+    assert_eq!(house.scim("GET", &format!("/Users/{ada}"), None).await.text("/title"), "Countess");
+
+    assert_eq!(house.scim("DELETE", &format!("/Users/{ada}"), None).await.status, StatusCode::NO_CONTENT);
+    let deleted = admin(&house, "GET", "/deleted", None).await;
+    assert_eq!((deleted.text("/0/id"), deleted.text("/0/userName")), (ada.as_str(), "ada"));
+    let back = admin(&house, "POST", &format!("/history/{ada}/restore"), Some(json!({}))).await;
+    assert_eq!((back.status, back.text("/title")), (StatusCode::OK, "Countess"));
+    assert_eq!(house.scim("GET", &format!("/Users/{ada}"), None).await.text("/userName"), "ada");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_question_about_the_past_is_named() {
+    let house = House::new().await;
+    let ada = house.user("ada").await;
+    let check = async |method: &str, path: &str, body: Option<Value>, status: u16, said: &str| {
+        let answer = admin(&house, method, path, body).await;
+        assert_eq!(answer.status.as_u16(), status, "{path} {answer:?}");
+        assert!(answer.text("/detail").contains(said), "{path} {answer:?}");
+    };
+    check("GET", &format!("/history/{ada}?above=x"), None, 400, "`above`").await;
+    check("GET", &format!("/history/{ada}/then"), None, 400, "`at`").await;
+    check("GET", &format!("/history/{ada}/then?version=9"), None, 404, &ada).await;
+    check("GET", &format!("/history/{ada}/then?at=yesterday"), None, 400, "RFC 3339").await;
+    check("POST", &format!("/history/{ada}/restore"), Some(json!({"version": 1, "at": "2030-01-01T00:00:00Z"})), 400, "one of them").await;
+    check("POST", "/history/nobody/restore", Some(json!({})), 404, "nobody").await;
+    check("POST", "/undo", Some(json!({"from": "now", "until": "2030-01-01T00:00:00Z"})), 400, "`from`").await;
+    check("POST", "/guard/allowances", Some(json!({"removal": "promote", "count": 1})), 400, "`disable`").await;
+    check("POST", "/guard/allowances", Some(json!({"removal": "delete", "count": 1, "minutes": 0})), 400, "1 to 10080").await;
+    check("POST", "/guard/parked/none/approve", None, 404, "`none`").await;
+    check("DELETE", "/guard/parked/none", None, 404, "`none`").await;
+}
+
+#[tokio::test]
+async fn a_window_is_undone_after_it_was_looked_at() {
+    let house = House::with(Options::default(), guarded(Mode::Refuse)).await;
+    let (ada, grace) = (house.user("ada").await, house.user("grace").await);
+    house.wait(600);
+    let from = house.hand_now();
+    assert_eq!(house.scim("DELETE", &format!("/Users/{ada}"), None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(patch(&house, &grace, "active", json!(false)).await.status, StatusCode::OK);
+    house.wait(60);
+    let window = |execute: bool| json!({"from": from.to_string(), "until": house.hand_now().to_string(), "execute": execute});
+    let looked = admin(&house, "POST", "/undo", Some(window(false))).await;
+    assert_eq!((looked.body["executed"].as_bool(), looked.body["done"].as_array().unwrap().len()), (Some(false), 2), "{looked:?}");
+    assert_eq!(house.scim("GET", &format!("/Users/{ada}"), None).await.status, StatusCode::NOT_FOUND);
+    let done = admin(&house, "POST", "/undo", Some(window(true))).await;
+    assert_eq!((done.body["executed"].as_bool(), done.body["skipped"].as_array().unwrap().len()), (Some(true), 0), "{done:?}");
+    assert_eq!(house.scim("GET", &format!("/Users/{ada}"), None).await.text("/userName"), "ada");
+    assert_eq!(house.scim("GET", &format!("/Users/{grace}"), None).await.body["active"], true);
+}
+
+#[tokio::test]
+async fn too_many_removals_are_refused_until_an_administrator_lets_them_through() {
+    let house = House::with(Options::default(), guarded(Mode::Refuse)).await;
+    let (ada, grace) = (house.user("ada").await, house.user("grace").await);
+    house.user("edith").await;
+    assert_eq!(house.scim("DELETE", &format!("/Users/{ada}"), None).await.status, StatusCode::NO_CONTENT);
+    let held = house.scim("DELETE", &format!("/Users/{grace}"), None).await;
+    assert_eq!(held.status, StatusCode::TOO_MANY_REQUESTS);
+    let seconds: u64 = held.header("retry-after").unwrap().parse().unwrap();
+    assert!((60..=3_600).contains(&seconds), "{held:?}");
+    assert_eq!(house.scim("GET", &format!("/Users/{grace}"), None).await.status, StatusCode::OK);
+    let guard = admin(&house, "GET", "/guard", None).await;
+    let deletes = guard.body["removals"].as_array().unwrap().iter().find(|line| line["removal"] == "delete").unwrap();
+    assert_eq!(
+        (guard.text("/mode"), &deletes["inWindow"], &deletes["count"], &deletes["allowed"]),
+        ("refuse", &json!(1), &json!(1), &json!(0))
+    );
+    let allowed = admin(&house, "POST", "/guard/allowances", Some(json!({"removal": "delete", "count": 1, "minutes": 10}))).await;
+    assert_eq!((allowed.status, &allowed.body["remaining"]), (StatusCode::CREATED, &json!(1)));
+    assert_eq!(house.scim("DELETE", &format!("/Users/{grace}"), None).await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn parked_removals_are_carried_out_or_forgotten() {
+    let house = House::with(Options::default(), guarded(Mode::Park)).await;
+    let mut ids = Vec::new();
+    for name in ["ada", "grace", "edith", "joan"] {
+        ids.push(house.user(name).await);
+    }
+    for id in &ids[..3] {
+        assert_eq!(house.scim("DELETE", &format!("/Users/{id}"), None).await.status, StatusCode::NO_CONTENT, "its client is content");
+    }
+    let guard = admin(&house, "GET", "/guard", None).await;
+    let parked: Vec<&str> = guard.body["parked"].as_array().unwrap().iter().map(|one| one["resourceId"].as_str().unwrap()).collect();
+    assert_eq!(parked, [ids[1].as_str(), ids[2].as_str()]);
+    assert_eq!((guard.text("/parked/0/method"), guard.text("/parked/0/resourceType")), ("delete", "User"));
+    let (first, second) = (guard.text("/parked/0/id").to_owned(), guard.text("/parked/1/id").to_owned());
+    assert_eq!(admin(&house, "POST", &format!("/guard/parked/{first}/approve"), None).await.text("/resourceId"), ids[1]);
+    assert_eq!(admin(&house, "DELETE", &format!("/guard/parked/{second}"), None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(house.scim("GET", &format!("/Users/{}", ids[1]), None).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(house.scim("GET", &format!("/Users/{}", ids[2]), None).await.status, StatusCode::OK);
+    assert_eq!(admin(&house, "GET", "/guard", None).await.body["parked"], json!([]));
+}
+
+#[tokio::test]
+async fn settings_are_changed_while_clients_call() {
+    let house = House::new().await;
+    let group =
+        json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Staff", "members": [{"value": "not-here-yet"}]});
+    assert_eq!(house.scim("POST", "/Groups", Some(group.clone())).await.status, StatusCode::BAD_REQUEST);
+    let change = async |settings: Value| {
+        house.call(&house.token, "PATCH", "/admin/v1/tenants/default", &[], Some(json!({"settings": settings}))).await
+    };
+    let changed = change(json!({"pending_references": true, "guard": {"mode": "park"}})).await;
+    assert_eq!((changed.status, changed.text("/settings/guard/mode")), (StatusCode::OK, "park"));
+    assert_eq!(changed.body["settings"]["guard"]["window_minutes"], 60, "what is not named stays");
+    assert_eq!(house.scim("POST", "/Groups", Some(group)).await.status, StatusCode::CREATED);
+    let waits = admin(&house, "GET", "/pending", None).await;
+    assert_eq!((waits.text("/0/value"), waits.text("/0/path")), ("not-here-yet", "members"));
+    for (settings, said) in
+        [(json!({"profile": "none"}), "`strict`"), (json!({"color": 1}), "`color`"), (json!({"suspended": true}), "suspended")]
+    {
+        let refused = change(settings).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        assert!(refused.text("/detail").contains(said), "{refused:?}");
+    }
+    let narrow = house.narrow(&[Scope::Admin], None).await;
+    let body = Some(json!({"settings": {}}));
+    assert_eq!(house.call(&narrow, "PATCH", "/admin/v1/tenants/default", &[], body).await.status, StatusCode::FORBIDDEN);
+}
