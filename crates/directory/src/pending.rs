@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use scim_protocol::filter::compare::prepare;
 use scim_protocol::schema::standard::ENTERPRISE_USER;
 use serde_json::{Map, Value};
 
@@ -68,9 +69,9 @@ impl Names {
     }
 }
 
-/// A value as it is looked up.
+/// A value as it is looked up: as a `userName` is compared, which ids and values of `externalId` may be, too.
 pub fn fold(value: &str) -> String {
-    value.to_lowercase()
+    prepare(value).into_owned()
 }
 
 /// The manager that a document names.

@@ -8,15 +8,16 @@ use tempfile::TempDir;
 use crate::program::{Serve, TOKEN, finish, program, run};
 
 /// A data folder with the tenant `default` in it, and nobody running.
-fn prepared() -> TempDir {
+pub fn prepared() -> TempDir {
     let data = tempfile::tempdir().unwrap();
     let (code, _) = Serve::start(data.path(), Some(TOKEN)).terminate();
     assert_eq!(code, 0);
     data
 }
 
+/// What a command says as JSON; it has to succeed.
 #[track_caller]
-fn done(data: &Path, arguments: &[&str]) -> Value {
+pub fn done(data: &Path, arguments: &[&str]) -> Value {
     let mut arguments = arguments.to_vec();
     arguments.push("--json");
     let finished = run(data, &arguments);
@@ -24,8 +25,9 @@ fn done(data: &Path, arguments: &[&str]) -> Value {
     finished.json()
 }
 
+/// A command has to end with this code and say that.
 #[track_caller]
-fn fails(data: &Path, arguments: &[&str], code: i32, said: &str) {
+pub fn fails(data: &Path, arguments: &[&str], code: i32, said: &str) {
     let finished = run(data, arguments);
     assert_eq!(finished.code, code, "{arguments:?}: {}{}", finished.stdout, finished.stderr);
     assert!(finished.stderr.contains(said), "{arguments:?}: {}", finished.stderr);

@@ -13,5 +13,6 @@ mod nodes;
 #[path = "../../../storage/tests/it/postgres_server.rs"]
 mod postgres_server;
 mod program;
+mod safety;
 mod serve;
 mod tenant_life;

@@ -4,12 +4,16 @@
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
+use unicode_normalization::UnicodeNormalization;
 
 use super::CompareOp;
 use crate::attribute_path::AttributePath;
 use crate::error::{Error, ErrorKind};
 use crate::schema::set::{Resolved, TypeSchema};
 use crate::schema::{Attribute, AttributeType};
+
+/// The one attribute whose values are names to sign in with.
+const USER_NAME: &str = "userName";
 
 /// A string without its case: each character in lower case (and final sigma as sigma), whatever stands around it, so that `sw`, `ew` and `co` hold for parts.
 pub fn fold(text: &str) -> Cow<'_, str> {
@@ -21,6 +25,22 @@ pub fn fold(text: &str) -> Cow<'_, str> {
         };
     }
     Cow::Owned(text.chars().flat_map(char::to_lowercase).map(|c| if c == '\u{3c2}' { '\u{3c3}' } else { c }).collect())
+}
+
+/// A `userName` as it is compared (RFC 7644 section 5): wide and narrow forms of a character are one, its case does not count, and composed and decomposed
+/// accents are the same (the profile `UsernameCaseMapped`, RFC 7613 section 3.2.2).
+pub fn prepare(user_name: &str) -> Cow<'_, str> {
+    if user_name.is_ascii() {
+        return fold(user_name);
+    }
+    let mut mapped = String::with_capacity(user_name.len());
+    for c in user_name.chars() {
+        match c {
+            '\u{3000}' | '\u{ff00}'..='\u{ffef}' => mapped.extend(std::iter::once(c).nfkd()),
+            c => mapped.push(c),
+        }
+    }
+    Cow::Owned(fold(&mapped).nfc().collect())
 }
 
 /// Microseconds since 1970 of a dateTime (RFC 7643 section 2.3.5); without an offset it is taken as UTC.
@@ -55,7 +75,11 @@ pub(crate) fn key<'a>(attribute: &Attribute, value: &'a Value) -> Option<Key<'a>
     match attribute.kind {
         AttributeType::String | AttributeType::Reference | AttributeType::Binary => {
             let text = value.as_str()?;
-            Some(Key::Text(if attribute.case_exact { Cow::Borrowed(text) } else { fold(text) }))
+            Some(Key::Text(match attribute.name.as_str() {
+                _ if attribute.case_exact => Cow::Borrowed(text),
+                USER_NAME => prepare(text),
+                _ => fold(text),
+            }))
         }
         AttributeType::Boolean => boolean(value).map(|truth| Key::Boolean([u8::from(truth)])),
         AttributeType::Integer | AttributeType::Decimal => value.as_f64().map(|number| Key::Number(ordered_float(number))),
@@ -174,6 +198,22 @@ mod tests {
 
     fn of_kind(kind: &str, case_exact: bool) -> Attribute {
         serde_json::from_value(json!({"name": "x", "type": kind, "caseExact": case_exact})).unwrap()
+    }
+
+    #[test]
+    fn user_names_are_prepared() {
+        let check = |name: &str, expected: &str| assert_eq!(prepare(name), expected, "{name}");
+        check("Ada@Example.com", "ada@example.com");
+        check("Ada\u{ff20}\u{ff25}xample", "ada@example");
+        check("Zoe\u{308}", "zo\u{eb}");
+        check("ZO\u{cb}", "zo\u{eb}");
+        check("\u{ff76}\u{ff9e}", "\u{30ac}");
+        // Other compatibility characters stay what they are.
+        check("\u{fb01}sh\u{b2}", "\u{fb01}sh\u{b2}");
+        assert!(matches!(prepare("plain"), Cow::Borrowed(_)));
+        let of = |name: &str| index_key(&serde_json::from_value(json!({"name": name, "type": "string"})).unwrap(), &json!("Zoe\u{308}"));
+        assert_eq!(of("userName"), Some("zo\u{eb}".into()));
+        assert_eq!(of("nickName"), Some("zoe\u{308}".into()));
     }
 
     #[test]

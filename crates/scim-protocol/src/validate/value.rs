@@ -101,9 +101,27 @@ fn text(path: &str, kind: AttributeType, text: String) -> Result<Value, Error> {
             path,
             format!("is `{}`, which is not a date and time; accepted is RFC 3339 (`2026-01-31T08:00:00Z`)", shortened(&text)),
         )),
+        AttributeType::Reference if !is_reference(&text) => Err(refuse(
+            path,
+            format!(
+                "is `{}`, which is not a URI; accepted is an absolute or relative one (RFC 3986), such as `https://example.com/a`",
+                shortened(&text)
+            ),
+        )),
         AttributeType::Binary if !is_base64(&text) => Err(refuse(path, "is not base64 (RFC 4648 section 4 or 5)".into())),
         _ => Ok(Value::String(text)),
     }
+}
+
+/// Whether it can be an absolute or relative URI (RFC 3986 section 4.1), characters beyond ASCII taken as RFC 3987 does. A bare id is a relative one.
+fn is_reference(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
+    bytes.iter().enumerate().all(|(at, byte)| match byte {
+        b'%' => is_hex(at + 1) && is_hex(at + 2),
+        b'<' | b'>' | b'"' | b'{' | b'}' | b'|' | b'\\' | b'^' | b'`' => false,
+        byte => byte.is_ascii_graphic() || !byte.is_ascii(),
+    })
 }
 
 fn complex(path: &str, attribute: &Attribute, value: Value, quirks: &QuirkSet) -> Result<Option<Value>, Error> {

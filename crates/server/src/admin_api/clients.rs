@@ -49,8 +49,8 @@ pub(crate) struct Client {
     /// Where it gets its tokens.
     token_path: String,
     /// Its secret; only in the answer that made it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_secret: Option<String>,
+    #[serde(rename = "clientSecret", skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
 }
 
 impl Client {
@@ -63,7 +63,7 @@ impl Client {
             token_path: format!("/t/{tenant}/oauth2/token"),
             id: record.id,
             name: record.name,
-            client_secret: None,
+            secret: None,
         }
     }
 }
@@ -132,7 +132,7 @@ pub(crate) async fn create(
     if !made {
         return Err(refuse.with(Error::new(ErrorKind::Uniqueness, format!("There is a client `{}` already.", client.name)).at("name")));
     }
-    Ok(Answer(StatusCode::CREATED, Client { client_secret: secret, ..Client::of(client, &tenant.name) }))
+    Ok(Answer(StatusCode::CREATED, Client { secret, ..Client::of(client, &tenant.name) }))
 }
 
 /// Makes a client and all of its tokens stop to work, at once.

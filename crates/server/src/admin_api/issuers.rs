@@ -44,7 +44,8 @@ pub(crate) struct NewIssuer {
 pub(crate) struct Issuer {
     name: String,
     created: String,
-    issuer: String,
+    #[serde(rename = "issuer")]
+    iss: String,
     jwks_url: String,
     audiences: Vec<String>,
     required_claims: BTreeMap<String, String>,
@@ -59,7 +60,7 @@ impl Issuer {
             permissions: Allowed::of(&settings.permissions),
             name,
             created: created.to_string(),
-            issuer: settings.issuer,
+            iss: settings.issuer,
             jwks_url: settings.jwks_url,
             audiences: settings.audiences,
             required_claims: settings.required_claims,

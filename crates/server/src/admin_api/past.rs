@@ -22,7 +22,7 @@ const LINES_MAX: u32 = 1_000;
 /// A change of one resource.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Version {
+pub(crate) struct Entry {
     version: u64,
     /// `create`, `update`, `members`, `delete` or `restore`.
     kind: &'static str,
@@ -110,18 +110,18 @@ pub(crate) struct Undone {
 
 /// Changes of one resource that are remembered, oldest first, above the version `above`.
 #[utoipa::path(get, path = "/history/{id}", tag = "history",
-    params(("tenant" = String, Path), ("id" = String, Path), ("above" = Option<u64>, Query)), responses((status = 200, body = Vec<Version>)))]
+    params(("tenant" = String, Path), ("id" = String, Path), ("above" = Option<u64>, Query)), responses((status = 200, body = Vec<Entry>)))]
 pub(crate) async fn versions(
     Extract(state): Extract<Arc<State>>,
     Administrator(caller): Administrator,
     refuse: Refuse,
     Parameters((_, id)): Parameters<(String, String)>,
     above: Result<Query<Above>, axum::extract::rejection::QueryRejection>,
-) -> Result<Answer<Vec<Version>>, Refused> {
+) -> Result<Answer<Vec<Entry>>, Refused> {
     let wrong = |_| refuse.with(Error::new(ErrorKind::InvalidValue, "The parameter `above` is a version, such as `3`.").at("above"));
     let above = above.map_err(wrong)?.0.above;
     let entries = state.directory.changes_of(&caller, &id, above, LINES_MAX).await.map_err(|error| refuse.with(error))?;
-    let version = |entry: directory::history::Entry| Version {
+    let version = |entry: directory::history::Entry| Entry {
         version: entry.version,
         kind: entry.kind.name(),
         at: entry.at.to_string(),

@@ -7,6 +7,7 @@ mod group_members;
 mod house;
 mod large_groups;
 mod replay;
+mod rfc;
 
 mod admin;
 mod admin_callers;
@@ -23,7 +24,8 @@ mod permissions;
 mod profiles;
 mod refusals;
 mod requests;
-mod rfc;
+mod rfc7643;
+mod rfc7644;
 mod tls;
 mod types;
 mod wire;

@@ -18,6 +18,7 @@ use crate::place::{ALL, Opened, Place, World, delete, members, on_both_engines};
 
 on_both_engines!(
     a_suspended_tenant_is_at_rest,
+    settings_are_changed_by_who_saw_them_last,
     a_tenant_moves_to_either_engine_as_it_is,
     a_tenant_is_restored_beside_itself,
     what_was_restored_goes_on,
@@ -127,6 +128,21 @@ async fn a_suspended_tenant_is_at_rest(place: Place) {
     assert_eq!((resumed.settings.clone(), resumed.revision > suspended.revision), (before.settings, true));
     assert!(due(&world, 2_000).await.iter().any(|claim| claim.tenant == world.tenant.id));
     assert!(!life.set_suspended(TenantId(99_999), true).await.unwrap());
+}
+
+async fn settings_are_changed_by_who_saw_them_last(place: Place) {
+    let world = lived(&place).await;
+    let (life, tenants) = (&world.opened.life, &world.opened.tenants);
+    let before = tenants.find_tenant("acme").await.unwrap().unwrap();
+    let wanted = TenantSettings { profile: "okta".into(), history_days: 7, ..before.settings.clone() };
+    assert!(life.set_settings(&before, wanted.clone()).await.unwrap());
+    let after = tenants.find_tenant("acme").await.unwrap().unwrap();
+    assert_eq!((&after.settings, after.revision > before.revision), (&wanted, true));
+    // Somebody who has not seen that changes nothing.
+    assert!(!life.set_settings(&before, TenantSettings::default()).await.unwrap());
+    assert!(life.set_suspended(world.tenant.id, true).await.unwrap());
+    assert!(!life.set_settings(&after, TenantSettings::default()).await.unwrap());
+    assert!(tenants.find_tenant("acme").await.unwrap().unwrap().settings.suspended);
 }
 
 async fn a_tenant_moves_to_either_engine_as_it_is(place: Place) {
