@@ -181,7 +181,7 @@ impl Directory {
         // Wanted once more only where it may revive somebody.
         let kept = caller.safety().revive_disabled.then(|| body.clone());
         let mut change_set = create::decide(self.moment(), schema, &id, body, quirks)?;
-        let document = document_of(&change_set);
+        let document = written(&change_set).cloned();
         self.check_allowed(caller, schema, None, document.as_ref()).await?;
         let mut anew = None;
         if let Some(document) = &document {
@@ -259,7 +259,7 @@ impl Directory {
             expected.check(current.version)?;
             let held = ValidResource::trusted(current.document);
             let change_set = replace::decide(self.moment(), schema, (id, current.version), &held, body.clone(), quirks)?;
-            let document = document_of(&change_set);
+            let document = written(&change_set).cloned();
             self.check_allowed(caller, schema, Some(held.document()), document.as_ref()).await?;
             match self.commit(caller, change_set).await {
                 Ok(committed) => {
@@ -342,7 +342,7 @@ impl Directory {
             expected.check(current.version)?;
             let mut noted = Adaptations::default();
             let change_set = patch::decide(self.moment(), schema, &current, split, &Self::quirks(caller), &mut noted)?;
-            let document = document_of(&change_set);
+            let document = written(&change_set).cloned();
             self.check_allowed(caller, schema, Some(&current.document), document.as_ref()).await?;
             let outcome = self.commit(caller, change_set).await;
             if let (Some(journal), Ok(_)) = (&self.journal, &outcome) {
@@ -465,10 +465,10 @@ fn come_back(change_set: &mut ChangeSet, tombstone: &Tombstone) {
 }
 
 /// The document that a change set leaves behind, where it writes one.
-fn document_of(change_set: &ChangeSet) -> Option<Map<String, Value>> {
+fn written(change_set: &ChangeSet) -> Option<&Map<String, Value>> {
     change_set.writes.iter().find_map(|write| match &write.change {
-        Change::Create { content, .. } => Some(content.document.clone()),
-        Change::Update { content, .. } => content.as_ref().map(|content| content.document.clone()),
+        Change::Create { content, .. } => Some(&content.document),
+        Change::Update { content, .. } => content.as_ref().map(|content| &content.document),
         Change::Delete { .. } => None,
     })
 }

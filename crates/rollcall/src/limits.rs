@@ -43,6 +43,16 @@ pub fn limits() -> Value {
             "key_set_bytes_max": connectors::key_sets::KEY_SET_BYTES_MAX,
             "key_set_seconds_max": connectors::key_sets::KEY_SET_SECONDS_MAX,
         },
+        "oauth": {
+            "token_request_bytes_max": server::TOKEN_REQUEST_BYTES_MAX,
+            "assertion_seconds_max": server::ASSERTION_SECONDS_MAX,
+            "jwt_bytes_max": server::jose::TOKEN_BYTES_MAX,
+            "keys_max": server::jose::KEYS_MAX,
+        },
+        "tenant": {
+            "kept_days_max": directory::tenant::DAYS_MAX,
+            "guard_window_minutes_max": directory::deletion_guard::WINDOW_MINUTES_MAX,
+        },
         "lockout": {
             "failures_max": lockout.failures_max,
             "window_seconds": lockout.window_seconds,

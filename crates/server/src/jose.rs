@@ -16,9 +16,9 @@ use x509_parser::public_key::PublicKey as ParsedKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// Longest token that is looked at, in bytes.
-pub(crate) const TOKEN_BYTES_MAX: usize = 16 * 1024;
+pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Most keys of one set that are looked at.
-pub(crate) const KEYS_MAX: usize = 100;
+pub const KEYS_MAX: usize = 100;
 /// Names of the algorithms, for metadata.
 pub(crate) const ALGORITHMS: [&str; 4] = ["RS256", "PS256", "ES256", "EdDSA"];
 

@@ -62,6 +62,7 @@ pub mod serve;
 
 pub use address::Connection;
 pub use layers::router;
+pub use oauth::{ASSERTION_SECONDS_MAX, TOKEN_REQUEST_BYTES_MAX};
 pub use options::Options;
 pub use retention::shorten_request_logs;
 pub use serve::{serve, serve_tls};

@@ -17,6 +17,7 @@ use http_body_util::{BodyExt, Limited};
 use scim_protocol::{Error, ErrorKind};
 use serde_json::{Map, Value, json};
 
+pub use self::client::ASSERTION_SECONDS_MAX;
 use self::client::{Form, Given, authenticate};
 use crate::address::origin;
 use crate::authenticate::spend;
@@ -26,7 +27,7 @@ use crate::state::State;
 use crate::tls::ClientCertificate;
 
 /// Largest body of a token request, in bytes.
-const BODY_BYTES_MAX: usize = 32 * 1024;
+pub const TOKEN_REQUEST_BYTES_MAX: usize = 32 * 1024;
 
 /// Why there is no token (RFC 6749 section 5.2).
 pub(crate) enum Denied {
@@ -158,7 +159,7 @@ async fn read_form(parts: &Parts, body: Body) -> Result<Form, Denied> {
     if !essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
         return Err(invalid_request("The content type of the body must be `application/x-www-form-urlencoded`."));
     }
-    let collected = Limited::new(body, BODY_BYTES_MAX).collect().await;
+    let collected = Limited::new(body, TOKEN_REQUEST_BYTES_MAX).collect().await;
     let bytes = collected.map_err(|_| invalid_request("The body is too large, or broke off before its end."))?.to_bytes();
     let mut form = Form::new();
     for (name, value) in url::form_urlencoded::parse(&bytes).into_owned() {

@@ -9,7 +9,7 @@ use scim_protocol::quirk::{Adaptations, normalize_patch, normalize_resource};
 use scim_protocol::{Error, ErrorKind, TypeSchema, ValidResource, redaction};
 use serde_json::Value;
 
-use super::{Directory, DirectoryError, document_of, refusal};
+use super::{Directory, DirectoryError, refusal, written};
 use crate::access::Caller;
 use crate::bulk::{resolve, resolve_id};
 use crate::change_set::{Change, ChangeSet, Effect, Moment, Precondition, Write};
@@ -80,9 +80,9 @@ impl Directory {
             }
             let adapted = normalize_resource(quirks, &schema, &mut data);
             let id = self.ids.id().to_string();
-            let message = redaction::resource(&schema, &data);
+            let message = (!adapted.is_empty()).then(|| redaction::resource(&schema, &data));
             let Ok(decided) = create::decide(moment, &schema, &id, data, quirks) else { break };
-            if self.check_allowed(caller, &schema, None, document_of(&decided).as_ref()).await.is_err() {
+            if self.check_allowed(caller, &schema, None, written(&decided)).await.is_err() {
                 break;
             }
             noted.push((adapted, message));
@@ -96,7 +96,7 @@ impl Directory {
         }
         let Ok(committed) = self.commit_all(caller, change_set).await else { return Vec::new() };
         for (adapted, message) in noted {
-            self.note(adapted, || message);
+            self.note(adapted, || message.unwrap_or_default());
         }
         *ids = known;
         let answer = |(((_, operation), resource), committed): ((&(usize, &BulkOperation), _), crate::change_set::Committed)| BulkAnswer {
@@ -199,7 +199,7 @@ impl Directory {
         let adapted = normalize_resource(quirks, schema, &mut data);
         self.note(adapted, || redaction::resource(schema, &data));
         let mut decided = create::decide(draft.moment, schema, id, data, quirks)?;
-        self.check_allowed(caller, schema, None, document_of(&decided).as_ref()).await?;
+        self.check_allowed(caller, schema, None, written(&decided)).await?;
         let new: HashSet<&String> = draft.ids.values().collect();
         for write in &mut decided.writes {
             let Change::Create { members, .. } = &mut write.change else { continue };
@@ -236,7 +236,7 @@ impl Directory {
         expected.check(current.version)?;
         let held = ValidResource::trusted(current.document);
         let decided = replace::decide(draft.moment, schema, (id, current.version), &held, data, quirks)?;
-        self.check_allowed(caller, schema, Some(held.document()), document_of(&decided).as_ref()).await?;
+        self.check_allowed(caller, schema, Some(held.document()), written(&decided)).await?;
         Ok(decided)
     }
 
@@ -263,7 +263,7 @@ impl Directory {
         expected.check(current.version)?;
         let mut noted = Adaptations::default();
         let decided = patch::decide(draft.moment, schema, &current, &split, quirks, &mut noted)?;
-        self.check_allowed(caller, schema, Some(&current.document), document_of(&decided).as_ref()).await?;
+        self.check_allowed(caller, schema, Some(&current.document), written(&decided)).await?;
         if let Some(journal) = &self.journal {
             journal.also_adapted(noted);
         }

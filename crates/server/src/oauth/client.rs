@@ -26,7 +26,7 @@ pub(crate) type Form = HashMap<String, String>;
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// Longest time that an assertion may be good for, in seconds.
-pub(crate) const ASSERTION_SECONDS_MAX: i64 = 3_600;
+pub const ASSERTION_SECONDS_MAX: i64 = 3_600;
 
 /// What a client gave to show who it is.
 pub(crate) struct Given<'a> {

@@ -17,6 +17,8 @@ use crate::totals::{MARK_EVERY, State, Total, Totals};
 
 /// Candidates of an index that are looked at one by one.
 const CANDIDATES_MAX: usize = 4_000;
+/// From so many candidates on, what was found is remembered; fewer are looked at again as fast.
+const REMEMBERED_MIN: usize = 500;
 /// Rows at the beginning of a list that are looked at one by one, before whole sets are asked for.
 const ROWS_MAX: usize = 2_000;
 
@@ -152,8 +154,13 @@ impl<'a> Look<'a> {
                 found.push(key);
                 found.len() <= CANDIDATES_MAX
             })?;
-            if found.len() <= CANDIDATES_MAX {
-                return self.tested(part.schema, found, &rest);
+            let looked_at = found.len();
+            if looked_at <= CANDIDATES_MAX {
+                let keys = self.tested(part.schema, found, &rest)?;
+                if let Some(keys) = keys.as_ref().filter(|_| looked_at >= REMEMBERED_MIN) {
+                    self.totals.remember(self.query(part), self.state, Total::of(keys));
+                }
+                return Ok(keys);
             }
         }
         Ok(None)
