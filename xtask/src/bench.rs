@@ -30,7 +30,7 @@ struct Line {
     operation: &'static str,
     measured: Measured,
     cpu_us: f64,
-    reference: Option<(Measured, f64)>,
+    reference: (Measured, f64),
 }
 
 struct Options {
@@ -122,18 +122,21 @@ async fn measure(release: &Path, users: usize, requests: usize) -> Result<(Vec<L
 
     let get = |ids: Vec<String>| move |number: usize| request("GET", &format!("/scim/v2/Users/{}", nth(&ids, number)), TOKEN, None);
     let (got, get_cpu) = timed(&rollcall, READ_CONNECTIONS, requests, false, get(ids.clone())).await?;
-    let (reference_got, reference_get_cpu) = timed(&reference, READ_CONNECTIONS, requests, false, get(reference_ids)).await?;
+    let (reference_got, reference_get_cpu) = timed(&reference, READ_CONNECTIONS, requests, false, get(reference_ids.clone())).await?;
     let find = move |number: usize| {
         request("GET", &format!("/scim/v2/Users?filter=userName%20eq%20%22user{}%40example.com%22", scatter(number, users)), TOKEN, None)
     };
     let (found, find_cpu) = timed(&rollcall, READ_CONNECTIONS, requests, false, find).await?;
-    let patch_ids = ids.clone();
-    let patch = move |number: usize| {
-        let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+    let (reference_found, reference_find_cpu) = timed(&reference, READ_CONNECTIONS, requests, false, find).await?;
+    let patch = |patch_ids: Vec<String>| {
+        move |number: usize| {
+            let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
             "Operations": [{"op": "replace", "path": "title", "value": format!("Title {number}")}]});
-        request("PATCH", &format!("/scim/v2/Users/{}", nth(&patch_ids, number)), TOKEN, Some(&body.to_string()))
+            request("PATCH", &format!("/scim/v2/Users/{}", nth(&patch_ids, number)), TOKEN, Some(&body.to_string()))
+        }
     };
-    let (patched, patch_cpu) = timed(&rollcall, WRITE_CONNECTIONS, requests, false, patch).await?;
+    let (patched, patch_cpu) = timed(&rollcall, WRITE_CONNECTIONS, requests, false, patch(ids.clone())).await?;
+    let (reference_patched, reference_patch_cpu) = timed(&reference, WRITE_CONNECTIONS, requests, false, patch(reference_ids)).await?;
 
     let rss_mib = rollcall.rss_mib()?;
     let reference_rss_mib = reference.rss_mib()?;
@@ -144,10 +147,10 @@ async fn measure(release: &Path, users: usize, requests: usize) -> Result<(Vec<L
     let figures = scale::measure(&again, &ids, &groups, created.per_second()).await?;
     let line = |operation, measured, cpu_us, reference| Line { users, operation, measured, cpu_us, reference };
     let lines = vec![
-        line("POST", created, post, Some((reference_created, reference_post))),
-        line("GET by id", got, get_cpu, Some((reference_got, reference_get_cpu))),
-        line("userName eq", found, find_cpu, None),
-        line("PATCH", patched, patch_cpu, None),
+        line("POST", created, post, (reference_created, reference_post)),
+        line("GET by id", got, get_cpu, (reference_got, reference_get_cpu)),
+        line("userName eq", found, find_cpu, (reference_found, reference_find_cpu)),
+        line("PATCH", patched, patch_cpu, (reference_patched, reference_patch_cpu)),
     ];
     Ok((lines, json!({"users": users, "rss_mib": rss_mib, "reference_rss_mib": reference_rss_mib, "start_ms": start_ms}), figures))
 }
@@ -221,13 +224,13 @@ fn user(number: usize) -> Value {
 impl Line {
     fn json(&self) -> Value {
         let one = |measured: &Measured, cpu_us: f64| json!({"per_second": measured.per_second().round(), "p50_ms": measured.percentile_ms(50), "p99_ms": measured.percentile_ms(99), "cpu_us": cpu_us});
-        let reference = self.reference.as_ref().map(|(measured, cpu_us)| one(measured, *cpu_us));
+        let reference = one(&self.reference.0, self.reference.1);
         json!({"users": self.users, "operation": self.operation, "rollcall": one(&self.measured, self.cpu_us), "reference": reference})
     }
 
     /// Rollcall's throughput as a part of the reference's.
-    fn ratio(&self) -> Option<f64> {
-        self.reference.as_ref().map(|(reference, _)| self.measured.per_second() / reference.per_second())
+    fn ratio(&self) -> f64 {
+        self.measured.per_second() / self.reference.0.per_second()
     }
 }
 
@@ -244,18 +247,14 @@ fn table(lines: &[Line]) -> String {
             measured.percentile_ms(99),
             line.cpu_us
         );
-        let reference = line.reference.as_ref().map_or_else(
-            || "- | - | -".to_owned(),
-            |(reference, cpu_us)| {
-                format!(
-                    "{:.0} | {:.2} / {:.2} | {cpu_us:.0}",
-                    reference.per_second(),
-                    reference.percentile_ms(50),
-                    reference.percentile_ms(99)
-                )
-            },
+        let (reference, cpu_us) = &line.reference;
+        let reference = format!(
+            "{:.0} | {:.2} / {:.2} | {cpu_us:.0}",
+            reference.per_second(),
+            reference.percentile_ms(50),
+            reference.percentile_ms(99)
         );
-        let ratio = line.ratio().map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
+        let ratio = format!("{:.2}", line.ratio());
         text.extend([format!("| {} | {} | {own} | {reference} | {ratio} |\n", line.users, line.operation)]);
     }
     text
@@ -281,7 +280,7 @@ fn judge(lines: &[Line], states: &[Value], waits: &Waits, figures: &[Figure]) ->
         }
     };
     for line in lines.iter().filter(|line| matches!(line.operation, "POST" | "GET by id")) {
-        let ratio = line.ratio().unwrap_or_default();
+        let ratio = line.ratio();
         expect(format!("{} at {} users: {ratio:.2} of the reference, at least 0.5 wanted", line.operation, line.users), ratio >= 0.5);
     }
     for found in lines.iter().filter(|line| line.operation == "userName eq") {

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path as UrlPath, State};
+use axum::extract::{Path as UrlPath, RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use rusqlite::{Connection, OpenFlags, params};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::Failure;
@@ -21,18 +21,23 @@ use crate::Failure;
 const GROUP_MAX: usize = 256;
 const READERS: usize = 4;
 
-/// A create waiting for the writer.
-struct Create {
+/// A write waiting for the writer.
+struct Write {
     id: String,
     body: String,
-    user_name: String,
-    external_id: Option<String>,
-    email: Option<String>,
+    /// What a create puts into the indexes; a change of the title touches none of them.
+    indexed: Option<Indexed>,
     done: oneshot::Sender<bool>,
 }
 
+struct Indexed {
+    user_name: String,
+    external_id: Option<String>,
+    email: Option<String>,
+}
+
 struct Reference {
-    writer: mpsc::Sender<Create>,
+    writer: mpsc::Sender<Write>,
     readers: Vec<Mutex<Connection>>,
     next: AtomicU64,
 }
@@ -45,7 +50,10 @@ pub fn command(arguments: &[String]) -> Result<(), Failure> {
     let readers: Result<Vec<_>, Failure> =
         (0..READERS).map(|_| Ok(Mutex::new(Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?))).collect();
     let reference = Arc::new(Reference { writer, readers: readers?, next: AtomicU64::new(1) });
-    let routes = Router::new().route("/scim/v2/Users", post(create)).route("/scim/v2/Users/{id}", get(read)).with_state(reference);
+    let routes = Router::new()
+        .route("/scim/v2/Users", post(create).get(find))
+        .route("/scim/v2/Users/{id}", get(read).patch(change))
+        .with_state(reference);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async move {
         let listener = tokio::net::TcpListener::bind(address).await?;
@@ -54,7 +62,7 @@ pub fn command(arguments: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn start_writer(path: &Path) -> Result<mpsc::Sender<Create>, Failure> {
+fn start_writer(path: &Path) -> Result<mpsc::Sender<Write>, Failure> {
     let mut connection = Connection::open(path)?;
     connection.execute_batch(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
@@ -63,28 +71,32 @@ fn start_writer(path: &Path) -> Result<mpsc::Sender<Create>, Failure> {
          CREATE INDEX users_external_id ON users (external_id);
          CREATE INDEX users_email ON users (email);",
     )?;
-    let (sender, receiver) = mpsc::channel::<Create>();
+    let (sender, receiver) = mpsc::channel::<Write>();
     std::thread::spawn(move || {
         while let Ok(first) = receiver.recv() {
             let mut group = vec![first];
             group.extend(receiver.try_iter().take(GROUP_MAX - 1));
             let committed = commit(&mut connection, &group);
-            for create in group {
+            for write in group {
                 // Whoever no longer waits does not mind.
-                let _ = create.done.send(committed.is_ok());
+                let _ = write.done.send(committed.is_ok());
             }
         }
     });
     Ok(sender)
 }
 
-fn commit(connection: &mut Connection, group: &[Create]) -> rusqlite::Result<()> {
+fn commit(connection: &mut Connection, group: &[Write]) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     {
         let mut insert =
             transaction.prepare_cached("INSERT INTO users (id, user_name, external_id, email, body) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-        for create in group {
-            insert.execute(params![create.id, create.user_name, create.external_id, create.email, create.body])?;
+        let mut update = transaction.prepare_cached("UPDATE users SET body = ?2 WHERE id = ?1")?;
+        for Write { id, body, indexed, .. } in group {
+            match indexed {
+                Some(Indexed { user_name, external_id, email }) => insert.execute(params![id, user_name, external_id, email, body])?,
+                None => update.execute(params![id, body])?,
+            };
         }
     }
     transaction.commit()
@@ -100,30 +112,66 @@ async fn create(State(reference): State<Arc<Reference>>, body: Bytes) -> Respons
     if let Some(object) = document.as_object_mut() {
         object.insert("id".to_owned(), Value::from(id.clone()));
     }
-    let body = document.to_string();
+    let indexed = Some(Indexed { user_name, external_id, email });
+    written(&reference, StatusCode::CREATED, id, document.to_string(), indexed).await
+}
+
+/// Hands a body to the writer, and answers with it once it is durable.
+async fn written(reference: &Reference, status: StatusCode, id: String, body: String, indexed: Option<Indexed>) -> Response {
     let (done, waiting) = oneshot::channel();
-    let sent = reference.writer.send(Create { id, body: body.clone(), user_name, external_id, email, done });
+    let sent = reference.writer.send(Write { id, body: body.clone(), indexed, done });
     match (sent, waiting.await) {
-        (Ok(()), Ok(true)) => (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/scim+json")], body).into_response(),
+        (Ok(()), Ok(true)) => (status, [(header::CONTENT_TYPE, "application/scim+json")], body).into_response(),
         _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
 /// GET by id: "the same without the insert".
 async fn read(State(reference): State<Arc<Reference>>, UrlPath(id): UrlPath<String>) -> Response {
+    // Parsed and printed again, as a server does that shows only what may be seen.
+    match select(reference, "SELECT body FROM users WHERE id = ?1", id).await {
+        Some(document) => ([(header::CONTENT_TYPE, "application/scim+json")], document.to_string()).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// `?filter=userName eq "..."`, and no other filter: what is between the quotes is the name.
+async fn find(State(reference): State<Arc<Reference>>, RawQuery(query): RawQuery) -> Response {
+    let query = query.unwrap_or_default();
+    let name = query.split("%22").nth(1).unwrap_or_default().replace("%40", "@");
+    match select(reference, "SELECT body FROM users WHERE user_name = ?1", name).await {
+        Some(document) => {
+            let list = json!({"totalResults": 1, "Resources": [document]});
+            ([(header::CONTENT_TYPE, "application/scim+json")], list.to_string()).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// PATCH: puts the value of the first operation at its path, and writes the row again.
+async fn change(State(reference): State<Arc<Reference>>, UrlPath(id): UrlPath<String>, body: Bytes) -> Response {
+    let Ok(message) = serde_json::from_slice::<Value>(&body) else { return StatusCode::BAD_REQUEST.into_response() };
+    let (path, value) = (message.pointer("/Operations/0/path").and_then(Value::as_str), message.pointer("/Operations/0/value"));
+    let (Some(path), Some(value)) = (path, value) else { return StatusCode::BAD_REQUEST.into_response() };
+    let Some(mut document) = select(Arc::clone(&reference), "SELECT body FROM users WHERE id = ?1", id.clone()).await else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    if let Some(object) = document.as_object_mut() {
+        object.insert(path.to_owned(), value.clone());
+    }
+    written(&reference, StatusCode::OK, id, document.to_string(), None).await
+}
+
+/// The one document that a statement finds.
+async fn select(reference: Arc<Reference>, statement: &'static str, key: String) -> Option<Value> {
     let found = tokio::task::spawn_blocking(move || {
         let turn = usize::try_from(reference.next.fetch_add(1, Ordering::Relaxed)).unwrap_or(0) % READERS;
         let connection = reference.readers.get(turn)?.lock().ok()?;
-        let mut select = connection.prepare_cached("SELECT body FROM users WHERE id = ?1").ok()?;
-        let body = select.query_row([id], |row| row.get::<_, String>(0)).ok()?;
-        // Parsed and printed again, as a server does that shows only what may be seen.
-        serde_json::from_str::<Value>(&body).ok().map(|document| document.to_string())
-    })
-    .await;
-    match found {
-        Ok(Some(body)) => ([(header::CONTENT_TYPE, "application/scim+json")], body).into_response(),
-        _ => StatusCode::NOT_FOUND.into_response(),
-    }
+        let mut select = connection.prepare_cached(statement).ok()?;
+        let body = select.query_row([key], |row| row.get::<_, String>(0)).ok()?;
+        serde_json::from_str::<Value>(&body).ok()
+    });
+    found.await.ok().flatten()
 }
 
 #[cfg(test)]
@@ -147,8 +195,15 @@ mod tests {
         assert_eq!(created.latencies.len(), 20);
         let document: serde_json::Value = serde_json::from_slice(&created.bodies[7]).unwrap();
         let path = format!("/scim/v2/Users/{}", document["id"].as_str().unwrap());
-        let read = load.run(1, move |_| request("GET", &path, "t", None)).await.unwrap();
+        let get = path.clone();
+        let read = load.run(1, move |_| request("GET", &get, "t", None)).await.unwrap();
         assert_eq!(read.bodies[0], created.bodies[7]);
+        let change = r#"{"Operations": [{"op": "replace", "path": "title", "value": "Countess"}]}"#;
+        load.run(1, move |_| request("PATCH", &path, "t", Some(change))).await.unwrap();
+        let filter = format!("/scim/v2/Users?filter=userName%20eq%20%22{}%22", document["userName"].as_str().unwrap());
+        let found = load.run(1, move |_| request("GET", &filter, "t", None)).await.unwrap();
+        let found: serde_json::Value = serde_json::from_slice(&found.bodies[0]).unwrap();
+        assert_eq!((&found["Resources"][0]["id"], &found["Resources"][0]["title"]), (&document["id"], &"Countess".into()));
         assert!(load.run(1, |_| request("GET", "/scim/v2/Users/nobody", "t", None)).await.is_err());
     }
 }

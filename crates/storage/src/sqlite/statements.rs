@@ -1,12 +1,13 @@
 //! Every statement of the SQLite back end by name; generated ones are in `filter_sql.rs`. Each names the tenant, apart from the few that are about
 //! all tenants, and those say so.
 
-/// The journal and durability of a connection that writes.
+/// The journal and durability of a connection that writes. The journal is carried over into the database every 64 MiB: the same pages are written again and
+/// again meanwhile, and each carrying over makes whoever writes wait.
 pub(crate) const OPEN_WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -16384; \
-     PRAGMA wal_autocheckpoint = 8000; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;";
-/// The same for the file of the request log, which may lose its last moments.
+     PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 134217728; PRAGMA temp_store = MEMORY;";
+/// The same for the file of the request log, which may lose its last moments. What it puts onto the disk, commits of identities wait for.
 pub(crate) const OPEN_REQUEST_LOG: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048; \
-     PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216; PRAGMA temp_store = MEMORY;";
+     PRAGMA wal_autocheckpoint = 8000; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;";
 /// A connection that only reads.
 pub(crate) const OPEN_READER: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;";
 
