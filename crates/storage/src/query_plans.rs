@@ -21,8 +21,11 @@ const INDEXED: &[(&str, &str, &str)] = &[
     (r#"emails[value eq "ann@example.com"]"#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)", "index_values_pkey"),
     (r#"externalId eq "E1""#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)", "_values_pkey"),
     (r#"displayName sw "a""#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value>? AND value<?)", "index_values_pkey"),
-    // In SQLite it comes to this only where many match; few are found first (`sqlite_finds_candidates_by_index`).
-    (r#"meta.lastModified gt "2024-01-01T00:00:00Z""#, "r USING INDEX resources_by_type (tenant=? AND type=?)", "resources_by_modified"),
+    (
+        r#"meta.lastModified gt "2024-01-01T00:00:00Z""#,
+        "r USING COVERING INDEX resources_by_modified (tenant=? AND type=? AND modified>?)",
+        "resources_by_modified",
+    ),
     (r#"id eq "1""#, "r USING INDEX resources_by_id (tenant=? AND id=?)", "resources_by_id"),
     (r#"groups.value eq "1""#, "m USING PRIMARY KEY (tenant=? AND group_resource=?)", "memberships_pkey"),
 ];
