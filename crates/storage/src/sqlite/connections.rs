@@ -20,7 +20,7 @@ const READERS_MAX: usize = 8;
 /// Long reads at the same time; more wait.
 const LONG_READS_MAX: usize = 6;
 
-/// How long the request log waits for another process that writes to it.
+/// How long is waited for another process that writes to the request log, and for reads of a journal that is to be emptied.
 const BUSY_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Turns an SQLite error into a fault.
@@ -49,6 +49,16 @@ pub(crate) fn open_request_log(path: &Path) -> Result<Connection, Fault> {
     connection.execute_batch(statements::OPEN_REQUEST_LOG).map_err(fault)?;
     migrate(&mut connection, migrate::SQLITE_REQUESTS)?;
     Ok(connection)
+}
+
+/// See `Readers::empty_journal`.
+pub(crate) fn empty_journal(connection: &Connection) -> Result<(), Fault> {
+    connection.busy_timeout(BUSY_MAX).map_err(fault)?;
+    let busy: bool = connection.query_row(statements::EMPTY_JOURNAL, [], |row| row.get(0)).map_err(fault)?;
+    if busy {
+        tracing::warn!("the journal is being read: what was erased stands in it until it is carried over");
+    }
+    Ok(())
 }
 
 /// Statements are prepared once, and a plan does not depend on the values it is first asked with: otherwise SQLite prepares again whenever one changes.
@@ -116,6 +126,14 @@ impl Readers {
             answer
         });
         joined.await.map_err(|error| Fault::from_source("a read did not finish", error))?
+    }
+
+    /// Carries the journal over into the database and cuts it to nothing: what was overwritten in the one still stands in the other. Waits for reads that
+    /// need it; where one takes too long, says so in the log and leaves the rest to whoever closes the database last.
+    pub(crate) async fn empty_journal(&self) -> Result<(), Fault> {
+        let path = Arc::clone(&self.path);
+        let emptied = tokio::task::spawn_blocking(move || empty_journal(&Connection::open(&*path).map_err(fault)?)).await;
+        emptied.map_err(|error| Fault::from_source("the journal was not emptied", error))?
     }
 
     fn open(&self) -> Result<Connection, Fault> {

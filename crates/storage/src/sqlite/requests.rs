@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::connections::{Readers, fault, open_request_log};
+use super::statements::{ERASE_AS_USUAL, ERASE_FOR_GOOD};
 use super::statements_of_requests as sql;
 use crate::recorded::{BATCH_MAX, BATCH_MILLISECONDS, PRUNED_MAX, Uses, WAITING_MAX, row, wanted};
 use crate::rows::{from_json, micros, timestamp};
@@ -144,10 +145,13 @@ impl RequestLog for SqliteRequestLog {
 
     async fn erase(&self, tenant: TenantId) -> Result<(), Fault> {
         let erase = move |connection: &Connection| {
+            connection.execute_batch(ERASE_FOR_GOOD).map_err(fault)?;
             connection.execute(sql::ERASE_REQUESTS, [tenant.0]).map_err(fault)?;
-            connection.execute(sql::ERASE_QUIRK_USES, [tenant.0]).map_err(fault).map(drop)
+            connection.execute(sql::ERASE_QUIRK_USES, [tenant.0]).map_err(fault)?;
+            connection.execute_batch(ERASE_AS_USUAL).map_err(fault)
         };
-        self.work(erase).await
+        self.work(erase).await?;
+        self.readers.empty_journal().await
     }
 }
 

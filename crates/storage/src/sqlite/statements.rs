@@ -29,6 +29,9 @@ pub(crate) const TABLES_OF_TENANTS: &str = "SELECT t.name FROM sqlite_schema AS 
 pub(crate) const ERASE_FOR_GOOD: &str = "PRAGMA secure_delete = ON";
 pub(crate) const ERASE_AS_USUAL: &str = "PRAGMA secure_delete = OFF";
 
+/// About all tenants, as the journal is.
+pub(crate) const EMPTY_JOURNAL: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
 /// Erases the rows of a tenant from one of those tables.
 pub(crate) fn erase_from(table: &str) -> String {
     format!("DELETE FROM {table} WHERE tenant = ?1")

@@ -57,7 +57,9 @@ impl TenantLife for Sqlite {
     }
 
     async fn erase(&self, tenant: TenantId) -> Result<bool, Fault> {
-        self.writer.write(move |connection| erase(connection, tenant)).await
+        let erased = self.writer.write(move |connection| erase(connection, tenant)).await?;
+        self.readers.empty_journal().await?;
+        Ok(erased)
     }
 }
 
