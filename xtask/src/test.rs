@@ -23,23 +23,18 @@ pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
         install_newest_postgresql(root, &peers)?;
         install_node(root, &peers)?;
     }
-    // One `cargo test` for everything but the peers builds the binary once; the peers come alone, so that nothing competes with their clocks.
-    run(Command::new("cargo").current_dir(root).args(["test", "--workspace", "--locked"]).env_remove("ROLLCALL_PEERS"))?;
+    // Always the whole workspace, so that nothing is built twice with other features.
+    let mut all = Command::new("cargo");
+    all.current_dir(root).args(["test", "--workspace", "--locked"]).env_remove("ROLLCALL_PEERS");
+    if with_peers {
+        all.env(POSTGRESQL_MAJOR, OLDEST_POSTGRESQL);
+    }
+    run(&mut all)?;
     if with_peers {
         test_on_newest_postgresql(root, &peers)?;
+        // The peers come alone, so that nothing competes with their clocks.
         let mut command = Command::new("cargo");
-        command.current_dir(root).args([
-            "test",
-            "--locked",
-            "--package",
-            "rollcall",
-            "--package",
-            "embedded",
-            "--test",
-            "peers",
-            "--",
-            "--nocapture",
-        ]);
+        command.current_dir(root).args(["test", "--workspace", "--locked", "--test", "peers", "--", "--nocapture"]);
         run(command.env("ROLLCALL_PEERS", &peers))?;
     }
     println!("test: everything passed in {} s", begun.elapsed().as_secs());
@@ -93,19 +88,23 @@ fn install_newest_postgresql(root: &Path, peers: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Everything about PostgreSQL once more, on the newest one; the tests of the workspace had the one that the system's packages put aside.
+/// What parts of tests' names say that PostgreSQL is in them.
+const ON_POSTGRESQL: &[&str] = &["postgres", "nodes", "opening::", "writes::", "encryption::", "tenant_life::a_tenant_moves"];
+/// The variable with which the tests are told which version they have to find.
+const POSTGRESQL_MAJOR: &str = "ROLLCALL_POSTGRES_MAJOR";
+/// The oldest version that is supported.
+const OLDEST_POSTGRESQL: &str = "15";
+
+/// Everything about PostgreSQL once more, on the newest one; the tests of the workspace had the oldest.
 fn test_on_newest_postgresql(root: &Path, peers: &Path) -> Result<(), Failure> {
     let programs = peers.join(NEWEST_POSTGRESQL);
     let output = Command::new(programs.join("postgres")).arg("--version").output()?;
     let version = String::from_utf8(output.stdout)?;
     let major = version.rsplit(' ').next().and_then(|number| number.split('.').next()).unwrap_or_default();
     println!("test: once more on {}", version.trim());
-    for arguments in [["--package", "storage", "postgres"].as_slice(), &["--package", "rollcall", "--test", "it", "nodes"]] {
-        let mut command = Command::new("cargo");
-        command.current_dir(root).args(["test", "--locked"]).args(arguments);
-        run(command.env("ROLLCALL_POSTGRES_PROGRAMS", &programs).env("ROLLCALL_POSTGRES_MAJOR", major))?;
-    }
-    Ok(())
+    let mut command = Command::new("cargo");
+    command.current_dir(root).args(["test", "--workspace", "--locked", "--lib", "--test", "it", "--"]).args(ON_POSTGRESQL);
+    run(command.env("ROLLCALL_POSTGRES_PROGRAMS", &programs).env(POSTGRESQL_MAJOR, major))
 }
 
 /// The express application with scimmy-routers; copied, so that `node_modules` stays out of the source tree.
@@ -126,19 +125,17 @@ fn install_node(root: &Path, peers: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The contract suite runs on PostgreSQL too, so its server has to be there.
+/// The contract suite runs on PostgreSQL too, so the server of the oldest supported version has to be there.
 #[expect(clippy::disallowed_methods, reason = "the rule is for the product; a developer's tool obeys the developer's environment")]
 fn install_postgresql() -> Result<(), Failure> {
     let in_path = std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("initdb").exists()));
-    let packaged = std::fs::read_dir("/usr/lib/postgresql")
-        .is_ok_and(|mut versions| versions.any(|version| version.is_ok_and(|v| v.path().join("bin/initdb").exists())));
-    if in_path || packaged {
+    let package = format!("postgresql-{OLDEST_POSTGRESQL}");
+    if in_path || Path::new("/usr/lib/postgresql").join(OLDEST_POSTGRESQL).join("bin/initdb").exists() {
         return Ok(());
     }
-    let install = Command::new("apt-get").args(["install", "--yes", "--quiet", "postgresql"]).status();
-    match install {
+    match Command::new("apt-get").args(["install", "--yes", "--quiet", &package]).status() {
         Ok(status) if status.success() => Ok(()),
-        _ => Err("PostgreSQL's server is missing and `apt-get install postgresql` did not work; install it, or say --no-peers".into()),
+        _ => Err(format!("the server of PostgreSQL {OLDEST_POSTGRESQL} is missing and `apt-get install {package}` did not work; install it, or say --no-peers").into()),
     }
 }
 

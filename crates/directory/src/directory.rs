@@ -113,6 +113,8 @@ pub struct Directory {
     past: Option<Past>,
     /// Whether an administrator does it: no guard holds it.
     unguarded: bool,
+    /// Whether nothing is kept of what is done.
+    rehearsed: bool,
 }
 
 /// What was, and what is held.
@@ -126,7 +128,7 @@ struct Past {
 impl Directory {
     /// A directory over a store.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
-        Self { store, clock, ids, cursors: None, types: None, journal: None, past: None, unguarded: false }
+        Self { store, clock, ids, cursors: None, types: None, journal: None, past: None, unguarded: false, rehearsed: false }
     }
 
     /// The same directory, whose tenants have schemas and resource types of their own.
@@ -150,7 +152,7 @@ impl Directory {
     /// The same directory, in which nothing is kept: every write is only rehearsed, and later reads see it as if it were done.
     #[must_use]
     pub fn rehearsing(&self) -> Self {
-        Self { store: Arc::new(Rehearsal::new(Arc::clone(&self.store))), ..self.clone() }
+        Self { store: Arc::new(Rehearsal::new(Arc::clone(&self.store))), rehearsed: true, ..self.clone() }
     }
 
     /// A caller of this tenant, with the tenant's schemas as they are now.

@@ -28,12 +28,15 @@ pub enum Method {
 pub struct ParkedWrite {
     /// What it does.
     pub method: Method,
-    /// Its body, after quirks; null for a DELETE.
+    /// Its body as it came; null for a DELETE.
     pub body: Value,
     /// What it speaks about (`deletion_guard::supersedes`).
     pub touches: Vec<String>,
     /// Why it is held.
     pub reason: String,
+    /// The client profile of the credential that sent it; `None`: the tenant's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
 }
 
 /// A parked write and where it came from.

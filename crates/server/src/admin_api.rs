@@ -38,8 +38,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use directory::access::Caller;
 use http::Method;
 use scim_protocol::{Error, ErrorKind, SchemaSet};
+use serde_json::Value;
 use tower::ServiceExt;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -47,6 +49,7 @@ use utoipa_axum::routes;
 
 use self::administrator::SecuritySchemes;
 use crate::openapi::with_scim;
+use crate::prefer::wants_dry_run;
 use crate::refusal::error_response;
 use crate::state::State;
 
@@ -108,6 +111,8 @@ fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
 /// Answers requests of the admin API.
 pub(crate) struct AdminApi {
     router: Router,
+    /// What the routes say of themselves.
+    description: Value,
     document: String,
 }
 
@@ -116,8 +121,9 @@ impl AdminApi {
     pub(crate) fn new(state: Arc<State>) -> Self {
         let (router, description) = parts(state);
         // Descriptions are maps with string keys, which always can be JSON.
-        let document = with_scim(serde_json::to_value(&description).unwrap_or_default(), &SchemaSet::standard(), "/scim/v2");
-        Self { router, document: document.to_string() }
+        let description = serde_json::to_value(&description).unwrap_or_default();
+        let document = with_scim(description.clone(), &SchemaSet::standard(), "/scim/v2").to_string();
+        Self { router, description, document }
     }
 
     /// Whether a path belongs to the admin API.
@@ -129,14 +135,23 @@ impl AdminApi {
         rest.is_some_and(|rest| rest == "admin" || rest.starts_with("admin/"))
     }
 
-    /// The answer.
+    /// The answer. A write that shall only be tried is not carried out.
     pub(crate) async fn answer(&self, request: Request) -> Response {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) && wants_dry_run(request.headers()) {
+            let detail = "The admin API has no dry runs by `Prefer`, so nothing was done; schemas and resource types have `?dryRun=true`.";
+            return error_response(&Error::new(ErrorKind::NotImplemented, detail));
+        }
         self.router.clone().oneshot(request).await.into_response()
     }
 
     /// The OpenAPI document, as JSON: the admin API, and the SCIM API of the standard types.
     pub(crate) fn document(&self) -> &str {
         &self.document
+    }
+
+    /// The same for a tenant, with the types that are its own. Whoever may call the tenant may know them.
+    pub(crate) fn document_of(&self, caller: &Caller) -> String {
+        with_scim(self.description.clone(), &caller.schemas, &format!("/t/{}/scim/v2", caller.tenant.name)).to_string()
     }
 }
 

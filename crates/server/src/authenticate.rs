@@ -27,10 +27,12 @@ use crate::refusal::Failure;
 use crate::state::{Callers, State};
 use crate::tls::ClientCertificate;
 use crate::token_cache::Remembered;
+use crate::trace::Trace;
 
-/// The caller of a tenant that answers: one that is suspended tells its own callers so, and nobody else.
-pub(crate) async fn caller(state: &Arc<State>, tenant: &str, parts: &Parts) -> Result<Caller, Failure> {
-    let caller = caller_of_any(state, tenant, parts).await?;
+/// The caller of a tenant that answers: one that is suspended tells its own callers so, and nobody else. Who it is stands in the trace even where it is
+/// refused for another reason than not being known.
+pub(crate) async fn caller(state: &Arc<State>, tenant: &str, parts: &Parts, trace: Option<&Trace>) -> Result<Caller, Failure> {
+    let caller = caller_of_any(state, tenant, parts, trace).await?;
     if caller.tenant.settings.suspended {
         let detail = "This tenant is suspended: it answers no requests until whoever runs this installation resumes it.";
         return Err(Error::new(ErrorKind::Forbidden, detail).into());
@@ -39,7 +41,7 @@ pub(crate) async fn caller(state: &Arc<State>, tenant: &str, parts: &Parts) -> R
 }
 
 /// The caller, where the token is one of this tenant, suspended or not; an unknown tenant is refused in the same words.
-pub(crate) async fn caller_of_any(state: &Arc<State>, tenant: &str, parts: &Parts) -> Result<Caller, Failure> {
+pub(crate) async fn caller_of_any(state: &Arc<State>, tenant: &str, parts: &Parts, trace: Option<&Trace>) -> Result<Caller, Failure> {
     let Some(token) = bearer(&parts.headers) else { return Err(Failure::Unauthorized { token_given: false }) };
     let hash = state.hasher.hash(token);
     let now = state.clock.now();
@@ -48,6 +50,9 @@ pub(crate) async fn caller_of_any(state: &Arc<State>, tenant: &str, parts: &Part
         Ok(caller) => caller,
         Err(failure) => return Err(attempt.failed(state, failure)),
     };
+    if let Some(trace) = trace {
+        trace.called(&caller);
+    }
     attempt.succeeded(state, &caller.tenant.settings)?;
     spend(state, caller.tenant.id, &caller.credential_id, &caller.permissions, parts)?;
     Ok(caller)

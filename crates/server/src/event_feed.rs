@@ -77,7 +77,7 @@ struct Page {
 
 /// Answers.
 pub(crate) async fn feed((state, events): (Arc<State>, Events), tenant: &str, parts: &Parts) -> Result<Response, Failure> {
-    let caller = caller(&state, tenant, parts).await?;
+    let caller = caller(&state, tenant, parts, None).await?;
     caller.requires(Scope::Read)?;
     let question = question(&state, caller.tenant.id, parts)?;
     let window = events.log.window(caller.tenant.id).await?;
@@ -212,7 +212,7 @@ impl Stream {
             let silent = self.heard.elapsed();
             if silent >= heartbeat {
                 let Follower { state, caller: known, .. } = &self.follower;
-                let again = caller(state, &known.tenant.name, &self.request).await.ok()?;
+                let again = caller(state, &known.tenant.name, &self.request, None).await.ok()?;
                 again.requires(Scope::Read).ok()?;
                 self.follower.caller = again;
                 self.heard = Instant::now();

@@ -22,9 +22,9 @@ use http_body::Body as _;
 use scim_protocol::{Error, ErrorKind};
 
 use crate::admin_api::AdminApi;
-use crate::authenticate::Budget;
+use crate::authenticate::{Budget, caller};
 use crate::event_routes::EventRoute;
-use crate::refusal::{error_response, hidden};
+use crate::refusal::{self, error_response, hidden};
 use crate::request_id::RequestId;
 use crate::state::State;
 use crate::trace::{Answered, Refusal, Trace};
@@ -100,7 +100,8 @@ async fn route(state: Arc<State>, admin_api: &AdminApi, request: Request, id: &R
     match (request.uri().path(), request.method()) {
         ("/healthz", &Method::GET | &Method::HEAD) => health::live(),
         ("/readyz", &Method::GET | &Method::HEAD) => health::ready(&state).await,
-        ("/openapi.json", &Method::GET | &Method::HEAD) => openapi(admin_api),
+        ("/openapi.json", &Method::GET | &Method::HEAD) => openapi(admin_api.document().to_owned()),
+        (path, &Method::GET | &Method::HEAD) if described_tenant(path).is_some() => openapi_of(&state, admin_api, request, id).await,
         (path, _) if oauth::part(path).is_some() => oauth::answer(state, request, id.as_str()).await,
         (path, _) if AdminApi::is_for(path) => admin_api.answer(request).await,
         (path, _) if EventRoute::find(path).is_some() => event_routes::answer(state, request, id.as_str()).await,
@@ -108,8 +109,21 @@ async fn route(state: Arc<State>, admin_api: &AdminApi, request: Request, id: &R
     }
 }
 
-fn openapi(admin_api: &AdminApi) -> Response {
-    let mut response = Response::new(Body::from(admin_api.document().to_owned()));
+/// The tenant whose OpenAPI document a path leads to.
+fn described_tenant(path: &str) -> Option<&str> {
+    path.strip_prefix("/t/")?.strip_suffix("/openapi.json").filter(|tenant| !tenant.contains('/'))
+}
+
+async fn openapi_of(state: &Arc<State>, admin_api: &AdminApi, request: Request, id: &RequestId) -> Response {
+    let (parts, _) = request.into_parts();
+    match caller(state, described_tenant(parts.uri.path()).unwrap_or_default(), &parts, None).await {
+        Ok(caller) => openapi(admin_api.document_of(&caller)),
+        Err(failure) => refusal::response(failure, id.as_str()),
+    }
+}
+
+fn openapi(document: String) -> Response {
+    let mut response = Response::new(Body::from(document));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -1,11 +1,16 @@
-//! The OpenAPI document: the admin API as its code describes itself, and the SCIM API of the resource types that a tenant has. Answers no request.
+//! The OpenAPI document: the admin API as its code describes itself, the SCIM API of the resource types that a tenant has, and what else is answered for a
+//! tenant. Answers no request.
 
+mod paths;
+
+use scim_protocol::SchemaSet;
 use scim_protocol::error::ERROR_SCHEMA;
 use scim_protocol::json_schema::{Direction, of_type};
 use scim_protocol::messages::{BULK_REQUEST_SCHEMA, BULK_RESPONSE_SCHEMA, LIST_SCHEMA, SEARCH_SCHEMA};
 use scim_protocol::patch_path::PATCH_SCHEMA;
-use scim_protocol::{SchemaSet, TypeSchema};
 use serde_json::{Map, Value, json};
+
+use self::paths::{service_paths, tenant_paths, type_paths};
 
 /// The media type of SCIM bodies (RFC 7644 section 3.1).
 const SCIM: &str = "application/scim+json";
@@ -18,13 +23,16 @@ pub(crate) fn with_scim(mut document: Value, set: &SchemaSet, base_path: &str) -
         open.as_object_mut().map(|open| open.insert("security".into(), json!([{}, {"bearer": []}])));
     }
     let mut schemas = messages();
-    for schema in set.types() {
+    schemas.extend(memberships());
+    // Memberships are made and ended, never changed; what is said of them is the same for all.
+    for schema in set.types().iter().filter(|schema| schema.name() != "GroupMember") {
         let name = schema.name();
         schemas.insert(name.into(), of_type(schema, Direction::Answer));
         schemas.insert(format!("{name}Request"), of_type(schema, Direction::Request));
         schemas.insert(format!("{name}List"), list_of(&reference(name)));
         type_paths(schema, base_path, &mut paths);
     }
+    paths.extend(tenant_paths());
     if let Some(own) = document.pointer_mut("/paths").and_then(Value::as_object_mut) {
         own.extend(paths);
     }
@@ -127,6 +135,7 @@ fn messages() -> Map<String, Value> {
             "type": "object",
             "properties": {
                 "schemas": schemas(BULK_REQUEST_SCHEMA), "failOnErrors": {"type": "integer", "minimum": 1},
+                "atomic": {"type": "boolean", "description": "All operations are carried out, or none of them; ours, not of the RFC."},
                 "Operations": {"type": "array", "items": {
                     "type": "object",
                     "properties": {
@@ -153,117 +162,33 @@ fn messages() -> Map<String, Value> {
         "AnyList": list_of(&object()),
         "Discovery": object(),
     });
+    map_of(value)
+}
+
+/// Memberships, which are the same for every tenant.
+fn memberships() -> Map<String, Value> {
+    let text = || json!({"type": "string"});
+    let member = || json!({"type": "object", "properties": {"value": {"type": "string", "minLength": 1}}, "required": ["value"]});
+    map_of(json!({
+        "GroupMember": {
+            "type": "object",
+            "properties": {"schemas": {"type": "array", "items": text()}, "id": text(), "group": member(), "member": member(), "meta": {"type": "object"}},
+            "required": ["schemas", "group", "member"],
+        },
+        "GroupMemberRequest": {
+            "type": "object",
+            "properties": {"schemas": {"type": "array", "items": text()}, "group": member(), "member": member()},
+            "required": ["group", "member"],
+        },
+        "GroupMemberList": list_of(&reference("GroupMember")),
+    }))
+}
+
+fn map_of(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),
     }
-}
-
-fn content(schema: &Value) -> Value {
-    json!({SCIM: {"schema": schema}})
-}
-
-/// An operation whose good answers are these; every other one is a SCIM error.
-fn operation(summary: &str, answers: &[(&str, Option<Value>)], more: Value) -> Value {
-    let mut responses = Map::new();
-    for (status, schema) in answers {
-        let mut answer = json!({"description": summary});
-        if let (Some(map), Some(schema)) = (answer.as_object_mut(), schema) {
-            map.insert("content".into(), content(schema));
-        }
-        responses.insert((*status).into(), answer);
-    }
-    responses
-        .insert("default".into(), json!({"description": "A SCIM error (RFC 7644 section 3.12)", "content": content(&reference("Error"))}));
-    let mut operation = json!({"tags": ["SCIM"], "summary": summary, "security": [{"bearer": []}], "responses": responses});
-    if let (Some(map), Value::Object(more)) = (operation.as_object_mut(), more) {
-        map.extend(more);
-    }
-    operation
-}
-
-fn parameter(name: &str, place: &str, schema: Value) -> Value {
-    json!({"name": name, "in": place, "required": place == "path", "schema": schema})
-}
-
-fn projection() -> Vec<Value> {
-    ["attributes", "excludedAttributes"].map(|name| parameter(name, "query", json!({"type": "string"}))).to_vec()
-}
-
-/// The query of RFC 7644 section 3.4.2, and the cursor of RFC 9865.
-fn query() -> Vec<Value> {
-    let mut parameters = projection();
-    let text = ["filter", "sortBy", "cursor"].map(|name| parameter(name, "query", json!({"type": "string"})));
-    let numbers = ["startIndex", "count"].map(|name| parameter(name, "query", json!({"type": "integer"})));
-    parameters.extend(text);
-    parameters.extend(numbers);
-    parameters.push(parameter("sortOrder", "query", json!({"type": "string", "enum": ["ascending", "descending"]})));
-    parameters
-}
-
-fn body(schema: &str) -> Value {
-    json!({"required": true, "content": content(&reference(schema))})
-}
-
-fn type_paths(schema: &TypeSchema, base_path: &str, paths: &mut Map<String, Value>) {
-    let name = schema.name();
-    let endpoint = format!("{base_path}/{}", schema.resource_type.endpoint.trim_start_matches('/'));
-    let (one, list, sent) = (reference(name), reference(&format!("{name}List")), format!("{name}Request"));
-    paths.insert(
-        endpoint.clone(),
-        json!({
-            "get": operation(&format!("Finds resources of the type {name}"), &[("200", Some(list.clone()))], json!({"parameters": query()})),
-            "post": operation(
-                &format!("Creates a {name}"),
-                &[("201", Some(one.clone()))],
-                json!({"parameters": projection(), "requestBody": body(&sent)}),
-            ),
-        }),
-    );
-    paths.insert(
-        format!("{endpoint}/.search"),
-        json!({"post": operation(&format!("Finds resources of the type {name}"), &[("200", Some(list))], json!({"requestBody": body("SearchRequest")}))}),
-    );
-    let mut parameters = projection();
-    parameters.push(parameter("id", "path", json!({"type": "string", "minLength": 1})));
-    paths.insert(
-        format!("{endpoint}/{{id}}"),
-        json!({
-            "parameters": parameters,
-            "get": operation(&format!("Reads a {name}"), &[("200", Some(one.clone())), ("304", None)], json!({})),
-            "put": operation(&format!("Replaces a {name}"), &[("200", Some(one.clone()))], json!({"requestBody": body(&sent)})),
-            "patch": operation(
-                &format!("Changes a {name}"),
-                &[("200", Some(one)), ("204", None)],
-                json!({"requestBody": body("PatchOp")}),
-            ),
-            "delete": operation(&format!("Deletes a {name}"), &[("204", None)], json!({})),
-        }),
-    );
-}
-
-fn service_paths(base_path: &str) -> Map<String, Value> {
-    let discovery = |summary: &str, schema: &str| json!({"get": operation(summary, &[("200", Some(reference(schema)))], json!({}))});
-    let one = |summary: &str| {
-        let id = parameter("id", "path", json!({"type": "string", "minLength": 1}));
-        json!({"parameters": [id], "get": operation(summary, &[("200", Some(reference("Discovery")))], json!({}))})
-    };
-    let post = |summary: &str, sent: &str, answered: &str| json!({"post": operation(summary, &[("200", Some(reference(answered)))], json!({"requestBody": body(sent)}))});
-    let all =
-        json!({"get": operation("Finds resources of every type", &[("200", Some(reference("AnyList")))], json!({"parameters": query()}))});
-    [
-        ("/".to_owned(), all),
-        ("/.search".to_owned(), post("Finds resources of every type", "SearchRequest", "AnyList")),
-        ("/Bulk".to_owned(), post("Carries out several operations", "BulkRequest", "BulkResponse")),
-        ("/ServiceProviderConfig".to_owned(), discovery("Says what is offered", "Discovery")),
-        ("/ResourceTypes".to_owned(), discovery("All resource types", "AnyList")),
-        ("/ResourceTypes/{id}".to_owned(), one("One resource type")),
-        ("/Schemas".to_owned(), discovery("All schemas", "AnyList")),
-        ("/Schemas/{id}".to_owned(), one("One schema")),
-    ]
-    .into_iter()
-    .map(|(path, item)| (format!("{base_path}{path}"), item))
-    .collect()
 }
 
 #[cfg(test)]

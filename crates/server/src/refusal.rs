@@ -134,3 +134,15 @@ pub(crate) fn error_response(error: &Error) -> Response {
     response.extensions_mut().insert(Refusal::of(error));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_inside_is_told_as_an_id() {
+        let told = error_of(DirectoryError::Fault(Fault::new("the disk /secret is full")), "request-7");
+        assert_eq!(told.kind(), ErrorKind::Internal);
+        assert!(told.detail().contains("request-7") && !told.detail().contains("secret"), "{told:?}");
+    }
+}

@@ -80,8 +80,7 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
     if is_public(rest, &parts) {
         return discovery::service_provider_config(&state, &base_url, &parts, discovery::Known::default());
     }
-    let caller = caller(&state, tenant, &parts).await?;
-    trace.called(&caller);
+    let caller = caller(&state, tenant, &parts, Some(trace)).await?;
     let found = Route::find(&caller.schemas, rest).inspect_err(|_| trace.routed(unknown_path(rest), None))?;
     let route = match found {
         Route::Me => me(&caller, rest).inspect_err(|_| trace.routed(unknown_path(rest), None))?,

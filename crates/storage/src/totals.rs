@@ -1,20 +1,19 @@
-//! How many resources a condition selects, remembered until something changes. Counts nothing itself; whoever has counted hands it in.
+//! Which resources a condition selects, remembered. Counts nothing itself; whoever has counted hands it in.
 //!
-//! Every commit raises the tenant's sequence in the same transaction, so a count belongs to one sequence and is right as long as that stands.
+//! Every commit raises the tenant's sequence in the same transaction, so what is remembered belongs to one sequence and is right as long as that stands; after
+//! that, whoever knows what has changed since may bring it up to date.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use roaring::RoaringBitmap;
+
 use crate::filter_sql::Query;
 
-/// Counts remembered; the oldest goes first.
+/// Conditions remembered; the oldest goes first.
 const TOTALS_MAX: usize = 512;
-/// Keys remembered with one count; more are read again.
-const KEYS_MAX: usize = 10_000;
-/// Keys remembered in all, of eight bytes each.
-const ALL_KEYS_MAX: usize = 250_000;
-/// Resources between two marks of a list in order of creation.
-pub(crate) const MARK_EVERY: usize = 500;
+/// Bytes of keys remembered in all.
+const BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// What state of which tenant's data something was counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,32 +26,78 @@ pub(crate) struct State {
     pub sequence: i64,
 }
 
+/// Keys of resources, in order of creation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Keys(RoaringBitmap);
+
+impl Keys {
+    /// Of keys in ascending order; `None` where they are not, or where one has more than 32 bits.
+    pub(crate) fn of(keys: &[i64]) -> Option<Self> {
+        let short = keys.iter().map(|key| u32::try_from(*key)).collect::<Result<Vec<u32>, _>>().ok()?;
+        let mut keys = RoaringBitmap::from_sorted_iter(short).ok()?;
+        keys.optimize();
+        Some(Self(keys))
+    }
+
+    /// How many.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// So many behind this key, after so many others.
+    pub(crate) fn slice(&self, after: i64, offset: u64, limit: usize) -> Vec<i64> {
+        let before = if after < 0 { 0 } else { self.0.rank(u32::try_from(after).unwrap_or(u32::MAX)) };
+        let first = u32::try_from(before.saturating_add(offset)).ok().and_then(|place| self.0.select(place));
+        let Some(first) = first else { return Vec::new() };
+        let mut keys = self.0.iter();
+        keys.advance_to(first);
+        keys.take(limit).map(i64::from).collect()
+    }
+
+    /// Puts a key in or takes it out; whether that was possible.
+    pub(crate) fn set(&mut self, key: i64, is_in: bool) -> bool {
+        let Ok(key) = u32::try_from(key) else { return false };
+        if is_in {
+            self.0.insert(key);
+        } else {
+            self.0.remove(key);
+        }
+        true
+    }
+}
+
 /// What was counted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Total {
     /// How many there are.
     pub count: u64,
-    /// Their keys in order of creation, where they are few.
-    pub keys: Option<Arc<[i64]>>,
-    /// Every `MARK_EVERY`th key in order of creation, beginning with the first, where all of a type were counted.
-    pub marks: Option<Arc<[i64]>>,
+    /// Which, where that is known.
+    pub keys: Option<Arc<Keys>>,
 }
 
 impl Total {
     /// A total of keys that are in order.
     pub(crate) fn of(keys: &[i64]) -> Self {
-        let few = keys.len() <= KEYS_MAX;
-        Self { count: u64::try_from(keys.len()).unwrap_or(u64::MAX), keys: few.then(|| keys.into()), marks: None }
-    }
-
-    /// How many keys it holds.
-    fn size(&self) -> usize {
-        [&self.keys, &self.marks].into_iter().flatten().map(|keys| keys.len()).sum()
+        match Keys::of(keys) {
+            Some(keys) => keys.into(),
+            None => Self::counted(u64::try_from(keys.len()).unwrap_or(u64::MAX)),
+        }
     }
 
     /// A total that was only counted.
     pub(crate) fn counted(count: u64) -> Self {
-        Self { count, ..Self::default() }
+        Self { count, keys: None }
+    }
+
+    /// How many bytes its keys take.
+    fn bytes(&self) -> usize {
+        self.keys.as_ref().map_or(0, |keys| keys.0.serialized_size())
+    }
+}
+
+impl From<Keys> for Total {
+    fn from(keys: Keys) -> Self {
+        Self { count: keys.count(), keys: Some(Arc::new(keys)) }
     }
 }
 
@@ -64,14 +109,14 @@ pub(crate) struct Totals(Mutex<Remembered>);
 struct Remembered {
     by_query: HashMap<Query, (State, Total)>,
     in_order: VecDeque<Query>,
-    keys: usize,
+    bytes: usize,
 }
 
 impl Remembered {
     fn forget_oldest(&mut self) {
         let Some(oldest) = self.in_order.pop_front() else { return };
         if let Some((_, total)) = self.by_query.remove(&oldest) {
-            self.keys -= total.size();
+            self.bytes -= total.bytes();
         }
     }
 }
@@ -83,15 +128,23 @@ impl Totals {
         remembered.by_query.get(query).filter(|(then, _)| *then == state).map(|(_, total)| total.clone())
     }
 
+    /// What was remembered of a query last, in this state or an earlier one, and the sequence of that.
+    pub(crate) fn find_last(&self, query: &Query, state: State) -> Option<(i64, Total)> {
+        let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (then, total) = remembered.by_query.get(query)?;
+        let is_before = then.tenant == state.tenant && then.created == state.created && then.sequence <= state.sequence;
+        is_before.then(|| (then.sequence, total.clone()))
+    }
+
     /// Remembers one.
     pub(crate) fn remember(&self, query: Query, state: State, total: Total) {
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.keys += total.size();
+        remembered.bytes += total.bytes();
         match remembered.by_query.insert(query.clone(), (state, total)) {
-            Some((_, before)) => remembered.keys -= before.size(),
+            Some((_, before)) => remembered.bytes -= before.bytes(),
             None => remembered.in_order.push_back(query),
         }
-        while remembered.in_order.len() > TOTALS_MAX || remembered.keys > ALL_KEYS_MAX {
+        while remembered.in_order.len() > TOTALS_MAX || remembered.bytes > BYTES_MAX {
             remembered.forget_oldest();
         }
     }
@@ -128,12 +181,44 @@ mod tests {
             totals.remember(query(number), state, Total::of(&[1, 2]));
         }
         let remembered = totals.0.lock().unwrap();
-        assert_eq!((remembered.by_query.len(), remembered.in_order.len(), remembered.keys), (TOTALS_MAX, TOTALS_MAX, 2 * TOTALS_MAX));
+        assert_eq!((remembered.by_query.len(), remembered.in_order.len()), (TOTALS_MAX, TOTALS_MAX));
         drop(remembered);
+        let scattered: Vec<i64> = (0..100_000).map(|key| key * 7).collect();
+        let one = Total::of(&scattered).bytes();
+        assert!(one > BYTES_MAX / 50, "{one}");
         for number in 0..100 {
-            totals.remember(query(number % 50), state, Total::of(&vec![1; KEYS_MAX]));
+            totals.remember(query(number % 50), state, Total::of(&scattered));
         }
         let remembered = totals.0.lock().unwrap();
-        assert_eq!((remembered.by_query.len(), remembered.keys), (ALL_KEYS_MAX / KEYS_MAX, ALL_KEYS_MAX));
+        assert_eq!((remembered.by_query.len(), remembered.bytes), (BYTES_MAX / one, BYTES_MAX / one * one));
+    }
+
+    #[test]
+    fn an_earlier_state_is_found_and_a_later_one_is_not() {
+        let totals = Totals::default();
+        let state = State { tenant: 1, created: 0, sequence: 5 };
+        totals.remember(query(1), state, Total::counted(7));
+        let last = |sequence: i64, created: i64| {
+            totals.find_last(&query(1), State { sequence, created, ..state }).map(|(then, total)| (then, total.count))
+        };
+        assert_eq!((last(5, 0), last(9, 0), last(4, 0), last(9, 1)), (Some((5, 7)), Some((5, 7)), None, None));
+    }
+
+    #[test]
+    fn keys_are_cut_and_changed() {
+        let mut keys = Keys::of(&[2, 3, 5, 70_000, 70_001]).unwrap();
+        let check =
+            |keys: &Keys, after: i64, offset: u64, limit: usize, expected: &[i64]| assert_eq!(keys.slice(after, offset, limit), expected);
+        check(&keys, i64::MIN, 0, 2, &[2, 3]);
+        check(&keys, i64::MIN, 2, 9, &[5, 70_000, 70_001]);
+        check(&keys, 3, 0, 2, &[5, 70_000]);
+        check(&keys, 4, 1, 2, &[70_000, 70_001]);
+        check(&keys, 70_001, 0, 2, &[]);
+        check(&keys, i64::MIN, 5, 2, &[]);
+        check(&keys, i64::MAX, u64::MAX, 2, &[]);
+        assert!(keys.set(4, true) && keys.set(2, false) && !keys.set(i64::MAX, true));
+        check(&keys, i64::MIN, 0, 9, &[3, 4, 5, 70_000, 70_001]);
+        assert_eq!(Keys::of(&[1, i64::from(u32::MAX) + 1]), None);
+        assert_eq!(Total::of(&[1, i64::from(u32::MAX) + 1]).count, 2);
     }
 }

@@ -8,11 +8,15 @@ use serde_json::{Value, json};
 
 use super::load::{Load, Measured, count, request};
 use super::server::Server;
-use super::{TOKEN, nth, user};
+use super::{TOKEN, WRITE_CONNECTIONS, nth, post_from, user};
 use crate::Failure;
 
 /// Requests for one percentile; enough that a median means something.
 const REQUESTS: usize = 300;
+/// Searches that are each preceded by a write.
+const SEARCHES_AFTER_WRITES: usize = 40;
+/// How long the server lets a request take.
+const REQUEST_MILLISECONDS_MAX: f64 = 30_000.0;
 const SMALL_GROUP: usize = 10;
 const BULKS: usize = 20;
 /// Few clients send bulks; these are enough to keep both sides of the server busy, as the single requests do with theirs.
@@ -86,20 +90,31 @@ pub async fn measure(server: &Server, ids: &[String], groups: &Groups, posts_per
     let at_most = |name: &str, value: f64, bound: f64, unit| Figure { users, name: name.to_owned(), value, bound, at_least: false, unit };
     let mut figures =
         vec![at_most("memory while reading, with a group of everybody sent", memory(server, ids, groups).await?, 160.0, "MiB")];
-    for (name, filter) in filters(server, ids).await? {
-        let found = get(server, &format!("/Users?count=100&filter={}", encoded(&filter))).await?;
-        figures.push(at_most(&format!("{name}, first page of 100, p50"), found.percentile_ms(50), 10.0, "ms"));
-    }
     let far = users * 9 / 10;
-    let page = get(server, &format!("/Users?startIndex={far}&count=100")).await?;
-    figures.push(at_most(&format!("startIndex={far}&count=100, p50"), page.percentile_ms(50), 10.0, "ms"));
+    let filters = filters(server, ids).await?.into_iter();
+    let pages =
+        filters.map(|(name, filter)| (format!("{name}, first page of 100"), format!("/Users?count=100&filter={}", encoded(&filter))));
+    for (name, path) in pages.chain([(format!("startIndex={far}&count=100"), format!("/Users?startIndex={far}&count=100"))]) {
+        let found = get(server, &path).await?;
+        figures.push(at_most(&format!("{name}, p50"), found.percentile_ms(50), 10.0, "ms"));
+        let found = get_after_writes(server, &path, ids).await?;
+        figures.push(at_most(&format!("{name}, after a write each time, p50"), found.percentile_ms(50), 10.0, "ms"));
+    }
     let last = ids.last().ok_or("no users")?;
     let (small, large) = (member(server, &groups.small, last).await?, member(server, &groups.large, last).await?);
     let ratio = large.percentile_ms(50) / small.percentile_ms(50).max(1e-9);
     figures.push(at_most(&format!("add or remove one of {users} members, beside one of {SMALL_GROUP}, p50"), ratio, 1.3, "times"));
-    let bulk = bulk(server, users).await? / posts_per_second.max(1e-9);
-    let name = format!("creates in bulks of {CREATES_IN_BULK} over {BULK_CONNECTIONS} connections, beside single ones");
-    figures.push(Figure { users, name, value: bulk, bound: 2.0, at_least: true, unit: "times" });
+    let put = put_all_but_one(server, &groups.large, ids).await?;
+    figures.push(at_most(&format!("PUT of a group of {users} less one, p50"), put.percentile_ms(50), REQUEST_MILLISECONDS_MAX, "ms"));
+    let at_least = |name: String, value: f64, bound: f64| Figure { users, name, value, bound, at_least: true, unit: "times" };
+    let together = bulk(server, users, BULK_CONNECTIONS, BULKS).await? / posts_per_second.max(1e-9);
+    let name =
+        format!("creates in bulks of {CREATES_IN_BULK} over {BULK_CONNECTIONS} connections, beside single ones over {WRITE_CONNECTIONS}");
+    figures.push(at_least(name, together, 2.0));
+    let first = users + BULKS * CREATES_IN_BULK;
+    let single = load(server, 1, false).run(REQUESTS, post_from(first)).await?.per_second();
+    let one = bulk(server, first + REQUESTS, 1, BULKS / 4).await? / single.max(1e-9);
+    figures.push(at_least(format!("creates in bulks of {CREATES_IN_BULK} over one connection, beside single ones over one"), one, 2.0));
     Ok(figures)
 }
 
@@ -122,6 +137,35 @@ async fn get(server: &Server, path: &str) -> Result<Measured, Failure> {
     load(server, 1, false).run(REQUESTS, move |_| request("GET", &path, TOKEN, None)).await
 }
 
+/// The same right after a write, so that nothing that was remembered is of that moment.
+async fn get_after_writes(server: &Server, path: &str, ids: &[String]) -> Result<Measured, Failure> {
+    let mut all = Measured::default();
+    for number in 0..SEARCHES_AFTER_WRITES {
+        let (written, path) = (format!("/scim/v2/Users/{}", nth(ids, number)), format!("/scim/v2{path}"));
+        let body = patch(&json!({"op": "replace", "path": "nickName", "value": format!("Nick {number} of {path}")}));
+        load(server, 1, false).run(1, move |_| request("PATCH", &written, TOKEN, Some(&body))).await?;
+        let found = load(server, 1, false).run(1, move |_| request("GET", &path, TOKEN, None)).await?;
+        all.latencies.extend(found.latencies);
+    }
+    all.latencies.sort_unstable();
+    Ok(all)
+}
+
+fn patch(operation: &Value) -> String {
+    json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]}).to_string()
+}
+
+/// Puts a large group in the place of itself, with another one of its members left out each time.
+async fn put_all_but_one(server: &Server, group: &str, ids: &[String]) -> Result<Measured, Failure> {
+    let (path, ids) = (format!("/scim/v2/Groups/{group}?excludedAttributes=members"), ids.to_vec());
+    let put = move |number: usize| {
+        let members = ids.iter().enumerate().filter(|(place, _)| *place != number).map(|(_, id)| json!({"value": id}));
+        let body = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "large", "members": members.collect::<Value>()});
+        request("PUT", &path, TOKEN, Some(&body.to_string()))
+    };
+    load(server, 1, false).run(5, put).await
+}
+
 /// Adds somebody and removes them again, over and over.
 async fn member(server: &Server, group: &str, id: &str) -> Result<Measured, Failure> {
     let (path, id) = (format!("/scim/v2/Groups/{group}"), id.to_owned());
@@ -131,22 +175,21 @@ async fn member(server: &Server, group: &str, id: &str) -> Result<Measured, Fail
         } else {
             json!({"op": "remove", "path": format!("members[value eq \"{id}\"]")})
         };
-        let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]});
-        request("PATCH", &path, TOKEN, Some(&body.to_string()))
+        request("PATCH", &path, TOKEN, Some(&patch(&operation)))
     };
     load(server, 1, false).run(REQUESTS, change).await
 }
 
 /// Creates per second.
-async fn bulk(server: &Server, users: usize) -> Result<f64, Failure> {
+async fn bulk(server: &Server, first: usize, connections: usize, bulks: usize) -> Result<f64, Failure> {
     let make = move |number: usize| {
-        let first = users + number * CREATES_IN_BULK;
+        let first = first + number * CREATES_IN_BULK;
         let operations = (first..first + CREATES_IN_BULK)
             .map(|number| json!({"method": "POST", "path": "/Users", "bulkId": format!("b{number}"), "data": user(number)}));
         let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations.collect::<Value>()});
         request("POST", "/scim/v2/Bulk", TOKEN, Some(&body.to_string()))
     };
-    let measured = load(server, BULK_CONNECTIONS, true).run(BULKS, make).await?;
+    let measured = load(server, connections, true).run(bulks, make).await?;
     let failed = measured.bodies.iter().any(|body| !String::from_utf8_lossy(body).contains("\"status\":\"201\""));
     if failed { Err("a bulk did not create".into()) } else { Ok(measured.per_second() * count(CREATES_IN_BULK)) }
 }

@@ -3,12 +3,14 @@
 
 use scim_protocol::filter::CompareOp;
 use scim_protocol::patch::member::MemberDelta;
+use scim_protocol::patch_path::PATCH_SCHEMA;
 use scim_protocol::{Error, ErrorKind, Filter, TypeSchema};
 use serde_json::{Map, Value, json};
 
 use super::{Directory, DirectoryError, not_found, refusal};
 use crate::access::Caller;
 use crate::change_set::{Change, Effect, Precondition};
+use crate::parking::Method;
 use crate::search::Position;
 use crate::store::{CommitError, Locate, Membership, MembershipQuery};
 
@@ -186,11 +188,16 @@ impl Directory {
         let Some((group, member)) = id.split_once('.') else { return Err(not_found("GroupMember", id).into()) };
         let delta = MemberDelta { replace: false, added: Vec::new(), removed: vec![member.to_owned()] };
         let change = Change::Update { precondition: Precondition::Exists, content: None, members: delta, effect: Effect::default() };
-        match self.commit(caller, self.moment().change_set(schema, group, change)).await {
+        let outcome = match self.commit(caller, self.moment().change_set(schema, group, change)).await {
             Ok(committed) if committed.changed => Ok(()),
             Ok(_) | Err(CommitError::NotFound { .. }) => Err(not_found("GroupMember", id).into()),
             Err(error) => Err(refusal(error)),
-        }
+        };
+        // What is parked is the same change as a PATCH of the group.
+        let operation = json!({"op": "remove", "path": format!("members[value eq {}]", Value::from(member))});
+        let body = json!({"schemas": [PATCH_SCHEMA], "Operations": [operation]});
+        let parked = self.parks(caller, (schema, group), (Method::Patch, &body), outcome.as_ref().err()).await?;
+        if parked { Ok(()) } else { outcome }
     }
 }
 

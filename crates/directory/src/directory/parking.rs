@@ -59,7 +59,8 @@ impl Directory {
         self.past.as_ref().map(|past| &*past.parking)
     }
 
-    /// Parks a write that was held, where the tenant wants that; whether it did.
+    /// Parks a write that was held, where the tenant wants that; whether it did, or would have where it is only rehearsed. A write that was done takes the
+    /// place of parked ones that speak about the same.
     pub(super) async fn parks(
         &self,
         caller: &Caller,
@@ -70,32 +71,36 @@ impl Directory {
         let Some(parking) = self.parking().filter(|_| caller.tenant.settings.guard.mode == Mode::Park && !self.unguarded) else {
             return Ok(false);
         };
+        let is_held = match outcome {
+            None => false,
+            Some(DirectoryError::Refused(error)) if error.kind() == ErrorKind::TooManyRequests => true,
+            Some(_) => return Ok(false),
+        };
+        if self.rehearsed {
+            return Ok(is_held);
+        }
         let touches = touched(method, body);
         let earlier = parking.list_parked(caller.tenant.id, Some(id), OF_ONE_MAX).await?;
         let is_over = |parked: &&Parked| parked.credential_id == caller.credential_id && supersedes(&touches, &parked.write.touches);
         let superseded: Vec<String> = earlier.iter().filter(is_over).map(|parked| parked.id.clone()).collect();
-        match outcome {
-            None => {
-                for id in &superseded {
-                    parking.remove_parked(caller.tenant.id, id).await?;
-                }
-                Ok(false)
+        let Some(DirectoryError::Refused(held)) = outcome else {
+            for id in &superseded {
+                parking.remove_parked(caller.tenant.id, id).await?;
             }
-            Some(DirectoryError::Refused(error)) if error.kind() == ErrorKind::TooManyRequests => {
-                let write = ParkedWrite { method, body: body.clone(), touches, reason: error.detail().to_owned() };
-                let parked = Parked {
-                    id: self.ids.id().to_string(),
-                    at: self.moment().at,
-                    credential_id: caller.credential_id.clone(),
-                    resource_type: schema.name().to_owned(),
-                    resource_id: id.to_owned(),
-                    write,
-                };
-                parking.park(caller.tenant.id, parked, superseded).await?;
-                Ok(true)
-            }
-            Some(_) => Ok(false),
-        }
+            return Ok(false);
+        };
+        let profile = caller.permissions.profile.clone();
+        let write = ParkedWrite { method, body: body.clone(), touches, reason: held.detail().to_owned(), profile };
+        let parked = Parked {
+            id: self.ids.id().to_string(),
+            at: self.moment().at,
+            credential_id: caller.credential_id.clone(),
+            resource_type: schema.name().to_owned(),
+            resource_id: id.to_owned(),
+            write,
+        };
+        parking.park(caller.tenant.id, parked, superseded).await?;
+        Ok(true)
     }
 
     /// Parked writes, the oldest first.
@@ -111,7 +116,8 @@ impl Directory {
         let parked = self.find_parked(caller, parked_id).await?;
         let gone = || Error::new(ErrorKind::NotFound, format!("The resource type {} is not there any more.", parked.resource_type));
         let schema = caller.schemas.by_name(&parked.resource_type).cloned().ok_or_else(gone)?;
-        let sender = Caller { credential_id: parked.credential_id.clone(), permissions: Permissions::all(), ..caller.clone() };
+        let permissions = Permissions { profile: parked.write.profile.clone(), ..Permissions::all() };
+        let sender = Caller { credential_id: parked.credential_id.clone(), permissions, ..caller.clone() };
         let free = Self { unguarded: true, ..self.clone() };
         let (id, any, body) = (&parked.resource_id, &Expected::default(), parked.write.body.clone());
         let outcome = match parked.write.method {

@@ -159,13 +159,13 @@ impl Directory {
         document: &Map<String, Value>,
     ) -> Result<Option<Tombstone>, Fault> {
         let Some(past) = self.past.as_ref().filter(|_| caller.safety().revive_deleted) else { return Ok(None) };
-        let text = |name: &str| document.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-        let (user_name, external_id) = (text("userName").map(fold), text("externalId").map(str::to_owned));
+        let (user_name, external_id) = (text_of(document, "userName").map(fold), text_of(document, "externalId").map(str::to_owned));
         if user_name.is_none() && external_id.is_none() {
             return Ok(None);
         }
         let which = Deleted::Named { resource_type: schema.name().to_owned(), user_name, external_id: external_id.clone() };
         let mut found = past.history.deleted(caller.tenant.id, which, NAMESAKES_MAX).await?;
+        found.retain(|tombstone| !are_others(external_id.as_deref(), tombstone.external_id.as_deref()));
         let same = |tombstone: &Tombstone| external_id.is_some() && tombstone.external_id == external_id;
         let place = found.iter().position(same).unwrap_or(0);
         Ok(if found.is_empty() { None } else { Some(found.swap_remove(place)) })
@@ -185,8 +185,8 @@ impl Directory {
         }
         let Some(schema) = caller.schemas.by_name(schema.name()) else { return Ok(None) };
         for name in ["externalId", "userName"] {
-            let Some(value) = document.get(name).filter(|value| value.as_str().is_some_and(|text| !text.is_empty())) else { continue };
-            let filter = Filter::Compare { path: AttributePath::parse(name)?, op: CompareOp::Eq, value: value.clone() };
+            let Some(name_given) = text_of(document, name) else { continue };
+            let filter = Filter::Compare { path: AttributePath::parse(name)?, op: CompareOp::Eq, value: name_given.into() };
             let part = Page { offset: 0, limit: 2 };
             let page = self
                 .store
@@ -194,9 +194,7 @@ impl Directory {
                 .await?;
             let mut found = page.resources.into_iter();
             let (Some(one), None) = (found.next(), found.next()) else { continue };
-            if one.document.get("active") != Some(&Value::Bool(false))
-                || !Names::of(&one.id, &one.document).are_meant_by(value.as_str().unwrap_or_default())
-            {
+            if one.document.get("active") != Some(&Value::Bool(false)) || !Names::of(&one.id, &one.document).are_meant_by(name_given) {
                 continue;
             }
             let mut body = body.clone();
@@ -208,6 +206,16 @@ impl Directory {
         }
         Ok(None)
     }
+}
+
+/// Whether two `externalId`s tell two people apart who had the same `userName`, one after the other: names are given to somebody else, ids are not.
+fn are_others(one: Option<&str>, other: Option<&str>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one != other)
+}
+
+/// A text of a document that is not empty.
+fn text_of<'a>(document: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    document.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
 /// A resource type, which may be gone since.

@@ -13,6 +13,11 @@ mod nodes;
 #[path = "../../../storage/tests/it/postgres_server.rs"]
 mod postgres_server;
 mod program;
+// The conversations of the server's own tests; it needs `percent_encoding` and `regex`.
+#[expect(dead_code, reason = "those look at answers in more ways")]
+#[path = "../../../server/tests/it/replay.rs"]
+mod replay;
 mod safety;
 mod serve;
 mod tenant_life;
+mod wire;

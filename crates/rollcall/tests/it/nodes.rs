@@ -9,12 +9,9 @@ use crate::http::send;
 use crate::postgres_server;
 use crate::program::{Finished, Serve, TOKEN, finish, program};
 
-/// A database of its own, as a URL: `database()` speaks of a folder with a socket.
+/// A database of its own, as a URL.
 pub fn database() -> String {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let text = runtime.block_on(postgres_server::database());
-    let value = |name: &str| text.split(' ').find_map(|part| part.strip_prefix(name)).unwrap().to_owned();
-    format!("postgres://postgres@{}/{}", value("host=").replace('/', "%2F"), value("dbname="))
+    tokio::runtime::Runtime::new().unwrap().block_on(postgres_server::database())
 }
 
 #[track_caller]

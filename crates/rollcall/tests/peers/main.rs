@@ -13,6 +13,9 @@
 )]
 
 mod convergence;
+// Storage's throw-away server.
+#[path = "../../../storage/tests/it/postgres_server.rs"]
+mod postgres_server;
 mod process;
 mod proxy;
 mod sidecar;

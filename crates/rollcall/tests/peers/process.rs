@@ -58,13 +58,19 @@ pub async fn wait_for(client: &Client, url: &str) {
 pub struct Rollcall {
     pub data: PathBuf,
     pub port: u16,
+    /// The URL of a PostgreSQL database; none: SQLite in the folder.
+    database: Option<String>,
     process: Option<Process>,
     pub client: Client,
 }
 
 impl Rollcall {
     pub async fn start(data: &Path) -> Self {
-        let mut rollcall = Self { data: data.to_path_buf(), port: free_port(), process: None, client: Client::new() };
+        Self::start_on(None, data).await
+    }
+
+    pub async fn start_on(database: Option<String>, data: &Path) -> Self {
+        let mut rollcall = Self { data: data.to_path_buf(), port: free_port(), database, process: None, client: Client::new() };
         rollcall.restart().await;
         rollcall
     }
@@ -84,6 +90,9 @@ impl Rollcall {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
         command.args(arguments).env("ROLLCALL_DATA", &self.data);
+        if let Some(database) = &self.database {
+            command.env("ROLLCALL_DATABASE", database);
+        }
         command
     }
 

@@ -136,6 +136,42 @@ assert {resource.meta.resource_type for resource in everything.resources} == {"U
 assert scim.query(User, query_parameters=SearchRequest(filter='userName eq "nobody"')).total_results == 0
 refused(scim.query(User, query_parameters={"filter": "userName like 1"}, check_request_payload=False, raise_scim_errors=False), 400, "invalidFilter")
 
+# Cursors (RFC 9865): every page once, in order; a cursor belongs to its query.
+assert config["pagination"]["cursor"] is True, config
+walked, cursor = [], ""
+while cursor is not None:
+    query = {"filter": 'userName sw "person-"', "sortBy": "userName", "count": 10, "cursor": cursor}
+    page = scim.query(User, query_parameters=query, check_request_payload=False)
+    walked += [resource.user_name for resource in page.resources or []]
+    cursor = page.next_cursor
+assert walked == [f"person-{number:02}@example.com" for number in range(25)], walked
+wrong = {"filter": 'userName sw "other-"', "count": 10, "cursor": "nobody-gave-this-out"}
+refused(scim.query(User, query_parameters=wrong, check_request_payload=False, raise_scim_errors=False), 400, "invalidCursor")
+
+# What the client has no words for goes over the same connection: conditions, a dry run, memberships, a type that is made meanwhile.
+path, current = f"/Users/{bob}", http.get(f"/Users/{bob}")
+assert http.get(path, headers={"If-None-Match": current.headers["ETag"]}).status_code == 304
+change = {
+    "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+    "Operations": [{"op": "replace", "path": "title", "value": "Dr."}],
+}
+stale = http.patch(path, json=change, headers={"If-Match": 'W/"99"'})
+assert (stale.status_code, stale.json()["status"]) == (412, "412"), stale.text
+tried = http.patch(path, json=change, headers={"Prefer": "handling=dry-run"})
+assert (tried.status_code, tried.json()["title"]) == (200, "Dr."), tried.text
+assert http.get(path).json() == current.json()
+assert http.patch(path, json=change, headers={"If-Match": current.headers["ETag"]}).status_code == 200
+membership = http.get("/GroupMembers", params={"filter": f'group.value eq "{engineers}"'}).json()
+assert membership["totalResults"] == 2, membership
+assert http.get("/Me").status_code == 501
+admin = Client(base_url=base_url.replace("/scim/v2", "/t/default/admin/v1"), headers=dict(http.headers), timeout=30)
+admin.post("/resource-types", json={"name": "Device"}).raise_for_status()
+scim.discover(service_provider_config=False)
+Device = scim.get_resource_model("Device")
+device = scim.create(Device(display_name="Sensor", active=True))
+assert scim.query(Device, device.id).display_name == "Sensor"
+assert scim.delete(Device, device.id) is None
+
 # Delete: gone for everything, and out of the group.
 assert scim.delete(User, cleo) is None
 refused(scim.query(User, cleo, raise_scim_errors=False), 404)

@@ -3,12 +3,19 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::postgres_server;
 use crate::process::{Rollcall, TOKEN};
 
-/// Runs a suite against a fresh server; it must find no failure.
+/// Runs a suite against a fresh server, on each engine; it must find no failure.
 async fn finds_nothing(tenant: Option<&str>, suite: &Path, arguments: impl Fn(&mut Command, &str, &str)) {
+    for database in [None, Some(postgres_server::database().await)] {
+        finds_nothing_on(database, tenant, suite, &arguments).await;
+    }
+}
+
+async fn finds_nothing_on(database: Option<String>, tenant: Option<&str>, suite: &Path, arguments: &impl Fn(&mut Command, &str, &str)) {
     let data = tempfile::tempdir().unwrap();
-    let rollcall = Rollcall::start(data.path()).await;
+    let rollcall = Rollcall::start_on(database, data.path()).await;
     let (base_url, token) = match tenant {
         None => (rollcall.base_url(), TOKEN.to_owned()),
         Some(name) => waiting_tenant(&rollcall, name),

@@ -71,7 +71,7 @@ impl FromRequestParts<Arc<State>> for Operator {
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Refused> {
         let operator = async {
             // Also where their own tenant is suspended: somebody has to resume it.
-            caller_of_any(state, DEFAULT_TENANT, parts).await?.requires(Scope::Operator).map_err(Failure::from)
+            caller_of_any(state, DEFAULT_TENANT, parts, None).await?.requires(Scope::Operator).map_err(Failure::from)
         };
         operator.await.map_err(|failure| refuse(parts).with(failure))?;
         Ok(Self)
@@ -79,7 +79,7 @@ impl FromRequestParts<Arc<State>> for Operator {
 }
 
 async fn with_scope(state: &Arc<State>, tenant: &str, parts: &Parts, scope: Scope) -> Result<Caller, Failure> {
-    let caller = caller(state, tenant, parts).await?;
+    let caller = caller(state, tenant, parts, None).await?;
     caller.requires(scope)?;
     Ok(caller)
 }

@@ -83,8 +83,65 @@ async fn the_description_names_every_route() {
         "/t/{tenant}/admin/v1/tokens/{id}",
         "/admin/v1/tenants",
         "/admin/v1/tenants/{name}",
+        "/scim/v2/",
+        "/scim/v2/.search",
+        "/scim/v2/Users",
+        "/scim/v2/Users/.search",
         "/scim/v2/Users/{id}",
+        "/scim/v2/Groups/{id}",
+        "/scim/v2/GroupMembers",
+        "/scim/v2/GroupMembers/.search",
+        "/scim/v2/GroupMembers/{id}",
+        "/scim/v2/Me",
+        "/scim/v2/Bulk",
+        "/scim/v2/ServiceProviderConfig",
+        "/scim/v2/ResourceTypes/{id}",
+        "/scim/v2/Schemas/{id}",
+        "/t/{tenant}/oauth2/token",
+        "/t/{tenant}/.well-known/oauth-authorization-server",
+        "/t/{tenant}/events",
+        "/t/{tenant}/receivers/{name}/poll",
+        "/t/{tenant}/.well-known/jwks.json",
+        "/t/{tenant}/openapi.json",
     ] {
         assert!(paths.contains_key(path), "{path}");
     }
+    // Each of them leads somewhere: nothing is described that is not there.
+    for (path, item) in paths {
+        let real = path.replace("{tenant}", "default").replace("{id}", "none").replace("{name}", "none").replace("{urn}", "none");
+        for method in item.as_object().unwrap().keys().filter(|key| *key != "parameters") {
+            let answer = house.call("wrong", &method.to_uppercase(), &real, &[], None).await;
+            assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            let leads_nowhere = answer.body["detail"].as_str().is_some_and(|detail| detail.contains("leads nowhere"));
+            assert!(!leads_nowhere, "{method} {path}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_shall_only_be_tried_is_not_done() {
+    let house = House::new().await;
+    let (path, dry) = ("/t/default/admin/v1/tokens", [("prefer", "handling=dry-run")]);
+    let before = house.call(&house.token, "GET", path, &dry, None).await;
+    assert_eq!(before.status, StatusCode::OK);
+    let refused = house.call(&house.token, "POST", path, &dry, Some(json!({"name": "x"}))).await;
+    assert_eq!((refused.status, refused.text("/status")), (StatusCode::NOT_IMPLEMENTED, "501"));
+    assert_eq!(
+        house.call(&house.token, "GET", path, &[], None).await.body.as_array().unwrap().len(),
+        before.body.as_array().unwrap().len()
+    );
+}
+
+#[tokio::test]
+async fn a_tenant_describes_its_own_types() {
+    let house = House::new().await;
+    let added = house.call(&house.token, "POST", "/t/default/admin/v1/resource-types", &[], Some(json!({"name": "Device"}))).await;
+    assert!(added.status.is_success(), "{added:?}");
+    let answer = house.call(&house.token, "GET", "/t/default/openapi.json", &[], None).await;
+    assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, Some("application/json")));
+    let paths = answer.body["paths"].as_object().unwrap();
+    assert!(paths.contains_key("/t/default/scim/v2/Devices/{id}") && paths.contains_key("/t/default/scim/v2/Users"), "{:?}", paths.keys());
+    let refused = house.call("wrong", "GET", "/t/default/openapi.json", &[], None).await;
+    assert_eq!((refused.status, refused.text("/status")), (StatusCode::UNAUTHORIZED, "401"));
+    assert!(!house.call("", "GET", "/openapi.json", &[], None).await.body["paths"].as_object().unwrap().contains_key("/scim/v2/Devices"));
 }

@@ -1,6 +1,6 @@
 //! The admin API for what was and what is held: history, restoring, undo, the guard, references that wait, and the settings that decide on them.
 
-use directory::access::Scope;
+use directory::access::{Permissions, Scope};
 use directory::deletion_guard::{GuardSettings, Mode, Threshold};
 use directory::tenant::TenantSettings;
 use http::StatusCode;
@@ -143,6 +143,78 @@ async fn parked_removals_are_carried_out_or_forgotten() {
     assert_eq!(house.scim("GET", &format!("/Users/{}", ids[1]), None).await.status, StatusCode::NOT_FOUND);
     assert_eq!(house.scim("GET", &format!("/Users/{}", ids[2]), None).await.status, StatusCode::OK);
     assert_eq!(admin(&house, "GET", "/guard", None).await.body["parked"], json!([]));
+}
+
+#[tokio::test]
+async fn a_dry_run_parks_nothing_and_takes_the_place_of_nothing() {
+    let house = House::with(Options::default(), guarded(Mode::Park)).await;
+    let mut ids = Vec::new();
+    for name in ["ada", "grace", "edith", "joan"] {
+        ids.push(house.user(name).await);
+    }
+    let dry = async |method: &str, path: &str, body: Option<Value>| {
+        house.call(&house.token, method, &format!("/scim/v2{path}"), &[("prefer", "handling=dry-run")], body).await
+    };
+    let parked = async || admin(&house, "GET", "/guard", None).await.body["parked"].as_array().unwrap().len();
+    assert_eq!(house.scim("DELETE", &format!("/Users/{}", ids[0]), None).await.status, StatusCode::NO_CONTENT);
+    let held = dry("DELETE", &format!("/Users/{}", ids[1]), None).await;
+    assert_eq!((held.status, parked().await), (StatusCode::NO_CONTENT, 0), "{held:?}");
+    for id in &ids[1..3] {
+        assert_eq!(patch(&house, id, "active", json!(false)).await.status, StatusCode::OK);
+    }
+    assert_eq!(parked().await, 1);
+    let enable = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [{"op": "replace", "path": "active", "value": true}]});
+    assert_eq!(dry("PATCH", &format!("/Users/{}", ids[2]), Some(enable)).await.status, StatusCode::OK);
+    assert_eq!(parked().await, 1, "what was only tried supersedes nothing");
+    assert_eq!(patch(&house, &ids[2], "active", json!(true)).await.status, StatusCode::OK);
+    assert_eq!(parked().await, 0);
+}
+
+#[tokio::test]
+async fn memberships_are_parked_as_resources_too_and_what_is_all_or_nothing_is_refused() {
+    let house = House::with(Options::default(), guarded(Mode::Park)).await;
+    let mut ids = Vec::new();
+    for name in ["ada", "grace", "edith"] {
+        ids.push(house.user(name).await);
+    }
+    let members: Vec<Value> = ids.iter().map(|id| json!({"value": id})).collect();
+    let group = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Staff", "members": members});
+    let group = house.scim("POST", "/Groups", Some(group)).await.text("/id").to_owned();
+    for id in &ids[..2] {
+        let ended = house.scim("DELETE", &format!("/GroupMembers/{group}.{id}"), None).await;
+        assert_eq!(ended.status, StatusCode::NO_CONTENT, "its client is content: {ended:?}");
+    }
+    let count = async || house.scim("GET", &format!("/Groups/{group}"), None).await.body["members"].as_array().map_or(0, Vec::len);
+    assert_eq!(count().await, 2);
+    let operation = json!({"method": "PATCH", "path": format!("/Groups/{group}"), "data": {
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "remove", "path": format!("members[value eq \"{}\"]", ids[2])}]
+    }});
+    let bulk = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "atomic": true, "Operations": [operation]});
+    let refused = house.scim("POST", "/Bulk", Some(bulk)).await;
+    assert_eq!(refused.text("/Operations/0/status"), "429", "{refused:?}");
+    let guard = admin(&house, "GET", "/guard", None).await;
+    assert_eq!((guard.body["parked"].as_array().unwrap().len(), guard.text("/parked/0/resourceId")), (1, group.as_str()));
+    let approved = admin(&house, "POST", &format!("/guard/parked/{}/approve", guard.text("/parked/0/id")), None).await;
+    assert_eq!((approved.status, count().await), (StatusCode::OK, 1), "{approved:?}");
+}
+
+/// What a credential's own profile made of a write is made of it again when it is carried out.
+#[tokio::test]
+async fn what_was_parked_is_understood_as_its_sender_meant_it() {
+    let settings = TenantSettings { profile: "strict".into(), ..guarded(Mode::Park) };
+    let house = House::with(Options::default(), settings).await;
+    let ids = [house.user("ada").await, house.user("grace").await];
+    let entra = house.issue(Permissions { profile: Some("entra".into()), ..Permissions::default() }).await;
+    let disable = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [{"op": "Replace", "path": "active", "value": "False"}]});
+    for id in &ids {
+        let answer = house.call(&entra, "PATCH", &format!("/scim/v2/Users/{id}"), &[], Some(disable.clone())).await;
+        assert!(answer.status.is_success(), "{answer:?}");
+    }
+    let parked = admin(&house, "GET", "/guard", None).await.text("/parked/0/id").to_owned();
+    let approved = admin(&house, "POST", &format!("/guard/parked/{parked}/approve"), None).await;
+    assert_eq!(approved.status, StatusCode::OK, "{approved:?}");
+    assert_eq!(house.scim("GET", &format!("/Users/{}", ids[1]), None).await.body["active"], false);
 }
 
 #[tokio::test]

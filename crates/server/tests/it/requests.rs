@@ -6,6 +6,7 @@ use http::StatusCode;
 use scim_protocol::schema::standard::{GROUP, USER};
 use serde_json::{Value, json};
 use server::Options;
+use server::rate_limit::RateLimit;
 
 use crate::house::{Answer, House};
 
@@ -61,6 +62,17 @@ async fn rejected_requests_are_there_too() {
     assert_eq!((wrong.status, wrong.credential), (401, None));
     let method = entry_of(&house, &house.scim("DELETE", "/Users", None).await).await;
     assert_eq!(method.status, 405);
+}
+
+#[tokio::test]
+async fn who_is_known_and_refused_all_the_same_is_named() {
+    let rate_limit = Some(RateLimit { per_second: 1, burst: 1 });
+    let house = House::with(Options { rate_limit, ..Options::default() }, house_settings()).await;
+    let first = entry_of(&house, &house.scim("GET", "/Users", None).await).await;
+    let limited = house.scim("GET", "/Users", None).await;
+    let entry = entry_of(&house, &limited).await;
+    assert_eq!((limited.status, entry.status, &entry.credential), (StatusCode::TOO_MANY_REQUESTS, 429, &first.credential));
+    assert!(entry.credential.is_some());
 }
 
 #[tokio::test]

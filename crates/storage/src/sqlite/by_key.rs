@@ -13,7 +13,7 @@ use super::statements as sql;
 use crate::candidates::wanted;
 use crate::filter_sql::{Dialect, Query, candidates, count, keys};
 use crate::row_test::{Facts, RowTest, compare, position};
-use crate::totals::{MARK_EVERY, State, Total, Totals};
+use crate::totals::{Keys, State, Total, Totals};
 
 /// Candidates of an index that are looked at one by one.
 const CANDIDATES_MAX: usize = 4_000;
@@ -21,6 +21,11 @@ const CANDIDATES_MAX: usize = 4_000;
 const REMEMBERED_MIN: usize = 500;
 /// Rows at the beginning of a list that are looked at one by one, before whole sets are asked for.
 const ROWS_MAX: usize = 2_000;
+
+/// So far into the list of all it is read; what is farther is found among its keys.
+const NEAR_MAX: u64 = 500;
+/// Changes after which what is remembered is still brought up to date, one by one.
+const CHANGES_MAX: i64 = 1_000;
 
 /// What was found: how many in all, and the positions of the page.
 pub(super) struct Found {
@@ -91,9 +96,9 @@ impl<'a> Look<'a> {
             Condition::All => return Ok((self.everything(part)?, None)),
             _ => {}
         }
-        let remembered = self.totals.find(&self.query(part), self.state);
+        let remembered = self.remembered(part, &self.query(part))?;
         if let Some(keys) = remembered.as_ref().and_then(|total| total.keys.as_ref()) {
-            return Ok((slice(keys, part), Some(u64::try_from(keys.len()).unwrap_or(u64::MAX))));
+            return Ok((keys.slice(part.after, part.offset, part.limit), Some(keys.count())));
         }
         if let Some(keys) = self.few(part)? {
             return Ok((slice(&keys, part), Some(u64::try_from(keys.len()).unwrap_or(u64::MAX))));
@@ -116,26 +121,19 @@ impl<'a> Look<'a> {
         Ok((found, None))
     }
 
-    /// Keys of all resources of a type: from the mark before, where the list has been counted in this state.
+    /// Keys of all resources of a type.
     fn everything(&self, part: &Part<'_>) -> Result<Vec<i64>, Fault> {
-        let (mut after, mut offset) = (part.after, part.offset);
-        let marked = usize::try_from(offset).ok().filter(|offset| *offset > MARK_EVERY);
-        if let Some(skipped) = marked {
-            let total = self.count(part, &[])?;
-            let mark = total.marks.as_ref().and_then(|marks| marks.get(skipped / MARK_EVERY)).copied();
-            // Behind the last mark there may be some; behind the last resource there is nothing.
-            match mark {
-                Some(mark) => (after, offset) = (mark.saturating_sub(1), u64::try_from(skipped % MARK_EVERY).unwrap_or_default()),
-                None if total.count <= offset => return Ok(Vec::new()),
-                None => {}
-            }
+        if part.offset > NEAR_MAX
+            && let Some(keys) = self.count(part, &[])?.keys
+        {
+            return Ok(keys.slice(part.after, part.offset, part.limit));
         }
         let values = params![
             self.tenant.0,
             part.schema.name(),
-            after,
+            part.after,
             i64::try_from(part.limit).unwrap_or(i64::MAX),
-            i64::try_from(offset).unwrap_or(i64::MAX)
+            i64::try_from(part.offset).unwrap_or(i64::MAX)
         ];
         let mut statement = self.connection.prepare_cached(sql::LIST_KEYS).map_err(fault)?;
         let rows = statement.query_map(values, |row| row.get(0)).map_err(fault)?;
@@ -240,51 +238,69 @@ impl<'a> Look<'a> {
             return Ok(Total::counted(u64::try_from(page.len()).unwrap_or(u64::MAX)));
         }
         let query = self.query(part);
-        if let Some(total) = self.totals.find(&query, self.state) {
+        if let Some(total) = self.remembered(part, &query)? {
             return Ok(total);
         }
-        let total = match part.condition {
-            Condition::Nothing => Total::default(),
-            Condition::All => self.count_everything(part)?,
-            Condition::Probe(probe) => match self.count_one_index(part.schema, probe)? {
-                Some(count) => Total::counted(count),
-                None => Total::counted(number(self.connection, &query)?),
-            },
-            _ => match self.all_of_one_index(part)? {
-                Some(keys) => Total::of(&keys),
-                None => Total::counted(number(self.connection, &query)?),
-            },
+        let keys = match part.condition {
+            Condition::Nothing => return Ok(Total::default()),
+            Condition::All => Some(self.all_keys(part)?),
+            _ => self.all_of_one_index(part)?,
+        };
+        let total = match keys {
+            Some(keys) => Total::of(&keys),
+            None => Total::counted(number(self.connection, &query)?),
         };
         self.totals.remember(query, self.state, total.clone());
         Ok(total)
     }
 
-    fn count_everything(&self, part: &Part<'_>) -> Result<Total, Fault> {
+    fn all_keys(&self, part: &Part<'_>) -> Result<Vec<i64>, Fault> {
         let mut statement = self.connection.prepare_cached(sql::LIST_ALL_KEYS).map_err(fault)?;
-        let mut rows = statement.query(params![self.tenant.0, part.schema.name()]).map_err(fault)?;
-        let (mut count, mut marks) = (0, Vec::new());
-        while let Some(row) = rows.next().map_err(fault)? {
-            if count % MARK_EVERY == 0 {
-                marks.push(row.get(0).map_err(fault)?);
-            }
-            count += 1;
-        }
-        Ok(Total { marks: Some(marks.into()), ..Total::counted(u64::try_from(count).unwrap_or(u64::MAX)) })
+        let rows = statement.query_map(params![self.tenant.0, part.schema.name()], |row| row.get(0)).map_err(fault)?;
+        rows.collect::<Result<_, _>>().map_err(fault)
     }
 
-    /// Rows of an index, where each is another resource.
-    fn count_one_index(&self, schema: &TypeSchema, probe: &Probe) -> Result<Option<u64>, Fault> {
-        let Probe::Value { path, .. } = probe else { return Ok(None) };
-        let has_one_value = schema.indexed().iter().any(|indexed| {
-            let holder = indexed.parent.as_ref().and_then(|parent| match &indexed.extension {
-                None => schema.core_attribute(parent),
-                Some(urn) => schema.extension(urn)?.attributes.iter().find(|attribute| attribute.name == *parent),
-            });
-            indexed.path == *path && !indexed.attribute.multi_valued && !holder.is_some_and(|holder| holder.multi_valued)
-        });
-        let Some(mut query) = candidates(schema, probe, Dialect::Sqlite, self.tenant).filter(|_| has_one_value) else { return Ok(None) };
-        query.text = query.text.replacen("SELECT v.resource", "SELECT count(*)", 1);
-        number(self.connection, &query).map(Some)
+    /// What is remembered of a part, brought up to this state.
+    fn remembered(&self, part: &Part<'_>, query: &Query) -> Result<Option<Total>, Fault> {
+        let Some((sequence, total)) = self.totals.find_last(query, self.state) else { return Ok(None) };
+        if sequence == self.state.sequence {
+            return Ok(Some(total));
+        }
+        let Some(keys) = total.keys else { return Ok(None) };
+        let brought_up: Option<Total> = self.brought_up(part, sequence, Keys::clone(&keys))?.map(Total::from);
+        if let Some(total) = &brought_up {
+            self.totals.remember(query.clone(), self.state, total.clone());
+        }
+        Ok(brought_up)
+    }
+
+    /// Keys that matched at an earlier sequence, with those that were written since looked at again. `None` where these are many, where one of them is gone (the
+    /// log does not say which key it had), where the log no longer has them all, and where no row tells whether it matches.
+    fn brought_up(&self, part: &Part<'_>, since: i64, mut keys: Keys) -> Result<Option<Keys>, Fault> {
+        let Some(test) = RowTest::of(part.schema, part.condition) else { return Ok(None) };
+        let changes = self.state.sequence - since;
+        if changes > CHANGES_MAX {
+            return Ok(None);
+        }
+        let mut statement = self.connection.prepare_cached(sql::LIST_WRITTEN).map_err(fault)?;
+        let mut rows = statement.query(params![self.tenant.0, since, self.state.sequence]).map_err(fault)?;
+        let (mut told, mut written) = (0, Vec::new());
+        while let Some(row) = rows.next().map_err(fault)? {
+            told += 1;
+            if row.get_ref(0).and_then(|name| Ok(name.as_str()? != part.schema.name())).map_err(fault)? {
+                continue;
+            }
+            let Some(key) = row.get(1).map_err(fault)? else { return Ok(None) };
+            written.push(key);
+        }
+        if told != changes {
+            return Ok(None);
+        }
+        written.sort_unstable();
+        written.dedup();
+        let mut is_possible = true;
+        self.for_each_facts(part.schema, written, |key, facts| is_possible &= keys.set(key, test.holds(facts)))?;
+        Ok(is_possible.then_some(keys))
     }
 
     /// The query by which the count of a type is remembered, and which counts it where nothing else does.

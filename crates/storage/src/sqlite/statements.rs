@@ -86,6 +86,9 @@ pub(crate) const REMOVE_VALUE: &str = "DELETE FROM index_values WHERE tenant = ?
 pub(crate) const READ_STATE: &str = "SELECT created, last_sequence FROM tenants WHERE tenant = ?1";
 pub(crate) const LIST_KEYS: &str = "SELECT resource FROM resources WHERE tenant = ?1 AND type = ?2 AND resource > ?3 \
      ORDER BY resource LIMIT ?4 OFFSET ?5";
+/// What was written between two sequences, and the key it has; none where it is gone.
+pub(crate) const LIST_WRITTEN: &str = "SELECT c.type, CASE WHEN c.version > 0 THEN r.resource END FROM change_log AS c LEFT JOIN resources AS r ON r.tenant = c.tenant AND r.id = c.id \
+     WHERE c.tenant = ?1 AND c.sequence > ?2 AND c.sequence <= ?3";
 pub(crate) const LIST_ALL_KEYS: &str = "SELECT resource FROM resources WHERE tenant = ?1 AND type = ?2 ORDER BY resource";
 pub(crate) const READ_FACTS: &str =
     "SELECT id, created, modified, entries FROM resources WHERE tenant = ?1 AND type = ?2 AND resource = ?3";
@@ -157,6 +160,7 @@ pub(crate) const ALL: &[&str] = &[
     READ_STATE,
     LIST_KEYS,
     LIST_ALL_KEYS,
+    LIST_WRITTEN,
     READ_FACTS,
     LIST_FACTS,
     FIND_RESOURCE,

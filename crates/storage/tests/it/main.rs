@@ -16,6 +16,7 @@ mod opening;
 mod paging;
 mod schema_property;
 mod rehearsal;
+mod remembered;
 mod requests;
 mod schemas;
 mod receivers;

@@ -197,6 +197,13 @@ async fn deleted_people_get_their_ids_back(place: Place) {
     client.delete("User", &first.id).await.unwrap();
     let by_name = client.create(user("ANNA")).await.unwrap();
     assert_eq!((&by_name.id, by_name.version), (&first.id, 5));
+    let carl = client.create(body("carl", "E7")).await.unwrap();
+    client.delete("User", &carl.id).await.unwrap();
+    let namesake = client.create(body("carl", "E8")).await.unwrap();
+    assert!(namesake.id != carl.id && namesake.version == 1, "a name is given to somebody else, an id is not");
+    client.delete("User", &namesake.id).await.unwrap();
+    let of_both = client.create(body("carl", "E7")).await.unwrap();
+    assert_eq!((&of_both.id, of_both.version), (&carl.id, 3));
     let other = client.create(body("bob", "E2")).await.unwrap();
     assert_eq!(other.version, 1);
     assert_eq!(kind(client.create(user("anna")).await), Some(ErrorKind::Uniqueness));

@@ -48,7 +48,10 @@ pub(crate) struct Server {
 static SERVER: OnceLock<Server> = OnceLock::new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
-/// The programs that the variable names; else of the newest PostgreSQL that Debian's packages put aside; else those on the PATH.
+/// The version that the tests are to find.
+const MAJOR_VARIABLE: &str = "ROLLCALL_POSTGRES_MAJOR";
+
+/// The programs that the variable names; else of the version that is asked for, or the newest, that Debian's packages put aside; else those on the PATH.
 #[expect(clippy::disallowed_methods, reason = "the rule is for the product; its tests are told by whoever runs them")]
 fn programs() -> String {
     if let Some(folder) = std::env::var_os(PROGRAMS_VARIABLE) {
@@ -56,6 +59,9 @@ fn programs() -> String {
     }
     let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut folders: Vec<PathBuf> = installed.map(|entry| entry.path().join("bin")).filter(|bin| bin.join("initdb").exists()).collect();
+    if let Some(major) = std::env::var_os(MAJOR_VARIABLE) {
+        folders.retain(|bin| bin.parent().is_some_and(|version| version.ends_with(&major)));
+    }
     folders.sort();
     folders.pop().map_or_else(String::new, |bin| format!("{}/", bin.display()))
 }
@@ -85,7 +91,8 @@ pub(crate) fn start(options: &str, files: &[(&str, &str)]) -> Server {
 /// A new, empty database: its URL.
 pub(crate) async fn database() -> String {
     let server = tokio::task::spawn_blocking(|| SERVER.get_or_init(|| start("", &[]))).await.unwrap();
-    let url = |name: &str| format!("host={} user=postgres dbname={name}", server.folder.display());
+    let socket = server.folder.display().to_string().replace('/', "%2F");
+    let url = |name: &str| format!("postgres://postgres@{socket}/{name}");
     let name = format!("test{}", DATABASES.fetch_add(1, Ordering::Relaxed));
     client(&url("postgres")).await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
     url(&name)

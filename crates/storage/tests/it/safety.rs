@@ -150,7 +150,13 @@ async fn what_is_parked_is_kept(place: Place) {
         credential_id: "client".into(),
         resource_type: "User".into(),
         resource_id: resource_id.into(),
-        write: ParkedWrite { method: Method::Patch, body: json!({"a": 1}), touches: vec!["active".into()], reason: "why".into() },
+        write: ParkedWrite {
+            method: Method::Patch,
+            body: json!({"a": 1}),
+            touches: vec!["active".into()],
+            reason: "why".into(),
+            profile: Some("entra".into()),
+        },
     };
     let (parking, tenant) = (world.opened.parking.clone(), world.tenant.id);
     parking.park(tenant, parked("1", "u", 1), Vec::new()).await.unwrap();
