@@ -70,7 +70,8 @@ fn within(test: TimeTest, at: i64) -> bool {
     test.from_micros.is_none_or(|from| from <= at) && test.to_micros.is_none_or(|to| at <= to)
 }
 
-fn value_holds(test: &ValueTest, value: &[u8]) -> bool {
+/// Whether a test holds of the key of a value.
+pub(crate) fn value_holds(test: &ValueTest, value: &[u8]) -> bool {
     match test {
         ValueTest::Present => true,
         ValueTest::Equal(key) => value == key,

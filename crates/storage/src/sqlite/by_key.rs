@@ -12,7 +12,8 @@ use super::search::{for_each_key, for_each_row, number};
 use super::statements as sql;
 use crate::candidates::wanted;
 use crate::filter_sql::{Dialect, Query, candidates, count, keys};
-use crate::row_test::{Facts, RowTest, compare, position};
+use crate::row_test::{Facts, RowTest, compare, position, value_holds};
+use crate::rows::attribute_key;
 use crate::totals::{Keys, State, Total, Totals};
 
 /// Candidates of an index that are looked at one by one.
@@ -24,6 +25,8 @@ const ROWS_MAX: usize = 2_000;
 
 /// So far into the list of all it is read; what is farther is found among its keys.
 const NEAR_MAX: u64 = 500;
+/// Different values of an attribute that are looked at one by one.
+const VALUES_MAX: usize = 200;
 /// Changes after which what is remembered is still brought up to date, one by one.
 const CHANGES_MAX: i64 = 1_000;
 
@@ -167,6 +170,9 @@ impl<'a> Look<'a> {
     /// The same for an index that names many, or that has to be read as a whole.
     fn all_of_one_index(&self, part: &Part<'_>) -> Result<Option<Vec<i64>>, Fault> {
         let Some((probe, rest)) = drivers(part.condition).into_iter().next() else { return Ok(None) };
+        if let Some(found) = self.of_few_values(part.schema, probe)? {
+            return self.tested(part.schema, found, &rest);
+        }
         let Some(query) = candidates(part.schema, probe, Dialect::Sqlite, self.tenant) else { return Ok(None) };
         let mut found = Vec::new();
         for_each_key(self.connection, &query, |key| {
@@ -174,6 +180,31 @@ impl<'a> Look<'a> {
             true
         })?;
         self.tested(part.schema, found, &rest)
+    }
+
+    /// Keys that a probe selects which no index begins with, by way of the different values that there are; `None` where these are many. Thousands of people
+    /// have some dozens of titles and departments.
+    fn of_few_values(&self, schema: &TypeSchema, probe: &Probe) -> Result<Option<Vec<i64>>, Fault> {
+        let Probe::Value { path, unique: false, test } = probe else { return Ok(None) };
+        if !is_scan(probe) {
+            return Ok(None);
+        }
+        let (tenant, attribute) = (self.tenant.0, attribute_key(schema.name(), path));
+        let mut next = self.connection.prepare_cached(sql::NEXT_VALUE).map_err(fault)?;
+        let mut having = self.connection.prepare_cached(sql::LIST_HAVING).map_err(fault)?;
+        let (mut found, mut last): (Vec<i64>, Option<Vec<u8>>) = (Vec::new(), None);
+        for _ in 0..=VALUES_MAX {
+            let value: Option<Vec<u8>> = next.query_row(params![tenant, attribute, last], |row| row.get(0)).optional().map_err(fault)?;
+            let Some(value) = value else { return Ok(Some(found)) };
+            if value_holds(test, &value) {
+                let keys = having.query_map(params![tenant, attribute, value], |row| row.get(0)).map_err(fault)?;
+                for key in keys {
+                    found.push(key.map_err(fault)?);
+                }
+            }
+            last = Some(value);
+        }
+        Ok(None)
     }
 
     /// Those of these candidates of which the rest of the condition holds; `None` where the rest is about memberships.

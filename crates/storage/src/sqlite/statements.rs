@@ -86,6 +86,10 @@ pub(crate) const REMOVE_VALUE: &str = "DELETE FROM index_values WHERE tenant = ?
 pub(crate) const READ_STATE: &str = "SELECT created, last_sequence FROM tenants WHERE tenant = ?1";
 pub(crate) const LIST_KEYS: &str = "SELECT resource FROM resources WHERE tenant = ?1 AND type = ?2 AND resource > ?3 \
      ORDER BY resource LIMIT ?4 OFFSET ?5";
+/// The first value of an attribute, or the next after one.
+pub(crate) const NEXT_VALUE: &str =
+    "SELECT value FROM index_values WHERE tenant = ?1 AND attribute = ?2 AND value > coalesce(?3, -1) ORDER BY value LIMIT 1";
+pub(crate) const LIST_HAVING: &str = "SELECT resource FROM index_values WHERE tenant = ?1 AND attribute = ?2 AND value = ?3";
 /// What was written between two sequences, and the key it has; none where it is gone.
 pub(crate) const LIST_WRITTEN: &str = "SELECT c.type, CASE WHEN c.version > 0 THEN r.resource END FROM change_log AS c LEFT JOIN resources AS r ON r.tenant = c.tenant AND r.id = c.id \
      WHERE c.tenant = ?1 AND c.sequence > ?2 AND c.sequence <= ?3";
@@ -161,6 +165,8 @@ pub(crate) const ALL: &[&str] = &[
     LIST_KEYS,
     LIST_ALL_KEYS,
     LIST_WRITTEN,
+    NEXT_VALUE,
+    LIST_HAVING,
     READ_FACTS,
     LIST_FACTS,
     FIND_RESOURCE,
