@@ -24,7 +24,7 @@ use scim_protocol::{Error, ErrorKind};
 use crate::admin_api::AdminApi;
 use crate::authenticate::{Budget, caller};
 use crate::event_routes::EventRoute;
-use crate::refusal::{self, error_response, hidden};
+use crate::refusal::{self, Failure, error_response, hidden};
 use crate::request_id::RequestId;
 use crate::state::State;
 use crate::trace::{Answered, Refusal, Trace};
@@ -101,7 +101,7 @@ async fn route(state: Arc<State>, admin_api: &AdminApi, request: Request, id: &R
         ("/healthz", &Method::GET | &Method::HEAD) => health::live(),
         ("/readyz", &Method::GET | &Method::HEAD) => health::ready(&state).await,
         ("/openapi.json", &Method::GET | &Method::HEAD) => openapi(admin_api.document().to_owned()),
-        (path, &Method::GET | &Method::HEAD) if described_tenant(path).is_some() => openapi_of(&state, admin_api, request, id).await,
+        (path, _) if described_tenant(path).is_some() => openapi_of(&state, admin_api, request, id).await,
         (path, _) if oauth::part(path).is_some() => oauth::answer(state, request, id.as_str()).await,
         (path, _) if AdminApi::is_for(path) => admin_api.answer(request).await,
         (path, _) if EventRoute::find(path).is_some() => event_routes::answer(state, request, id.as_str()).await,
@@ -116,6 +116,9 @@ fn described_tenant(path: &str) -> Option<&str> {
 
 async fn openapi_of(state: &Arc<State>, admin_api: &AdminApi, request: Request, id: &RequestId) -> Response {
     let (parts, _) = request.into_parts();
+    if !matches!(parts.method, Method::GET | Method::HEAD) {
+        return refusal::response(Failure::MethodNotAllowed { allowed: "GET, HEAD" }, id.as_str());
+    }
     match caller(state, described_tenant(parts.uri.path()).unwrap_or_default(), &parts, None).await {
         Ok(caller) => openapi(admin_api.document_of(&caller)),
         Err(failure) => refusal::response(failure, id.as_str()),

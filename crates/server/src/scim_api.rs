@@ -44,6 +44,9 @@ use crate::refusal::{Failure, response};
 use crate::state::{DEFAULT_TENANT, State};
 use crate::trace::Trace;
 
+/// Every method that RFC 7644 has (section 3.2), and HEAD, which is GET.
+const SCIM_METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
 /// A request whose caller is known.
 struct Call {
     state: Arc<State>,
@@ -83,6 +86,8 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
     let caller = caller(&state, tenant, &parts, Some(trace)).await?;
     let found = Route::find(&caller.schemas, rest).inspect_err(|_| trace.routed(unknown_path(rest), None))?;
     let route = match found {
+        // What is no method of SCIM is none of a User either.
+        Route::Me if !SCIM_METHODS.contains(&parts.method) => return Err(Failure::MethodNotAllowed { allowed: Route::Me.allowed() }),
         Route::Me => me(&caller, rest).inspect_err(|_| trace.routed(unknown_path(rest), None))?,
         route => route,
     };

@@ -166,11 +166,12 @@ assert membership["totalResults"] == 2, membership
 assert http.get("/Me").status_code == 501
 admin = Client(base_url=base_url.replace("/scim/v2", "/t/default/admin/v1"), headers=dict(http.headers), timeout=30)
 admin.post("/resource-types", json={"name": "Device"}).raise_for_status()
-scim.discover(service_provider_config=False)
-Device = scim.get_resource_model("Device")
-device = scim.create(Device(display_name="Sensor", active=True))
-assert scim.query(Device, device.id).display_name == "Sensor"
-assert scim.delete(Device, device.id) is None
+later = SyncSCIMClient(http, service_provider_config=ServiceProviderConfig.model_validate(config))
+later.discover(service_provider_config=False)
+Device = later.get_resource_model("Device")
+device = later.create(Device(display_name="Sensor", active=True))
+assert later.query(Device, device.id).display_name == "Sensor"
+assert later.delete(Device, device.id) is None
 
 # Delete: gone for everything, and out of the group.
 assert scim.delete(User, cleo) is None

@@ -31,4 +31,5 @@ async fn a_token_that_stands_for_nobody_is_told_so() {
         let answer = house.scim(method, "/Me", (method != "GET").then(|| json!({}))).await;
         assert_eq!((answer.status, answer.text("/status")), (StatusCode::NOT_IMPLEMENTED, "501"), "{method}");
     }
+    assert_eq!(house.scim("TRACE", "/Me", None).await.status, StatusCode::METHOD_NOT_ALLOWED);
 }
