@@ -12,6 +12,7 @@ mod rfc;
 mod admin;
 mod admin_callers;
 mod admin_safety;
+mod bulk_circles;
 mod limits;
 mod events;
 mod bulk;
