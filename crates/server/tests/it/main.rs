@@ -13,6 +13,8 @@ mod admin;
 mod admin_callers;
 mod admin_safety;
 mod bulk_circles;
+mod conditions;
+mod member_reads;
 mod limits;
 mod events;
 mod bulk;
