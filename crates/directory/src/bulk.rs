@@ -213,6 +213,8 @@ fn keep(value: &mut Value, names: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use scim_protocol::messages::{BULK_REQUEST_SCHEMA, BulkRequest};
     use serde_json::json;
 
@@ -250,6 +252,42 @@ mod tests {
             json!([post("a", &["b"]), delete, post("c", &["a"]), post("b", &["a", "c"])]),
             vec![Step::Run { index: 0, without: without("b") }, run(2), run(3), Step::Complete { index: 0 }, run(1)],
         );
+    }
+
+    proptest! {
+        /// Requests of a few operations that refer to each other, to themselves and to nobody: two of three make something.
+        #[test]
+        fn everything_runs_once_after_what_it_needs(requests in vec((0..3_usize, vec(0..7_usize, 0..3)), 1..7)) {
+            let makes = |index: usize| requests.get(index).is_some_and(|(kind, _)| *kind > 0);
+            let name = |index: usize| format!("n{index}");
+            let operation = |(index, (_, refers_to)): (usize, &(usize, Vec<usize>))| {
+                let names: Vec<String> = refers_to.iter().map(|other| name(*other)).collect();
+                let mut operation = post(&name(index), &names.iter().map(String::as_str).collect::<Vec<_>>());
+                if !makes(index) {
+                    operation["method"] = json!("PUT");
+                    operation["path"] = json!("/Groups/1");
+                }
+                operation
+            };
+            let needs = |index: usize| requests[index].1.iter().copied().filter(|other| makes(*other)).collect::<BTreeSet<_>>();
+            let (mut ran, mut lacking) = (BTreeSet::new(), BTreeSet::new());
+            for step in order(&operations(requests.iter().enumerate().map(operation).collect())) {
+                match step {
+                    Step::Run { index, without } => {
+                        let open: BTreeSet<String> = needs(index).difference(&ran).map(|other| name(*other)).collect();
+                        prop_assert_eq!(&open, &without.iter().cloned().collect::<BTreeSet<_>>());
+                        prop_assert!(makes(index) || (open.is_empty() && needs(index).is_disjoint(&lacking)), "it changes what is not whole");
+                        prop_assert!(ran.insert(index), "it runs twice");
+                        lacking.extend((!open.is_empty()).then_some(index));
+                    }
+                    Step::Complete { index } => {
+                        prop_assert!(needs(index).is_subset(&ran), "it is completed too early");
+                        prop_assert!(lacking.remove(&index), "it was whole");
+                    }
+                }
+            }
+            prop_assert_eq!((ran.len(), lacking.len()), (requests.len(), 0));
+        }
     }
 
     #[test]

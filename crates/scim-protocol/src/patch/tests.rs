@@ -306,6 +306,13 @@ fn what_has_become_the_same_is_there_once() {
 }
 
 #[test]
+fn what_was_emptied_is_absent_for_the_next_operation() {
+    let held = user(json!({"emails": [{"value": "a@x"}, {"value": "b@x"}]}));
+    let operations = [json!({"op": "remove", "path": "emails.value"}), json!({"op": "add", "path": "emails.value", "value": "c@x"})];
+    assert_eq!(patched(&held, &operations, &QuirkSet::strict()), Ok(user(json!({"emails": [{"value": "c@x"}]}))));
+}
+
+#[test]
 fn patch_does_not_get_past_the_most_values() {
     let many = |range: std::ops::Range<usize>| range.map(|number| json!({"value": format!("{number}@x")})).collect::<Vec<_>>();
     let full = user(json!({"emails": many(0..1_000)}));
