@@ -2,9 +2,9 @@
 //! Does not run them: that is `directory`.
 //!
 //! An operation runs after those it refers to, otherwise in the order of the client. In a cycle one POST runs first without the references that cannot
-//! be resolved yet; when they can, a replacement with its whole body completes it (section 3.7.1).
+//! be resolved yet; as soon as they can, a replacement with its whole body completes it (section 3.7.1), before anything else changes what it made.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use scim_protocol::messages::BulkMethod;
 use scim_protocol::messages::BulkOperation;
@@ -48,50 +48,88 @@ pub fn order(operations: &[Result<BulkOperation, Error>]) -> Vec<Step> {
 
 /// Operations without open references first, by place; where none is left, a POST of the cycle goes without its references.
 fn sorted(operations: &[Result<BulkOperation, Error>], waits_for: &[BTreeSet<usize>]) -> Vec<Step> {
-    let mut open: Vec<BTreeSet<usize>> = waits_for.to_vec();
-    let mut awaited_by: Vec<Vec<usize>> = vec![Vec::new(); operations.len()];
-    for (index, names) in waits_for.iter().enumerate() {
-        for target in names {
-            if let Some(awaiting) = awaited_by.get_mut(*target) {
-                awaiting.push(index);
-            }
-        }
-    }
-    let mut ready: BTreeSet<usize> = (0..operations.len()).filter(|index| waits_for.get(*index).is_some_and(BTreeSet::is_empty)).collect();
-    let mut waiting: BTreeSet<usize> = (0..operations.len()).filter(|index| !ready.contains(index)).collect();
-    let mut deferred = Vec::new();
-    let mut steps = Vec::with_capacity(operations.len());
+    let mut sorting = Sorting::new(operations, waits_for);
     loop {
-        let (index, without) = if let Some(index) = ready.pop_first() {
-            (index, Vec::new())
-        } else if let Some(index) = waiting.iter().copied().find(|index| operations.get(*index).is_some_and(is_post)) {
-            waiting.remove(&index);
-            deferred.push(index);
-            (index, names_of(operations, open.get(index)))
-        } else {
-            break;
-        };
-        for follower in awaited_by.get(index).into_iter().flatten() {
-            if let Some(names) = open.get_mut(*follower) {
-                names.remove(&index);
-                if names.is_empty() && waiting.remove(follower) {
-                    ready.insert(*follower);
+        if let Some(index) = sorting.ready.pop_first() {
+            sorting.run(index, Vec::new());
+            continue;
+        }
+        let post = sorting.waiting.iter().copied().find(|index| operations.get(*index).is_some_and(is_post));
+        let Some(index) = post else { return sorting.steps };
+        sorting.waiting.remove(&index);
+        let lacks = sorting.open.get(index).cloned().unwrap_or_default();
+        let without = names_of(operations, &lacks);
+        sorting.lacking.insert(index, lacks);
+        sorting.run(index, without);
+    }
+}
+
+/// Operations on their way into an order.
+struct Sorting<'a> {
+    operations: &'a [Result<BulkOperation, Error>],
+    /// What each still waits for.
+    open: Vec<BTreeSet<usize>>,
+    awaited_by: Vec<Vec<usize>>,
+    ready: BTreeSet<usize>,
+    waiting: BTreeSet<usize>,
+    /// What the POSTs that went without references still lack.
+    lacking: BTreeMap<usize, BTreeSet<usize>>,
+    steps: Vec<Step>,
+}
+
+impl<'a> Sorting<'a> {
+    fn new(operations: &'a [Result<BulkOperation, Error>], waits_for: &[BTreeSet<usize>]) -> Self {
+        let mut awaited_by: Vec<Vec<usize>> = vec![Vec::new(); operations.len()];
+        for (index, names) in waits_for.iter().enumerate() {
+            for target in names {
+                if let Some(awaiting) = awaited_by.get_mut(*target) {
+                    awaiting.push(index);
                 }
             }
         }
-        steps.push(Step::Run { index, without });
+        let waits = |index: &usize| waits_for.get(*index).is_some_and(|names| !names.is_empty());
+        let (waiting, ready) = (0..operations.len()).partition(waits);
+        let steps = Vec::with_capacity(operations.len());
+        Self { operations, open: waits_for.to_vec(), awaited_by, ready, waiting, lacking: BTreeMap::new(), steps }
     }
-    steps.extend(deferred.into_iter().map(|index| Step::Complete { index }));
-    steps
+
+    fn run(&mut self, index: usize, without: Vec<String>) {
+        self.steps.push(Step::Run { index, without });
+        // What a POST refers to has to be there. What others change has to be whole as well: completing it afterwards would take their change back.
+        let is_whole = !self.lacking.contains_key(&index);
+        self.release(index, |operation| is_whole || is_post(operation));
+        self.lacking.values_mut().for_each(|names| {
+            names.remove(&index);
+        });
+        while let Some(index) = self.lacking.iter().find(|(_, names)| names.is_empty()).map(|(index, _)| *index) {
+            self.lacking.remove(&index);
+            self.steps.push(Step::Complete { index });
+            self.release(index, |_| true);
+        }
+    }
+
+    /// Those of whoever waits for this operation that need to wait for it no longer.
+    fn release(&mut self, index: usize, may_go: impl Fn(&Result<BulkOperation, Error>) -> bool) {
+        for follower in self.awaited_by.get(index).into_iter().flatten() {
+            let Some(names) = self.open.get_mut(*follower) else { continue };
+            if !self.operations.get(*follower).is_some_and(&may_go) {
+                continue;
+            }
+            names.remove(&index);
+            if names.is_empty() && self.waiting.remove(follower) {
+                self.ready.insert(*follower);
+            }
+        }
+    }
 }
 
 fn is_post(operation: &Result<BulkOperation, Error>) -> bool {
     operation.as_ref().is_ok_and(|operation| operation.method == BulkMethod::Post)
 }
 
-fn names_of(operations: &[Result<BulkOperation, Error>], indices: Option<&BTreeSet<usize>>) -> Vec<String> {
+fn names_of(operations: &[Result<BulkOperation, Error>], indices: &BTreeSet<usize>) -> Vec<String> {
     let name = |index: &usize| operations.get(*index)?.as_ref().ok().and_then(defines).map(str::to_owned);
-    indices.into_iter().flatten().filter_map(name).collect()
+    indices.iter().filter_map(name).collect()
 }
 
 /// The name that others may refer to; only what a POST makes has one.
@@ -175,6 +213,8 @@ fn keep(value: &mut Value, names: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use scim_protocol::messages::{BULK_REQUEST_SCHEMA, BulkRequest};
     use serde_json::json;
 
@@ -206,6 +246,48 @@ mod tests {
             vec![Step::Run { index: 0, without: without("b") }, run(1), Step::Complete { index: 0 }],
         );
         check(json!([post("a", &["a"])]), vec![Step::Run { index: 0, without: without("a") }, Step::Complete { index: 0 }]);
+        // Whoever changes what a cycle made waits until it is whole; whoever only refers to it does not.
+        let delete = json!({"method": "DELETE", "path": "/Groups/bulkId:a"});
+        check(
+            json!([post("a", &["b"]), delete, post("c", &["a"]), post("b", &["a", "c"])]),
+            vec![Step::Run { index: 0, without: without("b") }, run(2), run(3), Step::Complete { index: 0 }, run(1)],
+        );
+    }
+
+    proptest! {
+        /// Requests of a few operations that refer to each other, to themselves and to nobody: two of three make something.
+        #[test]
+        fn everything_runs_once_after_what_it_needs(requests in vec((0..3_usize, vec(0..7_usize, 0..3)), 1..7)) {
+            let makes = |index: usize| requests.get(index).is_some_and(|(kind, _)| *kind > 0);
+            let name = |index: usize| format!("n{index}");
+            let operation = |(index, (_, refers_to)): (usize, &(usize, Vec<usize>))| {
+                let names: Vec<String> = refers_to.iter().map(|other| name(*other)).collect();
+                let mut operation = post(&name(index), &names.iter().map(String::as_str).collect::<Vec<_>>());
+                if !makes(index) {
+                    operation["method"] = json!("PUT");
+                    operation["path"] = json!("/Groups/1");
+                }
+                operation
+            };
+            let needs = |index: usize| requests[index].1.iter().copied().filter(|other| makes(*other)).collect::<BTreeSet<_>>();
+            let (mut ran, mut lacking) = (BTreeSet::new(), BTreeSet::new());
+            for step in order(&operations(requests.iter().enumerate().map(operation).collect())) {
+                match step {
+                    Step::Run { index, without } => {
+                        let open: BTreeSet<String> = needs(index).difference(&ran).map(|other| name(*other)).collect();
+                        prop_assert_eq!(&open, &without.iter().cloned().collect::<BTreeSet<_>>());
+                        prop_assert!(makes(index) || (open.is_empty() && needs(index).is_disjoint(&lacking)), "it changes what is not whole");
+                        prop_assert!(ran.insert(index), "it runs twice");
+                        lacking.extend((!open.is_empty()).then_some(index));
+                    }
+                    Step::Complete { index } => {
+                        prop_assert!(needs(index).is_subset(&ran), "it is completed too early");
+                        prop_assert!(lacking.remove(&index), "it was whole");
+                    }
+                }
+            }
+            prop_assert_eq!((ran.len(), lacking.len()), (requests.len(), 0));
+        }
     }
 
     #[test]

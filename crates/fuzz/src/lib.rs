@@ -4,6 +4,7 @@
 
 #![expect(clippy::missing_panics_doc, reason = "panicking is what these functions are for")]
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use directory::bulk::{Step, order};
@@ -153,18 +154,25 @@ pub fn cursor(data: &[u8]) {
     assert_eq!(decode(&written, now).as_ref(), Ok(&position));
 }
 
-/// Each operation of a bulk request runs once at most, and is completed only after it has run.
+/// Each operation of a bulk request runs once, and is completed once where it ran without what it refers to.
 pub fn bulk(data: &[u8]) {
     let Ok(message) = serde_json::from_slice::<Value>(data) else { return };
     let Ok(request) = BulkRequest::from_body(message) else { return };
-    let mut ran = vec![false; request.operations.len()];
+    let (mut ran, mut lacking) = (vec![false; request.operations.len()], BTreeSet::new());
     for step in order(&request.operations) {
         match step {
-            Step::Run { index, .. } => assert!(!std::mem::replace(&mut ran[index], true), "{index} runs twice"),
-            Step::Complete { index } => assert!(ran[index], "{index} is completed before it has run"),
+            Step::Run { index, without } => {
+                assert!(!std::mem::replace(&mut ran[index], true), "{index} runs twice");
+                lacking.extend((!without.is_empty()).then_some(index));
+            }
+            Step::Complete { index } => {
+                assert!(ran[index], "{index} is completed before it has run");
+                assert!(lacking.remove(&index), "{index} is completed though it lacks nothing");
+            }
         }
     }
     assert!(ran.iter().all(|ran| *ran), "an operation is forgotten");
+    assert!(lacking.is_empty(), "{lacking:?} are never completed");
 }
 
 #[cfg(test)]

@@ -150,3 +150,6 @@ pub fn to_json(operations: &[Operation]) -> Value {
         "Operations": operations.iter().map(Operation::to_json).collect::<Vec<_>>(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ mod value;
 
 use serde_json::{Map, Value};
 
-pub(crate) use self::value::{element, value};
+pub(crate) use self::value::{check_count, element, value};
 use crate::error::{Error, ErrorKind};
 use crate::member;
 use crate::quirk::{Quirk, QuirkSet};
@@ -74,6 +74,21 @@ fn missing(prefix: &str, attributes: &[Attribute], held: &Map<String, Value>) ->
         };
         if !is_there {
             return Err(is_missing(&format!("{prefix}{}", attribute.name)));
+        }
+    }
+    attributes.iter().try_for_each(|attribute| missing_within(prefix, attribute, held.get(&attribute.name)))
+}
+
+/// A complex value has what its attribute requires (RFC 7643 section 2.2), also where a PATCH took something out of it.
+fn missing_within(prefix: &str, attribute: &Attribute, held: Option<&Value>) -> Result<(), Error> {
+    let wanted = || attribute.sub_attributes.iter().filter(|sub| sub.required && sub.mutability != Mutability::ReadOnly);
+    let elements = match held {
+        Some(Value::Array(elements)) => elements.as_slice(),
+        held => held.map(std::slice::from_ref).unwrap_or_default(),
+    };
+    for element in elements.iter().filter_map(Value::as_object) {
+        if let Some(sub) = wanted().find(|sub| sub.mutability != Mutability::WriteOnly && !element.contains_key(&sub.name)) {
+            return Err(is_missing(&format!("{prefix}{}.{}", attribute.name, sub.name)));
         }
     }
     Ok(())

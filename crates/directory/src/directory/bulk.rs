@@ -30,8 +30,10 @@ impl Directory {
         let steps = order(&request.operations);
         let mut done = 0;
         while let Some(step) = steps.get(done) {
-            if request.fail_on_errors.is_some_and(|most| errors >= most) {
-                break;
+            // Nothing new is begun after the last error that is accepted; what was made is still completed, or its answer would not be true.
+            if request.fail_on_errors.is_some_and(|most| errors >= most) && matches!(step, Step::Run { .. }) {
+                done += 1;
+                continue;
             }
             let creates = creates(steps.get(done..).unwrap_or_default(), &request.operations);
             let made = self.create_together(caller, &creates, &mut ids).await;
@@ -170,7 +172,10 @@ impl Directory {
         let mut data = operation.data.clone().unwrap_or_default();
         let outcome = match resolve(&mut data, ids) {
             Ok(()) => self.replace(caller, schema, id, data, &Expected::default(), Include::default()).await.map(|made| made.version),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                let detail = format!("The resource was made, but without what refers to others: {}", error.detail());
+                Err(Error::new(error.kind(), detail).into())
+            }
         };
         BulkAnswer {
             method: Some(operation.method),

@@ -184,25 +184,22 @@ impl Patch<'_> {
                 extension
             }
         };
+        let held = elements_in(container, target.attribute);
+        let most = most_elements(container, &target);
         match (target.filter, target.sub) {
             (Some(filter), _) => {
-                let held = elements_in(container, target.attribute);
                 by_filter(container, op, &target, filter, value, self.quirks)?;
                 if op != Op::Remove && elements_in(container, target.attribute) > held {
                     let sub = target.sub.map(|sub| format!(".{}", sub.name)).unwrap_or_default();
                     self.made.push(format!("{}[{filter}]{sub}", target.attribute.name));
                 }
-                Ok(())
             }
-            (None, Some(sub)) => {
-                by_sub_attribute(container, op, target.attribute, sub, value);
-                Ok(())
-            }
-            (None, None) => {
-                whole(container, op, target.attribute, value);
-                Ok(())
-            }
+            (None, Some(sub)) => by_sub_attribute(container, op, target.attribute, sub, value),
+            (None, None) => whole(container, op, target.attribute, value),
         }
+        // One that has too many from before may still lose some.
+        let now = most_elements(container, &target);
+        if now > most { validate::check_count(&target.path(), now) } else { Ok(()) }
     }
 
     /// The operation's value with canonical names and right types; `None` where it is unassigned.
@@ -212,15 +209,13 @@ impl Patch<'_> {
             return Ok(None);
         }
         let path = target.path();
+        let leaf = target.leaf();
         match (target.sub, target.filter, &value) {
-            (Some(sub), _, _) => validate::element(&path, sub, value, self.quirks),
-            (None, Some(_), _) => validate::element(&path, target.attribute, value, self.quirks),
+            (None, Some(_), _) => validate::element(&path, leaf, value, self.quirks),
             // RFC 7644 section 3.5.2.1 lets a client add one element without an array around it.
-            (None, None, Value::Array(_)) => validate::value(&path, target.attribute, value, self.quirks),
-            (None, None, _) if target.attribute.multi_valued => {
-                Ok(validate::element(&path, target.attribute, value, self.quirks)?.map(|element| Value::Array(vec![element])))
-            }
-            (None, None, _) => validate::value(&path, target.attribute, value, self.quirks),
+            (.., Value::Array(_)) => validate::value(&path, leaf, value, self.quirks),
+            _ if leaf.multi_valued => Ok(validate::element(&path, leaf, value, self.quirks)?.map(|element| Value::Array(vec![element]))),
+            _ => validate::value(&path, leaf, value, self.quirks),
         }
     }
 
@@ -291,6 +286,7 @@ fn whole(container: &mut Map<String, Value>, op: Op, attribute: &Attribute, valu
         (Some(Value::Array(elements)), Value::Array(new)) if op == Op::Add => {
             let touched: Vec<usize> = new.into_iter().map(|element| add_element(elements, element)).collect();
             demote(elements, &touched);
+            distinct(elements);
         }
         // Both add and replace of a single-valued complex attribute touch only the sub-attributes that are named.
         (Some(Value::Object(object)), Value::Object(new)) if !attribute.multi_valued => object.extend(new),
@@ -333,6 +329,17 @@ fn demote(elements: &mut [Value], touched: &[usize]) {
     }
 }
 
+/// What has become the same value is there once, as in a body of POST or PUT.
+fn distinct(elements: &mut Vec<Value>) {
+    let mut kept: Vec<Value> = Vec::with_capacity(elements.len());
+    for element in std::mem::take(elements) {
+        if !kept.contains(&element) {
+            kept.push(element);
+        }
+    }
+    *elements = kept;
+}
+
 /// `attribute.sub` without a filter: of the one value, or of every element.
 fn by_sub_attribute(container: &mut Map<String, Value>, op: Op, attribute: &Attribute, sub: &Attribute, value: Option<Value>) {
     let set = |object: &mut Map<String, Value>, value: Option<&Value>| set_sub(object, op, sub, value);
@@ -342,6 +349,11 @@ fn by_sub_attribute(container: &mut Map<String, Value>, op: Op, attribute: &Attr
             elements.retain(|element| !is_empty(element));
             let all: Vec<usize> = (0..elements.len()).collect();
             demote(elements, &all);
+            distinct(elements);
+            // What is empty counts as absent for the next operation, too.
+            if elements.is_empty() {
+                container.remove(&attribute.name);
+            }
         }
         Some(Value::Object(object)) => set(object, value.as_ref()),
         _ => {
@@ -373,6 +385,17 @@ fn set_sub(object: &mut Map<String, Value>, op: Op, sub: &Attribute, value: Opti
 
 fn elements_in(container: &Map<String, Value>, attribute: &Attribute) -> usize {
     container.get(&attribute.name).and_then(Value::as_array).map_or(0, Vec::len)
+}
+
+/// How many elements the target has; those of a multi-valued sub-attribute where there are most.
+fn most_elements(container: &Map<String, Value>, target: &Target<'_>) -> usize {
+    let Some(sub) = target.sub.filter(|sub| sub.multi_valued) else { return elements_in(container, target.attribute) };
+    let within = match container.get(&target.attribute.name) {
+        Some(Value::Array(elements)) => elements.as_slice(),
+        value => value.map(std::slice::from_ref).unwrap_or_default(),
+    };
+    let count = |element: &Value| element.get(&sub.name).and_then(Value::as_array).map_or(0, Vec::len);
+    within.iter().map(count).max().unwrap_or(0)
 }
 
 /// `attribute[filter]` and `attribute[filter].sub`.
@@ -422,6 +445,7 @@ fn by_filter(
     }
     demote(&mut elements, &matched);
     elements.retain(|element| !is_empty(element));
+    distinct(&mut elements);
     if !elements.is_empty() {
         container.insert(attribute.name.clone(), Value::Array(elements));
     }

@@ -22,9 +22,7 @@ pub(crate) fn value(path: &str, attribute: &Attribute, value: Value, quirks: &Qu
         other if attribute.is_readable() => return Err(refuse(path, format!("must be an array, not {}", kind_of(&other)))),
         _ => return Err(refuse(path, "must be an array".into())),
     };
-    if elements.len() > ELEMENTS_MAX {
-        return Err(refuse(path, format!("has {} values; at most {ELEMENTS_MAX} are accepted", elements.len())));
-    }
+    check_count(path, elements.len())?;
     let mut kept: Vec<Value> = Vec::with_capacity(elements.len());
     for (index, one) in elements.into_iter().enumerate() {
         if let Some(one) = element(&format!("{path}[{index}]"), attribute, one, quirks)?
@@ -38,6 +36,14 @@ pub(crate) fn value(path: &str, attribute: &Attribute, value: Value, quirks: &Qu
         return Err(refuse(path, "has more than one value with `primary` true; only one may be primary".into()));
     }
     Ok((!kept.is_empty()).then_some(Value::Array(kept)))
+}
+
+/// Refuses more elements than an attribute may have.
+pub(crate) fn check_count(path: &str, count: usize) -> Result<(), Error> {
+    if count > ELEMENTS_MAX {
+        return Err(refuse(path, format!("has {count} values; at most {ELEMENTS_MAX} are accepted")));
+    }
+    Ok(())
 }
 
 /// One element of a multi-valued attribute, or the value of a single-valued one. `None` where it is unassigned.

@@ -122,6 +122,69 @@ async fn all_or_nothing() {
     assert_eq!(low.body[ENTERPRISE_USER]["manager"]["value"], json!(id(&answer, 3)));
 }
 
+/// RFC 7644 section 3.7: `version` is the `If-Match` of an operation.
+#[tokio::test]
+async fn versions_of_operations_are_conditions() {
+    let house = House::new().await;
+    let change =
+        json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [{"op": "add", "path": "title", "value": "t"}]});
+    let put = json!({"schemas": [USER], "userName": "PUT", "title": "t"});
+    for (method, data, current) in [("PUT", Some(put), "W/\"1\""), ("PATCH", Some(change), "\"1\""), ("DELETE", None, "W/\"1\", W/\"7\"")] {
+        let path = format!("/Users/{}", house.user(method).await);
+        let operation = |version: &str| {
+            let mut operation = json!({"method": method, "path": path, "version": version});
+            if let Some(data) = &data {
+                operation["data"] = data.clone();
+            }
+            operation
+        };
+        let before = house.scim("GET", &path, None).await;
+        for (number, stale) in ["W/\"2\"", "\"0\", W/\"9\"", "nonsense"].into_iter().enumerate() {
+            let name = format!("{method}{number}");
+            let answer = house.scim("POST", "/Bulk", bulk(json!({}), json!([operation(stale), post("/Users", "n", user(&name))]))).await;
+            assert_eq!((answer.status, statuses(&answer)), (StatusCode::OK, vec!["412", "201"]), "{method} {stale}");
+            let refused = &answer.body["Operations"][0];
+            assert_eq!((&refused["response"]["status"], refused.get("version")), (&json!("412"), None), "{answer:?}");
+            assert!(refused["response"]["detail"].as_str().unwrap().contains("version W/\"1\""), "{answer:?}");
+            assert!(answer.text("/Operations/0/location").ends_with(&path));
+            let after = house.scim("GET", &path, None).await;
+            assert_eq!((after.status, &after.body), (StatusCode::OK, &before.body), "{method} {stale}");
+        }
+        // It is an error like others.
+        let ended = bulk(json!({"failOnErrors": 1}), json!([operation("W/\"2\""), operation(current)]));
+        assert_eq!(statuses(&house.scim("POST", "/Bulk", ended).await), ["412"], "{method}");
+        assert_eq!(house.scim("GET", &path, None).await.body, before.body);
+
+        let answer = house.scim("POST", "/Bulk", bulk(json!({}), json!([operation(current), operation(current)]))).await;
+        let after = house.scim("GET", &path, None).await;
+        if method == "DELETE" {
+            assert_eq!((statuses(&answer), after.status), (vec!["204", "404"], StatusCode::NOT_FOUND));
+        } else {
+            // The first has made the version of the second a stale one.
+            assert_eq!((statuses(&answer), answer.text("/Operations/0/version")), (vec!["200", "412"], "W/\"2\""), "{method}");
+            assert_eq!((after.text("/title"), after.header("etag")), ("t", Some("W/\"2\"")), "{method}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn versions_of_operations_on_members_are_conditions() {
+    let house = House::new().await;
+    let ann = house.user("ann").await;
+    let group = house.scim("POST", "/Groups", Some(json!({"schemas": [GROUP], "displayName": "g"}))).await.text("/id").to_owned();
+    let add = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "add", "path": "members", "value": [{"value": ann}]}]});
+    let operation = |version: &str| json!({"method": "PATCH", "path": format!("/Groups/{group}"), "version": version, "data": add});
+    for stale in ["W/\"2\"", "W/\"2\", W/\"3\"", "nonsense"] {
+        assert_eq!(statuses(&house.scim("POST", "/Bulk", bulk(json!({}), json!([operation(stale)]))).await), ["412"], "{stale}");
+        let read = house.scim("GET", &format!("/Groups/{group}"), None).await;
+        assert_eq!((read.header("etag"), read.body.get("members")), (Some("W/\"1\""), None), "{stale}");
+    }
+    let answer = house.scim("POST", "/Bulk", bulk(json!({}), json!([operation("W/\"1\"")]))).await;
+    assert_eq!((statuses(&answer), answer.text("/Operations/0/version")), (vec!["200"], "W/\"2\""));
+    assert_eq!(house.scim("GET", &format!("/Groups/{group}"), None).await.text("/members/0/value"), ann);
+}
+
 #[tokio::test]
 async fn memberships_in_bulk() {
     let house = House::new().await;

@@ -13,7 +13,7 @@ use directory::clock::{Clock, IdGenerator};
 use directory::credential::{TokenHash, TokenHasher, TokenRequest, issue, token_text};
 use directory::issuer::Issuers;
 use directory::request_log::RequestLog;
-use directory::store::Tenants;
+use directory::store::{Store, Tenants};
 use directory::tenant::{Tenant, TenantSettings};
 use http::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
@@ -108,11 +108,16 @@ impl House {
     }
 
     pub(crate) async fn with(options: Options, settings: TenantSettings) -> Self {
+        Self::over(options, settings, |store| store).await
+    }
+
+    /// A server whose directory sees the store only through something else.
+    pub(crate) async fn over(options: Options, settings: TenantSettings, seen: impl FnOnce(Arc<Sqlite>) -> Arc<dyn Store>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let hasher = Arc::new(MasterKey::load_or_create(&folder.path().join("key")).unwrap());
         let store = Arc::new(Sqlite::open(&folder.path().join("db"), hasher.clone()).unwrap());
         let hand = Arc::new(Hand { seconds: AtomicI64::new(1_800_000_000), ids: AtomicU64::new(0) });
-        let directory = Directory::new(store.clone(), hand.clone(), hand.clone())
+        let directory = Directory::new(seen(store.clone()), hand.clone(), hand.clone())
             .with_cursors(hasher.clone(), options.cursor_seconds_max)
             .with_types(store.clone())
             .with_past(store.clone(), store.clone(), store.clone());

@@ -1,10 +1,14 @@
-//! Too many requests, too many guesses.
+//! Too many requests, too many guesses, and bodies that do not come.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use directory::access::Permissions;
 use directory::tenant::TenantSettings;
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use http::{Request, StatusCode};
 use serde_json::json;
 use server::lockout::LockoutLimit;
@@ -12,6 +16,7 @@ use server::rate_limit::RateLimit;
 use server::{Connection, Options};
 
 use crate::house::{Answer, House};
+use crate::rfc::refused;
 
 fn options() -> Options {
     Options {
@@ -139,4 +144,42 @@ async fn refusals_carry_the_challenge_of_rfc_6750() {
     check(None, "GET", 401, "Bearer realm=\"rollcall\"").await;
     check(Some("wrong"), "GET", 401, "Bearer realm=\"rollcall\", error=\"invalid_token\"").await;
     check(Some(&reader), "DELETE", 403, "Bearer realm=\"rollcall\", error=\"insufficient_scope\"").await;
+}
+
+#[tokio::test]
+async fn a_body_that_never_comes_is_answered_in_time() {
+    const SECONDS_MAX: Duration = Duration::from_secs(20);
+    let house = House::with(Options { request_seconds_max: 1, ..Options::default() }, TenantSettings::default()).await;
+    let id = house.user("ann").await;
+    let before = house.scim("GET", &format!("/Users/{id}"), None).await;
+    // Not a byte, or only the first ones.
+    let never = || Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+    let begun = || {
+        let first = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"{\"schemas\":")) });
+        Body::from_stream(first.chain(stream::pending()))
+    };
+    let send = async |method: &str, path: &str, body: Body| {
+        let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {}", house.token));
+        house.send(request.header("content-type", "application/scim+json").body(body).unwrap()).await
+    };
+    let user = format!("/scim/v2/Users/{id}");
+    let requests = [
+        ("POST", "/scim/v2/Users", never()),
+        ("POST", "/scim/v2/Users", begun()),
+        ("PUT", &user, begun()),
+        ("PATCH", &user, never()),
+        ("POST", "/scim/v2/Bulk", never()),
+        ("POST", "/scim/v2/Users/.search", begun()),
+        ("POST", "/t/default/admin/v1/schemas", never()),
+    ];
+    let started = Instant::now();
+    let answers = join_all(requests.map(|(method, path, body)| send(method, path, body)));
+    for answer in tokio::time::timeout(SECONDS_MAX, answers).await.unwrap() {
+        refused(&answer, 503, None);
+        assert!(answer.text("/detail").contains("took too long"), "{answer:?}");
+        assert!(answer.header("x-request-id").is_some(), "{answer:?}");
+    }
+    assert!(started.elapsed() >= Duration::from_secs(1), "it was given the time that it has");
+    assert_eq!(house.scim("GET", "/Users", None).await.body["totalResults"], 1);
+    assert_eq!(house.scim("GET", &format!("/Users/{id}"), None).await.body, before.body);
 }

@@ -1,14 +1,17 @@
-//! The listener on a real socket: slow heads are cut off, connections over the limit wait, and a stop lets open requests finish.
+//! The listener on a real socket: slow heads are cut off, slow bodies answered, connections over the limit wait, and a stop lets open requests finish.
 
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use directory::tenant::TenantSettings;
 use server::Options;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+
+use crate::house::House;
 
 const SECONDS_MAX: Duration = Duration::from_secs(20);
 
@@ -99,4 +102,17 @@ async fn a_stop_does_not_wait_for_ever() {
     has_begun.recv().await.unwrap();
     listening.stop.send(()).unwrap();
     tokio::time::timeout(SECONDS_MAX, listening.served).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_answered_on_the_wire() {
+    let house = House::with(Options { request_seconds_max: 1, ..Options::default() }, TenantSettings::default()).await;
+    let listening = listen(house.router(), Options::default()).await;
+    let head = format!(
+        "POST /scim/v2/Users HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 100\r\nconnection: close\r\n\r\n{{",
+        house.token
+    );
+    let answer = rest(send(&listening.address, &head).await).await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("application/scim+json") && answer.contains("urn:ietf:params:scim:api:messages:2.0:Error"), "{answer}");
 }

@@ -1,8 +1,9 @@
 //! Pages by number and by cursor (RFC 9865) over HTTP: what is announced, what is answered, what is refused.
 
+use directory::clock::IdGenerator;
 use directory::tenant::TenantSettings;
 use http::StatusCode;
-use scim_protocol::schema::standard::GROUP;
+use scim_protocol::schema::standard::{GROUP, USER};
 use serde_json::{Value, json};
 use server::Options;
 
@@ -143,4 +144,87 @@ async fn a_filter_without_an_index_pages_without_a_total() {
     let last = house.scim("GET", &format!("{path}&cursor={}", first.text("/nextCursor")), None).await;
     assert_eq!([names(&first), names(&last)].concat(), (0..7).map(|number| format!("user{number}")).collect::<Vec<_>>());
     assert!(last.body.get("nextCursor").is_none());
+}
+
+/// What a list shows of each resource: its id, and what it is sorted by.
+fn sorted(answer: &Answer) -> Vec<(String, Option<String>)> {
+    let resources = answer.body["Resources"].as_array().unwrap();
+    let name = |resource: &Value| resource["displayName"].as_str().map(str::to_lowercase);
+    resources.iter().map(|resource| (resource["id"].as_str().unwrap().to_owned(), name(resource))).collect()
+}
+
+#[tokio::test]
+async fn an_order_over_several_types_is_walked_whole() {
+    let house = house(0).await;
+    let mut matching = Vec::new();
+    for (name, is_user, matches) in [
+        (Some("delta"), true, true),
+        (Some("bravo"), false, true),
+        (Some("Alpha"), true, true),
+        (Some("ALPHA"), false, true),
+        (None, true, true),
+        (Some("other"), true, false),
+        (Some("Charlie a"), false, true),
+        (Some("alpha"), true, true),
+        (Some("else"), false, false),
+        (Some("charlie A"), true, true),
+    ] {
+        let number = house.hand.id();
+        let (path, mut body) = if is_user {
+            ("/Users", json!({"schemas": [USER], "userName": format!("{}-{number}", if matches { "yes" } else { "no" })}))
+        } else {
+            ("/Groups", json!({"schemas": [GROUP]}))
+        };
+        if let Some(name) = name {
+            body["displayName"] = name.into();
+        }
+        let made = house.scim("POST", path, Some(body)).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+        if matches {
+            matching.push(made.text("/id").to_owned());
+        }
+    }
+    matching.sort();
+    // One that needs every document, and one that an index answers.
+    for filter in [
+        "displayName co \"a\" or userName sw \"yes\"",
+        "displayName eq \"bravo\" or displayName sw \"alpha\" or displayName sw \"charlie\" or userName sw \"yes\"",
+    ] {
+        for order in ["ascending", "descending"] {
+            let message = |cursor: &str| {
+                Some(json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "filter": filter,
+                    "sortBy": "displayName", "sortOrder": order, "count": 2, "cursor": cursor}))
+            };
+            let query = format!("/?filter={}&sortBy=displayName&sortOrder={order}", crate::rfc::query(filter));
+            let (mut found, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+            loop {
+                let page = house.scim("POST", "/.search", message(&cursor)).await;
+                assert_eq!(page.status, StatusCode::OK, "{page:?}");
+                let same = house.scim("GET", &format!("{query}&count=2&cursor={cursor}"), None).await;
+                assert_eq!(sorted(&same), sorted(&page), "{filter} {order}");
+                found.extend(sorted(&page));
+                pages += 1;
+                match page.body.get("nextCursor") {
+                    Some(next) => next.as_str().unwrap().clone_into(&mut cursor),
+                    None => break,
+                }
+            }
+            let mut ids: Vec<String> = found.iter().map(|(id, _)| id.clone()).collect();
+            ids.sort();
+            assert_eq!((ids, pages), (matching.clone(), 4), "{filter} {order}");
+            // Without a value: last, and first in descending order (RFC 7644 section 3.4.2.3).
+            let mut names: Vec<Option<&str>> = found.iter().map(|(_, name)| name.as_deref()).collect();
+            if order == "descending" {
+                names.reverse();
+            }
+            let alpha = Some("alpha");
+            let expected = [alpha, alpha, alpha, Some("bravo"), Some("charlie a"), Some("charlie a"), Some("delta"), None];
+            assert_eq!(names, expected, "{filter} {order}");
+            let mut by_number = Vec::new();
+            for start in [1, 5, 9] {
+                by_number.extend(sorted(&house.scim("GET", &format!("{query}&startIndex={start}&count=4"), None).await));
+            }
+            assert_eq!(by_number, found, "{filter} {order}");
+        }
+    }
 }

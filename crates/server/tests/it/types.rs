@@ -1,7 +1,9 @@
 //! Schemas and resource types at run time, over HTTP: discoverable at once, and used by every kind of request.
 
 use directory::access::Scope;
+use directory::tenant::TenantSettings;
 use http::StatusCode;
+use scim_protocol::schema::optional::{AGENT, AGENTIC_APPLICATION};
 use serde_json::{Value, json};
 
 use crate::house::{Answer, House};
@@ -166,6 +168,233 @@ async fn devices_can_be_switched_on() {
     house.scim("DELETE", &path, None).await;
     assert_eq!(admin(&house, "DELETE", "/resource-types/Device", None).await.status, StatusCode::OK);
     assert_eq!(house.scim("GET", "/Devices", None).await.status, StatusCode::NOT_FOUND);
+}
+
+/// Where a type is not switched on, nothing knows it.
+async fn is_absent(house: &House, token: &str, base: &str, name: &str, urn: &str) {
+    for path in [format!("/{name}s"), format!("/ResourceTypes/{name}"), format!("/Schemas/{urn}")] {
+        let answer = house.call(token, "GET", &format!("{base}{path}"), &[], None).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{base}{path}: {answer:?}");
+    }
+    let made = house.call(token, "POST", &format!("{base}/{name}s"), &[], Some(json!({"schemas": [urn], "name": "x"}))).await;
+    assert_eq!(made.status, StatusCode::NOT_FOUND, "{made:?}");
+    for path in ["/ResourceTypes", "/Schemas"] {
+        let list = house.call(token, "GET", &format!("{base}{path}"), &[], None).await;
+        assert!(list.status == StatusCode::OK && !list.body.to_string().contains(&format!("\"{urn}\"")), "{base}{path}");
+    }
+}
+
+async fn is_there(house: &House, name: &str, urn: &str) {
+    let found = house.scim("GET", &format!("/ResourceTypes/{name}"), None).await;
+    assert_eq!((found.text("/endpoint"), found.text("/schema")), (format!("/{name}s").as_str(), urn));
+    assert_eq!(house.scim("GET", &format!("/Schemas/{urn}"), None).await.text("/id"), urn);
+    for (path, key, value) in [("/ResourceTypes", "name", name), ("/Schemas", "id", urn)] {
+        let list = house.scim("GET", path, None).await;
+        assert_eq!(list.body["Resources"].as_array().unwrap().iter().filter(|one| one[key] == value).count(), 1, "{path}");
+    }
+    assert_eq!(house.scim("GET", &format!("/{name}s"), None).await.body["totalResults"], 0);
+}
+
+async fn change(house: &House, path: &str, operations: Value) -> Answer {
+    house.scim("PATCH", path, Some(json!({"schemas": [PATCH], "Operations": operations}))).await
+}
+
+/// How many each of these filters finds.
+async fn finds(house: &House, path: &str, filters: &[(&str, u64)]) {
+    for (filter, expected) in filters {
+        let found = house.scim("GET", &format!("{path}?filter={}", crate::rfc::query(filter)), None).await;
+        assert_eq!(found.body["totalResults"], *expected, "{filter}: {found:?}");
+    }
+}
+
+/// A tenant that has a type from now on, and another one that has not.
+async fn switched_on(name: &str, urn: &str) -> House {
+    let house = House::new().await;
+    let other = house.tenants.create_tenant("acme", TenantSettings::default(), house.hand_now()).await.unwrap().unwrap();
+    let token = house.issue_for(other.id).await;
+    is_absent(&house, &house.token, "/scim/v2", name, urn).await;
+    post(&house, "/resource-types", json!({"name": name})).await;
+    is_there(&house, name, urn).await;
+    is_absent(&house, &token, "/t/acme/scim/v2", name, urn).await;
+    house
+}
+
+/// Only when the last one is gone, the type can go.
+async fn switched_off(house: &House, name: &str, urn: &str, paths: &[String]) {
+    let removal = format!("/resource-types/{name}");
+    for path in paths {
+        assert_eq!(admin(house, "DELETE", &removal, None).await.status, StatusCode::CONFLICT, "some are there");
+        assert_eq!(house.scim("DELETE", path, None).await.status, StatusCode::NO_CONTENT);
+        assert_eq!(house.scim("GET", path, None).await.status, StatusCode::NOT_FOUND);
+    }
+    assert_eq!(admin(house, "DELETE", &removal, None).await.status, StatusCode::OK);
+    is_absent(house, &house.token, "/scim/v2", name, urn).await;
+}
+
+/// draft-abbey-scim-agent-extension.
+#[tokio::test]
+async fn agents_can_be_switched_on() {
+    let house = switched_on("Agent", AGENT).await;
+    let ann = house.user("ann").await;
+    let body = json!({"schemas": [AGENT], "name": "Triage", "displayName": "Triage of mail", "agentType": "Assistant", "active": true,
+        "subject": "Agent-7", "owners": [{"value": ann}], "groups": [{"value": "made up"}],
+        "protocols": [{"type": "A2A", "specificationUrl": "https://a.example/a2a"}]});
+    let made = house.scim("POST", "/Agents", Some(body)).await;
+    assert_eq!((made.status, made.text("/meta/resourceType"), made.body.get("groups")), (StatusCode::CREATED, "Agent", None), "{made:?}");
+    assert!(made.header("location").unwrap().contains("/scim/v2/Agents/"));
+    let (agent, id) = (format!("/Agents/{}", made.text("/id")), made.text("/id"));
+    assert_eq!(house.scim("GET", &agent, None).await.body, made.body);
+    let twice = house.scim("POST", "/Agents", Some(json!({"schemas": [AGENT], "name": "TRIAGE"}))).await;
+    assert_eq!((twice.status.as_u16(), twice.text("/scimType")), (409, "uniqueness"));
+    let nameless = house.scim("POST", "/Agents", Some(json!({"schemas": [AGENT], "displayName": "x"}))).await;
+    assert_eq!((nameless.status.as_u16(), nameless.text("/scimType")), (400, "invalidValue"));
+    let child = house.scim("POST", "/Agents", Some(json!({"schemas": [AGENT], "name": "Sorter", "parent": {"value": id}}))).await;
+    let group = json!({"schemas": [scim_protocol::schema::standard::GROUP], "displayName": "Robots", "members": [{"value": id}]});
+    assert_eq!(house.scim("POST", "/Groups", Some(group)).await.status, StatusCode::CREATED);
+    let before = house.scim("GET", &agent, None).await;
+    assert_eq!(before.text("/groups/0/display"), "Robots");
+
+    let half = json!([{"op": "replace", "path": "active", "value": false}, {"op": "remove", "path": "groups"}]);
+    let refused = change(&house, &agent, half).await;
+    assert_eq!((refused.status.as_u16(), refused.text("/scimType")), (400, "mutability"));
+    assert_eq!(house.scim("GET", &agent, None).await.body, before.body);
+    let operations = json!([
+        {"op": "replace", "path": "active", "value": false},
+        {"op": "replace", "path": "protocols[type eq \"a2a\"].specificationUrl", "value": "https://a.example/v2"},
+        {"op": "add", "path": "protocols", "value": [{"type": "MCP-Server", "specificationUrl": "https://a.example/mcp"}]},
+    ]);
+    let patched = change(&house, &agent, operations).await;
+    assert_eq!((patched.status, &patched.body["active"]), (StatusCode::OK, &json!(false)), "{patched:?}");
+    let protocol = |kind: &str, url: &str| json!({"type": kind, "specificationUrl": url});
+    assert_eq!(
+        patched.body["protocols"],
+        json!([protocol("A2A", "https://a.example/v2"), protocol("MCP-Server", "https://a.example/mcp")])
+    );
+    let (owner, parent) = (format!("owners.value eq \"{ann}\""), format!("parent.value eq \"{id}\""));
+    let filters = [
+        ("name eq \"triage\"", 1),
+        ("agentType eq \"assistant\" and active eq false", 1),
+        ("active eq true", 0),
+        ("subject eq \"Agent-7\"", 1),
+        ("subject eq \"agent-7\"", 0),
+        (owner.as_str(), 1),
+        (parent.as_str(), 1),
+        ("protocols[type eq \"mcp-server\" and specificationUrl co \"/mcp\"]", 1),
+        ("groups.display eq \"robots\"", 1),
+        ("not (parent pr)", 1),
+    ];
+    finds(&house, "/Agents", &filters).await;
+    switched_off(&house, "Agent", AGENT, &[format!("/Agents/{}", child.text("/id")), agent]).await;
+}
+
+#[tokio::test]
+async fn agentic_applications_can_be_switched_on() {
+    let house = switched_on("AgenticApplication", AGENTIC_APPLICATION).await;
+    post(&house, "/resource-types", json!({"name": "Agent"})).await;
+    let agent = house.scim("POST", "/Agents", Some(json!({"schemas": [AGENT], "name": "Triage"}))).await;
+    let id = agent.text("/id");
+    let body = json!({"schemas": [AGENTIC_APPLICATION], "name": "Desk", "lastAccessed": "2026-01-01T00:00:00Z", "active": true,
+        "applicationUrls": [{"type": "web", "value": "https://desk.example"}], "agents": [{"value": id, "type": "owned"}],
+        "oAuthConfiguration": [{"clientId": "Desk-1", "redirectUri": ["https://desk.example/a"]}]});
+    let made = house.scim("POST", "/AgenticApplications", Some(body)).await;
+    assert_eq!((made.status, made.body.get("lastAccessed")), (StatusCode::CREATED, None), "{made:?}");
+    let path = format!("/AgenticApplications/{}", made.text("/id"));
+    assert_eq!(house.scim("GET", &path, None).await.body, made.body);
+    let twice = house.scim("POST", "/AgenticApplications", Some(json!({"schemas": [AGENTIC_APPLICATION], "name": "DESK"}))).await;
+    assert_eq!((twice.status.as_u16(), twice.text("/scimType")), (409, "uniqueness"));
+    let uris = json!(["https://desk.example/a", "https://desk.example/b"]);
+    let add = json!([{"op": "add", "path": "oAuthConfiguration[clientId eq \"Desk-1\"].redirectUri", "value": uris}]);
+    let patched = change(&house, &path, add).await;
+    assert_eq!(patched.body["oAuthConfiguration"], json!([{"clientId": "Desk-1", "redirectUri": uris}]), "{patched:?}");
+    let refused = change(&house, &path, json!([{"op": "replace", "path": "lastAccessed", "value": "2026-01-01T00:00:00Z"}])).await;
+    assert_eq!((refused.status.as_u16(), refused.text("/scimType")), (400, "mutability"));
+    assert_eq!(house.scim("GET", &path, None).await.body, patched.body);
+    let owned = format!("agents[type eq \"owned\" and value eq \"{id}\"]");
+    let filters = [
+        (owned.as_str(), 1),
+        ("agents[type eq \"guest\"]", 0),
+        ("applicationUrls.value eq \"https://desk.example\"", 1),
+        ("oAuthConfiguration.redirectUri eq \"https://desk.example/b\"", 1),
+        ("oAuthConfiguration.clientId eq \"desk-1\"", 0),
+    ];
+    finds(&house, "/AgenticApplications", &filters).await;
+    switched_off(&house, "AgenticApplication", AGENTIC_APPLICATION, &[path]).await;
+    assert_eq!(house.scim("GET", "/Agents", None).await.body["totalResults"], 1, "another type stays");
+}
+
+/// RFC 9944 sections 6 and 7.6.
+#[tokio::test]
+async fn endpoint_applications_can_be_switched_on() {
+    let house = House::new().await;
+    let (urn, device) = ("urn:ietf:params:scim:schemas:core:2.0:EndpointApp", "urn:ietf:params:scim:schemas:core:2.0:Device");
+    let extension = "urn:ietf:params:scim:schemas:extension:endpointAppsExt:2.0:Device";
+    is_absent(&house, &house.token, "/scim/v2", "EndpointApp", urn).await;
+    post(&house, "/resource-types", json!({"name": "EndpointApp"})).await;
+    is_there(&house, "EndpointApp", urn).await;
+    is_absent(&house, &house.token, "/scim/v2", "Device", device).await;
+    let body = |kind: &str, certificate: Value| json!({"schemas": [urn], "applicationType": kind, "applicationName": "Heart Monitor", "clientToken": "made up", "certificateInfo": certificate});
+    let certificate = json!({"rootCA": "MIIB", "subjectName": "CN=monitor"});
+    for (refused, said) in [
+        (body("other", certificate.clone()), "`deviceControl`, `telemetry`"),
+        (body("telemetry", json!({"rootCA": "MIIB"})), "`certificateInfo.subjectName`"),
+        (json!({"schemas": [urn], "applicationType": "telemetry"}), "`applicationName`"),
+    ] {
+        let answer = house.scim("POST", "/EndpointApps", Some(refused)).await;
+        assert_eq!((answer.status.as_u16(), answer.text("/scimType")), (400, "invalidValue"), "{answer:?}");
+        assert!(answer.text("/detail").contains(said), "{answer:?}");
+    }
+    let made = house.scim("POST", "/EndpointApps", Some(body("telemetry", certificate))).await;
+    assert_eq!((made.status, made.body.get("clientToken")), (StatusCode::CREATED, None), "{made:?}");
+    let (path, id) = (format!("/EndpointApps/{}", made.text("/id")), made.text("/id"));
+    assert_eq!(house.scim("GET", &path, None).await.body, made.body);
+    for refused in [
+        json!([{"op": "replace", "path": "applicationType", "value": "deviceControl"}]),
+        json!([{"op": "remove", "path": "certificateInfo.subjectName"}]),
+        json!([{"op": "replace", "path": "clientToken", "value": "made up"}]),
+        json!([{"op": "remove", "path": "applicationName"}]),
+    ] {
+        let answer = change(&house, &path, refused.clone()).await;
+        assert_eq!((answer.status.as_u16(), answer.text("/scimType")), (400, "mutability"), "{refused}: {answer:?}");
+        assert_eq!(house.scim("GET", &path, None).await.body, made.body, "{refused}");
+    }
+    let patched = change(
+        &house,
+        &path,
+        json!([
+            {"op": "replace", "path": "applicationName", "value": "Monitor"},
+            {"op": "remove", "path": "certificateInfo.rootCA"},
+        ]),
+    )
+    .await;
+    assert_eq!((patched.text("/applicationName"), &patched.body["certificateInfo"]), ("Monitor", &json!({"subjectName": "CN=monitor"})));
+    finds(
+        &house,
+        "/EndpointApps",
+        &[
+            ("applicationType eq \"TELEMETRY\" and applicationName eq \"monitor\"", 1),
+            ("certificateInfo.subjectName eq \"CN=monitor\"", 1),
+            ("certificateInfo.rootCA pr", 0),
+        ],
+    )
+    .await;
+
+    post(&house, "/resource-types", json!({"name": "Device"})).await;
+    let body = json!({"schemas": [device, extension], "displayName": "Strap", "active": true, extension: {
+        "applications": [{"value": id}], "telemetryEnterpriseEndpoint": "https://made.up.example"}});
+    let strap = house.scim("POST", "/Devices", Some(body)).await;
+    assert_eq!(strap.body[extension], json!({"applications": [{"value": id}]}), "{strap:?}");
+    finds(
+        &house,
+        "/Devices",
+        &[(&format!("{extension}:applications.value eq \"{id}\""), 1), (&format!("{extension}:applications.value eq \"nobody\""), 0)],
+    )
+    .await;
+
+    assert_eq!(admin(&house, "DELETE", "/resource-types/EndpointApp", None).await.status, StatusCode::CONFLICT);
+    assert_eq!(house.scim("DELETE", &path, None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(house.scim("GET", &path, None).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(admin(&house, "DELETE", "/resource-types/EndpointApp", None).await.status, StatusCode::OK);
+    is_absent(&house, &house.token, "/scim/v2", "EndpointApp", urn).await;
 }
 
 #[tokio::test]
