@@ -199,7 +199,7 @@ mod tests {
         let state = State { tenant: 1, created: 0, sequence: 5 };
         totals.remember(query(1), state, Total::counted(7));
         let last = |sequence: i64, created: i64| {
-            totals.find_last(&query(1), State { sequence, created, ..state }).map(|(then, total)| (then, total.count))
+            totals.find_last(&query(1), State { created, sequence, ..state }).map(|(then, total)| (then, total.count))
         };
         assert_eq!((last(5, 0), last(9, 0), last(4, 0), last(9, 1)), (Some((5, 7)), Some((5, 7)), None, None));
     }

@@ -9,6 +9,7 @@ use crate::program::{Serve, TOKEN};
 use crate::replay::{Answer, every_case};
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the rule is for the product; this client calls the test's own server")]
 fn every_conversation_goes_as_expected_on_postgresql() {
     let (database, data) = (database(), tempfile::tempdir().unwrap());
     let serve = Serve::start_on(&database, data.path());
