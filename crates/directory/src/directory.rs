@@ -515,7 +515,8 @@ fn refusal(error: CommitError) -> DirectoryError {
         CommitError::TypesChanged => Error::new(
             ErrorKind::Unavailable,
             "The tenant's schemas were changed while the request was under way; nothing was changed by it, and sending it again is safe.",
-        ),
+        )
+        .retry_after(1),
         CommitError::Held(excess) => Error::new(ErrorKind::TooManyRequests, excess.detail()).retry_after(excess.retry_after_seconds),
         CommitError::Fault(fault) => return DirectoryError::Fault(fault),
     };

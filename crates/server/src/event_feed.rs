@@ -162,7 +162,7 @@ impl Follower {
     fn stream(self, request: Parts) -> Response {
         let Some(listener) = self.state.listeners.enter(self.caller.tenant.id) else { return too_many() };
         let (commits, now) = (self.events.commits.clone(), Instant::now());
-        let stream = Stream { follower: self, request, commits, heard: now, _listener: listener, begun: false };
+        let stream = Stream { follower: self, request, commits, heard: now, known: now, _listener: listener, begun: false };
         let mut response = Response::new(Body::from_stream(unfold(stream, Stream::next)));
         for (name, value) in [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")] {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -181,6 +181,8 @@ struct Stream {
     commits: tokio::sync::watch::Receiver<u64>,
     /// When the client last heard of us.
     heard: Instant,
+    /// When its token was last looked at.
+    known: Instant,
     _listener: Listener,
     begun: bool,
 }
@@ -197,6 +199,11 @@ impl Stream {
             return Some((Ok(format!("retry: 2000\nid: {id}\n\n").into()), self));
         }
         loop {
+            // However much there is to tell: a token that was taken back meanwhile is told nothing more.
+            if self.known.elapsed() >= heartbeat {
+                self.follower.caller = self.caller_again().await?;
+                self.known = Instant::now();
+            }
             let page = match self.follower.page(false).await {
                 Ok(page) => page,
                 Err(fault) => {
@@ -211,10 +218,6 @@ impl Stream {
             }
             let silent = self.heard.elapsed();
             if silent >= heartbeat {
-                let Follower { state, caller: known, .. } = &self.follower;
-                let again = caller(state, &known.tenant.name, &self.request, None).await.ok()?;
-                again.requires(Scope::Read).ok()?;
-                self.follower.caller = again;
                 self.heard = Instant::now();
                 return Some((Ok(Bytes::from_static(b": nothing new\n\n")), self));
             }
@@ -223,6 +226,14 @@ impl Stream {
                 () = sleep(LOOK_EVERY.min(heartbeat.saturating_sub(silent))) => {}
             }
         }
+    }
+
+    /// The caller as its token is now; nobody where that is no longer good for this.
+    async fn caller_again(&self) -> Option<Caller> {
+        let Follower { state, caller: known, .. } = &self.follower;
+        let again = caller(state, &known.tenant.name, &self.request, None).await.ok()?;
+        again.requires(Scope::Read).ok()?;
+        Some(again)
     }
 
     fn frames(&self, page: &Page) -> String {

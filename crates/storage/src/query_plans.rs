@@ -21,6 +21,7 @@ const INDEXED: &[(&str, &str, &str)] = &[
     (r#"emails[value eq "ann@example.com"]"#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)", "index_values_pkey"),
     (r#"externalId eq "E1""#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)", "_values_pkey"),
     (r#"displayName sw "a""#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value>? AND value<?)", "index_values_pkey"),
+    (r#"name.familyName sw "Sm" and active eq true"#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value", "index_values_pkey"),
     (
         r#"meta.lastModified gt "2024-01-01T00:00:00Z""#,
         "r USING COVERING INDEX resources_by_modified (tenant=? AND type=? AND modified>?)",

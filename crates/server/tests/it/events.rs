@@ -178,6 +178,41 @@ async fn a_stream_goes_on_where_it_broke() {
     assert_eq!(live[0].1["resource"]["userName"], "d");
 }
 
+/// Heartbeats come while nothing happens; a token that is taken back ends the stream, also one on which much happens.
+#[tokio::test]
+async fn a_stream_ends_with_its_token() {
+    for busy in [false, true] {
+        let house = House::with(Options { event_heartbeat_seconds: 1, ..Options::default() }, TenantSettings::default()).await;
+        let token = house.narrow(&[Scope::Read], None).await;
+        let request = Request::get(format!("{FEED}?after=latest")).header("accept", "text/event-stream");
+        let request = request.header("authorization", format!("Bearer {token}")).body(Body::empty()).unwrap();
+        let mut body = house.router().oneshot(request).await.unwrap().into_body().into_data_stream();
+        let mut told = async || tokio::time::timeout(Duration::from_secs(20), body.next()).await.unwrap().map(Result::unwrap);
+        assert!(told().await.unwrap().starts_with(b"retry: 2000\nid: "));
+        assert_eq!(told().await.unwrap(), &b": nothing new\n\n"[..]);
+        let tokens = send_as(&house, Some(&house.token), "GET", "/t/default/admin/v1/tokens", None).await;
+        let id = tokens.body.as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned();
+        let revoked = send_as(&house, Some(&house.token), "DELETE", &format!("/t/default/admin/v1/tokens/{id}"), None).await;
+        assert!(revoked.status.is_success(), "{revoked:?}");
+        let write = async {
+            for number in 0..if busy { 400 } else { 0 } {
+                user(&house, &format!("u{number}")).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let end = async {
+            let mut after = 0;
+            while told().await.is_some() {
+                after += 1;
+            }
+            after
+        };
+        let (after, ()) = tokio::join!(end, write);
+        // A second's worth of events at the most, and not all that there were.
+        assert!(after < 300, "{busy}: {after}");
+    }
+}
+
 #[tokio::test]
 async fn there_is_room_for_so_many_who_wait() {
     let house = House::with(Options { event_listeners_per_tenant_max: 0, ..Options::default() }, TenantSettings::default()).await;
