@@ -68,6 +68,10 @@ pub struct Options {
     pub token_cache_seconds_max: i64,
     /// Most tokens remembered so.
     pub token_cache_entries_max: usize,
+    /// Most tokens that are not revoked, and most OAuth clients, that the admin API gives a tenant.
+    pub credentials_max: usize,
+    /// Most foreign issuers, and most receivers of events, that the admin API gives a tenant.
+    pub partners_max: usize,
     /// Most events in one answer of the feed.
     pub event_page_max: usize,
     /// Longest time for which an answer about events waits for one, in seconds; below `request_seconds_max`.
@@ -115,6 +119,8 @@ impl Default for Options {
             drain_seconds_max: 10,
             token_cache_seconds_max: 60,
             token_cache_entries_max: 10_000,
+            credentials_max: 1_000,
+            partners_max: 100,
             event_page_max: 200,
             event_wait_seconds_max: 25,
             event_heartbeat_seconds: 15,

@@ -6,6 +6,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::response::{IntoResponse, Response};
 use directory::access::{Caller, Scope};
 use http::request::Parts;
+use scim_protocol::{Error, ErrorKind};
 use utoipa::Modify;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
@@ -92,4 +93,12 @@ impl Modify for SecuritySchemes {
         let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
         document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
     }
+}
+
+/// Refuses one more where there are as many as there may be.
+pub(super) fn has_room(there: usize, most: usize, noun: &str) -> Result<(), Error> {
+    if there < most {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Conflict, format!("There are {there} {noun}, which are as many as a tenant may have; take one away first.")))
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::administrator::{Administrator, Refuse, Refused};
+use super::administrator::{Administrator, Refuse, Refused, has_room};
 use super::body::{Answer, Given, Parameters};
 use super::wishes::{Allowed, Wishes};
 use crate::jose::keys_from_text;
@@ -128,6 +128,9 @@ pub(crate) async fn create(
         authentication,
         permissions,
     };
+    let live = clients(&state, &refuse)?.list_clients(tenant.id).await.map_err(|fault| refuse.with(fault))?;
+    let live = live.iter().filter(|client| client.is_live()).count();
+    has_room(live, state.options.credentials_max, "clients").map_err(|error| refuse.with(error))?;
     let made = clients(&state, &refuse)?.create_client(client.clone()).await.map_err(|fault| refuse.with(fault))?;
     if !made {
         return Err(refuse.with(Error::new(ErrorKind::Uniqueness, format!("There is a client `{}` already.", client.name)).at("name")));

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::administrator::{Administrator, Refuse, Refused};
+use super::administrator::{Administrator, Refuse, Refused, has_room};
 use super::body::{Answer, Given, Parameters};
 use super::wishes::{Allowed, Wishes};
 use crate::state::State;
@@ -116,6 +116,8 @@ pub(crate) async fn create(
     Given(new): Given<NewIssuer>,
 ) -> Result<Answer<Issuer>, Refused> {
     let record = new.into_record(&state, &administrator).map_err(|error| refuse.with(error))?;
+    let there = issuers(&state, &refuse)?.list_issuers(administrator.0.tenant.id).await.map_err(|fault| refuse.with(fault))?;
+    has_room(there.len(), state.options.partners_max, "issuers").map_err(|error| refuse.with(error))?;
     let added = issuers(&state, &refuse)?.add_issuer(record.clone()).await.map_err(|fault| refuse.with(fault))?;
     if !added {
         return Err(refuse.with(Error::new(ErrorKind::Uniqueness, format!("There is an issuer `{}` already.", record.name)).at("name")));

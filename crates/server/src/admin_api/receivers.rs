@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::administrator::{Administrator, Refuse, Refused};
+use super::administrator::{Administrator, Refuse, Refused, has_room};
 use super::body::{Answer, Given, Parameters};
 use crate::refusal::Failure;
 use crate::state::{Events, State};
@@ -131,6 +131,8 @@ async fn add(state: &State, caller: &Caller, new: NewReceiverBody) -> Result<Val
         let detail = "`token` belongs to a push receiver; the others get a secret that is made here.";
         return Err(Error::new(ErrorKind::InvalidValue, detail).at("token").into());
     }
+    let there = events(state)?.receivers.list_receivers(caller.tenant.id).await?.len();
+    has_room(there, state.options.partners_max, "receivers")?;
     let secret = made.clone().or(new.token).map(Secret::new);
     let name = new.name.clone();
     let new = NewReceiver {

@@ -13,7 +13,7 @@ use scim_protocol::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::administrator::{Administrator, Refuse, Refused};
+use super::administrator::{Administrator, Refuse, Refused, has_room};
 use super::body::{Answer, Given, Parameters};
 use super::wishes::{Allowed, Wishes};
 use crate::refusal::Failure;
@@ -125,6 +125,9 @@ pub(crate) async fn create(
     Given(new): Given<NewToken>,
 ) -> Result<Answer<Token>, Refused> {
     let request = new.into_request(&state, &administrator).await.map_err(|failure| refuse.with(failure))?;
+    let tokens = state.tenants.list_tokens(request.tenant).await.map_err(|fault| refuse.with(fault))?;
+    let live = tokens.iter().filter(|token| token.revoked.is_none()).count();
+    has_room(live, state.options.credentials_max, "tokens").map_err(|error| refuse.with(error))?;
     let text = token_text(&state.ids.secret());
     let record = issue(&*state.hasher, state.ids.id(), &text, request, state.clock.now());
     state.tenants.create_token(record.clone()).await.map_err(|fault| refuse.with(fault))?;

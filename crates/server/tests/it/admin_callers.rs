@@ -2,8 +2,10 @@
 
 use axum::body::Body;
 use directory::access::Scope;
+use directory::tenant::TenantSettings;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
+use server::Options;
 
 use crate::house::{Answer, House};
 use crate::oauth::Signer;
@@ -107,4 +109,30 @@ async fn a_token_may_have_a_profile_a_rate_and_a_person() {
     let narrow = house.narrow(&[Scope::Admin], None).await;
     let body = Some(json!({"name": "y", "user": ada}));
     assert_eq!(house.call(&narrow, "POST", &format!("{ADMIN}/tokens"), &[], body).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn a_tenant_has_so_many_of_each() {
+    let house = House::with(Options { credentials_max: 2, partners_max: 1, ..Options::default() }, TenantSettings::default()).await;
+    let issuer = |name: &str| json!({"name": name, "issuer": format!("https://{name}.example"), "jwksUrl": "https://i.example/keys", "audiences": ["a"]});
+    let receiver = |name: &str| json!({"name": name, "kind": "poll"});
+    // The token of the test is one of the two.
+    let cases = [
+        ("/tokens", json!({"name": "one"}), json!({"name": "two"}), "tokens"),
+        ("/issuers", issuer("one"), issuer("two"), "issuers"),
+        ("/receivers", receiver("one"), receiver("two"), "receivers"),
+    ];
+    for (path, first, second, noun) in cases {
+        let made = admin(&house, "POST", path, Some(first)).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{path} {made:?}");
+        let refused = admin(&house, "POST", path, Some(second.clone())).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{path} {refused:?}");
+        assert!(refused.text("/detail").contains(noun), "{refused:?}");
+        let which = if path == "/tokens" { made.text("/id") } else { "one" };
+        assert!(admin(&house, "DELETE", &format!("{path}/{which}"), None).await.status.is_success());
+        assert_eq!(admin(&house, "POST", path, Some(second)).await.status, StatusCode::CREATED, "{path}");
+    }
+    for (name, status) in [("one", StatusCode::CREATED), ("two", StatusCode::CREATED), ("three", StatusCode::CONFLICT)] {
+        assert_eq!(admin(&house, "POST", "/clients", Some(json!({"name": name}))).await.status, status, "{name}");
+    }
 }
