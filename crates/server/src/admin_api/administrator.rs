@@ -59,8 +59,13 @@ impl FromRequestParts<Arc<State>> for Administrator {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Refused> {
-        let parameters = RawPathParams::from_request_parts(parts, state).await;
-        let tenant = parameters.iter().flatten().find(|(name, _)| *name == "tenant").map_or(String::new(), |(_, value)| value.to_owned());
+        let Ok(parameters) = RawPathParams::from_request_parts(parts, state).await else {
+            // Nothing is said of the credential: whose it would have to be is not known.
+            return Err(
+                refuse(parts).with(Error::new(ErrorKind::NotFound, "The path has bytes that are not UTF-8; nothing has such a name."))
+            );
+        };
+        let tenant = parameters.iter().find(|(name, _)| *name == "tenant").map_or(String::new(), |(_, value)| value.to_owned());
         let administrator = with_scope(state, &tenant, parts, Scope::Admin).await.map_err(|failure| refuse(parts).with(failure))?;
         Ok(Self(administrator))
     }

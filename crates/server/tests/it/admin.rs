@@ -119,6 +119,16 @@ async fn the_description_names_every_route() {
 }
 
 #[tokio::test]
+async fn a_path_that_is_no_text_leads_nowhere() {
+    let house = House::new().await;
+    for path in ["/t/default/admin/v1/receivers/%FF", "/t/%80/admin/v1/tokens", "/admin/v1/tenants/%FF", "/scim/v2/Users/%FF"] {
+        let answer = house.call(&house.token, "GET", path, &[], None).await;
+        assert!([StatusCode::NOT_FOUND, StatusCode::BAD_REQUEST].contains(&answer.status), "{path} {answer:?}");
+        assert_eq!(answer.text("/schemas/0"), "urn:ietf:params:scim:api:messages:2.0:Error");
+    }
+}
+
+#[tokio::test]
 async fn what_shall_only_be_tried_is_not_done() {
     let house = House::new().await;
     let (path, dry) = ("/t/default/admin/v1/tokens", [("prefer", "handling=dry-run")]);
