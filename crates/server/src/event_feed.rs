@@ -162,7 +162,7 @@ impl Follower {
     fn stream(self, request: Parts) -> Response {
         let Some(listener) = self.state.listeners.enter(self.caller.tenant.id) else { return too_many() };
         let (commits, now) = (self.events.commits.clone(), Instant::now());
-        let stream = Stream { follower: self, request, commits, heard: now, known: now, _listener: listener, begun: false };
+        let stream = Stream { follower: self, request, commits, heard: now, checked: now, _listener: listener, begun: false };
         let mut response = Response::new(Body::from_stream(unfold(stream, Stream::next)));
         for (name, value) in [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")] {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -182,7 +182,7 @@ struct Stream {
     /// When the client last heard of us.
     heard: Instant,
     /// When its token was last looked at.
-    known: Instant,
+    checked: Instant,
     _listener: Listener,
     begun: bool,
 }
@@ -200,9 +200,9 @@ impl Stream {
         }
         loop {
             // However much there is to tell: a token that was taken back meanwhile is told nothing more.
-            if self.known.elapsed() >= heartbeat {
+            if self.checked.elapsed() >= heartbeat {
                 self.follower.caller = self.caller_again().await?;
-                self.known = Instant::now();
+                self.checked = Instant::now();
             }
             let page = match self.follower.page(false).await {
                 Ok(page) => page,
