@@ -1,5 +1,7 @@
 //! Every write is a value: all of it is committed, or nothing.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use scim_protocol::TypeSchema;
 use scim_protocol::patch::member::MemberDelta;
@@ -179,8 +181,8 @@ pub enum Precondition {
 /// What a resource holds, ready to be stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Content {
-    /// The document of a `ValidResource`.
-    pub document: Map<String, Value>,
+    /// The document of a `ValidResource`; shared with whoever answers with it.
+    pub document: Arc<Map<String, Value>>,
     /// What people call it: a User's `displayName` or `userName`, a Group's `displayName`.
     pub display: String,
     /// Values of indexed attributes.

@@ -1,5 +1,7 @@
 //! What a checked resource looks like to the store: its document, its name for people, its index entries. Does not check.
 
+use std::sync::Arc;
+
 use scim_protocol::filter::compare::index_key;
 use scim_protocol::schema::set::IndexedAttribute;
 use scim_protocol::{TypeSchema, ValidResource};
@@ -14,7 +16,7 @@ pub fn content(schema: &TypeSchema, resource: ValidResource) -> Content {
     for attribute in schema.indexed() {
         add_entries(attribute, &document, &mut index);
     }
-    Content { display: display(&document), index, document }
+    Content { display: display(&document), index, document: Arc::new(document) }
 }
 
 /// What people call it: `displayName`, else `userName`.
@@ -30,16 +32,16 @@ fn add_entries(indexed: &IndexedAttribute, document: &Map<String, Value>, index:
     };
     let first = indexed.parent.as_ref().unwrap_or(&indexed.attribute.name);
     let Some(value) = holder.and_then(|holder| holder.get(first)) else { return };
+    let begin = index.len();
     for element in elements(value) {
         let values = match &indexed.parent {
             Some(_) => element.get(&indexed.attribute.name).map(elements).unwrap_or_default(),
             None => std::slice::from_ref(element),
         };
         for key in values.iter().filter_map(|value| index_key(&indexed.attribute, value)) {
-            let entry = IndexEntry { path: indexed.path.clone(), unique: indexed.unique, key };
             // Two elements may have the same value; one row says it.
-            if !index.contains(&entry) {
-                index.push(entry);
+            if index.iter().skip(begin).all(|entry| entry.key != key) {
+                index.push(IndexEntry { path: indexed.path.clone(), unique: indexed.unique, key });
             }
         }
     }

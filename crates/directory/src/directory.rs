@@ -178,13 +178,13 @@ impl Directory {
         caller.may_write(schema)?;
         let quirks = &Self::quirks(caller);
         let adapted = normalize_resource(quirks, schema, &mut body);
-        self.note(adapted, || redaction::resource(schema, &body));
+        self.note(adapted, || redaction::resource(schema, body.clone()));
         let mut id = self.ids.id().to_string();
         // Wanted once more only where it may revive somebody.
         let kept = caller.safety().revive_disabled.then(|| body.clone());
         let mut change_set = create::decide(self.moment(), schema, &id, body, quirks)?;
         let document = written(&change_set).cloned();
-        self.check_allowed(caller, schema, None, document.as_ref()).await?;
+        self.check_allowed(caller, schema, None, document.as_deref()).await?;
         let mut anew = None;
         if let Some(document) = &document {
             if let Some(body) = &kept
@@ -255,14 +255,14 @@ impl Directory {
         caller.may_write(schema)?;
         let quirks = &Self::quirks(caller);
         let adapted = normalize_resource(quirks, schema, &mut body);
-        self.note(adapted, || redaction::resource(schema, &body));
+        self.note(adapted, || redaction::resource(schema, body.clone()));
         for attempt in 1..=ATTEMPTS_MAX {
             let current = self.read_any(caller, schema, id, Include { members: false, groups: include.groups }).await?;
             expected.check(current.version)?;
             let held = ValidResource::trusted(current.document);
             let change_set = replace::decide(self.moment(), schema, (id, current.version), &held, body.clone(), quirks)?;
             let document = written(&change_set).cloned();
-            self.check_allowed(caller, schema, Some(held.document()), document.as_ref()).await?;
+            self.check_allowed(caller, schema, Some(held.document()), document.as_deref()).await?;
             match self.commit(caller, change_set).await {
                 Ok(committed) => {
                     let fresh = StoredResource { groups: current.groups, ..fresh(schema, id, &committed, document) };
@@ -304,7 +304,7 @@ impl Directory {
         caller.may_write(schema)?;
         let quirks = &Self::quirks(caller);
         let adapted = normalize_patch(quirks, schema, &mut body);
-        self.note(adapted, || redaction::patch(schema, &body));
+        self.note(adapted, || redaction::patch(schema, body.clone()));
         let split = split(schema, scim_protocol::patch::parse(schema, body, quirks)?)?;
         let subject = Subject { caller, schema, id, expected };
         if membership::needs(&split) == Needs::Nothing {
@@ -345,7 +345,7 @@ impl Directory {
             let mut noted = Adaptations::default();
             let change_set = patch::decide(self.moment(), schema, &current, split, &Self::quirks(caller), &mut noted)?;
             let document = written(&change_set).cloned();
-            self.check_allowed(caller, schema, Some(&current.document), document.as_ref()).await?;
+            self.check_allowed(caller, schema, Some(&current.document), document.as_deref()).await?;
             let outcome = self.commit(caller, change_set).await;
             if let (Some(journal), Ok(_)) = (&self.journal, &outcome) {
                 journal.also_adapted(noted);
@@ -353,7 +353,7 @@ impl Directory {
             match outcome {
                 Ok(committed) if answer == PatchAnswer::Version => return Ok(Patched { version: committed.version, resource: None }),
                 Ok(committed) => {
-                    let document = document.or(Some(current.document));
+                    let document = document.or(Some(Arc::new(current.document)));
                     let fresh = StoredResource { groups: current.groups, ..fresh(schema, id, &committed, document) };
                     let resource = self.with_members(caller, schema, fresh, include).await?;
                     return Ok(Patched { version: resource.version, resource: Some(resource) });
@@ -467,7 +467,7 @@ fn come_back(change_set: &mut ChangeSet, tombstone: &Tombstone) {
 }
 
 /// The document that a change set leaves behind, where it writes one.
-fn written(change_set: &ChangeSet) -> Option<&Map<String, Value>> {
+fn written(change_set: &ChangeSet) -> Option<&Arc<Map<String, Value>>> {
     change_set.writes.iter().find_map(|write| match &write.change {
         Change::Create { content, .. } => Some(&content.document),
         Change::Update { content, .. } => content.as_ref().map(|content| &content.document),
@@ -476,14 +476,14 @@ fn written(change_set: &ChangeSet) -> Option<&Map<String, Value>> {
 }
 
 /// A resource as it was just written.
-fn fresh(schema: &TypeSchema, id: &str, committed: &Committed, document: Option<Map<String, Value>>) -> StoredResource {
+fn fresh(schema: &TypeSchema, id: &str, committed: &Committed, document: Option<Arc<Map<String, Value>>>) -> StoredResource {
     StoredResource {
         resource_type: schema.name().to_owned(),
         id: id.to_owned(),
         version: committed.version,
         created: committed.created,
         last_modified: committed.last_modified,
-        document: document.unwrap_or_default(),
+        document: document.map(Arc::unwrap_or_clone).unwrap_or_default(),
         members: Vec::new(),
         groups: Vec::new(),
     }

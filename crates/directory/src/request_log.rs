@@ -131,10 +131,10 @@ impl Draft {
         entry.query = query.iter().map(|(name, value)| redaction::parameter(&types, name, value)).collect();
         if let Some((bytes, kind)) = body {
             entry.received = serde_json::from_slice(&bytes).ok().map(|body: Value| match kind {
-                BodyKind::Resource(schema) => redaction::resource(&schema, &body),
-                BodyKind::Patch(schema) => redaction::patch(&schema, &body),
-                BodyKind::Bulk(schemas) => redaction::bulk(&schemas, &body),
-                BodyKind::Search(types) => redaction::search(&types.iter().map(|schema| &**schema).collect::<Vec<_>>(), &body),
+                BodyKind::Resource(schema) => redaction::resource(&schema, body),
+                BodyKind::Patch(schema) => redaction::patch(&schema, body),
+                BodyKind::Bulk(schemas) => redaction::bulk(&schemas, body),
+                BodyKind::Search(types) => redaction::search(&types.iter().map(|schema| &**schema).collect::<Vec<_>>(), body),
             });
         }
         (tenant, entry)

@@ -7,7 +7,7 @@ use directory::content::content;
 use directory::store::{CommitError, Fault};
 use jiff::Timestamp;
 use scim_protocol::{SchemaSet, ValidResource};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::account_store::{AccountChange, AccountStore, Record};
 
@@ -77,7 +77,7 @@ impl<'a> Draft<'a> {
             version: 1,
             created: self.at,
             last_modified: self.at,
-            document: content.document.clone(),
+            document: Map::clone(&content.document),
             members: Vec::new(),
         };
         join(&mut record.members, members);

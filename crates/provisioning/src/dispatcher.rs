@@ -31,19 +31,21 @@ impl Dispatcher {
         Self { store, ledger, catalogue, clock, changes_max }
     }
 
-    /// Dispatches every change that is there. One query where there is none.
-    pub async fn run_once(&self) -> Result<(), Fault> {
+    /// Dispatches every change that is there, and says how many that were. One query where there is none.
+    pub async fn run_once(&self) -> Result<usize, Fault> {
+        let mut dispatched = 0;
         for tenant in self.ledger.tenants_with_changes().await? {
             loop {
                 let changes = self.ledger.read_changes(tenant, self.changes_max).await?;
                 let more = changes.len() >= self.changes_max;
+                dispatched += changes.len();
                 self.dispatch(tenant, changes).await?;
                 if !more {
                     break;
                 }
             }
         }
-        Ok(())
+        Ok(dispatched)
     }
 
     async fn dispatch(&self, tenant: TenantId, changes: Vec<LoggedChange>) -> Result<(), Fault> {

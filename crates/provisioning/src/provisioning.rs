@@ -15,6 +15,11 @@ use crate::ledger::{Catalogue, Ledger};
 use crate::pacing;
 use crate::worker::{Worker, WorkerOptions};
 
+/// From so many changes at once on the directory is busy, and more of them are let come together: to look after each would slow down those who write.
+const MANY_CHANGES: usize = 8;
+/// For so long.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Limits of the engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -90,7 +95,12 @@ impl Provisioning {
                 _ = poll.tick() => {}
             }
             match self.dispatcher.run_once().await {
-                Ok(()) => self.marked.notify_one(),
+                Ok(dispatched) => {
+                    self.marked.notify_one();
+                    if dispatched >= MANY_CHANGES {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                }
                 Err(fault) => report("changes could not be dispatched", &fault),
             }
         }

@@ -2,9 +2,10 @@
 
 mod value;
 
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
-pub(crate) use self::value::{check_count, element, value};
+pub(crate) use self::value::{Place, check_count, element, value};
 use crate::error::{Error, ErrorKind};
 use crate::member;
 use crate::quirk::{Quirk, QuirkSet};
@@ -35,7 +36,7 @@ pub fn validate(schema: &TypeSchema, body: Value, current: Option<&ValidResource
     let mut checked = Checked { schema, quirks, document: Map::with_capacity(body.len() + 1), members: None };
     checked.document.insert("schemas".into(), Value::Null);
     for (name, value) in body {
-        checked.take(&name, value)?;
+        checked.take(name, value)?;
     }
     let Checked { mut document, members, .. } = checked;
     if let Some(current) = current {
@@ -76,7 +77,8 @@ fn missing(prefix: &str, attributes: &[Attribute], held: &Map<String, Value>) ->
             return Err(is_missing(&format!("{prefix}{}", attribute.name)));
         }
     }
-    attributes.iter().try_for_each(|attribute| missing_within(prefix, attribute, held.get(&attribute.name)))
+    let mut demanding = attributes.iter().filter(|attribute| attribute.sub_attributes.iter().any(|sub| sub.required));
+    demanding.try_for_each(|attribute| missing_within(prefix, attribute, held.get(&attribute.name)))
 }
 
 /// A complex value has what its attribute requires (RFC 7643 section 2.2), also where a PATCH took something out of it.
@@ -147,14 +149,14 @@ struct Checked<'a> {
 }
 
 impl Checked<'_> {
-    fn take(&mut self, name: &str, value: Value) -> Result<(), Error> {
+    fn take(&mut self, name: String, value: Value) -> Result<(), Error> {
         let schema = self.schema;
-        if let Some(extension) = schema.extension(name) {
-            let held = self.extension(&extension.id, &extension.attributes, value)?;
-            return put(&mut self.document, &extension.id, held);
-        }
-        let Some(attribute) = schema.core_attribute(name) else {
-            return if self.quirks.has(Quirk::IgnoreUnknown) { Ok(()) } else { Err(unknown(schema, name)) };
+        let Some(attribute) = schema.core_attribute(&name) else {
+            if let Some(extension) = schema.extension(&name) {
+                let held = self.extension(&extension.id, &extension.attributes, value)?;
+                return put(&mut self.document, spelled(name, &extension.id), held);
+            }
+            return if self.quirks.has(Quirk::IgnoreUnknown) { Ok(()) } else { Err(unknown(schema, &name)) };
         };
         if attribute.name == "schemas" {
             return Ok(());
@@ -165,8 +167,8 @@ impl Checked<'_> {
             }
             return Ok(());
         }
-        let checked = attribute_value(&attribute.name, attribute, value, self.quirks)?;
-        put(&mut self.document, &attribute.name, checked)
+        let checked = attribute_value(Place::Path(&attribute.name), attribute, value, self.quirks)?;
+        put(&mut self.document, spelled(name, &attribute.name), checked)
     }
 
     fn extension(&self, urn: &str, attributes: &[Attribute], value: Value) -> Result<Option<Value>, Error> {
@@ -179,8 +181,9 @@ impl Checked<'_> {
         for (name, value) in object {
             match attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(&name)) {
                 Some(attribute) => {
-                    let path = format!("{urn}:{}", attribute.name);
-                    put(&mut held, &attribute.name, attribute_value(&path, attribute, value, self.quirks)?)?;
+                    let place = Place::Extension(urn, &attribute.name);
+                    let checked = attribute_value(place, attribute, value, self.quirks)?;
+                    put(&mut held, spelled(name, &attribute.name), checked)?;
                 }
                 None if self.quirks.has(Quirk::IgnoreUnknown) => {}
                 None => return Err(unknown(self.schema, &format!("{urn}:{name}"))),
@@ -192,20 +195,28 @@ impl Checked<'_> {
 }
 
 /// The value as it is kept; `None` for what is unassigned, read-only or write-only.
-fn attribute_value(path: &str, attribute: &Attribute, given: Value, quirks: &QuirkSet) -> Result<Option<Value>, Error> {
+fn attribute_value(place: Place<'_>, attribute: &Attribute, given: Value, quirks: &QuirkSet) -> Result<Option<Value>, Error> {
     match attribute.mutability {
         Mutability::ReadOnly => Ok(None),
-        Mutability::WriteOnly => value(path, attribute, given, quirks).map(|_| None),
-        Mutability::ReadWrite | Mutability::Immutable => value(path, attribute, given, quirks),
+        Mutability::WriteOnly => value(place, attribute, given, quirks).map(|_| None),
+        Mutability::ReadWrite | Mutability::Immutable => value(place, attribute, given, quirks),
     }
 }
 
 /// Unassigned values keep their place as null until the end, so that a second spelling of a name is noticed.
-fn put(map: &mut Map<String, Value>, name: &str, value: Option<Value>) -> Result<(), Error> {
-    match map.insert(name.to_owned(), value.unwrap_or_default()) {
-        None => Ok(()),
-        Some(_) => Err(twice(name)),
+fn put(map: &mut Map<String, Value>, name: String, value: Option<Value>) -> Result<(), Error> {
+    match map.entry(name) {
+        Entry::Vacant(entry) => {
+            entry.insert(value.unwrap_or_default());
+            Ok(())
+        }
+        Entry::Occupied(entry) => Err(twice(entry.key())),
     }
+}
+
+/// The name of an attribute as its schema has it: the one that was sent, where that is spelled so.
+fn spelled(sent: String, name: &str) -> String {
+    if sent == name { sent } else { name.to_owned() }
 }
 
 fn twice(name: &str) -> Error {

@@ -96,15 +96,16 @@ async fn keep(state: &State, trace: &Trace, answered: Answered, refusal: Option<
     }
 }
 
+/// What is asked seldom is put aside: a future is as large as the largest that it can become, and each request's is moved.
 async fn route(state: Arc<State>, admin_api: &AdminApi, request: Request, id: &RequestId) -> Response {
     match (request.uri().path(), request.method()) {
         ("/healthz", &Method::GET | &Method::HEAD) => health::live(),
         ("/readyz", &Method::GET | &Method::HEAD) => health::ready(&state).await,
         ("/openapi.json", &Method::GET | &Method::HEAD) => openapi(admin_api.document().to_owned()),
-        (path, _) if described_tenant(path).is_some() => openapi_of(&state, admin_api, request, id).await,
-        (path, _) if oauth::part(path).is_some() => oauth::answer(state, request, id.as_str()).await,
-        (path, _) if AdminApi::is_for(path) => admin_api.answer(request).await,
-        (path, _) if EventRoute::find(path).is_some() => event_routes::answer(state, request, id.as_str()).await,
+        (path, _) if described_tenant(path).is_some() => Box::pin(openapi_of(&state, admin_api, request, id)).await,
+        (path, _) if oauth::part(path).is_some() => Box::pin(oauth::answer(state, request, id.as_str())).await,
+        (path, _) if AdminApi::is_for(path) => Box::pin(admin_api.answer(request)).await,
+        (path, _) if EventRoute::find(path).is_some() => Box::pin(event_routes::answer(state, request, id.as_str())).await,
         _ => scim_api::handle(state, request, id.as_str()).await,
     }
 }

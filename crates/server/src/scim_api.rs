@@ -102,20 +102,20 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
     let kind = route.body_kind(&method, &caller.schemas);
     let call = Call { state, directory, trace: trace.clone(), kind, caller, base_url, parts, body };
     match (route, method) {
-        (Route::Root, Method::GET) => search::query(call, None).await,
-        (Route::Type(schema), Method::GET) => search::query(call, Some(schema)).await,
-        (Route::Search(schema), Method::POST) => search::message(call, schema).await,
+        (Route::Root, Method::GET) => Box::pin(search::query(call, None)).await,
+        (Route::Type(schema), Method::GET) => Box::pin(search::query(call, Some(schema))).await,
+        (Route::Search(schema), Method::POST) => Box::pin(search::message(call, schema)).await,
         (Route::Type(schema), Method::POST) => resources::create(call, schema).await,
         (Route::Resource(schema, id), Method::GET) => resources::read(call, schema, id).await,
         (Route::Resource(schema, id), Method::PUT) => resources::replace(call, schema, id).await,
         (Route::Resource(schema, id), Method::PATCH) => resources::patch(call, schema, id).await,
         (Route::Resource(schema, id), Method::DELETE) => resources::delete(call, schema, id).await,
-        (Route::GroupMembers, Method::GET) => group_members::query(call).await,
-        (Route::GroupMembers, Method::POST) => group_members::create(call).await,
-        (Route::GroupMemberSearch, Method::POST) => group_members::message(call).await,
-        (Route::GroupMember(id), Method::GET) => group_members::read(call, id).await,
-        (Route::GroupMember(id), Method::DELETE) => group_members::delete(call, id).await,
-        (Route::Bulk, Method::POST) => bulk::bulk(call).await,
+        (Route::GroupMembers, Method::GET) => Box::pin(group_members::query(call)).await,
+        (Route::GroupMembers, Method::POST) => Box::pin(group_members::create(call)).await,
+        (Route::GroupMemberSearch, Method::POST) => Box::pin(group_members::message(call)).await,
+        (Route::GroupMember(id), Method::GET) => Box::pin(group_members::read(call, id)).await,
+        (Route::GroupMember(id), Method::DELETE) => Box::pin(group_members::delete(call, id)).await,
+        (Route::Bulk, Method::POST) => Box::pin(bulk::bulk(call)).await,
         (Route::ServiceProviderConfig, Method::GET) => {
             // The body of a call must not be held while we wait.
             let (state, tenant) = (Arc::clone(&call.state), call.caller.tenant.id);

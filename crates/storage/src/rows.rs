@@ -1,7 +1,8 @@
 //! Columns to domain types and back: the same on both engines. Reads and writes nothing.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use directory::change_set::{Content, Effect, IndexEntry};
@@ -28,8 +29,29 @@ pub(crate) struct IndexRow {
 }
 
 /// The key of an attribute of a resource type: the beginning of a hash, so that no table of names has to be kept. A tenant has some hundreds of
-/// attributes; that two of them meet in 64 bits will not happen.
+/// attributes; that two of them meet in 64 bits will not happen. Every write asks for those of all its attributes, so each thread remembers some.
 pub(crate) fn attribute_key(resource_type: &str, path: &str) -> i64 {
+    KEYS.with_borrow_mut(|keys| {
+        if let Some(key) = keys.get(resource_type).and_then(|of_type| of_type.get(path)) {
+            return *key;
+        }
+        if keys.values().map(HashMap::len).sum::<usize>() >= KEYS_MAX {
+            keys.clear();
+        }
+        let key = hashed_key(resource_type, path);
+        keys.entry(resource_type.to_owned()).or_default().insert(path.to_owned(), key);
+        key
+    })
+}
+
+/// Attributes whose keys a thread remembers.
+const KEYS_MAX: usize = 1_000;
+
+thread_local! {
+    static KEYS: RefCell<HashMap<String, HashMap<String, i64>>> = RefCell::default();
+}
+
+fn hashed_key(resource_type: &str, path: &str) -> i64 {
     let hash = digest(&SHA256, format!("{resource_type}\0{path}").as_bytes());
     hash.as_ref().first_chunk::<8>().copied().map_or(0, i64::from_be_bytes)
 }
@@ -117,7 +139,7 @@ impl Stored {
     /// Of content of a resource of this type.
     pub(crate) fn of(resource_type: &str, content: &Content) -> Result<Self, Fault> {
         let rows = index_rows(resource_type, &content.index);
-        Ok(Self { entries: encode_entries(&rows), document: json_text(&content.document)?, rows })
+        Ok(Self { entries: encode_entries(&rows), document: json_text(&*content.document)?, rows })
     }
 }
 
@@ -305,7 +327,14 @@ mod tests {
     #[test]
     fn attributes_of_different_types_differ() {
         assert_ne!(attribute_key("User", "displayName"), attribute_key("Group", "displayName"));
-        // The keys are in databases already.
-        assert_eq!(attribute_key("User", "userName"), attribute_key("User", "userName"));
+        // The keys are in databases already, so they stay what they are, remembered or not.
+        for _ in 0..2 {
+            assert_eq!(attribute_key("User", "userName"), 3_079_122_278_149_497_528);
+        }
+        for number in 0..2 * KEYS_MAX {
+            let path = format!("urn:x:Many:a{number}");
+            assert_eq!(attribute_key("User", &path), hashed_key("User", &path));
+        }
+        assert!(KEYS.with_borrow(|keys| keys.values().map(HashMap::len).sum::<usize>()) <= KEYS_MAX);
     }
 }

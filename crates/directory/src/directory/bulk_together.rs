@@ -80,9 +80,9 @@ impl Directory {
             }
             let adapted = normalize_resource(quirks, &schema, &mut data);
             let id = self.ids.id().to_string();
-            let message = (!adapted.is_empty()).then(|| redaction::resource(&schema, &data));
+            let message = (!adapted.is_empty()).then(|| redaction::resource(&schema, data.clone()));
             let Ok(decided) = create::decide(moment, &schema, &id, data, quirks) else { break };
-            if self.check_allowed(caller, &schema, None, written(&decided)).await.is_err() {
+            if self.check_allowed(caller, &schema, None, written(&decided).map(Arc::as_ref)).await.is_err() {
                 break;
             }
             noted.push((adapted, message));
@@ -197,9 +197,9 @@ impl Directory {
     ) -> Result<(), DirectoryError> {
         let quirks = &Self::quirks(caller);
         let adapted = normalize_resource(quirks, schema, &mut data);
-        self.note(adapted, || redaction::resource(schema, &data));
+        self.note(adapted, || redaction::resource(schema, data.clone()));
         let mut decided = create::decide(draft.moment, schema, id, data, quirks)?;
-        self.check_allowed(caller, schema, None, written(&decided)).await?;
+        self.check_allowed(caller, schema, None, written(&decided).map(Arc::as_ref)).await?;
         let new: HashSet<&String> = draft.ids.values().collect();
         for write in &mut decided.writes {
             let Change::Create { members, .. } = &mut write.change else { continue };
@@ -231,12 +231,12 @@ impl Directory {
         draft.touch(id)?;
         let quirks = &Self::quirks(caller);
         let adapted = normalize_resource(quirks, schema, &mut data);
-        self.note(adapted, || redaction::resource(schema, &data));
+        self.note(adapted, || redaction::resource(schema, data.clone()));
         let current = self.read_any(caller, schema, id, Include::default()).await?;
         expected.check(current.version)?;
         let held = ValidResource::trusted(current.document);
         let decided = replace::decide(draft.moment, schema, (id, current.version), &held, data, quirks)?;
-        self.check_allowed(caller, schema, Some(held.document()), written(&decided)).await?;
+        self.check_allowed(caller, schema, Some(held.document()), written(&decided).map(Arc::as_ref)).await?;
         Ok(decided)
     }
 
@@ -251,7 +251,7 @@ impl Directory {
     ) -> Result<ChangeSet, DirectoryError> {
         let quirks = &Self::quirks(caller);
         let adapted = normalize_patch(quirks, schema, &mut data);
-        self.note(adapted, || redaction::patch(schema, &data));
+        self.note(adapted, || redaction::patch(schema, data.clone()));
         let split = split(schema, scim_protocol::patch::parse(schema, data, quirks)?)?;
         let needs = membership::needs(&split);
         if needs == Needs::Nothing && expected.is_anything() {
@@ -263,7 +263,7 @@ impl Directory {
         expected.check(current.version)?;
         let mut noted = Adaptations::default();
         let decided = patch::decide(draft.moment, schema, &current, &split, quirks, &mut noted)?;
-        self.check_allowed(caller, schema, Some(&current.document), written(&decided)).await?;
+        self.check_allowed(caller, schema, Some(&current.document), written(&decided).map(Arc::as_ref)).await?;
         if let Some(journal) = &self.journal {
             journal.also_adapted(noted);
         }

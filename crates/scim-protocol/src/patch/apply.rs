@@ -11,7 +11,7 @@ use crate::quirk::{Adaptations, Quirk, QuirkSet};
 use crate::resource::ValidResource;
 use crate::schema::set::TypeSchema;
 use crate::schema::{Attribute, Mutability};
-use crate::validate;
+use crate::validate::{self, Place};
 
 /// Applies operations in order (RFC 7644 section 3.5.2); all or nothing. Returns the new resource; equal to the old one where nothing changed. Operations on
 /// `members` of a type that has them must have been split off by `member::split` before.
@@ -199,7 +199,7 @@ impl Patch<'_> {
         }
         // One that has too many from before may still lose some.
         let now = most_elements(container, &target);
-        if now > most { validate::check_count(&target.path(), now) } else { Ok(()) }
+        if now > most { validate::check_count(Place::Path(&target.path()), now) } else { Ok(()) }
     }
 
     /// The operation's value with canonical names and right types; `None` where it is unassigned.
@@ -209,13 +209,13 @@ impl Patch<'_> {
             return Ok(None);
         }
         let path = target.path();
-        let leaf = target.leaf();
+        let (place, leaf) = (Place::Path(&path), target.leaf());
         match (target.sub, target.filter, &value) {
-            (None, Some(_), _) => validate::element(&path, leaf, value, self.quirks),
+            (None, Some(_), _) => validate::element(place, leaf, value, self.quirks),
             // RFC 7644 section 3.5.2.1 lets a client add one element without an array around it.
-            (.., Value::Array(_)) => validate::value(&path, leaf, value, self.quirks),
-            _ if leaf.multi_valued => Ok(validate::element(&path, leaf, value, self.quirks)?.map(|element| Value::Array(vec![element]))),
-            _ => validate::value(&path, leaf, value, self.quirks),
+            (.., Value::Array(_)) => validate::value(place, leaf, value, self.quirks),
+            _ if leaf.multi_valued => Ok(validate::element(place, leaf, value, self.quirks)?.map(|element| Value::Array(vec![element]))),
+            _ => validate::value(place, leaf, value, self.quirks),
         }
     }
 

@@ -56,22 +56,20 @@ fn object<'a>(
     extension: Option<&'a Schema>,
     paths: &mut Vec<(PatchPath, Value)>,
 ) {
+    let stays = |key: &String| matches!(rewrite.key(key, extension), Key::Attribute(_) | Key::Extension(_));
+    if document.keys().all(stays) {
+        // Nearly every body: its keys are right, and only what is below them may have to change.
+        for (key, value) in document.iter_mut() {
+            let named = rewrite.key(key, extension);
+            below(rewrite, &named, value, paths);
+        }
+        return;
+    }
     for (key, mut value) in std::mem::take(document) {
         let key = rewrite.modern(&key).unwrap_or(key);
-        match rewrite.key(&key, extension) {
-            Key::Attribute(attribute) => {
-                if attribute.name != "schemas" {
-                    rewrite.attribute(attribute, &mut value, true);
-                }
-            }
-            Key::Extension(named) => {
-                let before = rewrite.enter(&named.id);
-                stringified_object(rewrite, &mut value);
-                if let Value::Object(held) = &mut value {
-                    object(rewrite, held, Some(named), paths);
-                }
-                rewrite.leave(before);
-            }
+        let named = rewrite.key(&key, extension);
+        match named {
+            Key::Attribute(_) | Key::Extension(_) => below(rewrite, &named, &mut value, paths),
             Key::Core => {
                 rewrite.acts_at(Quirk::PathKeys, &key, |_| "read what stands below the URN of the core schema as attributes".into());
                 if let Value::Object(mut held) = value {
@@ -97,6 +95,22 @@ fn object<'a>(
             }
         }
         insert(document, key, value);
+    }
+}
+
+/// Rewrites the value of an attribute, or what an extension holds.
+fn below<'a>(rewrite: &mut Rewrite<'a>, named: &Key<'a>, value: &mut Value, paths: &mut Vec<(PatchPath, Value)>) {
+    match named {
+        Key::Attribute(attribute) if attribute.name != "schemas" => rewrite.attribute(attribute, value, true),
+        Key::Extension(named) => {
+            let before = rewrite.enter(&named.id);
+            stringified_object(rewrite, value);
+            if let Value::Object(held) = value {
+                object(rewrite, held, Some(named), paths);
+            }
+            rewrite.leave(before);
+        }
+        _ => {}
     }
 }
 

@@ -241,20 +241,18 @@ impl<'a> Rewrite<'a> {
             _ => return,
         };
         self.name_value(attribute, object);
-        for (name, mut value) in std::mem::take(object) {
-            let before = self.enter(&name);
-            let stays = match attribute.sub_attribute(&name) {
+        object.retain(|name, value| {
+            let before = self.enter(name);
+            let stays = match attribute.sub_attribute(name) {
                 None => !self.ignores_unknown(),
                 Some(sub) => {
-                    self.value(sub, &mut value, true);
+                    self.value(sub, value, true);
                     true
                 }
             };
             self.leave(before);
-            if stays {
-                object.insert(name, value);
-            }
-        }
+            stays
+        });
         if !attribute.multi_valued
             && is_empty_reference(object)
             && self.acts(Quirk::ReferenceAsString, |place| format!("read an empty reference for `{place}` as none"))
@@ -363,6 +361,9 @@ fn is_empty_reference(object: &Map<String, Value>) -> bool {
 /// SCIM 1.1 wrote `urn:scim:schemas:core:1.0`, and the drafts of 2.0 `urn:scim:schemas:core:2.0:User`. The text with the URN of today in place of such a
 /// one, alone or in front of `:attribute`.
 pub(super) fn modern_urn(schema: &TypeSchema, text: &str) -> Option<String> {
+    if !is_urn(text) {
+        return None;
+    }
     let schemas = std::iter::once(&schema.core).chain(&schema.extensions).map(|schema| schema.id.as_str());
     for urn in schemas {
         let Some((family, type_name)) = urn.strip_prefix("urn:ietf:params:scim:").and_then(|rest| rest.split_once(":2.0:")) else {

@@ -1,5 +1,7 @@
 //! One value against its attribute: type, canonical names, limits.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind};
@@ -10,8 +12,32 @@ use crate::schema::{Attribute, AttributeType, Mutability};
 /// Most elements of one multi-valued attribute (members of groups are not counted here).
 const ELEMENTS_MAX: usize = 1_000;
 
+/// Where a value stands, for an error to name: written out only where there is one.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// An attribute, as it is to be named.
+    Path(&'a str),
+    /// An attribute of an extension, by its URN.
+    Extension(&'a str, &'a str),
+    /// An element of a multi-valued attribute.
+    Element(&'a Place<'a>, usize),
+    /// A sub-attribute.
+    Sub(&'a Place<'a>, &'a str),
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => formatter.write_str(path),
+            Self::Extension(urn, name) => write!(formatter, "{urn}:{name}"),
+            Self::Element(of, index) => write!(formatter, "{of}[{index}]"),
+            Self::Sub(of, name) => write!(formatter, "{of}.{name}"),
+        }
+    }
+}
+
 /// A whole attribute: an array where it is multi-valued. `None` where it is unassigned.
-pub(crate) fn value(path: &str, attribute: &Attribute, value: Value, quirks: &QuirkSet) -> Result<Option<Value>, Error> {
+pub(crate) fn value(path: Place<'_>, attribute: &Attribute, value: Value, quirks: &QuirkSet) -> Result<Option<Value>, Error> {
     if !attribute.multi_valued {
         return element(path, attribute, value, quirks);
     }
@@ -25,7 +51,7 @@ pub(crate) fn value(path: &str, attribute: &Attribute, value: Value, quirks: &Qu
     check_count(path, elements.len())?;
     let mut kept: Vec<Value> = Vec::with_capacity(elements.len());
     for (index, one) in elements.into_iter().enumerate() {
-        if let Some(one) = element(&format!("{path}[{index}]"), attribute, one, quirks)?
+        if let Some(one) = element(Place::Element(&path, index), attribute, one, quirks)?
             && !kept.contains(&one)
         {
             kept.push(one);
@@ -39,7 +65,7 @@ pub(crate) fn value(path: &str, attribute: &Attribute, value: Value, quirks: &Qu
 }
 
 /// Refuses more elements than an attribute may have.
-pub(crate) fn check_count(path: &str, count: usize) -> Result<(), Error> {
+pub(crate) fn check_count(path: Place<'_>, count: usize) -> Result<(), Error> {
     if count > ELEMENTS_MAX {
         return Err(refuse(path, format!("has {count} values; at most {ELEMENTS_MAX} are accepted")));
     }
@@ -47,7 +73,7 @@ pub(crate) fn check_count(path: &str, count: usize) -> Result<(), Error> {
 }
 
 /// One element of a multi-valued attribute, or the value of a single-valued one. `None` where it is unassigned.
-pub(crate) fn element(path: &str, attribute: &Attribute, value: Value, quirks: &QuirkSet) -> Result<Option<Value>, Error> {
+pub(crate) fn element(path: Place<'_>, attribute: &Attribute, value: Value, quirks: &QuirkSet) -> Result<Option<Value>, Error> {
     // What may not be read back is not repeated in an error either.
     let found = |value: &Value| if attribute.is_readable() { kind_of(value) } else { "what was sent".to_owned() };
     let wrong = |value: &Value, wanted: &str| Err(refuse(path, format!("must be {wanted}, not {}", found(value))));
@@ -79,7 +105,7 @@ pub(crate) fn element(path: &str, attribute: &Attribute, value: Value, quirks: &
 }
 
 /// Canonical values are suggestions (RFC 7643 section 7), unless the schema says that there are no others.
-fn canonical(path: &str, attribute: &Attribute, text: &str) -> Result<(), Error> {
+fn canonical(path: Place<'_>, attribute: &Attribute, text: &str) -> Result<(), Error> {
     let is_it = |known: &String| if attribute.case_exact { known == text } else { fold(known) == fold(text) };
     if !attribute.enforced || attribute.canonical_values.is_empty() || attribute.canonical_values.iter().any(is_it) {
         return Ok(());
@@ -97,7 +123,7 @@ fn wanted_text(kind: AttributeType) -> &'static str {
     }
 }
 
-fn text(path: &str, kind: AttributeType, text: String) -> Result<Value, Error> {
+fn text(path: Place<'_>, kind: AttributeType, text: String) -> Result<Value, Error> {
     if text.contains('\0') {
         return Err(refuse(path, "contains the character U+0000, which cannot be stored".into()));
     }
@@ -130,7 +156,7 @@ fn is_reference(text: &str) -> bool {
     })
 }
 
-fn complex(path: &str, attribute: &Attribute, value: Value, quirks: &QuirkSet) -> Result<Option<Value>, Error> {
+fn complex(path: Place<'_>, attribute: &Attribute, value: Value, quirks: &QuirkSet) -> Result<Option<Value>, Error> {
     let object = match value {
         Value::Object(object) => object,
         // A bare id where a reference is wanted (Entra's manager), a bare address where an element is.
@@ -149,14 +175,14 @@ fn complex(path: &str, attribute: &Attribute, value: Value, quirks: &QuirkSet) -
             if quirks.has(Quirk::IgnoreUnknown) {
                 continue;
             }
-            return Err(refuse(&format!("{path}.{name}"), "is not an attribute that is known here".into()));
+            return Err(refuse(Place::Sub(&path, &name), "is not an attribute that is known here".into()));
         };
         if sub.mutability == Mutability::ReadOnly {
             continue;
         }
-        let checked = self::value(&format!("{path}.{}", sub.name), sub, value, quirks)?;
-        if kept.insert(sub.name.clone(), checked.unwrap_or_default()).is_some() {
-            let path = format!("{path}.{}", sub.name);
+        let checked = self::value(Place::Sub(&path, &sub.name), sub, value, quirks)?;
+        if kept.insert(super::spelled(name, &sub.name), checked.unwrap_or_default()).is_some() {
+            let path = Place::Sub(&path, &sub.name).to_string();
             return Err(Error::new(ErrorKind::InvalidSyntax, format!("`{path}` is there twice; names are compared without case.")).at(path));
         }
     }
@@ -166,12 +192,13 @@ fn complex(path: &str, attribute: &Attribute, value: Value, quirks: &QuirkSet) -
     }
     let wanted = attribute.sub_attributes.iter().filter(|sub| sub.required && sub.mutability != Mutability::ReadOnly);
     if let Some(sub) = wanted.into_iter().find(|sub| !kept.contains_key(&sub.name)) {
-        return Err(refuse(&format!("{path}.{}", sub.name), "is required; it is missing".into()));
+        return Err(refuse(Place::Sub(&path, &sub.name), "is required; it is missing".into()));
     }
     Ok(Some(Value::Object(kept)))
 }
 
-fn refuse(path: &str, problem: String) -> Error {
+fn refuse(path: Place<'_>, problem: String) -> Error {
+    let path = path.to_string();
     Error::new(ErrorKind::InvalidValue, format!("`{path}` {problem}.")).at(path)
 }
 

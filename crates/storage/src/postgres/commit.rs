@@ -225,7 +225,7 @@ impl Commit<'_> {
 
     async fn create(&mut self, write: &Write, content: &Content, members: &[String], former: Option<Former>) -> Result<Committed, Failure> {
         let rows = index_rows(&write.resource_type, &content.index);
-        let document = json_text(&content.document)?;
+        let document = json_text(&*content.document)?;
         let (id, display, entries) = (storable(&write.id), storable(&content.display), encode_entries(&rows));
         let (number, created, statement) = match former {
             Some(former) => (self.come_back(write, former).await?, micros(former.created), CREATE_AGAIN),
@@ -293,9 +293,9 @@ impl Commit<'_> {
         let old = self.transaction.query_one(&statement, &[&self.tenant, &head.resource]).await?;
         let (old_display, old_entries, old_document): (&str, &[u8], &str) = (old.try_get(0)?, old.try_get(1)?, old.try_get(2)?);
         let rows = index_rows(&write.resource_type, &content.index);
-        let document = json_text(&content.document)?;
+        let document = json_text(&*content.document)?;
         // The order of members means nothing, so it is not compared where the texts differ.
-        let is_same = old_document == document || from_json::<Map<String, Value>>(old_document)? == content.document;
+        let is_same = old_document == document || from_json::<Map<String, Value>>(old_document)? == *content.document;
         let (display, entries) = (storable(&content.display), encode_entries(&rows));
         if is_same && old_display == display && old_entries == entries {
             return Ok(None);

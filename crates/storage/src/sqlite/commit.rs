@@ -202,7 +202,7 @@ impl Commit<'_> {
         let old = self.statement(sql::READ_BODY)?.query_row(params![self.tenant, head.resource], read).map_err(fault)?;
         let Stored { rows, entries, document } = stored;
         // The order of members means nothing, so it is not compared where the texts differ.
-        let is_same = old.document == *document || from_json::<Map<String, Value>>(&old.document)? == content.document;
+        let is_same = old.document == *document || from_json::<Map<String, Value>>(&old.document)? == *content.document;
         if is_same && old.display == content.display && old.entries == *entries {
             return Ok(None);
         }
