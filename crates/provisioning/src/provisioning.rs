@@ -98,7 +98,8 @@ impl Provisioning {
                 Ok(dispatched) => {
                     self.marked.notify_one();
                     if dispatched >= MANY_CHANGES {
-                        tokio::time::sleep(PAUSE).await;
+                        // Ends early where it is told to stop, which is looked at next.
+                        let _ = tokio::time::timeout(PAUSE, shutdown.wait_for(|stop| *stop)).await;
                     }
                 }
                 Err(fault) => report("changes could not be dispatched", &fault),
