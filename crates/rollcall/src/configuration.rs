@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use directory::tenant::DAYS_MAX;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -135,13 +136,37 @@ pub struct Layer {
     /// Authorities of clients' certificates, a PEM file.
     pub tls_client_ca: Option<String>,
     /// Requests a second of one caller.
+    #[serde(deserialize_with = "as_text")]
     pub rate_limit_per_second: Option<String>,
+    /// Refused credentials of one address, after which it waits.
+    #[serde(deserialize_with = "as_text")]
+    pub lockout_failures: Option<String>,
+    /// Days for which events are kept.
+    #[serde(deserialize_with = "as_text")]
+    pub event_retention_days: Option<String>,
     /// Whether keys of foreign issuers may come from private addresses.
+    #[serde(deserialize_with = "as_text")]
     pub issuer_private_addresses: Option<String>,
     /// Which log lines are written.
     pub log: Option<String>,
     /// How log lines look.
     pub log_format: Option<String>,
+}
+
+/// A number or a flag of a TOML file, or a text that says one: all layers are read in the same way.
+fn as_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a number, `true` or `false`, or either in quotes")]
+    enum Said {
+        Text(String),
+        Number(i64),
+        Flag(bool),
+    }
+    Ok(Some(match Said::deserialize(deserializer)? {
+        Said::Text(text) => text,
+        Said::Number(number) => number.to_string(),
+        Said::Flag(flag) => flag.to_string(),
+    }))
 }
 
 impl Layer {
@@ -159,6 +184,8 @@ impl Layer {
             tls_key: read("tls_key"),
             tls_client_ca: read("tls_client_ca"),
             rate_limit_per_second: read("rate_limit_per_second"),
+            lockout_failures: read("lockout_failures"),
+            event_retention_days: read("event_retention_days"),
             issuer_private_addresses: read("issuer_private_addresses"),
             log: read("log"),
             log_format: read("log_format"),
@@ -206,6 +233,10 @@ pub struct Configuration {
     pub tls_client_ca: Setting<Option<PathBuf>>,
     /// Requests a second of one caller; `None`: as the server has it, 0: without a limit.
     pub rate_limit_per_second: Setting<Option<u32>>,
+    /// Refused credentials of one address within a minute, after which it waits; `None`: as the server has it, 0: it never waits.
+    pub lockout_failures: Setting<Option<u32>>,
+    /// Days for which the change feed keeps what happened; `None`: as the engine has it.
+    pub event_retention_days: Setting<Option<u32>>,
     /// Whether keys of foreign issuers may come from private addresses, and over plain HTTP.
     pub issuer_private_addresses: Setting<bool>,
     /// Which log lines are written.
@@ -267,6 +298,8 @@ impl Configuration {
             ("tls_key", json!(self.tls_key.value), self.tls_key.origin),
             ("tls_client_ca", json!(self.tls_client_ca.value), self.tls_client_ca.origin),
             ("rate_limit_per_second", json!(self.rate_limit_per_second.value), self.rate_limit_per_second.origin),
+            ("lockout_failures", json!(self.lockout_failures.value), self.lockout_failures.origin),
+            ("event_retention_days", json!(self.event_retention_days.value), self.event_retention_days.origin),
             ("issuer_private_addresses", json!(self.issuer_private_addresses.value), self.issuer_private_addresses.origin),
             ("log", json!(self.log.value), self.log.origin),
             ("log_format", json!(self.log_format.value.name()), self.log_format.origin),
@@ -290,6 +323,8 @@ pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
         "tls_key",
         "tls_client_ca",
         "rate_limit_per_second",
+        "lockout_failures",
+        "event_retention_days",
         "issuer_private_addresses",
         "log",
         "log_format",
@@ -373,6 +408,18 @@ fn resolve(flags: Layer, environment: Layer, file: Layer) -> Result<Configuratio
             || None,
             |text| text.parse().map(Some).map_err(|_| format!("{text:?} is not a number of requests, such as 1000 (0: no limit)")),
         )?,
+        lockout_failures: parse(
+            "lockout_failures",
+            choose(flags.lockout_failures, environment.lockout_failures, file.lockout_failures),
+            || None,
+            |text| text.parse().map(Some).map_err(|_| format!("{text:?} is not a number of refused credentials, such as 20 (0: no limit)")),
+        )?,
+        event_retention_days: parse(
+            "event_retention_days",
+            choose(flags.event_retention_days, environment.event_retention_days, file.event_retention_days),
+            || None,
+            |text| parse_days(text).map(Some),
+        )?,
         issuer_private_addresses: parse(
             "issuer_private_addresses",
             choose(flags.issuer_private_addresses, environment.issuer_private_addresses, file.issuer_private_addresses),
@@ -410,6 +457,11 @@ fn default_listen() -> SocketAddr {
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
     text.parse().map_err(|_| format!("{text:?} is not ADDR:PORT, such as {LISTEN_DEFAULT} or [::1]:8700 (port 0: any free port)"))
+}
+
+fn parse_days(text: &str) -> Result<u32, String> {
+    let days = text.parse().ok().filter(|days| (1..=DAYS_MAX).contains(days));
+    days.ok_or_else(|| format!("{text:?} is not a number of days from 1 to {DAYS_MAX}"))
 }
 
 fn parse_database(text: &str) -> Result<Database, String> {
@@ -486,6 +538,24 @@ mod tests {
         assert!(failure.message.contains("listen_adress"), "{}", failure.message);
         let failure = Layer::from_toml("listen = 5\n", "rollcall.toml").unwrap_err();
         assert!(failure.message.contains("`listen`"), "{}", failure.message);
+    }
+
+    #[test]
+    fn numbers_and_flags_of_a_file_need_no_quotes() {
+        let text = "rate_limit_per_second = 50\nlockout_failures = \"7\"\nevent_retention_days = 90\nissuer_private_addresses = true\n";
+        let layer = Layer::from_toml(text, "rollcall.toml").unwrap();
+        let configuration = resolve(Layer::default(), Layer::default(), layer).unwrap();
+        let numbers = [&configuration.rate_limit_per_second, &configuration.lockout_failures, &configuration.event_retention_days];
+        assert_eq!(numbers.map(|setting| setting.value), [Some(50), Some(7), Some(90)]);
+        assert!(configuration.issuer_private_addresses.value);
+        let check = |text: &str, expected: &str| {
+            let layer = Layer::from_toml(text, "rollcall.toml");
+            let failure = layer.and_then(|layer| resolve(Layer::default(), Layer::default(), layer)).unwrap_err();
+            assert!(failure.message.contains(expected), "{}", failure.message);
+        };
+        check("event_retention_days = 0\n", "`event_retention_days` in the configuration file: ");
+        check("lockout_failures = -1\n", "`lockout_failures` in the configuration file: ");
+        check("rate_limit_per_second = [1]\n", "`rate_limit_per_second`: ");
     }
 
     #[test]

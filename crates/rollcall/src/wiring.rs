@@ -32,6 +32,7 @@ use provisioning::ledger::{Catalogue, Ledger};
 use provisioning::provisioning::{Ports, Provisioning};
 use provisioning::subscription::{self, Subscriptions};
 use provisioning::telling::Teller;
+use server::lockout::LockoutLimit;
 use server::rate_limit::RateLimit;
 use server::tls::{Tls, TlsFiles};
 use server::{Callers, DEFAULT_TENANT, State};
@@ -232,7 +233,7 @@ impl Rollcall {
     }
 
     /// What tells of changes, at rest. `public_url` is where receivers find this server.
-    pub fn events(&self, public_url: &str, commits: watch::Receiver<u64>) -> server::Events {
+    pub fn events(&self, public_url: &str, options: subscription::Options, commits: watch::Receiver<u64>) -> server::Events {
         let (store, tenants) = (Arc::clone(&self.store.identities), Arc::clone(&self.store.tenants));
         let public_url = public_url.trim_end_matches('/').to_owned();
         let teller = Teller::new(store, tenants, self.directory.clone(), Arc::clone(&self.store.keys), public_url);
@@ -250,7 +251,7 @@ impl Rollcall {
             receivers: Arc::clone(&self.store.receivers),
             keys: Arc::clone(&self.store.keys),
             teller,
-            delivery: Arc::new(Subscriptions::new(ports, subscription::Options::default())),
+            delivery: Arc::new(Subscriptions::new(ports, options)),
             commits,
         }
     }
@@ -399,7 +400,8 @@ pub fn tls(configuration: &Configuration) -> Result<Option<Arc<Tls>>, Failure> {
 pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, configuration: &Configuration) -> Running {
     let options = server_options(configuration);
     let (woken, commits, spreading) = spread(&rollcall.store.committed);
-    let events = rollcall.events(&public_url(configuration, listener.local_addr().ok(), tls.is_some()), commits);
+    let url = public_url(configuration, listener.local_addr().ok(), tls.is_some());
+    let events = rollcall.events(&url, event_options(configuration), commits);
     let delivery = Arc::clone(&events.delivery);
     let state = State::new(
         rollcall.directory.clone(),
@@ -509,13 +511,25 @@ fn server_options(configuration: &Configuration) -> server::Options {
         Some(0) => None,
         Some(per_second) => Some(RateLimit { per_second, burst: per_second.saturating_mul(5) }),
     };
+    let defaults = server::Options::default();
+    let lockout = match configuration.lockout_failures.value {
+        None => defaults.lockout,
+        Some(failures) => LockoutLimit { failures_max: if failures == 0 { u32::MAX } else { failures }, ..defaults.lockout },
+    };
     server::Options {
         rate_limit,
+        lockout,
         takes_client_certificates: configuration.tls_client_ca.value.is_some(),
         public_url: configuration.public_url.value.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned()),
         trusted_proxies: configuration.trusted_proxies.value.clone(),
-        ..server::Options::default()
+        ..defaults
     }
+}
+
+/// How changes are told and for how long they are kept.
+pub fn event_options(configuration: &Configuration) -> subscription::Options {
+    let defaults = subscription::Options::default();
+    subscription::Options { retention_days: configuration.event_retention_days.value.unwrap_or(defaults.retention_days), ..defaults }
 }
 
 /// Begins to write log lines, on standard error.

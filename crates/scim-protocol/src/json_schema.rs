@@ -26,7 +26,8 @@ pub fn of_type(schema: &TypeSchema, direction: Direction) -> Value {
         properties.insert(extension.id.clone(), object(&extension.attributes, &extension.description, direction));
     }
     if direction == Direction::Answer {
-        required.extend([json!("id"), json!("meta")]);
+        // Who names attributes is answered without the others, `meta` among them (RFC 7644 section 3.9).
+        required.push(json!("id"));
     }
     // Sending what the server answers alone is allowed (RFC 7644 section 3.5.1), so nothing else is forbidden.
     json!({"type": "object", "description": description(&schema.core), "properties": properties, "required": required})
@@ -98,7 +99,7 @@ mod tests {
         let (answer, request) = (of_type(user, Direction::Answer), of_type(user, Direction::Request));
         let check =
             |schema: &Value, pointer: &str, expected: Option<Value>| assert_eq!(schema.pointer(pointer).cloned(), expected, "{pointer}");
-        check(&answer, "/required", Some(json!(["schemas", "id", "meta"])));
+        check(&answer, "/required", Some(json!(["schemas", "id"])));
         check(&request, "/required", Some(json!(["schemas", "userName"])));
         check(&answer, "/properties/password", None);
         check(&request, "/properties/password/type", Some(json!("string")));

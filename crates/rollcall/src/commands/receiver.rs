@@ -329,7 +329,7 @@ async fn test(rollcall: &Rollcall, named: &Named, configuration: &Configuration,
     }
     let public_url = wiring::public_url(configuration, None, configuration.tls_cert.value.is_some());
     let (_announce, commits) = watch::channel(0);
-    match rollcall.events(&public_url, commits).delivery.test(&receiver).await? {
+    match rollcall.events(&public_url, wiring::event_options(configuration), commits).delivery.test(&receiver).await? {
         Reception::Taken => {
             output.say(format!("{name} took the message."), &json!({ "name": name, "taken": true }));
             Ok(())

@@ -83,10 +83,13 @@ pub(super) fn type_paths(schema: &TypeSchema, base_path: &str, paths: &mut Map<S
             "post": operation(
                 &format!("Creates a {name}"),
                 &[("201", Some(one.clone()))],
-                json!({"parameters": write_parameters(), "requestBody": body(&sent)}),
+                json!({"parameters": write_parameters(), "requestBody": body(&sent), "operationId": format!("create{name}")}),
             ),
         }),
     );
+    if let Some(made) = paths.get_mut(&endpoint).and_then(|path| path.pointer_mut("/post/responses/201")).and_then(Value::as_object_mut) {
+        made.insert("links".into(), links_to_one(name));
+    }
     paths.insert(
         format!("{endpoint}/.search"),
         json!({"post": operation(&format!("Finds resources of the type {name}"), &[("200", Some(list))], json!({"requestBody": body("SearchRequest")}))}),
@@ -95,7 +98,24 @@ pub(super) fn type_paths(schema: &TypeSchema, base_path: &str, paths: &mut Map<S
     if let Some(parameters) = item.get_mut("parameters").and_then(Value::as_array_mut) {
         parameters.push(parameter("id", "path", json!({"type": "string", "minLength": 1})));
     }
+    for (method, verb) in VERBS {
+        if let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) {
+            operation.insert("operationId".into(), format!("{verb}{name}").into());
+        }
+    }
     paths.insert(format!("{endpoint}/{{id}}"), item);
+}
+
+/// What is done with one resource, as the names of operations say it.
+const VERBS: &[(&str, &str)] = &[("get", "read"), ("put", "replace"), ("patch", "change"), ("delete", "delete")];
+
+/// From a resource that was made to what can be done with it.
+fn links_to_one(name: &str) -> Value {
+    let link = |(_, verb): &(&str, &str)| {
+        let operation = format!("{verb}{name}");
+        (operation.clone(), json!({"operationId": operation, "parameters": {"id": "$response.body#/id"}}))
+    };
+    VERBS.iter().map(link).collect::<Map<String, Value>>().into()
 }
 
 /// What is answered for one resource, apart from how it is found.
