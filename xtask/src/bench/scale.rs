@@ -22,6 +22,10 @@ const BULKS: usize = 20;
 /// Few clients send bulks; these are enough to keep both sides of the server busy, as the single requests do with theirs.
 const BULK_CONNECTIONS: usize = 4;
 const CREATES_IN_BULK: usize = 1_000;
+/// Members sent in one request: a body must not be larger than the server takes.
+const MEMBERS_IN_REQUEST: usize = 100_000;
+/// Creates that are compared with others.
+const CREATES_COMPARED: usize = 5_000;
 const READ_CONNECTIONS: usize = 8;
 /// How often memory is looked at while it is under load.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -68,16 +72,26 @@ pub struct Groups {
 
 pub async fn groups(server: &Server, ids: &[String]) -> Result<Groups, Failure> {
     let make = async |name: &str, ids: &[String]| {
-        let members: Vec<Value> = ids.iter().map(|id| json!({"value": id})).collect();
-        let body = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": name, "members": members}).to_string();
+        let (first, more) = ids.split_at(ids.len().min(MEMBERS_IN_REQUEST));
+        let body =
+            json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": name, "members": members(first)}).to_string();
         let path = "/scim/v2/Groups?excludedAttributes=members";
         let made = load(server, 1, true).run(1, move |_| request("POST", path, TOKEN, Some(&body))).await?;
         let document: Value = serde_json::from_slice(made.bodies.first().ok_or("a group without an answer")?)?;
-        Ok::<_, Failure>(document.get("id").and_then(Value::as_str).ok_or("a group without an id")?.to_owned())
+        let id = document.get("id").and_then(Value::as_str).ok_or("a group without an id")?.to_owned();
+        for part in more.chunks(MEMBERS_IN_REQUEST) {
+            let (path, body) = (format!("/scim/v2/Groups/{id}"), patch(&json!({"op": "add", "path": "members", "value": members(part)})));
+            load(server, 1, false).run(1, move |_| request("PATCH", &path, TOKEN, Some(&body))).await?;
+        }
+        Ok::<_, Failure>(id)
     };
     // The last user is in neither, so that there is somebody to add.
     let all = ids.split_last().map(|(_, all)| all).unwrap_or_default();
     Ok(Groups { large: make("large", all).await?, small: make("small", all.get(..SMALL_GROUP).unwrap_or_default()).await? })
+}
+
+fn members(ids: &[String]) -> Value {
+    ids.iter().map(|id| json!({"value": id})).collect()
 }
 
 fn load(server: &Server, connections: usize, keep_bodies: bool) -> Load {
@@ -104,8 +118,10 @@ pub async fn measure(server: &Server, ids: &[String], groups: &Groups, posts_per
     let (small, large) = (member(server, &groups.small, last).await?, member(server, &groups.large, last).await?);
     let ratio = large.percentile_ms(50) / small.percentile_ms(50).max(1e-9);
     figures.push(at_most(&format!("add or remove one of {users} members, beside one of {SMALL_GROUP}, p50"), ratio, 1.3, "times"));
-    let put = put_all_but_one(server, &groups.large, ids).await?;
-    figures.push(at_most(&format!("PUT of a group of {users} less one, p50"), put.percentile_ms(50), REQUEST_MILLISECONDS_MAX, "ms"));
+    if users <= MEMBERS_IN_REQUEST {
+        let put = put_all_but_one(server, &groups.large, ids).await?;
+        figures.push(at_most(&format!("PUT of a group of {users} less one, p50"), put.percentile_ms(50), REQUEST_MILLISECONDS_MAX, "ms"));
+    }
     let at_least = |name: String, value: f64, bound: f64| Figure { users, name, value, bound, at_least: true, unit: "times" };
     let together = bulk(server, users, BULK_CONNECTIONS, BULKS).await? / posts_per_second.max(1e-9);
     let name =
@@ -115,7 +131,32 @@ pub async fn measure(server: &Server, ids: &[String], groups: &Groups, posts_per
     let single = load(server, 1, false).run(REQUESTS, post_from(first)).await?.per_second();
     let one = bulk(server, first + REQUESTS, 1, BULKS / 4).await? / single.max(1e-9);
     figures.push(at_least(format!("creates in bulks of {CREATES_IN_BULK} over one connection, beside single ones over one"), one, 2.0));
+    let first = first + REQUESTS + BULKS / 4 * CREATES_IN_BULK;
+    figures.push(at_least("creates with the request log, beside those without".to_owned(), with_request_log(server, first).await?, 0.75));
+    let indexed = index_everybody(server).await?.percentile_ms(50);
+    figures.push(at_most("an attribute that everybody has gets an index", indexed, REQUEST_MILLISECONDS_MAX, "ms"));
     Ok(figures)
+}
+
+/// Creates per second while requests are written down, as a part of those while they are not.
+async fn with_request_log(server: &Server, first: usize) -> Result<f64, Failure> {
+    let keep = async |days: u32| {
+        let body = json!({"settings": {"request_log_days": days}}).to_string();
+        load(server, 1, false).run(1, move |_| request("PATCH", "/admin/v1/tenants/default", TOKEN, Some(&body))).await
+    };
+    let writers = load(server, WRITE_CONNECTIONS, false);
+    let with = writers.run(CREATES_COMPARED, post_from(first)).await?.per_second();
+    keep(0).await?;
+    let without = writers.run(CREATES_COMPARED, post_from(first + CREATES_COMPARED)).await?.per_second();
+    keep(30).await?;
+    Ok(with / without.max(1e-9))
+}
+
+/// A constraint that lets `name.formatted` be searched by an index: all resources are read again, and each gets a row.
+async fn index_everybody(server: &Server) -> Result<Measured, Failure> {
+    let attributes = json!([{"name": "name", "type": "complex", "subAttributes": [{"name": "formatted", "x-indexed": true}]}]);
+    let body = json!({"id": "urn:ietf:params:scim:schemas:core:2.0:User", "attributes": attributes}).to_string();
+    load(server, 1, false).run(1, move |_| request("POST", "/t/default/admin/v1/schemas", TOKEN, Some(&body))).await
 }
 
 /// The filters that clients send, by name. That an index answers them, and which one, is tested in `storage` (`query_plans.rs`).
