@@ -153,6 +153,17 @@ pub struct SyncStatus {
 /// The longest time for which a Group waits for Users that keep coming.
 pub const GROUP_WAIT_SECONDS_MAX: i64 = 30;
 
+/// What became of a link that was to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is written.
+    Written,
+    /// Another resource is linked to the account; nothing is written.
+    Taken,
+    /// The lease was lost; nothing is written.
+    LeaseLost,
+}
+
 /// Work.
 #[async_trait]
 pub trait Ledger: Send + Sync {
@@ -196,8 +207,12 @@ pub trait Ledger: Send + Sync {
         resource_type: &str,
         remote_id: &str,
     ) -> Result<Option<String>, Fault>;
-    /// Writes a link before a request whose answer may be lost; false, and nothing written, where the lease was lost.
-    async fn write_link(&self, claim: &Claim, link: Link) -> Result<bool, Fault>;
+    /// Whether an application may be sent something now: it is there and live, its tenant is not suspended, and it did not ask us to wait.
+    async fn is_served(&self, tenant: TenantId, application: ApplicationId, now: Timestamp) -> Result<bool, Fault>;
+    /// Whether a resource is out of date over there and will be looked after without anybody's help.
+    async fn is_waiting(&self, tenant: TenantId, application: ApplicationId, resource_id: &str) -> Result<bool, Fault>;
+    /// Writes a link before a request whose answer may be lost, and where an account is adopted.
+    async fn write_link(&self, claim: &Claim, link: Link) -> Result<Written, Fault>;
     /// Records an outcome in one transaction; nothing where the lease was lost.
     async fn record(&self, record: Record) -> Result<(), Fault>;
     /// How an application stands.

@@ -255,11 +255,42 @@ pub fn replacement(
 ) -> Map<String, Value> {
     let mut document = writable(schema, account);
     overlay(schema, &mut document, acknowledged, &desired.document);
+    let foreign = foreign(schema, account);
     let mut body = creation(schema, &document, member_elements(desired.members.iter()));
+    if let Some(Value::Array(schemas)) = body.get_mut("schemas") {
+        schemas.extend(foreign.keys().filter(|name| name.contains(':')).map(|urn| Value::from(urn.as_str())));
+    }
+    body.extend(foreign);
     if let Some(id) = get(account, "id") {
         body.insert("id".into(), id.clone());
     }
     body
+}
+
+/// What the account has that no schema of ours knows: attributes and extensions of the application's own.
+fn foreign(schema: &TypeSchema, account: &Map<String, Value>) -> Map<String, Value> {
+    let is_ours = |name: &str| schema.core_attribute(name).is_some() || schema.extension(name).is_some();
+    account.iter().filter(|(name, _)| !is_ours(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// A value of ours in the place of the account's, with what the account has in it besides: sub-attributes that we have never said anything about.
+fn merged(held: Option<&Value>, before: Option<&Value>, wanted: &Value) -> Value {
+    match (held, wanted) {
+        (Some(Value::Object(held)), Value::Object(wanted)) => {
+            let was_ours = |name: &str| before.and_then(Value::as_object).is_some_and(|before| before.contains_key(name));
+            let kept = held.iter().filter(|(name, _)| !was_ours(name) && !wanted.contains_key(*name));
+            let kept: Vec<(String, Value)> = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+            Value::Object(wanted.clone().into_iter().chain(kept).collect())
+        }
+        (Some(Value::Array(held)), Value::Array(wanted)) => {
+            let same = |all: &[Value], one: &Value| {
+                all.iter().find(|other| one.get("value").is_some() && other.get("value") == one.get("value")).cloned()
+            };
+            let before = before.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            wanted.iter().map(|one| merged(same(held, one).as_ref(), same(before, one).as_ref(), one)).collect()
+        }
+        _ => wanted.clone(),
+    }
 }
 
 fn overlay(schema: &TypeSchema, document: &mut Map<String, Value>, acknowledged: &Map<String, Value>, desired: &Map<String, Value>) {
@@ -280,7 +311,12 @@ fn overlay(schema: &TypeSchema, document: &mut Map<String, Value>, acknowledged:
                     drop(document.insert(name.clone(), Value::Object(merged)));
                 }
             }
-            (None, Some(value)) => drop(document.insert(name.clone(), value.clone())),
+            (None, Some(value)) => {
+                let value = merged(document.get(name), acknowledged.get(name), value);
+                document.insert(name.clone(), value);
+            }
+            // Who is not said to be inactive is active, as in a PATCH.
+            (None, None) if name == "active" => drop(document.insert(name.clone(), Value::Bool(true))),
             (None, None) => drop(document.shift_remove(name)),
         }
     }

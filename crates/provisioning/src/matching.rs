@@ -42,6 +42,8 @@ pub enum Found {
     Nothing,
     /// These, by id.
     Accounts(BTreeMap<String, Map<String, Value>>),
+    /// None among those that are listed, and more are counted than listed: the application has not looked, or shows a page only.
+    Partial,
     /// The answer proves nothing.
     Unproven,
 }
@@ -60,7 +62,13 @@ pub fn evaluate(lookup: &Lookup, answer: &Answer) -> Found {
             accounts.insert(id.to_owned(), resource.clone());
         }
     }
-    if accounts.is_empty() { Found::Nothing } else { Found::Accounts(accounts) }
+    if !accounts.is_empty() {
+        return Found::Accounts(accounts);
+    }
+    let listed = resources.map_or(0, Vec::len);
+    let total = get(body, "totalResults").and_then(Value::as_u64).and_then(|total| usize::try_from(total).ok());
+    // Nothing listed and nothing counted is no match; somebody else's account in a list that does not count them may be the first of many.
+    if total.map_or(listed == 0, |total| total <= listed) { Found::Nothing } else { Found::Partial }
 }
 
 /// `externalId` is compared with case, names without (RFC 7643 sections 3.1, 4.1.1 and 4.2).
@@ -86,6 +94,7 @@ mod tests {
         let check = |status, body: Value, expected: &str| {
             let found = match evaluate(&lookup, &answer(status, &body)) {
                 Found::Nothing => "nothing".to_owned(),
+                Found::Partial => "partial".to_owned(),
                 Found::Unproven => "unproven".to_owned(),
                 Found::Accounts(accounts) => accounts.into_keys().collect::<Vec<_>>().join(","),
             };
@@ -94,7 +103,10 @@ mod tests {
         check(200, json!({"totalResults": 0}), "nothing");
         check(200, json!({"Resources": []}), "nothing");
         check(200, json!({"resources": [{"id": "1", "username": "ADA"}]}), "1");
-        check(200, json!({"Resources": [{"id": "1", "userName": "bob"}]}), "nothing");
+        check(200, json!({"totalResults": 1, "Resources": [{"id": "1", "userName": "bob"}]}), "nothing");
+        check(200, json!({"Resources": [{"id": "1", "userName": "bob"}]}), "partial");
+        check(200, json!({"totalResults": 5, "Resources": [{"id": "1", "userName": "bob"}]}), "partial");
+        check(200, json!({"totalResults": 5}), "partial");
         check(200, json!({"Resources": [{"id": "1", "userName": "ada"}, {"id": "2", "userName": "Ada"}]}), "1,2");
         check(200, json!({"hello": "world"}), "unproven");
         check(404, json!({"totalResults": 0}), "unproven");

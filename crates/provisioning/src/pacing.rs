@@ -8,7 +8,7 @@ use crate::connector::RetryAfter;
 pub const BACKOFF_BASE_MILLISECONDS: u64 = 1_000;
 /// No wait is longer than this.
 pub const BACKOFF_MILLISECONDS_MAX: u64 = 15 * 60 * 1_000;
-/// The wait after a 429 that does not say how long.
+/// The wait after a 429 that does not say how long, and the shortest after one that does.
 pub const THROTTLE_MILLISECONDS: u64 = 2_000;
 /// The wait after a refused token: one probe each minute.
 pub const UNAUTHORIZED_MILLISECONDS: u64 = 60_000;
@@ -29,13 +29,13 @@ pub fn after(now: Timestamp, milliseconds: u64) -> Timestamp {
     now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
-/// When an application that throttles may be asked again.
+/// When an application that throttles may be asked again. Not at once, whatever it says: it has just had too much, and its clock may be behind ours.
 pub fn resume_at(now: Timestamp, retry_after: Option<RetryAfter>) -> Timestamp {
-    let latest = after(now, RETRY_AFTER_SECONDS_MAX * 1_000);
+    let (earliest, latest) = (after(now, THROTTLE_MILLISECONDS), after(now, RETRY_AFTER_SECONDS_MAX * 1_000));
     match retry_after {
-        None => after(now, THROTTLE_MILLISECONDS),
-        Some(RetryAfter::Seconds(seconds)) => after(now, seconds.min(RETRY_AFTER_SECONDS_MAX) * 1_000),
-        Some(RetryAfter::At(instant)) => instant.clamp(now, latest),
+        None => earliest,
+        Some(RetryAfter::Seconds(seconds)) => after(now, seconds.saturating_mul(1_000)).clamp(earliest, latest),
+        Some(RetryAfter::At(instant)) => instant.clamp(earliest, latest),
     }
 }
 
@@ -59,6 +59,8 @@ mod tests {
         check(Some(RetryAfter::Seconds(90)), "2026-11-24T10:01:30Z");
         check(Some(RetryAfter::Seconds(u64::MAX)), "2026-11-25T10:00:00Z");
         check(Some(RetryAfter::At("2026-11-24T11:00:00Z".parse().unwrap())), "2026-11-24T11:00:00Z");
-        check(Some(RetryAfter::At("2026-11-24T09:00:00Z".parse().unwrap())), "2026-11-24T10:00:00Z");
+        // A clock that is behind ours, and nothing at all: still no hot loop.
+        check(Some(RetryAfter::At("2026-11-24T09:00:00Z".parse().unwrap())), "2026-11-24T10:00:02Z");
+        check(Some(RetryAfter::Seconds(0)), "2026-11-24T10:00:02Z");
     }
 }

@@ -120,6 +120,26 @@ fn update(situation: &Situation<'_>, link: &Link, remote_id: String, desired: &D
     Step::Patch(Patch { remote_id, operations, document: desired.document.clone(), members: members.into_iter().collect() })
 }
 
+/// The same change without the name of the account, which stays as it was; `None` where nothing else is changed, or the name is not.
+pub fn without_name(patch: &Patch, acknowledged: &Map<String, Value>) -> Option<Patch> {
+    let is_name = |operation: &Value| operation.get("path").and_then(Value::as_str).is_some_and(|path| NAMES.contains(&path));
+    let (names, operations): (Vec<Value>, Vec<Value>) = patch.operations.iter().cloned().partition(is_name);
+    if names.is_empty() || operations.is_empty() {
+        return None;
+    }
+    let mut document = patch.document.clone();
+    for name in NAMES.iter().filter(|name| patch.document.contains_key(**name)) {
+        match acknowledged.get(*name) {
+            Some(old) => drop(document.insert((*name).to_owned(), old.clone())),
+            None => drop(document.shift_remove(*name)),
+        }
+    }
+    Some(Patch { operations, document, ..patch.clone() })
+}
+
+/// What an application may hold to be unique.
+const NAMES: &[&str] = &["userName", "displayName", "externalId"];
+
 /// A string of a filter: that of JSON (RFC 7644 section 3.4.2.2).
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
@@ -161,6 +181,9 @@ fn names<'a>(from: &'a Map<String, Value>, to: &'a Map<String, Value>) -> Vec<&'
 fn change(operations: &mut Vec<Value>, path: &str, from: Option<&Value>, to: Option<&Value>) {
     match to {
         _ if from == to => {}
+        // Who is not said to be inactive is active (RFC 7643 section 4.1.1); that nothing is said is taken for the contrary by some.
+        None if path == "active" && from != Some(&Value::Bool(false)) => {}
+        None if path == "active" => operations.push(json!({ "op": "replace", "path": path, "value": true })),
         // Replace where there is nothing yet is an add (RFC 7644 section 3.5.2.3), and on a multi-valued attribute it never merges.
         Some(value) => operations.push(json!({ "op": "replace", "path": path, "value": value })),
         None => operations.push(json!({ "op": "remove", "path": path })),

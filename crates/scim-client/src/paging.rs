@@ -1,5 +1,7 @@
 //! All pages of a list as one answer (RFC 7644 section 3.4.2.4). Does not filter.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use crate::client::{Client, Request};
@@ -10,24 +12,62 @@ const PAGE_SIZE: u64 = 200;
 /// Resources that are read at most; a longer list proves nothing.
 const RESOURCES_MAX: usize = 1_000_000;
 
-/// Reads every page of a list. The answer is one list response with all resources, or the first answer that was not a list.
+/// Reads every page of a list. The answer is one list response with all resources, or the first answer that was not a list. A list of which pages are
+/// missing, or that shows the same page again and again, is no answer: whoever is not in it may still be there.
 pub async fn read_all(client: &Client, request: &Request) -> Result<Response, SendError> {
-    let mut resources: Vec<Value> = Vec::new();
+    let mut whole = Whole::default();
     loop {
-        let start = resources.len().saturating_add(1);
+        let start = whole.resources.len().saturating_add(1);
         let page = request.clone().with_query("startIndex", start.to_string()).with_query("count", PAGE_SIZE.to_string());
         let mut answer = client.send(&page).await?;
         let Some((found, total)) = answer.body.as_mut().filter(|_| (200..300).contains(&answer.status)).and_then(take_page) else {
             return Ok(answer);
         };
-        let is_last = found.is_empty();
-        resources.extend(found);
-        if resources.len() > RESOURCES_MAX {
-            return Err(SendError::Lost(format!("the list is longer than {RESOURCES_MAX} resources")));
+        match whole.add(found, total) {
+            Progress::More => {}
+            Progress::Whole => {
+                answer.body = Some(list(whole.resources));
+                return Ok(answer);
+            }
+            Progress::Broken(why) => return Err(SendError::Lost(why)),
         }
-        if is_last || total.is_none_or(|total| u64::try_from(resources.len()).is_ok_and(|count| count >= total)) {
-            answer.body = Some(list(resources));
-            return Ok(answer);
+    }
+}
+
+/// What has been read of a list, each resource once.
+#[derive(Default)]
+struct Whole {
+    resources: Vec<Value>,
+    ids: HashSet<String>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Progress {
+    More,
+    Whole,
+    Broken(String),
+}
+
+impl Whole {
+    /// Adds a page. Without `totalResults` a page that is shorter than was asked for is the last one.
+    fn add(&mut self, page: Vec<Value>, total: Option<u64>) -> Progress {
+        let (length, before) = (page.len() as u64, self.resources.len());
+        for resource in page {
+            let is_new = resource.get("id").and_then(Value::as_str).is_none_or(|id| self.ids.insert(id.to_owned()));
+            if is_new {
+                self.resources.push(resource);
+            }
+        }
+        let count = self.resources.len();
+        if count > RESOURCES_MAX {
+            return Progress::Broken(format!("the list is longer than {RESOURCES_MAX} resources"));
+        }
+        let is_whole = total.map_or(length < PAGE_SIZE, |total| count as u64 >= total);
+        match (is_whole, count > before, total) {
+            (true, ..) => Progress::Whole,
+            (false, true, _) => Progress::More,
+            (false, false, Some(total)) => Progress::Broken(format!("the list ends after {count} of {total} resources")),
+            (false, false, None) => Progress::Broken("the list shows the same page again and again".into()),
         }
     }
 }
@@ -56,6 +96,34 @@ fn list(resources: Vec<Value>) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_whole_or_no_answer() {
+        let page = |ids: std::ops::Range<u64>| ids.map(|id| json!({"id": id.to_string()})).collect::<Vec<_>>();
+        let check = |pages: &[(std::ops::Range<u64>, Option<u64>)], expected: &str| {
+            let mut whole = Whole::default();
+            let mut last = Progress::More;
+            for (ids, total) in pages {
+                assert_eq!(last, Progress::More, "{pages:?}");
+                last = whole.add(page(ids.clone()), *total);
+            }
+            let said = match last {
+                Progress::More => "more".to_owned(),
+                Progress::Whole => format!("{} resources", whole.resources.len()),
+                Progress::Broken(why) => why,
+            };
+            assert_eq!(said, expected, "{pages:?}");
+        };
+        check(&[(0..2, Some(5)), (2..4, Some(5)), (4..5, Some(5))], "5 resources");
+        // Somebody was deleted meanwhile.
+        check(&[(0..2, Some(4)), (2..3, Some(3))], "3 resources");
+        check(&[(0..2, Some(5)), (2..2, Some(5))], "the list ends after 2 of 5 resources");
+        check(&[(0..2, Some(5)), (0..2, Some(5))], "the list ends after 2 of 5 resources");
+        check(&[(0..2, Some(5))], "more");
+        check(&[(0..7, None)], "7 resources");
+        check(&[(0..PAGE_SIZE, None), (PAGE_SIZE..PAGE_SIZE + 1, None)], "201 resources");
+        check(&[(0..PAGE_SIZE, None), (0..PAGE_SIZE, None)], "the list shows the same page again and again");
+    }
 
     #[test]
     fn pages() {

@@ -6,6 +6,7 @@ use directory::store::Fault;
 use serde_json::{Map, Value};
 
 use crate::connector::{Capabilities, Exchange, Reply, get};
+use crate::ledger::Written;
 use crate::link::LinkState;
 use crate::mapping;
 use crate::matching::{self, Found, Lookup};
@@ -46,7 +47,13 @@ impl Run<'_> {
             let mut free = self.unlinked(accounts).await?;
             match (free.len(), free.pop_first()) {
                 (1, Some((remote_id, account))) => {
-                    self.note("match", "done", &exchange, "");
+                    let is_retried = self.link.as_ref().is_some_and(|link| link.state == LinkState::Creating);
+                    self.note(
+                        "match",
+                        "done",
+                        &exchange,
+                        if is_retried { "an earlier create whose answer was lost may have made it" } else { "" },
+                    );
                     return self.adopt(remote_id, &account).await;
                 }
                 (0, _) => self.note("match", "done", &exchange, "the account belongs to somebody else"),
@@ -93,7 +100,14 @@ impl Run<'_> {
                             self.note("match", "done", &exchange, "there is none");
                             Looked::Absent
                         }
-                        Found::Unproven => Looked::Stopped(self.retry("match", &exchange, "the answer is no list, so it proves nothing")),
+                        Found::Partial if filter => {
+                            self.note("match", "done", &exchange, "the answer shows others; all accounts are read instead");
+                            filter = false;
+                            continue;
+                        }
+                        Found::Partial | Found::Unproven => {
+                            Looked::Stopped(self.retry("match", &exchange, "the answer is no whole list, so it proves nothing"))
+                        }
                     });
                 }
                 Outcome::Refused | Outcome::NotOffered if filter && lookup.attribute == "externalId" => {
@@ -108,6 +122,42 @@ impl Run<'_> {
                 _ => return Ok(Looked::Stopped(self.fail("match", &exchange))),
             }
         }
+    }
+
+    /// The application says that another account has the name. We try again for a while, and as long as that account is one of ours which is about to
+    /// change; after that it is for a person to decide.
+    pub(super) async fn dispute(&mut self, step: &'static str, exchange: &Exchange) -> Result<Flow, Fault> {
+        const WHY: &str = "another account has this name";
+        if self.claim.attempts >= self.worker.options.conflicts_max && self.is_disputed().await? {
+            return Ok(self.hold(step, exchange, WHY));
+        }
+        Ok(self.retry(step, exchange, WHY))
+    }
+
+    /// Whether whoever has the name over there will keep it, as far as we know.
+    async fn is_disputed(&mut self) -> Result<bool, Fault> {
+        let wanted = self.desired.as_ref().map(|desired| &desired.document);
+        let by_name = matching::lookups(self.schema.name(), wanted, None).into_iter().rfind(|lookup| lookup.attribute != "externalId");
+        let Some(lookup) = by_name.filter(|_| self.capabilities.filter) else { return Ok(true) };
+        let (target, schema) = (self.target(), std::sync::Arc::clone(&self.schema));
+        let request = target.find(schema.name(), lookup.attribute, &lookup.value, true);
+        let Some(exchange) = self.keep_lease(request).await? else { return Ok(false) };
+        let Outcome::Accepted(answer) = outcome::classify(&exchange.reply, self.now()) else { return Ok(true) };
+        let accounts = match matching::evaluate(&lookup, answer) {
+            Found::Nothing => return Ok(false),
+            Found::Accounts(accounts) => accounts,
+            Found::Partial | Found::Unproven => return Ok(true),
+        };
+        let (tenant, application) = (self.claim.tenant, self.claim.application);
+        for remote_id in accounts.keys() {
+            let owner = self.worker.ledger.find_linked(tenant, application, &self.claim.resource_type, remote_id).await?;
+            match owner {
+                Some(owner) if owner == self.claim.resource_id => {}
+                Some(owner) if self.worker.ledger.is_waiting(tenant, application, &owner).await? => {}
+                _ => return Ok(true),
+            }
+        }
+        Ok(false)
     }
 
     fn remember_filter(&mut self, filter: bool) {
@@ -143,8 +193,11 @@ impl Run<'_> {
         // Lists may leave members out, so a group is read before it is compared.
         let state = if self.schema.name() == "Group" { LinkState::Uncertain } else { LinkState::Linked };
         let link = self.new_link(Some(remote_id), state, acknowledged, mapping::members_of(account));
-        if !self.write_link(link.clone()).await? {
-            return Ok(Flow::LeaseLost);
+        match self.write_link(link.clone()).await? {
+            Written::Written => {}
+            // Somebody else's claim has adopted it since it was looked at; now it is no longer free.
+            Written::Taken => return Ok(Flow::Again),
+            Written::LeaseLost => return Ok(Flow::LeaseLost),
         }
         self.verify &= self.schema.name() == "Group";
         self.link_to(link).await?;

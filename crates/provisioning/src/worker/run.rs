@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::application::Application;
 use crate::connector::{Capabilities, Exchange, Reply, Target};
-use crate::ledger::{Claim, LinkChange, Next, OutOfDate, Record};
+use crate::ledger::{Claim, LinkChange, Next, OutOfDate, Record, Written};
 use crate::link::{Link, LinkState};
 use crate::mapping::{self, Desired};
 use crate::outcome::{self, Outcome};
@@ -29,6 +29,8 @@ pub(super) enum Flow {
     Again,
     /// Nothing more in this claim.
     End(Next),
+    /// Another account has the name: whether that is for a person to decide is found out first.
+    Conflict(&'static str, Box<Exchange>),
     /// The lease is somebody else's: nothing more may be sent or recorded.
     LeaseLost,
 }
@@ -58,7 +60,7 @@ pub(crate) struct Run<'a> {
     pub(super) verify: bool,
     /// Whether the account was gone once in this run.
     vanished: bool,
-    /// Whether a create met another account once in this run.
+    /// Whether a create or a rename met another account once in this run.
     pub(super) conflicted: bool,
     /// Whether an account was made that did not tell its id.
     pub(super) unnamed: bool,
@@ -128,21 +130,41 @@ impl<'a> Run<'a> {
         let Some(found) = self.keep_lease(worker.capabilities(&connection)).await? else { return Ok(None) };
         match found {
             Ok(capabilities) => self.capabilities = capabilities,
-            Err(exchange) => return Ok(self.fail("discover", &exchange).into_next()),
+            Err(exchange) => {
+                let flow = self.fail("discover", &exchange);
+                return self.conclude(flow).await;
+            }
         }
         self.patch = self.capabilities.patch;
         self.evaluate_desired().await?;
-        for _ in 0..self.worker.options.steps_max {
+        for number in 0..self.worker.options.steps_max {
             if self.is_half_gone() && !self.renew().await? {
                 return Ok(None);
             }
+            // Somebody may have paused the application since, or it asked another worker to wait.
+            if number > 0 && !self.worker.ledger.is_served(self.claim.tenant, self.claim.application, self.now()).await? {
+                break;
+            }
             match self.step().await? {
                 Flow::Again => {}
-                flow => return Ok(flow.into_next()),
+                flow => return self.conclude(flow).await,
             }
         }
         // Others get their turn; the rest goes on from what was acknowledged.
         Ok(Some(Next::RetryAt(self.now())))
+    }
+
+    /// What is recorded of the claim; `None`: the lease was lost.
+    async fn conclude(&mut self, flow: Flow) -> Result<Option<Next>, Fault> {
+        let flow = match flow {
+            Flow::Conflict(step, exchange) => self.dispute(step, &exchange).await?,
+            flow => flow,
+        };
+        Ok(match flow {
+            Flow::Again | Flow::Conflict(..) => Some(Next::Done),
+            Flow::End(next) => Some(next),
+            Flow::LeaseLost => None,
+        })
     }
 
     async fn step(&mut self) -> Result<Flow, Fault> {
@@ -217,10 +239,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Writes a link before a request whose answer may be lost; false where the lease was lost.
-    pub(super) async fn write_link(&mut self, link: Link) -> Result<bool, Fault> {
+    /// Writes a link before a request whose answer may be lost, and where an account is adopted.
+    pub(super) async fn write_link(&mut self, link: Link) -> Result<Written, Fault> {
         let written = self.worker.ledger.write_link(&self.claim, link.clone()).await?;
-        if written {
+        if written == Written::Written {
             self.stored = Some(link.clone());
             self.link = Some(link);
         }
@@ -252,7 +274,7 @@ impl<'a> Run<'a> {
     }
 
     /// What follows an exchange that did not work and that no step knows better about.
-    pub(super) fn fail(&mut self, step: &str, exchange: &Exchange) -> Flow {
+    pub(super) fn fail(&mut self, step: &'static str, exchange: &Exchange) -> Flow {
         let now = self.now();
         let forbidden = matches!(&exchange.reply, Reply::Answer(answer) if answer.status == 403);
         match outcome::classify(&exchange.reply, now) {
@@ -267,19 +289,11 @@ impl<'a> Run<'a> {
             }
             Outcome::Unauthorized => self.retry(step, exchange, "our token does not allow this"),
             Outcome::Unreachable { .. } => self.retry(step, exchange, ""),
-            Outcome::Conflict => self.conflict(step, exchange),
+            Outcome::Conflict => Flow::Conflict(step, Box::new(exchange.clone())),
             Outcome::NotOffered => self.retry(step, exchange, "the application does not offer this; is its base URL right?"),
             Outcome::Accepted(_) => self.retry(step, exchange, "the answer cannot be read"),
             Outcome::Gone | Outcome::Refused => self.hold(step, exchange, "the application does not accept this"),
         }
-    }
-
-    /// Another resource has the name over there: it may be about to change its own, so we try again before we leave it to a person.
-    pub(super) fn conflict(&mut self, step: &str, exchange: &Exchange) -> Flow {
-        if self.claim.attempts >= self.worker.options.conflicts_max {
-            return self.hold(step, exchange, "another account has this name");
-        }
-        self.retry(step, exchange, "another account has this name")
     }
 
     /// Again after a while.
@@ -366,16 +380,6 @@ impl<'a> Run<'a> {
 
     pub(super) fn now(&self) -> Timestamp {
         self.worker.clock.now()
-    }
-}
-
-impl Flow {
-    fn into_next(self) -> Option<Next> {
-        match self {
-            Self::Again => Some(Next::Done),
-            Self::End(next) => Some(next),
-            Self::LeaseLost => None,
-        }
     }
 }
 

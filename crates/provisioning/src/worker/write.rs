@@ -6,6 +6,7 @@ use directory::store::Fault;
 use serde_json::{Map, Value, json};
 
 use crate::connector::{Capabilities, Exchange, Reply, get};
+use crate::ledger::Written;
 use crate::link::LinkState;
 use crate::mapping::{self, Desired};
 use crate::outcome::{self, Outcome};
@@ -30,7 +31,7 @@ impl Run<'_> {
             return Ok(self.hold("create", &nothing, "an account was made that told no id and cannot be found"));
         }
         let creating = self.new_link(None, LinkState::Creating, desired.document.clone(), Vec::new());
-        if !self.write_link(creating).await? {
+        if self.write_link(creating).await? != Written::Written {
             return Ok(Flow::LeaseLost);
         }
         let (target, schema) = (self.target(), Arc::clone(&self.schema));
@@ -99,15 +100,21 @@ impl Run<'_> {
         }
     }
 
-    /// Changes the account.
+    /// Changes the account. Where another has its new name, everything else is sent without it: whether somebody may still sign in does not wait for a name.
     pub(super) async fn update(&mut self, patch: Patch) -> Result<Flow, Fault> {
+        let rest = self.link.as_ref().and_then(|link| plan::without_name(&patch, &link.acknowledged)).filter(|_| !self.conflicted);
         let message = plan::message(&patch.operations);
-        self.send_patch("update", &patch.remote_id, message, patch.document, patch.members).await
+        let flow = self.send_patch("update", &patch.remote_id, message, patch.document, patch.members).await?;
+        let (Flow::Conflict(step, exchange), Some(rest)) = (&flow, rest) else { return Ok(flow) };
+        self.conflicted = true;
+        self.note(step, "retry", exchange, "another account has this name; the rest is sent without it");
+        let message = plan::message(&rest.operations);
+        self.send_patch("update", &rest.remote_id, message, rest.document, rest.members).await
     }
 
     async fn send_patch(
         &mut self,
-        step: &str,
+        step: &'static str,
         remote_id: &str,
         message: Value,
         document: Map<String, Value>,
@@ -135,7 +142,7 @@ impl Run<'_> {
     /// What the answer to a write means for the link: acknowledged, gone, or uncertain.
     fn acknowledge(
         &mut self,
-        step: &str,
+        step: &'static str,
         remote_id: &str,
         exchange: &Exchange,
         document: Map<String, Value>,
@@ -168,7 +175,7 @@ impl Run<'_> {
         self.put("update", remote_id, desired).await
     }
 
-    async fn put(&mut self, step: &str, remote_id: &str, desired: Desired) -> Result<Flow, Fault> {
+    async fn put(&mut self, step: &'static str, remote_id: &str, desired: Desired) -> Result<Flow, Fault> {
         let account = match self.read_account(remote_id).await? {
             Ok(account) => account,
             Err(flow) => return Ok(flow),

@@ -35,6 +35,12 @@ pub struct Inner {
     pub trouble: BTreeMap<&'static str, VecDeque<Trouble>>,
     pub no_patch: bool,
     pub no_filter: bool,
+    /// Most resources that a list shows, whatever is asked for: it neither filters nor turns pages.
+    pub list_max: Option<usize>,
+    /// Names are unique.
+    pub unique_names: bool,
+    /// Is called after each PATCH.
+    pub after_patch: Option<Box<dyn Fn() + Send>>,
     counter: u32,
 }
 
@@ -107,11 +113,13 @@ impl Target for MemoryApplication {
 
     async fn find(&self, resource_type: &str, attribute: &str, value: &str, filter: bool) -> Exchange {
         self.exchange("FIND", &format!("{resource_type} {attribute}={value} {filter}"), None, |inner| {
+            let shown = inner.list_max.filter(|_| filter);
             let found = inner.accounts.iter().filter(|((kind, _), account)| {
-                kind == resource_type && (!filter || account.get(attribute).and_then(Value::as_str) == Some(value))
+                kind == resource_type && (!filter || shown.is_some() || account.get(attribute).and_then(Value::as_str) == Some(value))
             });
             let found: Vec<&Map<String, Value>> = found.map(|(_, account)| account).collect();
-            (200, json!({"totalResults": found.len(), "Resources": found}))
+            let total = found.len();
+            (200, json!({"totalResults": total, "Resources": found[..shown.unwrap_or(total).min(total)]}))
         })
     }
 
@@ -158,9 +166,18 @@ impl Target for MemoryApplication {
                 return (501, error(501));
             }
             inner.patches.push(body.clone());
-            let Some(account) = inner.accounts.get_mut(&key) else { return (404, error(404)) };
+            let Some(mut account) = inner.accounts.get(&key).cloned() else { return (404, error(404)) };
             for operation in body["Operations"].as_array().unwrap() {
-                apply(account, operation);
+                apply(&mut account, operation);
+            }
+            let same_name =
+                |(id, other): (&(String, String), &Map<String, Value>)| *id != key && other.get("userName") == account.get("userName");
+            if inner.unique_names && inner.accounts.iter().any(same_name) {
+                return (409, error(409));
+            }
+            inner.accounts.insert(key, account);
+            if let Some(after) = &inner.after_patch {
+                after();
             }
             (204, Value::Null)
         })

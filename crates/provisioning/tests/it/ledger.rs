@@ -8,7 +8,9 @@ use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
 use provisioning::application::{Application, ApplicationId, ApplicationState, Secret};
-use provisioning::ledger::{Catalogue, Claim, Ledger, LinkChange, LoggedChange, NewApplication, Next, OutOfDate, Record, SyncStatus};
+use provisioning::ledger::{
+    Catalogue, Claim, Ledger, LinkChange, LoggedChange, NewApplication, Next, OutOfDate, Record, SyncStatus, Written,
+};
 use provisioning::link::{Link, LinkState};
 use provisioning::provisioning_log::LogEntry;
 
@@ -64,6 +66,11 @@ impl State {
 
     fn owns(&self, claim: &Claim) -> bool {
         self.outbox.get(&key(claim)).and_then(|entry| entry.leased).is_some_and(|(fence, _)| fence == claim.fence)
+    }
+
+    fn serves(&self, application: ApplicationId, now: Timestamp) -> bool {
+        let is_live = self.applications.iter().any(|known| known.id == application && known.state == ApplicationState::Live);
+        is_live && self.paused.get(&application.0).is_none_or(|until| *until <= now)
     }
 
     /// Marks who waits for a resource that has just got its account.
@@ -140,7 +147,7 @@ impl Ledger for MemoryLedger {
                 .count();
             let users =
                 state.outbox.iter().any(|(other, entry)| other.0 == pair.0 && other.1 == "User" && entry.attempts == 0 && !entry.held);
-            let paused = state.paused.get(&pair.0).is_some_and(|until| *until > now);
+            let paused = !state.serves(ApplicationId(pair.0), now);
             if claims.len() >= limit || leased >= per_application || paused || (pair.1 == "Group" && users) {
                 continue;
             }
@@ -211,21 +218,39 @@ impl Ledger for MemoryLedger {
         resource_type: &str,
         remote_id: &str,
     ) -> Result<Option<String>, Fault> {
-        let state = self.state();
-        let mut linked = state.links.values().filter(|link| link.application == application && link.resource_type == resource_type);
-        Ok(linked.find(|link| link.remote_id.as_deref() == Some(remote_id)).map(|link| link.resource_id.clone()))
+        let is_it = |link: &&Link| {
+            link.application == application && link.resource_type == resource_type && link.remote_id.as_deref() == Some(remote_id)
+        };
+        let found = self.state().links.values().find(is_it).map(|link| link.resource_id.clone());
+        // Others go on meanwhile, as they do where it takes time.
+        tokio::task::yield_now().await;
+        Ok(found)
     }
 
-    async fn write_link(&self, claim: &Claim, link: Link) -> Result<bool, Fault> {
+    async fn is_served(&self, _: TenantId, application: ApplicationId, now: Timestamp) -> Result<bool, Fault> {
+        Ok(self.state().serves(application, now))
+    }
+
+    async fn is_waiting(&self, _: TenantId, application: ApplicationId, resource_id: &str) -> Result<bool, Fault> {
+        let state = self.state();
+        Ok(state.outbox.iter().any(|(key, entry)| key.0 == application.0 && key.2 == resource_id && !entry.held))
+    }
+
+    async fn write_link(&self, claim: &Claim, link: Link) -> Result<Written, Fault> {
         let mut state = self.state();
-        let owns = state.owns(claim);
-        if owns {
-            if link.remote_id.is_some() && link.state != LinkState::Creating {
-                state.wake(claim.application, &claim.resource_id, link.updated);
-            }
-            state.links.insert(key(claim), link);
+        if !state.owns(claim) {
+            return Ok(Written::LeaseLost);
         }
-        Ok(owns)
+        let owner =
+            |other: &&Link| other.remote_id.is_some() && other.remote_id == link.remote_id && other.resource_type == link.resource_type;
+        if state.links.values().filter(|other| other.resource_id != link.resource_id).any(|other| owner(&other)) {
+            return Ok(Written::Taken);
+        }
+        if link.remote_id.is_some() && link.state != LinkState::Creating {
+            state.wake(claim.application, &claim.resource_id, link.updated);
+        }
+        state.links.insert(key(claim), link);
+        Ok(Written::Written)
     }
 
     async fn record(&self, record: Record) -> Result<(), Fault> {

@@ -1,6 +1,6 @@
 //! What the engine sends, and what it never sends.
 
-use provisioning::application::ApplicationSettings;
+use provisioning::application::{ApplicationSettings, ApplicationState};
 use provisioning::link::LinkState;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -51,6 +51,53 @@ async fn an_account_that_is_there_is_adopted() {
 }
 
 #[tokio::test]
+async fn a_page_of_others_is_no_proof_that_there_is_no_account() {
+    let world = world();
+    for id in ["a", "b", "old"] {
+        let name = if id == "old" { "ada" } else { id };
+        let there = json!({"id": id, "userName": name});
+        world.application.inner().accounts.insert(("User".into(), id.into()), there.as_object().unwrap().clone());
+    }
+    world.application.inner().list_max = Some(2);
+    world.put_user("u1", &ada());
+    world.settle().await;
+    assert_eq!(world.application.take_requests(true), ["DISCOVER /ServiceProviderConfig", "PATCH User/old"]);
+    assert_eq!(world.accounts("User").len(), 3);
+}
+
+#[tokio::test]
+async fn two_groups_of_one_name_never_share_an_account() {
+    let world = world();
+    let there = json!({"id": "r8", "displayName": "Engineers"});
+    world.application.inner().accounts.insert(("Group".into(), "r8".into()), there.as_object().unwrap().clone());
+    for id in ["g1", "g2"] {
+        world.put_group(id, &team(), &[]);
+    }
+    world.settle().await;
+    let linked: Vec<Option<String>> = world.ledger.state().links.values().map(|link| link.remote_id.clone()).collect();
+    assert_eq!(linked.len(), 2);
+    assert_ne!(linked[0], linked[1]);
+}
+
+#[tokio::test]
+async fn a_pause_ends_a_claim_that_is_under_way() {
+    let world = World::new(ApplicationSettings { members_per_patch_max: 1, ..ApplicationSettings::default() });
+    world.put_group("g1", &team(), &[]);
+    let members: Vec<String> = (0..6).map(|number| format!("u{number}")).collect();
+    for id in &members {
+        world.put_user(id, &json!({"userName": id}));
+    }
+    world.settle().await;
+    let ledger = std::sync::Arc::clone(&world.ledger);
+    let pause = move || ledger.state().applications[0].state = ApplicationState::Paused;
+    world.application.inner().after_patch = Some(Box::new(pause));
+    world.application.take_requests(false);
+    world.put_group("g1", &team(), &members.iter().map(String::as_str).collect::<Vec<_>>());
+    world.engine.run_until_idle().await.unwrap();
+    assert_eq!(world.application.take_requests(true).len(), 1);
+}
+
+#[tokio::test]
 async fn two_accounts_of_one_name_wait_for_a_person() {
     let world = world();
     for id in ["a", "b"] {
@@ -78,6 +125,8 @@ async fn a_lost_answer_to_a_create_makes_no_twin() {
     world.settle().await;
     let names: Vec<Value> = world.accounts("User").iter().map(|account| account["userName"].clone()).collect();
     assert_eq!(names, ["ada.king", "bob"]);
+    let details: Vec<String> = world.ledger.state().log.iter().map(|entry| entry.detail.clone()).collect();
+    assert!(details.iter().any(|detail| detail == "an earlier create whose answer was lost may have made it"), "{details:?}");
     assert!(world.ledger.state().links.values().all(|link| link.state == LinkState::Linked));
 }
 
@@ -264,13 +313,18 @@ async fn without_patch_the_whole_account_is_put_and_its_own_attributes_survive()
     world.application.inner().no_patch = true;
     world.put_user("u1", &ada());
     world.settle().await;
-    world.application.inner().accounts.get_mut(&("User".into(), "r1".into())).unwrap().insert("nickName".into(), json!("Lady"));
+    let own = json!({
+        "nickName": "Lady", "seat": 7, "urn:app:own": {"tier": "gold"}, "name": {"givenName": "Ada", "familyName": "King", "middleName": "B."},
+    });
+    world.application.inner().accounts.get_mut(&("User".into(), "r1".into())).unwrap().extend(own.as_object().unwrap().clone());
     world.application.take_requests(false);
     world.put_user("u1", &json!({"userName": "ada", "name": {"givenName": "Ada", "familyName": "Lovelace"}, "active": true}));
     world.settle().await;
     assert_eq!(world.application.take_requests(false), ["PATCH User/r1", "GET User/r1", "PUT User/r1"]);
     let account = &world.accounts("User")[0];
-    assert_eq!((&account["nickName"], &account["name"]["familyName"]), (&json!("Lady"), &json!("Lovelace")));
+    assert_eq!((&account["nickName"], &account["seat"], &account["urn:app:own"]), (&json!("Lady"), &json!(7), &json!({"tier": "gold"})));
+    assert_eq!(account["name"], json!({"givenName": "Ada", "familyName": "Lovelace", "middleName": "B."}));
+    assert!(account["schemas"].as_array().unwrap().contains(&json!("urn:app:own")));
     // It is remembered that PATCH is not offered.
     world.put_user("u1", &ada());
     world.settle().await;
@@ -311,6 +365,54 @@ async fn a_name_that_is_taken_is_tried_again_and_then_held() {
     assert_eq!(world.outcomes().last(), Some(&("update".into(), "held".into())));
     let retries = world.outcomes().into_iter().filter(|(step, outcome)| step == "update" && outcome == "retry").count();
     assert_eq!(retries, 6);
+}
+
+#[tokio::test]
+async fn a_name_that_one_of_ours_is_about_to_leave_is_never_held() {
+    let world = world();
+    world.application.inner().unique_names = true;
+    world.put_user("u1", &ada());
+    world.put_user("u2", &json!({"userName": "bob", "active": true}));
+    world.settle().await;
+    // An outage used up the attempts; then the name is asked for before its owner has left it.
+    for _ in 0..8 {
+        world.application.trouble("PATCH", Trouble::Status(503));
+    }
+    world.put_user("u2", &json!({"userName": "ada", "active": false}));
+    world.put_user("u1", &json!({"userName": "ada.king", "active": true}));
+    world.settle().await;
+    assert!(world.ledger.state().outbox.is_empty(), "{:?}", world.outcomes());
+    let names: Vec<Value> = world.accounts("User").iter().map(|account| account["userName"].clone()).collect();
+    assert_eq!(names, ["ada.king", "ada"]);
+}
+
+#[tokio::test]
+async fn what_is_no_name_does_not_wait_for_one() {
+    let world = world();
+    world.application.inner().unique_names = true;
+    for (id, name) in [("u1", "ada"), ("u2", "bob")] {
+        world.put_user(id, &json!({"userName": name, "active": true}));
+    }
+    world.settle().await;
+    world.put_user("u2", &json!({"userName": "ada", "active": false}));
+    world.settle().await;
+    let bob = &world.accounts("User")[1];
+    assert_eq!((&bob["userName"], &bob["active"]), (&json!("bob"), &json!(false)));
+    assert_eq!(world.outcomes().last(), Some(&("update".into(), "held".into())));
+}
+
+#[tokio::test]
+async fn nobody_is_deactivated_by_saying_nothing() {
+    for no_patch in [false, true] {
+        let world = world();
+        world.application.inner().no_patch = no_patch;
+        world.put_user("u1", &json!({"userName": "ada", "title": "Countess", "active": true}));
+        world.settle().await;
+        world.put_user("u1", &json!({"userName": "ada"}));
+        world.settle().await;
+        let account = &world.accounts("User")[0];
+        assert_eq!((account.get("title"), account.get("active")), (None, Some(&json!(true))), "{no_patch}");
+    }
 }
 
 #[tokio::test]

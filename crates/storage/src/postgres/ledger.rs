@@ -5,7 +5,7 @@ use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
 use provisioning::application::{Application, ApplicationId};
-use provisioning::ledger::{Claim, Ledger, LoggedChange, OutOfDate, Record, SyncStatus};
+use provisioning::ledger::{Claim, Ledger, LoggedChange, OutOfDate, Record, SyncStatus, Written};
 use provisioning::link::Link;
 use provisioning::provisioning_log::LogEntry;
 use tokio_postgres::Row;
@@ -118,7 +118,15 @@ impl Ledger for Postgres {
         rows.first().map(|row| row.try_get(0).map_err(fault)).transpose()
     }
 
-    async fn write_link(&self, claim: &Claim, link: Link) -> Result<bool, Fault> {
+    async fn is_served(&self, tenant: TenantId, application: ApplicationId, now: Timestamp) -> Result<bool, Fault> {
+        Ok(!query(&self.connections, sql::IS_SERVED, &[&tenant.0, &application.0, &micros(now)]).await?.is_empty())
+    }
+
+    async fn is_waiting(&self, tenant: TenantId, application: ApplicationId, resource_id: &str) -> Result<bool, Fault> {
+        Ok(!query(&self.connections, sql::IS_WAITING, &[&tenant.0, &application.0, &storable(resource_id)]).await?.is_empty())
+    }
+
+    async fn write_link(&self, claim: &Claim, link: Link) -> Result<Written, Fault> {
         Ok(in_transaction!(&self.connections, begin, |transaction| outbox::write_link(transaction, claim, &link)))
     }
 

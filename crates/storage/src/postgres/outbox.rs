@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use deadpool_postgres::Transaction;
+use directory::pending::manager_path;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::{SignedDuration, Timestamp};
 use provisioning::application::ApplicationId;
-use provisioning::ledger::{Claim, GROUP_WAIT_SECONDS_MAX, LinkChange, Next, OutOfDate, Record};
+use provisioning::ledger::{Claim, GROUP_WAIT_SECONDS_MAX, LinkChange, Next, OutOfDate, Record, Written};
 use provisioning::link::{Link, LinkState};
 use tokio_postgres::Row;
 
@@ -15,7 +16,7 @@ use super::attempts::Values;
 use super::connections::fault;
 use super::read::storable;
 use super::statements_of_work as sql;
-use crate::rows::{json_text, link_state_text, micros};
+use crate::rows::{attribute_key, json_text, link_state_text, micros};
 
 /// What the marks of an awaited account have as priority: those who wait are mostly groups.
 const AWAITED_PRIORITY: i16 = 3;
@@ -157,18 +158,26 @@ pub(super) async fn claim(transaction: &Transaction<'_>, wanted: Wanted) -> Resu
     Ok(claims.into_iter().map(|(_, claim)| claim).collect())
 }
 
-/// Writes the link of a claim; false, and nothing written, where the lease was lost.
-pub(super) async fn write_link(transaction: &Transaction<'_>, claim: &Claim, link: &Link) -> Result<bool, Fault> {
+/// Writes the link of a claim. Links of one application are written one after the other, so none can be taken in between.
+pub(super) async fn write_link(transaction: &Transaction<'_>, claim: &Claim, link: &Link) -> Result<Written, Fault> {
     if !hold(transaction, claim.tenant, claim.application).await? {
-        return Ok(false);
+        return Ok(Written::LeaseLost);
     }
     query(transaction, sql::LOCK_ACCOUNTS, &[&claim.tenant.0, &claim.application.0]).await?;
     if leased_generation(transaction, claim).await?.is_none() {
-        return Ok(false);
+        return Ok(Written::LeaseLost);
+    }
+    if let Some(remote_id) = &link.remote_id {
+        let values: Values<'_> = &[&claim.tenant.0, &link.application.0, &storable(&link.resource_type), &storable(remote_id)];
+        let owner: Option<String> =
+            query(transaction, sql::FIND_LINKED, values).await?.first().map(|row| row.try_get(0)).transpose().map_err(fault)?;
+        if owner.is_some_and(|owner| owner != link.resource_id) {
+            return Ok(Written::Taken);
+        }
     }
     let awaiting = set_link(transaction, claim.tenant, link).await?;
     mark(transaction, claim.tenant, &awaiting).await?;
-    Ok(true)
+    Ok(Written::Written)
 }
 
 /// The generation of a claim's entry as it is now; `None` where the lease was lost. Nobody marks it until the commit.
@@ -178,10 +187,11 @@ async fn leased_generation(transaction: &Transaction<'_>, claim: &Claim) -> Resu
     rows.first().map(|row| row.try_get(0)).transpose().map_err(fault)
 }
 
-/// Writes a link; says who waited for this account, where it is new.
+/// Writes a link; says who waited for this account, where it is new, or names it by what it was called before.
 async fn set_link(transaction: &Transaction<'_>, tenant: TenantId, link: &Link) -> Result<Vec<OutOfDate>, Fault> {
     let (application, id) = (link.application, storable(&link.resource_id));
-    let was_named = are_named(transaction, tenant, application, &[&id]).await?;
+    let named = query(transaction, sql::READ_REMOTE_IDS, &[&tenant.0, &application.0, &[&id].as_slice()]).await?;
+    let before: Option<String> = named.first().map(|row| row.try_get(1)).transpose().map_err(fault)?;
     let values: Values<'_> = &[
         &tenant.0,
         &application.0,
@@ -194,7 +204,14 @@ async fn set_link(transaction: &Transaction<'_>, tenant: TenantId, link: &Link) 
         &micros(link.updated),
     ];
     execute(transaction, sql::WRITE_LINK, values).await?;
-    if was_named || link.remote_id.is_none() || link.state == LinkState::Creating {
+    if before.is_some() && before != link.remote_id {
+        // Accounts that name this one by what it was called name nobody now.
+        let manager = attribute_key("User", &manager_path());
+        let rows = query(transaction, sql::LIST_REFERRERS, &[&tenant.0, &manager, &link.resource_id.as_bytes()]).await?;
+        let refers = |row: &Row| Ok(awaited(application, "User".to_owned(), row.try_get(0)?, link.updated));
+        return rows.iter().map(refers).collect::<Result<_, _>>().map_err(fault);
+    }
+    if before.is_some() || link.remote_id.is_none() || link.state == LinkState::Creating {
         return Ok(Vec::new());
     }
     let rows = query(transaction, sql::LIST_AWAITING, &[&tenant.0, &application.0, &id]).await?;

@@ -76,6 +76,12 @@ pub(crate) const COUNT_LEASED: &str =
     "SELECT count(*) FROM outbox WHERE tenant = $1 AND application = $2 AND lease_until > 0 AND lease_until > $3";
 /// Leases entries that may be claimed. `$3` is now, `$4` the instant before which a Group has waited long enough. An entry that somebody is writing is
 /// left out.
+pub(crate) const IS_SERVED: &str = "SELECT 1 FROM applications AS a JOIN tenants AS t ON t.tenant = a.tenant \
+     WHERE a.tenant = $1 AND a.application = $2 AND a.state = 'live' AND a.paused_until <= $3 AND NOT coalesce((t.settings::JSONB ->> 'suspended')::BOOLEAN, FALSE)";
+pub(crate) const IS_WAITING: &str = "SELECT 1 FROM outbox WHERE tenant = $1 AND application = $2 AND id = $3 AND NOT held";
+/// Who has a value in an attribute that is a reference.
+pub(crate) const LIST_REFERRERS: &str = "SELECT r.id FROM index_values AS v JOIN resources AS r ON r.tenant = v.tenant AND r.resource = v.resource \
+     WHERE v.tenant = $1 AND v.attribute = $2 AND v.value = $3";
 pub(crate) const LEASE: &str = "WITH ready AS ( \
        SELECT o.id, o.lease_until FROM outbox AS o \
        WHERE o.tenant = $1 AND o.application = $2 AND NOT o.held AND o.due <= $3 AND o.lease_until <= $3 \
@@ -139,6 +145,9 @@ pub(crate) const ALL: &[&str] = &[
     LOCK_APPLICATION_TO_REMOVE,
     PAUSE_APPLICATION,
     TENANTS_WITH_CHANGES,
+    IS_SERVED,
+    IS_WAITING,
+    LIST_REFERRERS,
     READ_CHANGES,
     LOCK_DISPATCH,
     IS_DISPATCHED,

@@ -1,11 +1,12 @@
 //! `Ledger` in SQLite: outbox, leases, links, awaited accounts, provisioning log. Each write is one job of the writer, so it is whole or not at all.
 
 use async_trait::async_trait;
+use directory::pending::manager_path;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::{SignedDuration, Timestamp};
 use provisioning::application::{Application, ApplicationId};
-use provisioning::ledger::{Claim, GROUP_WAIT_SECONDS_MAX, Ledger, LinkChange, LoggedChange, Next, OutOfDate, Record, SyncStatus};
+use provisioning::ledger::{Claim, GROUP_WAIT_SECONDS_MAX, Ledger, LinkChange, LoggedChange, Next, OutOfDate, Record, SyncStatus, Written};
 use provisioning::link::{Link, LinkState};
 use provisioning::provisioning_log::LogEntry;
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
@@ -13,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 use super::connections::{fault, snapshot};
 use super::statements_of_work as sql;
 use super::{Sqlite, catalogue};
-use crate::rows::{from_json, json_text, link_state, link_state_text, micros, timestamp, version};
+use crate::rows::{attribute_key, from_json, json_text, link_state, link_state_text, micros, timestamp, version};
 
 /// What the marks of an awaited account have as priority: those who wait are mostly groups.
 const AWAITED_PRIORITY: i16 = 3;
@@ -117,14 +118,29 @@ impl Ledger for Sqlite {
         self.readers.read_short(|connection| Ok(list(connection, sql::FIND_LINKED, values, |row| row.get(0))?.pop()))
     }
 
-    async fn write_link(&self, claim: &Claim, link: Link) -> Result<bool, Fault> {
+    async fn is_served(&self, tenant: TenantId, application: ApplicationId, now: Timestamp) -> Result<bool, Fault> {
+        let values = params![tenant.0, application.0, micros(now)];
+        self.readers.read_short(|connection| Ok(!list(connection, sql::IS_SERVED, values, |row| row.get::<_, i64>(0))?.is_empty()))
+    }
+
+    async fn is_waiting(&self, tenant: TenantId, application: ApplicationId, resource_id: &str) -> Result<bool, Fault> {
+        let values = params![tenant.0, application.0, resource_id];
+        self.readers.read_short(|connection| Ok(!list(connection, sql::IS_WAITING, values, |row| row.get::<_, i64>(0))?.is_empty()))
+    }
+
+    async fn write_link(&self, claim: &Claim, link: Link) -> Result<Written, Fault> {
         let claim = claim.clone();
         let write = move |connection: &Connection| {
-            let is_ours = leased_generation(connection, &claim)?.is_some();
-            if is_ours {
-                set_link(connection, claim.tenant, &link)?;
+            if leased_generation(connection, &claim)?.is_none() {
+                return Ok(Written::LeaseLost);
             }
-            Ok(is_ours)
+            let values = params![claim.tenant.0, link.application.0, link.resource_type, link.remote_id];
+            let owners: Vec<String> = list(connection, sql::FIND_LINKED, values, |row| row.get(0))?;
+            if owners.iter().any(|owner| *owner != link.resource_id) {
+                return Ok(Written::Taken);
+            }
+            set_link(connection, claim.tenant, &link)?;
+            Ok(Written::Written)
         };
         self.writer.write(write).await
     }
@@ -299,7 +315,7 @@ fn read_link(connection: &Connection, tenant: TenantId, application: Application
 /// Writes a link; whoever waited for this account is marked where it is new.
 fn set_link(connection: &Connection, tenant: TenantId, link: &Link) -> Result<(), Fault> {
     let key = params![tenant.0, link.application.0, link.resource_id];
-    let was_named = !list(connection, sql::READ_REMOTE_ID, key, |row| row.get::<_, String>(0))?.is_empty();
+    let before: Option<String> = list(connection, sql::READ_REMOTE_ID, key, |row| row.get(0))?.pop();
     let values = params![
         tenant.0,
         link.application.0,
@@ -312,7 +328,14 @@ fn set_link(connection: &Connection, tenant: TenantId, link: &Link) -> Result<()
         micros(link.updated)
     ];
     execute(connection, sql::WRITE_LINK, values)?;
-    if was_named || link.remote_id.is_none() || link.state == LinkState::Creating {
+    if before.is_some() && before != link.remote_id {
+        // Accounts that name this one by what it was called name nobody now.
+        let key = params![tenant.0, attribute_key("User", &manager_path()), link.resource_id.as_bytes()];
+        for id in list(connection, sql::LIST_REFERRERS, key, |row| row.get(0))? {
+            mark(connection, tenant, &awaited(link.application, "User".into(), id, link.updated))?;
+        }
+    }
+    if before.is_some() || link.remote_id.is_none() || link.state == LinkState::Creating {
         return Ok(());
     }
     let awaiting: Vec<(String, String)> = list(connection, sql::LIST_AWAITING, key, |row| Ok((row.get(0)?, row.get(1)?)))?;

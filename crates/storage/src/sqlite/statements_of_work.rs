@@ -57,6 +57,12 @@ pub(crate) const LIST_READY: &str = "SELECT id, type, generation, attempts, veri
        AND (type <> 'Group' OR waiting_since <= ?4 OR NOT EXISTS (SELECT 1 FROM outbox AS u \
          WHERE u.tenant = ?1 AND u.application = ?2 AND u.type = 'User' AND u.attempts = 0 AND u.held = 0)) \
      ORDER BY priority, generation LIMIT ?5";
+pub(crate) const IS_SERVED: &str = "SELECT 1 FROM applications AS a JOIN tenants AS t ON t.tenant = a.tenant \
+     WHERE a.tenant = ?1 AND a.application = ?2 AND a.state = 'live' AND a.paused_until <= ?3 AND NOT coalesce(json_extract(t.settings, '$.suspended'), 0)";
+pub(crate) const IS_WAITING: &str = "SELECT 1 FROM outbox WHERE tenant = ?1 AND application = ?2 AND id = ?3 AND held = 0";
+/// Who has a value in an attribute that is a reference.
+pub(crate) const LIST_REFERRERS: &str = "SELECT r.id FROM index_values AS v JOIN resources AS r ON r.tenant = v.tenant AND r.resource = v.resource \
+     WHERE v.tenant = ?1 AND v.attribute = ?2 AND v.value = ?3";
 pub(crate) const LEASE: &str = "UPDATE outbox SET fence = ?4, lease_until = ?5 WHERE tenant = ?1 AND application = ?2 AND id = ?3";
 pub(crate) const CLAIMED: &str = "UPDATE applications SET claimed = ?3 WHERE tenant = ?1 AND application = ?2";
 pub(crate) const RENEW: &str =
@@ -111,6 +117,9 @@ pub(crate) const ALL: &[&str] = &[
     MARK,
     MARK_ALL,
     APPLICATIONS_WITH_WORK,
+    IS_SERVED,
+    IS_WAITING,
+    LIST_REFERRERS,
     LIST_READY,
     LEASE,
     CLAIMED,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use directory::store::Fault;
 use provisioning::application::{Application, ApplicationId, ApplicationState};
-use provisioning::ledger::{Claim, GROUP_WAIT_SECONDS_MAX, LinkChange, Next, OutOfDate, Record, SyncStatus};
+use provisioning::ledger::{Claim, GROUP_WAIT_SECONDS_MAX, LinkChange, Next, OutOfDate, Record, SyncStatus, Written};
 use provisioning::link::{Link, LinkState};
 use provisioning::provisioning_log::LogEntry;
 use serde_json::json;
@@ -86,13 +86,13 @@ pub(crate) fn log_entry(id: &str, outcome: &str, second: i64) -> LogEntry {
 }
 
 /// A tenant with an application and nobody in it.
-async fn start(place: &Place) -> (World, Application) {
+pub(crate) async fn start(place: &Place) -> (World, Application) {
     let world = World::new(place).await;
     let application = add(&world, "wiki").await;
     (world, application)
 }
 
-async fn mark(world: &World, pairs: Vec<OutOfDate>) {
+pub(crate) async fn mark(world: &World, pairs: Vec<OutOfDate>) {
     world.opened.ledger.mark_out_of_date(world.tenant.id, None, pairs).await.unwrap();
 }
 
@@ -100,7 +100,7 @@ fn ids(claims: &[Claim]) -> Vec<&str> {
     claims.iter().map(|claim| claim.resource_id.as_str()).collect()
 }
 
-async fn done(world: &World, claims: &[Claim]) {
+pub(crate) async fn done(world: &World, claims: &[Claim]) {
     for claim in claims {
         world.opened.ledger.record(record(claim)).await.unwrap();
     }
@@ -203,7 +203,7 @@ async fn a_lost_lease_records_nothing(place: Place) {
         ..record(&lost)
     };
     ledger.record(late.clone()).await.unwrap();
-    assert!(!ledger.write_link(&lost, link(&lost, Some("twin"))).await.unwrap());
+    assert_eq!(ledger.write_link(&lost, link(&lost, Some("twin"))).await.unwrap(), Written::LeaseLost);
     assert!(!ledger.renew(&lost, at(500)).await.unwrap());
     assert_eq!(ledger.read_link(world.tenant.id, wiki.id, "User", "ann").await.unwrap(), None);
     assert_eq!(ledger.read_log(world.tenant.id, None, None, 10).await.unwrap(), []);
@@ -317,7 +317,7 @@ async fn a_link_comes_back(place: Place) {
     mark(&world, vec![pair(wiki.id, "User", "ann", 2, 0), pair(wiki.id, "User", "bob", 2, 0)]).await;
     let claims = due(&world, 1).await;
     let creating = link(&claims[0], None);
-    assert!(ledger.write_link(&claims[0], creating.clone()).await.unwrap());
+    assert_eq!(ledger.write_link(&claims[0], creating.clone()).await.unwrap(), Written::Written);
     assert_eq!(ledger.read_link(tenant, wiki.id, "User", "ann").await.unwrap(), Some(creating));
     assert_eq!(status(&world, &wiki).await.linked, 0);
     let remote = "x".repeat(5_000);
@@ -344,7 +344,7 @@ async fn whoever_awaited_an_account_is_marked_when_it_is_there(place: Place) {
     ledger.record(Record { awaits: Some(vec!["ann".into(), "bob".into()]), ..record(&group) }).await.unwrap();
     mark(&world, vec![pair(wiki.id, "User", "ann", 2, 0)]).await;
     let user = due(&world, 1).await.remove(0);
-    assert!(ledger.write_link(&user, link(&user, None)).await.unwrap());
+    assert_eq!(ledger.write_link(&user, link(&user, None)).await.unwrap(), Written::Written);
     assert_eq!(status(&world, &wiki).await.waiting, 1, "an account that may not be there wakes nobody");
     ledger.record(Record { link: LinkChange::Set(link(&user, Some("r1"))), ..record(&user) }).await.unwrap();
     let woken = due(&world, 10).await;

@@ -5,6 +5,7 @@
 mod place;
 mod postgres_server;
 
+mod accounts;
 mod applications;
 mod callers;
 mod credentials;
