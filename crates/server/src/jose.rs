@@ -258,6 +258,55 @@ mod tests {
         assert!(ed.verifies(&Signed { algorithm: Algorithm::EdDsa, key_id: None, claims: Map::new(), message: signed, signature }));
     }
 
+    /// `cryptography` signed them; the file says how.
+    #[test]
+    fn tokens_that_another_library_signed() {
+        let vectors: Value = serde_json::from_str(include_str!("../tests/it/signed_tokens.json")).unwrap();
+        let keys = json!({"keys": vectors["keys"].as_object().unwrap().values().collect::<Vec<_>>()});
+        let tokens = vectors["tokens"].as_object().unwrap();
+        let good = ["PS256", "PS256 of 4096 bits", "RS256", "ES256", "EdDSA", "Ed25519"];
+        for (name, token) in tokens {
+            assert_eq!(is_good(token.as_str().unwrap(), &keys), good.contains(&name.as_str()), "{name}");
+        }
+        assert!(tokens.len() == 18 && good.iter().all(|name| tokens.contains_key(*name)));
+        for name in good {
+            let token = tokens[name].as_str().unwrap();
+            let (covered, signature) = token.rsplit_once('.').unwrap();
+            let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
+            let signed = |signature: &[u8]| format!("{covered}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature));
+            assert!(is_good(&signed(&signature), &keys), "{name}");
+            for place in [0, signature.len() / 2, signature.len() - 1] {
+                let mut changed = signature.clone();
+                changed[place] ^= 1;
+                assert!(!is_good(&signed(&changed), &keys), "{name}, byte {place}");
+            }
+            assert!(!is_good(&signed(&signature[1..]), &keys) && !is_good(&signed(&[&signature[..], &[0]].concat()), &keys), "{name}");
+            assert!(!is_good(&signed(&vec![0; signature.len()]), &keys) && !is_good(&signed(&[]), &keys), "{name}");
+            let claims = token.split('.').nth(1).unwrap();
+            let others = BASE64_URL_SAFE_NO_PAD.encode(r#"{"iss":"https://idp.example","aud":"scim","sub":"root","exp":4000000000}"#);
+            assert!(!is_good(&token.replace(claims, &others), &keys), "{name}");
+        }
+    }
+
+    /// A key that says for which algorithm it is is used for no other, although its type could be (RFC 8725 section 3.1).
+    #[test]
+    fn a_key_is_used_only_for_its_own_algorithm() {
+        let vectors: Value = serde_json::from_str(include_str!("../tests/it/signed_tokens.json")).unwrap();
+        let check = |key: &str, algorithm: &str, token: &str, accepted: bool| {
+            let mut key = vectors["keys"][key].clone();
+            key["alg"] = algorithm.into();
+            assert_eq!(is_good(vectors["tokens"][token].as_str().unwrap(), &json!({"keys": [key]})), accepted, "{algorithm}: {token}");
+        };
+        check("rsa", "PS256", "PS256", true);
+        check("rsa", "RS256", "RS256", true);
+        check("rsa", "RS256", "PS256", false);
+        check("rsa", "PS256", "RS256", false);
+        check("rsa", "PS384", "PS256", false);
+        check("rsa", "PS384", "PS384", false);
+        check("p256", "PS256", "ES256", false);
+        check("ed", "Ed25519", "EdDSA", true);
+    }
+
     #[test]
     fn what_is_refused() {
         let (own, jwk) = pair();

@@ -29,6 +29,7 @@ mod refusals;
 mod requests;
 mod rfc7643;
 mod rfc7644;
+mod signatures;
 mod tls;
 mod types;
 mod wire;
