@@ -1,12 +1,13 @@
 //! The request log as clients and administrators meet it: what is in it, what never is, and what is only rehearsed.
 
 use directory::access::Scope;
-use directory::request_log::{RequestEntry, RequestFilter};
+use directory::request_log::{Draft, RequestEntry, RequestFilter};
 use http::StatusCode;
 use scim_protocol::schema::standard::{GROUP, USER};
 use serde_json::{Value, json};
 use server::Options;
 use server::rate_limit::RateLimit;
+use uuid::Uuid;
 
 use crate::house::{Answer, House};
 
@@ -267,4 +268,45 @@ async fn administrators_read_the_log() {
     assert!(unused.contains(&"path-keys".into()) && !unused.contains(&"op-case".into()));
     let narrow = house.narrow(&[Scope::Read, Scope::Write], None).await;
     assert_eq!(admin(&narrow, "/requests").await.status, StatusCode::FORBIDDEN);
+}
+
+/// The log is full of entries that the test itself sends, so that those of requests find no room.
+#[tokio::test]
+async fn requests_are_answered_although_their_entries_find_no_room_and_administrators_see_how_many_did_not() {
+    let house = House::with(Options { rate_limit: None, ..Options::default() }, house_settings()).await;
+    let id = house.user("ann").await;
+    let model = entries(&house).await.remove(0);
+    let mut numbers = 1_u128..;
+    let mut fill = || {
+        let dropped = house.request_log.dropped();
+        while house.request_log.dropped() == dropped {
+            let entry = RequestEntry { id: Uuid::from_u128(numbers.next().unwrap()), ..model.clone() };
+            house.request_log.record(Draft { tenant: house.tenant.id, entry, body: None, query: Vec::new(), types: Vec::new() });
+        }
+    };
+    let mut without_entry = None;
+    for _ in 0..1_000 {
+        fill();
+        let dropped = house.request_log.dropped();
+        let answer = house.scim("GET", &format!("/Users/{id}"), None).await;
+        assert_eq!((answer.status, answer.text("/userName")), (StatusCode::OK, "ann"));
+        // Otherwise the log has written some in between.
+        if house.request_log.dropped() > dropped {
+            without_entry = answer.header("x-request-id").map(str::to_owned);
+            break;
+        }
+    }
+    let without_entry = without_entry.expect("the log is slower than the test");
+    fill();
+    let made = house.scim("POST", "/Users", Some(json!({"schemas": [USER], "userName": "bob"}))).await;
+    assert_eq!(made.status, StatusCode::CREATED, "writes are not refused either");
+    let admin = async |path: &str| house.call(&house.token, "GET", &format!("/t/default/admin/v1{path}"), &[], None).await;
+    let list = admin("/requests?limit=1").await;
+    assert_eq!(list.body["dropped"], house.request_log.dropped());
+    assert!(list.body["dropped"].as_u64() > Some(2), "{list:?}");
+    assert_eq!(admin(&format!("/requests/{without_entry}")).await.status, StatusCode::NOT_FOUND);
+    // There is room again, and nothing more is dropped.
+    let later = house.scim("GET", &format!("/Users/{id}"), None).await;
+    assert_eq!(entry_of(&house, &later).await.status, 200);
+    assert_eq!(admin("/requests?limit=1").await.body["dropped"], list.body["dropped"]);
 }
