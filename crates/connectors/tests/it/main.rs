@@ -1,6 +1,8 @@
-//! The SCIM target against servers that behave as real ones do on bad days.
+//! The SCIM target, and the fetcher of key sets, against servers that behave as real ones do on bad days.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
+
+mod key_sets;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -1,0 +1,113 @@
+//! The keys of foreign issuers, fetched from servers that answer well, badly, too much, and never.
+
+use std::time::Duration;
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use connectors::egress::Egress;
+use connectors::key_sets::{KEY_SET_BYTES_MAX, KeySetFetcher};
+use directory::issuer::KeySets;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::serve;
+
+async fn fetch(url: &str) -> Result<Value, String> {
+    fetch_under(Egress::default(), url).await
+}
+
+async fn fetch_under(egress: Egress, url: &str) -> Result<Value, String> {
+    KeySetFetcher::new(egress).unwrap().fetch(url).await.map_err(|fault| fault.to_string())
+}
+
+/// A key set of so many bytes.
+fn sized(bytes: usize) -> String {
+    let set = r#"{"keys":[]}"#;
+    format!("{set}{}", " ".repeat(bytes - set.len()))
+}
+
+#[tokio::test]
+async fn a_key_set_is_fetched_whole_and_what_is_none_is_refused() {
+    let other = serve(|_, _| axum::Json(json!({"keys": ["of somebody else"]}))).await;
+    let elsewhere = format!("http://{}/keys", other.address);
+    let server = serve(move |_, path| -> Response {
+        match path {
+            "/largest" => sized(KEY_SET_BYTES_MAX).into_response(),
+            "/larger" => sized(KEY_SET_BYTES_MAX + 1).into_response(),
+            "/html" => "<html>".into_response(),
+            "/cut" => r#"{"keys":["#.into_response(),
+            "/failed" => (StatusCode::BAD_GATEWAY, sized(20)).into_response(),
+            "/moved" => (StatusCode::FOUND, [(header::LOCATION, elsewhere.clone())], sized(20)).into_response(),
+            _ => (StatusCode::NOT_FOUND, sized(20)).into_response(),
+        }
+    })
+    .await;
+    let check = async |path: &str, expected: Result<(), &str>| {
+        let found = fetch(&format!("http://{}{path}", server.address)).await;
+        match expected {
+            Ok(()) => assert_eq!(found, Ok(json!({"keys": []})), "{path}"),
+            Err(word) => assert!(found.as_ref().is_err_and(|error| error.contains(word)), "{path}: {found:?}"),
+        }
+    };
+    check("/largest", Ok(())).await;
+    check("/larger", Err("larger than 262144 bytes")).await;
+    check("/html", Err("not JSON")).await;
+    check("/cut", Err("not JSON")).await;
+    check("/failed", Err("status 502")).await;
+    check("/moved", Err("status 302")).await;
+    check("/other", Err("status 404")).await;
+    assert!(other.requests().is_empty(), "a redirect is not followed");
+}
+
+#[tokio::test]
+async fn where_private_addresses_may_not_be_reached_nobody_there_is_asked() {
+    let server = serve(|_, _| axum::Json(json!({"keys": []}))).await;
+    let strict = Egress { allow_private_addresses: false, ..Egress::default() };
+    let port = server.address.port();
+    for url in [format!("http://127.0.0.1:{port}/"), format!("http://localhost:{port}/"), format!("https://localhost:{port}/")] {
+        assert!(fetch_under(strict, &url).await.is_err(), "{url}");
+    }
+    assert!(server.requests().is_empty());
+    let plain = fetch_under(strict, "http://idp.example/keys").await;
+    assert!(plain.is_err_and(|error| error.contains("https:")), "keys that anybody on the way could change");
+    for url in ["", "/keys", "ftp://idp.example/keys", "file:///etc/passwd", "http://169.254.169.254/keys"] {
+        assert!(fetch(url).await.is_err(), "{url}");
+    }
+}
+
+/// What is fetched from a server that answers with these bytes to one request, and then says no more.
+async fn fetch_from(answer: &[u8]) -> Result<Value, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let serving = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = [0; 4_096];
+        assert!(stream.read(&mut head).await.unwrap() > 0);
+        // The other side may have enough of it before all of it is sent.
+        drop(stream.write_all(answer).await);
+        while stream.read(&mut head).await.is_ok_and(|read| read > 0) {}
+    };
+    let both = async { tokio::join!(fetch(&url), serving) };
+    tokio::time::timeout(Duration::from_secs(30), both).await.unwrap().0
+}
+
+#[tokio::test]
+async fn a_key_set_whose_size_is_not_told_beforehand_is_measured() {
+    let piece = format!("1000\r\n{}\r\n", " ".repeat(4_096));
+    let in_pieces = |count: usize| format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}2\r\n{{}}\r\n", piece.repeat(count));
+    let small = fetch_from(format!("{}0\r\n\r\n", in_pieces(3)).as_bytes()).await;
+    assert_eq!(small, Ok(json!({})));
+    // It never says that it is done.
+    let endless = fetch_from(in_pieces(10 * KEY_SET_BYTES_MAX / 4_096).as_bytes()).await;
+    assert!(endless.as_ref().is_err_and(|error| error.contains("larger than 262144 bytes")), "{endless:?}");
+}
+
+/// Given up after five seconds, in real time.
+#[tokio::test]
+async fn a_server_that_falls_silent_is_given_up() {
+    let (nothing, half) = tokio::join!(fetch_from(b""), fetch_from(b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{\"keys\""));
+    for found in [nothing, half] {
+        assert!(found.as_ref().is_err_and(|error| error.contains("could not be fetched")), "{found:?}");
+    }
+}
