@@ -123,6 +123,13 @@ impl Opened {
     }
 }
 
+/// A stranger's transaction that others wait for.
+#[expect(dead_code, reason = "what counts is that it lives")]
+pub(crate) enum Held {
+    Sqlite(rusqlite::Connection),
+    Postgres(tokio_postgres::Client),
+}
+
 /// A row of the change log: sequence, type, id, version.
 pub(crate) type Logged = (i64, String, String, i64);
 
@@ -159,6 +166,26 @@ impl Place {
         match &self.engine {
             Engine::Sqlite => Arc::new(SqliteRequestLog::open(&self.folder.path().join("requests.db")).unwrap()),
             Engine::Postgres(url) => Arc::new(Postgres::connect(url, self.key()).await.unwrap().request_log()),
+        }
+    }
+
+    fn request_log_connection(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.folder.path().join("requests.db")).unwrap()
+    }
+
+    /// Nothing is written into the request log as long as the answer lives.
+    pub(crate) async fn hold_request_log(&self) -> Held {
+        match &self.engine {
+            Engine::Sqlite => {
+                let connection = self.request_log_connection();
+                connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+                Held::Sqlite(connection)
+            }
+            Engine::Postgres(url) => {
+                let client = postgres_server::client(url).await;
+                client.batch_execute("BEGIN; LOCK TABLE requests IN ACCESS EXCLUSIVE MODE").await.unwrap();
+                Held::Postgres(client)
+            }
         }
     }
 

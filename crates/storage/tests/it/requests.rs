@@ -18,6 +18,7 @@ on_both_engines!(
     entries_are_narrowed_newest_first,
     uses_of_quirks_are_counted,
     old_and_many_are_pruned,
+    what_finds_no_room_is_dropped_and_counted,
     tenants_are_apart
 );
 
@@ -144,6 +145,45 @@ async fn old_and_many_are_pruned(place: Place) {
     let left = log.list(ACME, all.clone()).await.unwrap();
     assert_eq!((left.len(), left[29].at.as_second()), (30, 1_700_000_670));
     assert_eq!(log.list(TenantId(2), all).await.unwrap().len(), 1);
+}
+
+/// Many that differ in nothing but their number, without a body.
+fn drafts(count: u64) -> impl Iterator<Item = Draft> {
+    let model = Draft { body: None, ..draft(ACME, 0, 200, &[]) };
+    (0..count).map(move |number| {
+        let mut draft = model.clone();
+        draft.entry.id = Uuid::from_u128(model.entry.id.as_u128() + u128::from(number));
+        draft.entry.at = Timestamp::from_second(1_700_000_000 + i64::try_from(number).unwrap()).unwrap();
+        draft
+    })
+}
+
+/// Somebody keeps the table to themselves while more comes than can wait.
+async fn what_finds_no_room_is_dropped_and_counted(place: Place) {
+    // What may wait, and what the log has in its hand at a time.
+    let (waiting, batch) = (8_192, 512);
+    let sent = waiting + batch + 1_000;
+    let log = place.request_log().await;
+    // Made before: SQLite waits only so long for somebody else.
+    let drafts: Vec<Draft> = drafts(sent).collect();
+    let held = place.hold_request_log().await;
+    for draft in drafts {
+        log.record(draft);
+    }
+    assert!((sent - waiting - batch..=sent - waiting).contains(&log.dropped()), "{}", log.dropped());
+    drop(held);
+    log.flush().await.unwrap();
+    let dropped = log.dropped();
+    let all = RequestFilter { limit: 20_000, ..RequestFilter::default() };
+    let kept = log.list(ACME, all.clone()).await.unwrap();
+    assert_eq!(kept.len() as u64 + dropped, sent, "each is kept or counted");
+    assert_eq!(kept.last().unwrap().at.as_second(), 1_700_000_000, "those that came first are kept");
+    // There is room again.
+    log.record(draft(ACME, sent, 200, &[]));
+    log.flush().await.unwrap();
+    assert_eq!((log.list(ACME, all).await.unwrap().len(), log.dropped()), (kept.len() + 1, dropped));
+    // What others have dropped is theirs.
+    assert_eq!(place.request_log().await.dropped(), 0);
 }
 
 async fn tenants_are_apart(place: Place) {
