@@ -1,5 +1,5 @@
 //! `RequestLog` in SQLite: a file of its own with a thread of its own, so that no write of identities ever waits for it. What is lost in a power cut is
-//! lost; what was not kept because too much came at once is counted.
+//! lost; what was not kept because too much came at once, or because the file could not be written, is counted.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -43,11 +43,13 @@ impl SqliteRequestLog {
     pub fn open(path: &Path) -> Result<Self, Fault> {
         let connection = open_request_log(path)?;
         let (messages, waiting) = sync_channel(WAITING_MAX);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let lost = Arc::clone(&dropped);
         std::thread::Builder::new()
             .name("request-log".into())
-            .spawn(move || run(&connection, &waiting))
+            .spawn(move || run(&connection, &waiting, &lost))
             .map_err(|error| Fault::from_source("the request log could not be started", error))?;
-        Ok(Self { messages, dropped: Arc::default(), readers: Readers::new(path) })
+        Ok(Self { messages, dropped, readers: Readers::new(path) })
     }
 
     async fn work<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
@@ -155,17 +157,19 @@ impl RequestLog for SqliteRequestLog {
     }
 }
 
-fn run(connection: &Connection, waiting: &Receiver<Message>) {
+fn run(connection: &Connection, waiting: &Receiver<Message>, dropped: &AtomicU64) {
     while let Ok(first) = waiting.recv() {
         let mut entries = Vec::new();
         let work = collect(first, waiting, &mut entries);
-        if !entries.is_empty()
+        let count = entries.len() as u64;
+        if count > 0
             && let Err(error) = write(connection, entries)
         {
             if !connection.is_autocommit() {
                 drop(connection.execute_batch("ROLLBACK"));
             }
-            tracing::error!(error = &error as &dyn std::error::Error, "entries of the request log were lost");
+            dropped.fetch_add(count, Ordering::Relaxed);
+            tracing::error!(error = &error as &dyn std::error::Error, count, "entries of the request log were lost");
         }
         if let Some(work) = work {
             work(connection);

@@ -173,6 +173,14 @@ impl Place {
         rusqlite::Connection::open(self.folder.path().join("requests.db")).unwrap()
     }
 
+    /// Statements without values on the request log, by a stranger.
+    pub(crate) async fn execute_on_request_log(&self, sql: &str) {
+        match &self.engine {
+            Engine::Sqlite => self.request_log_connection().execute_batch(sql).unwrap(),
+            Engine::Postgres(_) => self.execute(sql).await,
+        }
+    }
+
     /// Nothing is written into the request log as long as the answer lives.
     pub(crate) async fn hold_request_log(&self) -> Held {
         match &self.engine {

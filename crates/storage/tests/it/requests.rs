@@ -19,6 +19,7 @@ on_both_engines!(
     uses_of_quirks_are_counted,
     old_and_many_are_pruned,
     what_finds_no_room_is_dropped_and_counted,
+    what_cannot_be_written_is_counted_too,
     tenants_are_apart
 );
 
@@ -184,6 +185,23 @@ async fn what_finds_no_room_is_dropped_and_counted(place: Place) {
     assert_eq!((log.list(ACME, all).await.unwrap().len(), log.dropped()), (kept.len() + 1, dropped));
     // What others have dropped is theirs.
     assert_eq!(place.request_log().await.dropped(), 0);
+}
+
+async fn what_cannot_be_written_is_counted_too(place: Place) {
+    let log = place.request_log().await;
+    log.record(draft(ACME, 0, 200, &[]));
+    log.flush().await.unwrap();
+    place.execute_on_request_log("ALTER TABLE requests RENAME TO hidden").await;
+    for number in 1..=3 {
+        log.record(draft(ACME, number, 200, &[]));
+    }
+    log.flush().await.unwrap();
+    assert_eq!(log.dropped(), 3);
+    place.execute_on_request_log("ALTER TABLE hidden RENAME TO requests").await;
+    log.record(draft(ACME, 4, 200, &[]));
+    log.flush().await.unwrap();
+    let numbers: Vec<i64> = log.list(ACME, RequestFilter::default()).await.unwrap().iter().map(|entry| entry.at.as_second()).collect();
+    assert_eq!((numbers, log.dropped()), (vec![1_700_000_004, 1_700_000_000], 3));
 }
 
 async fn tenants_are_apart(place: Place) {
