@@ -9,6 +9,7 @@ use directory::change_set::Precondition;
 use directory::clock::{Clock, IdGenerator};
 use jiff::Timestamp;
 use provisioning::application::Secret;
+use provisioning::connector::RetryAfter;
 use provisioning::event::Kind;
 use provisioning::event_log::{Acknowledgements, Choice, Courier, Message, NewReceiver, Reception};
 use provisioning::receiver::{ParcelState, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets};
@@ -23,6 +24,7 @@ use crate::place::{Counter, Place, World, delete, members, on_both_engines};
 on_both_engines!(
     every_change_arrives_in_order_and_once,
     a_failure_is_tried_again_and_then_put_aside,
+    one_that_asks_for_time_gets_it_from_every_node,
     what_was_put_aside_is_delivered_again_or_discarded,
     a_receiver_that_is_gone_is_paused,
     a_claim_that_was_lost_is_taken_over_and_nothing_with_it,
@@ -207,6 +209,33 @@ async fn a_failure_is_tried_again_and_then_put_aside(place: Place) {
     office.world.user("d").await;
     office.run().await;
     assert_eq!(office.ends.taken(), ["a", "c", "d"]);
+}
+
+async fn one_that_asks_for_time_gets_it_from_every_node(place: Place) {
+    let office = Office::new(&place).await;
+    let app = office.add("app", ReceiverKind::Webhook, three_attempts()).await;
+    let world = World { opened: place.open().await, ..office.world.clone() };
+    let other = Office::of(world, office.time.clone());
+    let later_still = office.time.now().checked_add(jiff::SignedDuration::from_mins(20)).unwrap();
+    for (id, wait) in [("a", RetryAfter::Seconds(600)), ("b", RetryAfter::At(later_still))] {
+        office.ends.says(id, Reception::Later { why: "429".into(), retry_after: Some(wait) });
+        office.world.user(id).await;
+        office.run().await;
+        let attempts = office.ends.attempts.lock().unwrap().len();
+        office.ends.says.lock().unwrap().clear();
+        office.time.forward(599);
+        for node in [&office, &other] {
+            node.run().await;
+        }
+        assert_eq!(office.again(&app).await.attempts, 1, "{id}");
+        assert_eq!(office.ends.attempts.lock().unwrap().len(), attempts, "{id}");
+        assert!(other.ends.attempts.lock().unwrap().is_empty(), "{id}");
+        office.time.forward(1);
+        office.run().await;
+        assert_eq!(office.ends.taken().last().map(String::as_str), Some(id));
+        assert_eq!(office.again(&app).await.attempts, 0);
+    }
+    assert_eq!(office.ends.taken(), ["a", "b"]);
 }
 
 async fn what_was_put_aside_is_delivered_again_or_discarded(place: Place) {
