@@ -50,6 +50,11 @@ impl KeySets for KeySetFetcher {
             }
             bytes.extend_from_slice(&chunk);
         }
-        serde_json::from_slice(&bytes).map_err(|error| Fault::from_source("the key set is not JSON", error))
+        let set: Value = serde_json::from_slice(&bytes).map_err(|error| Fault::from_source("the key set is not JSON", error))?;
+        // An error in JSON, sent with a good status, must not pass for a set without keys (RFC 7517 section 5).
+        if !set.get("keys").is_some_and(Value::is_array) {
+            return Err(Fault::new("the key set has no array `keys`"));
+        }
+        Ok(set)
     }
 }

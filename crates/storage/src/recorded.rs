@@ -1,6 +1,7 @@
 //! Entries of the request log as both engines keep them. Knows no SQL.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use directory::request_log::{Draft, RequestEntry, RequestFilter};
 use directory::store::Fault;
@@ -16,6 +17,14 @@ pub(crate) const BATCH_MAX: usize = 512;
 pub(crate) const BATCH_MILLISECONDS: u64 = 20;
 /// Entries deleted at a time.
 pub(crate) const PRUNED_MAX: i64 = 500;
+
+/// Counts an entry that finds no room; the log of the program says so, ever more seldom the more there are.
+pub(crate) fn count_dropped(dropped: &AtomicU64) {
+    let count = dropped.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    if count.is_power_of_two() {
+        tracing::warn!(dropped = count, "more requests come than can be written down: entries of the request log are lost");
+    }
+}
 
 /// An entry as a row.
 pub(crate) struct Row {

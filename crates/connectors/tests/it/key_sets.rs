@@ -37,6 +37,7 @@ async fn a_key_set_is_fetched_whole_and_what_is_none_is_refused() {
             "/larger" => sized(KEY_SET_BYTES_MAX + 1).into_response(),
             "/html" => "<html>".into_response(),
             "/cut" => r#"{"keys":["#.into_response(),
+            "/error" => r#"{"error":"busy"}"#.into_response(),
             "/failed" => (StatusCode::BAD_GATEWAY, sized(20)).into_response(),
             "/moved" => (StatusCode::FOUND, [(header::LOCATION, elsewhere.clone())], sized(20)).into_response(),
             _ => (StatusCode::NOT_FOUND, sized(20)).into_response(),
@@ -54,6 +55,7 @@ async fn a_key_set_is_fetched_whole_and_what_is_none_is_refused() {
     check("/larger", Err("larger than 262144 bytes")).await;
     check("/html", Err("not JSON")).await;
     check("/cut", Err("not JSON")).await;
+    check("/error", Err("no array `keys`")).await;
     check("/failed", Err("status 502")).await;
     check("/moved", Err("status 302")).await;
     check("/other", Err("status 404")).await;

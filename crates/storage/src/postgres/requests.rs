@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::connections::{Connections, begin, fault};
 use super::read::storable;
 use super::statements_of_requests as sql;
-use crate::recorded::{BATCH_MAX, BATCH_MILLISECONDS, PRUNED_MAX, Row, Uses, WAITING_MAX, row, wanted};
+use crate::recorded::{BATCH_MAX, BATCH_MILLISECONDS, PRUNED_MAX, Row, Uses, WAITING_MAX, count_dropped, row, wanted};
 use crate::rows::{from_json, micros, timestamp};
 
 enum Message {
@@ -64,7 +64,7 @@ fn entry(row: &tokio_postgres::Row) -> Result<RequestEntry, Fault> {
 impl RequestLog for PostgresRequestLog {
     fn record(&self, draft: Draft) {
         if self.messages.try_send(Message::Entry(Box::new(draft))).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            count_dropped(&self.dropped);
         }
     }
 

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::connections::{Readers, fault, open_request_log};
 use super::statements::{ERASE_AS_USUAL, ERASE_FOR_GOOD};
 use super::statements_of_requests as sql;
-use crate::recorded::{BATCH_MAX, BATCH_MILLISECONDS, PRUNED_MAX, Uses, WAITING_MAX, row, wanted};
+use crate::recorded::{BATCH_MAX, BATCH_MILLISECONDS, PRUNED_MAX, Uses, WAITING_MAX, count_dropped, row, wanted};
 use crate::rows::{from_json, micros, timestamp};
 
 type Work = Box<dyn FnOnce(&Connection) + Send>;
@@ -68,7 +68,7 @@ impl SqliteRequestLog {
 impl RequestLog for SqliteRequestLog {
     fn record(&self, draft: Draft) {
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.messages.try_send(Message::Entry(Box::new(draft))) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            count_dropped(&self.dropped);
         }
     }
 
