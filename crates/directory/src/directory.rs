@@ -16,7 +16,7 @@ mod bulk;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use scim_protocol::patch::member::{Split, split};
+use scim_protocol::patch::member::{Split, fold, split};
 use scim_protocol::quirk::{Adaptations, QuirkSet, normalize_patch, normalize_resource};
 use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema, ValidResource, redaction};
 use serde_json::{Map, Value};
@@ -316,7 +316,8 @@ impl Directory {
 
     async fn patch_members(&self, subject: Subject<'_>, split: &Split, answer: PatchAnswer) -> Result<Patched, DirectoryError> {
         let Subject { caller, schema, id, .. } = subject;
-        let decide = |precondition| membership::decide(self.moment(), schema, id, precondition, &split.members);
+        let members = fold(schema, &split.members, &[])?;
+        let decide = |precondition| membership::decide(self.moment(), schema, id, precondition, members.clone());
         let committed = self.commit_expecting(subject, decide).await?;
         let wanted = match answer {
             PatchAnswer::Version => None,

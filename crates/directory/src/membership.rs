@@ -1,7 +1,7 @@
 //! Changes of members that never load the group: what they need to know, and their change set. Does not look into other attributes.
 
 use scim_protocol::TypeSchema;
-use scim_protocol::patch::member::{MemberOperation, Split, fold};
+use scim_protocol::patch::member::{MemberDelta, MemberOperation, Split};
 use serde_json::{Value, json};
 
 use crate::change_set::{Change, ChangeSet, Effect, Moment, Precondition};
@@ -20,7 +20,7 @@ pub enum Needs {
 
 /// Classifies a PATCH by what it needs.
 pub fn needs(split: &Split) -> Needs {
-    if split.members.iter().any(|operation| matches!(operation, MemberOperation::RemoveWhere(_))) {
+    if split.members.iter().any(|operation| matches!(operation, MemberOperation::RemoveWhere(_) | MemberOperation::ReplaceWhere(..))) {
         Needs::Members
     } else if split.others.is_empty() && !split.members.is_empty() {
         Needs::Nothing
@@ -29,9 +29,9 @@ pub fn needs(split: &Split) -> Needs {
     }
 }
 
-/// Decides a PATCH of members only. The group is not read: that it exists is checked in the statement that writes, and such writes commute.
-pub fn decide(moment: Moment, schema: &TypeSchema, id: &str, precondition: Precondition, members: &[MemberOperation]) -> ChangeSet {
-    let members = fold(schema, members, &[]);
+/// Decides a PATCH of members only, by what `fold` made of it. The group is not read: that it exists is checked in the statement that writes, and such
+/// writes commute.
+pub fn decide(moment: Moment, schema: &TypeSchema, id: &str, precondition: Precondition, members: MemberDelta) -> ChangeSet {
     moment.change_set(schema, id, Change::Update { precondition, content: None, members, effect: Effect::default() })
 }
 

@@ -27,7 +27,7 @@ pub fn decide(
     let effect = after.as_ref().map(|after| Effect::between(document, after.document(), false)).unwrap_or_default();
     // Content that did not change is not written again; the members may have.
     let content = after.filter(|after| *after != before).map(|after| content(schema, after));
-    let members = fold(schema, &split.members, &elements(members));
+    let members = fold(schema, &split.members, &elements(members))?;
     let precondition = Precondition::VersionIs(*version);
     Ok(moment.change_set(schema, id, Change::Update { precondition, content, members, effect }))
 }

@@ -45,7 +45,7 @@ fn id(index: usize, element: Value) -> Result<String, Error> {
 }
 
 /// Strings in order of first mention, with insertion and removal that do not depend on how many there are.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct OrderedSet {
     places: HashMap<String, usize>,
     next: usize,
@@ -66,8 +66,8 @@ impl OrderedSet {
         self.places.remove(text);
     }
 
-    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        self.places.retain(|text, _| keep(text));
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        self.places.contains_key(text)
     }
 
     pub(crate) fn into_vec(self) -> Vec<String> {

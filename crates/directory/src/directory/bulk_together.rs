@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use scim_protocol::messages::{BulkMethod, BulkOperation, BulkRequest};
-use scim_protocol::patch::member::{MemberDelta, split};
+use scim_protocol::patch::member::{MemberDelta, fold, split};
 use scim_protocol::quirk::{Adaptations, normalize_patch, normalize_resource};
 use scim_protocol::{Error, ErrorKind, TypeSchema, ValidResource, redaction};
 use serde_json::Value;
@@ -256,7 +256,8 @@ impl Directory {
         let needs = membership::needs(&split);
         if needs == Needs::Nothing && expected.is_anything() {
             // Changes of members commute, so there may be any number of them.
-            return Ok(membership::decide(draft.moment, schema, id, Precondition::Exists, &split.members));
+            let members = fold(schema, &split.members, &[])?;
+            return Ok(membership::decide(draft.moment, schema, id, Precondition::Exists, members));
         }
         draft.touch(id)?;
         let current = self.read_any(caller, schema, id, Include { members: needs == Needs::Members, groups: false }).await?;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Op, Operation, PatchPath};
 use crate::attribute_path::AttributePath;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::filter::{CompareOp, Filter};
 use crate::member::{OrderedSet, ids, members_attribute};
 use crate::schema::set::TypeSchema;
@@ -38,6 +38,8 @@ pub enum MemberOperation {
     Replace(Vec<String>),
     /// Remove those that match; needs the members (`members[type eq "Group"]`). `members[value eq "x"]` is `Remove`.
     RemoveWhere(Filter),
+    /// Put these ids in the place of those that match; needs the members, as it is refused where none does.
+    ReplaceWhere(Filter, Vec<String>),
 }
 
 /// The operations, parted.
@@ -50,7 +52,7 @@ pub struct Split {
 }
 
 /// Parts the operations of a PATCH; a path-less operation whose object has `members` is parted too. A type without `members` gets all in `others`.
-/// `invalidValue` where a member has no id.
+/// `invalidValue` where a member has no id, `noTarget` where a removal names no member.
 pub fn split(schema: &TypeSchema, operations: Vec<Operation>) -> Result<Split, Error> {
     let mut split = Split::default();
     if members_attribute(schema).is_none() {
@@ -109,27 +111,27 @@ fn by_path(op: Op, path: &PatchPath, value: Option<Value>, into: &mut Vec<Member
             (Op::Replace, value) => MemberOperation::Replace(ids(value.unwrap_or_default())?),
             // RFC 7644 section 3.5.2.2 empties the list. With a value it is Entra's way to name the members to remove
             // (`Quirk::RemoveMembersByValue`); where that is not tolerated, `parse` has refused it.
+            // A removal of the ids alone is neither of the two, and whoever sends it may have lost the filter: nobody's group is emptied for it.
+            (Op::Remove, None | Some(Value::Null)) if path.sub_name().is_some() => return Err(no_member_named(path)),
             (Op::Remove, None | Some(Value::Null)) => MemberOperation::Replace(Vec::new()),
             (Op::Remove, Some(value)) => MemberOperation::Remove(ids(value)?),
         });
         return Ok(());
     };
-    let named = named_ids(filter);
-    if op == Op::Add {
-        into.push(MemberOperation::Add(match value {
+    into.push(match op {
+        Op::Add => MemberOperation::Add(match value {
             Some(value) if !value.is_null() => ids(value)?,
-            _ => named.unwrap_or_default(),
-        }));
-        return Ok(());
-    }
-    into.push(match named {
-        Some(ids) => MemberOperation::Remove(ids),
-        None => MemberOperation::RemoveWhere(filter.clone()),
+            _ => named_ids(filter).unwrap_or_default(),
+        }),
+        Op::Remove => named_ids(filter).map_or_else(|| MemberOperation::RemoveWhere(filter.clone()), MemberOperation::Remove),
+        Op::Replace => MemberOperation::ReplaceWhere(filter.clone(), ids(value.unwrap_or_default())?),
     });
-    if let (Op::Replace, Some(value)) = (op, value) {
-        into.push(MemberOperation::Add(ids(value)?));
-    }
     Ok(())
+}
+
+fn no_member_named(path: &PatchPath) -> Error {
+    let detail = format!("`{path}` names no member to remove; name one (`members[value eq \"...\"]`), or all (`members`).");
+    Error::new(ErrorKind::NoTarget, detail).at(path.to_string())
 }
 
 /// The ids of `value eq "a" or value eq "b"`; `None` where the filter says anything else.
@@ -143,45 +145,77 @@ fn named_ids(filter: &Filter) -> Option<Vec<String>> {
     }
 }
 
-/// Folds operations into one delta. `current` (member elements with `value`, `type`, `display`) is only needed where an operation is `RemoveWhere`.
-pub fn fold(schema: &TypeSchema, operations: &[MemberOperation], current: &[Value]) -> MemberDelta {
-    let mut replace = false;
-    let (mut added, mut removed) = (OrderedSet::default(), OrderedSet::default());
+/// Folds operations into one delta. `current` (member elements with `value`, `type`, `display`) is only needed where an operation chooses by filter.
+/// `noTarget` where one replaces what is not there (RFC 7644 section 3.5.2.3).
+pub fn fold(schema: &TypeSchema, operations: &[MemberOperation], current: &[Value]) -> Result<MemberDelta, Error> {
+    let mut folded = Folded { schema, current, replace: false, added: OrderedSet::default(), removed: OrderedSet::default() };
     for operation in operations {
         match operation {
-            MemberOperation::Add(ids) => {
-                for id in ids {
-                    removed.remove(id);
-                    added.insert(id.clone());
-                }
-            }
-            MemberOperation::Remove(ids) => {
-                for id in ids {
-                    added.remove(id);
-                    if !replace {
-                        removed.insert(id.clone());
-                    }
-                }
-            }
+            MemberOperation::Add(ids) => folded.add(ids),
+            MemberOperation::Remove(ids) => folded.remove(ids),
             MemberOperation::Replace(ids) => {
-                replace = true;
-                removed = OrderedSet::default();
-                added = ids.iter().cloned().collect();
+                folded.replace = true;
+                folded.removed = OrderedSet::default();
+                folded.added = ids.iter().cloned().collect();
             }
-            MemberOperation::RemoveWhere(filter) => {
-                let Some(attribute) = members_attribute(schema) else { continue };
-                added.retain(|id| {
-                    let known = current.iter().find(|element| element.get("value").and_then(Value::as_str) == Some(id));
-                    !filter.matches_element(attribute, known.unwrap_or(&json!({ "value": id })))
-                });
-                let matching = current.iter().filter(|element| !replace && filter.matches_element(attribute, element));
-                for id in matching.filter_map(|element| element.get("value").and_then(Value::as_str)) {
-                    removed.insert(id.to_owned());
+            MemberOperation::RemoveWhere(filter) => folded.remove(&folded.matching(filter)),
+            MemberOperation::ReplaceWhere(filter, ids) => {
+                let matching = folded.matching(filter);
+                if matching.is_empty() {
+                    let detail = format!("`members[{filter}]` selects no member; add one to `members` first.");
+                    return Err(Error::new(ErrorKind::NoTarget, detail).at("members"));
                 }
+                folded.remove(&matching);
+                folded.add(ids);
             }
         }
     }
-    MemberDelta { replace, added: added.into_vec(), removed: removed.into_vec() }
+    Ok(MemberDelta { replace: folded.replace, added: folded.added.into_vec(), removed: folded.removed.into_vec() })
+}
+
+/// A delta that grows by one operation at a time.
+struct Folded<'a> {
+    schema: &'a TypeSchema,
+    current: &'a [Value],
+    replace: bool,
+    added: OrderedSet,
+    removed: OrderedSet,
+}
+
+impl Folded<'_> {
+    fn add(&mut self, ids: &[String]) {
+        for id in ids {
+            self.removed.remove(id);
+            self.added.insert(id.clone());
+        }
+    }
+
+    fn remove(&mut self, ids: &[String]) {
+        for id in ids {
+            self.added.remove(id);
+            if !self.replace {
+                self.removed.insert(id.clone());
+            }
+        }
+    }
+
+    /// The ids of the members that match as the operations so far leave them.
+    fn matching(&self, filter: &Filter) -> Vec<String> {
+        let Some(attribute) = members_attribute(self.schema) else { return Vec::new() };
+        let id_of = |element: &Value| element.get("value").and_then(Value::as_str).map(str::to_owned);
+        let known = self.current.iter().filter_map(|element| id_of(element).map(|id| (id, element)));
+        let (mut matching, mut unknown) = (Vec::new(), self.added.clone());
+        for (id, element) in known {
+            unknown.remove(&id);
+            let is_there = self.added.contains(&id) || !(self.replace || self.removed.contains(&id));
+            if is_there && filter.matches_element(attribute, element) {
+                matching.push(id);
+            }
+        }
+        // Of those that were only just added the id is all that is known.
+        matching.extend(unknown.into_vec().into_iter().filter(|id| filter.matches_element(attribute, &json!({ "value": id }))));
+        matching
+    }
 }
 
 impl FromIterator<String> for OrderedSet {
@@ -205,7 +239,16 @@ mod tests {
         let schema = set.by_name("Group").unwrap();
         let body = json!({ "schemas": [patch::PATCH_SCHEMA], "Operations": operations });
         let split = split(schema, patch::parse(schema, body, &QuirkSet::standard()).unwrap()).unwrap();
-        (fold(schema, &split.members, current), split.others.len())
+        (fold(schema, &split.members, current).unwrap(), split.others.len())
+    }
+
+    fn refusal(operations: Value) -> ErrorKind {
+        let set = SchemaSet::standard();
+        let schema = set.by_name("Group").unwrap();
+        let body = json!({ "schemas": [patch::PATCH_SCHEMA], "Operations": operations });
+        let parsed = patch::parse(schema, body, &QuirkSet::standard()).unwrap();
+        let folded = split(schema, parsed).and_then(|split| fold(schema, &split.members, &[json!({"value": "u1", "type": "User"})]));
+        folded.unwrap_err().kind()
     }
 
     fn check(operations: Value, replace: bool, added: &[&str], removed: &[&str]) {
@@ -229,7 +272,43 @@ mod tests {
         check(json!([{"op": "replace", "path": "members", "value": [{"value": "a"}]}]), true, &["a"], &[]);
         check(json!([{"op": "replace", "path": "members", "value": []}]), true, &[], &[]);
         check(json!([{"op": "replace", "path": "members[value eq \"a\"].display", "value": "x"}]), false, &[], &[]);
-        check(json!([{"op": "replace", "path": "members[value eq \"a\"]", "value": {"value": "b"}}]), false, &["b"], &["a"]);
+        check(json!([{"op": "replace", "path": "members[value eq \"u1\"]", "value": {"value": "b"}}]), false, &["b"], &["u1"]);
+        check(json!([{"op": "replace", "path": "members[value eq \"u1\"].value", "value": "b"}]), false, &["b"], &["u1"]);
+        check(json!([{"op": "replace", "path": "members[value eq \"u1\"]", "value": {"value": "u1"}}]), false, &["u1"], &[]);
+        check(json!([{"op": "replace", "path": "members[type eq \"Group\"]", "value": {"value": "b"}}]), false, &["b"], &["g1"]);
+    }
+
+    #[test]
+    fn a_filter_selects_among_what_the_operations_before_left() {
+        let replace = json!({"op": "replace", "path": "members[value eq \"a\"]", "value": {"value": "b"}});
+        let add = json!({"op": "add", "path": "members", "value": [{"value": "a"}]});
+        check(json!([add, replace]), false, &["b"], &["a"]);
+        check(json!([{"op": "replace", "path": "members", "value": [{"value": "a"}]}, replace]), true, &["b"], &[]);
+        check(json!([add, {"op": "remove", "path": "members[type eq \"Group\" or value eq \"a\"]"}]), false, &[], &["g1", "a"]);
+    }
+
+    /// RFC 7644 section 3.5.2.3.
+    #[test]
+    fn what_is_not_there_is_not_replaced() {
+        let replace = |filter: &str| json!({"op": "replace", "path": format!("members[{filter}]"), "value": {"value": "b"}});
+        let (nope, u1) = (replace("value eq \"nope\""), replace("value eq \"u1\""));
+        for operations in [
+            json!([nope]),
+            json!([replace("type eq \"Group\"")]),
+            json!([{"op": "replace", "path": "members[value eq \"nope\"].value", "value": "b"}]),
+            json!([{"op": "remove", "path": "members[value eq \"u1\"]"}, u1]),
+            json!([{"op": "remove", "path": "members"}, u1]),
+            json!([u1, u1]),
+        ] {
+            assert_eq!(refusal(operations.clone()), ErrorKind::NoTarget, "{operations}");
+        }
+    }
+
+    #[test]
+    fn a_removal_of_ids_that_names_none_does_not_empty_the_group() {
+        assert_eq!(refusal(json!([{"op": "remove", "path": "members.value"}])), ErrorKind::NoTarget);
+        assert_eq!(refusal(json!([{"op": "remove", "path": "members.value", "value": null}])), ErrorKind::NoTarget);
+        check(json!([{"op": "remove", "path": "members.value", "value": ["a"]}]), false, &[], &["a"]);
     }
 
     #[test]

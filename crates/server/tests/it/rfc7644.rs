@@ -229,6 +229,30 @@ async fn rfc7644_3_5_2_patch_messages_have_their_form() {
 }
 
 #[tokio::test]
+async fn rfc7644_3_5_2_3_a_member_that_is_not_there_is_not_replaced() {
+    let house = House::new().await;
+    let [ann, bob, eve] = [house.user("ann").await, house.user("bob").await, house.user("eve").await];
+    let group = json!({"schemas": [GROUP], "displayName": "g", "members": [{"value": ann}]});
+    let path = format!("/Groups/{}", house.scim("POST", "/Groups", Some(group)).await.text("/id"));
+    let before = house.scim("GET", &path, None).await;
+    let replace =
+        |old: &str, new: &str| json!([{"op": "replace", "path": format!("members[value eq \"{old}\"]"), "value": {"value": new}}]);
+    for old in ["nope", &bob] {
+        refused(&house.scim("PATCH", &path, operations(replace(old, &eve))).await, 400, Some("noTarget"));
+    }
+    refused(&house.scim("PATCH", &path, operations(json!([{"op": "remove", "path": "members.value"}]))).await, 400, Some("noTarget"));
+    assert_eq!(house.scim("GET", &path, None).await.body, before.body);
+    let data = json!({"schemas": [PATCH], "Operations": replace("nope", &eve)});
+    let bulk = json!({"schemas": [BULK], "Operations": [{"method": "PATCH", "path": path, "data": data}]});
+    let bulk = house.scim("POST", "/Bulk", Some(bulk)).await;
+    assert_eq!(bulk.text("/Operations/0/response/scimType"), "noTarget", "{bulk:?}");
+    let replaced = house.scim("PATCH", &path, operations(replace(&ann, &eve))).await;
+    assert_eq!(replaced.status, StatusCode::OK, "{replaced:?}");
+    let members = house.scim("GET", &path, None).await.body["members"].clone();
+    assert_eq!((members.as_array().map(Vec::len), &members[0]["value"]), (Some(1), &json!(eve)));
+}
+
+#[tokio::test]
 async fn rfc7644_3_5_2_patch_is_atomic_and_nothing_new_changes_nothing() {
     let house = House::new().await;
     let made = made(&house, json!({"userName": "a", "title": "t", "emails": [{"value": "a@x", "primary": true}]})).await;
