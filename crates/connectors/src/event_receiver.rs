@@ -14,6 +14,7 @@ use provisioning::event_log::{Courier, Message, Reception};
 use provisioning::receiver::Receiver;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response};
+use scim_client::hiding::hide;
 use serde_json::Value;
 use url::Url;
 
@@ -85,7 +86,7 @@ impl Courier for HttpCourier {
         match request.send().await {
             Err(error) => later(words(&error)),
             Ok(response) if response.status().is_success() => Reception::Taken,
-            Ok(response) => refusal(message, response, now).await,
+            Ok(response) => refusal(receiver, message, response, now).await,
         }
     }
 }
@@ -97,13 +98,15 @@ fn signature(secret: &Secret, id: &str, timestamp: i64, body: &str) -> Option<St
     Some(format!("v1,{}", BASE64_STANDARD.encode(tag.as_ref())))
 }
 
-async fn refusal(message: &Message, response: Response, now: Timestamp) -> Reception {
+async fn refusal(receiver: &Receiver, message: &Message, response: Response, now: Timestamp) -> Reception {
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers(), now);
     let text = beginning(response).await;
     let json: Value = serde_json::from_str(&text).unwrap_or_default();
     let said = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
     let told = if said("err").is_empty() { text.clone() } else { format!("{}: {}", said("err"), said("description")) };
+    // Some repeat the headers of the request, and with them the token.
+    let told = receiver.secrets.current.as_ref().map_or(told.clone(), |secret| hide(&told, secret.reveal()));
     let told: String = told.chars().filter(|c| !c.is_control()).take(ANSWER_CHARACTERS_MAX).collect();
     let why = if told.trim().is_empty() { format!("it answered {status}") } else { format!("it answered {status} ({told})") };
     match (status, message) {

@@ -5,6 +5,9 @@ use jiff::Timestamp;
 use crate::connector::{Answer, Reply};
 use crate::pacing;
 
+/// Characters of what an application says that the provisioning log keeps.
+const SAID_CHARACTERS_MAX: usize = 500;
+
 /// What came of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome<'a> {
@@ -50,8 +53,17 @@ pub fn classify(reply: &Reply, now: Timestamp) -> Outcome<'_> {
     }
 }
 
-/// What came back, in words for the provisioning log.
+/// What came back, in words for the provisioning log: no more than so many.
 pub fn describe(reply: &Reply) -> String {
+    let said = said(reply);
+    match said.char_indices().nth(SAID_CHARACTERS_MAX) {
+        None => said,
+        // The ellipsis takes the place of one.
+        Some(_) => said.chars().take(SAID_CHARACTERS_MAX - 1).chain(['\u{2026}']).collect(),
+    }
+}
+
+fn said(reply: &Reply) -> String {
     let answer = match reply {
         Reply::NotSent(why) => return format!("not sent: {why}"),
         Reply::Lost(why) => return format!("no answer: {why}"),
@@ -107,5 +119,17 @@ mod tests {
         for (reply, expected) in &cases {
             assert_eq!(classify(reply, now), *expected, "{reply:?}");
         }
+    }
+
+    #[test]
+    fn what_an_application_says_has_an_end() {
+        let describe = |detail: String| {
+            let body = json!({ "detail": detail, "scimType": "invalidValue" }).as_object().cloned();
+            describe(&Reply::Answer(Answer { status: 400, body, ..Answer::default() }))
+        };
+        assert_eq!(describe("no".into()), "invalidValue: no");
+        let whole = SAID_CHARACTERS_MAX - "invalidValue: ".len();
+        assert_eq!(describe("ä".repeat(whole)), format!("invalidValue: {}", "ä".repeat(whole)));
+        assert_eq!(describe("ä".repeat(whole + 1)), format!("invalidValue: {}\u{2026}", "ä".repeat(whole - 1)));
     }
 }

@@ -6,6 +6,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use serde_json::Value;
 use url::Url;
 
+use crate::hiding::hide;
 use crate::response::{Response, SendError};
 
 /// The content type of SCIM (RFC 7644 section 8.1).
@@ -88,6 +89,8 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     authorization: HeaderValue,
+    /// What is taken out of every answer.
+    token: String,
 }
 
 impl std::fmt::Debug for Client {
@@ -101,11 +104,18 @@ impl Client {
     pub fn new(http: reqwest::Client, base: Url, token: &str) -> Option<Self> {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
         authorization.set_sensitive(true);
-        Some(Self { http, base, authorization })
+        Some(Self { http, base, authorization, token: token.to_owned() })
     }
 
-    /// Sends one request, once.
+    /// Sends one request, once. The token is in nothing that comes back but in resources.
     pub async fn send(&self, request: &Request) -> Result<Response, SendError> {
+        self.exchange(request).await.map_err(|error| match error {
+            SendError::NotSent(why) => SendError::NotSent(hide(&why, &self.token)),
+            SendError::Lost(why) => SendError::Lost(hide(&why, &self.token)),
+        })
+    }
+
+    async fn exchange(&self, request: &Request) -> Result<Response, SendError> {
         let mut message = self
             .http
             .request(request.method.clone(), request.url(&self.base))
@@ -123,7 +133,7 @@ impl Client {
             }
             bytes.extend_from_slice(&chunk);
         }
-        Ok(Response::read(response.status().as_u16(), response.headers(), &bytes))
+        Ok(Response::read(response.status().as_u16(), response.headers(), &bytes, &self.token))
     }
 }
 

@@ -3,6 +3,8 @@
 //! Modules in dependency order: a module uses only those above it. (The blank lines keep rustfmt from sorting
 //! them.)
 
+pub mod hiding;
+
 pub mod response;
 
 pub mod client;

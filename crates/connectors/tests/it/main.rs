@@ -12,10 +12,13 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use connectors::egress::Egress;
+use connectors::event_receiver::HttpCourier;
 use connectors::scim_target::ScimConnector;
 use directory::tenant::TenantId;
 use provisioning::application::{Application, ApplicationId, ApplicationSettings, ApplicationState, Secret};
 use provisioning::connector::{Connector, Reply, RetryAfter, Target};
+use provisioning::event_log::{Courier, Message, Reception};
+use provisioning::receiver::{Receiver, ReceiverId, ReceiverKind, ReceiverSettings, ReceiverState, Secrets};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -169,4 +172,52 @@ fn base_urls_that_cannot_work_are_refused() {
     for base_url in ["no url", "ftp://chat.example.com", "http://169.254.169.254/latest"] {
         assert!(target(base_url).is_err(), "{base_url}");
     }
+}
+
+/// Some applications repeat the request in their errors.
+#[tokio::test]
+async fn an_answer_that_repeats_the_token_is_kept_without_it() {
+    let fake = serve(|_, path| match path {
+        "/scim/v2/Users/1" => scim(401, &json!({"schemas": [], "detail": "The token Bearer s3cret is not valid"})).into_response(),
+        "/scim/v2/Users/2" => {
+            scim(400, &json!({"detail": "no", "request": {"headers": ["authorization: Bearer %73%33cret"]}})).into_response()
+        }
+        _ => (StatusCode::BAD_GATEWAY, format!("{}Bearer s3cret", ".".repeat(190))).into_response(),
+    })
+    .await;
+    let target = fake.target();
+    for id in ["1", "2", "3"] {
+        let exchange = target.read("User", id).await;
+        let Reply::Answer(answer) = &exchange.reply else { panic!("{exchange:?}") };
+        let kept = format!("{exchange:?} {}", provisioning::outcome::describe(&exchange.reply));
+        assert!(!kept.contains("s3c") && !kept.contains("%73"), "{kept}");
+        assert!(id == "3" || kept.contains("Bearer (hidden)"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_repeats_its_token_is_quoted_without_it() {
+    let fake = serve(|_, _| (StatusCode::UNAUTHORIZED, "no access with Bearer s3cret").into_response()).await;
+    let now = "2026-11-24T10:00:00Z".parse().unwrap();
+    let receiver = Receiver {
+        id: ReceiverId(1),
+        tenant: TenantId(1),
+        tenant_name: "default".into(),
+        name: "siem".into(),
+        kind: ReceiverKind::Push,
+        url: format!("http://{}/events", fake.address),
+        state: ReceiverState::Live,
+        settings: ReceiverSettings::default(),
+        secrets: Secrets::new(Some(Secret::new("s3cret"))),
+        created: now,
+        cursor: 0,
+        attempts: 0,
+        due: None,
+        last_error: String::new(),
+        last_delivered: None,
+        fence: 0,
+    };
+    let reception = HttpCourier::new(Egress::default()).unwrap().send(&receiver, &Message::Token("a.b.c".into()), now).await;
+    let why = "it answered 401 (no access with Bearer (hidden))".to_owned();
+    assert_eq!(reception, Reception::Later { why, retry_after: None });
 }
