@@ -310,7 +310,7 @@ fn check_base_url(text: &str) -> Result<String, Failure> {
 
 fn given_token(token: Option<String>, file: Option<&Path>) -> Result<String, Failure> {
     match (token, file) {
-        (Some(token), _) => Ok(token),
+        (Some(token), _) => check_token(&token, "--token"),
         (None, Some(path)) => read_token(path),
         (None, None) => Err(Failure::usage("give --token-file FILE or --token TOKEN")),
     }
@@ -324,16 +324,23 @@ pub(super) fn read_token(path: &Path) -> Result<String, Failure> {
         std::fs::read_to_string(path).map(|read| text = read)
     };
     read.map_err(|error| Failure::refused(format!("the token file {} cannot be read: {error}", path.display())))?;
+    check_token(&text, &path.display().to_string())
+}
+
+/// The one word in this text: a token is a line of a file, and what goes into a header (RFC 6750 section 2.1). `place` says where the text is from.
+fn check_token(text: &str, place: &str) -> Result<String, Failure> {
     let token = text.trim();
-    if token.is_empty() || token.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Failure::refused(format!("{} does not hold a token: one word was expected", path.display())));
+    if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(Failure::refused(format!(
+            "{place} does not hold a token: one word was expected, of letters, digits and signs of ASCII"
+        )));
     }
     Ok(token.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::check_base_url;
+    use super::{check_base_url, check_token};
 
     #[test]
     fn base_urls_are_plain() {
@@ -344,5 +351,19 @@ mod tests {
         check("ftp://chat.example.com", None);
         check("https://user:secret@chat.example.com", None);
         check("https://chat.example.com?x=1", None);
+    }
+
+    #[test]
+    fn a_token_is_one_word() {
+        let check = |text: &str, expected: Option<&str>| assert_eq!(check_token(text, "--token").ok().as_deref(), expected, "{text:?}");
+        check("abc-._~+/=", Some("abc-._~+/="));
+        check(" abc\n", Some("abc"));
+        check("", None);
+        check(" ", None);
+        check("a\nb", None);
+        check("a b", None);
+        check("a\0b", None);
+        // No header holds it.
+        check("t\u{f6}ken", None);
     }
 }

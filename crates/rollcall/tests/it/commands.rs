@@ -58,6 +58,20 @@ fn exit_codes_mean_what_help_says() {
 }
 
 #[test]
+fn a_token_that_no_header_can_hold_is_refused() {
+    let data = prepared();
+    let data = data.path();
+    let add = ["application", "add", "chat", "--base-url", "http://127.0.0.1:1/scim/v2", "--token"];
+    done(data, &[&add[..], &["sekret-tok"]].concat());
+    for token in ["a\nb", "", " ", "a b", "tök"] {
+        fails(data, &["application", "token", "chat", "--token", token], 5, "--token does not hold a token");
+        fails(data, &["application", "add", "wiki", "--base-url", "http://127.0.0.1:1/scim/v2", "--token", token], 5, "--token");
+    }
+    done(data, &["application", "token", "chat", "--token", "other"]);
+    assert_eq!(done(data, &["application", "list"]).as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn people_and_groups_are_kept_by_hand() {
     let data = prepared();
     let data = data.path();
