@@ -61,6 +61,19 @@ impl Failure {
         Self::new(Exit::Usage, message)
     }
 
+    /// What the parser of the command line says, without its layout: the sentence, and its tips and the usage as a hint.
+    pub fn of_command_line(error: &clap::Error) -> Self {
+        if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            // The parser would show the whole help.
+            return Self::usage("a command is missing").hint("`--help` says which commands there are");
+        }
+        let text = error.render().to_string();
+        let mut paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+        let message = paragraphs.next().unwrap_or_default();
+        let failure = Self::usage(message.strip_prefix("error: ").unwrap_or(&message));
+        failure.hint(paragraphs.collect::<Vec<_>>().join("; "))
+    }
+
     /// Nothing of that name.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(Exit::NotFound, message)

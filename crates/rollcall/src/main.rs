@@ -141,7 +141,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command_line = CommandLine::parse();
+    let command_line = match CommandLine::try_parse() {
+        Ok(command_line) => command_line,
+        Err(error) => return not_understood(&error),
+    };
     let output = Output::new(command_line.global.json);
     match run(command_line, output) {
         Ok(()) => ExitCode::SUCCESS,
@@ -150,6 +153,18 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit.code())
         }
     }
+}
+
+/// Says what is wrong with the command line; in JSON where that is asked for, although there are no arguments yet that say so. Help and version are not
+/// failures, and come here too.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let asks_for_json = std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json");
+    if error.exit_code() == 0 || !asks_for_json {
+        error.exit();
+    }
+    let failure = Failure::of_command_line(error);
+    Output::new(true).failure(&failure);
+    ExitCode::from(failure.exit.code())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the configuration reads the environment, through this function")]

@@ -72,6 +72,33 @@ fn a_token_that_no_header_can_hold_is_refused() {
 }
 
 #[test]
+fn with_json_a_wrong_command_line_is_json_too() {
+    let data = tempfile::tempdir().unwrap();
+    let check = |arguments: &[&str], message: &str, hint: &str| {
+        let finished = run(data.path(), arguments);
+        assert_eq!((finished.code, finished.stdout.as_str()), (2, ""), "{arguments:?}");
+        let said: Value = serde_json::from_str(&finished.stderr).unwrap_or_else(|error| panic!("{error}: {}", finished.stderr));
+        let text = |name: &str| said["error"][name].as_str().unwrap_or_default();
+        assert_eq!(said["error"]["code"], 2);
+        assert!(text("message").contains(message) && text("hint").contains(hint), "{said}");
+        assert!(!text("message").starts_with("error") && !finished.stderr.contains("\\n"), "{said}");
+    };
+    check(&["user", "show", "--json"], "required arguments were not provided", "Usage: rollcall user show");
+    check(&["--json", "user", "fly"], "unrecognized subcommand 'fly'", "");
+    check(&["user", "list", "--jsn", "--json"], "unexpected argument '--jsn'", "'--json'");
+    check(&["user", "--json"], "command", "--help");
+    check(&["--json"], "command", "--help");
+    check(&["--json", "user"], "a command is missing", "--help");
+    // Without it, and where help is what was asked for, it is text.
+    fails(data.path(), &["user", "show"], 2, "error: the following required arguments");
+    fails(data.path(), &["user", "show", "--", "--json", "b"], 2, "error: unexpected argument");
+    let help = run(data.path(), &["user", "--json", "--help"]);
+    assert!(help.code == 0 && help.stdout.contains("Usage: rollcall user"), "{}", help.stdout);
+    let version = run(data.path(), &["--json", "--version"]);
+    assert!(version.code == 0 && version.stdout.starts_with("rollcall "), "{}", version.stdout);
+}
+
+#[test]
 fn people_and_groups_are_kept_by_hand() {
     let data = prepared();
     let data = data.path();
