@@ -2,6 +2,7 @@
 
 use directory::store::Fault;
 use scim_protocol::{Error, ErrorKind};
+use storage::postgres::ConnectError;
 
 /// The exit codes, as `--help` documents them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +126,17 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         Self::failed(chain(&fault))
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::NoConnection(fault) => Self::unreachable(chain(&fault)).hint(
+                "check the URL of the database, which `rollcall config show` shows without the password, and that PostgreSQL runs there",
+            ),
+            ConnectError::Other(fault) => fault.into(),
+        }
     }
 }
 

@@ -52,6 +52,30 @@ use crate::rows::micros;
 use crate::secrets::MasterKey;
 use crate::totals::Totals;
 
+/// Why a database on a server cannot be used.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// The server gave no connection: it does not answer, or lets nobody in. It may do so later.
+    NoConnection(Fault),
+    /// Anything else, such as a URL that is none, or tables of a newer program.
+    Other(Fault),
+}
+
+impl From<Fault> for ConnectError {
+    fn from(fault: Fault) -> Self {
+        Self::Other(fault)
+    }
+}
+
+impl ConnectError {
+    /// What failed, whichever it was.
+    pub fn into_fault(self) -> Fault {
+        match self {
+            Self::NoConnection(fault) | Self::Other(fault) => fault,
+        }
+    }
+}
+
 /// A database on a server.
 #[derive(Clone)]
 pub struct Postgres {
@@ -66,7 +90,7 @@ pub struct Postgres {
 
 impl Postgres {
     /// Connects to the database at this URL; brings its tables up to date. Refuses one that a newer program has used.
-    pub async fn connect(url: &str, key: Arc<MasterKey>) -> Result<Self, Fault> {
+    pub async fn connect(url: &str, key: Arc<MasterKey>) -> Result<Self, ConnectError> {
         let (config, tls) = configuration(url)?;
         let connections = Connections::open(config.clone(), tls.clone()).await?;
         let (committed, ours) = (Arc::new(Notify::new()), Arc::new(Notify::new()));

@@ -99,6 +99,26 @@ fn with_json_a_wrong_command_line_is_json_too() {
 }
 
 #[test]
+fn a_database_that_does_not_answer_has_its_exit_code() {
+    let data = tempfile::tempdir().unwrap();
+    let command = |arguments: &[&str]| {
+        let mut command = program(data.path());
+        command.args(arguments).env("ROLLCALL_DATABASE", "postgres://u:geheim@127.0.0.1:1/db");
+        finish(&mut command)
+    };
+    let finished = command(&["user", "list"]);
+    assert_eq!(finished.code, 6, "{}", finished.stderr);
+    assert!(finished.stderr.contains("hint: ") && finished.stderr.contains("Connection refused"), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("geheim"), "{}", finished.stderr);
+    let finished = command(&["serve", "--json"]);
+    let said: Value = serde_json::from_str(finished.stderr.lines().last().unwrap_or_default()).unwrap();
+    assert_eq!((finished.code, &said["error"]["code"]), (6, &json!(6)), "{said}");
+    // A URL that is none is the command line's fault, not the database's.
+    let wrong = finish(program(data.path()).args(["user", "list"]).env("ROLLCALL_DATABASE", "postgres://u:geheim@127.0.0.1:x/db"));
+    assert!(wrong.code != 6 && !wrong.stderr.contains("geheim"), "{}", wrong.stderr);
+}
+
+#[test]
 fn people_and_groups_are_kept_by_hand() {
     let data = prepared();
     let data = data.path();

@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_postgres::{AsyncMessage, Config, IsolationLevel, Statement};
 
-use super::statements as sql;
 use super::tls::{self, Tls};
+use super::{ConnectError, statements as sql};
 use crate::migrate::{self, Applied};
 
 /// Connections of one node.
@@ -48,7 +48,7 @@ pub(crate) struct Connections {
 
 impl Connections {
     /// Connects, and brings the tables up to date.
-    pub(crate) async fn open(config: Config, tls: Tls) -> Result<Self, Fault> {
+    pub(crate) async fn open(config: Config, tls: Tls) -> Result<Self, ConnectError> {
         let manager = Manager::from_config(config, tls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let pool = Pool::builder(manager)
             .max_size(CONNECTIONS_MAX)
@@ -57,7 +57,9 @@ impl Connections {
             .build()
             .map_err(|error| Fault::from_source("the pool of connections could not be made", error))?;
         let connections = Self { pool };
-        migrate(&mut connections.get().await?).await?;
+        let mut first = connections.get().await.map_err(ConnectError::NoConnection)?;
+        migrate(&mut first).await?;
+        drop(first);
         Ok(connections)
     }
 

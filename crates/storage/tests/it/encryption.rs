@@ -6,7 +6,7 @@ use std::sync::Arc;
 use directory::store::{Fault, Tenants};
 use directory::tenant::TenantSettings;
 use jiff::Timestamp;
-use storage::postgres::Postgres;
+use storage::postgres::{ConnectError, Postgres};
 use storage::secrets::MasterKey;
 
 use crate::postgres_server::{Server, client, start};
@@ -24,7 +24,7 @@ fn encrypted() -> (Server, u16) {
 
 async fn connect(url: &str) -> Result<Postgres, Fault> {
     let folder = tempfile::tempdir().unwrap();
-    Postgres::connect(url, Arc::new(MasterKey::load_or_create(&folder.path().join("key")).unwrap())).await
+    Postgres::connect(url, Arc::new(MasterKey::load_or_create(&folder.path().join("key")).unwrap())).await.map_err(ConnectError::into_fault)
 }
 
 /// The fault and what it came from.

@@ -24,7 +24,7 @@ use provisioning::ledger::{Catalogue, Ledger};
 use scim_protocol::patch::member::MemberDelta;
 use scim_protocol::{SchemaSet, TypeSchema, ValidResource};
 use serde_json::{Value, json};
-use storage::postgres::Postgres;
+use storage::postgres::{ConnectError, Postgres};
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
 use storage::sqlite::requests::SqliteRequestLog;
@@ -157,7 +157,10 @@ impl Place {
     pub(crate) async fn try_open(&self) -> Result<Opened, Fault> {
         Ok(match &self.engine {
             Engine::Sqlite => Opened::of(Sqlite::open(&self.folder.path().join("db"), self.key())?, Sqlite::committed),
-            Engine::Postgres(url) => Opened::of(Postgres::connect(url, self.key()).await?, Postgres::committed),
+            Engine::Postgres(url) => {
+                let database = Postgres::connect(url, self.key()).await.map_err(ConnectError::into_fault)?;
+                Opened::of(database, Postgres::committed)
+            }
         })
     }
 
