@@ -1,14 +1,21 @@
 //! What people and programs see: lines, tables, JSON, progress bars. The only file that writes to standard output and standard error.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read, Seek, SeekFrom, Write};
+use std::pin::pin;
 use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::time::{Instant, interval_at};
 
 use crate::failure::Failure;
+
+/// What is quicker needs no progress bar.
+const SHOWN_AFTER: Duration = Duration::from_secs(1);
+/// Between two pictures of something that moves by itself.
+const PICTURE_AFTER: Duration = Duration::from_millis(100);
 
 /// Where a command's answers go.
 #[derive(Clone, Copy, Debug)]
@@ -81,36 +88,122 @@ impl Output {
         }
     }
 
-    /// A bar that shows itself after a second, and only on a terminal.
+    /// How many of them are done; on a terminal only, as everything that moves.
     pub fn progress(self, total: u64, what: &'static str) -> Progress {
-        let visible = std::io::stderr().is_terminal() && !self.json;
-        let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(total), target).with_message(what);
-        if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:30}] {pos} of {len}, {eta} left") {
+        self.moving(Some(total), "{msg} [{bar:30}] {pos} of {len}, {eta} left", what)
+    }
+
+    /// How much is done of something that is so many bytes long.
+    pub fn progress_in_bytes(self, total: u64, what: &'static str) -> Progress {
+        self.moving(Some(total), "{msg} [{bar:30}] {bytes} of {total_bytes}, {eta} left", what)
+    }
+
+    /// How many lines there are already, where nobody knows how many there will be. Nothing where the lines themselves go to a terminal.
+    pub fn progress_in_lines(self, to_stdout: bool, what: &'static str) -> Progress {
+        let mut progress = self.moving(None, "{spinner} {msg}, {pos} lines", what);
+        progress.may_be_seen &= !(to_stdout && std::io::stdout().is_terminal());
+        progress
+    }
+
+    /// That something goes on of which nothing else is known.
+    pub fn waiting(self, what: &'static str) -> Progress {
+        self.moving(None, "{spinner} {msg}", what)
+    }
+
+    fn moving(self, total: Option<u64>, template: &str, what: &'static str) -> Progress {
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()).with_message(what);
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
-        Progress { bar }
+        Progress { bar, may_be_seen: std::io::stderr().is_terminal() && !self.json }
     }
 }
 
-/// A progress bar.
+/// A progress bar, or what stands in its place where the end is not known. It shows itself after a second.
+#[derive(Clone)]
 pub struct Progress {
     bar: ProgressBar,
+    may_be_seen: bool,
 }
 
 impl Progress {
-    /// One more is done. Nothing is drawn in the first second: what is that quick needs no bar.
-    pub fn advance(&self) {
-        if self.bar.elapsed() < Duration::from_secs(1) {
-            self.bar.update(|state| state.set_pos(state.pos().saturating_add(1)));
-        } else {
-            self.bar.inc(1);
+    /// So many more are done.
+    pub fn advance(&self, by: u64) {
+        self.bar.inc(by);
+        self.show();
+    }
+
+    /// Keeps it moving as long as the work takes, then takes it away.
+    pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        let mut pictures = interval_at(Instant::now() + SHOWN_AFTER, PICTURE_AFTER);
+        loop {
+            tokio::select! {
+                done = &mut work => {
+                    self.finish();
+                    return done;
+                }
+                _ = pictures.tick() => {
+                    self.show();
+                    self.bar.tick();
+                }
+            }
         }
     }
 
     /// Takes the bar away.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+
+    fn show(&self) {
+        if self.is_due() && self.bar.is_hidden() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.may_be_seen && self.bar.elapsed() >= SHOWN_AFTER
+    }
+}
+
+/// A file that moves a progress bar: by the lines that are written, by the bytes that are read.
+pub struct Watched<T> {
+    file: T,
+    progress: Progress,
+}
+
+impl<T> Watched<T> {
+    /// This file, and its bar.
+    pub fn new(file: T, progress: &Progress) -> Self {
+        Self { file, progress: progress.clone() }
+    }
+}
+
+impl<T: Write> Write for Watched<T> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        let lines = bytes.iter().take(written).filter(|byte| **byte == b'\n').count();
+        self.progress.advance(u64::try_from(lines).unwrap_or_default());
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl<T: Read> Read for Watched<T> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read(into)?;
+        self.progress.advance(u64::try_from(read).unwrap_or_default());
+        Ok(read)
+    }
+}
+
+impl<T: Seek> Seek for Watched<T> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.file.seek(to)
     }
 }
 
@@ -155,5 +248,41 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\nc"), "a [2Jb c");
+    }
+
+    #[test]
+    fn a_bar_shows_itself_after_a_second_and_only_to_people() {
+        let check = |may_be_seen, elapsed, expected| {
+            let bar = ProgressBar::hidden().with_elapsed(Duration::from_millis(elapsed));
+            assert_eq!(Progress { bar, may_be_seen }.is_due(), expected, "{may_be_seen} {elapsed}");
+        };
+        check(true, 1_000, true);
+        check(true, 100, false);
+        check(false, 60_000, false);
+        let bar = Output::new(true).progress(10, "importing");
+        assert!(bar.bar.is_hidden() && !bar.may_be_seen);
+    }
+
+    #[test]
+    fn a_file_moves_its_bar() {
+        let progress = Output::new(true).progress_in_lines(false, "exporting");
+        let mut file = Watched::new(Vec::new(), &progress);
+        file.write_all(b"a\nb\n\nc").unwrap();
+        assert_eq!((file.file.as_slice(), progress.bar.position()), (&b"a\nb\n\nc"[..], 3));
+
+        let progress = Output::new(true).progress_in_bytes(12, "restoring");
+        let mut file = Watched::new(std::io::Cursor::new(b"abcdef"), &progress);
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        file.rewind().unwrap();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!((text.as_str(), progress.bar.position()), ("abcdefabcdef", 12));
+    }
+
+    #[tokio::test]
+    async fn the_work_ends_with_its_bar() {
+        let progress = Output::new(true).waiting("erasing");
+        assert_eq!(progress.during(async { 7 }).await, 7);
+        assert!(progress.bar.is_finished());
     }
 }

@@ -217,7 +217,7 @@ async fn write_all(
             Err(failure) if failure.is_ours() => return Err(failure),
             Err(failure) => tally.refused.push(Refusal { line, message: failure.message }),
         }
-        progress.advance();
+        progress.advance(1);
     }
     progress.finish();
     Ok(())

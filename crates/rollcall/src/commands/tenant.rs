@@ -14,7 +14,7 @@ use server::DEFAULT_TENANT;
 use crate::commands::profile::find_profile;
 use crate::configuration::Configuration;
 use crate::failure::Failure;
-use crate::output::{Output, instant};
+use crate::output::{Output, Watched, instant};
 use crate::wiring::{Missing, Rollcall};
 
 /// `rollcall tenant ...`
@@ -294,8 +294,11 @@ async fn set_suspended(name: &str, suspended: bool, configuration: &Configuratio
 async fn export(name: &str, to: &Path, configuration: &Configuration, output: Output) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
     let tenant = rollcall.tenant(name).await?;
-    if to == Path::new("-") {
-        rollcall.store.life.export(tenant.id, rollcall.now(), Box::new(std::io::stdout())).await?;
+    let to_stdout = to == Path::new("-");
+    let progress = output.progress_in_lines(to_stdout, "exporting");
+    if to_stdout {
+        let sink = Box::new(Watched::new(std::io::stdout(), &progress));
+        progress.during(rollcall.store.life.export(tenant.id, rollcall.now(), sink)).await?;
         return Ok(());
     }
     let refuse = |error| Failure::refused(format!("the file {} cannot be written: {error}", to.display()));
@@ -306,7 +309,8 @@ async fn export(name: &str, to: &Path, configuration: &Configuration, output: Ou
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(to).map_err(refuse)?;
     let whole = file.try_clone().map_err(refuse)?;
-    let exported = rollcall.store.life.export(tenant.id, rollcall.now(), Box::new(BufWriter::new(file))).await;
+    let sink = Box::new(BufWriter::new(Watched::new(file, &progress)));
+    let exported = progress.during(rollcall.store.life.export(tenant.id, rollcall.now(), sink)).await;
     if exported.is_err() {
         // Half a file is none; that it cannot be removed is the smaller failure.
         drop(std::fs::remove_file(to));
@@ -322,7 +326,10 @@ async fn restore(name: &str, from: &Path, configuration: &Configuration, output:
     check_name(name)?;
     let file = File::open(from).map_err(|error| Failure::not_found(format!("the file {} cannot be read: {error}", from.display())))?;
     let rollcall = Rollcall::open(configuration, Missing::Create).await?;
-    let restored = rollcall.store.life.restore(name, rollcall.now(), Box::new(file)).await;
+    // It is read twice: nothing is written before all of it was checked.
+    let progress = output.progress_in_bytes(file.metadata()?.len().saturating_mul(2), "restoring");
+    let source = Box::new(Watched::new(file, &progress));
+    let restored = progress.during(rollcall.store.life.restore(name, rollcall.now(), source)).await;
     let tenant = restored.map_err(|error| match error {
         RestoreError::NameTaken => Failure::conflict(format!("there is a tenant `{name}` already")),
         RestoreError::Refused(why) => Failure::refused(format!("{}: {why}", from.display())).hint("nothing was changed"),
@@ -347,9 +354,12 @@ async fn erase(name: &str, confirm: Option<String>, configuration: &Configuratio
     if again != name {
         return Err(Failure::refused(format!("`{again}` is not `{name}`; nothing was erased")));
     }
-    rollcall.store.life.erase(tenant.id).await?;
-    // It may be in a file of its own.
-    rollcall.store.request_log.erase(tenant.id).await?;
+    let erase = async {
+        rollcall.store.life.erase(tenant.id).await?;
+        // It may be in a file of its own.
+        rollcall.store.request_log.erase(tenant.id).await
+    };
+    output.waiting("erasing").during(erase).await?;
     output.say(format!("Tenant {name} is erased."), &json!({ "name": name, "state": "erased" }));
     Ok(())
 }
