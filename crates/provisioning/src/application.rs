@@ -30,6 +30,11 @@ impl Secret {
     }
 }
 
+/// Whether a text can be sent as a bearer token: one word of visible ASCII, as a header takes it (RFC 6750 section 2.1).
+pub fn is_bearer_token(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic())
+}
+
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(..)")

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use directory::tenant::Tenant;
-use provisioning::application::{Application, ApplicationSettings, ApplicationState, Secret};
+use provisioning::application::{Application, ApplicationSettings, ApplicationState, Secret, is_bearer_token};
 use provisioning::connector::{Answer, Connector, Exchange, Reply, get};
 use provisioning::ledger::NewApplication;
 use serde_json::{Value, json};
@@ -330,7 +330,7 @@ pub(super) fn read_token(path: &Path) -> Result<String, Failure> {
 /// The one word in this text: a token is a line of a file, and what goes into a header (RFC 6750 section 2.1). `place` says where the text is from.
 fn check_token(text: &str, place: &str) -> Result<String, Failure> {
     let token = text.trim();
-    if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) {
+    if !is_bearer_token(token) {
         return Err(Failure::refused(format!(
             "{place} does not hold a token: one word was expected, of letters, digits and signs of ASCII"
         )));

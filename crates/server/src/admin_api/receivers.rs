@@ -7,7 +7,7 @@ use directory::access::Caller;
 use directory::credential::{token_text, webhook_secret_text};
 use http::StatusCode;
 use jiff::SignedDuration;
-use provisioning::application::Secret;
+use provisioning::application::{Secret, is_bearer_token};
 use provisioning::event_log::NewReceiver;
 use provisioning::receiver::{ParcelState, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets, check};
 use scim_protocol::{Error, ErrorKind};
@@ -129,6 +129,10 @@ async fn add(state: &State, caller: &Caller, new: NewReceiverBody) -> Result<Val
     };
     if new.token.is_some() && made.is_some() {
         let detail = "`token` belongs to a push receiver; the others get a secret that is made here.";
+        return Err(Error::new(ErrorKind::InvalidValue, detail).at("token").into());
+    }
+    if new.token.as_deref().is_some_and(|token| !is_bearer_token(token)) {
+        let detail = "`token` cannot be sent: accepted is one word of letters, digits and signs of ASCII.";
         return Err(Error::new(ErrorKind::InvalidValue, detail).at("token").into());
     }
     let there = events(state)?.receivers.list_receivers(caller.tenant.id).await?.len();

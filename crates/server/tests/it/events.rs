@@ -305,6 +305,8 @@ async fn receivers_are_administered_and_their_secrets_shown_once() {
         (json!({"name": "a", "kind": "webhook", "url": "ftp://x"}), "url"),
         (json!({"name": "a", "kind": "poll", "settings": {"attemptsMax": 0}}), "attempts"),
         (json!({"name": "a", "kind": "poll", "token": "x"}), "token"),
+        (json!({"name": "a", "kind": "push", "url": "https://example.com/a", "token": "a\nb"}), "token"),
+        (json!({"name": "a", "kind": "push", "url": "https://example.com/a", "token": ""}), "token"),
     ] {
         let answer = send(&house, "POST", base, Some(wrong)).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
