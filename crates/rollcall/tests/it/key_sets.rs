@@ -160,6 +160,7 @@ fn an_issuer_that_answers_nonsense_harms_nobody() {
     check_harmless("nothing", |_| "");
     check_harmless("a failure", |_| StatusCode::INTERNAL_SERVER_ERROR);
     check_harmless("a failure with keys", |_| (StatusCode::NOT_FOUND, axum::Json(Signer::new("k1").set())));
+    check_harmless("an error in JSON", |_| axum::Json(json!({"error": "busy"})));
     check_harmless("too large", |_| format!("{{\"keys\": []}}{}", " ".repeat(KEY_SET_BYTES_MAX)));
     // Where it leads is never asked, although keys would be there.
     check_harmless("a redirect", |_| (StatusCode::FOUND, [(LOCATION, "/elsewhere")]));
