@@ -15,8 +15,8 @@ pub struct Lookup {
     pub value: String,
 }
 
-/// Matching attributes of a resource type; the stronger one first.
-fn attributes(resource_type: &str) -> [&'static str; 2] {
+/// Matching attributes of a resource type; the stronger one first. An application may hold each of them to be unique.
+pub fn attributes(resource_type: &str) -> [&'static str; 2] {
     if resource_type == "User" { ["externalId", "userName"] } else { ["externalId", "displayName"] }
 }
 

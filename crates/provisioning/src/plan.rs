@@ -120,25 +120,23 @@ fn update(situation: &Situation<'_>, link: &Link, remote_id: String, desired: &D
     Step::Patch(Patch { remote_id, operations, document: desired.document.clone(), members: members.into_iter().collect() })
 }
 
-/// The same change without the name of the account, which stays as it was; `None` where nothing else is changed, or the name is not.
-pub fn without_name(patch: &Patch, acknowledged: &Map<String, Value>) -> Option<Patch> {
-    let is_name = |operation: &Value| operation.get("path").and_then(Value::as_str).is_some_and(|path| NAMES.contains(&path));
+/// The same change without what an account is matched by, which stays as it was acknowledged; `None` where nothing else is changed, or none of that is.
+pub fn without_name(patch: &Patch, resource_type: &str, acknowledged: &Map<String, Value>) -> Option<Patch> {
+    let kept = matching::attributes(resource_type);
+    let is_name = |operation: &Value| operation.get("path").and_then(Value::as_str).is_some_and(|path| kept.contains(&path));
     let (names, operations): (Vec<Value>, Vec<Value>) = patch.operations.iter().cloned().partition(is_name);
     if names.is_empty() || operations.is_empty() {
         return None;
     }
     let mut document = patch.document.clone();
-    for name in NAMES.iter().filter(|name| patch.document.contains_key(**name)) {
-        match acknowledged.get(*name) {
-            Some(old) => drop(document.insert((*name).to_owned(), old.clone())),
-            None => drop(document.shift_remove(*name)),
+    for name in kept {
+        match acknowledged.get(name) {
+            Some(old) => drop(document.insert(name.to_owned(), old.clone())),
+            None => drop(document.shift_remove(name)),
         }
     }
     Some(Patch { operations, document, ..patch.clone() })
 }
-
-/// What an application may hold to be unique.
-const NAMES: &[&str] = &["userName", "displayName", "externalId"];
 
 /// A string of a filter: that of JSON (RFC 7644 section 3.4.2.2).
 fn quoted(text: &str) -> String {

@@ -506,12 +506,12 @@ async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
 }
 
 fn server_options(configuration: &Configuration) -> server::Options {
+    let defaults = server::Options::default();
     let rate_limit = match configuration.rate_limit_per_second.value {
-        None => server::Options::default().rate_limit,
+        None => defaults.rate_limit,
         Some(0) => None,
         Some(per_second) => Some(RateLimit { per_second, burst: per_second.saturating_mul(5) }),
     };
-    let defaults = server::Options::default();
     let lockout = match configuration.lockout_failures.value {
         None => defaults.lockout,
         Some(failures) => LockoutLimit { failures_max: if failures == 0 { u32::MAX } else { failures }, ..defaults.lockout },

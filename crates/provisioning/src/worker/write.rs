@@ -102,7 +102,8 @@ impl Run<'_> {
 
     /// Changes the account. Where another has its new name, everything else is sent without it: whether somebody may still sign in does not wait for a name.
     pub(super) async fn update(&mut self, patch: Patch) -> Result<Flow, Fault> {
-        let rest = self.link.as_ref().and_then(|link| plan::without_name(&patch, &link.acknowledged)).filter(|_| !self.conflicted);
+        let acknowledged = self.link.as_ref().filter(|_| !self.conflicted).map(|link| &link.acknowledged);
+        let rest = acknowledged.and_then(|acknowledged| plan::without_name(&patch, self.schema.name(), acknowledged));
         let message = plan::message(&patch.operations);
         let flow = self.send_patch("update", &patch.remote_id, message, patch.document, patch.members).await?;
         let (Flow::Conflict(step, exchange), Some(rest)) = (&flow, rest) else { return Ok(flow) };

@@ -394,10 +394,10 @@ async fn what_is_no_name_does_not_wait_for_one() {
         world.put_user(id, &json!({"userName": name, "active": true}));
     }
     world.settle().await;
-    world.put_user("u2", &json!({"userName": "ada", "active": false}));
+    world.put_user("u2", &json!({"userName": "ada", "displayName": "B.", "active": false}));
     world.settle().await;
     let bob = &world.accounts("User")[1];
-    assert_eq!((&bob["userName"], &bob["active"]), (&json!("bob"), &json!(false)));
+    assert_eq!((&bob["userName"], &bob["active"], &bob["displayName"]), (&json!("bob"), &json!(false), &json!("B.")));
     assert_eq!(world.outcomes().last(), Some(&("update".into(), "held".into())));
 }
 
