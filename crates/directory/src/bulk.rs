@@ -6,8 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use scim_protocol::messages::BulkMethod;
-use scim_protocol::messages::BulkOperation;
+use scim_protocol::messages::{BulkMethod, BulkOperation, Malformed};
 use scim_protocol::{Error, ErrorKind};
 use serde_json::Value;
 
@@ -31,7 +30,7 @@ pub enum Step {
 }
 
 /// The order of a request; an operation that is malformed is a step too, so that its error has its turn.
-pub fn order(operations: &[Result<BulkOperation, Error>]) -> Vec<Step> {
+pub fn order(operations: &[Result<BulkOperation, Malformed>]) -> Vec<Step> {
     let mut defined = HashMap::new();
     for (index, operation) in operations.iter().enumerate() {
         if let Some(name) = operation.as_ref().ok().and_then(defines) {
@@ -47,7 +46,7 @@ pub fn order(operations: &[Result<BulkOperation, Error>]) -> Vec<Step> {
 }
 
 /// Operations without open references first, by place; where none is left, a POST of the cycle goes without its references.
-fn sorted(operations: &[Result<BulkOperation, Error>], waits_for: &[BTreeSet<usize>]) -> Vec<Step> {
+fn sorted(operations: &[Result<BulkOperation, Malformed>], waits_for: &[BTreeSet<usize>]) -> Vec<Step> {
     let mut sorting = Sorting::new(operations, waits_for);
     loop {
         if let Some(index) = sorting.ready.pop_first() {
@@ -66,7 +65,7 @@ fn sorted(operations: &[Result<BulkOperation, Error>], waits_for: &[BTreeSet<usi
 
 /// Operations on their way into an order.
 struct Sorting<'a> {
-    operations: &'a [Result<BulkOperation, Error>],
+    operations: &'a [Result<BulkOperation, Malformed>],
     /// What each still waits for.
     open: Vec<BTreeSet<usize>>,
     awaited_by: Vec<Vec<usize>>,
@@ -78,7 +77,7 @@ struct Sorting<'a> {
 }
 
 impl<'a> Sorting<'a> {
-    fn new(operations: &'a [Result<BulkOperation, Error>], waits_for: &[BTreeSet<usize>]) -> Self {
+    fn new(operations: &'a [Result<BulkOperation, Malformed>], waits_for: &[BTreeSet<usize>]) -> Self {
         let mut awaited_by: Vec<Vec<usize>> = vec![Vec::new(); operations.len()];
         for (index, names) in waits_for.iter().enumerate() {
             for target in names {
@@ -109,7 +108,7 @@ impl<'a> Sorting<'a> {
     }
 
     /// Those of whoever waits for this operation that need to wait for it no longer.
-    fn release(&mut self, index: usize, may_go: impl Fn(&Result<BulkOperation, Error>) -> bool) {
+    fn release(&mut self, index: usize, may_go: impl Fn(&Result<BulkOperation, Malformed>) -> bool) {
         for follower in self.awaited_by.get(index).into_iter().flatten() {
             let Some(names) = self.open.get_mut(*follower) else { continue };
             if !self.operations.get(*follower).is_some_and(&may_go) {
@@ -123,11 +122,11 @@ impl<'a> Sorting<'a> {
     }
 }
 
-fn is_post(operation: &Result<BulkOperation, Error>) -> bool {
+fn is_post(operation: &Result<BulkOperation, Malformed>) -> bool {
     operation.as_ref().is_ok_and(|operation| operation.method == BulkMethod::Post)
 }
 
-fn names_of(operations: &[Result<BulkOperation, Error>], indices: &BTreeSet<usize>) -> Vec<String> {
+fn names_of(operations: &[Result<BulkOperation, Malformed>], indices: &BTreeSet<usize>) -> Vec<String> {
     let name = |index: &usize| operations.get(*index)?.as_ref().ok().and_then(defines).map(str::to_owned);
     indices.iter().filter_map(name).collect()
 }
@@ -149,9 +148,30 @@ fn collect<'a>(value: &'a Value, names: &mut Vec<&'a str>) {
     match value {
         Value::String(text) => names.extend(text.strip_prefix(REFERENCE)),
         Value::Array(elements) => elements.iter().for_each(|element| collect(element, names)),
-        Value::Object(map) => map.values().for_each(|value| collect(value, names)),
+        Value::Object(map) => map.iter().for_each(|(name, value)| match value {
+            Value::String(path) if is_path(name, path) => names.extend(in_path(path)),
+            value => collect(value, names),
+        }),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// Whether this is the `path` of a PATCH, whose filter may refer to somebody: `members[value eq "bulkId:a"]`.
+fn is_path(name: &str, value: &str) -> bool {
+    name.eq_ignore_ascii_case("path") && !value.starts_with(REFERENCE)
+}
+
+/// What the strings of a path's filter refer to.
+fn in_path(path: &str) -> impl Iterator<Item = &str> {
+    path.split('"').skip(1).step_by(2).filter_map(|text| text.strip_prefix(REFERENCE))
+}
+
+fn resolve_path(path: &mut String, ids: &HashMap<String, String>) -> Result<(), Error> {
+    let names: Vec<String> = in_path(path).map(str::to_owned).collect();
+    for name in names {
+        *path = path.replace(&format!("\"{REFERENCE}{name}\""), &Value::from(id_of(&name, ids)?).to_string());
+    }
+    Ok(())
 }
 
 /// Puts ids in the place of references; refuses (409, RFC 7644 section 3.7.1) one that stands for nothing.
@@ -164,7 +184,10 @@ pub fn resolve(value: &mut Value, ids: &HashMap<String, String>) -> Result<(), E
             Ok(())
         }
         Value::Array(elements) => elements.iter_mut().try_for_each(|element| resolve(element, ids)),
-        Value::Object(map) => map.values_mut().try_for_each(|value| resolve(value, ids)),
+        Value::Object(map) => map.iter_mut().try_for_each(|(name, value)| match value {
+            Value::String(path) if is_path(name, path) => resolve_path(path, ids),
+            value => resolve(value, ids),
+        }),
         Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
     }
 }
@@ -220,7 +243,7 @@ mod tests {
 
     use super::*;
 
-    fn operations(list: Value) -> Vec<Result<BulkOperation, Error>> {
+    fn operations(list: Value) -> Vec<Result<BulkOperation, Malformed>> {
         BulkRequest::from_body(json!({"schemas": [BULK_REQUEST_SCHEMA], "Operations": list})).unwrap().operations
     }
 

@@ -99,8 +99,9 @@ impl SearchRequest {
                 Parameter::StartIndex => paging.start_index = Some(number(parameter, value)?),
                 Parameter::Count => paging.count = Some(value.into()),
                 Parameter::Cursor => paging.cursor = Some(value.to_owned()),
-                Parameter::Attributes => request.attributes = split(value),
-                Parameter::ExcludedAttributes => request.excluded_attributes = split(value),
+                // Some clients send a list as one parameter for each name.
+                Parameter::Attributes => request.attributes.extend(split(value)),
+                Parameter::ExcludedAttributes => request.excluded_attributes.extend(split(value)),
             }
         }
         paging.into_request(&mut request)?;
@@ -330,7 +331,7 @@ pub struct BulkRequest {
     /// All operations or none; an extension of ours, `"atomic": true`.
     pub atomic: bool,
     /// In the order of the client; one that is malformed is its own error and answered as such.
-    pub operations: Vec<Result<BulkOperation, Error>>,
+    pub operations: Vec<Result<BulkOperation, Malformed>>,
 }
 
 impl BulkRequest {
@@ -360,9 +361,28 @@ impl BulkRequest {
     }
 }
 
+/// A bulk operation that is none, as far as it could be read: its answer has to say which one it was (RFC 7644 section 3.7.3).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Malformed {
+    /// Its method, where it names one.
+    pub method: Option<BulkMethod>,
+    /// The client's name for it, where it has one.
+    pub bulk_id: Option<String>,
+    /// What is wrong with it.
+    pub error: Error,
+}
+
 impl BulkOperation {
-    fn from_value(operation: Value) -> Result<Self, Error> {
-        let Value::Object(mut operation) = operation else { return Err(syntax("A bulk operation is not a JSON object.")) };
+    fn from_value(operation: Value) -> Result<Self, Malformed> {
+        let Value::Object(operation) = operation else {
+            return Err(Malformed { method: None, bulk_id: None, error: syntax("A bulk operation is not a JSON object.") });
+        };
+        let text = |name: &str| member(&operation, name).and_then(Value::as_str).map(str::to_owned);
+        let (method, bulk_id) = (text("method").as_deref().and_then(BulkMethod::from_name), text("bulkId"));
+        Self::from_object(operation).map_err(|error| Malformed { method, bulk_id, error })
+    }
+
+    fn from_object(mut operation: Map<String, Value>) -> Result<Self, Error> {
         let data_name = operation.keys().find(|name| name.eq_ignore_ascii_case("data")).cloned();
         let data = data_name.and_then(|name| operation.shift_remove(&name)).filter(|data| !data.is_null());
         let optional = |name: &str| match member(&operation, name) {
@@ -391,7 +411,7 @@ impl BulkOperation {
 /// What became of one bulk operation (RFC 7644 section 3.7.3).
 #[derive(Clone, Debug, PartialEq)]
 pub struct BulkOutcome {
-    /// The method; `None` where the operation was malformed.
+    /// The method; `None` where the operation named none.
     pub method: Option<BulkMethod>,
     /// The client's name for it.
     pub bulk_id: Option<String>,
@@ -443,6 +463,7 @@ mod tests {
         check(&[("startIndex", "-7"), ("count", "10")], SearchRequest { start_index: 1, count: Some(10), ..default() });
         check(&[("startIndex", "11")], SearchRequest { start_index: 11, ..default() });
         check(&[("attributes", "a, b.c,,")], SearchRequest { attributes: vec!["a".into(), "b.c".into()], ..default() });
+        check(&[("attributes", "a"), ("attributes", "b.c")], SearchRequest { attributes: vec!["a".into(), "b.c".into()], ..default() });
         check(&[("excludedAttributes", "members")], SearchRequest { excluded_attributes: vec!["members".into()], ..default() });
         check(&[("cursor", ""), ("count", "5")], SearchRequest { cursor: Some(String::new()), count: Some(5), ..default() });
         check(&[("count", "5"), ("Cursor", "abc")], SearchRequest { cursor: Some("abc".into()), count: Some(5), ..default() });
@@ -510,7 +531,7 @@ mod tests {
         let request = BulkRequest::from_body(body).unwrap();
         assert_eq!(request.fail_on_errors, Some(1));
         let outcome: Vec<_> =
-            request.operations.iter().map(|o| o.as_ref().map(|o| o.method).map_err(|e| e.path().map(str::to_owned))).collect();
+            request.operations.iter().map(|o| o.as_ref().map(|o| o.method).map_err(|e| e.error.path().map(str::to_owned))).collect();
         let refused = |name: &str| Err(Some(name.to_owned()));
         let expected = [
             Ok(BulkMethod::Post),

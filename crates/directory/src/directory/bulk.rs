@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use scim_protocol::messages::{BulkMethod, BulkOperation, BulkRequest};
+use scim_protocol::messages::{BulkMethod, BulkOperation, BulkRequest, Malformed};
 use scim_protocol::schema::group_member::group_member;
 use scim_protocol::{Error, ErrorKind, TypeSchema};
 
@@ -50,7 +50,7 @@ impl Directory {
             let (Step::Run { index, .. } | Step::Complete { index }) = step;
             let (Some(operation), Some(slot)) = (request.operations.get(*index), answers.get_mut(*index)) else { continue };
             let answer = match (step, operation) {
-                (Step::Run { .. }, Err(error)) => refused(error.clone()),
+                (Step::Run { .. }, Err(malformed)) => refused(malformed.clone()),
                 (Step::Run { without, .. }, Ok(operation)) => self.run(caller, operation, without, &mut ids).await,
                 (Step::Complete { .. }, Ok(operation)) => match slot.take() {
                     Some(BulkAnswer { resource: Some((schema, id)), outcome: Ok(_), .. }) => {
@@ -187,7 +187,7 @@ impl Directory {
 }
 
 /// Creates at the beginning of these steps, which wait for nothing.
-fn creates<'a>(steps: &[Step], operations: &'a [Result<BulkOperation, Error>]) -> Vec<(usize, &'a BulkOperation)> {
+fn creates<'a>(steps: &[Step], operations: &'a [Result<BulkOperation, Malformed>]) -> Vec<(usize, &'a BulkOperation)> {
     let create = |step: &Step| match step {
         Step::Run { index, without } if without.is_empty() => {
             let operation = operations.get(*index)?.as_ref().ok()?;
@@ -213,6 +213,6 @@ fn leave_out_all(data: &mut serde_json::Value, names: &[String]) {
     }
 }
 
-fn refused(error: Error) -> BulkAnswer {
-    BulkAnswer { method: None, bulk_id: None, resource: None, outcome: Err(error.into()) }
+fn refused(Malformed { method, bulk_id, error }: Malformed) -> BulkAnswer {
+    BulkAnswer { method, bulk_id, resource: None, outcome: Err(error.into()) }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use scim_protocol::messages::{BulkMethod, BulkOperation, BulkRequest};
+use scim_protocol::messages::{BulkMethod, BulkOperation, BulkRequest, Malformed};
 use scim_protocol::patch::member::{MemberDelta, fold, split};
 use scim_protocol::quirk::{Adaptations, normalize_patch, normalize_resource};
 use scim_protocol::{Error, ErrorKind, TypeSchema, ValidResource, redaction};
@@ -125,7 +125,7 @@ impl Directory {
         for (index, operation) in request.operations.iter().enumerate() {
             let decided = match operation {
                 Ok(operation) => self.decide_operation(caller, operation, &mut draft).await,
-                Err(error) => Err(error.clone().into()),
+                Err(malformed) => Err(malformed.error.clone().into()),
             };
             match decided {
                 Ok(resource) => resources.push(resource),
@@ -144,7 +144,7 @@ impl Directory {
             Err(error) => return nothing(request, blamed(&error, &resources), &refusal(error)),
         };
         let version = |id: &str| written.iter().zip(&committed).rfind(|(own, _)| *own == id).map_or(0, |(_, committed)| committed.version);
-        let answer = |(operation, (schema, id)): (&Result<BulkOperation, Error>, (Arc<TypeSchema>, String))| {
+        let answer = |(operation, (schema, id)): (&Result<BulkOperation, Malformed>, (Arc<TypeSchema>, String))| {
             let operation = operation.as_ref().ok()?;
             let outcome = Ok(if operation.method == BulkMethod::Delete { 0 } else { version(&id) });
             Some(BulkAnswer { method: Some(operation.method), bulk_id: operation.bulk_id.clone(), resource: Some((schema, id)), outcome })
@@ -310,17 +310,15 @@ fn nothing(request: &BulkRequest, at_fault: Option<usize>, error: &DirectoryErro
         // Only what may be said; the fault itself is told once, with the first operation.
         DirectoryError::Fault(_) => Error::new(ErrorKind::Internal, "Something failed on our side; nothing was changed."),
     };
-    let one = |(index, operation): (usize, &Result<BulkOperation, Error>)| {
-        let operation = operation.as_ref().ok();
+    let one = |(index, operation): (usize, &Result<BulkOperation, Malformed>)| {
+        let (method, bulk_id) = match operation {
+            Ok(operation) => (Some(operation.method), operation.bulk_id.clone()),
+            Err(malformed) => (malformed.method, malformed.bulk_id.clone()),
+        };
         let detail = "Nothing was carried out: the request is all or nothing, and another operation was refused.";
         let outcome =
             if at_fault.is_none_or(|at_fault| at_fault == index) { reason.clone() } else { Error::new(ErrorKind::Conflict, detail) };
-        BulkAnswer {
-            method: operation.map(|operation| operation.method),
-            bulk_id: operation.and_then(|operation| operation.bulk_id.clone()),
-            resource: None,
-            outcome: Err(outcome.into()),
-        }
+        BulkAnswer { method, bulk_id, resource: None, outcome: Err(outcome.into()) }
     };
     request.operations.iter().enumerate().map(one).collect()
 }

@@ -218,3 +218,43 @@ async fn limits_are_those_that_are_announced() {
     let wrong = house.scim("POST", "/Bulk", bulk(json!({"atomic": "yes"}), json!([]))).await;
     assert_eq!(wrong.text("/scimType"), "invalidValue");
 }
+
+/// Who sent it must know which of the operations is meant (RFC 7644 section 3.7.3).
+#[tokio::test]
+async fn what_is_malformed_is_answered_under_its_name() {
+    let house = House::new().await;
+    let operations = json!([
+        {"method": "POST", "path": "Users", "bulkId": "no-slash", "data": user("a")},
+        {"method": "POST", "path": "/Users", "bulkId": "no-data"},
+        {"path": "/Users", "bulkId": "no-method"},
+        {"method": "DELETE"},
+    ]);
+    for more in [json!({}), json!({"atomic": true})] {
+        let answer = house.scim("POST", "/Bulk", bulk(more, operations.clone())).await;
+        let said = |operation: &Value| (operation["method"].as_str().map(str::to_owned), operation["bulkId"].as_str().map(str::to_owned));
+        let said: Vec<_> = answer.body["Operations"].as_array().unwrap().iter().map(said).collect();
+        let expected =
+            [(Some("POST"), Some("no-slash")), (Some("POST"), Some("no-data")), (None, Some("no-method")), (Some("DELETE"), None)];
+        let expected = expected.map(|(method, name)| (method.map(str::to_owned), name.map(str::to_owned)));
+        assert_eq!(said, expected, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_may_refer_to_what_is_made_in_the_same_request() {
+    let house = House::new().await;
+    let remove = |name: &str| {
+        let path = format!("members[value eq \"bulkId:{name}\"]");
+        let data = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [{"op": "remove", "path": path}]});
+        json!({"method": "PATCH", "path": "/Groups/bulkId:g", "data": data})
+    };
+    let members = json!([{"value": "bulkId:a"}, {"value": "bulkId:b"}]);
+    let group = json!({"schemas": [GROUP], "displayName": "g", "members": members});
+    let operations =
+        json!([remove("a"), post("/Groups", "g", group), post("/Users", "a", user("a")), post("/Users", "b", user("b")), remove("c")]);
+    let answer = house.scim("POST", "/Bulk", bulk(json!({}), operations)).await;
+    assert_eq!(statuses(&answer), ["200", "201", "201", "201", "409"], "{answer:?}");
+    let group = house.scim("GET", &format!("/Groups/{}", id(&answer, 1)), None).await;
+    let left: Vec<&str> = group.body["members"].as_array().unwrap().iter().map(|member| member["value"].as_str().unwrap()).collect();
+    assert_eq!(left, [id(&answer, 3)]);
+}
