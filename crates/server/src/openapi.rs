@@ -34,12 +34,42 @@ pub(crate) fn with_scim(mut document: Value, set: &SchemaSet, base_path: &str) -
     }
     paths.extend(tenant_paths());
     if let Some(own) = document.pointer_mut("/paths").and_then(Value::as_object_mut) {
+        // The code names them after its functions, which have short names that many files use.
+        own.values_mut().flat_map(operations).for_each(|(_, operation)| drop(operation.shift_remove("operationId")));
         own.extend(paths);
+        name_operations(own);
     }
     if let Some(own) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
         own.extend(schemas);
     }
     with_refusals(document)
+}
+
+/// The operations of a path, with their methods.
+fn operations(path: &mut Value) -> impl Iterator<Item = (&str, &mut Map<String, Value>)> {
+    let all = path.as_object_mut().into_iter().flatten();
+    all.filter(|(name, _)| METHODS.contains(&name.as_str()))
+        .filter_map(|(name, operation)| Some((name.as_str(), operation.as_object_mut()?)))
+}
+
+const METHODS: &[&str] = &["get", "head", "post", "put", "patch", "delete"];
+
+/// Gives each operation without a name one of its own, as OpenAPI demands: its method and its path, `getTenantsByName`.
+fn name_operations(paths: &mut Map<String, Value>) {
+    for (path, item) in paths.iter_mut() {
+        let words = path.split(['/', '.', '-', '_']).filter(|word| !word.is_empty());
+        let name: String = words
+            .map(|word| word.strip_prefix('{').map_or_else(|| upper(word), |word| format!("By{}", upper(word.trim_end_matches('}')))))
+            .collect();
+        for (method, operation) in operations(item) {
+            operation.entry("operationId").or_insert_with(|| format!("{method}{name}").into());
+        }
+    }
+}
+
+fn upper(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 /// What any operation may be refused with, in the form of SCIM errors, whatever its own description says; said once, for both APIs.
@@ -67,8 +97,8 @@ fn with_refusals(mut document: Value) -> Value {
         components.insert("responses".into(), refusals.into());
     }
     let paths = document.pointer_mut("/paths").and_then(Value::as_object_mut).into_iter().flatten();
-    let operations = paths.filter_map(|(_, path)| path.as_object_mut()).flatten();
-    for responses in operations.filter_map(|(_, operation)| operation.get_mut("responses").and_then(Value::as_object_mut)) {
+    let all = paths.flat_map(|(_, path)| operations(path));
+    for responses in all.filter_map(|(_, operation)| operation.get_mut("responses").and_then(Value::as_object_mut)) {
         for (status, _) in REFUSALS {
             let is_told = responses.get(*status).is_some_and(|response| response.get("content").is_some());
             if !is_told {

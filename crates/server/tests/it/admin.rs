@@ -155,3 +155,18 @@ async fn a_tenant_describes_its_own_types() {
     assert_eq!((refused.status, refused.text("/status")), (StatusCode::UNAUTHORIZED, "401"));
     assert!(!house.call("", "GET", "/openapi.json", &[], None).await.body["paths"].as_object().unwrap().contains_key("/scim/v2/Devices"));
 }
+
+#[tokio::test]
+async fn every_operation_has_a_name_of_its_own() {
+    let house = House::new().await;
+    for path in ["/openapi.json", "/t/default/openapi.json"] {
+        let answer = house.call(&house.token, "GET", path, &[], None).await;
+        let paths = answer.body["paths"].as_object().unwrap();
+        let operations =
+            paths.values().flat_map(|item| item.as_object().unwrap()).filter(|(_, operation)| operation["responses"].is_object());
+        let names: Vec<&str> = operations.map(|(_, operation)| operation["operationId"].as_str().unwrap()).collect();
+        let different: std::collections::BTreeSet<&str> = names.iter().copied().collect();
+        assert!(names.len() > 50 && different.len() == names.len(), "{path}: {names:?}");
+        assert!(different.contains("createUser") && different.contains("getAdminV1TenantsByName"), "{names:?}");
+    }
+}
