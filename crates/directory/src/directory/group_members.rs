@@ -159,6 +159,10 @@ impl Directory {
         let schema = group_type(caller)?;
         caller.may_write(schema)?;
         let (group, member) = (named(body, "group")?, named(body, "member")?);
+        // In a group's own `members` somebody may be waited for; a membership is a resource, which is there or not.
+        if caller.safety().pending_references && !self.is_there(caller, &member).await? {
+            return Err(no_such_member(&member).into());
+        }
         let delta = MemberDelta { replace: false, added: vec![member.clone()], removed: Vec::new() };
         let change = Change::Update { precondition: Precondition::Exists, content: None, members: delta, effect: Effect::default() };
         let committed = match self.commit(caller, self.moment().change_set(schema, &group, change)).await {
@@ -167,10 +171,7 @@ impl Directory {
                 let detail = format!("`group.value` is `{group}`, but there is no such group; accepted is the `id` of an existing Group.");
                 return Err(Error::new(ErrorKind::InvalidValue, detail).at("group.value").into());
             }
-            Err(CommitError::ReferenceMissing { id }) => {
-                let detail = format!("`member.value` is `{id}`, but there is no such resource; accepted is the `id` of an existing one.");
-                return Err(Error::new(ErrorKind::InvalidValue, detail).at("member.value").into());
-            }
+            Err(CommitError::ReferenceMissing { id }) => return Err(no_such_member(&id).into()),
             Err(error) => return Err(refusal(error)),
         };
         let id = format!("{group}.{member}");
@@ -199,6 +200,11 @@ impl Directory {
         let parked = self.parks(caller, (schema, group), (Method::Patch, &body), outcome.as_ref().err()).await?;
         if parked { Ok(()) } else { outcome }
     }
+}
+
+fn no_such_member(id: &str) -> Error {
+    let detail = format!("`member.value` is `{id}`, but there is no such resource; accepted is the `id` of an existing one.");
+    Error::new(ErrorKind::InvalidValue, detail).at("member.value")
 }
 
 /// Whoever may read or write groups may read or write who is in them.

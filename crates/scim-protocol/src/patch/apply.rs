@@ -168,6 +168,10 @@ impl Patch<'_> {
 
     fn assign(&mut self, op: Op, target: Target<'_>, value: Option<&Value>) -> Result<(), Error> {
         if target.extension.is_none() && target.attribute.name == "schemas" {
+            if op == Op::Remove {
+                let detail = "`schemas` is required and cannot be removed; what a resource no longer holds leaves it by itself.";
+                return Err(Error::new(ErrorKind::Mutability, detail).at("schemas"));
+            }
             // `schemas` follows from what the resource holds; `finish` writes it.
             return Ok(());
         }

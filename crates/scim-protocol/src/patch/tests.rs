@@ -222,6 +222,7 @@ fn refused() -> impl Strategy<Value = (Value, ErrorKind)> {
     select(vec![
         (json!({"op": "replace", "path": "id", "value": "x"}), ErrorKind::Mutability),
         (json!({"op": "remove", "path": "userName"}), ErrorKind::Mutability),
+        (json!({"op": "remove", "path": "schemas"}), ErrorKind::Mutability),
         (json!({"op": "replace", "path": "userName", "value": null}), ErrorKind::Mutability),
         (json!({"op": "add", "path": "active", "value": "often"}), ErrorKind::InvalidValue),
         (json!({"op": "add", "path": "emails", "value": two}), ErrorKind::InvalidValue),

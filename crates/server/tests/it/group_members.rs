@@ -154,3 +154,18 @@ async fn who_may_not_see_groups_does_not_see_who_is_in_them() {
     assert_eq!(house.call(&only_reads, "POST", path, &[], Some(body(&outer, &users[4]))).await.status, StatusCode::FORBIDDEN);
     assert_eq!(house.call(&only_reads, "GET", path, &[], None).await.status, StatusCode::OK);
 }
+
+/// In `members` of a group somebody may be waited for; a membership is a resource, and there is none of somebody who is not there.
+#[tokio::test]
+async fn nobody_is_waited_for() {
+    let settings = TenantSettings { pending_references: Some(true), ..TenantSettings::default() };
+    let house = House::with(Options::default(), settings).await;
+    let user = house.user("ann").await;
+    let group = house.scim("POST", "/Groups", Some(json!({"schemas": [GROUP], "displayName": "g"}))).await.text("/id").to_owned();
+    let refused = house.scim("POST", "/GroupMembers", Some(body(&group, "ghost"))).await;
+    assert_eq!((refused.status, refused.text("/scimType")), (StatusCode::BAD_REQUEST, "invalidValue"), "{refused:?}");
+    assert!(refused.text("/detail").contains("`member.value` is `ghost`"), "{refused:?}");
+    let pending = house.call(&house.token, "GET", "/t/default/admin/v1/pending", &[], None).await;
+    assert_eq!(pending.body, json!([]));
+    assert_eq!(house.scim("POST", "/GroupMembers", Some(body(&group, &user))).await.status, StatusCode::CREATED);
+}
