@@ -26,6 +26,7 @@ pub fn limits() -> Value {
         rate_limit: _, key_sets: _, lockout: _, filter: _, takes_client_certificates: _, public_url: _, trusted_proxies: _,
     });
     if let Some(server) = server.as_object_mut() {
+        server.insert("forgotten_bytes_max".into(), json!(server::FORGOTTEN_BYTES_MAX));
         server.insert("rate_limit_per_second".into(), json!(rate.map(|limit| limit.per_second)));
         server.insert("rate_limit_burst".into(), json!(rate.map(|limit| limit.burst)));
     }
@@ -59,6 +60,7 @@ pub fn limits() -> Value {
             "proven_seconds_max": lockout.proven_seconds_max,
             "entries_max": lockout.entries_max,
         },
+        "resource": { "values_max": scim_protocol::validate::ELEMENTS_MAX },
         "filter": { "length_bytes_max": filter.length_max, "depth_max": filter.depth_max },
     })
 }

@@ -5,6 +5,7 @@ mod value;
 use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
+pub use self::value::ELEMENTS_MAX;
 pub(crate) use self::value::{Place, check_count, element, value};
 use crate::error::{Error, ErrorKind};
 use crate::member;

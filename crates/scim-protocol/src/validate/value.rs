@@ -10,7 +10,7 @@ use crate::quirk::{Quirk, QuirkSet};
 use crate::schema::{Attribute, AttributeType, Mutability};
 
 /// Most elements of one multi-valued attribute (members of groups are not counted here).
-const ELEMENTS_MAX: usize = 1_000;
+pub const ELEMENTS_MAX: usize = 1_000;
 
 /// Where a value stands, for an error to name: written out only where there is one.
 #[derive(Clone, Copy)]

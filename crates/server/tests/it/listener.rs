@@ -116,3 +116,20 @@ async fn a_body_that_does_not_come_is_answered_on_the_wire() {
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(answer.contains("application/scim+json") && answer.contains("urn:ietf:params:scim:api:messages:2.0:Error"), "{answer}");
 }
+
+/// Many clients look for an answer only when they have sent everything.
+#[tokio::test]
+async fn who_sends_too_much_is_answered_when_they_are_done() {
+    let house = House::new().await;
+    let listening = listen(house.router(), Options::default()).await;
+    let length = 20_000_000;
+    let head = format!(
+        "POST /scim/v2/Users HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n",
+        house.token
+    );
+    let mut stream = send(&listening.address, &head).await;
+    stream.write_all(&vec![b' '; length]).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+}
