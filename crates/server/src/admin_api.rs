@@ -100,6 +100,7 @@ fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
     let installation = OpenApiRouter::new()
         .routes(routes!(tenants::list, tenants::create))
         .routes(routes!(tenants::show, tenants::change, tenants::erase))
+        .routes(routes!(tokens::create_in_tenant))
         .routes(routes!(tenants::suspend))
         .routes(routes!(tenants::resume))
         .routes(routes!(tenants::export));

@@ -13,7 +13,7 @@ use scim_protocol::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::administrator::{Administrator, Refuse, Refused, has_room};
+use super::administrator::{Administrator, Operator, Refuse, Refused, has_room};
 use super::body::{Answer, Given, Parameters};
 use super::wishes::{Allowed, Wishes};
 use crate::refusal::Failure;
@@ -124,13 +124,37 @@ pub(crate) async fn create(
     refuse: Refuse,
     Given(new): Given<NewToken>,
 ) -> Result<Answer<Token>, Refused> {
-    let request = new.into_request(&state, &administrator).await.map_err(|failure| refuse.with(failure))?;
-    let tokens = state.tenants.list_tokens(request.tenant).await.map_err(|fault| refuse.with(fault))?;
+    make(&state, &administrator, new).await.map_err(|failure| refuse.with(failure))
+}
+
+/// Makes a token of any tenant, such as the first of one that was just made; the answer is the only one that shows it.
+#[utoipa::path(post, path = "/tenants/{name}/tokens", tag = "tenants", params(("name" = String, Path)), request_body = NewToken,
+    responses((status = 201, body = Token), (status = 404)))]
+pub(crate) async fn create_in_tenant(
+    Extract(state): Extract<Arc<State>>,
+    _: Operator,
+    refuse: Refuse,
+    Parameters(name): Parameters<String>,
+    Given(new): Given<NewToken>,
+) -> Result<Answer<Token>, Refused> {
+    let made = async {
+        let missing = || Error::new(ErrorKind::NotFound, format!("There is no tenant `{name}`."));
+        let tenant = state.tenants.find_tenant(&name).await?.ok_or_else(missing)?;
+        let may = Permissions::of(&[Scope::Admin, Scope::Operator]);
+        let operator = state.directory.caller(Arc::new(tenant), String::new(), may).await?;
+        make(&state, &Administrator(operator), new).await
+    };
+    made.await.map_err(|failure| refuse.with(failure))
+}
+
+async fn make(state: &State, administrator: &Administrator, new: NewToken) -> Result<Answer<Token>, Failure> {
+    let request = new.into_request(state, administrator).await?;
+    let tokens = state.tenants.list_tokens(request.tenant).await?;
     let live = tokens.iter().filter(|token| token.revoked.is_none()).count();
-    has_room(live, state.options.credentials_max, "tokens").map_err(|error| refuse.with(error))?;
+    has_room(live, state.options.credentials_max, "tokens")?;
     let text = token_text(&state.ids.secret());
     let record = issue(&*state.hasher, state.ids.id(), &text, request, state.clock.now());
-    state.tenants.create_token(record.clone()).await.map_err(|fault| refuse.with(fault))?;
+    state.tenants.create_token(record.clone()).await?;
     Ok(Answer(StatusCode::CREATED, Token { value: Some(text), ..Token::of(record) }))
 }
 

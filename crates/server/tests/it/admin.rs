@@ -70,6 +70,17 @@ async fn tenants_are_made_by_the_operator() {
     assert_eq!(call("POST", "/admin/v1/tenants", Some(json!({"name": "A c"}))).await.status, StatusCode::BAD_REQUEST);
     assert_eq!(call("GET", "/admin/v1/tenants/acme", None).await.text("/name"), "acme");
     assert_eq!(call("PUT", "/admin/v1/tenants/acme", None).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    // With its first tokens everything else is theirs.
+    let administrator = call("POST", "/admin/v1/tenants/acme/tokens", Some(json!({"name": "first", "scopes": ["admin"]}))).await;
+    assert_eq!(administrator.status, StatusCode::CREATED, "{administrator:?}");
+    let theirs = Some(json!({"name": "entra"}));
+    let made = house.call(administrator.text("/token"), "POST", "/t/acme/admin/v1/tokens", &[], theirs.clone()).await;
+    assert_eq!(house.call(made.text("/token"), "GET", "/t/acme/scim/v2/Users", &[], None).await.status, StatusCode::OK);
+    let elsewhere = house.call(administrator.text("/token"), "POST", "/admin/v1/tenants/default/tokens", &[], theirs.clone()).await;
+    assert_eq!(elsewhere.status, StatusCode::UNAUTHORIZED);
+    let operator = call("POST", "/admin/v1/tenants/acme/tokens", Some(json!({"name": "o", "scopes": ["operator"]}))).await;
+    assert_eq!(operator.status, StatusCode::FORBIDDEN);
+    assert_eq!(call("POST", "/admin/v1/tenants/nobody/tokens", theirs).await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
