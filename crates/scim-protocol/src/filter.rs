@@ -6,6 +6,7 @@ pub mod evaluate;
 pub mod parse;
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -164,6 +165,29 @@ impl Filter {
             Self::Compare { path, value: Value::String(text), .. } => vec![(path.attribute.as_str(), text.as_str())],
             Self::Compare { .. } | Self::Present(_) | Self::ValuePath { .. } => Vec::new(),
         }
+    }
+
+    /// The strings that attributes are compared with, value paths joined (`emails.primary`).
+    fn compared_strings(&self) -> Vec<(AttributePath, &str)> {
+        match self {
+            Self::And(all) | Self::Or(all) => all.iter().flat_map(Self::compared_strings).collect(),
+            Self::Not(inner) => inner.compared_strings(),
+            Self::Compare { path, value: Value::String(text), .. } => vec![(path.clone(), text)],
+            Self::Compare { .. } | Self::Present(_) => Vec::new(),
+            Self::ValuePath { path, filter } => {
+                filter.strings().into_iter().map(|(name, text)| (path.with_sub_attribute(name.to_owned()), text)).collect()
+            }
+        }
+    }
+
+    /// The strings `"True"` and `"False"` that stand for booleans: nothing but a quirk lets them. Other strings are refused anyway.
+    pub(crate) fn strings_for_booleans(&self, types: &[Arc<TypeSchema>]) -> Vec<(AttributePath, &str)> {
+        let is_boolean = |path: &AttributePath| {
+            let leaf = |schema: &Arc<TypeSchema>| schema.resolve(path).and_then(|resolved| resolved.leaf().map(|leaf| leaf.kind));
+            types.iter().filter_map(leaf).any(|kind| kind == AttributeType::Boolean)
+        };
+        let is_truth = |text: &str| ["true", "false"].iter().any(|truth| text.eq_ignore_ascii_case(truth));
+        self.compared_strings().into_iter().filter(|(path, text)| is_truth(text) && is_boolean(path)).collect()
     }
 
     /// Every path named, value paths joined (`emails.type`).

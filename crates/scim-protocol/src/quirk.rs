@@ -9,6 +9,8 @@ mod patch;
 mod resource;
 mod rewrite;
 
+use std::sync::Arc;
+
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -16,6 +18,8 @@ use serde_json::Value;
 pub use self::adaptation::{Adaptation, Adaptations};
 pub use self::catalogue::{Example, Message};
 use self::rewrite::Rewrite;
+use crate::error::{Error, ErrorKind};
+use crate::filter::Filter;
 use crate::schema::set::TypeSchema;
 
 /// A deviation that a tenant may tolerate.
@@ -156,6 +160,21 @@ pub fn normalize_query(set: &QuirkSet, parameters: &mut Vec<(String, String)>) -
         });
     }
     adaptations
+}
+
+/// Says where a filter has `"True"` for a boolean; refuses it (`invalidFilter`) where no quirk allows that.
+pub fn check_filter(set: &QuirkSet, types: &[Arc<TypeSchema>], filter: &Filter) -> Result<Adaptations, Error> {
+    let mut adaptations = Adaptations::default();
+    for (path, text) in filter.strings_for_booleans(types) {
+        if !set.has(Quirk::BooleanString) {
+            let detail =
+                format!("In the filter, `{path}` is a boolean and may not be compared with `\"{text}\"`; accepted is true or false.");
+            return Err(Error::new(ErrorKind::InvalidFilter, detail).at(path.to_string()));
+        }
+        let place = path.to_string();
+        adaptations.note(Quirk::BooleanString, &place, || format!("accepted `\"{text}\"` for `{path}` in a filter"));
+    }
+    Ok(adaptations)
 }
 
 #[cfg(test)]

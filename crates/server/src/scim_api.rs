@@ -187,10 +187,14 @@ impl Call {
     /// Decoded query parameters.
     fn query(&self) -> Vec<(String, String)> {
         let mut query = query(&self.parts);
-        let quirks = self.caller.profile().map_or_else(QuirkSet::standard, Profile::quirks);
-        let adapted = normalize_query(&quirks, &mut query);
+        let adapted = normalize_query(&self.quirks(), &mut query);
         self.trace.journal.also_adapted(adapted);
         query
+    }
+
+    /// What the caller's profile tolerates.
+    fn quirks(&self) -> QuirkSet {
+        self.caller.profile().map_or_else(QuirkSet::standard, Profile::quirks)
     }
 
     /// Reads the body, with everything else still at hand.

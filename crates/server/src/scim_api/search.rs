@@ -8,6 +8,7 @@ use directory::store::{Include, StoredResource};
 use http::StatusCode;
 use scim_protocol::messages::{SearchRequest, cursor_head, list_head};
 use scim_protocol::projection::Projection;
+use scim_protocol::quirk::check_filter;
 use scim_protocol::{AttributePath, Error, ErrorKind, Filter, TypeSchema};
 use serde_json::{Map, Value};
 
@@ -38,6 +39,9 @@ async fn search(call: Call, schema: Option<Arc<TypeSchema>>, request: SearchRequ
     let types: Vec<Arc<TypeSchema>> = schema.map_or_else(readable, |schema| vec![schema]);
     let projection = Projection::new(&request.attributes, &request.excluded_attributes)?;
     let filter = request.filter.as_deref().map(|text| Filter::parse(text, options.filter)).transpose()?;
+    if let Some(filter) = &filter {
+        call.trace.journal.also_adapted(check_filter(&call.quirks(), &types, filter)?);
+    }
     let sort = request.sort_by.as_deref().map(|text| sort(text, request.descending)).transpose()?;
     let page = Page {
         offset: request.start_index.saturating_sub(1),

@@ -86,3 +86,22 @@ async fn a_patch_is_answered_as_the_client_expects() {
         assert_eq!((user.status, group.status), wanted, "{}", profile.name);
     }
 }
+
+/// Entra asks for `active eq "True"`: everybody but `strict` understands it, and the request log says so.
+#[tokio::test]
+async fn booleans_in_filters_are_adapted() {
+    let path = "/Users?filter=active+eq+%22True%22+or+emails%5Bprimary+eq+%22false%22%5D";
+    let house = of("entra").await;
+    house.user("ann").await;
+    let answer = house.scim("GET", path, None).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let id = answer.header("x-request-id").unwrap();
+    let entry = house.call(&house.token, "GET", &format!("/t/default/admin/v1/requests/{id}"), &[], None).await;
+    let said: Vec<&str> = entry.body["adaptations"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
+    assert_eq!(said, ["accepted `\"True\"` for `active` in a filter", "accepted `\"false\"` for `emails.primary` in a filter"]);
+    let strict = of("strict").await;
+    let refused = strict.scim("GET", path, None).await;
+    assert_eq!((refused.status, refused.text("/scimType")), (StatusCode::BAD_REQUEST, "invalidFilter"), "{refused:?}");
+    assert!(refused.text("/detail").contains("`active` is a boolean"), "{refused:?}");
+    assert_eq!(strict.scim("GET", "/Users?filter=active+eq+true", None).await.status, StatusCode::OK);
+}
