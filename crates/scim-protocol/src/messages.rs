@@ -369,17 +369,17 @@ pub struct Malformed {
     /// The client's name for it, where it has one.
     pub bulk_id: Option<String>,
     /// What is wrong with it.
-    pub error: Error,
+    pub error: Box<Error>,
 }
 
 impl BulkOperation {
     fn from_value(operation: Value) -> Result<Self, Malformed> {
         let Value::Object(operation) = operation else {
-            return Err(Malformed { method: None, bulk_id: None, error: syntax("A bulk operation is not a JSON object.") });
+            return Err(Malformed { method: None, bulk_id: None, error: Box::new(syntax("A bulk operation is not a JSON object.")) });
         };
         let text = |name: &str| member(&operation, name).and_then(Value::as_str).map(str::to_owned);
         let (method, bulk_id) = (text("method").as_deref().and_then(BulkMethod::from_name), text("bulkId"));
-        Self::from_object(operation).map_err(|error| Malformed { method, bulk_id, error })
+        Self::from_object(operation).map_err(|error| Malformed { method, bulk_id, error: Box::new(error) })
     }
 
     fn from_object(mut operation: Map<String, Value>) -> Result<Self, Error> {

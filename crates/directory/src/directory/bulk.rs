@@ -214,5 +214,5 @@ fn leave_out_all(data: &mut serde_json::Value, names: &[String]) {
 }
 
 fn refused(Malformed { method, bulk_id, error }: Malformed) -> BulkAnswer {
-    BulkAnswer { method, bulk_id, resource: None, outcome: Err(error.into()) }
+    BulkAnswer { method, bulk_id, resource: None, outcome: Err((*error).into()) }
 }

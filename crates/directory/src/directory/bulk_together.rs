@@ -125,7 +125,7 @@ impl Directory {
         for (index, operation) in request.operations.iter().enumerate() {
             let decided = match operation {
                 Ok(operation) => self.decide_operation(caller, operation, &mut draft).await,
-                Err(malformed) => Err(malformed.error.clone().into()),
+                Err(malformed) => Err(Error::clone(&malformed.error).into()),
             };
             match decided {
                 Ok(resource) => resources.push(resource),
