@@ -6,6 +6,7 @@ use scim_protocol::quirk::QuirkSet;
 use scim_protocol::validate::validate;
 use scim_protocol::{AttributePath, Error, ErrorKind, Filter, TypeSchema};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::{Directory, DirectoryError, refusal};
 use crate::access::Caller;
@@ -107,16 +108,16 @@ impl Directory {
             }
             (None, None) => return Err(CommitError::NotFound { resource_type: was.resource_type.clone(), id: was.id.clone() }),
         }
-        self.commit_by_hand(caller, writes).await
+        self.commit_by_hand(caller, writes).await.map(drop)
     }
 
-    /// Commits what an administrator wants: no guard holds it.
-    pub(super) async fn commit_by_hand(&self, caller: &Caller, writes: Vec<Write>) -> Result<(), CommitError> {
+    /// Commits what an administrator wants: no guard holds it. Returns the id of the change.
+    pub(super) async fn commit_by_hand(&self, caller: &Caller, writes: Vec<Write>) -> Result<Uuid, CommitError> {
         let moment = self.moment();
         let policy = Policy::of_administrator(caller);
         let change_set =
             ChangeSet { change_id: moment.change_id, at: moment.at, types_revision: caller.schemas.revision(), writes, policy };
-        self.store.commit(caller.tenant.id, change_set).await.map(drop)
+        self.store.commit(caller.tenant.id, change_set).await.map(|_| moment.change_id)
     }
 
     async fn still_there(&self, caller: &Caller, ids: &[String], present: Option<&StoredResource>) -> Result<Vec<String>, Fault> {

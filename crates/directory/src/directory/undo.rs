@@ -1,6 +1,6 @@
 //! *(shell)* Turns back what was done in a window: reads the history, plans (`undo`), and carries the plan out as change sets, one after the other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use scim_protocol::patch::member::MemberDelta;
 use scim_protocol::quirk::QuirkSet;
@@ -8,6 +8,7 @@ use scim_protocol::validate::validate;
 use scim_protocol::{Error, ErrorKind};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::{Directory, DirectoryError, refusal};
 use crate::access::Caller;
@@ -56,6 +57,12 @@ struct Subject {
     members: MemberTurn,
 }
 
+impl Subject {
+    fn write(&self, change: Change) -> Write {
+        Write { resource_type: self.resource_type.clone(), id: self.id.clone(), change }
+    }
+}
+
 impl Directory {
     /// Turns back what was done in a window, as far as later changes allow; with `dry_run` only says what that would be. Doing it again does nothing more.
     pub async fn undo(&self, caller: &Caller, window: &Window, dry_run: bool) -> Result<Undone, DirectoryError> {
@@ -64,16 +71,7 @@ impl Directory {
         for (id, resource_type) in self.touched(caller, window).await? {
             subjects.extend(self.subject(caller, window, resource_type, id, &mut undone).await?);
         }
-        // What comes back comes first, people before groups, and what goes goes last.
-        let rank = |subject: &Subject| match &subject.turn {
-            Turn::Restore(_) => (0, subject.resource_type != "User"),
-            Turn::Nothing | Turn::Update(_) => (1, false),
-            Turn::Delete => (2, false),
-        };
-        subjects.sort_by_key(rank);
-        for subject in &subjects {
-            self.turn_back(caller, subject, dry_run, &mut undone).await?;
-        }
+        self.turn_all_back(caller, &subjects, dry_run, &mut undone).await?;
         for subject in &subjects {
             self.turn_members_back(caller, subject, dry_run, &mut undone).await?;
         }
@@ -83,7 +81,7 @@ impl Directory {
     /// The resources that the window changed, in the order of their first change.
     async fn touched(&self, caller: &Caller, window: &Window) -> Result<Vec<(String, String)>, DirectoryError> {
         let history = self.history()?;
-        let (mut found, mut seen, mut after, mut count) = (Vec::new(), std::collections::HashSet::new(), 0, 0);
+        let (mut found, mut seen, mut after, mut count) = (Vec::new(), HashSet::new(), 0, 0);
         loop {
             let page = history.changes(caller.tenant.id, window, after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(found) };
@@ -132,43 +130,82 @@ impl Directory {
         Ok(Some(Subject { resource_type, id, present, turn: verdict.turn, members }))
     }
 
-    async fn turn_back(&self, caller: &Caller, subject: &Subject, dry_run: bool, undone: &mut Undone) -> Result<(), DirectoryError> {
-        let what = match &subject.turn {
-            Turn::Nothing => return Ok(()),
-            Turn::Delete => "delete",
-            Turn::Restore(_) => "restore",
-            Turn::Update(_) => "update",
-        };
-        let outcome = if dry_run { Ok(()) } else { self.carry_out_turn(caller, subject).await };
-        note(undone, subject, what, outcome)
+    /// What was made goes first, for it may have the names of what comes back. Updates are before restores: a person who comes back joins groups again,
+    /// which gives these another version. People come back before groups.
+    async fn turn_all_back(&self, caller: &Caller, subjects: &[Subject], dry_run: bool, undone: &mut Undone) -> Result<(), DirectoryError> {
+        let mut ours = HashSet::new();
+        for subject in subjects.iter().rev().filter(|subject| subject.turn == Turn::Delete) {
+            let outcome = if dry_run { Ok(None) } else { self.take_away(caller, subject, &ours).await.map(Some) };
+            ours.extend(outcome.as_ref().ok().copied().flatten());
+            note(undone, subject, "delete", outcome.map(drop))?;
+        }
+        // The latest first, as names were passed on; once more what another's update had to give its name to.
+        let mut waiting: Vec<&Subject> = subjects.iter().rev().filter(|subject| matches!(subject.turn, Turn::Update(_))).collect();
+        while !waiting.is_empty() {
+            let before = waiting.len();
+            let mut refused = Vec::new();
+            for subject in waiting {
+                match if dry_run { Ok(()) } else { self.update_back(caller, subject, &ours).await } {
+                    Err(error @ CommitError::ValueTaken { .. }) => refused.push((subject, error)),
+                    outcome => note(undone, subject, "update", outcome)?,
+                }
+            }
+            if refused.len() == before {
+                for (subject, error) in refused {
+                    note(undone, subject, "update", Err(error))?;
+                }
+                break;
+            }
+            waiting = refused.into_iter().map(|(subject, _)| subject).collect();
+        }
+        let mut restored: Vec<&Subject> = subjects.iter().filter(|subject| matches!(subject.turn, Turn::Restore(_))).collect();
+        restored.sort_by_key(|subject| subject.resource_type != "User");
+        for subject in restored {
+            let outcome = if dry_run { Ok(()) } else { self.bring_back(caller, subject).await };
+            note(undone, subject, "restore", outcome)?;
+        }
+        Ok(())
     }
 
-    async fn carry_out_turn(&self, caller: &Caller, subject: &Subject) -> Result<(), CommitError> {
-        let Subject { resource_type, id, present, turn, .. } = subject;
-        let write = |change| vec![Write { resource_type: resource_type.clone(), id: id.clone(), change }];
-        let precondition = present.as_ref().map_or(Precondition::Exists, |present| Precondition::VersionIs(present.version));
-        match turn {
-            Turn::Nothing => Ok(()),
-            Turn::Delete => self.commit_by_hand(caller, write(Change::Delete { precondition })).await,
-            Turn::Restore(document) => {
-                let missing = || CommitError::NotFound { resource_type: resource_type.clone(), id: id.clone() };
-                let buried = self.deleted(caller, Deleted::Id(id.clone()), 1).await.map_err(|_| missing())?.pop().ok_or_else(missing)?;
-                let was = Snapshot {
-                    resource_type: resource_type.clone(),
-                    id: id.clone(),
-                    version: buried.version,
-                    created: buried.created,
-                    last_modified: buried.at,
-                    document: document.clone(),
-                    members: Vec::new(),
-                };
-                self.give_back(caller, &was, Some(&buried)).await
-            }
-            Turn::Update(document) => {
-                let change = update(caller, subject, document, precondition)?;
-                self.commit_by_hand(caller, write(change)).await
-            }
+    /// The version that was planned with, or the one that our own deletions made of it since: they end memberships, and leave the document as it is.
+    /// What anybody else changed since is in neither, and is not overwritten.
+    async fn unchanged_by_others(&self, caller: &Caller, subject: &Subject, ours: &HashSet<Uuid>) -> Result<Precondition, CommitError> {
+        let Some(present) = &subject.present else { return Ok(Precondition::Exists) };
+        let mut version = present.version;
+        if let (Some(past), false) = (&self.past, ours.is_empty()) {
+            let since = past.history.entries(caller.tenant.id, &subject.id, version, ENTRIES_MAX).await?;
+            let by_us = since.iter().take_while(|entry| ours.contains(&entry.change_id));
+            version = by_us.last().map_or(version, |entry| entry.version);
         }
+        Ok(Precondition::VersionIs(version))
+    }
+
+    async fn take_away(&self, caller: &Caller, subject: &Subject, ours: &HashSet<Uuid>) -> Result<Uuid, CommitError> {
+        let precondition = self.unchanged_by_others(caller, subject, ours).await?;
+        self.commit_by_hand(caller, vec![subject.write(Change::Delete { precondition })]).await
+    }
+
+    async fn update_back(&self, caller: &Caller, subject: &Subject, ours: &HashSet<Uuid>) -> Result<(), CommitError> {
+        let Turn::Update(document) = &subject.turn else { return Ok(()) };
+        let precondition = self.unchanged_by_others(caller, subject, ours).await?;
+        let change = update(caller, subject, document, precondition)?;
+        self.commit_by_hand(caller, vec![subject.write(change)]).await.map(drop)
+    }
+
+    async fn bring_back(&self, caller: &Caller, subject: &Subject) -> Result<(), CommitError> {
+        let Subject { resource_type, id, turn: Turn::Restore(document), .. } = subject else { return Ok(()) };
+        let missing = || CommitError::NotFound { resource_type: resource_type.clone(), id: id.clone() };
+        let buried = self.deleted(caller, Deleted::Id(id.clone()), 1).await.map_err(|_| missing())?.pop().ok_or_else(missing)?;
+        let was = Snapshot {
+            resource_type: resource_type.clone(),
+            id: id.clone(),
+            version: buried.version,
+            created: buried.created,
+            last_modified: buried.at,
+            document: document.clone(),
+            members: Vec::new(),
+        };
+        self.give_back(caller, &was, Some(&buried)).await
     }
 
     async fn turn_members_back(
@@ -194,8 +231,7 @@ impl Directory {
         let what = format!("members +{} -{}", added.len(), leave.len());
         let delta = MemberDelta { replace: false, added, removed: leave.clone() };
         let change = Change::Update { precondition: Precondition::Exists, content: None, members: delta, effect: Effect::default() };
-        let writes = vec![Write { resource_type: subject.resource_type.clone(), id: subject.id.clone(), change }];
-        let outcome = if dry_run { Ok(()) } else { self.commit_by_hand(caller, writes).await };
+        let outcome = if dry_run { Ok(()) } else { self.commit_by_hand(caller, vec![subject.write(change)]).await.map(drop) };
         note(undone, subject, &what, outcome)
     }
 }

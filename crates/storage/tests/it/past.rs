@@ -23,6 +23,10 @@ on_both_engines!(
     the_deleted_come_back_with_their_groups,
     a_restore_must_be_valid_and_unique,
     a_window_is_undone_as_far_as_later_changes_allow,
+    names_that_were_given_away_go_back,
+    names_that_were_passed_on_go_back,
+    what_a_group_held_comes_back_with_its_deleted_members,
+    what_was_made_goes_with_all_that_it_was_in,
     deleted_people_get_their_ids_back,
     disabled_people_are_revived,
     strict_revives_nobody,
@@ -184,6 +188,93 @@ async fn a_window_is_undone_as_far_as_later_changes_allow(place: Place) {
     assert_eq!(client.members(&team).await, sorted(&[&ann, &bob, &cid]));
     let again = client.directory.undo(&client.caller, &window, false).await.unwrap();
     assert_eq!(again.done, [], "doing it again does nothing more");
+}
+
+/// Undoes what "bad" did: all of it, as it was said before, and nothing more when it is done again.
+async fn undo_all(client: &Client, from: jiff::Timestamp) {
+    let window = Window { from, until: client.world.counter.now(), credential_id: Some("bad".into()) };
+    let planned = client.directory.undo(&client.caller, &window, true).await.unwrap();
+    let undone = client.directory.undo(&client.caller, &window, false).await.unwrap();
+    assert_eq!(undone.skipped, []);
+    let sorted = |undone: &directory::directory::Undone| {
+        let mut lines: Vec<String> = undone.done.iter().map(|line| format!("{} {}", line.id, line.what)).collect();
+        lines.sort_unstable();
+        (lines, undone.skipped.clone())
+    };
+    assert_eq!(sorted(&undone), sorted(&planned), "what was planned was done");
+    let again = client.directory.undo(&client.caller, &window, false).await.unwrap();
+    assert_eq!((again.done, again.skipped), (Vec::new(), Vec::new()), "doing it again does nothing more");
+}
+
+async fn names_that_were_given_away_go_back(place: Place) {
+    let client = Client::new(&place, TenantSettings::default()).await;
+    let bad = client.named("bad");
+    let (ann, cat) = (client.user("ann").await, client.user("cat").await);
+    let team = client.group("team", &[&ann, &cat]).await;
+    let from = client.world.counter.now();
+    bad.delete("User", &ann).await.unwrap();
+    let other_ann = bad.user("ann").await;
+    bad.set(&cat, "userName", json!("cat2")).await.unwrap();
+    let other_cat = bad.user("cat").await;
+    assert_ne!(other_ann, ann);
+
+    undo_all(&client, from).await;
+    assert_eq!(client.attribute(&ann, "userName").await, Some(json!("ann")));
+    assert_eq!(client.attribute(&cat, "userName").await, Some(json!("cat")));
+    assert_eq!((client.world.read("User", &other_ann).await, client.world.read("User", &other_cat).await), (None, None));
+    assert_eq!(client.members(&team).await, sorted(&[&ann, &cat]));
+}
+
+async fn names_that_were_passed_on_go_back(place: Place) {
+    let client = Client::new(&place, TenantSettings::default()).await;
+    let bad = client.named("bad");
+    let (ann, bob, cat) = (client.user("ann").await, client.user("bob").await, client.user("cat").await);
+    let from = client.world.counter.now();
+    // Neither the order of their first changes nor its reverse gives every name back at once.
+    bad.set(&bob, "title", json!("spoiled")).await.unwrap();
+    bad.set(&ann, "userName", json!("ann2")).await.unwrap();
+    bad.set(&bob, "userName", json!("ann")).await.unwrap();
+    bad.set(&cat, "userName", json!("bob")).await.unwrap();
+
+    undo_all(&client, from).await;
+    for (id, name) in [(&ann, "ann"), (&bob, "bob"), (&cat, "cat")] {
+        assert_eq!(client.attribute(id, "userName").await, Some(json!(name)));
+    }
+}
+
+async fn what_a_group_held_comes_back_with_its_deleted_members(place: Place) {
+    let client = Client::new(&place, TenantSettings::default()).await;
+    let bad = client.named("bad");
+    let (ann, bob) = (client.user("ann").await, client.user("bob").await);
+    let team = client.group("team", &[&ann, &bob]).await;
+    let from = client.world.counter.now();
+    bad.patch("Group", &team, json!([{"op": "replace", "path": "displayName", "value": "spoiled"}])).await.unwrap();
+    bad.delete("User", &ann).await.unwrap();
+
+    undo_all(&client, from).await;
+    assert_eq!(client.world.read("Group", &team).await.unwrap().document["displayName"], json!("team"));
+    assert_eq!(client.members(&team).await, sorted(&[&ann, &bob]));
+}
+
+/// The deletion of a person changes the groups that it was in, also those that are turned back themselves.
+async fn what_was_made_goes_with_all_that_it_was_in(place: Place) {
+    let client = Client::new(&place, TenantSettings::default()).await;
+    let bad = client.named("bad");
+    let ann = client.user("ann").await;
+    let team = client.group("team", &[&ann]).await;
+    let from = client.world.counter.now();
+    let eve = bad.user("eve").await;
+    let outer = bad.group("outer", &[&eve]).await;
+    let inner = bad.group("inner", &[&eve]).await;
+    let members = json!([{"op": "add", "path": "members", "value": [{"value": eve}, {"value": inner}]}]);
+    bad.patch("Group", &outer, members.clone()).await.unwrap();
+    bad.patch("Group", &team, members).await.unwrap();
+    bad.patch("Group", &team, json!([{"op": "replace", "path": "displayName", "value": "spoiled"}])).await.unwrap();
+
+    undo_all(&client, from).await;
+    assert_eq!((client.world.read("Group", &outer).await, client.world.read("Group", &inner).await), (None, None));
+    assert_eq!(client.world.read("Group", &team).await.unwrap().document["displayName"], json!("team"));
+    assert_eq!(client.members(&team).await, sorted(&[&ann]));
 }
 
 async fn deleted_people_get_their_ids_back(place: Place) {
