@@ -167,10 +167,13 @@ fn in_path(path: &str) -> impl Iterator<Item = &str> {
 }
 
 fn resolve_path(path: &mut String, ids: &HashMap<String, String>) -> Result<(), Error> {
-    let names: Vec<String> = in_path(path).map(str::to_owned).collect();
-    for name in names {
-        *path = path.replace(&format!("\"{REFERENCE}{name}\""), &Value::from(id_of(&name, ids)?).to_string());
-    }
+    let resolved = |(place, part): (usize, &str)| match part.strip_prefix(REFERENCE) {
+        Some(name) if place % 2 == 1 => id_of(name, ids).map(str::to_owned),
+        _ => Ok(part.to_owned()),
+    };
+    // In one pass: a path may be as long as a body.
+    let parts = path.split('"').enumerate().map(resolved).collect::<Result<Vec<_>, _>>()?;
+    *path = parts.join("\"");
     Ok(())
 }
 
