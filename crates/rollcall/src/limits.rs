@@ -27,6 +27,7 @@ pub fn limits() -> Value {
     });
     if let Some(server) = server.as_object_mut() {
         server.insert("forgotten_bytes_max".into(), json!(server::FORGOTTEN_BYTES_MAX));
+        server.insert("forget_seconds_max".into(), json!(server::FORGET_SECONDS_MAX));
         server.insert("rate_limit_per_second".into(), json!(rate.map(|limit| limit.per_second)));
         server.insert("rate_limit_burst".into(), json!(rate.map(|limit| limit.burst)));
     }

@@ -183,7 +183,7 @@ impl Filter {
     /// The strings `"True"` and `"False"` that stand for booleans: nothing but a quirk lets them. Other strings are refused anyway.
     pub(crate) fn strings_for_booleans(&self, types: &[Arc<TypeSchema>]) -> Vec<(AttributePath, &str)> {
         let is_boolean = |path: &AttributePath| {
-            let leaf = |schema: &Arc<TypeSchema>| schema.resolve(path).and_then(|resolved| resolved.leaf().map(|leaf| leaf.kind));
+            let leaf = |schema: &Arc<TypeSchema>| Some(schema.resolve(path)?.comparable()?.leaf()?.kind);
             types.iter().filter_map(leaf).any(|kind| kind == AttributeType::Boolean)
         };
         let is_truth = |text: &str| ["true", "false"].iter().any(|truth| text.eq_ignore_ascii_case(truth));
@@ -251,10 +251,15 @@ fn check_comparison(path: &AttributePath, resolved: Resolved<'_>, op: CompareOp,
         return Err(refuse(path, &format!("is {}, which `{}` does not compare", kind_words(leaf.kind).0, op.name())));
     }
     if compare::key(leaf, value).is_none() {
-        let (kind, accepted) = kind_words(leaf.kind);
-        return Err(refuse(path, &format!("is {kind} and may not be compared with `{value}`; accepted is {accepted}")));
+        return Err(wrong_value(path, leaf.kind, value));
     }
     Ok(())
+}
+
+/// A value that an attribute of this type is not compared with.
+pub(crate) fn wrong_value(path: &AttributePath, kind: AttributeType, value: &Value) -> Error {
+    let (kind, accepted) = kind_words(kind);
+    refuse(path, &format!("is {kind} and may not be compared with `{value}`; accepted is {accepted}"))
 }
 
 /// The type, and what it may be compared with, for a stranger.

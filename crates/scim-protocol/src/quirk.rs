@@ -18,8 +18,9 @@ use serde_json::Value;
 pub use self::adaptation::{Adaptation, Adaptations};
 pub use self::catalogue::{Example, Message};
 use self::rewrite::Rewrite;
-use crate::error::{Error, ErrorKind};
-use crate::filter::Filter;
+use crate::error::Error;
+use crate::filter::{Filter, wrong_value};
+use crate::schema::AttributeType;
 use crate::schema::set::TypeSchema;
 
 /// A deviation that a tenant may tolerate.
@@ -167,9 +168,7 @@ pub fn check_filter(set: &QuirkSet, types: &[Arc<TypeSchema>], filter: &Filter) 
     let mut adaptations = Adaptations::default();
     for (path, text) in filter.strings_for_booleans(types) {
         if !set.has(Quirk::BooleanString) {
-            let detail =
-                format!("In the filter, `{path}` is a boolean and may not be compared with `\"{text}\"`; accepted is true or false.");
-            return Err(Error::new(ErrorKind::InvalidFilter, detail).at(path.to_string()));
+            return Err(wrong_value(&path, AttributeType::Boolean, &Value::from(text)));
         }
         let place = path.to_string();
         adaptations.note(Quirk::BooleanString, &place, || format!("accepted `\"{text}\"` for `{path}` in a filter"));

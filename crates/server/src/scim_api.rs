@@ -35,8 +35,8 @@ use scim_protocol::quirk::{QuirkSet, normalize_query};
 use scim_protocol::{Error, ErrorKind, Profile};
 use serde_json::Value;
 
-pub use self::body::FORGOTTEN_BYTES_MAX;
 pub(crate) use self::body::read as read_body;
+pub use self::body::{FORGET_SECONDS_MAX, FORGOTTEN_BYTES_MAX};
 use self::route::Route;
 use crate::address::origin;
 use crate::authenticate::caller;

@@ -9,10 +9,10 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use scim_protocol::{Error, ErrorKind};
 use serde_json::Value;
 
-/// How much of a body that is too large is read and forgotten.
+/// How much of a body that is too large is read and forgotten, in bytes.
 pub const FORGOTTEN_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How long that may take.
-const FORGET_MAX: Duration = Duration::from_secs(2);
+/// How long that may take, in seconds.
+pub const FORGET_SECONDS_MAX: u64 = 2;
 
 /// Reads a JSON body of at most `bytes_max` bytes.
 pub(crate) async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Value, Error> {
@@ -32,7 +32,7 @@ pub(crate) async fn collect(headers: &HeaderMap, mut body: Body, bytes_max: usiz
     }
     // Who waits to be asked for the body sends none.
     if !headers.contains_key(EXPECT) {
-        drop(tokio::time::timeout(FORGET_MAX, forget(body)).await);
+        drop(tokio::time::timeout(Duration::from_secs(FORGET_SECONDS_MAX), forget(body)).await);
     }
     Err(too_large(bytes_max))
 }
