@@ -1,7 +1,5 @@
 //! Every write is a value: all of it is committed, or nothing.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use scim_protocol::TypeSchema;
 use scim_protocol::patch::member::MemberDelta;
@@ -10,6 +8,7 @@ use uuid::Uuid;
 
 use crate::access::Caller;
 use crate::deletion_guard::GuardSettings;
+use crate::document::Document;
 
 /// A decision to change the directory. Built only with at least one write, and each write makes its change-log row, so no commit is without one.
 #[derive(Clone, Debug, PartialEq)]
@@ -182,7 +181,7 @@ pub enum Precondition {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Content {
     /// The document of a `ValidResource`; shared with whoever answers with it.
-    pub document: Arc<Map<String, Value>>,
+    pub document: Document,
     /// What people call it: a User's `displayName` or `userName`, a Group's `displayName`.
     pub display: String,
     /// Values of indexed attributes.

@@ -1,7 +1,5 @@
 //! What a checked resource looks like to the store: its document, its name for people, its index entries. Does not check.
 
-use std::sync::Arc;
-
 use scim_protocol::filter::compare::index_key;
 use scim_protocol::schema::set::IndexedAttribute;
 use scim_protocol::{TypeSchema, ValidResource};
@@ -16,7 +14,7 @@ pub fn content(schema: &TypeSchema, resource: ValidResource) -> Content {
     for attribute in schema.indexed() {
         add_entries(attribute, &document, &mut index);
     }
-    Content { display: display(&document), index, document: Arc::new(document) }
+    Content { display: display(&document), index, document: document.into() }
 }
 
 /// What people call it: `displayName`, else `userName`.

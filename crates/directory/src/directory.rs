@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use scim_protocol::patch::member::{Split, fold, split};
 use scim_protocol::quirk::{Adaptations, QuirkSet, normalize_patch, normalize_resource};
 use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema, ValidResource, redaction};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 pub use self::bulk_together::BulkAnswer;
 pub use self::group_members::{MembershipPage, MembershipSearch};
@@ -30,6 +30,7 @@ pub use self::undo::{UndoLine, Undone};
 use crate::access::{Caller, Permissions};
 use crate::change_set::{Change, ChangeSet, Committed, Former, Moment, Policy, Precondition, Write};
 use crate::clock::{Clock, IdGenerator};
+use crate::document::Document;
 use crate::history::{History, Tombstone};
 use crate::journal::{Journal, Touched};
 use crate::membership::Needs;
@@ -259,7 +260,7 @@ impl Directory {
         for attempt in 1..=ATTEMPTS_MAX {
             let current = self.read_any(caller, schema, id, Include { members: false, groups: include.groups }).await?;
             expected.check(current.version)?;
-            let held = ValidResource::trusted(current.document);
+            let held = ValidResource::trusted(current.document.into_tree());
             let change_set = replace::decide(self.moment(), schema, (id, current.version), &held, body.clone(), quirks)?;
             let document = written(&change_set).cloned();
             self.check_allowed(caller, schema, Some(held.document()), document.as_deref()).await?;
@@ -354,7 +355,7 @@ impl Directory {
             match outcome {
                 Ok(committed) if answer == PatchAnswer::Version => return Ok(Patched { version: committed.version, resource: None }),
                 Ok(committed) => {
-                    let document = document.or(Some(Arc::new(current.document)));
+                    let document = document.or(Some(current.document));
                     let fresh = StoredResource { groups: current.groups, ..fresh(schema, id, &committed, document) };
                     let resource = self.with_members(caller, schema, fresh, include).await?;
                     return Ok(Patched { version: resource.version, resource: Some(resource) });
@@ -468,7 +469,7 @@ fn come_back(change_set: &mut ChangeSet, tombstone: &Tombstone) {
 }
 
 /// The document that a change set leaves behind, where it writes one.
-fn written(change_set: &ChangeSet) -> Option<&Arc<Map<String, Value>>> {
+fn written(change_set: &ChangeSet) -> Option<&Document> {
     change_set.writes.iter().find_map(|write| match &write.change {
         Change::Create { content, .. } => Some(&content.document),
         Change::Update { content, .. } => content.as_ref().map(|content| &content.document),
@@ -477,14 +478,14 @@ fn written(change_set: &ChangeSet) -> Option<&Arc<Map<String, Value>>> {
 }
 
 /// A resource as it was just written.
-fn fresh(schema: &TypeSchema, id: &str, committed: &Committed, document: Option<Arc<Map<String, Value>>>) -> StoredResource {
+fn fresh(schema: &TypeSchema, id: &str, committed: &Committed, document: Option<Document>) -> StoredResource {
     StoredResource {
         resource_type: schema.name().to_owned(),
         id: id.to_owned(),
         version: committed.version,
         created: committed.created,
         last_modified: committed.last_modified,
-        document: document.map(Arc::unwrap_or_clone).unwrap_or_default(),
+        document: document.unwrap_or_default(),
         members: Vec::new(),
         groups: Vec::new(),
     }

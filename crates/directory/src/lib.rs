@@ -15,6 +15,8 @@ pub mod access;
 
 pub mod version;
 
+pub mod document;
+
 pub mod change_set;
 
 pub mod content;

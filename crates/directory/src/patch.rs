@@ -22,7 +22,7 @@ pub fn decide(
     noted: &mut Adaptations,
 ) -> Result<ChangeSet, Error> {
     let StoredResource { id, version, document, members, .. } = current;
-    let before = ValidResource::trusted(document.clone());
+    let before = ValidResource::trusted(document.clone().into_tree());
     let after = if split.others.is_empty() { None } else { Some(apply_noting(schema, &before, &split.others, quirks, noted)?) };
     let effect = after.as_ref().map(|after| Effect::between(document, after.document(), false)).unwrap_or_default();
     // Content that did not change is not written again; the members may have.

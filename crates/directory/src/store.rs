@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::change_set::{ChangeSet, Committed};
 use crate::credential::{TokenHash, TokenRecord};
 use crate::deletion_guard::Excess;
+use crate::document::Document;
 use crate::search::{Position, SearchPlan};
 use crate::tenant::{Tenant, TenantId, TenantSettings};
 use crate::version::version_tag;
@@ -87,7 +88,7 @@ pub struct StoredResource {
     /// `meta.lastModified`.
     pub last_modified: Timestamp,
     /// The document of a `ValidResource`.
-    pub document: Map<String, Value>,
+    pub document: Document,
     /// Its members, in order of joining; empty unless included.
     pub members: Vec<Related>,
     /// Its groups, direct ones first; empty unless included.
@@ -101,37 +102,49 @@ impl StoredResource {
     /// The whole resource as filters see it: the document with `id`, `meta` and whatever derived attributes were read. `meta.location` and `$ref` are not
     /// in it; they depend on the URL that the caller used.
     pub fn into_document(self) -> Map<String, Value> {
-        self.assemble(None)
+        whole(self.into_halves(None))
     }
 
     /// The whole resource as it is answered: with `meta.location`, and `$ref` of members and groups.
     pub fn into_located_document(self, locate: Locate<'_>) -> Map<String, Value> {
-        self.assemble(Some(locate))
+        whole(self.into_halves(Some(locate)))
     }
 
-    fn assemble(self, locate: Option<Locate<'_>>) -> Map<String, Value> {
-        let Self { resource_type, id, version, created, last_modified, mut document, members, groups } = self;
+    /// What it holds, and what the directory says of it: `id` first, then `members`, `groups` and `meta`.
+    pub fn into_halves(self, locate: Option<Locate<'_>>) -> (Document, Map<String, Value>) {
+        let Self { resource_type, id, version, created, last_modified, document, members, groups } = self;
         let mut meta =
             object([("created", created.to_string()), ("lastModified", last_modified.to_string()), ("version", version_tag(version))]);
         if let Some(locate) = locate {
             meta.insert("location".to_owned(), locate(&resource_type, &id).into());
         }
         meta.shift_insert(0, "resourceType".to_owned(), resource_type.into());
-        // `schemas` stays in front, as in the RFC's examples.
-        document.shift_insert(document.len().min(1), "id".to_owned(), id.into());
+        let mut said = Map::new();
+        said.insert("id".to_owned(), id.into());
         if !members.is_empty() {
-            document.insert("members".to_owned(), members.into_iter().map(|member| member.into_element(None, locate)).collect());
+            said.insert("members".to_owned(), members.into_iter().map(|member| member.into_element(None, locate)).collect());
         }
         if !groups.is_empty() {
             let group = |group: Related| {
                 let kind = if group.direct { "direct" } else { "indirect" };
                 group.into_element(Some(kind), locate)
             };
-            document.insert("groups".to_owned(), groups.into_iter().map(group).collect());
+            said.insert("groups".to_owned(), groups.into_iter().map(group).collect());
         }
-        document.insert("meta".to_owned(), Value::Object(meta));
-        document
+        said.insert("meta".to_owned(), Value::Object(meta));
+        (document, said)
     }
+}
+
+/// Both halves in one. `schemas` stays in front, as in the RFC's examples, and `id` follows it.
+fn whole((document, said): (Document, Map<String, Value>)) -> Map<String, Value> {
+    let mut document = document.into_tree();
+    let mut said = said.into_iter();
+    if let Some((name, id)) = said.next() {
+        document.shift_insert(document.len().min(1), name, id);
+    }
+    document.extend(said);
+    document
 }
 
 fn object<const N: usize>(members: [(&str, String); N]) -> Map<String, Value> {

@@ -42,7 +42,7 @@ impl AccountsAsStore {
             version: record.version,
             created: record.created,
             last_modified: record.last_modified,
-            document: record.document,
+            document: record.document.into(),
             members: record.members.into_iter().map(related).collect(),
             groups: Vec::new(),
         }

@@ -55,6 +55,12 @@ impl Projection {
         }
     }
 
+    /// Whether nothing of an object with this JSON text has to be dropped. A `false` may be caution: what is not to be shown is looked for by its name, which
+    /// may also stand for something else.
+    pub fn keeps_all_of(&self, schema: &TypeSchema, text: &str) -> bool {
+        *self == Self::Default && !schema.hidden_names().any(|name| text.contains(name))
+    }
+
     /// Drops what the answer must not have.
     pub fn apply(&self, schema: &TypeSchema, resource: &mut Map<String, Value>) {
         match self {
@@ -100,17 +106,13 @@ fn drop_hidden(schema: &TypeSchema, resource: &mut Map<String, Value>) {
     }
 }
 
-fn is_hidden(attribute: &Attribute) -> bool {
-    matches!(attribute.returned, Returned::Never | Returned::Request)
-}
-
 fn drop_hidden_attribute(attribute: &Attribute, values: &mut Map<String, Value>) {
-    if is_hidden(attribute) {
+    if attribute.is_hidden() {
         values.shift_remove(&attribute.name);
-    } else if attribute.sub_attributes.iter().any(is_hidden)
+    } else if attribute.sub_attributes.iter().any(Attribute::is_hidden)
         && let Some(value) = values.get_mut(&attribute.name)
     {
-        retain_sub_attributes(attribute, value, |sub| !is_hidden(sub));
+        retain_sub_attributes(attribute, value, |sub| !sub.is_hidden());
     }
 }
 
@@ -148,7 +150,7 @@ fn keep_attribute<'a>(attribute: &Attribute, wanted: impl Iterator<Item = &'a Re
     if !all && named.is_empty() {
         return false;
     }
-    if !(all && attribute.sub_attributes.iter().all(|sub| !is_hidden(sub))) {
+    if !(all && attribute.sub_attributes.iter().all(|sub| !sub.is_hidden())) {
         retain_sub_attributes(attribute, value, |sub| {
             let chosen = named.contains(&sub.name.as_str()) || (all && sub.returned == Returned::Default);
             sub.is_readable() && (chosen || sub.returned == Returned::Always)

@@ -124,6 +124,11 @@ impl Attribute {
     pub fn is_readable(&self) -> bool {
         self.returned != Returned::Never && self.mutability != Mutability::WriteOnly
     }
+
+    /// Whether an answer has it only if it is asked for, or never.
+    pub fn is_hidden(&self) -> bool {
+        matches!(self.returned, Returned::Never | Returned::Request)
+    }
 }
 
 /// A schema document (RFC 7643 section 7).

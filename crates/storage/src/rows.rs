@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use aws_lc_rs::digest::{SHA256, digest};
 use directory::change_set::{Content, Effect, IndexEntry};
 use directory::deletion_guard::Removal;
+use directory::document::Document;
 use directory::history::Kind;
 use directory::pending::{MANAGER, fold};
 use directory::store::Fault;
@@ -131,15 +132,15 @@ pub(crate) struct Stored {
     pub rows: Vec<IndexRow>,
     /// The column `entries`.
     pub entries: Vec<u8>,
-    /// The column `document`.
-    pub document: String,
 }
 
 impl Stored {
     /// Of content of a resource of this type.
-    pub(crate) fn of(resource_type: &str, content: &Content) -> Result<Self, Fault> {
+    pub(crate) fn of(resource_type: &str, content: &Content) -> Self {
         let rows = index_rows(resource_type, &content.index);
-        Ok(Self { entries: encode_entries(&rows), document: json_text(&*content.document)?, rows })
+        // The text is made here, where nobody else waits, and not by the thread that writes.
+        let _made = content.document.text();
+        Self { entries: encode_entries(&rows), rows }
     }
 }
 
@@ -293,6 +294,11 @@ pub(crate) fn members_then(now: Vec<String>, first_changes: Vec<(String, bool)>)
     let gone: HashSet<&String> = left.iter().collect();
     let stayed = now.into_iter().filter(|id| !joined.contains(id) && !gone.contains(id)).collect::<Vec<_>>();
     stayed.into_iter().chain(left.clone()).collect()
+}
+
+/// A resource's document.
+pub(crate) fn document(text: String) -> Result<Document, Fault> {
+    Document::stored(text).map_err(|error| Fault::from_source("a document in the database could not be read", error))
 }
 
 /// The reverse of `json_text`.

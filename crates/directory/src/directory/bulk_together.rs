@@ -82,7 +82,7 @@ impl Directory {
             let id = self.ids.id().to_string();
             let message = (!adapted.is_empty()).then(|| redaction::resource(&schema, data.clone()));
             let Ok(decided) = create::decide(moment, &schema, &id, data, quirks) else { break };
-            if self.check_allowed(caller, &schema, None, written(&decided).map(Arc::as_ref)).await.is_err() {
+            if self.check_allowed(caller, &schema, None, written(&decided).map(|document| &**document)).await.is_err() {
                 break;
             }
             noted.push((adapted, message));
@@ -199,7 +199,7 @@ impl Directory {
         let adapted = normalize_resource(quirks, schema, &mut data);
         self.note(adapted, || redaction::resource(schema, data.clone()));
         let mut decided = create::decide(draft.moment, schema, id, data, quirks)?;
-        self.check_allowed(caller, schema, None, written(&decided).map(Arc::as_ref)).await?;
+        self.check_allowed(caller, schema, None, written(&decided).map(|document| &**document)).await?;
         let new: HashSet<&String> = draft.ids.values().collect();
         for write in &mut decided.writes {
             let Change::Create { members, .. } = &mut write.change else { continue };
@@ -234,9 +234,9 @@ impl Directory {
         self.note(adapted, || redaction::resource(schema, data.clone()));
         let current = self.read_any(caller, schema, id, Include::default()).await?;
         expected.check(current.version)?;
-        let held = ValidResource::trusted(current.document);
+        let held = ValidResource::trusted(current.document.into_tree());
         let decided = replace::decide(draft.moment, schema, (id, current.version), &held, data, quirks)?;
-        self.check_allowed(caller, schema, Some(held.document()), written(&decided).map(Arc::as_ref)).await?;
+        self.check_allowed(caller, schema, Some(held.document()), written(&decided).map(|document| &**document)).await?;
         Ok(decided)
     }
 
@@ -264,7 +264,7 @@ impl Directory {
         expected.check(current.version)?;
         let mut noted = Adaptations::default();
         let decided = patch::decide(draft.moment, schema, &current, &split, quirks, &mut noted)?;
-        self.check_allowed(caller, schema, Some(&current.document), written(&decided).map(Arc::as_ref)).await?;
+        self.check_allowed(caller, schema, Some(&current.document), written(&decided).map(|document| &**document)).await?;
         if let Some(journal) = &self.journal {
             journal.also_adapted(noted);
         }

@@ -120,7 +120,7 @@ impl Directory {
         };
         let entries = all.get(start..).unwrap_or_default();
         let present = self.store.read(caller.tenant.id, &resource_type, &id, Include { members: false, groups: true }).await?;
-        let verdict = decide(entries, is_meant, present.as_ref().map(|present| &present.document));
+        let verdict = decide(entries, is_meant, present.as_ref().map(|present| &*present.document));
         undone.skipped.extend(verdict.kept.into_iter().map(|(what, why)| line(&what, why)));
         let meant: HashMap<u64, bool> = entries.iter().map(|entry| (entry.version, is_meant(entry))).collect();
         let first = entries.first().map_or(0, |entry| entry.version.saturating_sub(1));
@@ -253,7 +253,7 @@ fn update(caller: &Caller, subject: &Subject, document: &Map<String, Value>, pre
     let schema = caller.schemas.by_name(&subject.resource_type).ok_or_else(missing)?;
     let valid = validate(schema, Value::Object(document.clone()), None, &QuirkSet::standard())
         .map_err(|error| CommitError::Fault(crate::store::Fault::new(format!("what was kept cannot be given back: {error}"))))?;
-    let before = subject.present.as_ref().map(|present| present.document.clone()).unwrap_or_default();
+    let before = subject.present.as_ref().map(|present| present.document.clone().into_tree()).unwrap_or_default();
     let effect = Effect::between(&before, valid.resource.document(), true);
     let content = Some(content(schema, valid.resource));
     Ok(Change::Update { precondition, content, members: MemberDelta::default(), effect })

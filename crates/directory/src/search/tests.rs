@@ -114,7 +114,7 @@ fn resource() -> impl Strategy<Value = StoredResource> {
                 version: 1,
                 created,
                 last_modified,
-                document,
+                document: document.into(),
                 members: if is_group { members } else { Vec::new() },
                 groups: if is_group { Vec::new() } else { groups },
             }
@@ -204,7 +204,7 @@ proptest! {
     fn a_condition_selects_what_its_filter_selects(filter in filter(), resource in resource()) {
         let set = SchemaSet::standard();
         let schema = set.by_name(&resource.resource_type).unwrap();
-        let index = content(schema, ValidResource::trusted(resource.document.clone())).index;
+        let index = content(schema, ValidResource::trusted(resource.document.clone().into_tree())).index;
         let selection = condition::of_filter(schema, &filter);
         let selected = selects(&selection.condition, &resource, &index);
         let matches = filter.matches(schema, &resource.into_document());

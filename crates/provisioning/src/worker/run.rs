@@ -334,7 +334,7 @@ impl<'a> Run<'a> {
     }
 
     fn display(&self) -> String {
-        let documents = [self.subject.as_ref().map(|subject| &subject.document), self.link.as_ref().map(|link| &link.acknowledged)];
+        let documents = [self.subject.as_ref().map(|subject| &*subject.document), self.link.as_ref().map(|link| &link.acknowledged)];
         let name = documents
             .into_iter()
             .flatten()

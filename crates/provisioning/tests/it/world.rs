@@ -154,7 +154,7 @@ impl World {
             version: 1,
             created: now,
             last_modified: now,
-            document: document.as_object().unwrap().clone(),
+            document: document.as_object().unwrap().clone().into(),
             members,
             groups: Vec::new(),
         };

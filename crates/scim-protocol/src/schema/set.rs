@@ -52,6 +52,8 @@ pub struct TypeSchema {
     /// The revision of the tenant's types that it belongs to; 0 for the standard ones.
     pub revision: u64,
     indexed: Vec<IndexedAttribute>,
+    /// Names of attributes and sub-attributes that an answer has only if they are asked for, or never, as they stand in JSON: in quotes.
+    hidden: Vec<String>,
 }
 
 /// Where a path leads.
@@ -152,7 +154,15 @@ impl TypeSchema {
         for extension in &extensions {
             collect_indexed(Some(&extension.id), extension.attributes.iter(), &mut indexed);
         }
-        Self { resource_type, core, extensions, common, revision: 0, indexed }
+        let all = extensions.iter().flat_map(|extension| &extension.attributes).chain(&common).chain(&core.attributes);
+        let all = all.flat_map(|attribute| std::iter::once(attribute).chain(&attribute.sub_attributes));
+        let hidden = all.filter(|attribute| attribute.is_hidden()).map(|attribute| format!("\"{}\"", attribute.name)).collect();
+        Self { resource_type, core, extensions, common, revision: 0, indexed, hidden }
+    }
+
+    /// The names, in quotes, of what an answer does not have unless it is asked for.
+    pub(crate) fn hidden_names(&self) -> impl Iterator<Item = &str> {
+        self.hidden.iter().map(String::as_str)
     }
 
     /// `User`.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use directory::directory::{Directory, DirectoryError, MoreMembers};
+use directory::document::Document;
 use directory::store::{Related, StoredResource};
 use futures_util::stream;
 use jiff::Timestamp;
@@ -19,12 +20,21 @@ use super::render::View;
 /// A body.
 #[derive(Default)]
 pub(crate) struct Pieces {
+    /// What is before the text.
     pieces: VecDeque<Piece>,
+    /// Text at the end.
+    text: Vec<u8>,
 }
 
 enum Piece {
     Text(Vec<u8>),
     Members(Arc<TypeSchema>, MoreMembers),
+}
+
+/// A part of an object: some of its members as text, or one by name.
+enum Part<'a> {
+    Text(&'a str),
+    Said(&'a String, &'a Value),
 }
 
 /// What it takes to render what is read later.
@@ -42,35 +52,45 @@ pub(crate) struct Later {
 impl Pieces {
     /// Adds text.
     pub fn text(&mut self, text: &[u8]) {
-        match self.pieces.back_mut() {
-            Some(Piece::Text(last)) => last.extend_from_slice(text),
-            _ => self.pieces.push_back(Piece::Text(text.to_vec())),
-        }
+        self.text.extend_from_slice(text);
     }
 
     fn json(&mut self, value: &impl Serialize) {
-        // Maps with string keys and JSON values always can be JSON.
-        self.text(&serde_json::to_vec(value).unwrap_or_default());
+        // Maps with string keys and JSON values always can be JSON, and memory takes it.
+        drop(serde_json::to_writer(&mut self.text, value));
     }
 
-    /// Adds a resource as it is shown, whose `members` go on with those that were not read yet.
-    pub fn resource(&mut self, schema: &Arc<TypeSchema>, document: Map<String, Value>, more: Option<MoreMembers>) {
-        let Some((more, first)) = more.zip(document.get("members").and_then(Value::as_array)) else {
-            return self.json(&document);
-        };
+    /// Adds a resource as it is shown: what it holds as the text that it is, and what is said of it, whose `members` go on with those that were not read
+    /// yet. `schemas` stays in front, as in the RFC's examples, and `id` follows it.
+    pub fn resource(&mut self, schema: &Arc<TypeSchema>, shown: (Document, Map<String, Value>), mut more: Option<MoreMembers>) {
+        let (document, said) = shown;
+        let inside = document.text().strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or_default();
+        let (schemas, rest) = first_member(inside);
+        let held = |text| Some(Part::Text(text)).filter(|_| !text.is_empty());
+        let mut said = said.iter().map(|(name, value)| Part::Said(name, value));
+        let parts = held(schemas).into_iter().chain(said.next()).chain(held(rest)).chain(said);
         let mut separator = "{";
-        for (name, value) in &document {
+        for part in parts {
             self.text(separator.as_bytes());
             separator = ",";
+            let (name, value) = match part {
+                Part::Said(name, value) => (name, value),
+                Part::Text(text) => {
+                    self.text(text.as_bytes());
+                    continue;
+                }
+            };
             self.json(name);
             self.text(b":");
-            if name == "members" {
-                self.text(b"[");
-                self.elements(first);
-                self.pieces.push_back(Piece::Members(Arc::clone(schema), more.clone()));
-                self.text(b"]");
-            } else {
-                self.json(value);
+            match (value, more.take_if(|_| name == "members")) {
+                (Value::Array(first), Some(more)) => {
+                    self.text(b"[");
+                    self.elements(first);
+                    self.pieces.push_back(Piece::Text(std::mem::take(&mut self.text)));
+                    self.pieces.push_back(Piece::Members(Arc::clone(schema), more));
+                    self.text(b"]");
+                }
+                _ => self.json(value),
             }
         }
         self.text(b"}");
@@ -87,17 +107,33 @@ impl Pieces {
 
     /// The body. One that is whole has a length.
     pub fn into_body(mut self, later: Later) -> Body {
-        if self.pieces.len() <= 1 {
-            return match self.pieces.pop_front() {
-                Some(Piece::Text(text)) => Body::from(text),
-                _ => Body::empty(),
-            };
+        if self.pieces.is_empty() {
+            return Body::from(self.text);
         }
+        self.pieces.push_back(Piece::Text(self.text));
         Body::from_stream(stream::try_unfold((self.pieces, later), |(pieces, later)| async move {
             let next = next(pieces, &later).await?;
             Ok::<_, DirectoryError>(next.map(|(bytes, pieces)| (bytes, (pieces, later))))
         }))
     }
+}
+
+/// The members inside an object's braces: the first one, and the others.
+fn first_member(members: &str) -> (&str, &str) {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    let comma = members.bytes().position(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            b',' => return !quoted && depth == 0,
+            _ => {}
+        }
+        false
+    });
+    comma.and_then(|comma| Some((members.get(..comma)?, members.get(comma + 1..)?))).unwrap_or((members, ""))
 }
 
 async fn next(mut pieces: VecDeque<Piece>, later: &Later) -> Result<Option<(Bytes, VecDeque<Piece>)>, DirectoryError> {
@@ -125,16 +161,30 @@ impl Later {
             version: 0,
             created: Timestamp::UNIX_EPOCH,
             last_modified: Timestamp::UNIX_EPOCH,
-            document: Map::new(),
+            document: Document::default(),
             members,
             groups: Vec::new(),
         };
-        let document = view.document(schema, part);
+        let (_, said) = view.halves(schema, part);
         let mut text = Vec::new();
-        for element in document.get("members").and_then(Value::as_array).into_iter().flatten() {
+        for element in said.get("members").and_then(Value::as_array).into_iter().flatten() {
             text.push(b',');
             text.extend(serde_json::to_vec(element).unwrap_or_default());
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_member_ends_where_it_ends() {
+        let check = |text: &str, first: &str, rest: &str| assert_eq!(first_member(text), (first, rest), "{text}");
+        check(r#""schemas":["a","b"],"userName":"x","n":{"a":1,"b":2}"#, r#""schemas":["a","b"]"#, r#""userName":"x","n":{"a":1,"b":2}"#);
+        check(r#""a,\"b":"}],\\","c":1"#, r#""a,\"b":"}],\\""#, r#""c":1"#);
+        check(r#""a":{"b":[1,2]}"#, r#""a":{"b":[1,2]}"#, "");
+        check("", "", "");
     }
 }

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::response::Response;
 use directory::Directory;
 use directory::directory::MoreMembers;
+use directory::document::Document;
 use directory::store::StoredResource;
 use directory::version::version_tag;
 use http::header::{CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION};
@@ -38,15 +39,21 @@ impl View<'_> {
         format!("{}{slash}{endpoint}/{id}", self.base_url)
     }
 
-    /// The resource as the caller sees it.
-    pub fn document(&self, schema: &TypeSchema, resource: StoredResource) -> Map<String, Value> {
+    /// The resource as the caller sees it: what it holds, and what the directory says of it.
+    pub fn halves(&self, schema: &TypeSchema, resource: StoredResource) -> (Document, Map<String, Value>) {
         let locate = |resource_type: &str, id: &str| match self.schemas.by_name(resource_type) {
             Some(schema) => self.location(schema, id),
             None => String::new(),
         };
-        let mut document = resource.into_located_document(&locate);
-        self.projection.apply(schema, &mut document);
-        document
+        let (mut document, mut said) = resource.into_halves(Some(&locate));
+        // Most are answered with the text that is stored; a tree is only made of what has something to hide.
+        if !self.projection.keeps_all_of(schema, document.text()) {
+            let mut tree = document.into_tree();
+            self.projection.apply(schema, &mut tree);
+            document = tree.into();
+        }
+        self.projection.apply(schema, &mut said);
+        (document, said)
     }
 
     /// A response with one resource: body, `Location`, `Content-Location` and `ETag`. Members that were not read yet follow while it is sent.
@@ -54,7 +61,7 @@ impl View<'_> {
         let version = resource.version;
         let location = self.location(schema, &resource.id);
         let mut body = Pieces::default();
-        body.resource(schema, self.document(schema, resource), more);
+        body.resource(schema, self.halves(schema, resource), more);
         let mut response = self.sent(status, body);
         // Ids are hexadecimal and base URLs are checked, so both are header values.
         if let Ok(location) = HeaderValue::try_from(location) {

@@ -85,8 +85,7 @@ async fn listed(
         };
         body.text(separator);
         separator = b",";
-        let document = view.document(schema, resource);
-        body.resource(schema, document, more);
+        body.resource(schema, view.halves(schema, resource), more);
     }
     body.text(b"]}");
     Ok(view.sent(StatusCode::OK, body))

@@ -26,8 +26,8 @@ use super::statements_of_safety::CREATE_AGAIN;
 use super::statements_of_schemas::SHARE_TYPES;
 use super::{memberships, search};
 use crate::rows::{
-    IndexRow, KIND_CREATE, KIND_DELETE, Told, attribute_key, decode_entries, encode_entries, from_json, index_rows, json_text, micros,
-    stored_key, timestamp, version,
+    IndexRow, KIND_CREATE, KIND_DELETE, Told, attribute_key, decode_entries, encode_entries, from_json, index_rows, micros, stored_key,
+    timestamp, version,
 };
 use crate::totals::Totals;
 
@@ -225,7 +225,7 @@ impl Commit<'_> {
 
     async fn create(&mut self, write: &Write, content: &Content, members: &[String], former: Option<Former>) -> Result<Committed, Failure> {
         let rows = index_rows(&write.resource_type, &content.index);
-        let document = json_text(&*content.document)?;
+        let document = content.document.text();
         let (id, display, entries) = (storable(&write.id), storable(&content.display), encode_entries(&rows));
         let (number, created, statement) = match former {
             Some(former) => (self.come_back(write, former).await?, micros(former.created), CREATE_AGAIN),
@@ -293,7 +293,7 @@ impl Commit<'_> {
         let old = self.transaction.query_one(&statement, &[&self.tenant, &head.resource]).await?;
         let (old_display, old_entries, old_document): (&str, &[u8], &str) = (old.try_get(0)?, old.try_get(1)?, old.try_get(2)?);
         let rows = index_rows(&write.resource_type, &content.index);
-        let document = json_text(&*content.document)?;
+        let document = content.document.text();
         // The order of members means nothing, so it is not compared where the texts differ.
         let is_same = old_document == document || from_json::<Map<String, Value>>(old_document)? == *content.document;
         let (display, entries) = (storable(&content.display), encode_entries(&rows));

@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 
 use super::connections::fault;
 use super::statements as sql;
-use crate::rows::{from_json, timestamp, version};
+use crate::rows::{document, timestamp, version};
 
 /// A text as PostgreSQL can hold it: it refuses the character NUL, which is in no id of ours, so that a lookup then finds nothing, as it should.
 pub(crate) fn storable(text: &str) -> Cow<'_, str> {
@@ -58,7 +58,7 @@ fn resource(row: &Row) -> Result<(i64, StoredResource), Fault> {
         version: version(row.try_get(3).map_err(fault)?),
         created: timestamp(row.try_get(4).map_err(fault)?)?,
         last_modified: timestamp(row.try_get(5).map_err(fault)?)?,
-        document: from_json(row.try_get(6).map_err(fault)?)?,
+        document: document(row.try_get(6).map_err(fault)?)?,
         members: Vec::new(),
         groups: Vec::new(),
     };

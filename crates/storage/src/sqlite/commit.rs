@@ -21,12 +21,10 @@ use super::statements_of_safety::{CREATE_AGAIN, READ_VERSION};
 use crate::rows::{IndexRow, KIND_CREATE, KIND_DELETE, Stored, Told, attribute_key, decode_entries, from_json, micros, timestamp, version};
 
 /// What the writes of a change set store, made before their turn comes: the thread that writes is one for all.
-pub(crate) fn prepare(change_set: &ChangeSet) -> Result<Vec<Option<Stored>>, Fault> {
+pub(crate) fn prepare(change_set: &ChangeSet) -> Vec<Option<Stored>> {
     let stored = |write: &Write| match &write.change {
-        Change::Create { content, .. } | Change::Update { content: Some(content), .. } => {
-            Stored::of(&write.resource_type, content).map(Some)
-        }
-        Change::Update { content: None, .. } | Change::Delete { .. } => Ok(None),
+        Change::Create { content, .. } | Change::Update { content: Some(content), .. } => Some(Stored::of(&write.resource_type, content)),
+        Change::Update { content: None, .. } | Change::Delete { .. } => None,
     };
     change_set.writes.iter().map(stored).collect()
 }
@@ -136,7 +134,8 @@ impl Commit<'_> {
         let (number, created) = if let Some(former) = former {
             (self.come_back(write, former, content, stored)?, micros(former.created))
         } else {
-            let values = params![self.tenant, write.resource_type, write.id, self.at, content.display, stored.entries, stored.document];
+            let values =
+                params![self.tenant, write.resource_type, write.id, self.at, content.display, stored.entries, content.document.text()];
             self.execute(sql::CREATE_RESOURCE, values)?;
             (1, self.at)
         };
@@ -156,7 +155,7 @@ impl Commit<'_> {
     /// A deleted resource comes back under its id: its version.
     fn come_back(&self, write: &Write, former: Former, content: &Content, stored: &Stored) -> Result<i64, CommitError> {
         let (last, created) = (crate::rows::stored(former.version), micros(former.created));
-        let (entries, document) = (&stored.entries, &stored.document);
+        let (entries, document) = (&stored.entries, content.document.text());
         let since = self.unbury(&write.resource_type, &write.id, last)?;
         let number = last + 1;
         let values = params![self.tenant, write.resource_type, write.id, number, created, self.at, content.display, entries, document];
@@ -200,9 +199,10 @@ impl Commit<'_> {
     fn update_body(&self, write: &Write, head: &Head, content: &Content, stored: &Stored) -> Result<Option<String>, CommitError> {
         let read = |row: &Row<'_>| Ok(Body { display: row.get(0)?, entries: row.get(1)?, document: row.get(2)? });
         let old = self.statement(sql::READ_BODY)?.query_row(params![self.tenant, head.resource], read).map_err(fault)?;
-        let Stored { rows, entries, document } = stored;
+        let Stored { rows, entries } = stored;
+        let document = content.document.text();
         // The order of members means nothing, so it is not compared where the texts differ.
-        let is_same = old.document == *document || from_json::<Map<String, Value>>(&old.document)? == *content.document;
+        let is_same = old.document == document || from_json::<Map<String, Value>>(&old.document)? == *content.document;
         if is_same && old.display == content.display && old.entries == *entries {
             return Ok(None);
         }

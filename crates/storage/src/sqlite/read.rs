@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::connections::fault;
 use super::statements as sql;
-use crate::rows::{from_json, timestamp, version};
+use crate::rows::{document, timestamp, version};
 
 /// One resource by its type and id.
 pub(crate) fn read(
@@ -80,7 +80,7 @@ impl Columns {
             version: version(self.version),
             created: timestamp(self.created)?,
             last_modified: timestamp(self.modified)?,
-            document: from_json(&self.document)?,
+            document: document(self.document)?,
             members: Vec::new(),
             groups: Vec::new(),
         })

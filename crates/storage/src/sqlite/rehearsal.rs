@@ -32,7 +32,7 @@ pub(crate) fn rehearse(
 ) -> Result<Rehearsed, CommitError> {
     let committed = change_sets
         .iter()
-        .map(|change_set| commit::apply(connection, tenant, change_set, &commit::prepare(change_set)?))
+        .map(|change_set| commit::apply(connection, tenant, change_set, &commit::prepare(change_set)))
         .collect::<Result<_, _>>()?;
     Ok(Rehearsed { committed, found: answer(connection, tenant, question)? })
 }
