@@ -116,7 +116,7 @@ pub fn patch(data: &[u8]) {
             let Ok(after) = apply(schema, somebody(), &operations, quirks) else { continue };
             assert_eq!(&before, somebody());
             let changes = difference(schema, &before, &after);
-            assert_eq!(apply(schema, &before, &changes, quirks).as_ref(), Ok(&after), "{printed}");
+            assert!(apply(schema, &before, &changes, quirks).is_ok_and(|again| again.is_same(&after)), "{printed}");
             let whole = Value::Object(after.document().clone());
             let valid = validate(schema, whole, Some(&before), quirks).map(|validated| validated.resource);
             assert_eq!(valid.as_ref(), Ok(&after), "{printed} makes what is not valid");
@@ -139,7 +139,7 @@ pub fn body(data: &[u8]) {
             if schema.name() == "User" {
                 for (from, to) in [(&kept, somebody()), (somebody(), &kept)] {
                     let changes = difference(schema, from, to);
-                    assert_eq!(apply(schema, from, &changes, quirks).as_ref(), Ok(to), "{changes:?}");
+                    assert!(apply(schema, from, &changes, quirks).is_ok_and(|again| again.is_same(to)), "{changes:?}");
                 }
             }
         }

@@ -199,10 +199,7 @@ fn restrict_elements(elements: &[Value], expected: &[&Value]) -> Value {
         let same: Vec<&Value> = known.iter().copied().filter(|known| is_same_element(known, element)).collect();
         if same.is_empty() { element.clone() } else { restrict(element, &same) }
     });
-    let restricted: Vec<Value> = restricted.collect();
-    // The order of values means nothing (RFC 7643 section 2.4), so an order of the application's own is no difference.
-    let is_same_set = |expected: &&&Value| expected.as_array().is_some_and(|expected| same_set(expected, &restricted));
-    expected.iter().find(is_same_set).map_or_else(|| Value::Array(restricted.clone()), |expected| (*expected).clone())
+    Value::Array(restricted.collect())
 }
 
 fn is_same_element(a: &Value, b: &Value) -> bool {
@@ -215,10 +212,6 @@ fn is_same_element(a: &Value, b: &Value) -> bool {
         },
         _ => false,
     }
-}
-
-fn same_set(a: &[Value], b: &[Value]) -> bool {
-    a.len() == b.len() && a.iter().all(|value| b.contains(value)) && b.iter().all(|value| a.contains(value))
 }
 
 /// Remote ids of an account's members.

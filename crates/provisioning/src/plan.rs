@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use scim_protocol::TypeSchema;
+use scim_protocol::resource::is_same;
 use scim_protocol::schema::AttributeType;
 use serde_json::{Map, Value, json};
 
@@ -178,7 +179,9 @@ fn names<'a>(from: &'a Map<String, Value>, to: &'a Map<String, Value>) -> Vec<&'
 
 fn change(operations: &mut Vec<Value>, path: &str, from: Option<&Value>, to: Option<&Value>) {
     match to {
-        _ if from == to => {}
+        None if from.is_none() => {}
+        // The order of values means nothing, here and over there.
+        Some(to) if from.is_some_and(|from| is_same(from, to)) => {}
         // Who is not said to be inactive is active (RFC 7643 section 4.1.1); that nothing is said is taken for the contrary by some.
         None if path == "active" && from != Some(&Value::Bool(false)) => {}
         None if path == "active" => operations.push(json!({ "op": "replace", "path": path, "value": true })),

@@ -27,4 +27,48 @@ impl ValidResource {
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.document.get(name)
     }
+    /// Whether both hold the same, in whatever order.
+    pub fn is_same(&self, other: &Self) -> bool {
+        have_same(&self.document, &other.document)
+    }
+}
+
+/// Whether two values are the same. The order of the values of a multi-valued attribute means nothing (RFC 7643 section 2.4), their number does.
+pub fn is_same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => have_same(a, b),
+        (Value::Array(a), Value::Array(b)) => a == b || (a.len() == b.len() && are_same(a, b)),
+        _ => a == b,
+    }
+}
+
+fn have_same(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
+    a.len() == b.len() && a.iter().all(|(name, value)| b.get(name).is_some_and(|other| is_same(value, other)))
+}
+
+fn are_same(a: &[Value], b: &[Value]) -> bool {
+    let mut left: Vec<&Value> = b.iter().collect();
+    a.iter().all(|element| left.iter().position(|other| is_same(element, other)).map(|place| left.remove(place)).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_order_of_values_means_nothing_and_their_number_does() {
+        let check = |a: Value, b: Value, expected: bool| {
+            assert_eq!((is_same(&a, &b), is_same(&b, &a)), (expected, expected), "{a} {b}");
+        };
+        check(json!([1, 2, 2]), json!([2, 1, 2]), true);
+        check(json!([1, 2, 2]), json!([1, 1, 2]), false);
+        check(json!([1, 2]), json!([1, 2, 2]), false);
+        check(json!({"a": [{"b": ["x", "y"]}, 1]}), json!({"a": [1, {"b": ["y", "x"]}]}), true);
+        check(json!({"a": 1, "b": 2}), json!({"b": 2, "a": 1}), true);
+        check(json!({"a": 1}), json!({"a": 1, "b": null}), false);
+        check(json!([]), json!({}), false);
+        check(json!("x"), json!(["x"]), false);
+    }
 }

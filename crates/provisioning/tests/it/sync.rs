@@ -173,6 +173,30 @@ async fn a_change_is_the_shortest_patch() {
 }
 
 #[tokio::test]
+async fn an_order_is_no_difference() {
+    for no_patch in [false, true] {
+        let world = world();
+        world.application.inner().no_patch = no_patch;
+        let (work, home) = (json!({"value": "ada@work", "type": "work"}), json!({"value": "ada@home", "type": "home"}));
+        world.put_user("u1", &json!({"userName": "ada", "emails": [work, home]}));
+        world.settle().await;
+        world.application.take_requests(true);
+        world.put_user("u1", &json!({"userName": "ada", "emails": [home, work]}));
+        world.settle().await;
+        assert_eq!(world.application.take_requests(false), Vec::<String>::new());
+        // Nor is one of the application's own.
+        let account = ("User".to_owned(), "r1".to_owned());
+        world.application.inner().accounts.get_mut(&account).unwrap().insert("emails".into(), json!([work, home]));
+        world.verify().await;
+        assert_eq!(world.application.take_requests(true), Vec::<String>::new());
+        // One that is there twice over there, and the other not at all, is a difference.
+        world.application.inner().accounts.get_mut(&account).unwrap().insert("emails".into(), json!([work, work]));
+        world.verify().await;
+        assert_eq!(world.accounts("User")[0]["emails"], json!([home, work]));
+    }
+}
+
+#[tokio::test]
 async fn somebody_who_leaves_is_deleted_or_deactivated() {
     for (delete_users, expected) in [(true, "DELETE User/r1"), (false, "PATCH User/r1")] {
         let world = World::new(ApplicationSettings { delete_users, ..ApplicationSettings::default() });

@@ -270,7 +270,7 @@ proptest! {
         }
         let shortest = difference(schema(), &before, &after);
         let again = apply(schema(), &before, &shortest, &quirks);
-        prop_assert_eq!(again.as_ref(), Ok(&after), "{:?}", operations);
+        prop_assert!(again.as_ref().is_ok_and(|again| again.is_same(&after)), "{:?}: {:?}, not {:?}", operations, again, after);
     }
 
     #[test]
