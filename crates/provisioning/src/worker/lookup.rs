@@ -150,8 +150,7 @@ impl Run<'_> {
         };
         let (tenant, application) = (self.claim.tenant, self.claim.application);
         for remote_id in accounts.keys() {
-            let owner = self.worker.ledger.find_linked(tenant, application, &self.claim.resource_type, remote_id).await?;
-            match owner {
+            match self.owner_of(Some(remote_id)).await? {
                 Some(owner) if owner == self.claim.resource_id => {}
                 Some(owner) if self.worker.ledger.is_waiting(tenant, application, &owner).await? => {}
                 _ => return Ok(true),
@@ -171,8 +170,7 @@ impl Run<'_> {
     async fn unlinked(&self, accounts: Accounts) -> Result<Accounts, Fault> {
         let mut free = Accounts::new();
         for (remote_id, account) in accounts {
-            let (tenant, application) = (self.claim.tenant, self.claim.application);
-            let owner = self.worker.ledger.find_linked(tenant, application, &self.claim.resource_type, &remote_id).await?;
+            let owner = self.owner_of(Some(&remote_id)).await?;
             let ours = owner.is_none_or(|owner| owner == self.claim.resource_id);
             // To be revoked without ever having been linked: only what our own lost create made, which has our externalId.
             let made_by_us = || {

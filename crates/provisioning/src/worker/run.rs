@@ -65,7 +65,7 @@ pub(crate) struct Run<'a> {
     /// Whether an account was made that did not tell its id.
     pub(super) unnamed: bool,
     log: Vec<LogEntry>,
-    also: Vec<OutOfDate>,
+    pub(super) also: Vec<OutOfDate>,
 }
 
 impl<'a> Run<'a> {
@@ -259,18 +259,26 @@ impl<'a> Run<'a> {
         let acknowledged = self.link.take().map(|link| link.acknowledged).unwrap_or_default();
         self.link = Some(self.new_link(None, LinkState::Creating, acknowledged, Vec::new()));
         let groups = self.subject.iter().flat_map(|subject| &subject.groups).filter(|group| group.direct);
-        let due = self.now();
-        self.also = groups
-            .map(|group| OutOfDate {
-                application: self.application.id,
-                resource_type: group.resource_type.clone(),
-                resource_id: group.id.clone(),
-                priority: scope::priority(&group.resource_type, false),
-                due,
-                verify: true,
-            })
-            .collect();
+        self.also = groups.map(|group| self.to_verify(&group.resource_type, &group.id)).collect();
         Flow::Again
+    }
+
+    /// Another resource whose account is to be read and compared.
+    pub(super) fn to_verify(&self, resource_type: &str, resource_id: &str) -> OutOfDate {
+        OutOfDate {
+            application: self.application.id,
+            resource_type: resource_type.to_owned(),
+            resource_id: resource_id.to_owned(),
+            priority: scope::priority(resource_type, false),
+            due: self.now(),
+            verify: true,
+        }
+    }
+
+    /// The resource that an account is linked to.
+    pub(super) async fn owner_of(&self, remote_id: Option<&str>) -> Result<Option<String>, Fault> {
+        let Some(remote_id) = remote_id else { return Ok(None) };
+        self.worker.ledger.find_linked(self.claim.tenant, self.claim.application, &self.claim.resource_type, remote_id).await
     }
 
     /// What follows an exchange that did not work and that no step knows better about.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::connector::{Capabilities, Exchange, Reply, get};
 use crate::ledger::Written;
-use crate::link::LinkState;
+use crate::link::{Link, LinkState};
 use crate::mapping::{self, Desired};
 use crate::outcome::{self, Outcome};
 use crate::plan::{self, Patch};
@@ -46,10 +46,7 @@ impl Run<'_> {
                 };
                 let members = members.into_iter().map(|(id, _)| id.clone()).collect();
                 let link = self.new_link(Some(remote_id.to_owned()), LinkState::Linked, desired.document.clone(), members);
-                self.note("create", "done", &exchange, "");
-                self.verify = false;
-                self.link_to(link).await?;
-                Ok(Flow::Again)
+                self.made(link, &exchange).await
             }
             Outcome::Conflict if !self.conflicted => {
                 self.conflicted = true;
@@ -62,6 +59,30 @@ impl Run<'_> {
                 Ok(self.fail("create", &exchange))
             }
             _ => Ok(self.fail("create", &exchange)),
+        }
+    }
+
+    /// Links the account that a create was answered with, unless it is another's: who answers so has made none, and may have changed that one.
+    async fn made(&mut self, link: Link, exchange: &Exchange) -> Result<Flow, Fault> {
+        match self.write_link(link.clone()).await? {
+            Written::Written => {
+                self.note("create", "done", exchange, "");
+                self.verify = false;
+                self.link_to(link).await?;
+                Ok(Flow::Again)
+            }
+            Written::Taken => {
+                // Between the two looks it may have been let go; then nobody's account was touched.
+                let owner = self.owner_of(link.remote_id.as_deref()).await?.unwrap_or_default();
+                if !owner.is_empty() {
+                    let touched = self.to_verify(&link.resource_type, &owner);
+                    self.also.push(touched);
+                }
+                let why =
+                    format!("the answer names an account that is linked to another resource, {owner:?}, so it is not linked to this one");
+                Ok(self.hold("create", exchange, &why))
+            }
+            Written::LeaseLost => Ok(Flow::LeaseLost),
         }
     }
 

@@ -37,6 +37,8 @@ pub struct Inner {
     pub no_filter: bool,
     /// Most resources that a list shows, whatever is asked for: it neither filters nor turns pages.
     pub list_max: Option<usize>,
+    /// A create is answered with this account, which is given what was sent.
+    pub creates_onto: Option<&'static str>,
     /// Names are unique.
     pub unique_names: bool,
     /// Is called after each PATCH.
@@ -139,7 +141,7 @@ impl Target for MemoryApplication {
                 return (409, error(409));
             }
             inner.counter += 1;
-            let id = format!("r{}", inner.counter);
+            let id = inner.creates_onto.map_or_else(|| format!("r{}", inner.counter), str::to_owned);
             let mut account = body;
             account.insert("id".into(), id.clone().into());
             inner.accounts.insert((resource_type.to_owned(), id), account.clone());

@@ -80,6 +80,39 @@ async fn two_groups_of_one_name_never_share_an_account() {
 }
 
 #[tokio::test]
+async fn an_account_that_a_create_is_answered_with_is_not_taken_from_another() {
+    let world = world();
+    world.put_user("u1", &ada());
+    world.settle().await;
+    world.application.inner().creates_onto = Some("r1");
+    world.put_user("u2", &json!({"userName": "bob"}));
+    world.settle().await;
+    let linked = world
+        .ledger
+        .state()
+        .links
+        .values()
+        .filter_map(|link| link.remote_id.clone().map(|id| (link.resource_id.clone(), id)))
+        .collect::<Vec<_>>();
+    assert_eq!(linked, [("u1".to_owned(), "r1".to_owned())]);
+    let (outcome, detail) = {
+        let state = world.ledger.state();
+        let refused = state.log.iter().find(|entry| entry.resource_id == "u2" && entry.step == "create").unwrap();
+        (refused.outcome.clone(), refused.detail.clone())
+    };
+    assert_eq!(outcome, "held");
+    assert!(detail.contains("linked to another resource, \"u1\""), "{detail}");
+    // What the create did to the account of the other is put right.
+    assert_eq!(world.accounts("User")[0]["userName"], "ada");
+    // Once the application makes accounts again, a change is enough.
+    world.application.inner().creates_onto = None;
+    world.put_user("u2", &json!({"userName": "bob"}));
+    world.settle().await;
+    assert_eq!(world.accounts("User").len(), 2);
+    assert!(world.ledger.state().links.values().all(|link| link.state == LinkState::Linked));
+}
+
+#[tokio::test]
 async fn a_pause_ends_a_claim_that_is_under_way() {
     let world = World::new(ApplicationSettings { members_per_patch_max: 1, ..ApplicationSettings::default() });
     world.put_group("g1", &team(), &[]);
