@@ -46,6 +46,8 @@ pub struct TenantSettings {
     pub lockout_spares_known_tokens: bool,
     /// How long entries of the request log are kept, in days; 0: requests are not written down.
     pub request_log_days: u32,
+    /// How long lines of the provisioning log are kept, in days.
+    pub provisioning_log_days: u32,
     /// Whether nobody is answered and no application is told anything; everything stays. Set by `TenantLife`.
     pub suspended: bool,
     /// Whether the experimental type `GroupMember` is among the resource types and schemas that are shown; `/GroupMembers` answers either way.
@@ -118,6 +120,7 @@ impl Default for TenantSettings {
             patch_response: PatchResponse::default(),
             lockout_spares_known_tokens: true,
             request_log_days: 30,
+            provisioning_log_days: 90,
             suspended: false,
             announce_group_members: false,
             history_days: 30,
@@ -157,7 +160,12 @@ impl TenantSettings {
             let known = Profile::all().iter().map(|profile| profile.name.as_str()).collect::<Vec<_>>().join("`, `");
             return refuse("profile", format!("There is no client profile `{}`; accepted are `{known}`.", self.profile));
         }
-        for (path, days) in [("history_days", self.history_days), ("request_log_days", self.request_log_days)] {
+        let kept = [
+            ("history_days", self.history_days),
+            ("request_log_days", self.request_log_days),
+            ("provisioning_log_days", self.provisioning_log_days),
+        ];
+        for (path, days) in kept {
             if days > DAYS_MAX {
                 return refuse(path, format!("`{path}` is {days}; accepted are 0 to {DAYS_MAX}."));
             }
@@ -251,6 +259,7 @@ mod tests {
         refused(json!({"colour": "red"}), "unknown field `colour`");
         refused(json!({"suspended": true}), "suspended and resumed");
         refused(json!({"history_days": 4_000}), "0 to 3650");
+        refused(json!({"provisioning_log_days": 3_651}), "`provisioning_log_days` is 3651; accepted are 0 to 3650");
         refused(json!({"guard": {"window_minutes": 0}}), "1 to 10080");
         refused(json!({"guard": {"disables": {"percent": 101}}}), "0 to 100");
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::application::{Application, ApplicationId, ApplicationSettings, ApplicationState, Secret};
 use crate::link::Link;
-use crate::provisioning_log::LogEntry;
+use crate::provisioning_log::{LogEntry, ProvisioningLog};
 
 /// What an administrator says of a new application.
 #[derive(Clone, Debug)]
@@ -164,9 +164,9 @@ pub enum Written {
     LeaseLost,
 }
 
-/// Work.
+/// Work, and the log of it, as both are written together.
 #[async_trait]
-pub trait Ledger: Send + Sync {
+pub trait Ledger: ProvisioningLog {
     /// Tenants that have changes after their cursor.
     async fn tenants_with_changes(&self) -> Result<Vec<TenantId>, Fault>;
     /// Changes after the tenant's cursor, in order.
@@ -217,12 +217,4 @@ pub trait Ledger: Send + Sync {
     async fn record(&self, record: Record) -> Result<(), Fault>;
     /// How an application stands.
     async fn status(&self, tenant: TenantId, application: ApplicationId) -> Result<SyncStatus, Fault>;
-    /// The newest log lines, newest first.
-    async fn read_log(
-        &self,
-        tenant: TenantId,
-        application: Option<ApplicationId>,
-        resource_id: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<LogEntry>, Fault>;
 }

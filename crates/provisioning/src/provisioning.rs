@@ -31,13 +31,22 @@ pub struct Options {
     pub poll_milliseconds: u64,
     /// Most changes of a tenant that are dispatched in one transaction.
     pub changes_max: usize,
+    /// Most lines of the provisioning log of one application that are kept.
+    pub log_lines_max: u64,
     /// Limits of one claim.
     pub worker: WorkerOptions,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { concurrency: 32, per_application: 4, poll_milliseconds: 500, changes_max: 500, worker: WorkerOptions::default() }
+        Self {
+            concurrency: 32,
+            per_application: 4,
+            poll_milliseconds: 500,
+            changes_max: 500,
+            log_lines_max: 1_000_000,
+            worker: WorkerOptions::default(),
+        }
     }
 }
 

@@ -1,5 +1,8 @@
-//! What was done to whom, and why: what an administrator reads afterwards.
+//! What was done to whom, and why: what an administrator reads afterwards; the port to it.
 
+use async_trait::async_trait;
+use directory::store::Fault;
+use directory::tenant::TenantId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -35,4 +38,30 @@ pub struct LogEntry {
     pub duration_milliseconds: u64,
     /// Which attempt it was, from 1.
     pub attempt: u32,
+}
+
+/// What is to go of the log of one application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forget {
+    /// Lines from before this instant.
+    pub before: Timestamp,
+    /// The oldest of those that are more than this.
+    pub lines_max: u64,
+    /// Most lines in one step.
+    pub limit: u32,
+}
+
+/// Lines that were written. Each method is one atomic, retryable step.
+#[async_trait]
+pub trait ProvisioningLog: Send + Sync {
+    /// The newest log lines, newest first.
+    async fn read_log(
+        &self,
+        tenant: TenantId,
+        application: Option<ApplicationId>,
+        resource_id: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>, Fault>;
+    /// Forgets the oldest lines of an application; says how many. 0: there is nothing more to forget.
+    async fn shorten_log(&self, tenant: TenantId, application: ApplicationId, forget: Forget) -> Result<u64, Fault>;
 }

@@ -1,6 +1,6 @@
 //! Every limit by its name, which ends in its unit, for `rollcall serve --print-limits`. Sets none.
 
-use provisioning::subscription;
+use provisioning::{provisioning as engine, subscription};
 use serde_json::{Value, json};
 
 /// Takes options apart in full, so that a new limit cannot be forgotten here, and gives those that are named first by their names.
@@ -34,8 +34,13 @@ pub fn limits() -> Value {
     let events = named!(subscription::Options::default(), subscription::Options {
         concurrency, poll_milliseconds, lease_seconds, events_max, retention_days, trim_rows_max,
     } except {});
+    let engine = engine::Options::default();
+    let engine = named!(engine, engine::Options {
+        concurrency, per_application, poll_milliseconds, changes_max, log_lines_max,
+    } except { worker: _ });
     json!({
         "server": server,
+        "engine": engine,
         "events": events,
         "foreign_issuers": {
             "fresh_seconds_max": keys.fresh_seconds_max,

@@ -444,12 +444,21 @@ pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, 
         }
     });
     tasks.spawn(delivery.run(stopped.clone()));
-    let store = &rollcall.store;
-    let forgetting =
-        Forgetting { tenants: Arc::clone(&store.tenants), history: Arc::clone(&store.history), clock: Arc::clone(&rollcall.clock) };
-    tasks.spawn(forget(forgetting, stopped.clone()));
+    tasks.spawn(forget(forgetting(rollcall), stopped.clone()));
     tasks.spawn(async move { engine.run(stopped).await });
     Running { stop, tasks, request_log: Arc::clone(&rollcall.store.request_log) }
+}
+
+fn forgetting(rollcall: &Rollcall) -> Forgetting {
+    let store = &rollcall.store;
+    Forgetting {
+        tenants: Arc::clone(&store.tenants),
+        history: Arc::clone(&store.history),
+        catalogue: Arc::clone(&store.catalogue),
+        ledger: Arc::clone(&store.ledger),
+        log_lines_max: provisioning::provisioning::Options::default().log_lines_max,
+        clock: Arc::clone(&rollcall.clock),
+    }
 }
 
 /// Looks at the certificate files whenever SIGHUP comes, as long as the answer lives.

@@ -13,6 +13,7 @@ mod outbox;
 mod guard;
 mod history;
 mod pending;
+mod provisioning_log;
 mod read;
 pub mod requests;
 mod receivers;

@@ -301,6 +301,20 @@ pub(crate) fn document(text: String) -> Result<Document, Fault> {
     Document::stored(text).map_err(|error| Fault::from_source("a document in the database could not be read", error))
 }
 
+/// The last of the oldest lines of a provisioning log that goes, with all before it: one from before an instant, or one too many.
+pub(crate) fn last_to_forget(oldest: &[(i64, String)], before: Timestamp, surplus: Option<i64>) -> Result<Option<i64>, Fault> {
+    #[derive(serde::Deserialize)]
+    struct Entry {
+        at: Timestamp,
+    }
+    for (line, entry) in oldest.iter().rev() {
+        if surplus.is_some_and(|surplus| *line <= surplus) || from_json::<Entry>(entry)?.at < before {
+            return Ok(Some(*line));
+        }
+    }
+    Ok(None)
+}
+
 /// The reverse of `json_text`.
 pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Fault> {
     serde_json::from_str(text).map_err(|error| Fault::from_source("JSON in the database could not be read", error))

@@ -12,6 +12,7 @@ mod history;
 mod ledger;
 mod memberships;
 mod pending;
+mod provisioning_log;
 mod read;
 mod rehearsal;
 pub mod requests;

@@ -125,6 +125,9 @@ pub struct Switches {
     /// How many days requests are kept; 0: not at all [default: 30]
     #[arg(long, value_name = "DAYS")]
     request_log_days: Option<u32>,
+    /// How many days it is kept what was sent to applications [default: 90]
+    #[arg(long, value_name = "DAYS")]
+    provisioning_log_days: Option<u32>,
     /// What becomes of disables, deletes and membership removals that are too many at once [default: refuse]
     #[arg(long, value_enum, value_name = "MODE")]
     guard: Option<GuardMode>,
@@ -218,6 +221,7 @@ impl Switches {
         set(&mut settings.patch_response, self.patch_response);
         set(&mut settings.history_days, self.history_days);
         set(&mut settings.request_log_days, self.request_log_days);
+        set(&mut settings.provisioning_log_days, self.provisioning_log_days);
         set(&mut settings.guard.mode, mode);
         set(&mut settings.guard.window_minutes, self.guard_window);
         set(&mut settings.guard.disables, self.guard_disables);

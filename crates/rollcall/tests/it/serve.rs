@@ -50,6 +50,7 @@ fn limits_are_printed_without_a_start() {
     assert!(printed.json()["server"].as_object().is_some_and(|limits| limits.contains_key("body_bytes_max")), "{}", printed.stdout);
     assert_eq!(printed.json()["lockout"]["failures_max"], 20);
     assert_eq!(printed.json()["oauth"]["assertion_seconds_max"], 3_600);
+    assert_eq!(printed.json()["engine"]["log_lines_max"], 1_000_000);
     assert!(!data.path().join("rollcall.db").exists());
 }
 

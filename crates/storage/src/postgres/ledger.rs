@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use provisioning::application::{Application, ApplicationId};
 use provisioning::ledger::{Claim, Ledger, LoggedChange, OutOfDate, Record, SyncStatus, Written};
 use provisioning::link::Link;
-use provisioning::provisioning_log::LogEntry;
 use tokio_postgres::Row;
 
 use super::attempts::{Values, execute, in_transaction, query};
@@ -141,21 +140,6 @@ impl Ledger for Postgres {
         let count = |column: usize| row.try_get(column).map(version).map_err(fault);
         Ok(SyncStatus { waiting: count(0)?, retrying: count(1)?, held: count(2)?, linked: count(3)? })
     }
-
-    async fn read_log(
-        &self,
-        tenant: TenantId,
-        application: Option<ApplicationId>,
-        resource_id: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<LogEntry>, Fault> {
-        let values: Values<'_> = &[&tenant.0, &application.map(|id| id.0), &resource_id.map(storable), &limit_of(limit)];
-        let entry = |row: &Row| {
-            let text: &str = row.try_get(1).map_err(fault)?;
-            Ok(LogEntry { application: ApplicationId(row.try_get(0).map_err(fault)?), ..from_json(text)? })
-        };
-        query(&self.connections, sql::READ_LOG, values).await?.iter().map(entry).collect()
-    }
 }
 
 impl Postgres {
@@ -179,6 +163,6 @@ fn link(row: &Row, application: ApplicationId, resource_id: &str) -> Result<Link
     })
 }
 
-fn limit_of(limit: usize) -> i64 {
+pub(super) fn limit_of(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

@@ -128,6 +128,12 @@ pub(crate) const LOG: &str = "INSERT INTO provisioning_log (tenant, application,
 /// The newest of a tenant, of one application where `$2` is one, about one resource where `$3` is one.
 pub(crate) const READ_LOG: &str = "SELECT application, entry FROM provisioning_log WHERE tenant = $1 \
      AND ($2::BIGINT IS NULL OR application = $2) AND ($3::TEXT IS NULL OR id = $3) ORDER BY line DESC LIMIT $4";
+/// The newest of the lines of an application that are more than `$3`.
+pub(crate) const FIND_SURPLUS_LINE: &str =
+    "SELECT line FROM provisioning_log WHERE tenant = $1 AND application = $2 ORDER BY line DESC LIMIT 1 OFFSET $3";
+pub(crate) const LIST_OLDEST_LINES: &str =
+    "SELECT line, entry FROM provisioning_log WHERE tenant = $1 AND application = $2 ORDER BY line LIMIT $3";
+pub(crate) const FORGET_LINES: &str = "DELETE FROM provisioning_log WHERE tenant = $1 AND application = $2 AND line <= $3";
 pub(crate) const STATUS: &str = "SELECT count(*), count(*) FILTER (WHERE attempts > 0), count(*) FILTER (WHERE held), \
        (SELECT count(*) FROM links AS l WHERE l.tenant = $1 AND l.application = $2 AND l.remote_id IS NOT NULL) \
      FROM outbox WHERE tenant = $1 AND application = $2";
@@ -176,6 +182,9 @@ pub(crate) const ALL: &[&str] = &[
     LIST_AWAITING,
     LOG,
     READ_LOG,
+    FIND_SURPLUS_LINE,
+    LIST_OLDEST_LINES,
+    FORGET_LINES,
     STATUS,
 ];
 

@@ -1,4 +1,4 @@
-//! `Ledger` in SQLite: outbox, leases, links, awaited accounts, provisioning log. Each write is one job of the writer, so it is whole or not at all.
+//! `Ledger` in SQLite: outbox, leases, links, awaited accounts. Each write is one job of the writer, so it is whole or not at all.
 
 use async_trait::async_trait;
 use directory::pending::manager_path;
@@ -8,7 +8,6 @@ use jiff::{SignedDuration, Timestamp};
 use provisioning::application::{Application, ApplicationId};
 use provisioning::ledger::{Claim, GROUP_WAIT_SECONDS_MAX, Ledger, LinkChange, LoggedChange, Next, OutOfDate, Record, SyncStatus, Written};
 use provisioning::link::{Link, LinkState};
-use provisioning::provisioning_log::LogEntry;
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 
 use super::connections::{fault, snapshot};
@@ -159,29 +158,13 @@ impl Ledger for Sqlite {
         };
         self.readers.read_long(read).await
     }
-
-    async fn read_log(
-        &self,
-        tenant: TenantId,
-        application: Option<ApplicationId>,
-        resource_id: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<LogEntry>, Fault> {
-        let (application, resource_id) = (application.map(|id| id.0), resource_id.map(str::to_owned));
-        let read = move |connection: &Connection| {
-            let columns = |row: &Row<'_>| Ok((row.get(0).map(ApplicationId)?, row.get::<_, String>(1)?));
-            let rows = list(connection, sql::READ_LOG, params![tenant.0, application, resource_id, limit_of(limit)], columns)?;
-            rows.into_iter().map(|(application, entry)| Ok(LogEntry { application, ..from_json(&entry)? })).collect()
-        };
-        self.readers.read_long(read).await
-    }
 }
 
-fn execute(connection: &Connection, statement: &str, values: &[&dyn ToSql]) -> Result<usize, Fault> {
+pub(super) fn execute(connection: &Connection, statement: &str, values: &[&dyn ToSql]) -> Result<usize, Fault> {
     connection.prepare_cached(statement).and_then(|mut statement| statement.execute(values)).map_err(fault)
 }
 
-fn list<T>(
+pub(super) fn list<T>(
     connection: &Connection,
     statement: &str,
     values: impl Params,
@@ -192,7 +175,7 @@ fn list<T>(
     rows.collect::<Result<_, _>>().map_err(fault)
 }
 
-fn limit_of(limit: usize) -> i64 {
+pub(super) fn limit_of(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 

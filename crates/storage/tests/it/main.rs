@@ -26,5 +26,6 @@ mod safety;
 mod safety_property;
 mod search;
 mod search_property;
+mod provisioning_log;
 mod writes;
 mod tenant_life;
