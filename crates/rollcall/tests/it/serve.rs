@@ -51,6 +51,9 @@ fn limits_are_printed_without_a_start() {
     assert_eq!(printed.json()["lockout"]["failures_max"], 20);
     assert_eq!(printed.json()["oauth"]["assertion_seconds_max"], 3_600);
     assert_eq!(printed.json()["engine"]["log_lines_max"], 1_000_000);
+    for what in ["forget_seconds_max", "forgotten_bytes_max"] {
+        assert!(printed.json()["server"][what].as_u64().is_some_and(|limit| limit > 0), "{what}: {}", printed.stdout);
+    }
     assert!(!data.path().join("rollcall.db").exists());
 }
 

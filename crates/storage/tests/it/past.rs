@@ -26,6 +26,7 @@ on_both_engines!(
     names_that_were_given_away_go_back,
     names_that_were_passed_on_go_back,
     what_a_group_held_comes_back_with_its_deleted_members,
+    people_come_back_before_groups,
     what_was_made_goes_with_all_that_it_was_in,
     deleted_people_get_their_ids_back,
     disabled_people_are_revived,
@@ -253,6 +254,27 @@ async fn what_a_group_held_comes_back_with_its_deleted_members(place: Place) {
 
     undo_all(&client, from).await;
     assert_eq!(client.world.read("Group", &team).await.unwrap().document["displayName"], json!("team"));
+    assert_eq!(client.members(&team).await, sorted(&[&ann, &bob]));
+}
+
+/// Whichever went first: who is not there yet cannot be a member.
+async fn people_come_back_before_groups(place: Place) {
+    let client = Client::new(&place, TenantSettings::default()).await;
+    let bad = client.named("bad");
+    let (ann, bob) = (client.user("ann").await, client.user("bob").await);
+    let team = client.group("team", &[&ann, &bob]).await;
+    let from = client.world.counter.now();
+    bad.delete("Group", &team).await.unwrap();
+    bad.delete("User", &ann).await.unwrap();
+    bad.delete("User", &bob).await.unwrap();
+
+    let window = Window { from, until: client.world.counter.now(), credential_id: Some("bad".into()) };
+    for dry_run in [true, false] {
+        let undone = client.directory.undo(&client.caller, &window, dry_run).await.unwrap();
+        let restored: Vec<&str> =
+            undone.done.iter().filter(|line| line.what == "restore").map(|line| line.resource_type.as_str()).collect();
+        assert_eq!((restored, undone.skipped), (vec!["User", "User", "Group"], vec![]));
+    }
     assert_eq!(client.members(&team).await, sorted(&[&ann, &bob]));
 }
 
