@@ -104,6 +104,8 @@ pub struct Record {
     pub link: LinkChange,
     /// Lines for the provisioning log.
     pub log: Vec<LogEntry>,
+    /// When it came to this.
+    pub at: Timestamp,
     /// What next.
     pub next: Next,
     /// Ids of resources it refers to that have no account there yet. The pair is marked out of date when one of them gets a linked account, in the
@@ -211,9 +213,10 @@ pub trait Ledger: ProvisioningLog {
     async fn is_served(&self, tenant: TenantId, application: ApplicationId, now: Timestamp) -> Result<bool, Fault>;
     /// Whether a resource is out of date over there and will be looked after without anybody's help.
     async fn is_waiting(&self, tenant: TenantId, application: ApplicationId, resource_id: &str) -> Result<bool, Fault>;
-    /// Writes a link before a request whose answer may be lost, and where an account is adopted.
-    async fn write_link(&self, claim: &Claim, link: Link) -> Result<Written, Fault>;
-    /// Records an outcome in one transaction; nothing where the lease was lost.
+    /// Writes a link before a request whose answer may be lost, and where an account was made or adopted; in the same transaction, the lines of the log
+    /// about what led to it. Where the link is not written, nor are these.
+    async fn write_link(&self, claim: &Claim, link: Link, log: Vec<LogEntry>) -> Result<Written, Fault>;
+    /// Records an outcome in one transaction; where the lease was lost, nothing but the lines of the log, each of them once.
     async fn record(&self, record: Record) -> Result<(), Fault>;
     /// How an application stands.
     async fn status(&self, tenant: TenantId, application: ApplicationId) -> Result<SyncStatus, Fault>;

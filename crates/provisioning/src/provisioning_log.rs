@@ -51,9 +51,11 @@ pub struct Forget {
     pub limit: u32,
 }
 
-/// Lines that were written. Each method is one atomic, retryable step.
+/// Lines of the log. Each method is one atomic, retryable step.
 #[async_trait]
 pub trait ProvisioningLog: Send + Sync {
+    /// Writes lines about an application, whoever has the lease meanwhile: what was sent was sent. Nothing where the application was removed.
+    async fn write_lines(&self, tenant: TenantId, application: ApplicationId, lines: Vec<LogEntry>) -> Result<(), Fault>;
     /// The newest log lines, newest first.
     async fn read_log(
         &self,

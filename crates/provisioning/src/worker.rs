@@ -70,7 +70,9 @@ impl Worker {
 
     /// Takes one claim as far as it gets and records it.
     pub async fn run_one(&self, claim: Claim) -> Result<(), Fault> {
-        let forget = |claim| Record { claim, link: LinkChange::Keep, log: Vec::new(), next: Next::Done, awaits: None, also: Vec::new() };
+        let at = self.clock.now();
+        let forget =
+            |claim| Record { claim, link: LinkChange::Keep, log: Vec::new(), at, next: Next::Done, awaits: None, also: Vec::new() };
         let Some(application) = self.ledger.read_application(claim.tenant, claim.application).await? else {
             return self.ledger.record(forget(claim)).await;
         };

@@ -68,8 +68,8 @@ async fn forget_once(parts: &Forgetting) -> Result<(), Fault> {
 mod tests {
     use directory::tenant::TenantSettings;
     use provisioning::application::{ApplicationId, ApplicationSettings, Secret};
-    use provisioning::ledger::{LinkChange, NewApplication, Next, OutOfDate, Record};
-    use provisioning::provisioning_log::LogEntry;
+    use provisioning::ledger::NewApplication;
+    use provisioning::provisioning_log::{LogEntry, ProvisioningLog};
     use storage::secrets::MasterKey;
     use storage::sqlite::Sqlite;
 
@@ -117,12 +117,7 @@ mod tests {
             at: Noon.now(),
         };
         let application = store.add_application(tenant.id, new).await.unwrap().unwrap().id;
-        let pair =
-            OutOfDate { application, resource_type: "User".into(), resource_id: "ann".into(), priority: 2, due: Noon.now(), verify: false };
-        store.mark_out_of_date(tenant.id, None, vec![pair]).await.unwrap();
-        let claim = store.claim(Noon.now(), Timestamp::MAX, 1, 1).await.unwrap().remove(0);
-        let log = [9, 8, 6, 1, 0].map(line).to_vec();
-        store.record(Record { claim, link: LinkChange::Keep, log, next: Next::Done, awaits: None, also: Vec::new() }).await.unwrap();
+        store.write_lines(tenant.id, application, [9, 8, 6, 1, 0].map(line).to_vec()).await.unwrap();
         let mut parts = Forgetting {
             tenants: store.clone(),
             history: store.clone(),

@@ -102,9 +102,16 @@ impl<'a> Run<'a> {
 
     /// Takes the claim as far as it gets and records it.
     pub(crate) async fn finish(mut self) -> Result<(), Fault> {
-        let Some(next) = self.advance().await? else {
-            tracing::warn!(application.id = self.application.id.0, resource.id = %self.claim.resource_id, "lost a lease");
-            return Ok(());
+        let next = match self.advance().await {
+            Ok(Some(next)) => next,
+            stopped => {
+                // What was sent was sent, whoever goes on from here.
+                self.write_lines().await?;
+                if stopped.is_ok() {
+                    tracing::warn!(application.id = self.application.id.0, resource.id = %self.claim.resource_id, "lost a lease");
+                }
+                return stopped.map(drop);
+            }
         };
         let link = match &self.link {
             same if *same == self.stored => LinkChange::Keep,
@@ -115,7 +122,8 @@ impl<'a> Run<'a> {
             (Scope::Wanted, desired) => desired.map(|desired| desired.awaits),
             _ => Some(Vec::new()),
         };
-        self.worker.ledger.record(Record { claim: self.claim, link, log: self.log, next, awaits, also: self.also }).await
+        let at = self.worker.clock.now();
+        self.worker.ledger.record(Record { claim: self.claim, link, log: self.log, at, next, awaits, also: self.also }).await
     }
 
     /// `None`: the lease was lost.
@@ -239,14 +247,25 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Writes a link before a request whose answer may be lost, and where an account is adopted.
+    /// Writes a link before a request whose answer may be lost, and where an account was made or adopted; with it the lines of what led to it.
     pub(super) async fn write_link(&mut self, link: Link) -> Result<Written, Fault> {
-        let written = self.worker.ledger.write_link(&self.claim, link.clone()).await?;
+        let written = self.worker.ledger.write_link(&self.claim, link.clone(), self.log.clone()).await?;
         if written == Written::Written {
+            self.log.clear();
             self.stored = Some(link.clone());
             self.link = Some(link);
         }
         Ok(written)
+    }
+
+    /// Writes the lines of the log that wait for the end of the claim.
+    async fn write_lines(&mut self) -> Result<(), Fault> {
+        if self.log.is_empty() {
+            return Ok(());
+        }
+        self.worker.ledger.write_lines(self.claim.tenant, self.claim.application, self.log.clone()).await?;
+        self.log.clear();
+        Ok(())
     }
 
     /// The account is not where we knew it: it is looked for before another is made, and groups that name it are compared again.
@@ -341,6 +360,11 @@ impl<'a> Run<'a> {
         });
     }
 
+    /// Takes the last line back, as another is to say what came of the exchange.
+    pub(super) fn unnote(&mut self) {
+        self.log.pop();
+    }
+
     fn display(&self) -> String {
         let documents = [self.subject.as_ref().map(|subject| &*subject.document), self.link.as_ref().map(|link| &link.acknowledged)];
         let name = documents
@@ -350,8 +374,12 @@ impl<'a> Run<'a> {
         name.unwrap_or(&self.claim.resource_id).to_owned()
     }
 
-    /// Waits for a request and renews the lease meanwhile; `None` where it was lost.
+    /// Waits for a request and renews the lease meanwhile; `None` where it was lost. What was changed over there before is on record when the request leaves;
+    /// lookups and reads are not worth a commit of their own.
     pub(super) async fn keep_lease<T>(&mut self, request: impl Future<Output = T>) -> Result<Option<T>, Fault> {
+        if self.log.iter().any(|line| !matches!(line.step.as_str(), "match" | "read")) {
+            self.write_lines().await?;
+        }
         let half = Duration::from_secs(u64::from(self.worker.options.lease_seconds)).div_f64(2.0).max(Duration::from_millis(100));
         let mut beat = interval_at(Instant::now() + half, half);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);

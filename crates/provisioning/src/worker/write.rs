@@ -64,14 +64,15 @@ impl Run<'_> {
 
     /// Links the account that a create was answered with, unless it is another's: who answers so has made none, and may have changed that one.
     async fn made(&mut self, link: Link, exchange: &Exchange) -> Result<Flow, Fault> {
+        self.note("create", "done", exchange, "");
         match self.write_link(link.clone()).await? {
             Written::Written => {
-                self.note("create", "done", exchange, "");
                 self.verify = false;
                 self.link_to(link).await?;
                 Ok(Flow::Again)
             }
             Written::Taken => {
+                self.unnote();
                 // Between the two looks it may have been let go; then nobody's account was touched.
                 let owner = self.owner_of(link.remote_id.as_deref()).await?.unwrap_or_default();
                 if !owner.is_empty() {

@@ -236,7 +236,7 @@ impl Ledger for MemoryLedger {
         Ok(state.outbox.iter().any(|(key, entry)| key.0 == application.0 && key.2 == resource_id && !entry.held))
     }
 
-    async fn write_link(&self, claim: &Claim, link: Link) -> Result<Written, Fault> {
+    async fn write_link(&self, claim: &Claim, link: Link, log: Vec<LogEntry>) -> Result<Written, Fault> {
         let mut state = self.state();
         if !state.owns(claim) {
             return Ok(Written::LeaseLost);
@@ -250,12 +250,14 @@ impl Ledger for MemoryLedger {
             state.wake(claim.application, &claim.resource_id, link.updated);
         }
         state.links.insert(key(claim), link);
+        state.log.extend(log);
         Ok(Written::Written)
     }
 
     async fn record(&self, record: Record) -> Result<(), Fault> {
         let mut state = self.state();
         if !state.owns(&record.claim) {
+            state.log.extend(record.log);
             return Ok(());
         }
         let key = key(&record.claim);
@@ -307,6 +309,11 @@ impl Ledger for MemoryLedger {
 impl ProvisioningLog for MemoryLedger {
     async fn read_log(&self, _: TenantId, _: Option<ApplicationId>, _: Option<&str>, limit: usize) -> Result<Vec<LogEntry>, Fault> {
         Ok(self.state().log.iter().rev().take(limit).cloned().collect())
+    }
+
+    async fn write_lines(&self, _: TenantId, _: ApplicationId, lines: Vec<LogEntry>) -> Result<(), Fault> {
+        self.state().log.extend(lines);
+        Ok(())
     }
 
     async fn shorten_log(&self, _: TenantId, _: ApplicationId, _: Forget) -> Result<u64, Fault> {

@@ -4,5 +4,6 @@
 
 mod application;
 mod ledger;
+mod log;
 mod sync;
 mod world;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use provisioning::application::{Application, ApplicationId};
 use provisioning::ledger::{Claim, Ledger, LoggedChange, OutOfDate, Record, SyncStatus, Written};
 use provisioning::link::Link;
+use provisioning::provisioning_log::LogEntry;
 use tokio_postgres::Row;
 
 use super::attempts::{Values, execute, in_transaction, query};
@@ -125,8 +126,11 @@ impl Ledger for Postgres {
         Ok(!query(&self.connections, sql::IS_WAITING, &[&tenant.0, &application.0, &storable(resource_id)]).await?.is_empty())
     }
 
-    async fn write_link(&self, claim: &Claim, link: Link) -> Result<Written, Fault> {
-        Ok(in_transaction!(&self.connections, begin, |transaction| outbox::write_link(transaction, claim, &link)))
+    async fn write_link(&self, claim: &Claim, link: Link, log: Vec<LogEntry>) -> Result<Written, Fault> {
+        Ok(in_transaction!(&self.connections, begin, |transaction, attempts| {
+            let log_by = if attempts.is_again() { sql::LOG_ONCE } else { sql::LOG };
+            outbox::write_link(transaction, claim, &link, &log, log_by)
+        }))
     }
 
     async fn record(&self, record: Record) -> Result<(), Fault> {

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use provisioning::application::ApplicationId;
 use provisioning::ledger::{Claim, GROUP_WAIT_SECONDS_MAX, LinkChange, Next, OutOfDate, Record, Written};
 use provisioning::link::{Link, LinkState};
+use provisioning::provisioning_log::LogEntry;
 use tokio_postgres::Row;
 
 use super::attempts::Values;
@@ -159,7 +160,13 @@ pub(super) async fn claim(transaction: &Transaction<'_>, wanted: Wanted) -> Resu
 }
 
 /// Writes the link of a claim. Links of one application are written one after the other, so none can be taken in between.
-pub(super) async fn write_link(transaction: &Transaction<'_>, claim: &Claim, link: &Link) -> Result<Written, Fault> {
+pub(super) async fn write_link(
+    transaction: &Transaction<'_>,
+    claim: &Claim,
+    link: &Link,
+    log: &[LogEntry],
+    log_by: &str,
+) -> Result<Written, Fault> {
     if !hold(transaction, claim.tenant, claim.application).await? {
         return Ok(Written::LeaseLost);
     }
@@ -176,8 +183,38 @@ pub(super) async fn write_link(transaction: &Transaction<'_>, claim: &Claim, lin
         }
     }
     let awaiting = set_link(transaction, claim.tenant, link).await?;
+    insert_lines(transaction, log_by, claim.tenant, claim.application, log).await?;
     mark(transaction, claim.tenant, &awaiting).await?;
     Ok(Written::Written)
+}
+
+/// Writes lines by one of the statements that do; nothing where the application was removed.
+pub(super) async fn write_lines(
+    transaction: &Transaction<'_>,
+    statement: &str,
+    tenant: TenantId,
+    application: ApplicationId,
+    lines: &[LogEntry],
+) -> Result<(), Fault> {
+    if !hold(transaction, tenant, application).await? {
+        return Ok(());
+    }
+    insert_lines(transaction, statement, tenant, application, lines).await
+}
+
+async fn insert_lines(
+    transaction: &Transaction<'_>,
+    statement: &str,
+    tenant: TenantId,
+    application: ApplicationId,
+    lines: &[LogEntry],
+) -> Result<(), Fault> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = lines.iter().map(|line| storable(&line.resource_id)).collect();
+    let entries = lines.iter().map(json_text).collect::<Result<Vec<_>, _>>()?;
+    execute(transaction, statement, &[&tenant.0, &application.0, &ids, &entries]).await.map(drop)
 }
 
 /// The generation of a claim's entry as it is now; `None` where the lease was lost. Nobody marks it until the commit.
@@ -228,7 +265,7 @@ fn awaited(application: ApplicationId, resource_type: String, resource_id: Strin
     OutOfDate { application, resource_type, resource_id, priority: AWAITED_PRIORITY, due, verify: false }
 }
 
-/// Records what came of a claim; nothing where its lease was lost.
+/// Records what came of a claim; only the lines of the log where its lease was lost.
 pub(super) async fn record(transaction: &Transaction<'_>, record: &Record) -> Result<(), Fault> {
     let claim = &record.claim;
     let (tenant, application) = (claim.tenant, claim.application);
@@ -239,7 +276,9 @@ pub(super) async fn record(transaction: &Transaction<'_>, record: &Record) -> Re
     if matches!(record.link, LinkChange::Set(_)) || record.awaits.is_some() {
         query(transaction, sql::LOCK_ACCOUNTS, &[&tenant.0, &application.0]).await?;
     }
-    let Some(generation) = leased_generation(transaction, claim).await? else { return Ok(()) };
+    let Some(generation) = leased_generation(transaction, claim).await? else {
+        return insert_lines(transaction, sql::LOG_ONCE, tenant, application, &record.log).await;
+    };
     let id = storable(&claim.resource_id);
     let mut marks = match &record.link {
         LinkChange::Keep => Vec::new(),
@@ -249,11 +288,7 @@ pub(super) async fn record(transaction: &Transaction<'_>, record: &Record) -> Re
             Vec::new()
         }
     };
-    if !record.log.is_empty() {
-        let ids: Vec<_> = record.log.iter().map(|entry| storable(&entry.resource_id)).collect();
-        let entries = record.log.iter().map(json_text).collect::<Result<Vec<_>, _>>()?;
-        execute(transaction, sql::LOG, &[&tenant.0, &application.0, &ids, &entries]).await?;
-    }
+    insert_lines(transaction, sql::LOG, tenant, application, &record.log).await?;
     set_next(transaction, record, generation == claim.generation).await?;
     marks.extend_from_slice(&record.also);
     if let Some(awaits) = &record.awaits {
@@ -294,8 +329,7 @@ async fn set_awaits(transaction: &Transaction<'_>, record: &Record, awaits: &[St
     if !are_named(transaction, tenant, application, &ids).await? {
         return Ok(None);
     }
-    let due = record.log.last().map_or(claim.lease_until, |entry| entry.at);
-    Ok(Some(awaited(application, claim.resource_type.clone(), claim.resource_id.clone(), due)))
+    Ok(Some(awaited(application, claim.resource_type.clone(), claim.resource_id.clone(), record.at)))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `ProvisioningLog` in PostgreSQL. What is written of the work itself is written with it, in `outbox`.
+//! `ProvisioningLog` in PostgreSQL. Lines about what is recorded of the work are written with it, by `outbox`.
 
 use async_trait::async_trait;
 use directory::store::Fault;
@@ -8,15 +8,24 @@ use provisioning::provisioning_log::{Forget, LogEntry, ProvisioningLog};
 use tokio_postgres::Row;
 
 use super::Postgres;
-use super::attempts::{Values, execute, query};
-use super::connections::fault;
+use super::attempts::{Values, execute, in_transaction, query};
+use super::connections::{begin, fault};
 use super::ledger::limit_of;
+use super::outbox;
 use super::read::storable;
 use super::statements_of_work as sql;
 use crate::rows::{from_json, last_to_forget};
 
 #[async_trait]
 impl ProvisioningLog for Postgres {
+    async fn write_lines(&self, tenant: TenantId, application: ApplicationId, lines: Vec<LogEntry>) -> Result<(), Fault> {
+        in_transaction!(&self.connections, begin, |transaction, attempts| {
+            let statement = if attempts.is_again() { sql::LOG_ONCE } else { sql::LOG };
+            outbox::write_lines(transaction, statement, tenant, application, &lines)
+        });
+        Ok(())
+    }
+
     async fn read_log(
         &self,
         tenant: TenantId,

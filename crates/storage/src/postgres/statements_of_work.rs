@@ -125,6 +125,11 @@ pub(crate) const LIST_AWAITING: &str =
 
 pub(crate) const LOG: &str = "INSERT INTO provisioning_log (tenant, application, id, entry) \
      SELECT $1, $2, e.id, e.entry FROM unnest($3::TEXT[], $4::TEXT[]) WITH ORDINALITY AS e (id, entry, place) ORDER BY e.place";
+/// Lines that may be there already.
+pub(crate) const LOG_ONCE: &str = "INSERT INTO provisioning_log (tenant, application, id, entry) \
+     SELECT $1, $2, e.id, e.entry FROM unnest($3::TEXT[], $4::TEXT[]) WITH ORDINALITY AS e (id, entry, place) \
+     WHERE NOT EXISTS (SELECT 1 FROM provisioning_log AS l WHERE l.tenant = $1 AND l.application = $2 AND l.id = e.id AND l.entry = e.entry) \
+     ORDER BY e.place";
 /// The newest of a tenant, of one application where `$2` is one, about one resource where `$3` is one.
 pub(crate) const READ_LOG: &str = "SELECT application, entry FROM provisioning_log WHERE tenant = $1 \
      AND ($2::BIGINT IS NULL OR application = $2) AND ($3::TEXT IS NULL OR id = $3) ORDER BY line DESC LIMIT $4";
@@ -181,6 +186,7 @@ pub(crate) const ALL: &[&str] = &[
     AWAIT,
     LIST_AWAITING,
     LOG,
+    LOG_ONCE,
     READ_LOG,
     FIND_SURPLUS_LINE,
     LIST_OLDEST_LINES,

@@ -8,9 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 use provisioning::application::{Application, ApplicationId};
 use provisioning::ledger::{Claim, GROUP_WAIT_SECONDS_MAX, Ledger, LinkChange, LoggedChange, Next, OutOfDate, Record, SyncStatus, Written};
 use provisioning::link::{Link, LinkState};
+use provisioning::provisioning_log::LogEntry;
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 
 use super::connections::{fault, snapshot};
+use super::provisioning_log::write_lines;
 use super::statements_of_work as sql;
 use super::{Sqlite, catalogue};
 use crate::rows::{attribute_key, from_json, json_text, link_state, link_state_text, micros, timestamp, version};
@@ -127,7 +129,7 @@ impl Ledger for Sqlite {
         self.readers.read_short(|connection| Ok(!list(connection, sql::IS_WAITING, values, |row| row.get::<_, i64>(0))?.is_empty()))
     }
 
-    async fn write_link(&self, claim: &Claim, link: Link) -> Result<Written, Fault> {
+    async fn write_link(&self, claim: &Claim, link: Link, log: Vec<LogEntry>) -> Result<Written, Fault> {
         let claim = claim.clone();
         let write = move |connection: &Connection| {
             if leased_generation(connection, &claim)?.is_none() {
@@ -139,6 +141,7 @@ impl Ledger for Sqlite {
                 return Ok(Written::Taken);
             }
             set_link(connection, claim.tenant, &link)?;
+            write_lines(connection, sql::LOG, claim.tenant, claim.application, &log)?;
             Ok(Written::Written)
         };
         self.writer.write(write).await
@@ -336,15 +339,15 @@ fn apply(connection: &Connection, record: &Record) -> Result<(), Fault> {
     let claim = &record.claim;
     let (tenant, application) = (claim.tenant, claim.application);
     let key = params![tenant.0, application.0, claim.resource_id];
-    let Some(generation) = leased_generation(connection, claim)? else { return Ok(()) };
+    let Some(generation) = leased_generation(connection, claim)? else {
+        return write_lines(connection, sql::LOG_ONCE, tenant, application, &record.log);
+    };
     match &record.link {
         LinkChange::Keep => {}
         LinkChange::Set(link) => set_link(connection, tenant, link)?,
         LinkChange::Remove => drop(execute(connection, sql::REMOVE_LINK, key)?),
     }
-    for entry in &record.log {
-        execute(connection, sql::LOG, params![tenant.0, application.0, entry.resource_id, json_text(entry)?])?;
-    }
+    write_lines(connection, sql::LOG, tenant, application, &record.log)?;
     let is_newest = generation == claim.generation;
     match record.next {
         Next::Done if is_newest => execute(connection, sql::FINISH, key)?,
@@ -373,9 +376,8 @@ fn set_awaits(connection: &Connection, claim: &Claim, awaits: &[String], record:
         let found = list(connection, sql::READ_REMOTE_ID, params![tenant.0, application.0, id], |row| row.get::<_, String>(0))?;
         is_there_now |= !found.is_empty();
     }
-    let due = record.log.last().map_or(claim.lease_until, |entry| entry.at);
     if is_there_now {
-        mark(connection, tenant, &awaited(application, claim.resource_type.clone(), claim.resource_id.clone(), due))?;
+        mark(connection, tenant, &awaited(application, claim.resource_type.clone(), claim.resource_id.clone(), record.at))?;
     }
     Ok(())
 }

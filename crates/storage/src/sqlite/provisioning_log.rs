@@ -1,4 +1,4 @@
-//! `ProvisioningLog` in SQLite. What is written of the work itself is written with it, in `ledger`.
+//! `ProvisioningLog` in SQLite. Lines about what is recorded of the work are written with it, by `ledger`.
 
 use async_trait::async_trait;
 use directory::store::Fault;
@@ -10,10 +10,14 @@ use rusqlite::{Connection, Row, params};
 use super::Sqlite;
 use super::ledger::{execute, limit_of, list};
 use super::statements_of_work as sql;
-use crate::rows::{from_json, last_to_forget};
+use crate::rows::{from_json, json_text, last_to_forget};
 
 #[async_trait]
 impl ProvisioningLog for Sqlite {
+    async fn write_lines(&self, tenant: TenantId, application: ApplicationId, lines: Vec<LogEntry>) -> Result<(), Fault> {
+        self.writer.write(move |connection| write_lines(connection, sql::LOG, tenant, application, &lines)).await
+    }
+
     async fn read_log(
         &self,
         tenant: TenantId,
@@ -37,6 +41,20 @@ impl ProvisioningLog for Sqlite {
         let forget = move |connection: &Connection| execute(connection, sql::FORGET_LINES, params![tenant.0, application.0, last]);
         Ok(self.writer.write(forget).await?.try_into().unwrap_or(u64::MAX))
     }
+}
+
+/// Writes lines by one of the statements that do.
+pub(super) fn write_lines(
+    connection: &Connection,
+    statement: &str,
+    tenant: TenantId,
+    application: ApplicationId,
+    lines: &[LogEntry],
+) -> Result<(), Fault> {
+    for line in lines {
+        execute(connection, statement, params![tenant.0, application.0, line.resource_id, json_text(line)?])?;
+    }
+    Ok(())
 }
 
 /// The last line that is to go. Lines only grow, so it stays the last while others are written.

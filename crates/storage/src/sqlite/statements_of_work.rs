@@ -92,7 +92,13 @@ pub(crate) const FORGET_AWAITED: &str = "DELETE FROM awaits WHERE tenant = ?1 AN
 pub(crate) const AWAIT: &str = "INSERT OR IGNORE INTO awaits (tenant, application, awaited, id, type) VALUES (?1, ?2, ?3, ?4, ?5)";
 pub(crate) const LIST_AWAITING: &str = "SELECT id, type FROM awaits WHERE tenant = ?1 AND application = ?2 AND awaited = ?3";
 
-pub(crate) const LOG: &str = "INSERT INTO provisioning_log (tenant, application, id, entry) VALUES (?1, ?2, ?3, ?4)";
+/// A line about an application that is there.
+pub(crate) const LOG: &str = "INSERT INTO provisioning_log (tenant, application, id, entry) \
+     SELECT tenant, application, ?3, ?4 FROM applications WHERE tenant = ?1 AND application = ?2";
+/// A line that may be there already.
+pub(crate) const LOG_ONCE: &str = "INSERT INTO provisioning_log (tenant, application, id, entry) \
+     SELECT tenant, application, ?3, ?4 FROM applications WHERE tenant = ?1 AND application = ?2 \
+       AND NOT EXISTS (SELECT 1 FROM provisioning_log AS l WHERE l.tenant = ?1 AND l.application = ?2 AND l.id = ?3 AND l.entry = ?4)";
 /// The newest of a tenant, of one application where `?2` is one, about one resource where `?3` is one.
 pub(crate) const READ_LOG: &str = "SELECT application, entry FROM provisioning_log WHERE tenant = ?1 AND (?2 IS NULL OR application = ?2) \
      AND (?3 IS NULL OR id = ?3) ORDER BY line DESC LIMIT ?4";
@@ -144,6 +150,7 @@ pub(crate) const ALL: &[&str] = &[
     AWAIT,
     LIST_AWAITING,
     LOG,
+    LOG_ONCE,
     READ_LOG,
     FIND_SURPLUS_LINE,
     LIST_OLDEST_LINES,

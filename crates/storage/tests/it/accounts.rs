@@ -6,7 +6,7 @@ use scim_protocol::schema::standard::{ENTERPRISE_USER, USER};
 use serde_json::json;
 
 use crate::applications::at;
-use crate::ledger::{done, due, link, mark, pair, record, start};
+use crate::ledger::{done, due, link, log_entry, mark, pair, record, start};
 use crate::place::{Place, on_both_engines};
 
 on_both_engines!(
@@ -21,11 +21,15 @@ async fn an_account_belongs_to_one_resource(place: Place) {
     mark(&world, vec![pair(wiki.id, "User", "ann", 2, 0), pair(wiki.id, "User", "bob", 2, 0), pair(wiki.id, "Group", "team", 3, 0)]).await;
     let claims = due(&world, 1).await;
     let of = |id: &str| claims.iter().find(|claim| claim.resource_id == id).unwrap();
-    let write = async |claim: &Claim, remote: &str| ledger.write_link(claim, link(claim, Some(remote))).await.unwrap();
+    let write = async |claim: &Claim, remote: &str| {
+        ledger.write_link(claim, link(claim, Some(remote)), vec![log_entry(remote, "done", 2)]).await.unwrap()
+    };
     // Both have looked and found it free.
     let (ann, bob) = tokio::join!(write(of("ann"), "r1"), write(of("bob"), "r1"));
     assert!(matches!((ann, bob), (Written::Written, Written::Taken) | (Written::Taken, Written::Written)), "{ann:?} {bob:?}");
     let owner = ledger.find_linked(world.tenant.id, wiki.id, "User", "r1").await.unwrap().unwrap();
+    // Nor is a line written about a link that is not.
+    assert_eq!(ledger.read_log(world.tenant.id, None, Some("r1"), 10).await.unwrap().len(), 1);
     assert_eq!(write(of(&owner), "r1").await, Written::Written, "its own");
     assert_eq!(ledger.find_linked(world.tenant.id, wiki.id, "User", "r2").await.unwrap(), None);
 }

@@ -49,7 +49,7 @@ pub(crate) async fn due(world: &World, second: i64) -> Vec<Claim> {
 
 /// A claim that is done, and nothing else.
 pub(crate) fn record(claim: &Claim) -> Record {
-    Record { claim: claim.clone(), link: LinkChange::Keep, log: Vec::new(), next: Next::Done, awaits: None, also: Vec::new() }
+    Record { claim: claim.clone(), link: LinkChange::Keep, log: Vec::new(), at: at(1), next: Next::Done, awaits: None, also: Vec::new() }
 }
 
 pub(crate) fn link(claim: &Claim, remote_id: Option<&str>) -> Link {
@@ -203,16 +203,20 @@ async fn a_lost_lease_records_nothing(place: Place) {
         ..record(&lost)
     };
     ledger.record(late.clone()).await.unwrap();
-    assert_eq!(ledger.write_link(&lost, link(&lost, Some("twin"))).await.unwrap(), Written::LeaseLost);
+    assert_eq!(ledger.write_link(&lost, link(&lost, Some("twin")), vec![log_entry("ann", "done", 2)]).await.unwrap(), Written::LeaseLost);
     assert!(!ledger.renew(&lost, at(500)).await.unwrap());
     assert_eq!(ledger.read_link(world.tenant.id, wiki.id, "User", "ann").await.unwrap(), None);
-    assert_eq!(ledger.read_log(world.tenant.id, None, None, 10).await.unwrap(), []);
+    // But what was sent was sent.
+    let sent = [LogEntry { application: wiki.id, ..log_entry("ann", "done", 1) }];
+    assert_eq!(ledger.read_log(world.tenant.id, None, None, 10).await.unwrap(), sent);
     assert_eq!(status(&world, &wiki).await.waiting, 1);
     assert_eq!(place.number("SELECT count(*) FROM awaits").await, 0);
-    // Nor is a recorded one recorded twice.
-    ledger.record(Record { claim: ours, ..late.clone() }).await.unwrap();
-    ledger.record(late).await.unwrap();
-    assert_eq!(ledger.read_log(world.tenant.id, None, None, 10).await.unwrap().len(), 1);
+    // Nor is a recorded one recorded twice, nor a line written twice.
+    let ours = Record { claim: ours, log: vec![log_entry("ann", "done", 3)], ..late.clone() };
+    for record in [ours.clone(), ours, late] {
+        ledger.record(record).await.unwrap();
+    }
+    assert_eq!(ledger.read_log(world.tenant.id, None, None, 10).await.unwrap().len(), 2);
 }
 
 async fn a_lease_is_renewed_by_its_owner_only(place: Place) {
@@ -317,7 +321,7 @@ async fn a_link_comes_back(place: Place) {
     mark(&world, vec![pair(wiki.id, "User", "ann", 2, 0), pair(wiki.id, "User", "bob", 2, 0)]).await;
     let claims = due(&world, 1).await;
     let creating = link(&claims[0], None);
-    assert_eq!(ledger.write_link(&claims[0], creating.clone()).await.unwrap(), Written::Written);
+    assert_eq!(ledger.write_link(&claims[0], creating.clone(), Vec::new()).await.unwrap(), Written::Written);
     assert_eq!(ledger.read_link(tenant, wiki.id, "User", "ann").await.unwrap(), Some(creating));
     assert_eq!(status(&world, &wiki).await.linked, 0);
     let remote = "x".repeat(5_000);
@@ -344,7 +348,7 @@ async fn whoever_awaited_an_account_is_marked_when_it_is_there(place: Place) {
     ledger.record(Record { awaits: Some(vec!["ann".into(), "bob".into()]), ..record(&group) }).await.unwrap();
     mark(&world, vec![pair(wiki.id, "User", "ann", 2, 0)]).await;
     let user = due(&world, 1).await.remove(0);
-    assert_eq!(ledger.write_link(&user, link(&user, None)).await.unwrap(), Written::Written);
+    assert_eq!(ledger.write_link(&user, link(&user, None), Vec::new()).await.unwrap(), Written::Written);
     assert_eq!(status(&world, &wiki).await.waiting, 1, "an account that may not be there wakes nobody");
     ledger.record(Record { link: LinkChange::Set(link(&user, Some("r1"))), ..record(&user) }).await.unwrap();
     let woken = due(&world, 10).await;
@@ -365,7 +369,7 @@ async fn an_account_that_arrived_meanwhile_is_not_missed(place: Place) {
     assert_eq!(ids(&claims), ["ann", "team"]);
     // The group looked before the account was there, and is recorded after.
     ledger.record(Record { link: LinkChange::Set(link(&claims[0], Some("r1"))), ..record(&claims[0]) }).await.unwrap();
-    let late = Record { awaits: Some(vec!["ann".into()]), log: vec![log_entry("team", "done", 3)], ..record(&claims[1]) };
+    let late = Record { awaits: Some(vec!["ann".into()]), at: at(3), ..record(&claims[1]) };
     ledger.record(late).await.unwrap();
     assert_eq!(ids(&due(&world, 3).await), ["team"]);
 }
@@ -494,7 +498,7 @@ async fn whoever_awaits_and_whoever_arrives_meet(place: Place) {
         let outcome = if is_user {
             Record { link: LinkChange::Set(link(&claim, Some(&number))), ..record(&claim) }
         } else {
-            Record { awaits: Some(vec![format!("user{number}")]), log: vec![log_entry(&claim.resource_id, "done", 2)], ..record(&claim) }
+            Record { awaits: Some(vec![format!("user{number}")]), at: at(2), ..record(&claim) }
         };
         tasks.push(tokio::spawn(async move { ledger.record(outcome).await }));
     }

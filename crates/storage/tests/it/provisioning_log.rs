@@ -1,23 +1,26 @@
-//! `ProvisioningLog`: how long lines are kept.
+//! `ProvisioningLog`: lines are written once, and kept so long.
 
 use std::sync::Arc;
 
 use provisioning::application::{Application, ApplicationId};
-use provisioning::ledger::Record;
+use provisioning::ledger::{Record, Written};
 use provisioning::provisioning_log::{Forget, LogEntry};
 
 use crate::applications::{add, at};
-use crate::ledger::{due, log_entry, mark, pair, record, start};
+use crate::ledger::{due, link, log_entry, mark, pair, record, start};
 use crate::place::{Place, World, on_both_engines};
 
-on_both_engines!(old_lines_are_forgotten, more_lines_than_are_kept_are_forgotten);
+on_both_engines!(
+    lines_are_written_with_their_link,
+    a_removed_application_has_no_lines,
+    old_lines_are_forgotten,
+    more_lines_than_are_kept_are_forgotten
+);
 
-/// A claim of somebody with a line for each of these seconds.
+/// A line for each of these seconds.
 async fn write(world: &World, application: &Application, id: &str, seconds: impl Iterator<Item = i64>) {
-    mark(world, vec![pair(application.id, "User", id, 2, 0)]).await;
-    let claim = due(world, 1).await.remove(0);
-    let log = seconds.map(|second| log_entry(id, "done", second)).collect();
-    world.opened.ledger.record(Record { log, ..record(&claim) }).await.unwrap();
+    let lines = seconds.map(|second| log_entry(id, "done", second)).collect();
+    world.opened.ledger.write_lines(world.tenant.id, application.id, lines).await.unwrap();
 }
 
 async fn seconds(world: &World, application: &Application) -> Vec<i64> {
@@ -27,6 +30,37 @@ async fn seconds(world: &World, application: &Application) -> Vec<i64> {
 
 async fn forget(world: &World, application: ApplicationId, forget: Forget) -> u64 {
     world.opened.ledger.shorten_log(world.tenant.id, application, forget).await.unwrap()
+}
+
+async fn lines_are_written_with_their_link(place: Place) {
+    let (world, wiki) = start(&place).await;
+    let ledger = &world.opened.ledger;
+    mark(&world, vec![pair(wiki.id, "User", "ann", 2, 0)]).await;
+    let claim = due(&world, 1).await.remove(0);
+    let lines = vec![log_entry("ann", "retry", 1), log_entry("ann", "done", 2)];
+    assert_eq!(ledger.write_link(&claim, link(&claim, Some("r1")), lines).await.unwrap(), Written::Written);
+    assert_eq!(seconds(&world, &wiki).await, [1, 2]);
+    ledger.write_lines(world.tenant.id, wiki.id, vec![log_entry("ann", "done", 3)]).await.unwrap();
+    // Whoever has lost the lease adds what it sent, and nothing of it twice.
+    let later = due(&world, 100).await.remove(0);
+    let lost = Record { log: vec![log_entry("ann", "done", 3), log_entry("ann", "done", 4)], ..record(&claim) };
+    ledger.record(lost).await.unwrap();
+    assert_eq!(seconds(&world, &wiki).await, [1, 2, 3, 4]);
+    ledger.record(Record { log: vec![log_entry("ann", "done", 5)], ..record(&later) }).await.unwrap();
+    assert_eq!(seconds(&world, &wiki).await, [1, 2, 3, 4, 5]);
+}
+
+async fn a_removed_application_has_no_lines(place: Place) {
+    let (world, wiki) = start(&place).await;
+    let ledger = &world.opened.ledger;
+    mark(&world, vec![pair(wiki.id, "User", "ann", 2, 0)]).await;
+    let claim = due(&world, 1).await.remove(0);
+    assert!(world.opened.catalogue.remove_application(world.tenant.id, wiki.id).await.unwrap());
+    let lines = vec![log_entry("ann", "done", 1)];
+    ledger.write_lines(world.tenant.id, wiki.id, lines.clone()).await.unwrap();
+    ledger.record(Record { log: lines.clone(), ..record(&claim) }).await.unwrap();
+    assert_eq!(ledger.write_link(&claim, link(&claim, Some("r1")), lines).await.unwrap(), Written::LeaseLost);
+    assert_eq!(place.number("SELECT count(*) FROM provisioning_log").await, 0);
 }
 
 async fn old_lines_are_forgotten(place: Place) {
