@@ -40,6 +40,7 @@ use storage::postgres::Postgres;
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
 use storage::sqlite::requests::SqliteRequestLog;
+use storage::sqlite::serving::Serving;
 use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -138,6 +139,8 @@ pub struct AnyStore {
     identities: Arc<dyn Store>,
     types: Arc<dyn SchemaStore>,
     committed: Arc<Notify>,
+    /// The database itself, where it is the embedded one.
+    embedded: Option<Sqlite>,
 }
 
 impl AnyStore {
@@ -162,6 +165,7 @@ impl AnyStore {
     {
         Self {
             request_log,
+            embedded: None,
             committed: committed(&database),
             tenants: Arc::new(database.clone()),
             catalogue: Arc::new(database.clone()),
@@ -212,7 +216,8 @@ impl Rollcall {
         let store = match &configuration.database.value {
             Database::Embedded => {
                 let request_log = Arc::new(SqliteRequestLog::open(&data.join(REQUESTS_FILE))?);
-                AnyStore::of(Sqlite::open(&database, Arc::clone(&key))?, request_log, Sqlite::committed)
+                let embedded = Sqlite::open(&database, Arc::clone(&key))?;
+                AnyStore { embedded: Some(embedded.clone()), ..AnyStore::of(embedded, request_log, Sqlite::committed) }
             }
             Database::PostgreSql(url) => {
                 let database = Postgres::connect(url.reveal(), Arc::clone(&key)).await?;
@@ -254,6 +259,12 @@ impl Rollcall {
             delivery: Arc::new(Subscriptions::new(ports, options)),
             commits,
         }
+    }
+
+    /// Begins to serve the data folder; in a database that many nodes share there is nothing to begin.
+    pub async fn begin_to_serve(&self) -> Result<Option<Serving>, Failure> {
+        let Some(database) = &self.store.embedded else { return Ok(None) };
+        Ok(database.begin_to_serve().await?)
     }
 
     /// 256 random bits.

@@ -112,6 +112,7 @@ const READS_A_TENANT: &[(&str, &str)] = &[
     (sqlite::statements_of_safety::LIST_AWAITED, "what an administrator asks for"),
     (sqlite::statements_of_safety::LIST_REMOVALS, "as many rows as the window has minutes"),
     (sqlite::statements_of_work::MARK_ALL, "a full pass over an application is about everybody"),
+    (sqlite::statements_of_work::END_LEASES, "once at a start, what a former run had leased"),
     (sqlite::statements_of_work::READ_LOG, "from its newest line, as far as the page reaches"),
     (sqlite::statements_of_events::READ_WINDOW, "the least key of a primary key"),
     (sqlite::statements_of_events::ADD_RECEIVER, "the least key of a primary key"),

@@ -21,6 +21,7 @@ mod record;
 mod safety;
 mod schemas;
 mod search;
+pub mod serving;
 pub(crate) mod statements;
 pub(crate) mod statements_of_events;
 pub(crate) mod statements_of_requests;

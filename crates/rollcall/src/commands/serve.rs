@@ -89,6 +89,7 @@ pub async fn run(arguments: &Arguments, configuration: &Configuration, output: O
     let url = format!("{}://{}", if tls.is_some() { "https" } else { "http" }, listener.local_addr()?);
     greet(&rollcall, configuration, &url, output).await?;
     let mut stop = StopSignal::listen()?;
+    let _serving = rollcall.begin_to_serve().await?;
     let running = wiring::start(&rollcall, listener, tls, configuration);
     if output.is_json() {
         output.line(json!({ "event": "listening", "url": url }).to_string());

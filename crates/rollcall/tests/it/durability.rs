@@ -1,13 +1,18 @@
 //! An acknowledged write survives `kill -9`; a write that was not acknowledged is there whole or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
+use std::time::Duration;
 
+use provisioning::ledger::Ledger;
 use serde_json::{Value, json};
+use storage::secrets::MasterKey;
+use storage::sqlite::Sqlite;
 
 use crate::http::send;
-use crate::program::{Serve, TOKEN};
+use crate::program::{Serve, TOKEN, run};
 
 const ROUNDS: u64 = 30;
 const WRITERS: usize = 4;
@@ -64,6 +69,29 @@ fn write(base: &str, name: &str, answered: &Sender<()>) -> Journal {
         answered.send(()).ok();
     }
     journal
+}
+
+/// What a killed process had begun is taken up at once, and does not wait for a lease to run out.
+#[tokio::test]
+async fn work_of_a_killed_run_goes_on_at_once() {
+    let data = tempfile::tempdir().unwrap();
+    let serve = Serve::start(data.path(), Some(TOKEN));
+    assert_eq!(serve.send("POST", "/Users", Some(&json!({ "userName": "ann" }))).status, 201);
+    serve.kill();
+    let application = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("http://{}/scim/v2", application.local_addr().unwrap());
+    let added = run(data.path(), &["application", "add", "wiki", "--base-url", &base_url, "--token", "x"]);
+    assert_eq!(added.code, 0, "{}", added.stderr);
+    let leased = {
+        let key = Arc::new(MasterKey::load_or_create(&data.path().join("rollcall.key")).unwrap());
+        let store = Sqlite::open(&data.path().join("rollcall.db"), key).unwrap();
+        store.claim("2100-01-01T00:00:00Z".parse().unwrap(), "2101-01-01T00:00:00Z".parse().unwrap(), 10, 10).await.unwrap()
+    };
+    assert_eq!(leased.len(), 1);
+    let (asked, requests) = channel();
+    thread::spawn(move || asked.send(application.accept().is_ok()));
+    let _serve = Serve::start(data.path(), None);
+    assert_eq!(requests.recv_timeout(Duration::from_secs(20)), Ok(true), "nothing was asked of the application");
 }
 
 fn members(group: &Value) -> BTreeSet<String> {

@@ -97,6 +97,11 @@ impl Readers {
         Self { path: Arc::new(path.to_owned()), idle: Arc::default(), long: Arc::new(Semaphore::new(LONG_READS_MAX)) }
     }
 
+    /// Where the database is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reads a few rows by key, on the thread that asks: such a read takes microseconds, and handing it to another thread would cost more than it does.
     pub(crate) fn read_short<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();

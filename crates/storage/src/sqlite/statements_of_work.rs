@@ -71,6 +71,8 @@ pub(crate) const RENEW: &str =
 pub(crate) const READ_LEASED: &str =
     "SELECT generation FROM outbox WHERE tenant = ?1 AND application = ?2 AND id = ?3 AND fence = ?4 AND lease_until > 0";
 pub(crate) const RELEASE: &str = "UPDATE outbox SET lease_until = 0 WHERE tenant = ?1 AND application = ?2 AND id = ?3";
+/// Leases of all tenants end as if they had run out.
+pub(crate) const END_LEASES: &str = "UPDATE outbox SET lease_until = 1 WHERE lease_until > 0";
 pub(crate) const RETRY: &str =
     "UPDATE outbox SET lease_until = 0, attempts = attempts + 1, due = ?4 WHERE tenant = ?1 AND application = ?2 AND id = ?3";
 pub(crate) const HOLD: &str =
@@ -138,6 +140,7 @@ pub(crate) const ALL: &[&str] = &[
     RENEW,
     READ_LEASED,
     RELEASE,
+    END_LEASES,
     RETRY,
     HOLD,
     FINISH,
