@@ -116,15 +116,15 @@ impl Filter {
             }
             Self::ValuePath { path, filter } => {
                 first_success(resolve_all(types, path)?.into_iter().map(|resolved| match resolved.attribute {
-                    Some(attribute) => filter.check_element(attribute),
+                    Some(attribute) => filter.check_element(resolved.extension, attribute),
                     None => Err(refuse(path, "is a whole extension; name one of its attributes before the brackets")),
                 }))
             }
         }
     }
 
-    /// Refuses (`invalidFilter`) what the inner filter of a value path on this attribute may not say.
-    pub fn check_element(&self, attribute: &Attribute) -> Result<(), Error> {
+    /// Refuses (`invalidFilter`) what the inner filter of a value path on this attribute, of this extension, may not say.
+    pub fn check_element(&self, extension: Option<&str>, attribute: &Attribute) -> Result<(), Error> {
         let sub = |path: &AttributePath| -> Result<Resolved<'_>, Error> {
             let joined = || AttributePath::of(attribute.name.clone()).with_sub_attribute(path.attribute.clone());
             let leaf = if attribute.kind == AttributeType::Complex {
@@ -136,11 +136,15 @@ impl Filter {
             if !leaf.is_readable() || path.schema.is_some() || path.sub_attribute.is_some() {
                 return Err(unreadable(&joined()));
             }
-            Ok(Resolved { extension: None, attribute: Some(leaf), sub_attribute: None })
+            let written_late = Resolved { extension, attribute: Some(attribute), sub_attribute: Some(leaf) }.stored_instead();
+            match written_late {
+                Some(instead) => Err(not_stored(&joined(), &instead)),
+                None => Ok(Resolved { extension: None, attribute: Some(leaf), sub_attribute: None }),
+            }
         };
         match self {
-            Self::And(all) | Self::Or(all) => all.iter().try_for_each(|filter| filter.check_element(attribute)),
-            Self::Not(inner) => inner.check_element(attribute),
+            Self::And(all) | Self::Or(all) => all.iter().try_for_each(|filter| filter.check_element(extension, attribute)),
+            Self::Not(inner) => inner.check_element(extension, attribute),
             Self::Present(path) => sub(path).map(|_| ()),
             Self::Compare { path, op, value } => check_comparison(path, sub(path)?, *op, value),
             Self::ValuePath { path, .. } => Err(refuse(path, "has brackets inside brackets, which no filter may have")),
@@ -219,12 +223,22 @@ fn unreadable(path: &AttributePath) -> Error {
     refuse(path, "may not be used in a filter, because it may not be read")
 }
 
+fn not_stored(path: &AttributePath, instead: &str) -> Error {
+    refuse(path, &format!("is a URI that is written when a resource is answered, and is not stored; name `{instead}` instead"))
+}
+
 fn resolve_all<'a>(types: &[&'a TypeSchema], path: &AttributePath) -> Result<Vec<Resolved<'a>>, Error> {
     let found: Vec<_> = types.iter().filter_map(|schema| schema.resolve(path)).collect();
     if found.is_empty() {
         return Err(unknown(path));
     }
-    if found.iter().all(Resolved::is_readable) { Ok(found) } else { Err(unreadable(path)) }
+    if !found.iter().all(Resolved::is_readable) {
+        return Err(unreadable(path));
+    }
+    match found.iter().find_map(Resolved::stored_instead) {
+        Some(instead) => Err(not_stored(path, &instead)),
+        None => Ok(found),
+    }
 }
 
 fn first_success(results: impl Iterator<Item = Result<(), Error>>) -> Result<(), Error> {
@@ -305,21 +319,38 @@ mod tests {
     use super::*;
     use crate::schema::set::SchemaSet;
 
+    fn check(text: &str, types: &[&TypeSchema], mentions: Option<&str>) {
+        let result = Filter::parse(text, FilterLimits::default()).unwrap().check(types);
+        match (result, mentions) {
+            (Ok(()), None) => {}
+            (Err(error), Some(mentions)) => {
+                assert_eq!(error.kind(), ErrorKind::InvalidFilter);
+                assert!(error.detail().contains(mentions), "{text}: {error}");
+            }
+            (result, _) => panic!("{text}: {result:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_written_when_a_resource_is_answered_is_not_filtered_on() {
+        let set = SchemaSet::standard();
+        let (user, group) = (set.by_name("User").unwrap(), set.by_name("Group").unwrap());
+        let manager = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager";
+        check(r#"meta.location eq "https://x/Users/1""#, &[user, group], Some("name `id` instead"));
+        check("not (meta.location pr)", &[group], Some("name `id` instead"));
+        check(r#"members.$ref eq "https://x/Users/1""#, &[group], Some("name `members.value` instead"));
+        check(r#"members[type eq "User" and $ref pr]"#, &[group], Some("name `members.value` instead"));
+        check(r#"groups.$ref ew "/Groups/1""#, &[user, group], Some("name `groups.value` instead"));
+        check(r#"groups[$ref ew "/Groups/1"]"#, &[user], Some("name `groups.value` instead"));
+        // What clients write is stored as they write it.
+        check(&format!(r#"{manager}.$ref ew "/Users/1""#), &[user], None);
+        check("emails[$ref pr]", &[user], None);
+    }
+
     #[test]
     fn what_may_be_filtered_on() {
         let set = SchemaSet::standard();
         let (user, group) = (set.by_name("User").unwrap(), set.by_name("Group").unwrap());
-        let check = |text: &str, types: &[&TypeSchema], mentions: Option<&str>| {
-            let result = Filter::parse(text, FilterLimits::default()).unwrap().check(types);
-            match (result, mentions) {
-                (Ok(()), None) => {}
-                (Err(error), Some(mentions)) => {
-                    assert_eq!(error.kind(), ErrorKind::InvalidFilter);
-                    assert!(error.detail().contains(mentions), "{text}: {error}");
-                }
-                (result, _) => panic!("{text}: {result:?}"),
-            }
-        };
         let unknown = Some("not a defined attribute");
         let unreadable = Some("may not be used in a filter");
         check("userName pr", &[user], None);
@@ -332,7 +363,7 @@ mod tests {
         check("password eq null", &[user], unreadable);
         check(r#"emails[type eq "work"]"#, &[user], None);
         check(r#"emails[kind eq "work"]"#, &[user], unknown);
-        check(r#"members[display sw "a" and $ref pr]"#, &[group], None);
+        check(r#"members[display sw "a" and type pr]"#, &[group], None);
         check(r#"schemas[value eq "urn:a"]"#, &[user], None);
         check(r#"emails co "x""#, &[user], None);
         check(r#"name co "x""#, &[user], Some("sub-attributes"));

@@ -136,7 +136,7 @@ fn check_path(schema: &TypeSchema, path: &PatchPath) -> Result<(), Error> {
     let resolved = schema.resolve(&path.attribute).ok_or_else(unknown)?;
     let Some(filter) = &path.filter else { return Ok(()) };
     let attribute = resolved.attribute.ok_or_else(unknown)?;
-    filter.check_element(attribute)?;
+    filter.check_element(resolved.extension, attribute)?;
     match &path.sub_attribute {
         Some(name) if attribute.sub_attribute(name).is_none() => Err(unknown()),
         _ => Ok(()),

@@ -163,6 +163,9 @@ pub fn check_sort(types: &[&TypeSchema], path: &AttributePath) -> Result<(), Err
         if !resolved.is_readable() {
             return refuse("which may not be read, so it may not be sorted by");
         }
+        if let Some(instead) = resolved.stored_instead() {
+            return refuse(&format!("a URI that is written when a resource is answered and is not stored; sort by `{instead}` instead"));
+        }
         found = true;
         if resolved.comparable().is_none() {
             return refuse("a complex attribute; name one of its sub-attributes");
@@ -272,6 +275,7 @@ mod tests {
         let refused = |path: &str| check_sort(&[user], &AttributePath::parse(path).unwrap()).is_err();
         assert!(refused("password") && refused("name") && refused("nothing"));
         assert!(!refused("emails") && !refused("meta.created"));
+        assert!(refused("meta.location") && refused("groups.$ref") && !refused("emails.$ref"));
     }
 
     proptest! {

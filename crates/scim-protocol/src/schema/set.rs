@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Attribute, AttributeType, Schema, Uniqueness, standard};
+use super::{Attribute, AttributeType, Mutability, Schema, Uniqueness, standard};
 use crate::attribute_path::AttributePath;
 use crate::error::{Error, ErrorKind};
 
@@ -99,6 +99,21 @@ impl<'a> Resolved<'a> {
     /// Whether everything on the way may be read (RFC 7644 section 3.4.2.2: what is never returned is not filtered on).
     pub fn is_readable(&self) -> bool {
         self.attribute.is_none_or(Attribute::is_readable) && self.sub_attribute.is_none_or(Attribute::is_readable)
+    }
+
+    /// What to name in a filter or an order instead of a URI that is written when a resource is answered, from the URL of the request: no store has it.
+    /// `None` for everything that is stored, such as a `$ref` that clients write.
+    pub fn stored_instead(&self) -> Option<String> {
+        let (attribute, sub) = (self.attribute?, self.sub_attribute?);
+        match (attribute.name.as_str(), sub.name.as_str()) {
+            ("meta", "location") if self.extension.is_none() => Some("id".to_owned()),
+            (name, "$ref") => {
+                let is_ours = [attribute, sub].iter().any(|found| found.mutability == Mutability::ReadOnly);
+                let is_member = self.extension.is_none() && name == "members" && attribute.multi_valued;
+                (is_ours || is_member).then(|| canonical(self.extension, name, Some("value")))
+            }
+            _ => None,
+        }
     }
 
     /// The value of the attribute (not of the sub-attribute) in a resource with canonical names; the whole object where the path names an extension.

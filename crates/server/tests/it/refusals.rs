@@ -3,11 +3,12 @@
 use axum::body::Body;
 use directory::tenant::TenantSettings;
 use http::{Request, StatusCode};
-use scim_protocol::schema::standard::USER;
+use scim_protocol::schema::standard::{GROUP, USER};
 use serde_json::{Value, json};
 use server::Options;
 
 use crate::house::{Answer, House};
+use crate::rfc::{find, operations};
 
 /// A SCIM error of this status whose detail says this.
 fn is_error(answer: &Answer, status: u16, scim_type: Option<&str>, said: &str) {
@@ -130,4 +131,26 @@ async fn head_is_get_without_the_body() {
     let (get, head) = (house.scim("GET", &path, None).await, house.scim("HEAD", &path, None).await);
     assert_eq!((head.status, head.header("etag"), head.body.is_null()), (get.status, get.header("etag"), true));
     assert_eq!(head.header("content-length").unwrap().parse::<usize>().unwrap(), get.body.to_string().len());
+}
+
+#[tokio::test]
+async fn what_is_written_into_answers_only_is_neither_searched_for_nor_sorted_by() {
+    let house = House::new().await;
+    let ann = house.user("ann").await;
+    let group = json!({"schemas": [GROUP], "displayName": "G", "members": [{"value": ann}]});
+    let made = house.scim("POST", "/Groups", Some(group)).await;
+    for (path, filter, instead) in [
+        ("/Users", "meta.location pr", "`id`"),
+        ("", "meta.location ew \"x\"", "`id`"),
+        ("/Users", "groups.$ref co \"Groups\"", "`groups.value`"),
+        ("/Groups", "members[$ref co \"Users\"]", "`members.value`"),
+        ("/GroupMembers", "member.$ref co \"Users\"", "`member.value`"),
+    ] {
+        is_error(&find(&house, path, filter).await, 400, Some("invalidFilter"), instead);
+    }
+    let sorted = house.scim("GET", "/Users?sortBy=meta.location", None).await;
+    is_error(&sorted, 400, Some("invalidValue"), "sort by `id`");
+    let path = format!("/Groups/{}", made.text("/id"));
+    let operation = json!([{"op": "remove", "path": "members[$ref eq \"https://x/Users/1\"]"}]);
+    is_error(&house.scim("PATCH", &path, operations(operation)).await, 400, Some("invalidFilter"), "`members.value`");
 }
