@@ -95,7 +95,8 @@ fn put_schema(current: &TenantTypes, next: &mut TenantTypes, document: &Value) -
             ));
         }
         let own = current.known_schema(urn).unwrap_or_else(|| brought.clone());
-        let constrained = schema_document::read_constraint(&brought, &own, document)?;
+        let is_core = current.all_types().iter().any(|found| same(&found.schema, urn));
+        let constrained = schema_document::read_constraint(&brought, &own, is_core, document)?;
         set_schema(next, constrained, Some(&brought));
         return Ok(());
     }
@@ -330,6 +331,22 @@ mod tests {
         let change = decide(&one, &Edit::RemoveSchema(USER.into())).unwrap();
         assert_eq!(change.sentences, ["`displayName` is no longer required"]);
         assert!(change.affected.is_empty());
+    }
+
+    #[test]
+    fn a_constraint_on_what_every_resource_has() {
+        let none = TenantTypes::default();
+        let edit = Edit::PutSchema(json!({"id": USER, "attributes": [{"name": "externalId", "uniqueness": "server"}]}));
+        let change = decide(&none, &edit).unwrap();
+        assert!(change.affected[0].reindex && change.affected.len() == 1 && change.sentences == ["`externalId` is unique"]);
+        let set = after(&none, &edit).schema_set().unwrap();
+        let unique = |name: &str| {
+            let of_type = set.by_name(name).unwrap().indexed().iter().filter(|indexed| indexed.path == "externalId");
+            of_type.map(|indexed| indexed.unique).collect::<Vec<_>>()
+        };
+        assert_eq!((unique("User"), unique("Group")), (vec![true], vec![false]));
+        let change = decide(&after(&none, &edit), &Edit::RemoveSchema(USER.into())).unwrap();
+        assert!(change.affected[0].reindex && change.sentences == ["`externalId` is no longer unique"]);
     }
 
     #[test]

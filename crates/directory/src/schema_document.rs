@@ -16,8 +16,9 @@ const ATTRIBUTES_MAX: usize = 200;
 /// Most canonical values of one attribute.
 const CANONICAL_VALUES_MAX: usize = 1_000;
 
+const EXTERNAL_ID: &str = "externalId";
 /// Names that every resource has, or that this program fills.
-const RESERVED: [&str; 6] = ["schemas", "id", "externalId", "meta", "members", "groups"];
+const RESERVED: [&str; 6] = ["schemas", "id", EXTERNAL_ID, "meta", "members", "groups"];
 const TOP_NAMES: [&str; 7] = ["schemas", "id", "name", "description", "attributes", "meta", "extends"];
 const ATTRIBUTE_NAMES: [&str; 14] = [
     "name",
@@ -79,21 +80,46 @@ pub fn read(document: &Value) -> Result<Posted, Error> {
     Ok(Posted { schema, extends: extends(map)? })
 }
 
-/// Reads a document that changes a schema which this program brings: it names only what it changes, and only by way of constraints.
-pub fn read_constraint(brought: &Schema, current: &Schema, document: &Value) -> Result<Schema, Error> {
+/// Reads a document that changes a schema which this program brings: it names only what it changes, and only by way of constraints. Where the schema is the
+/// core of a resource type, `externalId` is among what it may name.
+pub fn read_constraint(brought: &Schema, current: &Schema, is_core: bool, document: &Value) -> Result<Schema, Error> {
     let map = top(document)?;
     if map.get("extends").is_some() {
         return Err(refuse("extends", format!("`{}` is no extension, so it cannot have `extends`", brought.id)));
     }
-    let mut merged = serde_json::to_value(current).unwrap_or_default();
+    let (mut whole, mut own) = (brought.clone(), current.clone());
+    if is_core {
+        [&mut whole, &mut own].into_iter().for_each(add_external_id);
+    }
+    let mut merged = serde_json::to_value(own).unwrap_or_default();
     if let Some(attributes) = map.get("attributes") {
         let attributes = attributes.as_array().ok_or_else(|| refuse("attributes", "`attributes` must be an array"))?;
         merge(&brought.id, "attributes", merged.get_mut("attributes"), attributes)?;
     }
-    let schema: Schema = serde_json::from_value(merged)
+    let mut schema: Schema = serde_json::from_value(merged)
         .map_err(|error| refuse("attributes", format!("The document is not a schema (RFC 7643 section 7): {error}")))?;
-    narrowed("", &brought.attributes, &schema.attributes)?;
+    narrowed("", &whole.attributes, &schema.attributes)?;
+    if is_core {
+        keep_external_id(&mut schema)?;
+    }
     Ok(schema)
+}
+
+/// Standard schemas do not list `externalId`, as every resource has it (RFC 7643 section 3.1).
+fn add_external_id(schema: &mut Schema) {
+    if schema.attribute(EXTERNAL_ID).is_none() {
+        schema.attributes.extend(standard::common_attributes().into_iter().filter(|attribute| attribute.name == EXTERNAL_ID));
+    }
+}
+
+/// It is listed only where it is constrained.
+fn keep_external_id(schema: &mut Schema) -> Result<(), Error> {
+    if schema.attribute(EXTERNAL_ID).is_some_and(|attribute| !attribute.indexed) {
+        return Err(refuse(EXTERNAL_ID, "`externalId` is always indexed, because resources are found by it"));
+    }
+    let common = standard::common_attributes();
+    schema.attributes.retain(|attribute| attribute.name != EXTERNAL_ID || !common.contains(attribute));
+    Ok(())
 }
 
 fn top(document: &Value) -> Result<&Map<String, Value>, Error> {
@@ -376,16 +402,19 @@ mod tests {
     fn constraints_narrow_and_do_nothing_else() {
         let all = standard::schemas();
         let user = &all[0];
-        let read = |attributes: Value| read_constraint(user, user, &json!({"id": standard::USER, "attributes": attributes}));
+        let read = |attributes: Value| read_constraint(user, user, true, &json!({"id": standard::USER, "attributes": attributes}));
         let constrained = read(json!([
             {"name": "displayname", "required": true},
             {"name": "userType", "canonicalValues": ["Employee"], "x-enforced": true},
-            {"name": "emails", "subAttributes": [{"name": "value", "uniqueness": "server"}]}
+            {"name": "emails", "subAttributes": [{"name": "value", "uniqueness": "server"}]},
+            {"name": "externalid", "uniqueness": "server"}
         ]))
         .unwrap();
         let find = |name: &str| constrained.attribute(name).unwrap();
         assert!(find("displayName").required && find("userType").enforced && !find("title").required);
         assert_eq!(find("emails").sub_attribute("value").unwrap().uniqueness, Uniqueness::Server);
+        assert_eq!(find("externalId").uniqueness, Uniqueness::Server);
+        assert!(read(json!([{"name": "externalId", "uniqueness": "none"}])).unwrap() == *user, "it is listed only where it is constrained");
         let check = |attributes: Value, said: &str| {
             let error = read(attributes.clone()).unwrap_err();
             assert!(error.detail().contains(said), "{attributes}: {error}");
@@ -398,5 +427,10 @@ mod tests {
         check(json!([{"name": "groups", "required": true}]), "readOnly");
         check(json!([{"name": "title", "x-enforced": true}]), "needs `canonicalValues`");
         check(json!([{"name": "title", "length": 4}]), "not a characteristic");
+        check(json!([{"name": "externalId", "caseExact": false}]), "only constraints");
+        check(json!([{"name": "externalId", "x-indexed": false}]), "always indexed");
+        let extension = all.iter().find(|schema| schema.id == standard::ENTERPRISE_USER).unwrap();
+        let document = json!({"id": extension.id, "attributes": [{"name": "externalId", "uniqueness": "server"}]});
+        assert!(read_constraint(extension, extension, false, &document).unwrap_err().detail().contains("not an attribute of"));
     }
 }

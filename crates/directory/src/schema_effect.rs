@@ -67,7 +67,9 @@ pub fn compare(old: &TypeSchema, new: &TypeSchema) -> Effect {
         effect.reindex = true;
         return effect;
     }
-    effect.attributes("", &old.core.attributes, &new.core.attributes);
+    // With the common ones, of which a constraint puts one into the core.
+    let of_core = |schema: &TypeSchema| [schema.core.attributes.as_slice(), schema.common.as_slice()].concat();
+    effect.attributes("", &of_core(old), &of_core(new));
     for extension in &old.extensions {
         let prefix = format!("{}:", extension.id);
         match new.extension(&extension.id) {

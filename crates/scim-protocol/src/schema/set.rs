@@ -47,7 +47,7 @@ pub struct TypeSchema {
     pub core: Schema,
     /// Its extensions, in the order of `resource_type.schema_extensions`.
     pub extensions: Vec<Schema>,
-    /// `schemas`, `id`, `externalId`, `meta`.
+    /// `schemas`, `id`, `externalId`, `meta`; without what the core schema has itself.
     pub common: Vec<Attribute>,
     /// The revision of the tenant's types that it belongs to; 0 for the standard ones.
     pub revision: u64,
@@ -161,7 +161,9 @@ fn is_bare_urn(path: &AttributePath, schema: &str, urn: &str) -> bool {
 impl TypeSchema {
     /// A resource type with its schemas; `extensions` in the order of `resource_type.schema_extensions`.
     pub fn new(resource_type: ResourceType, core: Schema, extensions: Vec<Schema>) -> Self {
-        let common = standard::common_attributes();
+        let mut common = standard::common_attributes();
+        // A tenant's constraint on a common attribute is in its core schema.
+        common.retain(|attribute| core.attribute(&attribute.name).is_none());
         let mut indexed = Vec::new();
         // `id` and `meta` are columns of their own in every store, so of the common attributes only `externalId` is marked.
         collect_indexed(None, common.iter().filter(|attribute| attribute.indexed), &mut indexed);

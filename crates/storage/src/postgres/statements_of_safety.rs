@@ -93,8 +93,9 @@ pub(crate) const FIND_AWAITED: &str = "SELECT p.resource, p.path, p.value, r.id,
 pub(crate) const LIST_AWAITED: &str = "SELECT r.type, r.id, p.path, p.value, p.since FROM pending_references AS p \
      JOIN resources AS r ON r.tenant = p.tenant AND r.resource = p.resource \
      WHERE p.tenant = $1 ORDER BY p.since, p.resource, p.value LIMIT $3 OFFSET $2";
-/// By the keys of its unique `userName`, or of its `externalId` as a User or as a Group.
+/// By the keys of its unique `userName`, or of its `externalId` as a User or as a Group, which a tenant may have made unique.
 pub(crate) const FIND_BY_NAMES: &str = "SELECT resource FROM unique_values WHERE tenant = $1 AND attribute = $2 AND value = $5 \
+     UNION ALL SELECT resource FROM unique_values WHERE tenant = $1 AND attribute IN ($3, $4) AND value = $6 \
      UNION ALL SELECT resource FROM index_values WHERE tenant = $1 AND attribute IN ($3, $4) AND value = $6 LIMIT 1";
 /// The body of what refers; its version stays or is raised apart.
 pub(crate) const LINK_BODY: &str = "UPDATE resources SET entries = $3, document = $4 WHERE tenant = $1 AND resource = $2";

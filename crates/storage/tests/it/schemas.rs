@@ -9,13 +9,14 @@ use directory::schema_change::Edit;
 use directory::schema_store::Activation;
 use directory::search::{Condition, Page, plan};
 use directory::store::{CommitError, Include};
+use directory::tenant::TenantSettings;
 use directory::tenant_types::DocumentKind;
 use directory::version::Expected;
-use scim_protocol::schema::standard::USER;
+use scim_protocol::schema::standard::{GROUP, USER};
 use scim_protocol::{Error, ErrorKind, Filter};
 use serde_json::{Value, json};
 
-use crate::place::{NOTHING, Place, World, on_both_engines};
+use crate::place::{ALL, NOTHING, Place, World, on_both_engines};
 
 on_both_engines!(
     an_index_is_made_for_what_is_there,
@@ -26,6 +27,7 @@ on_both_engines!(
     commits_of_yesterdays_types_are_refused,
     every_version_is_kept,
     tenants_have_their_own,
+    an_external_id_can_be_made_unique,
 );
 
 const BADGE: &str = "urn:example:Badge";
@@ -252,4 +254,48 @@ async fn tenants_have_their_own(place: Place) {
     assert!(caller(&other).await.schemas.by_name("User").unwrap().extension(BADGE).is_none());
     assert_ne!(world.opened.tenants.tenant_revision("acme").await.unwrap(), revision);
     assert_eq!(world.opened.tenants.tenant_revision("other").await.unwrap(), revision);
+}
+
+/// It is no attribute of any schema, and resources are found by it wherever its index is.
+async fn an_external_id_can_be_made_unique(place: Place) {
+    let settings = TenantSettings { pending_references: Some(true), ..TenantSettings::default() };
+    let world = World::with_settings(place.open().await, "acme", Arc::default(), settings).await;
+    let asker = caller(&world).await;
+    let make = async |resource_type: &str, name: &str, external_id: &str| {
+        let asker = caller(&world).await;
+        let schema = asker.schemas.by_name(resource_type).unwrap().clone();
+        let body = json!({"schemas": [schema.core.id], "userName": name, "displayName": name, "externalId": external_id});
+        world.directory().create(&asker, &schema, body, NOTHING).await.map(|made| made.id)
+    };
+    let (ann, bob) = (make("User", "ann", "E1").await.unwrap(), make("User", "bob", "E1").await.unwrap());
+    let unique = Edit::PutSchema(json!({"id": USER, "attributes": [{"name": "externalId", "uniqueness": "server"}]}));
+    let before = index_rows(&place).await;
+    let refused = edit(&world, unique.clone()).await.unwrap_err();
+    assert!(
+        refused.kind() == ErrorKind::Conflict && refused.detail().contains("`externalId` has a value that another User has"),
+        "{refused}"
+    );
+    assert!(refused.detail().contains(&bob) && index_rows(&place).await == before, "{refused}");
+    let schema = asker.schemas.by_name("User").unwrap().clone();
+    world.directory().delete(&asker, &schema, &bob, &Expected::default()).await.unwrap();
+    assert_eq!(edit(&world, unique).await.unwrap().activated.resources_indexed, 1);
+    match make("User", "carl", "E1").await.unwrap_err() {
+        DirectoryError::Refused(error) => assert_eq!((error.kind(), error.path()), (ErrorKind::Uniqueness, Some("externalId"))),
+        DirectoryError::Fault(fault) => panic!("{fault:?}"),
+    }
+    let carl = make("User", "carl", "e1").await.unwrap();
+    let body = json!({"schemas": [GROUP], "displayName": "by name", "members": [{"value": "e1"}]});
+    let asker = caller(&world).await;
+    let group = world.directory().create(&asker, &asker.schemas.by_name("Group").unwrap().clone(), body, ALL).await.unwrap();
+    assert_eq!(group.members.iter().map(|member| member.id.as_str()).collect::<Vec<_>>(), [carl]);
+    // Of another type.
+    make("Group", "staff", "E1").await.unwrap();
+    make("Group", "crew", "E1").await.unwrap();
+    let asker = caller(&world).await;
+    let filter = Filter::parse("externalId eq \"E1\"", scim_protocol::filter::FilterLimits::default()).unwrap();
+    let plan = plan(&[asker.schemas.by_name("User").unwrap().clone()], Some(filter), None, Page { offset: 0, limit: 9 }, NOTHING).unwrap();
+    let page = world.directory().search(&asker, plan).await.unwrap();
+    assert_eq!(page.resources.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), [ann]);
+    edit(&world, Edit::RemoveSchema(USER.into())).await.unwrap();
+    make("User", "dora", "E1").await.unwrap();
 }
