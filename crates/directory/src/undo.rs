@@ -1,6 +1,8 @@
 //! Turning back what was done in a window, as far as later changes allow: what each resource and each membership should be again, and what stays and why.
 //! Only decides; `directory/undo.rs` reads and commits.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
 use crate::history::{Entry, Kind, MemberChange};
@@ -113,6 +115,45 @@ fn revert(
     (document, kept)
 }
 
+/// Unique values of a resource: those that it is to hold again, and those that it holds.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// To hold again.
+    pub wanted: HashSet<Name>,
+    /// Held now.
+    pub held: HashSet<Name>,
+}
+
+/// A unique value: the type of its resource, its path, its key.
+pub type Name = (String, String, Vec<u8>);
+
+/// Which of these resources hand names to each other, by their places: they can only be turned back together. One that does not is alone.
+pub fn circles(names: &[Names]) -> Vec<Vec<usize>> {
+    let held = names.iter().enumerate().flat_map(|(place, names)| names.held.iter().map(move |name| (name, place)));
+    let holders: HashMap<&Name, usize> = held.collect();
+    let mut neighbours = vec![Vec::new(); names.len()];
+    for (place, names) in names.iter().enumerate() {
+        for holder in names.wanted.iter().filter_map(|name| holders.get(name)) {
+            for (one, other) in [(place, *holder), (*holder, place)] {
+                neighbours.get_mut(one).into_iter().for_each(|of_one: &mut Vec<usize>| of_one.push(other));
+            }
+        }
+    }
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    for start in 0..names.len() {
+        let (mut circle, mut next) = (Vec::new(), vec![start]);
+        while let Some(place) = next.pop() {
+            if seen.insert(place) {
+                circle.push(place);
+                next.extend(neighbours.get(place).into_iter().flatten());
+            }
+        }
+        found.extend(Some(circle).filter(|circle| !circle.is_empty()));
+    }
+    found
+}
+
 /// Members that should be there again, and those that should not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberTurn {
@@ -127,7 +168,7 @@ pub struct MemberTurn {
 /// Decides about the members of one group. `changes` are in order; `is_meant` says which the window made.
 pub fn decide_members(changes: &[MemberChange], is_meant: impl Fn(&MemberChange) -> bool) -> MemberTurn {
     let mut turn = MemberTurn::default();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for (place, change) in changes.iter().enumerate() {
         if !is_meant(change) || !seen.insert(change.member_id.as_str()) {
             continue;
@@ -152,6 +193,8 @@ pub fn decide_members(changes: &[MemberChange], is_meant: impl Fn(&MemberChange)
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use jiff::Timestamp;
     use serde_json::json;
     use uuid::Uuid;
@@ -203,6 +246,15 @@ mod tests {
         check(&later, None, Turn::Nothing, &["*"]);
         let back = [entry(2, Kind::Delete, "bad", Some(json!({"a": 1}))), entry(3, Kind::Restore, "good", None)];
         check(&back, Some(json!({"a": 1})), Turn::Nothing, &[]);
+    }
+
+    #[test]
+    fn those_who_hand_names_to_each_other_are_turned_back_together() {
+        let keys = |texts: &[&str]| texts.iter().map(|text| ("User".to_owned(), "userName".to_owned(), text.as_bytes().to_vec())).collect();
+        let names = [("a", "b"), ("x", "y"), ("b", "c"), ("z", "z2"), ("c", "a"), ("y", "x")];
+        let names = names.map(|(wanted, held)| Names { wanted: keys(&[wanted]), held: keys(&[held]) });
+        let found: Vec<BTreeSet<usize>> = circles(&names).into_iter().map(BTreeSet::from_iter).collect();
+        assert_eq!(found, [BTreeSet::from([0, 2, 4]), BTreeSet::from([1, 5]), BTreeSet::from([3])]);
     }
 
     #[test]

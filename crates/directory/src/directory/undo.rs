@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use scim_protocol::patch::member::MemberDelta;
 use scim_protocol::quirk::QuirkSet;
 use scim_protocol::validate::validate;
-use scim_protocol::{Error, ErrorKind};
+use scim_protocol::{Error, ErrorKind, ValidResource};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use crate::change_set::{Change, Effect, Precondition, Write};
 use crate::content::content;
 use crate::history::{Deleted, Entry, Snapshot, Window};
 use crate::store::{CommitError, Include, StoredResource};
-use crate::undo::{MemberTurn, Turn, decide, decide_members};
+use crate::undo::{MemberTurn, Names, Turn, circles, decide, decide_members};
 
 /// Changes that one undo looks at.
 const CHANGES_MAX: usize = 100_000;
@@ -151,9 +151,7 @@ impl Directory {
                 }
             }
             if refused.len() == before {
-                for (subject, error) in refused {
-                    note(undone, subject, "update", Err(error))?;
-                }
+                self.update_together(caller, refused, &ours, undone).await?;
                 break;
             }
             waiting = refused.into_iter().map(|(subject, _)| subject).collect();
@@ -190,6 +188,39 @@ impl Directory {
         let precondition = self.unchanged_by_others(caller, subject, ours).await?;
         let change = update(caller, subject, document, precondition)?;
         self.commit_by_hand(caller, vec![subject.write(change)]).await.map(drop)
+    }
+
+    /// Updates that were refused because of each other: names that were swapped go back in one step, in which all are given up before any is taken.
+    async fn update_together(
+        &self,
+        caller: &Caller,
+        refused: Vec<(&Subject, CommitError)>,
+        ours: &HashSet<Uuid>,
+        undone: &mut Undone,
+    ) -> Result<(), DirectoryError> {
+        let names: Vec<Names> = refused.iter().map(|(subject, _)| names(caller, subject)).collect();
+        let mut refused: Vec<_> = refused.into_iter().map(Some).collect();
+        for circle in circles(&names) {
+            let circle: Vec<_> = circle.into_iter().filter_map(|place| refused.get_mut(place)?.take()).collect();
+            let mut writes = Vec::with_capacity(circle.len());
+            for (subject, _) in &circle {
+                let Turn::Update(document) = &subject.turn else { continue };
+                let precondition = self.unchanged_by_others(caller, subject, ours).await.map_err(refusal)?;
+                writes.push(subject.write(update(caller, subject, document, precondition).map_err(refusal)?));
+            }
+            // Whoever is alone was refused because of somebody else, and stays so.
+            let is_done = match writes.len() {
+                1 => false,
+                _ => match self.commit_by_hand(caller, writes).await {
+                    Err(CommitError::Fault(fault)) => return Err(fault.into()),
+                    outcome => outcome.is_ok(),
+                },
+            };
+            for (subject, error) in circle {
+                note(undone, subject, "update", if is_done { Ok(()) } else { Err(error) })?;
+            }
+        }
+        Ok(())
     }
 
     async fn bring_back(&self, caller: &Caller, subject: &Subject) -> Result<(), CommitError> {
@@ -245,6 +276,20 @@ fn note(undone: &mut Undone, subject: &Subject, what: &str, outcome: Result<(), 
         Err(fault) => return Err(fault),
     }
     Ok(())
+}
+
+/// The unique values that a resource is to have again, and those that it has.
+fn names(caller: &Caller, subject: &Subject) -> Names {
+    let Some(schema) = caller.schemas.by_name(&subject.resource_type) else { return Names::default() };
+    let of = |document: &Map<String, Value>| {
+        let index = content(schema, ValidResource::trusted(document.clone())).index;
+        let unique = index.into_iter().filter(|entry| entry.unique);
+        unique.map(|entry| (subject.resource_type.clone(), entry.path, entry.key)).collect()
+    };
+    match (&subject.turn, &subject.present) {
+        (Turn::Update(document), Some(present)) => Names { wanted: of(document), held: of(&present.document) },
+        _ => Names::default(),
+    }
 }
 
 /// What a resource is given back as.

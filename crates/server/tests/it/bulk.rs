@@ -70,6 +70,23 @@ async fn errors_stop_where_they_were_to() {
 }
 
 #[tokio::test]
+async fn names_are_swapped_in_one_step() {
+    let house = House::new().await;
+    let (ann, bob) = (house.user("ann").await, house.user("bob").await);
+    let put = |id: &str, name: &str| json!({"method": "PUT", "path": format!("/Users/{id}"), "data": user(name)});
+    let swap = |last: Value| bulk(json!({"atomic": true}), json!([put(&ann, "bob"), put(&bob, "ann"), last]));
+    let refused = house.scim("POST", "/Bulk", swap(post("/Users", "c", user("ANN")))).await;
+    assert_eq!(statuses(&refused), ["409"; 3]);
+    assert_eq!(house.scim("GET", &format!("/Users/{ann}"), None).await.text("/userName"), "ann");
+    let answer = house.scim("POST", "/Bulk", swap(post("/Users", "c", user("cid")))).await;
+    assert_eq!(statuses(&answer), ["200", "200", "201"]);
+    for (id, name) in [(&ann, "bob"), (&bob, "ann")] {
+        assert_eq!(house.scim("GET", &format!("/Users/{id}"), None).await.text("/userName"), name);
+    }
+    assert_eq!(house.scim("GET", "/Users?filter=userName%20eq%20%22ann%22", None).await.body["Resources"][0]["id"], json!(bob));
+}
+
+#[tokio::test]
 async fn all_or_nothing() {
     let house = House::new().await;
     let ann = house.user("ann").await;

@@ -181,6 +181,7 @@ impl Commit<'_> {
             }
             return Ok(committed);
         }
+        self.give_up().await?;
         for write in &self.change_set.writes {
             committed.push(self.write(write).await?);
         }
@@ -188,6 +189,29 @@ impl Commit<'_> {
         // The tenant's counter is locked now, so nobody else counts at the same time.
         self.guard().await?;
         Ok(committed)
+    }
+
+    /// What the updates of one set give up is free before any of them takes anything, so that two resources may swap their names.
+    async fn give_up(&self) -> Result<(), Failure> {
+        let mut updates: Vec<(&Write, &Content)> = Vec::new();
+        for write in &self.change_set.writes {
+            if let Change::Update { content: Some(content), .. } = &write.change {
+                updates.push((write, content));
+            }
+        }
+        for (write, content) in updates.iter().filter(|_| updates.len() > 1) {
+            // One that the same set makes holds nothing yet, and one that is not there is refused when its turn comes.
+            let head = match self.head(sql::LOCK_HEAD_TO_UPDATE, write).await {
+                Err(Failure::Refused(CommitError::NotFound { .. })) => continue,
+                head => head?,
+            };
+            let statement = self.transaction.prepare_cached(sql::READ_BODY).await?;
+            let old = self.transaction.query_one(&statement, &[&self.tenant, &head.resource]).await?;
+            let (old, new) = (decode_entries(old.try_get(1)?)?, index_rows(&write.resource_type, &content.index));
+            let given_up: Vec<&IndexRow> = old.iter().filter(|row| row.unique && !new.contains(row)).collect();
+            self.remove_rows(head.resource, &given_up).await?;
+        }
+        Ok(())
     }
 
     async fn write(&mut self, write: &Write) -> Result<Committed, Failure> {

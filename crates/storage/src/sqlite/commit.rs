@@ -41,6 +41,7 @@ pub(crate) fn apply(
     if !before.is_empty() {
         return change_set.writes.iter().map(|write| commit.again(write, &before)).collect();
     }
+    commit.give_up(prepared)?;
     let writes = change_set.writes.iter().zip(prepared);
     let committed = writes.map(|(write, stored)| commit.write(write, stored.as_ref())).collect::<Result<_, _>>()?;
     commit.guard()?;
@@ -80,6 +81,26 @@ pub(super) struct Commit<'a> {
 }
 
 impl Commit<'_> {
+    /// What the updates of one set give up is free before any of them takes anything, so that two resources may swap their names.
+    fn give_up(&self, prepared: &[Option<Stored>]) -> Result<(), CommitError> {
+        let writes = self.change_set.writes.iter().zip(prepared);
+        let updates: Vec<_> = writes.filter(|(write, _)| matches!(write.change, Change::Update { content: Some(_), .. })).collect();
+        for (write, stored) in updates.iter().filter(|_| updates.len() > 1) {
+            let Some(stored) = stored else { continue };
+            // One that the same set makes holds nothing yet, and one that is not there is refused when its turn comes.
+            let head = match self.head(write) {
+                Err(CommitError::NotFound { .. }) => continue,
+                head => head?,
+            };
+            let read = |row: &Row<'_>| row.get::<_, Vec<u8>>(1);
+            let entries = self.statement(sql::READ_BODY)?.query_row(params![self.tenant, head.resource], read).map_err(fault)?;
+            for row in decode_entries(&entries)?.iter().filter(|row| row.unique && !stored.rows.contains(row)) {
+                self.remove_row(row, head.resource)?;
+            }
+        }
+        Ok(())
+    }
+
     fn write(&self, write: &Write, stored: Option<&Stored>) -> Result<Committed, CommitError> {
         match &write.change {
             Change::Create { content, members, former } => {

@@ -25,6 +25,7 @@ on_both_engines!(
     a_window_is_undone_as_far_as_later_changes_allow,
     names_that_were_given_away_go_back,
     names_that_were_passed_on_go_back,
+    names_that_were_swapped_go_back,
     what_a_group_held_comes_back_with_its_deleted_members,
     people_come_back_before_groups,
     what_was_made_goes_with_all_that_it_was_in,
@@ -239,6 +240,26 @@ async fn names_that_were_passed_on_go_back(place: Place) {
 
     undo_all(&client, from).await;
     for (id, name) in [(&ann, "ann"), (&bob, "bob"), (&cat, "cat")] {
+        assert_eq!(client.attribute(id, "userName").await, Some(json!(name)));
+    }
+}
+
+async fn names_that_were_swapped_go_back(place: Place) {
+    let client = Client::new(&place, TenantSettings::default()).await;
+    let bad = client.named("bad");
+    let mut ids = Vec::new();
+    for name in ["ann", "bob", "cat", "dan", "eve"] {
+        ids.push((client.user(name).await, name));
+    }
+    let from = client.world.counter.now();
+    for (place, name) in [(0, "x"), (1, "ann"), (0, "bob"), (2, "x"), (3, "cat"), (4, "dan"), (2, "eve")] {
+        bad.set(&ids[place].0, "userName", json!(name)).await.unwrap();
+    }
+    let swapped = client.attribute(&ids[0].0, "userName").await;
+    assert_eq!(swapped, Some(json!("bob")));
+
+    undo_all(&client, from).await;
+    for (id, name) in &ids {
         assert_eq!(client.attribute(id, "userName").await, Some(json!(name)));
     }
 }
