@@ -184,13 +184,18 @@ impl Filter {
         }
     }
 
+    /// The same inside a value path on an attribute, by the names of its sub-attributes.
+    pub(crate) fn strings_for_booleans_of(&self, attribute: &Attribute) -> Vec<(&str, &str)> {
+        let is_boolean = |name: &str| attribute.sub_attribute(name).is_some_and(|sub| sub.kind == AttributeType::Boolean);
+        self.strings().into_iter().filter(|(name, text)| is_truth(text) && is_boolean(name)).collect()
+    }
+
     /// The strings `"True"` and `"False"` that stand for booleans: nothing but a quirk lets them. Other strings are refused anyway.
     pub(crate) fn strings_for_booleans(&self, types: &[Arc<TypeSchema>]) -> Vec<(AttributePath, &str)> {
         let is_boolean = |path: &AttributePath| {
             let leaf = |schema: &Arc<TypeSchema>| Some(schema.resolve(path)?.comparable()?.leaf()?.kind);
             types.iter().filter_map(leaf).any(|kind| kind == AttributeType::Boolean)
         };
-        let is_truth = |text: &str| ["true", "false"].iter().any(|truth| text.eq_ignore_ascii_case(truth));
         self.compared_strings().into_iter().filter(|(path, text)| is_truth(text) && is_boolean(path)).collect()
     }
 
@@ -203,6 +208,10 @@ impl Filter {
             Self::ValuePath { path, filter } => filter.paths().into_iter().map(|inner| path.with_sub_attribute(inner.attribute)).collect(),
         }
     }
+}
+
+fn is_truth(text: &str) -> bool {
+    ["true", "false"].iter().any(|truth| text.eq_ignore_ascii_case(truth))
 }
 
 fn refuse(path: &AttributePath, reason: &str) -> Error {

@@ -53,7 +53,8 @@ impl Default for SearchRequest {
 #[derive(Default)]
 struct Paging {
     start_index: Option<i64>,
-    count: Option<Value>,
+    /// The number, or what stands in its place.
+    count: Option<Result<i64, String>>,
     cursor: Option<String>,
 }
 
@@ -61,7 +62,8 @@ impl Paging {
     fn into_request(self, request: &mut SearchRequest) -> Result<(), Error> {
         let Some(cursor) = self.cursor else {
             request.start_index = start_index(self.start_index.unwrap_or(1));
-            request.count = self.count.map(|value| any_integer(Parameter::Count, &value).map(count)).transpose()?;
+            let refuse = |shown: String| Parameter::Count.refuse(&format!("`{shown}`"), "an integer");
+            request.count = self.count.map(|number| number.map(count).map_err(refuse)).transpose()?;
             return Ok(());
         };
         // RFC 9865 section 2.3: a client asks for one method of paging or for the other.
@@ -76,10 +78,9 @@ impl Paging {
 }
 
 /// RFC 9865 section 2.1: beside a cursor, `count` is a positive integer. What is over the largest page gets the largest page.
-fn positive_count(value: Value) -> Result<u64, Error> {
-    let number = any_integer(Parameter::Count, &value).ok().and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0);
-    number.ok_or_else(|| {
-        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+fn positive_count(number: Result<i64, String>) -> Result<u64, Error> {
+    let positive = number.and_then(|number| u64::try_from(number).ok().filter(|number| *number > 0).ok_or_else(|| number.to_string()));
+    positive.map_err(|shown| {
         let detail = format!("`count` is `{shown}`; accepted with a cursor is an integer of at least 1.");
         Error::new(ErrorKind::InvalidCount, detail).at("count")
     })
@@ -97,7 +98,7 @@ impl SearchRequest {
                 Parameter::SortBy => request.sort_by = Some(value.to_owned()),
                 Parameter::SortOrder => request.descending = descending(value)?,
                 Parameter::StartIndex => paging.start_index = Some(number(parameter, value)?),
-                Parameter::Count => paging.count = Some(value.into()),
+                Parameter::Count => paging.count = Some(value.trim().parse().map_err(|_| value.to_owned())),
                 Parameter::Cursor => paging.cursor = Some(value.to_owned()),
                 // Some clients send a list as one parameter for each name.
                 Parameter::Attributes => request.attributes.extend(split(value)),
@@ -120,7 +121,7 @@ impl SearchRequest {
                 Parameter::SortBy => request.sort_by = Some(text(parameter, value)?),
                 Parameter::SortOrder => request.descending = descending(&text(parameter, value)?)?,
                 Parameter::StartIndex => paging.start_index = Some(integer(parameter, &value)?),
-                Parameter::Count => paging.count = Some(value),
+                Parameter::Count => paging.count = Some(value.as_i64().ok_or_else(|| value.to_string())),
                 Parameter::Cursor => paging.cursor = Some(text(parameter, value)?),
                 Parameter::Attributes => request.attributes = names(parameter, value)?,
                 Parameter::ExcludedAttributes => request.excluded_attributes = names(parameter, value)?,
@@ -184,14 +185,6 @@ fn number(parameter: Parameter, value: &str) -> Result<i64, Error> {
 
 fn integer(parameter: Parameter, value: &Value) -> Result<i64, Error> {
     value.as_i64().ok_or_else(|| parameter.refuse(&format!("`{value}`"), "an integer"))
-}
-
-/// A number, or the text of one as a query has it.
-fn any_integer(parameter: Parameter, value: &Value) -> Result<i64, Error> {
-    match value {
-        Value::String(text) => number(parameter, text),
-        other => integer(parameter, other),
-    }
 }
 
 fn text(parameter: Parameter, value: Value) -> Result<String, Error> {
@@ -495,6 +488,8 @@ mod tests {
         check(json!({"filter": "a pr"}), ErrorKind::InvalidSyntax);
         check(json!({"schemas": [LIST_SCHEMA]}), ErrorKind::InvalidSyntax);
         check(json!({"schemas": [SEARCH_SCHEMA], "count": "many"}), ErrorKind::InvalidValue);
+        check(json!({"schemas": [SEARCH_SCHEMA], "count": "5"}), ErrorKind::InvalidValue);
+        check(json!({"schemas": [SEARCH_SCHEMA], "count": "5", "cursor": ""}), ErrorKind::InvalidCount);
         check(json!({"schemas": [SEARCH_SCHEMA], "filter": 1}), ErrorKind::InvalidValue);
         check(json!({"schemas": [SEARCH_SCHEMA], "attributes": [1]}), ErrorKind::InvalidValue);
         let lenient = json!({"schemas": [SEARCH_SCHEMA], "attributes": "a,b", "count": null, "startIndex": -1});

@@ -8,8 +8,10 @@ pub mod member;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, ErrorKind};
+use crate::filter::wrong_value;
 pub use crate::patch_path::{PATCH_SCHEMA, PatchPath};
 use crate::quirk::{Quirk, QuirkSet};
+use crate::schema::AttributeType;
 use crate::schema::set::TypeSchema;
 
 /// The three operations.
@@ -116,7 +118,7 @@ fn parse_operation(schema: &TypeSchema, index: usize, operation: Value, quirks: 
         _ => {}
     }
     if let Some(path) = &path {
-        check_path(schema, path)?;
+        check_path(schema, path, quirks)?;
         // RFC 7644 section 3.5.2.2 gives a remove no value. Those that send one mean only that value, so to empty the attribute would lose the others.
         if op == Op::Remove && value.as_ref().is_some_and(|value| !value.is_null()) && !quirks.has(Quirk::RemoveMembersByValue) {
             let detail =
@@ -127,8 +129,8 @@ fn parse_operation(schema: &TypeSchema, index: usize, operation: Value, quirks: 
     Ok(Operation { op, path, value })
 }
 
-/// Refuses a path that leads nowhere in this type.
-fn check_path(schema: &TypeSchema, path: &PatchPath) -> Result<(), Error> {
+/// Refuses a path that leads nowhere in this type, and one whose filter has `"True"` for a boolean where no quirk allows that.
+fn check_path(schema: &TypeSchema, path: &PatchPath, quirks: &QuirkSet) -> Result<(), Error> {
     if schema.names_whole_core(&path.attribute) {
         return Ok(());
     }
@@ -137,6 +139,9 @@ fn check_path(schema: &TypeSchema, path: &PatchPath) -> Result<(), Error> {
     let Some(filter) = &path.filter else { return Ok(()) };
     let attribute = resolved.attribute.ok_or_else(unknown)?;
     filter.check_element(resolved.extension, attribute)?;
+    if let Some((name, text)) = filter.strings_for_booleans_of(attribute).first().filter(|_| !quirks.has(Quirk::BooleanString)) {
+        return Err(wrong_value(&path.attribute.with_sub_attribute(*name), AttributeType::Boolean, &Value::from(*text)));
+    }
     match &path.sub_attribute {
         Some(name) if attribute.sub_attribute(name).is_none() => Err(unknown()),
         _ => Ok(()),

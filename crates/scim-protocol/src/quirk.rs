@@ -163,6 +163,22 @@ pub fn normalize_query(set: &QuirkSet, parameters: &mut Vec<(String, String)>) -
     adaptations
 }
 
+/// Rewrites a `.search` body before it is read: numbers in quotes. Says what was adapted.
+pub fn normalize_search(set: &QuirkSet, body: &mut Value) -> Adaptations {
+    let mut adaptations = Adaptations::default();
+    let Value::Object(body) = body else { return adaptations };
+    for name in ["startIndex", "count"] {
+        let of_name = body.iter_mut().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        for (_, value) in of_name.filter(|_| set.has(Quirk::NumberString)) {
+            if let Some(number) = value.as_str().and_then(|text| text.trim().parse::<i64>().ok()) {
+                adaptations.note(Quirk::NumberString, name, || format!("accepted a number in quotes for `{name}`"));
+                *value = number.into();
+            }
+        }
+    }
+    adaptations
+}
+
 /// Says where a filter has `"True"` for a boolean; refuses it (`invalidFilter`) where no quirk allows that.
 pub fn check_filter(set: &QuirkSet, types: &[Arc<TypeSchema>], filter: &Filter) -> Result<Adaptations, Error> {
     let mut adaptations = Adaptations::default();

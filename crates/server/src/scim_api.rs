@@ -31,7 +31,8 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request};
 use provisioning::receiver::ReceiverKind;
-use scim_protocol::quirk::{QuirkSet, normalize_query};
+use scim_protocol::messages::SearchRequest;
+use scim_protocol::quirk::{QuirkSet, normalize_query, normalize_search};
 use scim_protocol::{Error, ErrorKind, Profile};
 use serde_json::Value;
 
@@ -202,6 +203,13 @@ impl Call {
         let bytes = body::collect(&self.parts.headers, std::mem::take(&mut self.body), bytes_max).await?;
         self.trace.received(&bytes, self.kind.take(), self.state.options.request_log_body_bytes_max);
         body::parse(&bytes)
+    }
+
+    /// Reads the body of a `.search`.
+    async fn read_search(&mut self) -> Result<SearchRequest, Error> {
+        let mut body = self.read_body(self.state.options.body_bytes_max).await?;
+        self.trace.journal.also_adapted(normalize_search(&self.quirks(), &mut body));
+        SearchRequest::from_body(body)
     }
 }
 

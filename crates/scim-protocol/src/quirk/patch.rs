@@ -6,7 +6,7 @@ use super::Quirk;
 use super::resource::{read_as_path, stringified_object};
 use super::rewrite::{Key, Rewrite, is_urn, is_value_id, json_in, modern_urn};
 use crate::patch_path::{PATCH_SCHEMA, PatchPath};
-use crate::schema::{Attribute, AttributeType, Mutability, Schema};
+use crate::schema::{Attribute, Mutability, Schema};
 
 pub(super) fn normalize(rewrite: &mut Rewrite<'_>, body: &mut Value) {
     let Value::Object(message) = body else { return };
@@ -294,16 +294,14 @@ fn named_value(rewrite: &Rewrite<'_>, text: &str) -> Option<(String, PatchPath)>
     Some((renamed, path))
 }
 
-/// Filters take `"True"` for a boolean by themselves; here it is only said.
+/// Filters take `"True"` for a boolean by themselves; here it is only said. Without the quirk `patch::parse` refuses it.
 fn boolean_in_filter(rewrite: &mut Rewrite<'_>, path: &PatchPath) {
     let (Some(filter), Some(attribute)) = (&path.filter, rewrite.schema.resolve(&path.attribute).and_then(|resolved| resolved.attribute))
     else {
         return;
     };
-    for (name, text) in filter.strings() {
-        if attribute.sub_attribute(name).is_some_and(|sub| sub.kind == AttributeType::Boolean) {
-            rewrite.acts(Quirk::BooleanString, |place| format!("accepted `\"{text}\"` for `{name}` in `{place}`"));
-        }
+    for (name, text) in filter.strings_for_booleans_of(attribute) {
+        rewrite.acts(Quirk::BooleanString, |place| format!("accepted `\"{text}\"` for `{name}` in `{place}`"));
     }
 }
 

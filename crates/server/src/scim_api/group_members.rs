@@ -33,8 +33,8 @@ pub(super) async fn query(call: Call) -> Result<Response, Failure> {
 }
 
 pub(super) async fn message(mut call: Call) -> Result<Response, Failure> {
-    let body = call.read_body(call.state.options.body_bytes_max).await?;
-    list(call, SearchRequest::from_body(body)?).await
+    let request = call.read_search().await?;
+    list(call, request).await
 }
 
 async fn list(call: Call, request: SearchRequest) -> Result<Response, Failure> {

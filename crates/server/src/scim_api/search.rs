@@ -27,8 +27,8 @@ pub(super) async fn query(call: Call, schema: Option<Arc<TypeSchema>>) -> Result
 
 /// `POST /Users/.search`, or `/.search`.
 pub(super) async fn message(mut call: Call, schema: Option<Arc<TypeSchema>>) -> Result<Response, Failure> {
-    let body = call.read_body(call.state.options.body_bytes_max).await?;
-    search(call, schema, SearchRequest::from_body(body)?).await
+    let request = call.read_search().await?;
+    search(call, schema, request).await
 }
 
 async fn search(call: Call, schema: Option<Arc<TypeSchema>>, request: SearchRequest) -> Result<Response, Failure> {

@@ -8,8 +8,9 @@ use scim_protocol::schema::standard::{GROUP, USER};
 use serde_json::{Value, json};
 use server::Options;
 
-use crate::house::House;
+use crate::house::{Answer, House};
 use crate::replay::{every_case, failed_cases};
+use crate::rfc::{SEARCH, operations, refused, user};
 
 async fn of(profile: &str) -> House {
     House::with(Options::default(), TenantSettings { profile: profile.into(), ..TenantSettings::default() }).await
@@ -104,4 +105,47 @@ async fn booleans_in_filters_are_adapted() {
     assert_eq!((refused.status, refused.text("/scimType")), (StatusCode::BAD_REQUEST, "invalidFilter"), "{refused:?}");
     assert!(refused.text("/detail").contains("`active` is a boolean"), "{refused:?}");
     assert_eq!(strict.scim("GET", "/Users?filter=active+eq+true", None).await.status, StatusCode::OK);
+}
+
+/// What a request's entry in the request log says was adapted.
+async fn adapted(house: &House, answer: &Answer) -> Vec<String> {
+    let id = answer.header("x-request-id").unwrap();
+    let entry = house.call(&house.token, "GET", &format!("/t/default/admin/v1/requests/{id}"), &[], None).await;
+    let adaptations = entry.body["adaptations"].as_array().cloned().unwrap_or_default();
+    adaptations.iter().map(|one| one["what"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn booleans_in_paths_and_numbers_in_quotes_are_adapted_or_refused() {
+    let change = operations(json!([{"op": "replace", "path": "emails[primary eq \"True\"].value", "value": "new@x"}]));
+    let asked = |count: Value| Some(json!({"schemas": [SEARCH], "filter": "userName pr", "count": count}));
+    let person = user(json!({"userName": "ann", "emails": [{"value": "a@x", "primary": true}]}));
+    let path = async |house: &House| {
+        let made = house.scim("POST", "/Users", Some(person.clone())).await;
+        format!("/Users/{}", made.text("/id"))
+    };
+    let house = of("standard").await;
+    let patched = house.scim("PATCH", &path(&house).await, change.clone()).await;
+    assert_eq!((patched.status, patched.text("/emails/0/value")), (StatusCode::OK, "new@x"), "{patched:?}");
+    assert_eq!(adapted(&house, &patched).await, ["accepted `\"True\"` for `primary` in `emails[primary eq \"True\"].value`"]);
+    for path in ["/Users/.search", "/.search", "/GroupMembers/.search"] {
+        let mut body = asked(json!("5"));
+        if path.starts_with("/GroupMembers") {
+            body.as_mut().unwrap()["filter"] = json!("group.value pr");
+        }
+        let found = house.scim("POST", path, body).await;
+        assert_eq!(found.status, StatusCode::OK, "{path}: {found:?}");
+        assert_eq!(adapted(&house, &found).await, ["accepted a number in quotes for `count`"], "{path}");
+    }
+    let strict = of("strict").await;
+    let at = path(&strict).await;
+    let answer = strict.scim("PATCH", &at, change).await;
+    refused(&answer, 400, Some("invalidFilter"));
+    assert!(answer.text("/detail").contains("`emails.primary` is a boolean and may not be compared with `\"True\"`"), "{answer:?}");
+    let change = operations(json!([{"op": "replace", "path": "emails[primary eq true].value", "value": "new@x"}]));
+    assert_eq!(strict.scim("PATCH", &at, change).await.status, StatusCode::OK);
+    let answer = strict.scim("POST", "/Users/.search", asked(json!("5"))).await;
+    refused(&answer, 400, Some("invalidValue"));
+    assert!(answer.text("/detail").contains("`count` is `\"5\"`; accepted is an integer"), "{answer:?}");
+    assert_eq!(strict.scim("POST", "/Users/.search", asked(json!(5))).await.status, StatusCode::OK);
 }
