@@ -1,6 +1,7 @@
 //! Every limit by its name, which ends in its unit, for `rollcall serve --print-limits`. Sets none.
 
 use provisioning::{provisioning as engine, subscription};
+use scim_protocol::validate;
 use serde_json::{Value, json};
 
 /// Takes options apart in full, so that a new limit cannot be forgotten here, and gives those that are named first by their names.
@@ -66,7 +67,12 @@ pub fn limits() -> Value {
             "proven_seconds_max": lockout.proven_seconds_max,
             "entries_max": lockout.entries_max,
         },
-        "resource": { "values_max": scim_protocol::validate::ELEMENTS_MAX },
+        "resource": {
+            "values_max": validate::ELEMENTS_MAX,
+            "text_bytes_max": validate::TEXT_BYTES_MAX,
+            "indexed_text_bytes_max": validate::INDEXED_TEXT_BYTES_MAX,
+            "data_bytes_max": validate::DATA_BYTES_MAX,
+        },
         "filter": { "length_bytes_max": filter.length_max, "depth_max": filter.depth_max },
     })
 }

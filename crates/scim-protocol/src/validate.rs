@@ -5,8 +5,8 @@ mod value;
 use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
-pub use self::value::ELEMENTS_MAX;
-pub(crate) use self::value::{Place, check_count, element, value};
+pub use self::value::{DATA_BYTES_MAX, ELEMENTS_MAX, INDEXED_TEXT_BYTES_MAX, TEXT_BYTES_MAX};
+pub(crate) use self::value::{Place, check_count, check_length, element, value};
 use crate::error::{Error, ErrorKind};
 use crate::member;
 use crate::quirk::{Quirk, QuirkSet};
@@ -335,6 +335,23 @@ mod tests {
         refused(json!({ENTERPRISE_USER: "D"}), ErrorKind::InvalidValue, ENTERPRISE_USER);
         refused(json!({"displayName": "a\u{0}b"}), ErrorKind::InvalidValue, "displayName");
         refused(json!({"emails": [{"value": "a\u{0}b"}]}), ErrorKind::InvalidValue, "emails[0].value");
+    }
+
+    #[test]
+    fn texts_have_a_longest() {
+        let longest = |attribute: &str, within: &dyn Fn(String) -> Value, most: usize| {
+            assert!(run("User", user(within("a".repeat(most))), &QuirkSet::standard()).is_ok(), "{attribute}");
+            let error = run("User", user(within("a".repeat(most + 1))), &QuirkSet::standard()).unwrap_err();
+            assert_eq!((error.kind(), error.path()), (ErrorKind::InvalidValue, Some(attribute)));
+            assert!(error.detail().ends_with(&format!("has {} bytes; at most {most} are accepted.", most + 1)), "{error}");
+        };
+        longest("userName", &|text| json!({"userName": text}), INDEXED_TEXT_BYTES_MAX);
+        longest("externalId", &|text| json!({"externalId": text}), INDEXED_TEXT_BYTES_MAX);
+        longest("emails[0].value", &|text| json!({"emails": [{"value": text}]}), INDEXED_TEXT_BYTES_MAX);
+        longest("locale", &|text| json!({"locale": text}), TEXT_BYTES_MAX);
+        longest("password", &|text| json!({"password": text}), TEXT_BYTES_MAX);
+        longest("photos[0].value", &|text| json!({"photos": [{"value": text}]}), DATA_BYTES_MAX);
+        longest("x509Certificates[0].value", &|text| json!({"x509Certificates": [{"value": text}]}), DATA_BYTES_MAX);
     }
 
     #[test]

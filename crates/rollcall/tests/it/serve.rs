@@ -54,6 +54,7 @@ fn limits_are_printed_without_a_start() {
     for what in ["forget_seconds_max", "forgotten_bytes_max"] {
         assert!(printed.json()["server"][what].as_u64().is_some_and(|limit| limit > 0), "{what}: {}", printed.stdout);
     }
+    assert_eq!(printed.json()["resource"]["text_bytes_max"], 65_536);
     assert!(!data.path().join("rollcall.db").exists());
 }
 

@@ -439,6 +439,12 @@ fn by_filter(
         // replace what is not there stays `noTarget` (RFC 7644 section 3.5.2.3).
         let made = (target.sub.is_some() || op == Op::Add).then(|| element_from(attribute, filter)).flatten();
         let made = made.filter(|_| quirks.has(Quirk::ElementFromFilter)).ok_or_else(|| no_target(target, filter))?;
+        for (name, value) in &made {
+            if let (Some(sub), Some(text)) = (attribute.sub_attribute(name), value.as_str()) {
+                let path = Target { sub: None, ..*target }.path();
+                validate::check_length(Place::Sub(&Place::Path(&path), name), sub, text)?;
+            }
+        }
         matched.push(elements.len());
         elements.push(Value::Object(made));
     }

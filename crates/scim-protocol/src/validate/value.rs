@@ -7,10 +7,16 @@ use serde_json::{Map, Value};
 use crate::error::{Error, ErrorKind};
 use crate::filter::compare::{fold, instant};
 use crate::quirk::{Quirk, QuirkSet};
-use crate::schema::{Attribute, AttributeType, Mutability};
+use crate::schema::{Attribute, AttributeType, Mutability, Uniqueness};
 
 /// Most elements of one multi-valued attribute (members of groups are not counted here).
 pub const ELEMENTS_MAX: usize = 1_000;
+/// Longest text, in bytes.
+pub const TEXT_BYTES_MAX: usize = 64 * 1024;
+/// Longest text of an attribute that is unique or indexed, in bytes: as much as stores keep of it in an index.
+pub const INDEXED_TEXT_BYTES_MAX: usize = 2_000;
+/// Longest binary or reference (a picture may be a `data:` URI), in bytes: as much as a request about one person may have by default.
+pub const DATA_BYTES_MAX: usize = 1024 * 1024;
 
 /// Where a value stands, for an error to name: written out only where there is one.
 #[derive(Clone, Copy)]
@@ -72,6 +78,19 @@ pub(crate) fn check_count(path: Place<'_>, count: usize) -> Result<(), Error> {
     Ok(())
 }
 
+/// Refuses a text that is longer than its attribute may have. It is not repeated.
+pub(crate) fn check_length(path: Place<'_>, attribute: &Attribute, text: &str) -> Result<(), Error> {
+    let most = match attribute.kind {
+        _ if attribute.indexed || attribute.uniqueness != Uniqueness::None => INDEXED_TEXT_BYTES_MAX,
+        AttributeType::Binary | AttributeType::Reference => DATA_BYTES_MAX,
+        _ => TEXT_BYTES_MAX,
+    };
+    if text.len() > most {
+        return Err(refuse(path, format!("has {} bytes; at most {most} are accepted", text.len())));
+    }
+    Ok(())
+}
+
 /// One element of a multi-valued attribute, or the value of a single-valued one. `None` where it is unassigned.
 pub(crate) fn element(path: Place<'_>, attribute: &Attribute, value: Value, quirks: &QuirkSet) -> Result<Option<Value>, Error> {
     // What may not be read back is not repeated in an error either.
@@ -97,6 +116,7 @@ pub(crate) fn element(path: Place<'_>, attribute: &Attribute, value: Value, quir
             wrong(&Value::Null, wanted_text(AttributeType::DateTime))
         }
         (_, Value::String(text)) => {
+            check_length(path, attribute, &text)?;
             canonical(path, attribute, &text)?;
             self::text(path, attribute.kind, text).map(Some)
         }

@@ -16,7 +16,7 @@ use server::rate_limit::RateLimit;
 use server::{Connection, Options};
 
 use crate::house::{Answer, House};
-use crate::rfc::refused;
+use crate::rfc::{operations, refused, user};
 
 fn options() -> Options {
     Options {
@@ -182,4 +182,24 @@ async fn a_body_that_never_comes_is_answered_in_time() {
     assert!(started.elapsed() >= Duration::from_secs(1), "it was given the time that it has");
     assert_eq!(house.scim("GET", "/Users", None).await.body["totalResults"], 1);
     assert_eq!(house.scim("GET", &format!("/Users/{id}"), None).await.body, before.body);
+}
+
+/// A value as long as a body was accepted, and kept in every index and every history.
+#[tokio::test]
+async fn texts_have_a_longest() {
+    let house = House::new().await;
+    let ann = house.user("ann").await;
+    let long = |bytes: usize| "a".repeat(bytes);
+    let said = |answer: &Answer, detail: &str| {
+        refused(answer, 400, Some("invalidValue"));
+        assert!(answer.text("/detail").contains(detail), "{answer:?}");
+    };
+    let made = house.scim("POST", "/Users", Some(user(json!({"userName": long(300_000)})))).await;
+    said(&made, "`userName` has 300000 bytes; at most 2000 are accepted");
+    let path = format!("/Users/{ann}");
+    let change = |path: &str, value: String| operations(json!([{"op": "add", "path": path, "value": value}]));
+    said(&house.scim("PATCH", &path, change("locale", long(70_000))).await, "`locale` has 70000 bytes; at most 65536 are accepted");
+    let by_filter = format!("emails[value eq \"{}\"].type", long(2_001));
+    said(&house.scim("PATCH", &path, change(&by_filter, "work".into())).await, "`emails.value` has 2001 bytes");
+    assert_eq!(house.scim("PATCH", &path, change("locale", long(60_000))).await.status, StatusCode::OK);
 }
