@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use scim_protocol::{Error, ErrorKind};
 use serde_json::Value;
@@ -22,6 +22,7 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> R
 /// Reads a body of at most `bytes_max` bytes that says it is JSON.
 pub(crate) async fn collect(headers: &HeaderMap, mut body: Body, bytes_max: usize) -> Result<Bytes, Error> {
     check_content_type(headers)?;
+    check_encoding(headers)?;
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse::<usize>().ok());
     if announced.is_none_or(|length| length <= bytes_max) {
         match Limited::new(&mut body, bytes_max).collect().await {
@@ -73,6 +74,19 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
     ))
 }
 
+/// What is encoded could not even be told to be JSON (RFC 9110 section 15.5.16). `utf-8` is no coding; whoever writes it there means the characters.
+fn check_encoding(headers: &HeaderMap) -> Result<(), Error> {
+    let codings = headers.get_all(CONTENT_ENCODING).iter().flat_map(|given| given.as_bytes().split(|byte| *byte == b','));
+    let mut codings = codings.map(<[u8]>::trim_ascii).filter(|coding| !coding.is_empty());
+    if codings.all(|coding| [b"identity".as_slice(), b"utf-8"].iter().any(|accepted| coding.eq_ignore_ascii_case(accepted))) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::UnsupportedMediaType,
+        "The body is compressed or encoded otherwise, as `Content-Encoding` says; accepted is one as it is, without that header.",
+    ))
+}
+
 fn too_large(bytes_max: usize) -> Error {
     Error::new(ErrorKind::PayloadTooLarge, format!("The body is too large; accepted are at most {bytes_max} bytes."))
 }
@@ -93,6 +107,24 @@ mod tests {
         check("text/plain", false);
         check("application/x-www-form-urlencoded", false);
         assert!(check_content_type(&HeaderMap::new()).is_ok());
+    }
+
+    #[test]
+    fn encodings() {
+        let check = |given: &[&str], accepted: bool| {
+            let mut headers = HeaderMap::new();
+            for value in given {
+                headers.append(CONTENT_ENCODING, value.parse().unwrap());
+            }
+            assert_eq!(check_encoding(&headers).is_ok(), accepted, "{given:?}");
+        };
+        check(&[], true);
+        check(&[""], true);
+        check(&["Identity"], true);
+        check(&["UTF-8"], true);
+        check(&["gzip"], false);
+        check(&["identity, br"], false);
+        check(&["identity", "deflate"], false);
     }
 
     #[test]

@@ -90,6 +90,18 @@ async fn bodies_that_cannot_be_read() {
 }
 
 #[tokio::test]
+async fn encoded_bodies_are_not_taken_for_broken_ones() {
+    let house = House::new().await;
+    let body = Some(json!({"schemas": [USER], "userName": "ann"}));
+    for path in ["/scim/v2/Users", "/t/default/admin/v1/tokens"] {
+        let answer = house.call(&house.token, "POST", path, &[("content-encoding", "gzip")], body.clone()).await;
+        is_error(&answer, 415, None, "`Content-Encoding`");
+    }
+    let answer = house.call(&house.token, "POST", "/scim/v2/Users", &[("content-encoding", "identity")], body).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+}
+
+#[tokio::test]
 async fn conditions_are_checked_by_the_write_itself() {
     let house = House::new().await;
     let id = house.user("ann").await;
