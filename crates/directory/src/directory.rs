@@ -26,7 +26,7 @@ pub use self::group_members::{MembershipPage, MembershipSearch};
 use self::pages::Cursors;
 pub use self::pages::MoreMembers;
 pub use self::types::Edited;
-pub use self::undo::{UndoLine, Undone};
+pub use self::undo::{UNDO_CHANGES_MAX, UNDO_ENTRIES_MAX, UndoLine, Undone};
 use crate::access::{Caller, Permissions};
 use crate::change_set::{Change, ChangeSet, Committed, Former, Moment, Policy, Precondition, Write};
 use crate::clock::{Clock, IdGenerator};

@@ -73,6 +73,10 @@ pub fn limits() -> Value {
             "indexed_text_bytes_max": validate::INDEXED_TEXT_BYTES_MAX,
             "data_bytes_max": validate::DATA_BYTES_MAX,
         },
+        "undo": {
+            "changes_max": directory::directory::UNDO_CHANGES_MAX,
+            "changes_per_resource_max": directory::directory::UNDO_ENTRIES_MAX,
+        },
         "filter": { "length_bytes_max": filter.length_max, "depth_max": filter.depth_max },
     })
 }

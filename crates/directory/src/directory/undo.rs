@@ -18,12 +18,12 @@ use crate::history::{Deleted, Entry, Snapshot, Window};
 use crate::store::{CommitError, Include, StoredResource};
 use crate::undo::{MemberTurn, Names, Turn, circles, decide, decide_members};
 
-/// Changes that one undo looks at.
-const CHANGES_MAX: usize = 100_000;
+/// Most changes that one undo looks at.
+pub const UNDO_CHANGES_MAX: usize = 100_000;
 /// Changes that are read at once.
 const PAGE: u32 = 1_000;
-/// Changes of one resource that are looked at.
-const ENTRIES_MAX: u32 = 10_000;
+/// Most changes of one resource that an undo looks at.
+pub const UNDO_ENTRIES_MAX: u32 = 10_000;
 
 /// Something that is turned back, or is not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -87,8 +87,8 @@ impl Directory {
             let Some(last) = page.last() else { return Ok(found) };
             after = last.sequence;
             count += page.len();
-            if count > CHANGES_MAX {
-                let detail = format!("The window has more than {CHANGES_MAX} changes; accepted is a shorter one.");
+            if count > UNDO_CHANGES_MAX {
+                let detail = format!("The window has more than {UNDO_CHANGES_MAX} changes; accepted is a shorter one.");
                 return Err(Error::new(ErrorKind::TooMany, detail).into());
             }
             for change in page {
@@ -113,7 +113,7 @@ impl Directory {
         };
         let line = |what: &str, why: String| UndoLine { resource_type: resource_type.clone(), id: id.clone(), what: what.to_owned(), why };
         let history = self.history()?;
-        let all = history.entries(caller.tenant.id, &id, 0, ENTRIES_MAX).await?;
+        let all = history.entries(caller.tenant.id, &id, 0, UNDO_ENTRIES_MAX).await?;
         let Some(start) = all.iter().position(&is_meant) else {
             undone.skipped.push(line("*", "its history is not kept".to_owned()));
             return Ok(None);
@@ -171,7 +171,7 @@ impl Directory {
         let Some(present) = &subject.present else { return Ok(Precondition::Exists) };
         let mut version = present.version;
         if let (Some(past), false) = (&self.past, ours.is_empty()) {
-            let since = past.history.entries(caller.tenant.id, &subject.id, version, ENTRIES_MAX).await?;
+            let since = past.history.entries(caller.tenant.id, &subject.id, version, UNDO_ENTRIES_MAX).await?;
             let by_us = since.iter().take_while(|entry| ours.contains(&entry.change_id));
             version = by_us.last().map_or(version, |entry| entry.version);
         }

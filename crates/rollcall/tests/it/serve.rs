@@ -55,6 +55,10 @@ fn limits_are_printed_without_a_start() {
         assert!(printed.json()["server"][what].as_u64().is_some_and(|limit| limit > 0), "{what}: {}", printed.stdout);
     }
     assert_eq!(printed.json()["resource"]["text_bytes_max"], 65_536);
+    assert_eq!(
+        (&printed.json()["undo"]["changes_max"], &printed.json()["undo"]["changes_per_resource_max"]),
+        (&100_000.into(), &10_000.into())
+    );
     assert!(!data.path().join("rollcall.db").exists());
 }
 
