@@ -31,9 +31,18 @@ impl Directory {
         Ok(self.past.as_ref().map(|past| &*past.history).ok_or_else(missing)?)
     }
 
-    /// Changes of a resource above a version, oldest first.
+    /// Changes of a resource above a version, oldest first. Refuses (404) an id of which nothing is known: neither a change nor the resource itself.
     pub async fn changes_of(&self, caller: &Caller, id: &str, above: u64, limit: u32) -> Result<Vec<Entry>, DirectoryError> {
-        Ok(self.history()?.entries(caller.tenant.id, id, above, limit).await?)
+        let history = self.history()?;
+        let found = history.entries(caller.tenant.id, id, above, limit).await?;
+        let is_known = !found.is_empty()
+            || (above > 0 && !history.entries(caller.tenant.id, id, 0, 1).await?.is_empty())
+            || self.is_there(caller, id).await?;
+        if is_known {
+            return Ok(found);
+        }
+        let detail = format!("No resource with the id `{id}` is there, and none is remembered.");
+        Err(Error::new(ErrorKind::NotFound, detail).into())
     }
 
     /// A resource as it was.

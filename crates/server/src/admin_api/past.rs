@@ -110,7 +110,8 @@ pub(crate) struct Undone {
 
 /// Changes of one resource that are remembered, oldest first, above the version `above`.
 #[utoipa::path(get, path = "/history/{id}", tag = "history",
-    params(("tenant" = String, Path), ("id" = String, Path), ("above" = Option<u64>, Query)), responses((status = 200, body = Vec<Entry>)))]
+    params(("tenant" = String, Path), ("id" = String, Path), ("above" = Option<u64>, Query)),
+    responses((status = 200, body = Vec<Entry>), (status = 404)))]
 pub(crate) async fn versions(
     Extract(state): Extract<Arc<State>>,
     Administrator(caller): Administrator,

@@ -70,6 +70,11 @@ async fn what_is_wrong_with_a_question_about_the_past_is_named() {
         assert!(answer.text("/detail").contains(said), "{path} {answer:?}");
     };
     check("GET", &format!("/history/{ada}?above=x"), None, 400, "`above`").await;
+    for query in ["", "?above=3"] {
+        check("GET", &format!("/history/nobody{query}"), None, 404, "`nobody`").await;
+    }
+    let nothing_more = admin(&house, "GET", &format!("/history/{ada}?above=9"), None).await;
+    assert_eq!((nothing_more.status, nothing_more.body), (StatusCode::OK, json!([])));
     check("GET", &format!("/history/{ada}/then"), None, 400, "`at`").await;
     check("GET", &format!("/history/{ada}/then?version=9"), None, 404, &ada).await;
     check("GET", &format!("/history/{ada}/then?at=yesterday"), None, 400, "RFC 3339").await;
