@@ -49,15 +49,15 @@ impl Egress {
     /// because what a name leads to can change.
     pub fn check(self, url: &Url) -> Result<(), Fault> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(Fault::new(format!("the base URL begins with `{}:`; it must begin with https: or http:", url.scheme())));
+            return Err(Fault::new(format!("the URL begins with `{}:`; it must begin with https: or http:", url.scheme())));
         }
         let address = match url.host() {
-            None => return Err(Fault::new("the base URL names no host")),
+            None => return Err(Fault::new("the URL names no host")),
             Some(Host::Domain(_)) => return Ok(()),
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
             Some(Host::Ipv6(address)) => IpAddr::V6(address),
         };
-        if self.allows(address) { Ok(()) } else { Err(Fault::new(format!("the address {address} of the base URL may not be reached"))) }
+        if self.allows(address) { Ok(()) } else { Err(Fault::new(format!("the address {address} of the URL may not be reached"))) }
     }
 
     fn allows(self, address: IpAddr) -> bool {

@@ -27,16 +27,25 @@ impl KeySetFetcher {
         let egress = Egress { request_seconds_max: KEY_SET_SECONDS_MAX, connect_seconds_max: KEY_SET_SECONDS_MAX, ..egress };
         Ok(Self { client: egress.client()?, egress })
     }
+
+    fn check(&self, url: &str) -> Result<Url, Fault> {
+        let url: Url = url.parse().map_err(|error| Fault::from_source("the URL of the key set cannot be read", error))?;
+        if url.scheme() != "https" && !self.egress.allow_private_addresses {
+            return Err(Fault::new("the URL of the key set must begin with https:"));
+        }
+        self.egress.check(&url)?;
+        Ok(url)
+    }
 }
 
 #[async_trait]
 impl KeySets for KeySetFetcher {
+    fn never(&self, url: &str) -> Option<String> {
+        self.check(url).err().map(|fault| fault.to_string())
+    }
+
     async fn fetch(&self, url: &str) -> Result<Value, Fault> {
-        let url: Url = url.parse().map_err(|error| Fault::from_source("the URL of the key set cannot be read", error))?;
-        self.egress.check(&url)?;
-        if url.scheme() != "https" && !self.egress.allow_private_addresses {
-            return Err(Fault::new("the URL of the key set must begin with https:"));
-        }
+        let url = self.check(url)?;
         let failed = |error| Fault::from_source("the key set could not be fetched", error);
         let mut response =
             self.client.get(url).header("accept", "application/jwk-set+json, application/json").send().await.map_err(failed)?;

@@ -67,6 +67,8 @@ pub trait Issuers: Send + Sync {
 /// The way to the public keys of an issuer.
 #[async_trait]
 pub trait KeySets: Send + Sync {
+    /// Why nothing can ever be fetched from a URL, where that is known beforehand: its address may not be reached, or its scheme not be used.
+    fn never(&self, url: &str) -> Option<String>;
     /// The JWK set at a URL (RFC 7517 section 5).
     async fn fetch(&self, url: &str) -> Result<Value, Fault>;
 }

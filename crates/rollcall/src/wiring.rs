@@ -195,7 +195,7 @@ pub struct Rollcall {
     pub connector: ScimConnector,
     /// The way to receivers of events.
     pub courier: HttpCourier,
-    key_sets: Arc<dyn KeySets>,
+    pub key_sets: Arc<dyn KeySets>,
     hasher: Arc<dyn TokenHasher>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,

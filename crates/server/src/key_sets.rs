@@ -97,6 +97,10 @@ mod tests {
 
     #[async_trait]
     impl KeySets for Issuer {
+        fn never(&self, _url: &str) -> Option<String> {
+            None
+        }
+
         async fn fetch(&self, _url: &str) -> Result<Value, Fault> {
             self.fetches.fetch_add(1, Ordering::Relaxed);
             if self.is_down.load(Ordering::Relaxed) {

@@ -91,6 +91,10 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
 
 async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), Failure> {
     let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
+    if let Some(why) = rollcall.key_sets.never(arguments.jwks_url.as_str()) {
+        return Err(Failure::refused(format!("the keys can never be fetched from {}: {why}", arguments.jwks_url))
+            .hint("`issuer_private_addresses` in the configuration allows private addresses and plain HTTP"));
+    }
     let permissions = arguments.permissions.permissions(rollcall, &tenant).await?;
     let settings = IssuerSettings {
         issuer: arguments.issuer,

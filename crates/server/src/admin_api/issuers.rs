@@ -75,6 +75,12 @@ impl NewIssuer {
         if !Url::parse(&self.jwks_url).is_ok_and(|url| matches!(url.scheme(), "https" | "http")) {
             return wrong("jwksUrl", "`jwksUrl` is not a URL; accepted is one that begins with `https://`.");
         }
+        if let Some(why) = state.callers().and_then(|callers| callers.key_sets.never(&self.jwks_url)) {
+            let detail = format!(
+                "`jwksUrl` can never be fetched: {why}; `issuer_private_addresses` in the configuration allows private addresses and plain HTTP."
+            );
+            return wrong("jwksUrl", &detail);
+        }
         if self.audiences.is_empty() {
             return wrong("audiences", "`audiences` is empty; without any, tokens that were made for somebody else would be accepted.");
         }

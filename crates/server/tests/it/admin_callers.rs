@@ -86,6 +86,10 @@ async fn an_issuer_is_added_listed_and_removed() {
     };
     check(json!({"name": "x", "issuer": "i", "jwksUrl": "keys", "audiences": ["a"]}), "`https://`").await;
     check(json!({"name": "x", "issuer": "i", "jwksUrl": "https://i", "audiences": []}), "`audiences`").await;
+    // The real ones are told where they may not go; here it is the stand-in for them that says so.
+    check(json!({"name": "x", "issuer": "i", "jwksUrl": "http://127.0.0.1/keys", "audiences": ["a"]}), "`jwksUrl` can never be fetched")
+        .await;
+    assert!(house.issuers.list_issuers(house.tenant.id).await.unwrap().is_empty());
 }
 
 #[tokio::test]
