@@ -4,11 +4,16 @@
 //! An operation runs after those it refers to, otherwise in the order of the client. In a cycle one POST runs first without the references that cannot
 //! be resolved yet; as soon as they can, a replacement with its whole body completes it (section 3.7.1), before anything else changes what it made.
 
+mod reference;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use scim_protocol::messages::{BulkMethod, BulkOperation, Malformed};
-use scim_protocol::{Error, ErrorKind};
+use scim_protocol::schema::group_member::group_member;
+use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema};
 use serde_json::Value;
+
+pub(crate) use self::reference::Scope;
 
 const REFERENCE: &str = "bulkId:";
 
@@ -30,7 +35,7 @@ pub enum Step {
 }
 
 /// The order of a request; an operation that is malformed is a step too, so that its error has its turn.
-pub fn order(operations: &[Result<BulkOperation, Malformed>]) -> Vec<Step> {
+pub fn order(schemas: &SchemaSet, operations: &[Result<BulkOperation, Malformed>]) -> Vec<Step> {
     let mut defined = HashMap::new();
     for (index, operation) in operations.iter().enumerate() {
         if let Some(name) = operation.as_ref().ok().and_then(defines) {
@@ -39,7 +44,7 @@ pub fn order(operations: &[Result<BulkOperation, Malformed>]) -> Vec<Step> {
     }
     let mut waits_for: Vec<BTreeSet<usize>> = Vec::with_capacity(operations.len());
     for operation in operations {
-        let names = operation.as_ref().map(references).unwrap_or_default();
+        let names = operation.as_ref().map(|operation| references(schemas, operation)).unwrap_or_default();
         waits_for.push(names.iter().filter_map(|name| defined.get(*name).copied()).collect());
     }
     sorted(operations, &waits_for)
@@ -136,32 +141,35 @@ fn defines(operation: &BulkOperation) -> Option<&str> {
     operation.bulk_id.as_deref().filter(|_| operation.method == BulkMethod::Post)
 }
 
-fn references(operation: &BulkOperation) -> Vec<&str> {
+/// The type that an operation is about: one of the tenant's, or the direct memberships of groups.
+fn type_of<'a>(schemas: &'a SchemaSet, operation: &BulkOperation) -> Option<&'a TypeSchema> {
+    let endpoint = operation.path.split('/').find(|segment| !segment.is_empty())?;
+    let membership = || group_member().filter(|_| endpoint.eq_ignore_ascii_case("GroupMembers"));
+    schemas.by_endpoint(endpoint).or_else(membership).map(AsRef::as_ref)
+}
+
+fn references<'a>(schemas: &SchemaSet, operation: &'a BulkOperation) -> Vec<&'a str> {
     let mut names: Vec<&str> = operation.path.rsplit('/').next().and_then(|last| last.strip_prefix(REFERENCE)).into_iter().collect();
     if let Some(data) = &operation.data {
-        collect(data, &mut names);
+        collect(Scope::of(type_of(schemas, operation), operation.method), data, &mut names);
     }
     names
 }
 
-fn collect<'a>(value: &'a Value, names: &mut Vec<&'a str>) {
-    match value {
-        Value::String(text) => names.extend(text.strip_prefix(REFERENCE)),
-        Value::Array(elements) => elements.iter().for_each(|element| collect(element, names)),
-        Value::Object(map) => map.iter().for_each(|(name, value)| match value {
-            Value::String(path) if is_path(name, path) => names.extend(in_path(path)),
-            value => collect(value, names),
-        }),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+fn collect<'a>(scope: Scope<'_>, value: &'a Value, names: &mut Vec<&'a str>) {
+    match (scope, value) {
+        (Scope::Text, _) | (_, Value::Null | Value::Bool(_) | Value::Number(_)) => {}
+        (Scope::Path, Value::String(path)) => names.extend(in_path(path)),
+        (scope, Value::String(text)) => names.extend(text.strip_prefix(REFERENCE).filter(|_| scope.is_name())),
+        (scope, Value::Array(elements)) => elements.iter().for_each(|element| collect(scope, element, names)),
+        (scope, Value::Object(map)) => {
+            let members = scope.members(map);
+            map.iter().for_each(|(name, value)| collect(members.named(name), value, names));
+        }
     }
 }
 
-/// Whether this is the `path` of a PATCH, whose filter may refer to somebody: `members[value eq "bulkId:a"]`.
-fn is_path(name: &str, value: &str) -> bool {
-    name.eq_ignore_ascii_case("path") && !value.starts_with(REFERENCE)
-}
-
-/// What the strings of a path's filter refer to.
+/// What the strings of a path's filter refer to: `members[value eq "bulkId:a"]`.
 fn in_path(path: &str) -> impl Iterator<Item = &str> {
     path.split('"').skip(1).step_by(2).filter_map(|text| text.strip_prefix(REFERENCE))
 }
@@ -178,20 +186,21 @@ fn resolve_path(path: &mut String, ids: &HashMap<String, String>) -> Result<(), 
 }
 
 /// Puts ids in the place of references; refuses (409, RFC 7644 section 3.7.1) one that stands for nothing.
-pub fn resolve(value: &mut Value, ids: &HashMap<String, String>) -> Result<(), Error> {
-    match value {
-        Value::String(text) => {
-            if let Some(name) = text.strip_prefix(REFERENCE) {
+pub(crate) fn resolve(scope: Scope<'_>, value: &mut Value, ids: &HashMap<String, String>) -> Result<(), Error> {
+    match (scope, value) {
+        (Scope::Text, _) | (_, Value::Null | Value::Bool(_) | Value::Number(_)) => Ok(()),
+        (Scope::Path, Value::String(path)) => resolve_path(path, ids),
+        (scope, Value::String(text)) => {
+            if let Some(name) = text.strip_prefix(REFERENCE).filter(|_| scope.is_name()) {
                 *text = id_of(name, ids)?.to_owned();
             }
             Ok(())
         }
-        Value::Array(elements) => elements.iter_mut().try_for_each(|element| resolve(element, ids)),
-        Value::Object(map) => map.iter_mut().try_for_each(|(name, value)| match value {
-            Value::String(path) if is_path(name, path) => resolve_path(path, ids),
-            value => resolve(value, ids),
-        }),
-        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+        (scope, Value::Array(elements)) => elements.iter_mut().try_for_each(|element| resolve(scope, element, ids)),
+        (scope, Value::Object(map)) => {
+            let members = scope.members(map);
+            map.iter_mut().try_for_each(|(name, value)| resolve(members.named(name), value, ids))
+        }
     }
 }
 
@@ -211,29 +220,31 @@ fn id_of<'a>(name: &str, ids: &'a HashMap<String, String>) -> Result<&'a str, Er
 }
 
 /// Leaves out what refers to these names: whole elements and complex attributes, because a part of one may not be valid.
-pub fn leave_out(body: &mut Value, names: &[String]) {
-    let Value::Object(map) = body else { return };
-    map.retain(|_, value| keep(value, names));
+pub(crate) fn leave_out(scope: Scope<'_>, body: &mut Value, names: &[String]) {
+    keep(scope, body, names);
 }
 
-fn keep(value: &mut Value, names: &[String]) -> bool {
-    let refers = |value: &Value| {
-        let name = value.as_str().and_then(|text| text.strip_prefix(REFERENCE));
+fn keep(scope: Scope<'_>, value: &mut Value, names: &[String]) -> bool {
+    let refers = |scope: Scope<'_>, value: &Value| {
+        let name = value.as_str().filter(|_| scope.is_name()).and_then(|text| text.strip_prefix(REFERENCE));
         name.is_some_and(|name| names.iter().any(|own| own == name))
     };
-    match value {
-        Value::Array(elements) => {
-            elements.retain_mut(|element| keep(element, names));
+    match (scope, value) {
+        (Scope::Text, _) => true,
+        (scope, Value::Array(elements)) => {
+            elements.retain_mut(|element| keep(scope, element, names));
             true
         }
-        Value::Object(map) => {
-            if map.values().any(refers) {
+        (scope, Value::Object(map)) => {
+            let members = scope.members(map);
+            // Attributes stand for themselves; what names a resource is nothing without it.
+            if scope.is_name() && map.iter().any(|(name, value)| refers(members.named(name), value)) {
                 return false;
             }
-            map.retain(|_, value| keep(value, names));
+            map.retain(|name, value| keep(members.named(name), value, names));
             true
         }
-        other => !refers(other),
+        (scope, other) => !refers(scope, other),
     }
 }
 
@@ -242,6 +253,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
     use scim_protocol::messages::{BULK_REQUEST_SCHEMA, BulkRequest};
+    use scim_protocol::schema::standard::ENTERPRISE_USER;
     use serde_json::json;
 
     use super::*;
@@ -261,7 +273,8 @@ mod tests {
 
     #[test]
     fn orders() {
-        let check = |list: Value, expected: Vec<Step>| assert_eq!(order(&operations(list.clone())), expected, "{list}");
+        let schemas = SchemaSet::standard();
+        let check = |list: Value, expected: Vec<Step>| assert_eq!(order(&schemas, &operations(list.clone())), expected, "{list}");
         check(json!([post("a", &[]), post("b", &["a"])]), vec![run(0), run(1)]);
         check(json!([post("a", &["b"]), post("b", &[])]), vec![run(1), run(0)]);
         check(json!([post("a", &["nobody"]), post("b", &[])]), vec![run(0), run(1)]);
@@ -297,7 +310,7 @@ mod tests {
             };
             let needs = |index: usize| requests[index].1.iter().copied().filter(|other| makes(*other)).collect::<BTreeSet<_>>();
             let (mut ran, mut lacking) = (BTreeSet::new(), BTreeSet::new());
-            for step in order(&operations(requests.iter().enumerate().map(operation).collect())) {
+            for step in order(&SchemaSet::standard(), &operations(requests.iter().enumerate().map(operation).collect())) {
                 match step {
                     Step::Run { index, without } => {
                         let open: BTreeSet<String> = needs(index).difference(&ran).map(|other| name(*other)).collect();
@@ -316,25 +329,78 @@ mod tests {
         }
     }
 
+    fn schema(name: &str) -> std::sync::Arc<TypeSchema> {
+        SchemaSet::standard().by_name(name).unwrap().clone()
+    }
+
+    /// What is left of a body when `bulkId:q` is `1` and nothing else is known.
+    fn resolved(name: &str, method: BulkMethod, mut body: Value) -> Result<Value, ErrorKind> {
+        let ids = HashMap::from([("q".to_owned(), "1".to_owned())]);
+        let schema = schema(name);
+        resolve(Scope::of(Some(&schema), method), &mut body, &ids).map(|()| body).map_err(|error| error.kind())
+    }
+
     #[test]
     fn references_become_ids() {
+        let group = |body: Value| resolved("Group", BulkMethod::Post, body);
+        assert_eq!(
+            group(json!({"members": [{"value": "bulkId:q"}, {"value": "2"}, "bulkId:q"], "displayName": "x"})),
+            Ok(json!({"members": [{"value": "1"}, {"value": "2"}, "1"], "displayName": "x"}))
+        );
+        assert_eq!(group(json!({"members": [{"value": "bulkId:z"}]})), Err(ErrorKind::Conflict));
         let ids = HashMap::from([("q".to_owned(), "1".to_owned())]);
-        let mut body = json!({"members": [{"value": "bulkId:q"}, {"value": "2"}], "displayName": "x"});
-        resolve(&mut body, &ids).unwrap();
-        assert_eq!(body, json!({"members": [{"value": "1"}, {"value": "2"}], "displayName": "x"}));
-        let refused = resolve(&mut json!({"members": [{"value": "bulkId:z"}]}), &ids).unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Conflict);
         assert_eq!(resolve_id("bulkId:q", &ids).unwrap(), "1");
         assert_eq!(resolve_id("77", &ids).unwrap(), "77");
     }
 
     #[test]
+    fn only_what_names_a_resource_refers() {
+        let same = |name: &str, method: BulkMethod, body: Value| assert_eq!(resolved(name, method, body.clone()), Ok(body));
+        let becomes = |method: BulkMethod, body: Value, text: &str| {
+            let expected = serde_json::from_str(&body.to_string().replace("bulkId:q", text)).unwrap();
+            assert_eq!(resolved("User", method, body), Ok(expected));
+        };
+        same(
+            "User",
+            BulkMethod::Post,
+            json!({"userName": "bulkId:q", "displayName": "bulkId:foo", "name": {"formatted": "bulkId:foo"},
+                "emails": [{"value": "bulkId:foo"}], "urn:ietf:params:scim:schemas:core:2.0:User:title": "bulkId:q",
+                ENTERPRISE_USER: {"department": "bulkId:foo", "manager": {"displayName": "bulkId:foo"}}}),
+        );
+        same("Group", BulkMethod::Put, json!({"displayName": "bulkId:q", "members": [{"value": "2", "display": "bulkId:q"}]}));
+        let manager = format!("{ENTERPRISE_USER}:manager");
+        becomes(BulkMethod::Post, json!({ENTERPRISE_USER: {"manager": {"value": "bulkId:q"}}}), "1");
+        becomes(BulkMethod::Post, json!({ENTERPRISE_USER: {"manager": "bulkId:q"}}), "1");
+        // As quirks read them.
+        becomes(BulkMethod::Post, json!({(&manager): "bulkId:q", "manager.managerId": "bulkId:q"}), "1");
+        let patch = |operation: Value| json!({"schemas": [], "operations": [operation]});
+        becomes(BulkMethod::Patch, patch(json!({"op": "add", "path": manager, "value": "bulkId:q"})), "1");
+        becomes(BulkMethod::Patch, patch(json!({"op": "add", "path": "manager", "value": {"value": "bulkId:q"}})), "1");
+        becomes(BulkMethod::Patch, patch(json!({"op": "add", "value": {ENTERPRISE_USER: {"manager": "bulkId:q"}}})), "1");
+        for operation in [
+            json!({"op": "add", "path": "displayName", "value": "bulkId:q"}),
+            json!({"op": "add", "path": "emails[value eq \"bulkId:q\"].type", "value": "bulkId:q"}),
+            json!({"op": "add", "path": "emails", "value": [{"value": "bulkId:q"}]}),
+            json!({"op": "add", "value": {"displayName": "bulkId:q"}}),
+            json!({"op": "add", "path": format!("{manager}.displayName"), "value": "bulkId:q"}),
+        ] {
+            same("User", BulkMethod::Patch, patch(operation));
+        }
+        let members = |id: &str| patch(json!({"op": "remove", "path": format!("members[value eq \"{id}\"]")}));
+        assert_eq!(resolved("Group", BulkMethod::Patch, members("bulkId:q")), Ok(members("1")));
+        assert_eq!(resolved("Group", BulkMethod::Patch, members("bulkId:z")), Err(ErrorKind::Conflict));
+    }
+
+    #[test]
     fn what_refers_is_left_out_whole() {
-        let mut body = json!({
-            "members": [{"value": "bulkId:q", "type": "User"}, {"value": "2"}],
-            "urn:x": {"manager": {"value": "bulkId:q"}, "department": "d"}
-        });
-        leave_out(&mut body, &["q".to_owned()]);
-        assert_eq!(body, json!({"members": [{"value": "2"}], "urn:x": {"department": "d"}}));
+        let leave = |name: &str, mut body: Value, left: Value| {
+            leave_out(Scope::of(Some(&schema(name)), BulkMethod::Post), &mut body, &["q".to_owned()]);
+            assert_eq!(body, left);
+        };
+        leave("Group", json!({"members": [{"value": "bulkId:q", "type": "User"}, {"value": "2"}]}), json!({"members": [{"value": "2"}]}));
+        for manager in [json!({"value": "bulkId:q", "displayName": "d"}), json!("bulkId:q")] {
+            let body = json!({"title": "bulkId:q", ENTERPRISE_USER: {"manager": manager, "department": "d"}});
+            leave("User", body, json!({"title": "bulkId:q", ENTERPRISE_USER: {"department": "d"}}));
+        }
     }
 }

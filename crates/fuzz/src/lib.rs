@@ -159,7 +159,7 @@ pub fn bulk(data: &[u8]) {
     let Ok(message) = serde_json::from_slice::<Value>(data) else { return };
     let Ok(request) = BulkRequest::from_body(message) else { return };
     let (mut ran, mut lacking) = (vec![false; request.operations.len()], BTreeSet::new());
-    for step in order(&request.operations) {
+    for step in order(schemas(), &request.operations) {
         match step {
             Step::Run { index, without } => {
                 assert!(!std::mem::replace(&mut ran[index], true), "{index} runs twice");

@@ -120,6 +120,17 @@ impl Attribute {
         }
     }
 
+    /// Whether its values name other resources: it has a `$ref` of its own beside the `value`, or is a reference to a type of resources and not to
+    /// anything that has a URI (RFC 7643 section 2.3.7).
+    pub fn names_resources(&self) -> bool {
+        let is_any_uri = |kind: &String| ["external", "uri"].iter().any(|uri| kind.eq_ignore_ascii_case(uri));
+        match self.kind {
+            AttributeType::Complex => self.sub_attributes.iter().any(|sub| sub.name == "$ref" && sub.kind == AttributeType::Reference),
+            AttributeType::Reference => self.reference_types.iter().any(|kind| !is_any_uri(kind)),
+            _ => false,
+        }
+    }
+
     /// Whether its value may be read by anybody: what may not be read may not be filtered or sorted on.
     pub fn is_readable(&self) -> bool {
         self.returned != Returned::Never && self.mutability != Mutability::WriteOnly

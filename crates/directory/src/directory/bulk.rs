@@ -10,7 +10,7 @@ use scim_protocol::{Error, ErrorKind, TypeSchema};
 use super::bulk_together::{BulkAnswer, Target, target, wrong_path};
 use super::{Directory, DirectoryError, PatchAnswer};
 use crate::access::Caller;
-use crate::bulk::{Step, leave_out, order, resolve, resolve_id};
+use crate::bulk::{Scope, Step, leave_out, order, resolve, resolve_id};
 use crate::store::Include;
 use crate::version::Expected;
 
@@ -27,7 +27,7 @@ impl Directory {
         let mut answers: Vec<Option<BulkAnswer>> = request.operations.iter().map(|_| None).collect();
         let mut ids = HashMap::new();
         let mut errors = 0_u64;
-        let steps = order(&request.operations);
+        let steps = order(&caller.schemas, &request.operations);
         let mut done = 0;
         while let Some(step) = steps.get(done) {
             // Nothing new is begun after the last error that is accepted; what was made is still completed, or its answer would not be true.
@@ -74,7 +74,7 @@ impl Directory {
         let answer =
             |resource, outcome| BulkAnswer { method: Some(operation.method), bulk_id: operation.bulk_id.clone(), resource, outcome };
         if let Some((schema, id)) = membership_target(caller, operation) {
-            return match self.bulk_membership(caller, operation, id, ids).await {
+            return match self.bulk_membership(caller, operation, (&schema, id), ids).await {
                 Ok((id, version)) => {
                     if let (BulkMethod::Post, Some(name)) = (operation.method, &operation.bulk_id) {
                         ids.insert(name.clone(), id.clone());
@@ -108,13 +108,13 @@ impl Directory {
         &self,
         caller: &Caller,
         operation: &BulkOperation,
-        id: Option<&str>,
+        (schema, id): (&TypeSchema, Option<&str>),
         ids: &HashMap<String, String>,
     ) -> Result<(String, u64), DirectoryError> {
         match (operation.method, id) {
             (BulkMethod::Post, None) => {
                 let mut data = operation.data.clone().unwrap_or_default();
-                resolve(&mut data, ids)?;
+                resolve(Scope::of(Some(schema), operation.method), &mut data, ids)?;
                 Ok((self.create_membership(caller, &data).await?.id(), 1))
             }
             (BulkMethod::Delete, Some(id)) => {
@@ -136,8 +136,11 @@ impl Directory {
         ids: &HashMap<String, String>,
     ) -> Result<(String, u64), DirectoryError> {
         let mut data = operation.data.clone().unwrap_or_default();
-        leave_out_all(&mut data, without);
-        resolve(&mut data, ids)?;
+        let scope = Scope::of(Some(&target.schema), operation.method);
+        if !without.is_empty() {
+            leave_out(scope, &mut data, without);
+        }
+        resolve(scope, &mut data, ids)?;
         let expected = operation.version.as_deref().map(Expected::if_match).unwrap_or_default();
         let (schema, nothing) = (target.schema.as_ref(), Include::default());
         let id = match (&target.id, operation.method) {
@@ -170,7 +173,7 @@ impl Directory {
         ids: &HashMap<String, String>,
     ) -> BulkAnswer {
         let mut data = operation.data.clone().unwrap_or_default();
-        let outcome = match resolve(&mut data, ids) {
+        let outcome = match resolve(Scope::of(Some(schema), operation.method), &mut data, ids) {
             Ok(()) => self.replace(caller, schema, id, data, &Expected::default(), Include::default()).await.map(|made| made.version),
             Err(error) => {
                 let detail = format!("The resource was made, but without what refers to others: {}", error.detail());
@@ -205,12 +208,6 @@ fn membership_target<'a>(caller: &Caller, operation: &'a BulkOperation) -> Optio
     let is_it =
         endpoint.eq_ignore_ascii_case("GroupMembers") && caller.schemas.by_endpoint(endpoint).is_none() && segments.next().is_none();
     is_it.then(|| (Arc::clone(schema), id))
-}
-
-fn leave_out_all(data: &mut serde_json::Value, names: &[String]) {
-    if !names.is_empty() {
-        leave_out(data, names);
-    }
 }
 
 fn refused(Malformed { method, bulk_id, error }: Malformed) -> BulkAnswer {

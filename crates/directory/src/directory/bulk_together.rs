@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{Directory, DirectoryError, refusal, written};
 use crate::access::Caller;
-use crate::bulk::{resolve, resolve_id};
+use crate::bulk::{Scope, resolve, resolve_id};
 use crate::change_set::{Change, ChangeSet, Effect, Moment, Precondition, Write};
 use crate::membership::Needs;
 use crate::store::{CommitError, Include};
@@ -75,7 +75,7 @@ impl Directory {
                 break;
             }
             let mut data = operation.data.clone().unwrap_or_default();
-            if resolve(&mut data, &known).is_err() {
+            if resolve(Scope::of(Some(&schema), operation.method), &mut data, &known).is_err() {
                 break;
             }
             let adapted = normalize_resource(quirks, &schema, &mut data);
@@ -161,7 +161,7 @@ impl Directory {
         let Target { schema, id } = target(caller, operation, &draft.ids)?;
         caller.may_write(&schema)?;
         let mut data = operation.data.clone().unwrap_or_default();
-        resolve(&mut data, &draft.ids)?;
+        resolve(Scope::of(Some(&schema), operation.method), &mut data, &draft.ids)?;
         let expected = operation.version.as_deref().map(Expected::if_match).unwrap_or_default();
         let id = match (id, operation.method) {
             (None, BulkMethod::Post) => {

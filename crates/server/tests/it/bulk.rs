@@ -275,3 +275,31 @@ async fn a_path_may_refer_to_what_is_made_in_the_same_request() {
     let left: Vec<&str> = group.body["members"].as_array().unwrap().iter().map(|member| member["value"].as_str().unwrap()).collect();
     assert_eq!(left, [id(&answer, 3)]);
 }
+
+#[tokio::test]
+async fn a_text_may_begin_as_a_reference_does() {
+    let house = House::new().await;
+    let ann = json!({"schemas": [USER], "userName": "ann", "displayName": "bulkId:foo", "nickName": "bulkId:b",
+        "emails": [{"value": "bulkId:foo"}]});
+    let bob = json!({"schemas": [USER, ENTERPRISE_USER], "userName": "bob", ENTERPRISE_USER: {"manager": {"value": "bulkId:a"}}});
+    let patch = |path: &str| {
+        let data = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "add", "path": path, "value": "bulkId:foo"}]});
+        json!({"method": "PATCH", "path": "/Users/bulkId:a", "data": data})
+    };
+    let manager = format!("{ENTERPRISE_USER}:manager.value");
+    let (ann, bob) = (post("/Users", "a", ann), post("/Users", "b", bob));
+    let texts = async |house: &House, id: &str| {
+        let ann = house.scim("GET", &format!("/Users/{id}"), None).await;
+        ["/displayName", "/nickName", "/emails/0/value"].map(|place| ann.text(place).to_owned())
+    };
+    let answer = house.scim("POST", "/Bulk", bulk(json!({}), json!([bob, ann, patch("title"), patch(&manager)]))).await;
+    assert_eq!(statuses(&answer), ["201", "201", "200", "409"], "{answer:?}");
+    assert_eq!(texts(&house, &id(&answer, 1)).await, ["bulkId:foo", "bulkId:b", "bulkId:foo"]);
+    let other = House::new().await;
+    let answer = other.scim("POST", "/Bulk", bulk(json!({"atomic": true}), json!([bob, ann]))).await;
+    assert_eq!(statuses(&answer), ["201", "201"], "{answer:?}");
+    assert_eq!(texts(&other, &id(&answer, 1)).await, ["bulkId:foo", "bulkId:b", "bulkId:foo"]);
+    let bob = other.scim("GET", &format!("/Users/{}", id(&answer, 0)), None).await;
+    assert_eq!(bob.body[ENTERPRISE_USER]["manager"]["value"], json!(id(&answer, 1)));
+}
