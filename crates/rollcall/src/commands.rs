@@ -40,6 +40,15 @@ pub struct TenantArgument {
     pub tenant: String,
 }
 
+/// Something of a tenant, by its name.
+#[derive(Args, Debug)]
+pub struct Named {
+    /// Its name
+    name: String,
+    #[command(flatten)]
+    tenant: TenantArgument,
+}
+
 /// Which resources, and how many.
 #[derive(Args, Debug)]
 pub struct Find {

@@ -3,6 +3,7 @@
 use provisioning::{provisioning as engine, subscription};
 use scim_protocol::validate;
 use serde_json::{Value, json};
+use server::lockout::LockoutLimit;
 
 /// Takes options apart in full, so that a new limit cannot be forgotten here, and gives those that are named first by their names.
 macro_rules! named {
@@ -61,12 +62,7 @@ pub fn limits() -> Value {
             "kept_days_max": directory::tenant::DAYS_MAX,
             "guard_window_minutes_max": directory::deletion_guard::WINDOW_MINUTES_MAX,
         },
-        "lockout": {
-            "failures_max": lockout.failures_max,
-            "window_seconds": lockout.window_seconds,
-            "proven_seconds_max": lockout.proven_seconds_max,
-            "entries_max": lockout.entries_max,
-        },
+        "lockout": named!(lockout, LockoutLimit { failures_max, window_seconds, proven_seconds_max, entries_max } except {}),
         "resource": {
             "values_max": validate::ELEMENTS_MAX,
             "text_bytes_max": validate::TEXT_BYTES_MAX,

@@ -11,7 +11,7 @@ use provisioning::ledger::NewApplication;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::commands::{TenantArgument, find_application};
+use crate::commands::{Named, TenantArgument, find_application};
 use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::output::{Output, instant, printable};
@@ -40,24 +40,22 @@ pub enum Command {
     Remove(Named),
 }
 
-/// Which application.
-#[derive(Args, Debug)]
-pub struct Named {
-    /// Its name
-    name: String,
-    #[command(flatten)]
-    tenant: TenantArgument,
-}
-
 /// `rollcall application token`
 #[derive(Args, Debug)]
 pub struct NewToken {
     #[command(flatten)]
     named: Named,
+    #[command(flatten)]
+    token: TokenArguments,
+}
+
+/// The token of an application.
+#[derive(Args, Debug)]
+pub struct TokenArguments {
     /// Its bearer token. Other users of this machine can read flags: --token-file is the better place
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file", required_unless_present = "token_file")]
     token: Option<String>,
-    /// A file that holds the token; `-` for standard input
+    /// A file that holds its bearer token (`-`: standard input)
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -72,12 +70,8 @@ pub struct Add {
     /// Where its SCIM API begins, such as https://chat.example.com/scim/v2
     #[arg(long, value_name = "URL")]
     base_url: String,
-    /// Its bearer token. Other users of this machine can read flags: --token-file is the better place
-    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file", required_unless_present = "token_file")]
-    token: Option<String>,
-    /// A file that holds its bearer token (`-`: standard input)
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    token: TokenArguments,
     /// Whether it can PATCH; `auto`: as it says itself
     #[arg(long, value_enum, default_value_t = CanPatch::Auto)]
     patch: CanPatch,
@@ -118,20 +112,20 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
             Ok(())
         }
         Command::Test(named) => {
-            let (_, application) = named.find(&rollcall).await?;
+            let (_, application) = named.application(&rollcall).await?;
             test(&rollcall, &application, output).await
         }
         Command::Pause(named) => set_state(&rollcall, &named, ApplicationState::Paused, output).await,
         Command::Resume(named) => set_state(&rollcall, &named, ApplicationState::Live, output).await,
-        Command::Token(NewToken { named, token, token_file }) => {
-            let token = given_token(token, token_file.as_deref())?;
-            let (tenant, application) = named.find(&rollcall).await?;
+        Command::Token(NewToken { named, token }) => {
+            let token = token.given()?;
+            let (tenant, application) = named.application(&rollcall).await?;
             rollcall.store.catalogue.set_application_token(tenant.id, application.id, Secret::new(token)).await?;
             output.say(format!("Application {} has another token.", application.name), &json!({ "name": application.name }));
             Ok(())
         }
         Command::Remove(named) => {
-            let (tenant, application) = named.find(&rollcall).await?;
+            let (tenant, application) = named.application(&rollcall).await?;
             rollcall.store.catalogue.remove_application(tenant.id, application.id).await?;
             let text = format!("Application {} is forgotten. Its accounts stay as they are.", application.name);
             output.say(text, &json!({ "name": application.name, "state": "removed" }));
@@ -141,7 +135,7 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
 }
 
 impl Named {
-    async fn find(&self, rollcall: &Rollcall) -> Result<(Tenant, Application), Failure> {
+    async fn application(&self, rollcall: &Rollcall) -> Result<(Tenant, Application), Failure> {
         let tenant = rollcall.tenant(&self.tenant.tenant).await?;
         let application = find_application(rollcall, &tenant, &self.name).await?;
         Ok((tenant, application))
@@ -151,7 +145,7 @@ impl Named {
 async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), Failure> {
     let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
     let base_url = check_base_url(&arguments.base_url)?;
-    let token = given_token(arguments.token, arguments.token_file.as_deref())?;
+    let token = arguments.token.given()?;
     let settings = ApplicationSettings {
         patch: match arguments.patch {
             CanPatch::Auto => None,
@@ -174,7 +168,7 @@ async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), 
 }
 
 async fn set_state(rollcall: &Rollcall, named: &Named, state: ApplicationState, output: Output) -> Result<(), Failure> {
-    let (tenant, application) = named.find(rollcall).await?;
+    let (tenant, application) = named.application(rollcall).await?;
     rollcall.store.catalogue.set_application_state(tenant.id, application.id, state).await?;
     let text = match state {
         ApplicationState::Live => format!("Application {} is served again.", application.name),
@@ -308,11 +302,13 @@ fn check_base_url(text: &str) -> Result<String, Failure> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-fn given_token(token: Option<String>, file: Option<&Path>) -> Result<String, Failure> {
-    match (token, file) {
-        (Some(token), _) => check_token(&token, "--token"),
-        (None, Some(path)) => read_token(path),
-        (None, None) => Err(Failure::usage("give --token-file FILE or --token TOKEN")),
+impl TokenArguments {
+    fn given(&self) -> Result<String, Failure> {
+        match (&self.token, &self.token_file) {
+            (Some(token), _) => check_token(token, "--token"),
+            (None, Some(path)) => read_token(path),
+            (None, None) => Err(Failure::usage("give --token-file FILE or --token TOKEN")),
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use directory::issuer::{IssuerRecord, IssuerSettings};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::commands::TenantArgument;
 use crate::commands::permissions::{PermissionArguments, permissions_json, scopes_text};
+use crate::commands::{Named, TenantArgument};
 use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::output::{Output, instant};
@@ -25,12 +25,7 @@ pub enum Command {
     /// List issuers
     List(TenantArgument),
     /// Accept no tokens of an issuer any more, at once
-    Remove {
-        /// Its name
-        name: String,
-        #[command(flatten)]
-        tenant: TenantArgument,
-    },
+    Remove(Named),
 }
 
 /// `rollcall issuer add`
@@ -77,7 +72,7 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
             output.table(&["name", "issuer", "audience", "scopes", "created"], rows, "No issuers.", &Value::Array(values));
             Ok(())
         }
-        Command::Remove { name, tenant } => {
+        Command::Remove(Named { name, tenant }) => {
             let tenant = rollcall.tenant(&tenant.tenant).await?;
             if !rollcall.store.issuers.remove_issuer(tenant.id, &name).await? {
                 return Err(Failure::not_found(format!("tenant {} has no issuer {name}", tenant.name))

@@ -12,7 +12,7 @@ use provisioning::receiver::{Detail, ParcelState, Receiver, ReceiverKind, Receiv
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::commands::TenantArgument;
+use crate::commands::{Named, TenantArgument};
 use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::output::{Output, instant, instant_or};
@@ -52,15 +52,6 @@ pub enum Command {
     FeedAdd(Member),
     /// Take a resource out of such a feed
     FeedRemove(Member),
-}
-
-/// Which receiver.
-#[derive(Args, Debug)]
-pub struct Named {
-    /// Its name
-    name: String,
-    #[command(flatten)]
-    tenant: TenantArgument,
 }
 
 /// How a receiver is told.
@@ -164,7 +155,7 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
         Command::Add(arguments) => add(&rollcall, arguments, configuration, output).await,
         Command::List(argument) => list(&rollcall, &argument, output).await,
         Command::Show(named) => {
-            let (_, receiver) = named.find(&rollcall).await?;
+            let (_, receiver) = named.receiver(&rollcall).await?;
             show(&receiver, output);
             Ok(())
         }
@@ -172,7 +163,7 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
         Command::Pause(named) => set_state(&rollcall, &named, ReceiverState::Paused, output).await,
         Command::Resume(named) => set_state(&rollcall, &named, ReceiverState::Live, output).await,
         Command::Remove(named) => {
-            let (tenant, receiver) = named.find(&rollcall).await?;
+            let (tenant, receiver) = named.receiver(&rollcall).await?;
             rollcall.store.receivers.remove_receiver(tenant.id, receiver.id).await?;
             output.say(format!("Receiver {} is forgotten.", receiver.name), &json!({ "name": receiver.name, "state": "removed" }));
             Ok(())
@@ -180,13 +171,13 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
         Command::RotateSecret(arguments) => rotate_secret(&rollcall, &arguments, output).await,
         Command::DeadLetters(named) => list_put_aside(&rollcall, &named, output).await,
         Command::Redeliver(chosen) => {
-            let (tenant, receiver) = chosen.named.find(&rollcall).await?;
+            let (tenant, receiver) = chosen.named.receiver(&rollcall).await?;
             let count = rollcall.store.receivers.redeliver(tenant.id, receiver.id, chosen.sequence).await?;
             output.say(format!("{count} will be delivered again."), &json!({ "redelivered": count }));
             Ok(())
         }
         Command::Discard(chosen) => {
-            let (tenant, receiver) = chosen.named.find(&rollcall).await?;
+            let (tenant, receiver) = chosen.named.receiver(&rollcall).await?;
             let count = rollcall.store.receivers.discard(tenant.id, receiver.id, chosen.sequence).await?;
             output.say(format!("{count} are forgotten."), &json!({ "discarded": count }));
             Ok(())
@@ -197,7 +188,7 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
 }
 
 impl Named {
-    async fn find(&self, rollcall: &Rollcall) -> Result<(Tenant, Receiver), Failure> {
+    async fn receiver(&self, rollcall: &Rollcall) -> Result<(Tenant, Receiver), Failure> {
         let tenant = rollcall.tenant(&self.tenant.tenant).await?;
         let receivers = rollcall.store.receivers.list_receivers(tenant.id).await?;
         let found = receivers.into_iter().find(|receiver| receiver.name == self.name);
@@ -320,7 +311,7 @@ fn show(receiver: &Receiver, output: Output) {
 }
 
 async fn test(rollcall: &Rollcall, named: &Named, configuration: &Configuration, output: Output) -> Result<(), Failure> {
-    let (_, receiver) = named.find(rollcall).await?;
+    let (_, receiver) = named.receiver(rollcall).await?;
     let name = &receiver.name;
     if receiver.kind == ReceiverKind::Poll {
         let last = instant_or(receiver.last_delivered, "never");
@@ -340,7 +331,7 @@ async fn test(rollcall: &Rollcall, named: &Named, configuration: &Configuration,
 }
 
 async fn set_state(rollcall: &Rollcall, named: &Named, state: ReceiverState, output: Output) -> Result<(), Failure> {
-    let (tenant, receiver) = named.find(rollcall).await?;
+    let (tenant, receiver) = named.receiver(rollcall).await?;
     rollcall.store.receivers.set_receiver_state(tenant.id, receiver.id, state).await?;
     let text = match state {
         ReceiverState::Live => format!("Receiver {} is told again.", receiver.name),
@@ -351,7 +342,7 @@ async fn set_state(rollcall: &Rollcall, named: &Named, state: ReceiverState, out
 }
 
 async fn rotate_secret(rollcall: &Rollcall, arguments: &RotateSecret, output: Output) -> Result<(), Failure> {
-    let (tenant, receiver) = arguments.named.find(rollcall).await?;
+    let (tenant, receiver) = arguments.named.receiver(rollcall).await?;
     let Some((new, made_here)) = secret(rollcall, receiver.kind, arguments.token_file.as_deref())? else {
         return Err(Failure::usage("a push receiver says itself which token it wants; give it with --token-file"));
     };
@@ -372,7 +363,7 @@ async fn rotate_secret(rollcall: &Rollcall, arguments: &RotateSecret, output: Ou
 }
 
 async fn list_put_aside(rollcall: &Rollcall, named: &Named, output: Output) -> Result<(), Failure> {
-    let (tenant, receiver) = named.find(rollcall).await?;
+    let (tenant, receiver) = named.receiver(rollcall).await?;
     let parcels = rollcall.store.receivers.list_parcels(tenant.id, receiver.id, ParcelState::PutAside, SHOWN_MAX).await?;
     let mut rows = Vec::new();
     for parcel in &parcels {
@@ -387,7 +378,7 @@ async fn list_put_aside(rollcall: &Rollcall, named: &Named, output: Output) -> R
 }
 
 async fn choose(rollcall: &Rollcall, member: Member, chosen: bool, output: Output) -> Result<(), Failure> {
-    let (_, receiver) = member.named.find(rollcall).await?;
+    let (_, receiver) = member.named.receiver(rollcall).await?;
     let choice = Choice {
         resource_type: member.resource_type,
         resource_id: member.id.clone(),

@@ -25,42 +25,33 @@ pub enum Command {
     Log(Log),
     /// Compare everything (or one person or group) with applications again; the running `serve` does the work
     #[command(after_help = "Examples:\n  rollcall sync now\n  rollcall sync now --application chat --user ada@example.com")]
-    Now(Now),
+    Now(About),
+}
+
+/// What it is about.
+#[derive(Args, Debug)]
+pub struct About {
+    #[command(flatten)]
+    tenant: TenantArgument,
+    /// Only this application
+    #[arg(long, value_name = "NAME")]
+    application: Option<String>,
+    /// Only this person (id or userName)
+    #[arg(long, value_name = "USER", conflicts_with = "group")]
+    user: Option<String>,
+    /// Only this group (id or displayName)
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
 }
 
 /// `rollcall sync log`
 #[derive(Args, Debug)]
 pub struct Log {
     #[command(flatten)]
-    tenant: TenantArgument,
-    /// Only this application
-    #[arg(long, value_name = "NAME")]
-    application: Option<String>,
-    /// Only this person (id or userName)
-    #[arg(long, value_name = "USER", conflicts_with = "group")]
-    user: Option<String>,
-    /// Only this group (id or displayName)
-    #[arg(long, value_name = "GROUP")]
-    group: Option<String>,
+    about: About,
     /// At most this many lines
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
-}
-
-/// `rollcall sync now`
-#[derive(Args, Debug)]
-pub struct Now {
-    #[command(flatten)]
-    tenant: TenantArgument,
-    /// Only this application
-    #[arg(long, value_name = "NAME")]
-    application: Option<String>,
-    /// Only this person (id or userName)
-    #[arg(long, value_name = "USER", conflicts_with = "group")]
-    user: Option<String>,
-    /// Only this group (id or displayName)
-    #[arg(long, value_name = "GROUP")]
-    group: Option<String>,
 }
 
 /// Runs it.
@@ -104,20 +95,21 @@ fn verdict(state: ApplicationState, status: &SyncStatus) -> &'static str {
 }
 
 async fn log(rollcall: &Rollcall, arguments: Log, output: Output) -> Result<(), Failure> {
-    let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
+    let Log { about, limit } = arguments;
+    let tenant = rollcall.tenant(&about.tenant.tenant).await?;
     let identities = rollcall.identities(&tenant).await?;
     let applications = rollcall.store.catalogue.list_applications(tenant.id).await?;
-    let chosen = match &arguments.application {
+    let chosen = match &about.application {
         Some(name) => Some(find_application(rollcall, &tenant, name).await?.id),
         None => None,
     };
     // A person who is gone is not found by name any more, but its log is still there under its id.
-    let resource = match (&arguments.user, &arguments.group) {
+    let resource = match (&about.user, &about.group) {
         (Some(user), _) => Some(identities.find_id("User", user).await?.unwrap_or_else(|| user.clone())),
         (_, Some(group)) => Some(identities.find_id("Group", group).await?.unwrap_or_else(|| group.clone())),
         _ => None,
     };
-    let mut entries = rollcall.store.ledger.read_log(tenant.id, chosen, resource.as_deref(), arguments.limit).await?;
+    let mut entries = rollcall.store.ledger.read_log(tenant.id, chosen, resource.as_deref(), limit).await?;
     entries.reverse();
     let rows = entries.iter().map(|entry| log_row(entry, name_of(&applications, entry.application))).collect();
     let values = entries.iter().map(|entry| log_json(entry, name_of(&applications, entry.application))).collect();
@@ -153,14 +145,14 @@ fn log_json(entry: &LogEntry, application: &str) -> Value {
     value
 }
 
-async fn now(rollcall: &Rollcall, arguments: Now, output: Output) -> Result<(), Failure> {
-    let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
-    let applications = match &arguments.application {
+async fn now(rollcall: &Rollcall, about: About, output: Output) -> Result<(), Failure> {
+    let tenant = rollcall.tenant(&about.tenant.tenant).await?;
+    let applications = match &about.application {
         Some(name) => vec![find_application(rollcall, &tenant, name).await?],
         None => rollcall.store.catalogue.list_applications(tenant.id).await?,
     };
     let identities = rollcall.identities(&tenant).await?;
-    let one = match (&arguments.user, &arguments.group) {
+    let one = match (&about.user, &about.group) {
         (Some(user), _) => Some(("User", identities.require_id("User", user).await?)),
         (_, Some(group)) => Some(("Group", identities.require_id("Group", group).await?)),
         _ => None,
