@@ -20,6 +20,8 @@ pub mod tls;
 
 mod address;
 
+mod request_line;
+
 mod request_id;
 
 mod prefer;

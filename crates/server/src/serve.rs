@@ -21,6 +21,7 @@ use tower::Service;
 
 use crate::address::Connection;
 use crate::options::Options;
+use crate::request_line::Encoding;
 use crate::tls::{ClientCertificate, Tls};
 
 /// Serves plain HTTP until `shutdown` is there, then finishes what is open, for at most `drain_seconds_max`.
@@ -49,6 +50,7 @@ async fn run(listener: TcpListener, tls: Option<Arc<Tls>>, router: Router, shutd
     let builder = builder(options);
     let graceful = GracefulShutdown::new();
     let handshake = Duration::from_secs(options.tls_handshake_seconds_max);
+    let head_bytes_max = options.head_bytes_max;
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -67,7 +69,7 @@ async fn run(listener: TcpListener, tls: Option<Arc<Tls>>, router: Router, shutd
         let (router, builder, watcher, tls) = (router.clone(), builder.clone(), graceful.watcher(), tls.clone());
         tokio::spawn(async move {
             let Some(tls) = tls else {
-                converse(stream, connection, None, router, &builder, watcher).await;
+                converse(stream, connection, None, router, (&builder, head_bytes_max), watcher).await;
                 return drop(permit);
             };
             // Here and not where connections are accepted, so that a slow handshake keeps nobody waiting.
@@ -75,7 +77,7 @@ async fn run(listener: TcpListener, tls: Option<Arc<Tls>>, router: Router, shutd
                 Ok(stream) => {
                     connection.is_tls = true;
                     let certificate = ClientCertificate::of(&stream).map(Arc::new);
-                    converse(stream, connection, certificate, router, &builder, watcher).await;
+                    converse(stream, connection, certificate, router, (&builder, head_bytes_max), watcher).await;
                 }
                 Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
             }
@@ -94,11 +96,12 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     connection: Connection,
     certificate: Option<Arc<ClientCertificate>>,
     router: Router,
-    builder: &Builder<TokioExecutor>,
+    (builder, head_bytes_max): (&Builder<TokioExecutor>, usize),
     watcher: Watcher,
 ) {
     let service = service_fn(move |request| call(router.clone(), connection, certificate.clone(), request));
-    let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+    let stream = TokioIo::new(Encoding::new(stream, head_bytes_max));
+    let served = builder.serve_connection_with_upgrades(stream, service).into_owned();
     if let Err(error) = watcher.watch(served).await {
         tracing::debug!(error = %error, "a connection broke");
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::RawQuery;
 use axum::routing::get;
 use directory::tenant::TenantSettings;
 use server::Options;
@@ -53,6 +54,25 @@ async fn a_head_that_does_not_end_is_cut_off() {
     let slow = send(&listening.address, "GET / HTTP/1.1\r\nhost: x\r\n").await;
     assert!(!rest(slow).await.contains("200 OK"));
     assert!(rest(send(&listening.address, WHOLE).await).await.ends_with("ok"));
+}
+
+#[tokio::test]
+async fn queries_that_nobody_encoded_are_read() {
+    let echo = async |query: RawQuery| query.0.unwrap_or_default();
+    let listening = listen(Router::new().route("/", get(echo)), Options::default()).await;
+    let first = "GET /?filter=userName eq \"ann\" HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut stream = send(&listening.address, first).await;
+    let mut answer = String::new();
+    while !answer.ends_with("%22ann%22") {
+        let mut bytes = [0; 512];
+        let read = tokio::time::timeout(SECONDS_MAX, stream.read(&mut bytes)).await.unwrap().unwrap();
+        assert!(read > 0, "{answer}");
+        answer.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+    }
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("filter=userName%20eq%20%22ann%22"), "{answer}");
+    stream.write_all(b"GET /?filter=id+ne+\"<1>\" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let answer = rest(stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("filter=id+ne+%22%3C1%3E%22"), "{answer}");
 }
 
 #[tokio::test]
