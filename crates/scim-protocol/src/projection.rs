@@ -286,6 +286,35 @@ mod tests {
     }
 
     #[test]
+    fn a_text_is_kept_whole_where_nothing_in_it_may_be_hidden() {
+        let set = SchemaSet::standard();
+        let user = set.by_name("User").unwrap();
+        let secret = r#"{"userName":"ann","password":"x"}"#;
+        for (text, kept) in [(secret, false), (r#"{"title":"password"}"#, false), (r#"{"title":"a password"}"#, true), ("{}", true)] {
+            assert_eq!(Projection::Default.keeps_all_of(user, text), kept, "{text}");
+        }
+        let only = Projection::new(&["title".into()], &[]).unwrap();
+        let without = Projection::new(&[], &["title".into()]).unwrap();
+        assert!(!only.keeps_all_of(user, "{}") && !without.keeps_all_of(user, "{}"));
+        // What is hidden may also be deeper, or in an extension.
+        let hidden = |place: &str| {
+            let mut own = Vec::clone(&user.extensions);
+            let mut core = user.core.clone();
+            let attribute = if place == "sub" {
+                core.attributes.iter_mut().find(|attribute| attribute.name == "name").and_then(|name| name.sub_attributes.first_mut())
+            } else {
+                own.first_mut().and_then(|extension| extension.attributes.first_mut())
+            };
+            let attribute = attribute.unwrap();
+            attribute.returned = Returned::Request;
+            let text = format!("{{\"{}\":1}}", attribute.name);
+            !Projection::Default.keeps_all_of(&TypeSchema::new(user.resource_type.clone(), core, own), &text)
+                && Projection::Default.keeps_all_of(user, &text)
+        };
+        assert!(hidden("sub") && hidden("extension"));
+    }
+
+    #[test]
     fn the_default_set_without_the_named() {
         let set = SchemaSet::standard();
         let check = |excluded: &[&str], gone: &[&str]| {
