@@ -17,16 +17,16 @@ pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
     };
     let begun = Instant::now();
     let peers = target_folder(root).join("peers");
-    if with_peers {
-        install_postgresql()?;
-        install_python(root, &peers)?;
-        install_newest_postgresql(root, &peers)?;
-        install_node(root, &peers)?;
-    }
     // Always the libraries and programs of the whole workspace, so that nothing is built twice with other features.
     let mut all = Command::new("cargo");
     all.current_dir(root).args(["test", "--workspace", "--locked"]).env_remove("ROLLCALL_PEERS");
     if with_peers {
+        // Installing waits for the network and building for the processors, so both go on at once.
+        std::thread::scope(|scope| {
+            let installing = scope.spawn(|| install(root, &peers));
+            run(Command::new("cargo").current_dir(root).args(["test", "--workspace", "--locked", "--no-run"]))?;
+            installing.join().map_err(|_| Failure::from("installing what tests need ended in a panic"))?
+        })?;
         all.env(POSTGRESQL_MAJOR, OLDEST_POSTGRESQL);
     }
     run(&mut all)?;
@@ -39,6 +39,13 @@ pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
     }
     println!("test: everything passed in {} s", begun.elapsed().as_secs());
     Ok(())
+}
+
+fn install(root: &Path, peers: &Path) -> Result<(), Failure> {
+    install_postgresql()?;
+    install_python(root, peers)?;
+    install_newest_postgresql(root, peers)?;
+    install_node(root, peers)
 }
 
 /// Cargo's target folder.
