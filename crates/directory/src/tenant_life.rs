@@ -37,7 +37,7 @@ pub trait TenantLife: Send + Sync {
     /// Writes everything of a tenant apart from secrets as lines of JSON, from one snapshot, one line at a time; says how many lines.
     async fn export(&self, tenant: TenantId, at: Timestamp, sink: Box<dyn Write + Send>) -> Result<u64, Fault>;
     /// Makes a tenant of this name of what `export` wrote, all of it or nothing. Ids, versions and instants stay; its applications have no tokens and are
-    /// paused, and everything is marked out of date for them.
+    /// paused, and everything is marked out of date for them; its receivers have no secrets and are paused; clients that had a secret are revoked.
     async fn restore(&self, name: &str, at: Timestamp, source: Box<dyn Source>) -> Result<Tenant, RestoreError>;
     /// Erases everything of a tenant, and the tenant; false where there is none.
     async fn erase(&self, tenant: TenantId) -> Result<bool, Fault>;

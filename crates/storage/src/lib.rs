@@ -10,6 +10,7 @@ mod moments;
 mod migrate;
 mod recorded;
 mod transfer;
+mod restored;
 mod filter_sql;
 mod membership_sql;
 mod row_test;

@@ -17,8 +17,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::event_rows::{KIND_FEED_ADD, KIND_FEED_REMOVE};
+
 /// The form of the file; a newer one is refused.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// What the file says it is.
 const CONTENT: &str = "rollcall tenant";
 /// The longest line; a resource is far below.
@@ -32,6 +34,8 @@ pub(crate) enum Keys {
     Resource,
     /// `applications.application`
     Application,
+    /// `receivers.receiver`
+    Receiver,
 }
 
 impl Keys {
@@ -40,12 +44,13 @@ impl Keys {
         match self {
             Self::Resource => ("resources", "resource"),
             Self::Application => ("applications", "application"),
+            Self::Receiver => ("receivers", "receiver"),
         }
     }
 }
 
 /// All of them.
-pub(crate) const KEYS: [Keys; 2] = [Keys::Resource, Keys::Application];
+pub(crate) const KEYS: [Keys; 3] = [Keys::Resource, Keys::Application, Keys::Receiver];
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +59,8 @@ pub(crate) enum Kind {
     Text,
     /// Text that is JSON, and stands in the file as such.
     Json,
+    /// How a client shows who it is, as JSON; the hash of a secret stays behind.
+    Authentication,
     Bytes,
     /// A key of a row, its own or another's.
     Key(Keys),
@@ -205,6 +212,34 @@ pub(crate) const TABLES: &[Table] = &[
         order: "resource, path, value",
     },
     Table { name: "provisioning_log", columns: &[key("application", Keys::Application), text("id"), json("entry")], order: "line" },
+    Table {
+        name: "clients",
+        columns: &[
+            text("id"),
+            text("name"),
+            integer("created"),
+            integer("revoked"),
+            Column { name: "authentication", kind: Kind::Authentication },
+            json("permissions"),
+        ],
+        order: "created, id",
+    },
+    Table { name: "issuers", columns: &[text("name"), integer("created"), json("settings")], order: "name" },
+    Table {
+        name: "receivers",
+        columns: &[
+            key("receiver", Keys::Receiver),
+            text("name"),
+            text("kind"),
+            text("url"),
+            json("settings"),
+            integer("created"),
+            integer("position"),
+            integer("last_delivered"),
+        ],
+        order: "receiver",
+    },
+    Table { name: "chosen_resources", columns: &[key("receiver", Keys::Receiver), text("id")], order: "receiver, id" },
 ];
 
 /// Tables of tenants that do not travel, and why.
@@ -214,13 +249,9 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
     ("unique_values", "made again from the column `entries` of `resources`"),
     ("index_values", "made again from the column `entries` of `resources`"),
     ("outbox", "everything is marked out of date instead"),
-    ("receivers", "their addresses and secrets belong together: they are added again"),
-    ("parcels", "of a receiver"),
-    ("chosen_resources", "of a receiver"),
+    ("parcels", "events on their way to a receiver, or put aside for it: decided before the tenant moves"),
     ("signing_keys", "secrets"),
-    ("clients", "secrets, or keys that are good for one token endpoint: they are added again"),
     ("assertions", "of the moment"),
-    ("issuers", "whose tokens are accepted is decided anew in another place"),
     ("requests", "what was asked of this server, not what the tenant is"),
     ("quirk_uses", "of the request log"),
     ("guard_counts", "of the moment"),
@@ -240,6 +271,13 @@ pub(crate) const LEFT_OUT_COLUMNS: &[(&str, &str, &str)] = &[
     ("applications", "claimed", "of the moment"),
     ("applications", "last_number", "of the outbox"),
     ("provisioning_log", "line", "the order of the lines is kept"),
+    ("receivers", "secrets", "secrets"),
+    ("receivers", "state", "without a secret it is paused"),
+    ("receivers", "attempts", "of the moment"),
+    ("receivers", "due", "of the moment"),
+    ("receivers", "fence", "of the moment"),
+    ("receivers", "lease_until", "of the moment"),
+    ("receivers", "last_error", "says that it was restored"),
 ];
 
 /// A value of a row.
@@ -361,6 +399,7 @@ impl<'a> Exporter<'a> {
                 (_, Cell::Null) => continue,
                 (_, Cell::Integer(value)) => value.to_string(),
                 (Kind::Json, Cell::Text(text)) => text,
+                (Kind::Authentication, Cell::Text(text)) => without_hash(&text)?,
                 (_, Cell::Text(text)) => Value::String(text).to_string(),
                 (_, Cell::Bytes(bytes)) => Value::String(STANDARD.encode(bytes)).to_string(),
             };
@@ -377,6 +416,12 @@ impl<'a> Exporter<'a> {
         self.sink.flush().map_err(|error| Fault::from_source("the exported tenant could not be written", error))?;
         Ok(self.lines)
     }
+}
+
+fn without_hash(authentication: &str) -> Result<String, Fault> {
+    let mut map: Map<String, Value> = crate::rows::from_json(authentication)?;
+    map.remove("hash");
+    crate::rows::json_text(&map)
 }
 
 fn hexadecimal(digest: &Context) -> String {
@@ -482,7 +527,7 @@ fn decode(line: &str, header: &Header) -> Result<(&'static Table, Row), String> 
                 Cell::Integer(Some(key).filter(|_| is_announced).ok_or_else(|| format!("the first line does not know {name} {key}"))?)
             }
             Kind::Text => Cell::Text(serde_json::from_str(value.get()).map_err(wrong)?),
-            Kind::Json => Cell::Text(value.get().to_owned()),
+            Kind::Json | Kind::Authentication => Cell::Text(value.get().to_owned()),
             Kind::Bytes => {
                 let encoded: String = serde_json::from_str(value.get()).map_err(wrong)?;
                 Cell::Bytes(STANDARD.decode(encoded).map_err(|_| format!("{name} is not in base 64"))?)
@@ -501,7 +546,10 @@ pub(crate) struct Placement {
 
 impl Placement {
     /// Gives the keys of a row their new values.
-    pub(crate) fn place(&self, header: &Header, row: &mut Row) -> Result<(), Fault> {
+    pub(crate) fn place(&self, table: &Table, header: &Header, row: &mut Row) -> Result<(), Fault> {
+        if table.name == "change_log" && [KIND_FEED_ADD, KIND_FEED_REMOVE].contains(&integer_of(row, "kind")) {
+            self.place_feed(header, row);
+        }
         for (column, cell) in row {
             let (Kind::Key(keys), Cell::Integer(key)) = (column.kind, cell) else { continue };
             let moved =
@@ -509,6 +557,17 @@ impl Placement {
             *key = moved.ok_or_else(|| Fault::new("a key of the file has no place"))?;
         }
         Ok(())
+    }
+
+    /// A line of the change log about the feed of one receiver names it: by its new key afterwards, and where the file has no receivers, nobody.
+    fn place_feed(&self, header: &Header, row: &mut Row) {
+        let shift = header.keys.get(&Keys::Receiver).zip(self.first.get(&Keys::Receiver));
+        for (column, cell) in row {
+            if let ("attributes", Cell::Text(receiver)) = (column.name, cell) {
+                let moved = shift.and_then(|((old, _), new)| receiver.parse::<i64>().ok()?.checked_sub(*old)?.checked_add(*new));
+                *receiver = moved.map(|key| key.to_string()).unwrap_or_default();
+            }
+        }
     }
 }
 
@@ -532,38 +591,6 @@ pub(crate) fn bytes_of<'a>(row: &'a Row, name: &str) -> &'a [u8] {
     row.iter()
         .find_map(|(column, cell)| if let (true, Cell::Bytes(bytes)) = (column.name == name, cell) { Some(bytes.as_slice()) } else { None })
         .unwrap_or_default()
-}
-
-/// The columns of a restored row beside those of the file: whose it is, and what each database has of its own.
-pub(crate) fn further(table: &Table, row: &mut Row, own: &Own<'_>) -> Result<Vec<(&'static str, Cell)>, Fault> {
-    if table.name == "tenants" {
-        for (column, cell) in row.iter_mut() {
-            if let ("settings", Cell::Text(settings)) = (column.name, cell) {
-                let mut map: Map<String, Value> = crate::rows::from_json(settings)?;
-                if let Some(suspended) = map.get_mut("suspended") {
-                    *suspended = Value::Bool(false);
-                }
-                *settings = crate::rows::json_text(&map)?;
-            }
-        }
-        let dispatched = Cell::Integer(integer_of(row, "last_sequence"));
-        return Ok(vec![("name", Cell::Text(own.name.into())), ("revision", Cell::Integer(own.revision)), ("dispatched", dispatched)]);
-    }
-    let mut further = vec![("tenant", Cell::Integer(own.tenant))];
-    if table.name == "applications" {
-        further.push(("token", Cell::Bytes((own.seal)(text_of(row, "name"))?)));
-        further.push(("state", Cell::Text("paused".into())));
-    }
-    Ok(further)
-}
-
-/// What a restored tenant has of its own.
-pub(crate) struct Own<'a> {
-    pub name: &'a str,
-    pub tenant: i64,
-    pub revision: i64,
-    /// Seals no token for the application of this name.
-    pub seal: &'a (dyn Fn(&str) -> Result<Vec<u8>, Fault> + Sync),
 }
 
 #[cfg(test)]
@@ -595,7 +622,7 @@ mod tests {
         let header = importer.check().unwrap();
         let (table, mut row) = importer.next_row(&header).unwrap().unwrap();
         assert_eq!(table.name, "memberships");
-        Placement { first: BTreeMap::from([(Keys::Resource, 100)]) }.place(&header, &mut row).unwrap();
+        Placement { first: BTreeMap::from([(Keys::Resource, 100)]) }.place(table, &header, &mut row).unwrap();
         assert_eq!((integer_of(&row, "group_resource"), integer_of(&row, "member_resource")), (100, 104));
         assert!(importer.next_row(&header).unwrap().is_none());
     }
@@ -612,7 +639,7 @@ mod tests {
         check(text.replace(":9}", ":10}"), "does not know");
         check(text.replace("memberships", "friendships"), "friendships");
         check(text.replace("member_resource", "nobody"), "nobody");
-        check(text.replace("\"format\":1", "\"format\":2"), "newer Rollcall");
+        check(text.replace("\"format\":2", "\"format\":3"), "newer Rollcall");
         check(text.replace("rollcall tenant", "a shopping list"), "not an exported tenant");
         check(text.lines().take(2).flat_map(|line| [line, "\n"]).collect(), "before its end");
         check(format!("{text}{text}"), "changed");

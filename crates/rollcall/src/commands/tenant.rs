@@ -60,7 +60,7 @@ pub enum Command {
         to: PathBuf,
     },
     /// Make a tenant of a file that `export` wrote, on either kind of database; all of it or nothing
-    #[command(after_help = "Its ids, versions and instants stay. It has no tokens, and its applications have none and are paused:\n  \
+    #[command(after_help = "Its ids, versions and instants stay. No secrets come along; applications and receivers are paused:\n  \
         rollcall token create --tenant acme\n  \
         rollcall application token chat --tenant acme --token-file chat.token\n  \
         rollcall application resume chat --tenant acme")]
@@ -339,7 +339,7 @@ async fn restore(name: &str, from: &Path, configuration: &Configuration, output:
         RestoreError::Refused(why) => Failure::refused(format!("{}: {why}", from.display())).hint("nothing was changed"),
         RestoreError::Fault(fault) => fault.into(),
     })?;
-    let hint = format!("Tenant {name} is there. Give it a token, and its applications theirs:\n  rollcall token create --tenant {name}");
+    let hint = format!("Tenant {name} is there. Give it a token, and what it has secrets:\n  rollcall token create --tenant {name}");
     output.say(hint, &tenant_json(&tenant));
     Ok(())
 }

@@ -19,11 +19,10 @@ use super::connections::{begin, fault, snapshot};
 use super::read::storable;
 use super::statements as sql;
 use super::{Postgres, outbox, tenants};
+use crate::restored::{Own, further};
 use crate::rows::{decode_entries, json_text, micros, stored_key};
-use crate::secrets::application_context;
 use crate::transfer::{
-    Cell, Exporter, Header, Importer, KEYS, Kind, Own, Placement, Row, TABLES, Table, bytes_of, further, insert, integer_of, key_range,
-    select,
+    Cell, Exporter, Header, Importer, KEYS, Kind, Placement, Row, TABLES, Table, bytes_of, insert, integer_of, key_range, select,
 };
 
 /// Rows that are read at once.
@@ -102,7 +101,7 @@ fn export(runtime: &Handle, connection: &mut Object, tenant: TenantId, at: Times
 fn cell(row: &tokio_postgres::Row, place: usize, kind: Kind) -> Result<Cell, tokio_postgres::Error> {
     Ok(match kind {
         Kind::Integer | Kind::Key(_) => row.try_get::<_, Option<i64>>(place)?.map_or(Cell::Null, Cell::Integer),
-        Kind::Text | Kind::Json => row.try_get::<_, Option<String>>(place)?.map_or(Cell::Null, Cell::Text),
+        Kind::Text | Kind::Json | Kind::Authentication => row.try_get::<_, Option<String>>(place)?.map_or(Cell::Null, Cell::Text),
         Kind::Bytes => row.try_get::<_, Option<Vec<u8>>>(place)?.map_or(Cell::Null, Cell::Bytes),
     })
 }
@@ -117,10 +116,9 @@ async fn restore(postgres: &Postgres, name: &str, at: Timestamp, mut importer: I
         if tenant.is_some() == (table.name == "tenants") {
             return Err(RestoreError::Refused("the file does not begin with its tenant".into()));
         }
-        placement.place(&header, &mut row)?;
+        placement.place(table, &header, &mut row)?;
         let id = tenant.unwrap_or_default();
-        let seal = |application: &str| postgres.key.seal(&application_context(TenantId(id), application), "");
-        let further = further(table, &mut row, &Own { name, tenant: id, revision: micros(at), seal: &seal })?;
+        let further = further(table, &mut row, &Own { name, tenant: id, revision: micros(at), key: &postgres.key })?;
         if table.name == "applications" {
             applications.push(ApplicationId(integer_of(&row, "application")));
         }

@@ -16,10 +16,11 @@ use super::connections::{fault, snapshot};
 use super::ledger::mark_all;
 use super::statements as sql;
 use super::{Sqlite, tenants};
+use crate::restored::{Own, further};
 use crate::rows::{decode_entries, json_text, micros};
-use crate::secrets::{MasterKey, application_context};
+use crate::secrets::MasterKey;
 use crate::transfer::{
-    Cell, Exporter, Header, Importer, KEYS, Own, Placement, Row, TABLES, Table, bytes_of, further, insert, integer_of, key_range, select,
+    Cell, Exporter, Header, Importer, KEYS, Placement, Row, TABLES, Table, bytes_of, insert, integer_of, key_range, select,
 };
 
 #[async_trait]
@@ -133,9 +134,8 @@ fn restore(
         if tenant.is_some() == (table.name == "tenants") {
             return Err(RestoreError::Refused("the file does not begin with its tenant".into()));
         }
-        placement.place(header, &mut row)?;
-        let seal = |application: &str| key.seal(&application_context(TenantId(id), application), "");
-        let own = Own { name, tenant: id, revision: micros(at), seal: &seal };
+        placement.place(table, header, &mut row)?;
+        let own = Own { name, tenant: id, revision: micros(at), key };
         write(connection, table, row, &own, &mut applications)?;
         tenant = tenant.or_else(|| Some(connection.last_insert_rowid()));
     }

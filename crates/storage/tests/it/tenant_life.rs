@@ -4,12 +4,17 @@ use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};
 
 use directory::change_set::Precondition;
+use directory::client::{CertificateName, ClientAuthentication, ClientRecord};
 use directory::credential::{TokenHash, TokenRecord};
+use directory::issuer::IssuerRecord;
 use directory::store::CommitError;
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use directory::tenant_life::RestoreError;
 use provisioning::application::{ApplicationState, Secret};
+use provisioning::event::Kind;
+use provisioning::event_log::{Acknowledgements, Choice, NewReceiver};
 use provisioning::ledger::{LinkChange, Next, Record};
+use provisioning::receiver::{ReceiverKind, ReceiverSettings, ReceiverState, Secrets};
 use serde_json::{Value, json};
 
 use crate::applications::{add, at};
@@ -24,6 +29,8 @@ on_both_engines!(
     what_was_restored_goes_on,
     a_file_that_is_not_whole_changes_nothing,
     secrets_do_not_travel,
+    who_calls_and_who_is_told_travel_too,
+    a_file_of_the_first_format_is_restored,
     an_export_is_of_one_moment,
     nothing_is_left_of_an_erased_tenant,
     an_erased_tenant_takes_nothing_any_more,
@@ -231,7 +238,7 @@ async fn a_file_that_is_not_whole_changes_nothing(place: Place) {
         assert_eq!(world.opened.tenants.list_tenants().await.unwrap().len(), 1);
     };
     refuse(text.replacen("\"userName\":\"cid\"", "\"userName\":\"cit\"", 1), "changed").await;
-    refuse(text.replacen("\"format\":1", "\"format\":9", 1), "newer Rollcall").await;
+    refuse(text.replacen("\"format\":2", "\"format\":9", 1), "newer Rollcall").await;
     refuse(text.lines().take(6).flat_map(|line| [line, "\n"]).collect(), "before its end").await;
     let without_a_line = text.lines().enumerate().filter(|(number, _)| *number != 4).flat_map(|(_, line)| [line, "\n"]).collect();
     refuse(without_a_line, "changed").await;
@@ -258,6 +265,96 @@ async fn secrets_do_not_travel(place: Place) {
     assert_eq!(shown, ["s3cret of wiki", "n3w"]);
     let nobody = provisioning::application::ApplicationId(99_999);
     assert!(!world.opened.catalogue.set_application_token(copy.id, nobody, Secret::new("x")).await.unwrap());
+}
+
+fn receiver(name: &str, kind: ReceiverKind) -> NewReceiver {
+    NewReceiver {
+        name: name.into(),
+        kind,
+        url: if kind == ReceiverKind::Poll { String::new() } else { "https://app.example/hook".into() },
+        settings: ReceiverSettings { chosen_only: kind == ReceiverKind::Poll, ..ReceiverSettings::default() },
+        secrets: Secrets::new(Some(Secret::new("s3cret of a receiver"))),
+        from_oldest: false,
+        at: at(7),
+    }
+}
+
+/// A client of each kind, one that was revoked, an issuer, a receiver that pushes, and one that polls and was told of somebody.
+async fn with_partners(place: &Place) -> World {
+    let world = lived(place).await;
+    let (opened, tenant) = (&world.opened, world.tenant.id);
+    let ways = [
+        ("secret", ClientAuthentication::ClientSecret { hash: TokenHash([0x5c; 32]) }),
+        ("old", ClientAuthentication::ClientSecret { hash: TokenHash([0x5c; 32]) }),
+        ("key", ClientAuthentication::PrivateKeyJwt { keys: vec![json!({"kty": "EC", "x": "1"})] }),
+        ("certificate", ClientAuthentication::TlsClientAuth { name: CertificateName::SanDns("a.example".into()) }),
+    ];
+    for (id, authentication) in ways {
+        let permissions = directory::access::Permissions::default();
+        let (id, name, created) = (id.into(), id.into(), at(5));
+        let client = ClientRecord { id, tenant, name, created, revoked: None, authentication, permissions };
+        assert!(opened.clients.create_client(client).await.unwrap());
+    }
+    assert!(opened.clients.revoke_client(tenant, "old", at(6)).await.unwrap());
+    let settings = json!({"issuer": "https://a", "jwksUrl": "https://a/keys", "audiences": ["x"], "permissions": {"scopes": ["read"]}});
+    let settings = serde_json::from_value(settings).unwrap();
+    assert!(opened.issuers.add_issuer(IssuerRecord { tenant, name: "entra".into(), created: at(5), settings }).await.unwrap());
+    opened.receivers.add_receiver(tenant, receiver("chat", ReceiverKind::Webhook)).await.unwrap().unwrap();
+    let audit = opened.receivers.add_receiver(tenant, receiver("audit", ReceiverKind::Poll)).await.unwrap().unwrap();
+    let (resource_type, resource_id, change_id) = ("User".into(), "ann".into(), uuid::Uuid::from_u128(77));
+    assert!(opened.receivers.choose(&audit, Choice { resource_type, resource_id, chosen: true, change_id, at: at(8) }).await.unwrap());
+    world
+}
+
+async fn who_calls_and_who_is_told_travel_too(place: Place) {
+    let world = with_partners(&place).await;
+    let (from, text) = (&world.opened, export(&world.opened, world.tenant.id).await);
+    assert!(!text.contains("s3cret") && !text.contains("XFxcXFxc"), "{text}");
+    // Beside itself, so that its receivers have other keys.
+    for (opened, name) in [(from.clone(), "copy"), (Place::sqlite().open().await, "acme"), (Place::postgres().await.open().await, "acme")] {
+        let copy = restore(&opened, name, &text).await.unwrap();
+        for before in from.clients.list_clients(world.tenant.id).await.unwrap() {
+            let after = opened.clients.find_client(copy.id, &before.id).await.unwrap().unwrap();
+            let (revoked, authentication) = match before.id.as_str() {
+                "secret" => (Some(at(100)), ClientAuthentication::ClientSecret { hash: TokenHash([0; 32]) }),
+                "old" => (Some(at(6)), ClientAuthentication::ClientSecret { hash: TokenHash([0; 32]) }),
+                _ => (None, before.authentication.clone()),
+            };
+            assert_eq!(after, ClientRecord { tenant: copy.id, revoked, authentication, ..before });
+        }
+        let issuers = from.issuers.list_issuers(world.tenant.id).await.unwrap();
+        let issuers: Vec<_> = issuers.into_iter().map(|issuer| IssuerRecord { tenant: copy.id, ..issuer }).collect();
+        assert_eq!((opened.issuers.list_issuers(copy.id).await.unwrap(), issuers.len()), (issuers.clone(), 1));
+        let before = from.receivers.list_receivers(world.tenant.id).await.unwrap();
+        let after = opened.receivers.list_receivers(copy.id).await.unwrap();
+        assert_eq!(after.len(), before.len());
+        for (after, before) in after.iter().zip(&before) {
+            assert_eq!((&after.name, after.kind, &after.url, &after.settings), (&before.name, before.kind, &before.url, &before.settings));
+            assert_eq!((after.cursor, after.created, after.state), (before.cursor, before.created, ReceiverState::Paused));
+            assert_eq!(after.secrets, Secrets::new(None));
+            assert!(after.last_error.contains("restored without its secret"), "{}", after.last_error);
+        }
+        let claimed = opened.receivers.claim_receivers(at(1_000), at(1_100), 10).await.unwrap();
+        assert!(claimed.iter().all(|receiver| receiver.tenant == world.tenant.id && name == "copy"), "nobody else is told");
+        // The one that polls goes on where it was, and an event about its feed still names it.
+        let audit = after.iter().find(|receiver| receiver.name == "audit").unwrap();
+        assert_eq!(opened.receivers.chosen(copy.id, audit.id, vec!["ann".into(), "cid".into()]).await.unwrap(), ["ann"]);
+        assert!(opened.receivers.set_receiver_state(copy.id, audit.id, ReceiverState::Live).await.unwrap());
+        let handed = opened.receivers.poll(audit, Acknowledgements::default(), 10, at(1_000)).await.unwrap();
+        let kinds: Vec<_> = handed.events.iter().map(|event| (event.kind, event.resource_id.as_str())).collect();
+        assert_eq!(kinds, [(Kind::FeedAdd, "ann")]);
+    }
+}
+
+async fn a_file_of_the_first_format_is_restored(place: Place) {
+    let opened = place.open().await;
+    let text = include_str!("tenant_format_1.jsonl");
+    assert!(text.contains("\"format\":1,"));
+    let tenant = restore(&opened, "acme", text).await.unwrap();
+    assert_eq!(opened.catalogue.list_applications(tenant.id).await.unwrap().len(), 1);
+    assert_eq!(opened.receivers.list_receivers(tenant.id).await.unwrap(), []);
+    let exported = export(&opened, tenant.id).await;
+    assert_eq!(rows(&exported), rows(text));
 }
 
 /// People come and join a group, both in one commit, while the tenant is exported: no file has one without the other.
