@@ -59,7 +59,12 @@ impl HttpCourier {
                 let timestamp = now.as_second();
                 let signatures: Option<Vec<String>> =
                     receiver.secrets.live(now).map(|secret| signature(secret, id, timestamp, body)).collect();
-                let signatures = signatures.ok_or("its signing secret cannot be read")?.join(" ");
+                let signatures = signatures.ok_or("its signing secret cannot be read")?;
+                // As after a tenant was restored. Nobody is told without a signature.
+                if signatures.is_empty() {
+                    return Err("it has no secret to sign with; give it a new one with `rollcall receiver rotate-secret`".into());
+                }
+                let signatures = signatures.join(" ");
                 let request = request.header(CONTENT_TYPE, "application/json").header("webhook-id", id);
                 Ok(request.header("webhook-timestamp", timestamp).header("webhook-signature", signatures).body(body.clone()))
             }

@@ -15,6 +15,7 @@ use connectors::egress::Egress;
 use connectors::event_receiver::HttpCourier;
 use connectors::scim_target::ScimConnector;
 use directory::tenant::TenantId;
+use jiff::Timestamp;
 use provisioning::application::{Application, ApplicationId, ApplicationSettings, ApplicationState, Secret};
 use provisioning::connector::{Connector, Reply, RetryAfter, Target};
 use provisioning::event_log::{Courier, Message, Reception};
@@ -195,29 +196,44 @@ async fn an_answer_that_repeats_the_token_is_kept_without_it() {
     }
 }
 
-#[tokio::test]
-async fn a_receiver_that_repeats_its_token_is_quoted_without_it() {
-    let fake = serve(|_, _| (StatusCode::UNAUTHORIZED, "no access with Bearer s3cret").into_response()).await;
-    let now = "2026-11-24T10:00:00Z".parse().unwrap();
-    let receiver = Receiver {
+fn receiver(kind: ReceiverKind, address: SocketAddr, secret: Option<&str>) -> Receiver {
+    Receiver {
         id: ReceiverId(1),
         tenant: TenantId(1),
         tenant_name: "default".into(),
         name: "siem".into(),
-        kind: ReceiverKind::Push,
-        url: format!("http://{}/events", fake.address),
+        kind,
+        url: format!("http://{address}/events"),
         state: ReceiverState::Live,
         settings: ReceiverSettings::default(),
-        secrets: Secrets::new(Some(Secret::new("s3cret"))),
-        created: now,
+        secrets: Secrets::new(secret.map(Secret::new)),
+        created: Timestamp::UNIX_EPOCH,
         cursor: 0,
         attempts: 0,
         due: None,
         last_error: String::new(),
         last_delivered: None,
         fence: 0,
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_repeats_its_token_is_quoted_without_it() {
+    let fake = serve(|_, _| (StatusCode::UNAUTHORIZED, "no access with Bearer s3cret").into_response()).await;
+    let receiver = receiver(ReceiverKind::Push, fake.address, Some("s3cret"));
+    let now = "2026-11-24T10:00:00Z".parse().unwrap();
     let reception = HttpCourier::new(Egress::default()).unwrap().send(&receiver, &Message::Token("a.b.c".into()), now).await;
     let why = "it answered 401 (no access with Bearer (hidden))".to_owned();
     assert_eq!(reception, Reception::Later { why, retry_after: None });
+}
+
+#[tokio::test]
+async fn a_webhook_without_a_secret_is_told_nothing() {
+    let fake = serve(|_, _| StatusCode::OK.into_response()).await;
+    let courier = HttpCourier::new(Egress::default()).unwrap();
+    let message = Message::Webhook { id: "msg_1".into(), body: "{}".into() };
+    let reception = courier.send(&receiver(ReceiverKind::Webhook, fake.address, None), &message, Timestamp::UNIX_EPOCH).await;
+    assert!(matches!(&reception, Reception::Later { why, .. } if why.contains("no secret to sign with")), "{reception:?}");
+    let whole = receiver(ReceiverKind::Webhook, fake.address, Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
+    assert_eq!(courier.send(&whole, &message, Timestamp::UNIX_EPOCH).await, Reception::Taken);
 }
