@@ -18,7 +18,7 @@ pub fn content(schema: &TypeSchema, resource: ValidResource) -> Content {
 }
 
 /// What people call it: `displayName`, else `userName`.
-fn display(document: &Map<String, Value>) -> String {
+pub(crate) fn display(document: &Map<String, Value>) -> String {
     let text = |name: &str| document.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     text("displayName").or_else(|| text("userName")).unwrap_or_default().to_owned()
 }

@@ -9,6 +9,8 @@ mod undo;
 
 mod group_members;
 
+mod bulk_draft;
+
 mod bulk_together;
 
 mod bulk;

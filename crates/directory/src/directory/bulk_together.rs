@@ -1,20 +1,22 @@
 //! *(shell)* Bulk operations in one change set: creates that follow each other, and whole requests that are all or nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use scim_protocol::messages::{BulkMethod, BulkOperation, BulkRequest, Malformed};
-use scim_protocol::patch::member::{MemberDelta, fold, split};
+use scim_protocol::patch::member::{fold, split};
 use scim_protocol::quirk::{Adaptations, normalize_patch, normalize_resource};
 use scim_protocol::{Error, ErrorKind, TypeSchema, ValidResource, redaction};
 use serde_json::Value;
 
-use super::{Directory, DirectoryError, refusal, written};
+use super::bulk_draft::Draft;
+use super::{Directory, DirectoryError, Subject, fresh, not_found, refusal, written};
 use crate::access::Caller;
-use crate::bulk::{Scope, resolve, resolve_id};
-use crate::change_set::{Change, ChangeSet, Effect, Moment, Precondition, Write};
+use crate::bulk::{Scope, Step, order, resolve, resolve_id};
+use crate::change_set::{ChangeSet, Committed, Moment, Precondition};
+use crate::content::display;
 use crate::membership::Needs;
-use crate::store::{CommitError, Include};
+use crate::store::{CommitError, Include, Related, StoredResource};
 use crate::version::Expected;
 use crate::{create, delete, membership, patch, replace};
 
@@ -35,19 +37,6 @@ pub struct BulkAnswer {
 pub(super) struct Target {
     pub schema: Arc<TypeSchema>,
     pub id: Option<String>,
-}
-
-/// A request that is all or nothing, as far as it has been decided.
-struct Draft {
-    moment: Moment,
-    ids: HashMap<String, String>,
-    types_revision: u64,
-    writes: Vec<Write>,
-    /// Members that are made later in the request than their groups.
-    later: Vec<Write>,
-    /// Resources that were written whole; none of them is written twice.
-    touched: HashSet<String>,
-    made: HashSet<String>,
 }
 
 impl Directory {
@@ -99,7 +88,7 @@ impl Directory {
             self.note(adapted, || message.unwrap_or_default());
         }
         *ids = known;
-        let answer = |(((_, operation), resource), committed): ((&(usize, &BulkOperation), _), crate::change_set::Committed)| BulkAnswer {
+        let answer = |(((_, operation), resource), committed): ((&(usize, &BulkOperation), _), Committed)| BulkAnswer {
             method: Some(operation.method),
             bulk_id: operation.bulk_id.clone(),
             resource: Some(resource),
@@ -110,52 +99,61 @@ impl Directory {
 
     /// Carries out all operations in one commit, or none of them.
     pub(super) async fn bulk_or_nothing(&self, caller: &Caller, request: &BulkRequest) -> Vec<BulkAnswer> {
-        let moment = self.moment();
-        let (ids, made, touched) = (HashMap::new(), HashSet::new(), HashSet::new());
-        let mut draft = Draft { moment, ids, types_revision: 0, writes: Vec::new(), later: Vec::new(), touched, made };
+        let mut draft = Draft::new(self.moment());
         // Ids first, so that operations may refer to each other in any order and in circles.
         for (index, operation) in request.operations.iter().enumerate() {
             let Ok(BulkOperation { method: BulkMethod::Post, bulk_id: Some(name), .. }) = operation else { continue };
-            if draft.ids.insert(name.clone(), self.ids.id().to_string()).is_some() {
+            let id = self.ids.id().to_string();
+            draft.unmade.insert(id.clone());
+            if draft.ids.insert(name.clone(), id).is_some() {
                 let detail = "The `bulkId` names two operations of this request; accepted is one that no other operation has.";
                 return nothing(request, Some(index), &Error::new(ErrorKind::InvalidValue, detail).at("bulkId").into());
             }
         }
-        let mut resources = Vec::new();
-        for (index, operation) in request.operations.iter().enumerate() {
-            let decided = match operation {
-                Ok(operation) => self.decide_operation(caller, operation, &mut draft).await,
-                Err(malformed) => Err(Error::clone(&malformed.error).into()),
+        let mut resources = BTreeMap::new();
+        for step in order(&caller.schemas, &request.operations) {
+            let index = match step {
+                Step::Run { index, .. } => index,
+                Step::Complete { index } => {
+                    draft.complete(index);
+                    continue;
+                }
+            };
+            let decided = match request.operations.get(index) {
+                Some(Ok(operation)) => self.decide_operation(caller, (index, operation), &mut draft).await,
+                Some(Err(malformed)) => Err(Error::clone(&malformed.error).into()),
+                None => continue,
             };
             match decided {
-                Ok(resource) => resources.push(resource),
+                Ok(resource) => resources.insert(index, resource),
                 Err(error) => return nothing(request, Some(index), &error),
-            }
+            };
         }
         if resources.is_empty() {
             return Vec::new();
         }
-        let Draft { types_revision, mut writes, mut later, .. } = draft;
-        writes.append(&mut later);
-        let written: Vec<String> = writes.iter().map(|write| write.id.clone()).collect();
-        let change_set = moment.change_set_of(types_revision, writes);
+        let change_set = draft.into_change_set();
+        let written: Vec<String> = change_set.writes.iter().map(|write| write.id.clone()).collect();
         let committed = match self.commit_all(caller, change_set).await {
             Ok(committed) => committed,
             Err(error) => return nothing(request, blamed(&error, &resources), &refusal(error)),
         };
-        let version = |id: &str| written.iter().zip(&committed).rfind(|(own, _)| *own == id).map_or(0, |(_, committed)| committed.version);
-        let answer = |(operation, (schema, id)): (&Result<BulkOperation, Malformed>, (Arc<TypeSchema>, String))| {
-            let operation = operation.as_ref().ok()?;
-            let outcome = Ok(if operation.method == BulkMethod::Delete { 0 } else { version(&id) });
-            Some(BulkAnswer { method: Some(operation.method), bulk_id: operation.bulk_id.clone(), resource: Some((schema, id)), outcome })
+        // The last version that each one has, as nobody has seen those before it; 0 is that of the end.
+        let versions: HashMap<String, u64> =
+            written.into_iter().zip(committed).filter(|(_, it)| it.version > 0).map(|(id, it)| (id, it.version)).collect();
+        let answer = |(index, (schema, id)): (usize, (Arc<TypeSchema>, String))| {
+            let operation = request.operations.get(index)?.as_ref().ok()?;
+            let version = if operation.method == BulkMethod::Delete { 0 } else { versions.get(&id).copied().unwrap_or_default() };
+            let (method, bulk_id) = (Some(operation.method), operation.bulk_id.clone());
+            Some(BulkAnswer { method, bulk_id, resource: Some((schema, id)), outcome: Ok(version) })
         };
-        request.operations.iter().zip(resources).filter_map(answer).collect()
+        resources.into_iter().filter_map(answer).collect()
     }
 
     async fn decide_operation(
         &self,
         caller: &Caller,
-        operation: &BulkOperation,
+        (index, operation): (usize, &BulkOperation),
         draft: &mut Draft,
     ) -> Result<(Arc<TypeSchema>, String), DirectoryError> {
         let Target { schema, id } = target(caller, operation, &draft.ids)?;
@@ -166,24 +164,26 @@ impl Directory {
         let id = match (id, operation.method) {
             (None, BulkMethod::Post) => {
                 let id = operation.bulk_id.as_ref().and_then(|name| draft.ids.get(name)).cloned().unwrap_or_default();
-                self.decide_create(caller, &schema, &id, data, draft).await?;
+                let mut decided = self.decide_create(caller, &schema, &id, data, draft.moment).await?;
+                draft.postpone_members(index, &mut decided);
+                draft.take(decided, Precondition::Exists);
                 return Ok((schema, id));
             }
             (Some(id), BulkMethod::Put | BulkMethod::Patch | BulkMethod::Delete) => id,
             (None, method) => return Err(wrong_path(method, "a resource's, such as `/Users/id`").into()),
             (Some(_), method) => return Err(wrong_path(method, "a resource type's, such as `/Users`").into()),
         };
+        let subject = Subject { caller, schema: &schema, id: &id, expected: &expected };
         let decided = match operation.method {
-            BulkMethod::Put => self.decide_replace(caller, &schema, &id, data, &expected, draft).await?,
-            BulkMethod::Patch => self.decide_patch(caller, &schema, &id, data, &expected, draft).await?,
+            BulkMethod::Put => self.decide_replace(subject, data, draft).await?,
+            BulkMethod::Patch => self.decide_patch(subject, data, draft).await?,
             BulkMethod::Post | BulkMethod::Delete => {
-                draft.touch(&id)?;
-                let precondition = self.precondition(caller, &schema, &id, &expected).await?;
-                delete::decide(draft.moment, &schema, &id, precondition)
+                self.check_there(subject, draft).await?;
+                delete::decide(draft.moment, &schema, &id, Precondition::Exists)
             }
         };
-        draft.types_revision = decided.types_revision;
-        draft.writes.extend(decided.writes);
+        let demanded = draft.precondition(&id, &expected)?;
+        draft.take(decided, demanded);
         Ok((schema, id))
     }
 
@@ -193,75 +193,41 @@ impl Directory {
         schema: &TypeSchema,
         id: &str,
         mut data: Value,
-        draft: &mut Draft,
-    ) -> Result<(), DirectoryError> {
+        moment: Moment,
+    ) -> Result<ChangeSet, DirectoryError> {
         let quirks = &Self::quirks(caller);
         let adapted = normalize_resource(quirks, schema, &mut data);
         self.note(adapted, || redaction::resource(schema, data.clone()));
-        let mut decided = create::decide(draft.moment, schema, id, data, quirks)?;
+        let decided = create::decide(moment, schema, id, data, quirks)?;
         self.check_allowed(caller, schema, None, written(&decided).map(|document| &**document)).await?;
-        let new: HashSet<&String> = draft.ids.values().collect();
-        for write in &mut decided.writes {
-            let Change::Create { members, .. } = &mut write.change else { continue };
-            let not_yet = |member: &String| new.contains(member) && !draft.made.contains(member);
-            let added: Vec<String> = members.iter().filter(|member| not_yet(member)).cloned().collect();
-            members.retain(|member| !not_yet(member));
-            if !added.is_empty() {
-                let members = MemberDelta { replace: false, added, removed: Vec::new() };
-                let change = Change::Update { precondition: Precondition::Exists, content: None, members, effect: Effect::default() };
-                draft.later.push(Write { resource_type: write.resource_type.clone(), id: write.id.clone(), change });
-            }
-        }
-        draft.touch(id)?;
-        draft.made.insert(id.to_owned());
-        draft.types_revision = decided.types_revision;
-        draft.writes.extend(decided.writes);
-        Ok(())
+        Ok(decided)
     }
 
-    async fn decide_replace(
-        &self,
-        caller: &Caller,
-        schema: &TypeSchema,
-        id: &str,
-        mut data: Value,
-        expected: &Expected,
-        draft: &mut Draft,
-    ) -> Result<ChangeSet, DirectoryError> {
-        draft.touch(id)?;
+    async fn decide_replace(&self, subject: Subject<'_>, mut data: Value, draft: &mut Draft) -> Result<ChangeSet, DirectoryError> {
+        let Subject { caller, schema, id, .. } = subject;
         let quirks = &Self::quirks(caller);
         let adapted = normalize_resource(quirks, schema, &mut data);
         self.note(adapted, || redaction::resource(schema, data.clone()));
-        let current = self.read_any(caller, schema, id, Include::default()).await?;
-        expected.check(current.version)?;
+        let current = self.read_left(subject, false, draft).await?;
         let held = ValidResource::trusted(current.document.into_tree());
         let decided = replace::decide(draft.moment, schema, (id, current.version), &held, data, quirks)?;
         self.check_allowed(caller, schema, Some(held.document()), written(&decided).map(|document| &**document)).await?;
         Ok(decided)
     }
 
-    async fn decide_patch(
-        &self,
-        caller: &Caller,
-        schema: &TypeSchema,
-        id: &str,
-        mut data: Value,
-        expected: &Expected,
-        draft: &mut Draft,
-    ) -> Result<ChangeSet, DirectoryError> {
+    async fn decide_patch(&self, subject: Subject<'_>, mut data: Value, draft: &mut Draft) -> Result<ChangeSet, DirectoryError> {
+        let Subject { caller, schema, id, .. } = subject;
         let quirks = &Self::quirks(caller);
         let adapted = normalize_patch(quirks, schema, &mut data);
         self.note(adapted, || redaction::patch(schema, data.clone()));
         let split = split(schema, scim_protocol::patch::parse(schema, data, quirks)?)?;
         let needs = membership::needs(&split);
-        if needs == Needs::Nothing && expected.is_anything() {
-            // Changes of members commute, so there may be any number of them.
+        if needs == Needs::Nothing {
+            self.check_there(subject, draft).await?;
             let members = fold(schema, &split.members, &[])?;
             return Ok(membership::decide(draft.moment, schema, id, Precondition::Exists, members));
         }
-        draft.touch(id)?;
-        let current = self.read_any(caller, schema, id, Include { members: needs == Needs::Members, groups: false }).await?;
-        expected.check(current.version)?;
+        let current = self.read_left(subject, needs == Needs::Members, draft).await?;
         let mut noted = Adaptations::default();
         let decided = patch::decide(draft.moment, schema, &current, &split, quirks, &mut noted)?;
         self.check_allowed(caller, schema, Some(&current.document), written(&decided).map(|document| &**document)).await?;
@@ -271,36 +237,78 @@ impl Directory {
         Ok(decided)
     }
 
-    async fn precondition(
-        &self,
-        caller: &Caller,
-        schema: &TypeSchema,
-        id: &str,
-        expected: &Expected,
-    ) -> Result<Precondition, DirectoryError> {
-        if expected.is_anything() {
-            return Ok(Precondition::Exists);
+    /// Refuses to write what an operation before has deleted, or what is not in the version that the client names. Whether it is there at all, the commit
+    /// finds out, so that changes of members never read a group.
+    async fn check_there(&self, subject: Subject<'_>, draft: &mut Draft) -> Result<(), DirectoryError> {
+        let Subject { schema, id, expected, .. } = subject;
+        match draft.left(schema, id) {
+            Some(left) if left.is_gone => Err(not_found(schema.name(), id).into()),
+            _ if expected.is_anything() || draft.is_written(id) => Ok(()),
+            _ => self.read_left(subject, false, draft).await.map(drop),
         }
-        let current = self.read_any(caller, schema, id, Include::default()).await?;
-        expected.check(current.version)?;
-        Ok(Precondition::VersionIs(current.version))
     }
-}
 
-impl Draft {
-    fn touch(&mut self, id: &str) -> Result<(), Error> {
-        if self.touched.insert(id.to_owned()) {
-            return Ok(());
+    /// A resource as the operations so far leave it.
+    async fn read_left(&self, subject: Subject<'_>, members: bool, draft: &mut Draft) -> Result<StoredResource, DirectoryError> {
+        let Subject { caller, schema, id, expected } = subject;
+        let (is_new, document) = match draft.left(schema, id) {
+            Some(left) if left.is_gone => return Err(not_found(schema.name(), id).into()),
+            Some(left) => (left.is_new, left.document.clone()),
+            None => (false, None),
+        };
+        let (at, version) = (draft.moment.at, 1);
+        let mut current = match document {
+            // Nobody asks for its version: what an operation demands of what others before it left is checked by the commit.
+            Some(document) if is_new || !members => {
+                fresh(schema, id, &Committed { version, created: at, last_modified: at, changed: true }, Some(document))
+            }
+            document => {
+                let stored = self.read_any(caller, schema, id, Include { members, groups: false }).await?;
+                if !draft.is_written(id) {
+                    expected.check(stored.version)?;
+                }
+                draft.pin(schema, id, stored.version, stored.document.clone());
+                StoredResource { document: document.unwrap_or_else(|| stored.document.clone()), ..stored }
+            }
+        };
+        if members {
+            current.members = self.members_left(caller, id, current.members, draft).await?;
         }
-        let detail = format!("A request that is all or nothing changes a resource once, but `{id}` twice; put both into one operation.");
-        Err(Error::new(ErrorKind::InvalidValue, detail).at("path"))
+        Ok(current)
+    }
+
+    /// The members of a group as the operations so far leave them, in order of joining.
+    async fn members_left(&self, caller: &Caller, id: &str, stored: Vec<Related>, draft: &Draft) -> Result<Vec<Related>, DirectoryError> {
+        let mut members = stored;
+        for delta in draft.changes_of_members(id) {
+            let (added, removed): (HashSet<&String>, HashSet<&String>) = (delta.added.iter().collect(), delta.removed.iter().collect());
+            members.retain(|member| !removed.contains(&member.id) && (!delta.replace || added.contains(&member.id)));
+            let there: HashSet<String> = members.iter().map(|member| member.id.clone()).collect();
+            for id in delta.added.iter().filter(|id| !there.contains(*id)) {
+                let related = draft.related(id);
+                members.extend(if related.is_some() { related } else { self.find_related(caller, id).await? });
+            }
+        }
+        members.retain(|member| !draft.is_gone(&member.id));
+        Ok(members.into_iter().map(|member| draft.related(&member.id).unwrap_or(member)).collect())
+    }
+
+    /// Whoever has this id, as a member.
+    async fn find_related(&self, caller: &Caller, id: &str) -> Result<Option<Related>, DirectoryError> {
+        for schema in caller.schemas.types() {
+            if let Some(found) = self.store.read(caller.tenant.id, schema.name(), id, Include::default()).await? {
+                let display = display(&found.document);
+                return Ok(Some(Related { id: found.id, resource_type: found.resource_type, display, direct: true }));
+            }
+        }
+        Ok(None)
     }
 }
 
 /// The operation that the store's refusal is about, as far as it says so.
-fn blamed(error: &CommitError, resources: &[(Arc<TypeSchema>, String)]) -> Option<usize> {
+fn blamed(error: &CommitError, resources: &BTreeMap<usize, (Arc<TypeSchema>, String)>) -> Option<usize> {
     let CommitError::NotFound { id, .. } = error else { return None };
-    resources.iter().position(|(_, own)| own == id)
+    resources.iter().find(|(_, (_, own))| own == id).map(|(index, _)| *index)
 }
 
 /// Answers of a request of which nothing was carried out. Whoever is at fault is answered with the refusal; where nobody knows who it is, everybody.
