@@ -7,6 +7,7 @@ use directory::store::{CommitError, Include};
 use directory::version::Expected;
 use futures_util::future::join_all;
 use scim_protocol::ErrorKind;
+use scim_protocol::messages::BulkRequest;
 use scim_protocol::schema::standard::{GROUP, USER};
 use serde_json::{Value, json};
 
@@ -17,6 +18,7 @@ on_both_engines!(
     a_write_is_read,
     refusals_change_nothing,
     a_change_set_is_all_or_nothing,
+    a_change_set_writes_a_resource_more_than_once,
     committing_twice_is_committing_once,
     one_of_two_creates_gets_the_name,
     two_cannot_swap_into_one_name,
@@ -141,6 +143,50 @@ async fn a_change_set_is_all_or_nothing(place: Place) {
     assert_eq!(world.read("Group", "team").await.unwrap().version, 2, "it lost a member");
     let ids: Vec<String> = place.log(world.tenant.id).await.into_iter().map(|row| row.2).collect();
     assert_eq!(ids, ["ann", "bob", "team", "ann", "team"]);
+}
+
+/// As carrying out one after the other would leave it, with every version in the history.
+async fn a_change_set_writes_a_resource_more_than_once(place: Place) {
+    let world = World::new(&place).await;
+    let (directory, caller) = (world.directory(), world.caller());
+    let users = world.schema("User");
+    let make = async |name: &str| directory.create(&caller, &users, user(name), NOTHING).await.unwrap().id;
+    let (ann, bob) = (make("ann").await, make("bob").await);
+    let set = |path: &str, name: &str, value: &str| {
+        let data = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "replace", "path": name, "value": value}]});
+        json!({"method": "PATCH", "path": path, "data": data})
+    };
+    let (to_ann, to_bob) = (format!("/Users/{ann}"), format!("/Users/{bob}"));
+    let run = async |operations: Value| {
+        let schema = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
+        let request = BulkRequest::from_body(json!({"schemas": [schema], "atomic": true, "Operations": operations})).unwrap();
+        let answers = directory.bulk(&caller, request).await.into_iter();
+        answers.map(|answer| answer.outcome.map_err(|error| error.to_string())).collect::<Result<Vec<_>, _>>()
+    };
+    // Two swap their names by way of a third one, and one of them is changed once more.
+    let swap = json!([
+        set(&to_ann, "userName", "cid"),
+        set(&to_bob, "userName", "ann"),
+        set(&to_ann, "userName", "bob"),
+        set(&to_ann, "title", "Dr"),
+        {"method": "POST", "path": "/Users", "bulkId": "new", "data": user("dan")},
+        set("/Users/bulkId:new", "title", "Sir"),
+        {"method": "POST", "path": "/Groups", "bulkId": "g", "data": {"schemas": [GROUP], "displayName": "g", "members": [{"value": ann}]}},
+        {"method": "DELETE", "path": to_bob},
+    ]);
+    assert_eq!(run(swap).await.unwrap(), [4, 2, 4, 4, 2, 2, 1, 0], "the versions that there are afterwards");
+    let now = directory.read(&caller, &users, &ann, ALL).await.unwrap();
+    assert_eq!((now.version, &now.document["userName"], &now.document["title"], now.groups.len()), (4, &json!("bob"), &json!("Dr"), 1));
+    let names = async |id: &str| -> Vec<Value> {
+        let entries = directory.changes_of(&caller, id, 0, 100).await.unwrap().into_iter();
+        entries.filter_map(|entry| entry.before).map(|before| before["userName"].clone()).collect()
+    };
+    assert_eq!(names(&ann).await, ["ann", "cid", "bob"]);
+    assert!(directory.read(&caller, &users, &bob, NOTHING).await.is_err());
+    // What is refused leaves nothing of what came before it.
+    assert!(run(json!([set(&to_ann, "title", "Sir"), set(&to_ann, "userName", "dan")])).await.is_err());
+    assert_eq!(directory.read(&caller, &users, &ann, NOTHING).await.unwrap().version, 4);
 }
 
 async fn committing_twice_is_committing_once(place: Place) {
