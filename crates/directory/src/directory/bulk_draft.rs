@@ -124,7 +124,9 @@ impl Draft {
                 }
                 Change::Update { precondition, content, members, .. } => {
                     *precondition = demanded;
-                    content.iter().for_each(|content| left.hold(content));
+                    if let Some(content) = content {
+                        left.hold(content);
+                    }
                     left.members.push(members.clone());
                 }
                 Change::Delete { precondition } => {
