@@ -10,6 +10,7 @@ use scim_protocol::{SchemaSet, TypeSchema, redaction};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::journal::{Learned, Touched};
@@ -68,7 +69,7 @@ pub struct RequestEntry {
     pub body_bytes: u64,
     /// The body, redacted; `None` where it had none, was no JSON, or was too large to be kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub received: Option<Value>,
+    pub received: Option<Received>,
     /// The messages after quirks had rewritten them, redacted; only where one did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub understood: Vec<Value>,
@@ -78,6 +79,42 @@ pub struct RequestEntry {
     /// What changed in the directory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Touched>,
+}
+
+/// A body as JSON: the text that came where nothing of it had to be hidden.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Received(Box<RawValue>);
+
+impl Received {
+    /// `None` where it is no JSON.
+    fn redacted(body: Vec<u8>, kind: &BodyKind) -> Option<Self> {
+        if let BodyKind::Resource(schema) = kind
+            && redaction::resource_stays(schema, &body)
+        {
+            return RawValue::from_string(String::from_utf8(body).ok()?).ok().map(Self);
+        }
+        let body = serde_json::from_slice(&body).ok()?;
+        let kept = match kind {
+            BodyKind::Resource(schema) => redaction::resource(schema, body),
+            BodyKind::Patch(schema) => redaction::patch(schema, body),
+            BodyKind::Bulk(schemas) => redaction::bulk(schemas, body),
+            BodyKind::Search(types) => redaction::search(&types.iter().map(|schema| &**schema).collect::<Vec<_>>(), body),
+        };
+        serde_json::value::to_raw_value(&kept).ok().map(Self)
+    }
+
+    /// What it says.
+    pub fn value(&self) -> Value {
+        // A raw value is JSON, by its making.
+        serde_json::from_str(self.0.get()).unwrap_or_default()
+    }
+}
+
+impl PartialEq for Received {
+    fn eq(&self, other: &Self) -> bool {
+        self.value() == other.value()
+    }
 }
 
 fn write_id<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
@@ -129,14 +166,7 @@ impl Draft {
         let Self { tenant, mut entry, body, query, types } = self;
         let types: Vec<&TypeSchema> = types.iter().map(|schema| &**schema).collect();
         entry.query = query.iter().map(|(name, value)| redaction::parameter(&types, name, value)).collect();
-        if let Some((bytes, kind)) = body {
-            entry.received = serde_json::from_slice(&bytes).ok().map(|body: Value| match kind {
-                BodyKind::Resource(schema) => redaction::resource(&schema, body),
-                BodyKind::Patch(schema) => redaction::patch(&schema, body),
-                BodyKind::Bulk(schemas) => redaction::bulk(&schemas, body),
-                BodyKind::Search(types) => redaction::search(&types.iter().map(|schema| &**schema).collect::<Vec<_>>(), body),
-            });
-        }
+        entry.received = body.and_then(|(body, kind)| Received::redacted(body, &kind));
         (tenant, entry)
     }
 }

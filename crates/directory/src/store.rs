@@ -113,13 +113,10 @@ impl StoredResource {
     /// What it holds, and what the directory says of it: `id` first, then `members`, `groups` and `meta`.
     pub fn into_halves(self, locate: Option<Locate<'_>>) -> (Document, Map<String, Value>) {
         let Self { resource_type, id, version, created, last_modified, document, members, groups } = self;
-        let mut meta =
-            object([("created", created.to_string()), ("lastModified", last_modified.to_string()), ("version", version_tag(version))]);
-        if let Some(locate) = locate {
-            meta.insert("location".to_owned(), locate(&resource_type, &id).into());
-        }
-        meta.shift_insert(0, "resourceType".to_owned(), resource_type.into());
-        let mut said = Map::new();
+        let location = locate.map(|locate| ("location", locate(&resource_type, &id)));
+        let times = [("created", created.to_string()), ("lastModified", last_modified.to_string()), ("version", version_tag(version))];
+        let meta = object(std::iter::once(("resourceType", resource_type)).chain(times).chain(location));
+        let mut said = Map::with_capacity(SAID_MAX);
         said.insert("id".to_owned(), id.into());
         if !members.is_empty() {
             said.insert("members".to_owned(), members.into_iter().map(|member| member.into_element(None, locate)).collect());
@@ -136,6 +133,9 @@ impl StoredResource {
     }
 }
 
+/// `id`, `members`, `groups` and `meta`.
+const SAID_MAX: usize = 4;
+
 /// Both halves in one. `schemas` stays in front, as in the RFC's examples, and `id` follows it.
 fn whole((document, said): (Document, Map<String, Value>)) -> Map<String, Value> {
     let mut document = document.into_tree();
@@ -147,7 +147,7 @@ fn whole((document, said): (Document, Map<String, Value>)) -> Map<String, Value>
     document
 }
 
-fn object<const N: usize>(members: [(&str, String); N]) -> Map<String, Value> {
+fn object<'a>(members: impl IntoIterator<Item = (&'a str, String)>) -> Map<String, Value> {
     members.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
 }
 

@@ -1,6 +1,8 @@
 //! Messages without what nobody may keep: values of attributes that are never returned or only written, of attributes that no schema has, and of anything
 //! that is not where it should be. Names stay, so that one still sees what was sent. Changes nothing that is stored or answered.
 
+mod unchanged;
+
 use serde_json::{Map, Value};
 
 use crate::filter::{Filter, FilterLimits};
@@ -8,6 +10,8 @@ use crate::messages::BulkMethod;
 use crate::patch_path::PatchPath;
 use crate::schema::set::{SchemaSet, TypeSchema};
 use crate::schema::{Attribute, AttributeType, Schema};
+
+pub use unchanged::resource_stays;
 
 /// What stands in the place of a value.
 pub const HIDDEN: &str = "***";
@@ -282,13 +286,17 @@ fn inside(text: &mut String, redact: impl FnOnce(&mut Value)) {
 
 fn urns(value: &mut Value) {
     let one = |value: &mut Value| match value {
-        Value::String(urn) if urn.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("urn:")) => *urn = shortened(urn),
+        Value::String(urn) if is_urn(urn) => *urn = shortened(urn),
         other => hide(other),
     };
     match value {
         Value::Array(urns) => urns.iter_mut().for_each(one),
         other => one(other),
     }
+}
+
+fn is_urn(text: &str) -> bool {
+    text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("urn:"))
 }
 
 /// That something was there, and nothing else.
@@ -347,6 +355,49 @@ mod tests {
             ENTERPRISE_USER: {"manager": "7", "apiKey": "***"}, format!("{ENTERPRISE_USER}:department"): "D", USER: {"title": "T", "y": "***"},
         });
         user(|schema| assert_eq!(resource(schema, body), kept));
+    }
+
+    /// What stays by the quick look stays in the tree too, and what an identity provider sends stays by the quick look.
+    #[test]
+    fn what_is_read_past_is_what_the_tree_keeps() {
+        let plain = json!({
+            "schemas": [USER, ENTERPRISE_USER], "userName": "ann\u{1}", "active": true, "name": {"givenName": "A"}, "nickName": null,
+            "emails": [{"value": "a@x", "primary": true}], "title": ["T"], "meta": {"version": "7"},
+            ENTERPRISE_USER: {"manager": {"value": "7"}, "department": 3},
+        });
+        user(|schema| {
+            let stays = |body: &Value| resource_stays(schema, body.to_string().as_bytes());
+            assert!(stays(&plain), "plain");
+            let long = format!("urn:{}", "é".repeat(NAME_CHARACTERS_MAX));
+            for (name, value) in [
+                ("password", json!(SECRET)),
+                ("PASSWORD", json!(SECRET)),
+                ("shoeSize", json!(1)),
+                ("emails", json!([{"token": SECRET}])),
+                ("emails", json!([["a@x"]])),
+                ("roles", json!(format!("[{{\"x\":\"{SECRET}\"}}]"))),
+                ("title", json!({"value": "T"})),
+                ("schemas", json!(SECRET)),
+                ("schemas", json!([[USER]])),
+                ("schemas", json!([long])),
+                ("schemas", json!({"a": SECRET})),
+                (ENTERPRISE_USER, json!({"apiKey": SECRET})),
+                (ENTERPRISE_USER, json!(SECRET)),
+                (ENTERPRISE_USER, json!([SECRET])),
+                ("name", json!({"secret": SECRET})),
+                (USER, json!({"password": SECRET})),
+                ("name.secret", json!(SECRET)),
+            ] {
+                let mut body = plain.clone();
+                body[name] = value;
+                assert!(!stays(&body), "{name}: {body}");
+            }
+            assert_eq!(resource(schema, plain.clone()), plain);
+            for text in ["", "[]", "\"a\"", "1", "null", "{} {}", "{", "{\"pass\\u0077ord\": 1}", "{\"userName\": \"a\", \"password\": 1}"]
+            {
+                assert!(!resource_stays(schema, text.as_bytes()), "{text}");
+            }
+        });
     }
 
     #[test]

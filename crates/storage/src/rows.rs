@@ -30,22 +30,26 @@ pub(crate) struct IndexRow {
 }
 
 /// The key of an attribute of a resource type: the beginning of a hash, so that no table of names has to be kept. A tenant has some hundreds of
-/// attributes; that two of them meet in 64 bits will not happen. Every write asks for those of all its attributes, so each thread remembers some.
+/// attributes; that two of them meet in 64 bits will not happen.
 pub(crate) fn attribute_key(resource_type: &str, path: &str) -> i64 {
+    with_keys(resource_type, |key| key(path))
+}
+
+/// The keys of several attributes of a type. Every write asks for those of all its attributes, so each thread remembers some.
+fn with_keys<T>(resource_type: &str, ask: impl FnOnce(&mut dyn FnMut(&str) -> i64) -> T) -> T {
     KEYS.with_borrow_mut(|keys| {
-        if let Some(key) = keys.get(resource_type).and_then(|of_type| of_type.get(path)) {
-            return *key;
-        }
         if keys.values().map(HashMap::len).sum::<usize>() >= KEYS_MAX {
             keys.clear();
         }
-        let key = hashed_key(resource_type, path);
-        keys.entry(resource_type.to_owned()).or_default().insert(path.to_owned(), key);
-        key
+        let of_type = keys.entry(resource_type.to_owned()).or_default();
+        ask(&mut |path| match of_type.get(path) {
+            Some(key) => *key,
+            None => *of_type.entry(path.to_owned()).or_insert_with(|| hashed_key(resource_type, path)),
+        })
     })
 }
 
-/// Attributes whose keys a thread remembers.
+/// Attributes whose keys a thread remembers; those of one resource more at most.
 const KEYS_MAX: usize = 1_000;
 
 thread_local! {
@@ -118,12 +122,10 @@ pub(crate) fn stored_key(key: &[u8]) -> Cow<'_, [u8]> {
 
 /// The rows of index entries.
 pub(crate) fn index_rows(resource_type: &str, entries: &[IndexEntry]) -> Vec<IndexRow> {
-    let row = |entry: &IndexEntry| IndexRow {
-        unique: entry.unique,
-        attribute: attribute_key(resource_type, &entry.path),
-        value: entry.key.clone(),
-    };
-    entries.iter().map(row).collect()
+    with_keys(resource_type, |key| {
+        let row = |entry: &IndexEntry| IndexRow { unique: entry.unique, attribute: key(&entry.path), value: entry.key.clone() };
+        entries.iter().map(row).collect()
+    })
 }
 
 /// What a resource holds, as its tables hold it.

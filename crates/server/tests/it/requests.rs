@@ -38,7 +38,7 @@ async fn what_was_adapted_is_said_in_words() {
     let said: Vec<&str> = entry.adaptations.iter().map(|one| one.what.as_str()).collect();
     assert_eq!(said, ["accepted `Replace` for `replace`", "accepted `\"False\"` for `active`"]);
     assert_eq!((entry.path.as_str(), entry.resource_id.as_deref(), entry.status), ("/Users/{id}", Some(id.as_str()), 200));
-    assert_eq!(entry.received, Some(body));
+    assert_eq!(entry.received.map(|received| received.value()), Some(body));
     assert_eq!(entry.understood[0]["Operations"], json!([{"op": "replace", "path": "active", "value": false}]));
     assert_eq!((entry.changes.len(), entry.changes[0].version, entry.profile.as_deref()), (1, 2, Some("standard")));
     // What nothing was adapted in says so.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use directory::journal::{Learned, Touched};
-use directory::request_log::{BodyKind, Draft, QuirkUse, RequestEntry, RequestFilter};
+use directory::request_log::{BodyKind, Draft, QuirkUse, Received, RequestEntry, RequestFilter};
 use directory::tenant::TenantId;
 use jiff::Timestamp;
 use scim_protocol::quirk::{Adaptation, Quirk};
@@ -73,7 +73,7 @@ async fn entries_are_found_again(place: Place) {
     let (_, wanted) = one.finish();
     let found = log.find(ACME, wanted.id).await.unwrap().unwrap();
     assert_eq!(found, wanted);
-    assert_eq!(found.received, Some(json!({"password": "***", "userName": "ann\0"})));
+    assert_eq!(found.received.as_ref().map(Received::value), Some(json!({"password": "***", "userName": "ann\0"})));
     assert_eq!(found.query, [("filter".to_owned(), "userName eq \"a\"".to_owned()), ("access_token".to_owned(), "***".to_owned())]);
     assert!(!format!("{found:?}").contains("s3cr3t"));
     assert_eq!(log.find(ACME, Uuid::nil()).await.unwrap(), None);
