@@ -8,6 +8,7 @@ mod sync;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -22,6 +23,8 @@ const WRITE_CONNECTIONS: usize = 32;
 const READ_CONNECTIONS: usize = 8;
 /// Requests of one measurement: long enough that a percentile means something, short enough to be run before a commit.
 const REQUESTS: usize = 10_000;
+/// Turns that the two servers take in one measurement.
+const TURNS: usize = 10;
 const USERS_DEFAULT: &[usize] = &[10_000, 100_000];
 
 /// One line of the table.
@@ -112,31 +115,31 @@ async fn measure(release: &Path, users: usize, requests: usize) -> Result<(Vec<L
     let rollcall = start_rollcall()?;
 
     println!("loading {users} users into each");
-    let ids = fill(&rollcall, users - requests.min(users)).await?;
-    let reference_ids = fill(&reference, users - requests.min(users)).await?;
-    let (created, post) = timed(&rollcall, WRITE_CONNECTIONS, requests.min(users), true, post_from(ids.len())).await?;
-    let (reference_created, reference_post) =
-        timed(&reference, WRITE_CONNECTIONS, requests.min(users), true, post_from(reference_ids.len())).await?;
-    let ids = [ids, ids_of(&created)?].concat();
-    let reference_ids = [reference_ids, ids_of(&reference_created)?].concat();
-
-    let get = |ids: Vec<String>| move |number: usize| request("GET", &format!("/scim/v2/Users/{}", nth(&ids, number)), TOKEN, None);
-    let (got, get_cpu) = timed(&rollcall, READ_CONNECTIONS, requests, false, get(ids.clone())).await?;
-    let (reference_got, reference_get_cpu) = timed(&reference, READ_CONNECTIONS, requests, false, get(reference_ids.clone())).await?;
+    let both = Both { rollcall: &rollcall, reference: &reference, requests };
+    let (ids, reference_ids) = both.filled(users - requests.min(users)).await?;
+    let loaded = ids.len();
+    let posting = Both { requests: requests.min(users), ..both };
+    let post = posting.in_turns("POST", users, WRITE_CONNECTIONS, true, post_from(loaded), post_from(loaded)).await?;
+    let ids = Arc::new([ids, ids_of(&post.measured)?].concat());
+    let reference_ids = Arc::new([reference_ids, ids_of(&post.reference.0)?].concat());
+    let get = |ids: &Arc<Vec<String>>| {
+        let ids = Arc::clone(ids);
+        move |number: usize| request("GET", &format!("/scim/v2/Users/{}", nth(&ids, number)), TOKEN, None)
+    };
+    let got = both.in_turns("GET by id", users, READ_CONNECTIONS, false, get(&ids), get(&reference_ids)).await?;
     let find = move |number: usize| {
         request("GET", &format!("/scim/v2/Users?filter=userName%20eq%20%22user{}%40example.com%22", scatter(number, users)), TOKEN, None)
     };
-    let (found, find_cpu) = timed(&rollcall, READ_CONNECTIONS, requests, false, find).await?;
-    let (reference_found, reference_find_cpu) = timed(&reference, READ_CONNECTIONS, requests, false, find).await?;
-    let patch = |patch_ids: Vec<String>| {
+    let found = both.in_turns("userName eq", users, READ_CONNECTIONS, false, find, find).await?;
+    let patch = |ids: &Arc<Vec<String>>| {
+        let ids = Arc::clone(ids);
         move |number: usize| {
             let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
             "Operations": [{"op": "replace", "path": "title", "value": format!("Title {number}")}]});
-            request("PATCH", &format!("/scim/v2/Users/{}", nth(&patch_ids, number)), TOKEN, Some(&body.to_string()))
+            request("PATCH", &format!("/scim/v2/Users/{}", nth(&ids, number)), TOKEN, Some(&body.to_string()))
         }
     };
-    let (patched, patch_cpu) = timed(&rollcall, WRITE_CONNECTIONS, requests, false, patch(ids.clone())).await?;
-    let (reference_patched, reference_patch_cpu) = timed(&reference, WRITE_CONNECTIONS, requests, false, patch(reference_ids)).await?;
+    let patched = both.in_turns("PATCH", users, WRITE_CONNECTIONS, false, patch(&ids), patch(&reference_ids)).await?;
 
     let rss_mib = rollcall.rss_mib()?;
     let reference_rss_mib = reference.rss_mib()?;
@@ -144,15 +147,53 @@ async fn measure(release: &Path, users: usize, requests: usize) -> Result<(Vec<L
     drop(rollcall);
     let again = start_rollcall()?;
     let start_ms = again.start.as_secs_f64() * 1e3;
-    let figures = scale::measure(&again, &ids, &groups, created.per_second()).await?;
-    let line = |operation, measured, cpu_us, reference| Line { users, operation, measured, cpu_us, reference };
-    let lines = vec![
-        line("POST", created, post, (reference_created, reference_post)),
-        line("GET by id", got, get_cpu, (reference_got, reference_get_cpu)),
-        line("userName eq", found, find_cpu, (reference_found, reference_find_cpu)),
-        line("PATCH", patched, patch_cpu, (reference_patched, reference_patch_cpu)),
-    ];
+    let figures = scale::measure(&again, &ids, &groups, post.measured.per_second()).await?;
+    let lines = vec![post, got, found, patched];
     Ok((lines, json!({"users": users, "rss_mib": rss_mib, "reference_rss_mib": reference_rss_mib, "start_ms": start_ms}), figures))
+}
+
+/// The two that are compared.
+#[derive(Clone, Copy)]
+struct Both<'a> {
+    rollcall: &'a Server,
+    reference: &'a Server,
+    /// Of each measurement, to each.
+    requests: usize,
+}
+
+impl Both<'_> {
+    /// Loads so many users into each; the ids they got.
+    async fn filled(&self, users: usize) -> Result<(Vec<String>, Vec<String>), Failure> {
+        Ok((fill(self.rollcall, users).await?, fill(self.reference, users).await?))
+    }
+
+    /// One operation on both, in short turns: a machine that is shared is not equally fast from one second to the next, and this way
+    /// both meet the same.
+    async fn in_turns(
+        &self,
+        operation: &'static str,
+        users: usize,
+        connections: usize,
+        keep_bodies: bool,
+        rollcall: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static,
+        reference: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Result<Line, Failure> {
+        let (rollcall, reference) = (Arc::new(rollcall), Arc::new(reference));
+        let (mut own, mut other) = ((Measured::default(), 0.0), (Measured::default(), 0.0));
+        for turn in 0..TURNS {
+            let (first, next) = (self.requests * turn / TURNS, self.requests * (turn + 1) / TURNS);
+            for (server, request, sum) in [
+                (self.rollcall, Arc::clone(&rollcall) as Arc<dyn Fn(usize) -> Vec<u8> + Send + Sync>, &mut own),
+                (self.reference, Arc::clone(&reference) as _, &mut other),
+            ] {
+                let (measured, cpu_us) =
+                    timed(server, connections, next - first, keep_bodies, move |number| request(first + number)).await?;
+                sum.1 += cpu_us * count(measured.requests) / count(self.requests);
+                sum.0.add(measured);
+            }
+        }
+        Ok(Line { users, operation, measured: own.0, cpu_us: own.1, reference: other })
+    }
 }
 
 async fn fill(server: &Server, users: usize) -> Result<Vec<String>, Failure> {

@@ -28,6 +28,15 @@ impl Measured {
         count(self.requests) / self.elapsed.as_secs_f64().max(1e-9)
     }
 
+    /// Takes a further run of the same load in.
+    pub fn add(&mut self, run: Self) {
+        self.requests += run.requests;
+        self.elapsed += run.elapsed;
+        self.latencies.extend(run.latencies);
+        self.latencies.sort_unstable();
+        self.bodies.extend(run.bodies);
+    }
+
     pub fn percentile_ms(&self, percent: usize) -> f64 {
         let at = (self.latencies.len() * percent / 100).min(self.latencies.len().saturating_sub(1));
         self.latencies.get(at).map_or(0.0, |latency| latency.as_secs_f64() * 1e3)
