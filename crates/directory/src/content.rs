@@ -10,9 +10,16 @@ use crate::change_set::{Content, IndexEntry};
 /// A resource, ready to be stored.
 pub fn content(schema: &TypeSchema, resource: ValidResource) -> Content {
     let document = resource.into_document();
-    let mut index = Vec::new();
-    for attribute in schema.indexed() {
-        add_entries(attribute, &document, &mut index);
+    let mut index = Vec::with_capacity(schema.indexed().len());
+    // What stands next to each other is looked up together.
+    for of_schema in schema.indexed().chunk_by(|one, next| one.extension == next.extension) {
+        let Some(held) = of_schema.first().and_then(|indexed| holder(indexed, &document)) else { continue };
+        for of_attribute in of_schema.chunk_by(|one, next| top_name(one) == top_name(next)) {
+            let Some(value) = of_attribute.first().and_then(|indexed| held.get(top_name(indexed))) else { continue };
+            for indexed in of_attribute {
+                add_entries(indexed, value, &mut index);
+            }
+        }
     }
     Content { display: display(&document), index, document: document.into() }
 }
@@ -23,13 +30,20 @@ pub(crate) fn display(document: &Map<String, Value>) -> String {
     text("displayName").or_else(|| text("userName")).unwrap_or_default().to_owned()
 }
 
-fn add_entries(indexed: &IndexedAttribute, document: &Map<String, Value>, index: &mut Vec<IndexEntry>) {
-    let holder = match &indexed.extension {
+/// The object that holds an attribute: the document, or that of an extension.
+fn holder<'a>(indexed: &IndexedAttribute, document: &'a Map<String, Value>) -> Option<&'a Map<String, Value>> {
+    match &indexed.extension {
         Some(urn) => document.get(urn).and_then(Value::as_object),
         None => Some(document),
-    };
-    let first = indexed.parent.as_ref().unwrap_or(&indexed.attribute.name);
-    let Some(value) = holder.and_then(|holder| holder.get(first)) else { return };
+    }
+}
+
+/// The name of the attribute in that object: its own, or that of the complex one that it is in.
+fn top_name(indexed: &IndexedAttribute) -> &str {
+    indexed.parent.as_ref().unwrap_or(&indexed.attribute.name)
+}
+
+fn add_entries(indexed: &IndexedAttribute, value: &Value, index: &mut Vec<IndexEntry>) {
     let begin = index.len();
     for element in elements(value) {
         let values = match &indexed.parent {

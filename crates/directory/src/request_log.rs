@@ -89,12 +89,13 @@ pub struct Received(Box<RawValue>);
 impl Received {
     /// `None` where it is no JSON.
     fn redacted(body: Vec<u8>, kind: &BodyKind) -> Option<Self> {
+        let body = String::from_utf8(body).ok()?;
         if let BodyKind::Resource(schema) = kind
             && redaction::resource_stays(schema, &body)
         {
-            return RawValue::from_string(String::from_utf8(body).ok()?).ok().map(Self);
+            return RawValue::from_string(body).ok().map(Self);
         }
-        let body = serde_json::from_slice(&body).ok()?;
+        let body = serde_json::from_str(&body).ok()?;
         let kept = match kind {
             BodyKind::Resource(schema) => redaction::resource(schema, body),
             BodyKind::Patch(schema) => redaction::patch(schema, body),

@@ -56,12 +56,11 @@ fn object<'a>(
     extension: Option<&'a Schema>,
     paths: &mut Vec<(PatchPath, Value)>,
 ) {
-    let stays = |key: &String| matches!(rewrite.key(key, extension), Key::Attribute(_) | Key::Extension(_));
-    if document.keys().all(stays) {
+    let named: Vec<Key<'a>> = document.keys().map(|key| rewrite.key(key, extension)).collect();
+    if named.iter().all(|named| matches!(named, Key::Attribute(_) | Key::Extension(_))) {
         // Nearly every body: its keys are right, and only what is below them may have to change.
-        for (key, value) in document.iter_mut() {
-            let named = rewrite.key(key, extension);
-            below(rewrite, &named, value, paths);
+        for (named, value) in named.iter().zip(document.values_mut()) {
+            below(rewrite, named, value, paths);
         }
         return;
     }

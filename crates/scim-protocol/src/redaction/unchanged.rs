@@ -10,8 +10,8 @@ use crate::schema::set::TypeSchema;
 use crate::schema::{Attribute, AttributeType, Schema};
 
 /// Whether this is JSON in which redaction would hide and shorten nothing. It may say no where that is so.
-pub fn resource_stays(schema: &TypeSchema, body: &[u8]) -> bool {
-    let mut reader = serde_json::Deserializer::from_slice(body);
+pub fn resource_stays(schema: &TypeSchema, body: &str) -> bool {
+    let mut reader = serde_json::Deserializer::from_str(body);
     Plain::Resource(schema).deserialize(&mut reader).and_then(|()| reader.end()).is_ok()
 }
 

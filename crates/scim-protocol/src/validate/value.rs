@@ -206,7 +206,7 @@ fn complex(path: Place<'_>, attribute: &Attribute, value: Value, quirks: &QuirkS
             return Err(Error::new(ErrorKind::InvalidSyntax, format!("`{path}` is there twice; names are compared without case.")).at(path));
         }
     }
-    kept.retain(|_, value| !value.is_null());
+    super::drop_unassigned(&mut kept);
     if kept.is_empty() {
         return Ok(None);
     }

@@ -106,10 +106,11 @@ impl Pieces {
     }
 
     /// The body. One that is whole has a length.
-    pub fn into_body(mut self, later: Later) -> Body {
+    pub fn into_body(mut self, later: impl FnOnce() -> Later) -> Body {
         if self.pieces.is_empty() {
             return Body::from(self.text);
         }
+        let later = later();
         self.pieces.push_back(Piece::Text(self.text));
         Body::from_stream(stream::try_unfold((self.pieces, later), |(pieces, later)| async move {
             let next = next(pieces, &later).await?;

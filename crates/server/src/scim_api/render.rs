@@ -74,7 +74,7 @@ impl View<'_> {
 
     /// A response with a body in pieces.
     pub fn sent(&self, status: StatusCode, body: Pieces) -> Response {
-        let later = Later {
+        let later = || Later {
             directory: self.directory.clone(),
             base_url: self.base_url.to_owned(),
             schemas: self.schemas.clone(),
