@@ -25,6 +25,7 @@ use crate::jose::ALGORITHMS;
 use crate::refusal::{Failure, response};
 use crate::state::State;
 use crate::tls::ClientCertificate;
+use crate::trace::{Refusal, Trace};
 
 /// Largest body of a token request, in bytes.
 pub const TOKEN_REQUEST_BYTES_MAX: usize = 32 * 1024;
@@ -37,6 +38,8 @@ pub(crate) enum Denied {
     InvalidClient {
         /// Whether it tried by the `Authorization` header, which is then challenged.
         by_header: bool,
+        /// The client of this tenant whose id it used. Told to administrators only; what else was given for an id could be a secret in the wrong field.
+        known: Option<String>,
     },
     /// The caller has to wait, or we are at fault.
     Failed(Failure),
@@ -70,6 +73,10 @@ pub(crate) fn part(path: &str) -> Option<(&str, bool)> {
 pub(crate) async fn answer(state: Arc<State>, request: Request<Body>, request_id: &str) -> Response {
     let (parts, body) = request.into_parts();
     let Some((tenant, is_token)) = part(parts.uri.path()) else { return response(nothing(), request_id) };
+    if let Some(trace) = parts.extensions.get::<Trace>().filter(|_| is_token) {
+        trace.named(tenant, &parts);
+        trace.routed("/oauth2/token".to_owned(), None);
+    }
     let issuer = format!("{}/t/{tenant}", origin(&state.options, &parts.headers, &parts.extensions));
     let given = match (is_token, &parts.method) {
         (true, &Method::POST) => grant(&state, tenant, &issuer, &parts, body).await,
@@ -81,19 +88,29 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Body>, request_id
     };
     match given {
         Ok(document) => json_response(StatusCode::OK, &document),
-        Err(Denied::Failed(Failure::Limited { detail, seconds })) => {
+        Err(denied) => refused(denied, request_id),
+    }
+}
+
+fn refused(denied: Denied, request_id: &str) -> Response {
+    match denied {
+        Denied::Failed(Failure::Limited { detail, seconds }) => {
             let mut response =
                 error(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", &format!("{detail} Try again in {seconds} seconds."));
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
             response
         }
-        Err(Denied::Failed(failure)) => response(failure, request_id),
-        Err(Denied::Because(code, detail)) => error(StatusCode::BAD_REQUEST, code, &detail),
-        Err(Denied::InvalidClient { by_header }) => {
+        Denied::Failed(failure) => response(failure, request_id),
+        Denied::Because(code, detail) => error(StatusCode::BAD_REQUEST, code, &detail),
+        Denied::InvalidClient { by_header, known } => {
             let mut response =
                 error(StatusCode::UNAUTHORIZED, "invalid_client", "The client is not known here, or its credential is not accepted.");
             if by_header {
                 response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"rollcall\""));
+            }
+            if let Some(client) = known {
+                let detail = format!("The client `{client}` is revoked, or the credential that was given is not its own.");
+                response.extensions_mut().insert(Refusal { scim_type: None, detail });
             }
             response
         }
@@ -161,6 +178,10 @@ async fn read_form(parts: &Parts, body: Body) -> Result<Form, Denied> {
     }
     let collected = Limited::new(body, TOKEN_REQUEST_BYTES_MAX).collect().await;
     let bytes = collected.map_err(|_| invalid_request("The body is too large, or broke off before its end."))?.to_bytes();
+    if let Some(trace) = parts.extensions.get::<Trace>() {
+        // Only its size: a secret or an assertion is in it.
+        trace.received(&bytes, None, TOKEN_REQUEST_BYTES_MAX);
+    }
     let mut form = Form::new();
     for (name, value) in url::form_urlencoded::parse(&bytes).into_owned() {
         // RFC 6749 section 3.2: a parameter without a value counts as none, and none may be there twice.
@@ -198,7 +219,9 @@ fn nothing() -> Failure {
 }
 
 fn error(status: StatusCode, code: &str, detail: &str) -> Response {
-    json_response(status, &json!({"error": code, "error_description": detail}))
+    let mut response = json_response(status, &json!({"error": code, "error_description": detail}));
+    response.extensions_mut().insert(Refusal { scim_type: None, detail: detail.to_owned() });
+    response
 }
 
 fn json_response(status: StatusCode, document: &Value) -> Response {

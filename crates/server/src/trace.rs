@@ -4,9 +4,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use directory::access::Caller;
+use directory::client::ClientRecord;
 use directory::journal::Journal;
 use directory::request_log::{BodyKind, Draft, RequestEntry};
-use directory::tenant::TenantId;
+use directory::tenant::{Tenant, TenantId};
 use http::header::USER_AGENT;
 use http::request::Parts;
 use jiff::Timestamp;
@@ -84,6 +85,13 @@ impl Trace {
         seen.tenant = Some((caller.tenant.id, caller.tenant.settings.request_log_days));
         seen.credential = Some(caller.credential_id.clone());
         seen.profile = caller.profile().map(|profile| profile.name.clone());
+    }
+
+    /// A client that showed at the token endpoint who it is.
+    pub(crate) fn called_by_client(&self, tenant: &Tenant, client: &ClientRecord) {
+        let mut seen = self.seen();
+        seen.tenant = Some((tenant.id, tenant.settings.request_log_days));
+        seen.credential = Some(client.id.clone());
     }
 
     /// A tenant whose caller was refused.

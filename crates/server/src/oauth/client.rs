@@ -20,6 +20,7 @@ use crate::jose::{PublicKey, Signed};
 use crate::refusal::Failure;
 use crate::state::State;
 use crate::tls::ClientCertificate;
+use crate::trace::Trace;
 
 /// The parameters of a token request.
 pub(crate) type Form = HashMap<String, String>;
@@ -50,7 +51,7 @@ impl<'a> Given<'a> {
         }
         let client_id = || field("client_id").map(str::to_owned).ok_or_else(|| invalid_request("`client_id` is missing."));
         if let Some(header) = header {
-            let (id, secret) = basic(header).ok_or(Denied::InvalidClient { by_header: true })?;
+            let (id, secret) = basic(header).ok_or(Denied::InvalidClient { by_header: true, known: None })?;
             if field("client_id").is_some_and(|named| named != id) {
                 return Err(invalid_request("`client_id` is not the client of the `Authorization` header."));
             }
@@ -65,7 +66,7 @@ impl<'a> Given<'a> {
         }
         // RFC 7523 section 3: `iss` and `sub` are the client; `client_id` may be left out.
         let subject = Signed::parse(assertion).and_then(|signed| signed.claims.get("sub")?.as_str().map(str::to_owned));
-        let subject = subject.ok_or(Denied::InvalidClient { by_header: false })?;
+        let subject = subject.ok_or(Denied::InvalidClient { by_header: false, known: None })?;
         if field("client_id").is_some_and(|named| named != subject) {
             return Err(invalid_request("`client_id` is not the `sub` of the assertion."));
         }
@@ -110,21 +111,23 @@ pub(crate) async fn authenticate(
     let now = state.clock.now();
     let attempt = Attempt::begin(state, parts, state.hasher.hash(&given.text()), now)?;
     let found = match (state.tenants.find_tenant(tenant).await?, state.callers()) {
-        (Some(tenant), Some(callers)) => {
-            let client = callers.clients.find_client(tenant.id, &given.client_id).await?;
-            client.filter(ClientRecord::is_live).map(|client| (tenant, client))
-        }
+        (Some(tenant), Some(callers)) => callers.clients.find_client(tenant.id, &given.client_id).await?.map(|client| (tenant, client)),
         _ => None,
     };
+    let known = found.as_ref().map(|(_, client)| client.id.clone());
     if let Some((tenant, client)) = found
+        && client.is_live()
         && shows(state, issuer, &client, given, certificate, now).await?
     {
+        if let Some(trace) = parts.extensions.get::<Trace>() {
+            trace.called_by_client(&tenant, &client);
+        }
         attempt.succeeded(state, &tenant.settings)?;
         return Ok((tenant, client));
     }
     // Only counted here; the answer is the token endpoint's own.
     let _ = attempt.failed(state, Failure::Unauthorized { token_given: true });
-    Err(Denied::InvalidClient { by_header: given.by_header() })
+    Err(Denied::InvalidClient { by_header: given.by_header(), known })
 }
 
 async fn shows(

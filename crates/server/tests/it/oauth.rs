@@ -19,6 +19,7 @@ use server::Options;
 use server::tls::ClientCertificate;
 
 use crate::house::{Answer, House};
+use crate::requests::{entries, entry_of};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const ASSERTION: &str = "client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=";
@@ -253,6 +254,63 @@ async fn guessing_secrets_is_stopped_too() {
     let refused = guess("s3cret").await;
     denied(&refused, 429, "temporarily_unavailable");
     assert_eq!(refused.header("retry-after"), Some("60"));
+}
+
+#[tokio::test]
+async fn the_request_log_has_token_requests_and_no_secret_of_them() {
+    let house = House::new().await;
+    with_secret(&house, "hr", Permissions::default()).await;
+    let grant = "grant_type=client_credentials";
+    let given = ask(&house, grant, Some("hr:s3cret"), None).await;
+    let entry = entry_of(&house, &given).await;
+    assert_eq!((entry.method.as_str(), entry.path.as_str(), entry.status), ("POST", "/oauth2/token", 200));
+    assert_eq!((entry.credential.as_deref(), entry.detail, entry.body_bytes), (Some("hr"), None, grant.len() as u64));
+    let scope = ask(&house, &format!("{grant}&scope=admin"), Some("hr:s3cret"), None).await;
+    let entry = entry_of(&house, &scope).await;
+    assert_eq!((entry.status, entry.credential.as_deref()), (400, Some("hr")));
+    assert_eq!(entry.detail.as_deref(), Some(scope.text("/error_description")));
+
+    // Administrators learn which client it was; whoever asks does not.
+    let wrong = ask(&house, grant, Some("hr:wr0ng"), None).await;
+    let entry = entry_of(&house, &wrong).await;
+    assert_eq!((entry.status, &entry.credential), (401, &None));
+    assert!(entry.detail.unwrap().contains("`hr`") && !wrong.text("/error_description").contains("hr"));
+    // What was given for an id may be a secret.
+    let nobody = ask(&house, &format!("{grant}&client_id=s3cret&client_secret=hr"), None, None).await;
+    let entry = entry_of(&house, &nobody).await;
+    assert_eq!((entry.status, &entry.credential), (401, &None));
+    assert_eq!(entry.detail.as_deref(), Some(nobody.text("/error_description")));
+
+    let assertion = Signer::new().sign(&json!({"alg": "ES256"}), &json!({"iss": "hr", "sub": "hr"}));
+    ask(&house, &format!("{grant}&{ASSERTION}{assertion}"), None, None).await;
+    ask(&house, &format!("{grant}&client_id=hr&client_secret=s3cret&client_secret=s3cret"), None, None).await;
+    house.call("s3cret", "POST", "/t/default/oauth2/token?client_secret=s3cret", &[], Some(json!({"client_secret": "s3cret"}))).await;
+    assert_eq!(house.call("", "GET", "/t/default/oauth2/token", &[], None).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    let log = entries(&house).await;
+    assert_eq!(log.iter().map(|entry| entry.status).collect::<Vec<_>>(), [200, 400, 401, 401, 401, 400, 400, 405]);
+    for entry in &log {
+        assert_eq!((entry.path.as_str(), entry.received.is_none(), entry.query.len()), ("/oauth2/token", true, 0));
+        let text = format!("{entry:?} {}", serde_json::to_string(entry).unwrap());
+        for secret in ["s3cret", "wr0ng", assertion.as_str(), given.text("/access_token")] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn guessed_secrets_do_not_fill_the_log() {
+    let house = House::with(
+        Options { request_log_strangers_per_minute_max: 3, ..Options::default() },
+        directory::tenant::TenantSettings::default(),
+    )
+    .await;
+    with_secret(&house, "hr", Permissions::default()).await;
+    for number in 0..9 {
+        denied(&ask(&house, "grant_type=client_credentials", Some(&format!("hr:{number}")), None).await, 401, "invalid_client");
+    }
+    assert_eq!(entries(&house).await.len(), 3);
+    assert_eq!(ask(&house, "grant_type=client_credentials", Some("hr:s3cret"), None).await.status, StatusCode::OK);
+    assert_eq!(entries(&house).await.len(), 4);
 }
 
 /// An issuer whose keys can be fetched.

@@ -13,7 +13,7 @@ use crate::house::{Answer, House};
 
 const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 
-async fn entries(house: &House) -> Vec<RequestEntry> {
+pub(crate) async fn entries(house: &House) -> Vec<RequestEntry> {
     house.request_log.flush().await.unwrap();
     let mut entries = house.request_log.list(house.tenant.id, RequestFilter { limit: 1_000, ..RequestFilter::default() }).await.unwrap();
     entries.reverse();
@@ -21,7 +21,7 @@ async fn entries(house: &House) -> Vec<RequestEntry> {
 }
 
 /// The entry that the header of an answer names.
-async fn entry_of(house: &House, answer: &Answer) -> RequestEntry {
+pub(crate) async fn entry_of(house: &House, answer: &Answer) -> RequestEntry {
     house.request_log.flush().await.unwrap();
     let id = answer.header("x-request-id").unwrap().parse().unwrap();
     house.request_log.find(house.tenant.id, id).await.unwrap().unwrap()
