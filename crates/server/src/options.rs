@@ -17,7 +17,7 @@ pub struct Options {
     pub large_body_bytes_max: usize,
     /// Most operations in one bulk request.
     pub bulk_operations_max: usize,
-    /// Most operations in one bulk request that is only rehearsed.
+    /// Most operations in one bulk request that is only rehearsed and is not all or nothing.
     pub dry_run_operations_max: usize,
     /// Largest body that the request log keeps, in bytes.
     pub request_log_body_bytes_max: usize,

@@ -28,15 +28,20 @@ impl Directory {
         let mut ids = HashMap::new();
         let mut errors = 0_u64;
         let steps = order(&caller.schemas, &request.operations);
-        let mut done = 0;
+        let (mut done, mut together) = (0, CREATES_AT_ONCE);
         while let Some(step) = steps.get(done) {
             // Nothing new is begun after the last error that is accepted; what was made is still completed, or its answer would not be true.
             if request.fail_on_errors.is_some_and(|most| errors >= most) && matches!(step, Step::Run { .. }) {
                 done += 1;
                 continue;
             }
-            let creates = creates(steps.get(done..).unwrap_or_default(), &request.operations);
-            let made = self.create_together(caller, &creates, &mut ids).await;
+            let creates = creates(steps.get(done..).unwrap_or_default(), &request.operations, together);
+            let Some(made) = self.create_together(caller, &creates, &mut ids).await else {
+                // Halves find who is at fault in a few commits; one after the other would try all that follow again each time.
+                together = creates.len() / 2;
+                continue;
+            };
+            together = together.saturating_mul(2).min(CREATES_AT_ONCE);
             if !made.is_empty() {
                 done += made.len();
                 for ((index, _), answer) in creates.iter().zip(made) {
@@ -189,8 +194,8 @@ impl Directory {
     }
 }
 
-/// Creates at the beginning of these steps, which wait for nothing.
-fn creates<'a>(steps: &[Step], operations: &'a [Result<BulkOperation, Malformed>]) -> Vec<(usize, &'a BulkOperation)> {
+/// Creates at the beginning of these steps, which wait for nothing; at most so many.
+fn creates<'a>(steps: &[Step], operations: &'a [Result<BulkOperation, Malformed>], most: usize) -> Vec<(usize, &'a BulkOperation)> {
     let create = |step: &Step| match step {
         Step::Run { index, without } if without.is_empty() => {
             let operation = operations.get(*index)?.as_ref().ok()?;
@@ -198,7 +203,7 @@ fn creates<'a>(steps: &[Step], operations: &'a [Result<BulkOperation, Malformed>
         }
         Step::Run { .. } | Step::Complete { .. } => None,
     };
-    steps.iter().map_while(create).take(CREATES_AT_ONCE).collect()
+    steps.iter().map_while(create).take(most).collect()
 }
 
 /// `/GroupMembers`, or one of them, where no type of the tenant has the name.

@@ -40,17 +40,17 @@ pub(super) struct Target {
 }
 
 impl Directory {
-    /// Creates as many of these resources, from the first on, as can be decided, in one commit; none where it is refused or there are fewer than two. Then
-    /// nothing has happened, and they are to be created one after the other, which finds out whose fault it is.
+    /// Creates as many of these resources, from the first on, as can be decided, in one commit. Where there are fewer than two, none: the first is to be
+    /// created by itself. `None` where the commit failed: nothing has happened, and fewer are to be tried, which finds out whose fault it is.
     pub(super) async fn create_together(
         &self,
         caller: &Caller,
         operations: &[(usize, &BulkOperation)],
         ids: &mut HashMap<String, String>,
-    ) -> Vec<BulkAnswer> {
+    ) -> Option<Vec<BulkAnswer>> {
         // Whom a create may bring back is found out one after the other.
-        if caller.safety().revive_deleted || caller.safety().revive_disabled {
-            return Vec::new();
+        if operations.len() < 2 || caller.safety().revive_deleted || caller.safety().revive_disabled {
+            return Some(Vec::new());
         }
         let quirks = &Self::quirks(caller);
         let moment = self.moment();
@@ -81,9 +81,9 @@ impl Directory {
             resources.push((schema, id));
         }
         if resources.len() < 2 {
-            return Vec::new();
+            return Some(Vec::new());
         }
-        let Ok(committed) = self.commit_all(caller, change_set).await else { return Vec::new() };
+        let committed = self.commit_all(caller, change_set).await.ok()?;
         for (adapted, message) in noted {
             self.note(adapted, || message.unwrap_or_default());
         }
@@ -94,7 +94,7 @@ impl Directory {
             resource: Some(resource),
             outcome: Ok(committed.version),
         };
-        operations.iter().zip(resources).zip(committed).map(answer).collect()
+        Some(operations.iter().zip(resources).zip(committed).map(answer).collect())
     }
 
     /// Carries out all operations in one commit, or none of them.

@@ -1,5 +1,9 @@
 //! Bulk over HTTP: many creates in one commit are answered like one after the other; all or nothing where it is asked for; limits.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use directory::store::Store;
 use http::StatusCode;
 use scim_protocol::schema::standard::{ENTERPRISE_USER, GROUP, USER};
 use serde_json::{Value, json};
@@ -7,6 +11,7 @@ use server::Options;
 
 use directory::tenant::TenantSettings;
 
+use crate::counting::{Counted, Counting};
 use crate::house::{Answer, House};
 
 fn bulk(more: Value, operations: Value) -> Option<Value> {
@@ -58,6 +63,25 @@ async fn creates_together_are_like_one_after_the_other() {
     let group = house.scim("GET", &format!("/Groups/{}", id(&answer, 302)), None).await;
     assert_eq!(group.body["members"].as_array().unwrap().len(), 2);
     assert_eq!(house.scim("GET", &format!("/Users/{}", id(&answer, 0)), None).await.text("/userName"), "user0");
+}
+
+#[tokio::test]
+async fn who_is_at_fault_among_many_creates_is_found_in_a_few_commits() {
+    let counted = Arc::new(Counted::default());
+    let counting = |store| Arc::new(Counting { store, counted: counted.clone() }) as Arc<dyn Store>;
+    let house = House::over(Options::default(), TenantSettings::default(), counting).await;
+    house.user("taken").await;
+    counted.commits.store(0, Ordering::Relaxed);
+    let mut operations: Vec<Value> = (0..250).map(|number| post("/Users", &format!("u{number}"), user(&format!("user{number}")))).collect();
+    for (place, name) in [(100, "a"), (101, "b"), (249, "c")] {
+        operations[place] = post("/Users", name, user("TAKEN"));
+    }
+    let answer = house.scim("POST", "/Bulk", bulk(json!({}), Value::Array(operations))).await;
+    let refused: Vec<usize> =
+        statuses(&answer).iter().enumerate().filter(|(_, status)| **status == "409").map(|(place, _)| place).collect();
+    assert_eq!((refused, statuses(&answer).len(), total(&house, "/Users").await), (vec![100, 101, 249], 250, 248));
+    let commits = counted.commits.load(Ordering::Relaxed);
+    assert!(commits < 50, "{commits}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
 #![expect(clippy::unnecessary_wraps, reason = "what makes a body gives it as calls take it")]
 
+mod counting;
 mod group_members;
 mod house;
 mod large_groups;

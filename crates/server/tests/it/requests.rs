@@ -248,6 +248,44 @@ async fn a_whole_bulk_is_rehearsed_as_one() {
 }
 
 #[tokio::test]
+async fn what_is_all_or_nothing_is_rehearsed_at_any_size_and_answered_as_when_it_is_done() {
+    let house = House::with(Options { dry_run_operations_max: 3, ..Options::default() }, house_settings()).await;
+    let ann = house.user("ann").await;
+    let mut operations: Vec<Value> = (0..120)
+        .map(|n| {
+            json!({"method": "POST", "path": "/Users", "bulkId": format!("u{n}"), "data": {"schemas": [USER], "userName": format!("user{n}")}})
+        })
+        .collect();
+    let add =
+        json!({"schemas": [PATCH], "Operations": [{"op": "add", "path": "members", "value": [{"value": ann}, {"value": "bulkId:u7"}]}]});
+    operations.extend([
+        json!({"method": "POST", "path": "/Groups", "bulkId": "g", "data": {"schemas": [GROUP], "displayName": "g"}}),
+        json!({"method": "PATCH", "path": "/Groups/bulkId:g", "data": add}),
+        json!({"method": "DELETE", "path": "/Users/bulkId:u8"}),
+        json!({"method": "PUT", "path": format!("/Users/{ann}"), "data": {"schemas": [USER], "userName": "anna"}}),
+    ]);
+    let body = |operations: &[Value]| {
+        Some(json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "atomic": true, "Operations": operations}))
+    };
+    // Ids of what would be made are not reserved.
+    let said = |answer: &Answer| -> Vec<Value> {
+        let one = |one: &Value| json!([one["method"], one["bulkId"], one["version"], one["status"], one["response"]]);
+        answer.body["Operations"].as_array().unwrap().iter().map(one).collect()
+    };
+    let twin = json!({"method": "POST", "path": "/Users", "bulkId": "twin", "data": {"schemas": [USER], "userName": "ANNA"}});
+    let refused: Vec<Value> = operations.iter().cloned().chain([twin]).collect();
+    for (operations, status) in [(refused, "409"), (operations, "201")] {
+        let rehearsed = dry(&house, "POST", "/Bulk", body(&operations)).await;
+        assert_eq!(rehearsed.header("preference-applied"), Some("handling=dry-run"));
+        assert_eq!(house.scim("GET", "/Users", None).await.body["totalResults"], 1);
+        assert_eq!(house.scim("GET", &format!("/Users/{ann}"), None).await.text("/meta/version"), "W/\"1\"");
+        let done = house.scim("POST", "/Bulk", body(&operations)).await;
+        assert_eq!(said(&rehearsed), said(&done));
+        assert_eq!(said(&done)[0][3], status);
+    }
+}
+
+#[tokio::test]
 async fn administrators_read_the_log() {
     let house = House::new().await;
     let id = house.user("ann").await;
