@@ -2,14 +2,19 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::store::Fault;
 use crate::tenant::TenantId;
 
+/// Most members in one answer about the versions of a group.
+pub const MEMBER_CHANGES_MAX: u32 = 10_000;
+
 /// What a change did to a resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Made it.
     Create,
@@ -72,6 +77,60 @@ pub struct MemberChange {
     pub member_id: String,
     /// Whether it joined.
     pub joined: bool,
+}
+
+/// A version of a resource as administrators read of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryLine {
+    /// The version.
+    pub version: u64,
+    /// What made it.
+    pub kind: Kind,
+    /// When.
+    pub at: Timestamp,
+    /// The change set it was part of.
+    pub change_id: String,
+    /// Who did it.
+    pub credential_id: String,
+    /// What the resource held before, where the change replaced it.
+    pub before: Option<Map<String, Value>>,
+    /// Ids of the members that joined with it.
+    pub joined: Vec<String>,
+    /// Ids of the members that left with it.
+    pub left: Vec<String>,
+    /// Whether members may have joined or left with it that are not named here.
+    pub members_cut: bool,
+}
+
+/// Versions with who joined and who left. Of the changes of members, which are in order, the first `most` count; if there are more, the version of the
+/// first one that does not, and those after it, say so.
+pub fn lines(entries: Vec<Entry>, mut changes: Vec<MemberChange>, most: usize) -> Vec<HistoryLine> {
+    let cut_from = changes.get(most).map(|change| change.version);
+    changes.truncate(most);
+    let mut changes = changes.into_iter().peekable();
+    let line = |entry: Entry| {
+        let (mut joined, mut left) = (Vec::new(), Vec::new());
+        while let Some(change) = changes.next_if(|change| change.version <= entry.version) {
+            match (change.version == entry.version, change.joined) {
+                (true, true) => joined.push(change.member_id),
+                (true, false) => left.push(change.member_id),
+                (false, _) => {}
+            }
+        }
+        HistoryLine {
+            version: entry.version,
+            kind: entry.kind,
+            at: entry.at,
+            change_id: entry.change_id.to_string(),
+            credential_id: entry.credential_id,
+            before: entry.before,
+            joined,
+            left,
+            members_cut: cut_from.is_some_and(|cut| entry.version >= cut),
+        }
+    };
+    entries.into_iter().map(line).collect()
 }
 
 /// Which moment of a resource.
@@ -222,4 +281,35 @@ pub trait History: Send + Sync {
     async fn changes(&self, tenant: TenantId, window: &Window, after: u64, limit: u32) -> Result<Vec<WindowChange>, Fault>;
     /// Forgets what ended before this instant, at most so many changes at once; how many it were.
     async fn prune(&self, tenant: TenantId, before: Timestamp, limit: u32) -> Result<u32, Fault>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_joined_and_left_is_cut_where_it_is_said() {
+        let entry = |version: u64| Entry {
+            version,
+            kind: Kind::Members,
+            at: Timestamp::UNIX_EPOCH,
+            change_id: Uuid::nil(),
+            credential_id: "c".into(),
+            before: None,
+            created: Timestamp::UNIX_EPOCH,
+        };
+        let change = |version: u64, id: &str, joined: bool| MemberChange { version, member_id: id.into(), joined };
+        let changes = [change(2, "a", true), change(2, "b", false), change(3, "x", true), change(4, "a", false), change(4, "c", true)];
+        let check = |most: usize, expected: [(&[&str], &[&str], bool); 3]| {
+            // Of version 3 nothing is asked.
+            let told = lines([2, 4, 5].map(entry).into(), changes.to_vec(), most);
+            let ids = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let expected = expected.map(|(joined, left, cut)| (ids(joined), ids(left), cut));
+            assert_eq!(told.into_iter().map(|line| (line.joined, line.left, line.members_cut)).collect::<Vec<_>>(), expected, "{most}");
+        };
+        check(5, [(&["a"], &["b"], false), (&["c"], &["a"], false), (&[], &[], false)]);
+        check(4, [(&["a"], &["b"], false), (&[], &["a"], true), (&[], &[], true)]);
+        check(2, [(&["a"], &["b"], false), (&[], &[], true), (&[], &[], true)]);
+        check(1, [(&["a"], &[], true), (&[], &[], true), (&[], &[], true)]);
+    }
 }

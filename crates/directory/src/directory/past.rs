@@ -12,7 +12,7 @@ use super::{Directory, DirectoryError, refusal};
 use crate::access::Caller;
 use crate::change_set::{Change, ChangeSet, Effect, Former, Policy, Precondition, Write};
 use crate::content::content;
-use crate::history::{Deleted, Entry, History, Point, Remembered, Snapshot, Tombstone};
+use crate::history::{Deleted, Entry, History, HistoryLine, Kind, MEMBER_CHANGES_MAX, Point, Remembered, Snapshot, Tombstone, lines};
 use crate::pending::{Names, PendingReference, fold};
 use crate::search::{Include, Page, plan};
 use crate::store::{CommitError, Fault, StoredResource};
@@ -31,18 +31,38 @@ impl Directory {
         Ok(self.past.as_ref().map(|past| &*past.history).ok_or_else(missing)?)
     }
 
-    /// Changes of a resource above a version, oldest first. Refuses (404) an id of which nothing is known: neither a change nor the resource itself.
-    pub async fn changes_of(&self, caller: &Caller, id: &str, above: u64, limit: u32) -> Result<Vec<Entry>, DirectoryError> {
+    /// Changes of a resource above a version, oldest first; those of a group with who joined and who left. Refuses (404) an id of which nothing is known:
+    /// neither a change nor the resource itself.
+    pub async fn changes_of(&self, caller: &Caller, id: &str, above: u64, limit: u32) -> Result<Vec<HistoryLine>, DirectoryError> {
         let history = self.history()?;
         let found = history.entries(caller.tenant.id, id, above, limit).await?;
         let is_known = !found.is_empty()
             || (above > 0 && !history.entries(caller.tenant.id, id, 0, 1).await?.is_empty())
             || self.is_there(caller, id).await?;
         if is_known {
-            return Ok(found);
+            return Ok(self.joined_and_left(caller, id, above, found).await?);
         }
         let detail = format!("No resource with the id `{id}` is there, and none is remembered.");
         Err(Error::new(ErrorKind::NotFound, detail).into())
+    }
+
+    async fn joined_and_left(&self, caller: &Caller, id: &str, above: u64, entries: Vec<Entry>) -> Result<Vec<HistoryLine>, Fault> {
+        let (Some(past), tenant) = (&self.past, caller.tenant.id) else { return Ok(Vec::new()) };
+        let changes = past.history.member_changes(tenant, id, above, MEMBER_CHANGES_MAX + 1).await?;
+        let (is_cut, has_changed) = (changes.len() > MEMBER_CHANGES_MAX as usize, !changes.is_empty());
+        let mut lines = lines(entries, changes, MEMBER_CHANGES_MAX as usize);
+        // Who was in a group when it was made is not written down: it follows from who is in it now and from all that changed since.
+        if let Some(first) = lines.first_mut().filter(|line| line.kind == Kind::Create) {
+            if is_cut || self.store.has_more_members_than(tenant, id, MEMBER_CHANGES_MAX).await? {
+                first.members_cut = true;
+            } else if has_changed || self.store.has_more_members_than(tenant, id, 0).await? {
+                match past.history.snapshot(tenant, id, Point::Version(first.version)).await? {
+                    Remembered::Was(was) => first.joined = was.members,
+                    Remembered::WasNot | Remembered::Unknown => first.members_cut = true,
+                }
+            }
+        }
+        Ok(lines)
     }
 
     /// A resource as it was.

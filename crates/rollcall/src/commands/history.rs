@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use directory::directory::UndoLine;
-use directory::history::{Deleted, Entry, Point, Window};
+use directory::history::{Deleted, HistoryLine, Point, Window};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -14,6 +14,8 @@ use crate::wiring::{Missing, Rollcall};
 
 /// Lines that are shown at once.
 const LINES_MAX: u32 = 1_000;
+/// Members that are named in one line of a table.
+const MEMBERS_MAX: usize = 3;
 
 /// `rollcall history ...`
 #[derive(Subcommand, Debug)]
@@ -110,26 +112,23 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
 
 async fn list(rollcall: &Rollcall, id: &str, argument: &TenantArgument, output: Output) -> Result<(), Failure> {
     let caller = rollcall.administrator(&argument.tenant).await?;
-    let entries = rollcall.directory.changes_of(&caller, id, 0, LINES_MAX).await?;
-    let row = |entry: &Entry| vec![entry.version.to_string(), entry.kind.name().to_owned(), instant(entry.at), entry.credential_id.clone()];
-    let value = |entry: &Entry| {
-        json!({
-            "version": entry.version,
-            "kind": entry.kind.name(),
-            "at": entry.at.to_string(),
-            "changeId": entry.change_id.to_string(),
-            "credentialId": entry.credential_id,
-            "before": entry.before.clone().map(Value::Object),
-        })
+    let lines = rollcall.directory.changes_of(&caller, id, 0, LINES_MAX).await?;
+    let row = |line: &HistoryLine| {
+        vec![line.version.to_string(), line.kind.name().to_owned(), instant(line.at), line.credential_id.clone(), members(line)]
     };
-    let values = entries.iter().map(value).collect();
-    output.table(
-        &["version", "what", "when", "by"],
-        entries.iter().map(row).collect(),
-        "Nothing is remembered of it.",
-        &Value::Array(values),
-    );
+    let columns = ["version", "what", "when", "by", "members"];
+    output.table(&columns, lines.iter().map(row).collect(), "Nothing is remembered of it.", &json!(lines));
     Ok(())
+}
+
+/// Who joined and who left, the first of them by id.
+fn members(line: &HistoryLine) -> String {
+    let all = line.joined.iter().map(|id| format!("+{id}")).chain(line.left.iter().map(|id| format!("-{id}")));
+    let mut words: Vec<String> = all.take(MEMBERS_MAX).collect();
+    let more = line.joined.len() + line.left.len() - words.len();
+    words.extend((more > 0).then(|| format!("and {more} more")));
+    words.extend(line.members_cut.then(|| "(cut)".to_owned()));
+    words.join(" ")
 }
 
 async fn deleted(rollcall: &Rollcall, argument: &TenantArgument, output: Output) -> Result<(), Failure> {

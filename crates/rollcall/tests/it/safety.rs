@@ -50,6 +50,10 @@ fn what_was_is_shown_given_back_and_undone() {
     done(data, &["user", "edit", "ada", "--set", "title=Nobody"]);
     let versions = done(data, &["history", "list", &ada]);
     assert_eq!((versions.as_array().unwrap().len(), &versions[0]["kind"]), (3, &json!("create")));
+    done(data, &["group", "create", "team"]);
+    done(data, &["group", "add-member", "team", "ada"]);
+    let team = done(data, &["group", "show", "team"])["id"].as_str().unwrap().to_owned();
+    assert_eq!(done(data, &["history", "list", &team])[1]["joined"], json!([ada]));
     assert_eq!(done(data, &["history", "show", &ada, "--version", "2"])["title"], "Countess");
     assert_eq!(done(data, &["history", "restore", &ada, "--version", "2"])["title"], "Countess");
     fails(data, &["history", "show", &ada], 2, "--at TIME or --version N");

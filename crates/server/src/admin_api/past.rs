@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Query, State as Extract};
 use directory::directory::UndoLine;
-use directory::history::{Deleted as Which, Point, Window};
+use directory::history::{Deleted as Which, HistoryLine, Point, Window};
 use http::StatusCode;
 use jiff::Timestamp;
 use scim_protocol::{Error, ErrorKind};
@@ -32,6 +32,12 @@ pub(crate) struct Entry {
     /// What the resource held before, where the change replaced it.
     #[schema(value_type = Option<Object>)]
     before: Option<Map<String, Value>>,
+    /// Ids of the members that joined a group with it.
+    joined: Vec<String>,
+    /// Ids of the members that left a group with it.
+    left: Vec<String>,
+    /// Whether members may have joined or left with it that are not named here: an answer names at most 10000 of them, from its first version on.
+    members_cut: bool,
 }
 
 /// A resource that is gone.
@@ -122,13 +128,16 @@ pub(crate) async fn versions(
     let wrong = |_| refuse.with(Error::new(ErrorKind::InvalidValue, "The parameter `above` is a version, such as `3`.").at("above"));
     let above = above.map_err(wrong)?.0.above;
     let entries = state.directory.changes_of(&caller, &id, above, LINES_MAX).await.map_err(|error| refuse.with(error))?;
-    let version = |entry: directory::history::Entry| Entry {
-        version: entry.version,
-        kind: entry.kind.name(),
-        at: entry.at.to_string(),
-        credential: entry.credential_id,
-        change_id: entry.change_id.to_string(),
-        before: entry.before,
+    let version = |line: HistoryLine| Entry {
+        version: line.version,
+        kind: line.kind.name(),
+        at: line.at.to_string(),
+        credential: line.credential_id,
+        change_id: line.change_id,
+        before: line.before,
+        joined: line.joined,
+        left: line.left,
+        members_cut: line.members_cut,
     };
     Ok(Answer(StatusCode::OK, entries.into_iter().map(version).collect()))
 }

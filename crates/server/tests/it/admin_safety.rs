@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use server::Options;
 
 use crate::house::{Answer, House};
+use crate::rfc::GROUP;
 
 const ADMIN: &str = "/t/default/admin/v1";
 
@@ -43,6 +44,16 @@ async fn a_resource_is_given_back_what_it_was() {
     );
     assert_eq!(versions.body[2]["before"]["title"], "Countess");
     assert_eq!(admin(&house, "GET", &format!("/history/{ada}?above=2"), None).await.body.as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&versions.body[2]["joined"], &versions.body[2]["left"], &versions.body[2]["membersCut"]),
+        (&json!([]), &json!([]), &json!(false))
+    );
+    let body = json!({"schemas": [GROUP], "displayName": "team", "members": [{"value": ada}]});
+    let team = house.scim("POST", "/Groups", Some(body.clone())).await.text("/id").to_owned();
+    let alone = json!({"schemas": [GROUP], "displayName": "team"});
+    assert_eq!(house.scim("PUT", &format!("/Groups/{team}"), Some(alone)).await.status, StatusCode::OK);
+    let of_team = admin(&house, "GET", &format!("/history/{team}"), None).await;
+    assert_eq!((&of_team.body[0]["joined"], &of_team.body[1]["left"]), (&json!([ada]), &json!([ada])));
     let then = admin(&house, "GET", &format!("/history/{ada}/then?version=2"), None).await;
     assert_eq!((then.text("/title"), then.text("/id"), &then.body["meta"]["version"]), ("Countess", ada.as_str(), &json!(2)));
     let at = house.hand_now().checked_sub(jiff::SignedDuration::from_secs(90)).unwrap();

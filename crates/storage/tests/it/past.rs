@@ -20,6 +20,7 @@ use crate::place::{ALL, Place, World, on_both_engines};
 
 on_both_engines!(
     a_version_is_restored,
+    who_joined_and_who_left_is_told_of_every_version,
     the_deleted_come_back_with_their_groups,
     a_restore_must_be_valid_and_unique,
     a_window_is_undone_as_far_as_later_changes_allow,
@@ -127,6 +128,47 @@ async fn a_version_is_restored(place: Place) {
     assert_eq!(client.members(&team).await, Vec::<String>::new());
     let unknown = client.directory.restore(&client.caller, &ann, Some(Point::Version(9))).await;
     assert_eq!(kind(unknown), Some(ErrorKind::NotFound));
+}
+
+async fn who_joined_and_who_left_is_told_of_every_version(place: Place) {
+    let client = Client::new(&place, TenantSettings::default()).await;
+    let (ann, bob, cy) = (client.user("ann").await, client.user("bob").await, client.user("cy").await);
+    let team = client.group("team", &[&ann, &bob]).await;
+    client.patch("Group", &team, json!([{"op": "remove", "path": format!("members[value eq \"{bob}\"]")}])).await.unwrap();
+    client.patch("Group", &team, json!([{"op": "replace", "value": {"displayName": "crew"}}])).await.unwrap();
+    client
+        .patch("Group", &team, json!([{"op": "replace", "value": {"displayName": "x", "members": [{"value": bob}, {"value": cy}]}}]))
+        .await
+        .unwrap();
+    client.delete("User", &cy).await.unwrap();
+    client.delete("Group", &team).await.unwrap();
+    client.directory.restore(&client.caller, &team, None).await.unwrap();
+    let told = async |id: &str, above: u64| {
+        let lines = client.directory.changes_of(&client.caller, id, above, 100).await.unwrap();
+        let line = |line: directory::history::HistoryLine| {
+            assert!(!line.members_cut, "{line:?}");
+            (line.version, line.kind.name(), sorted(&line.joined.iter().collect::<Vec<_>>()), sorted(&line.left.iter().collect::<Vec<_>>()))
+        };
+        lines.into_iter().map(line).collect::<Vec<_>>()
+    };
+    let nobody: Vec<String> = Vec::new();
+    let expected = [
+        (1, "create", sorted(&[&ann, &bob]), nobody.clone()),
+        (2, "members", nobody.clone(), sorted(&[&bob])),
+        (3, "update", nobody.clone(), nobody.clone()),
+        (4, "update", sorted(&[&bob, &cy]), sorted(&[&ann])),
+        (5, "members", nobody.clone(), sorted(&[&cy])),
+        (6, "delete", nobody.clone(), sorted(&[&bob])),
+        (7, "restore", sorted(&[&bob]), nobody.clone()),
+    ];
+    assert_eq!(told(&team, 0).await, expected);
+    assert_eq!(told(&team, 4).await, expected[4..]);
+    assert_eq!(told(&ann, 0).await, [(1, "create", nobody.clone(), nobody)]);
+    // Nobody in it ever, and nothing but its members since it was made.
+    let empty = client.group("empty", &[]).await;
+    assert_eq!(told(&empty, 0).await, [(1, "create", Vec::new(), Vec::new())]);
+    client.patch("Group", &empty, json!([{"op": "add", "path": "members", "value": [{"value": ann}]}])).await.unwrap();
+    assert_eq!(told(&empty, 0).await, [(1, "create", Vec::new(), Vec::new()), (2, "members", sorted(&[&ann]), Vec::new())]);
 }
 
 async fn the_deleted_come_back_with_their_groups(place: Place) {
