@@ -28,7 +28,7 @@ pub enum Method {
 pub struct ParkedWrite {
     /// What it does.
     pub method: Method,
-    /// Its body as it came; null for a DELETE.
+    /// Its body as it came, without values that are write-only; null for a DELETE.
     pub body: Value,
     /// What it speaks about (`deletion_guard::supersedes`).
     pub touches: Vec<String>,

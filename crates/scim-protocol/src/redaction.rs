@@ -9,7 +9,7 @@ use crate::filter::{Filter, FilterLimits};
 use crate::messages::BulkMethod;
 use crate::patch_path::PatchPath;
 use crate::schema::set::{SchemaSet, TypeSchema};
-use crate::schema::{Attribute, AttributeType, Schema};
+use crate::schema::{Attribute, AttributeType, Mutability, Schema};
 
 pub use unchanged::resource_stays;
 
@@ -88,6 +88,56 @@ pub fn parameter(types: &[&TypeSchema], name: &str, value: &str) -> (String, Str
         _ => HIDDEN.to_owned(),
     };
     (shortened(name), value)
+}
+
+/// The body of a PUT or PATCH that has to wait, without what is write-only: that is checked and never kept, so the body means the same without it. Whatever
+/// has the name of such an attribute goes, wherever it is.
+pub fn without_write_only(schema: &TypeSchema, mut body: Value) -> Value {
+    let mut names = Vec::new();
+    let schemas = std::iter::once(&schema.core).chain(&schema.extensions);
+    write_only(schemas.flat_map(|schema| &schema.attributes).chain(&schema.common), &mut names);
+    leave_out(&names, &mut body);
+    body
+}
+
+fn write_only<'a>(attributes: impl Iterator<Item = &'a Attribute>, names: &mut Vec<&'a str>) {
+    for attribute in attributes {
+        if attribute.mutability == Mutability::WriteOnly {
+            names.push(&attribute.name);
+        }
+        write_only(attribute.sub_attributes.iter(), names);
+    }
+}
+
+fn leave_out(names: &[&str], value: &mut Value) {
+    let is_named = |path: &str| {
+        let last = path.rsplit([':', '.']).next().and_then(|name| name.split('[').next()).unwrap_or_default();
+        names.iter().any(|name| name.eq_ignore_ascii_case(last.trim()))
+    };
+    let is_about = |operation: &Map<String, Value>| text_of(operation, "path").is_some_and(|path| is_named(&path));
+    match value {
+        Value::Object(object) => {
+            let is_about = is_about(object);
+            object.retain(|name, _| !(is_named(name) || is_about && name.eq_ignore_ascii_case("value")));
+            for value in object.values_mut() {
+                leave_out(names, value);
+            }
+        }
+        Value::Array(elements) => {
+            elements.retain(|element| !element.as_object().is_some_and(is_about));
+            for value in elements {
+                leave_out(names, value);
+            }
+        }
+        // Some clients send JSON in a string.
+        Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
+            if let Ok(mut parsed) = serde_json::from_str(text) {
+                leave_out(names, &mut parsed);
+                *text = parsed.to_string();
+            }
+        }
+        _ => {}
+    }
 }
 
 fn redact_resource(schema: &TypeSchema, body: &mut Value) {
@@ -397,6 +447,34 @@ mod tests {
             {
                 assert!(!resource_stays(schema, text), "{text}");
             }
+        });
+    }
+
+    #[test]
+    fn what_waits_has_nothing_write_only() {
+        user(|schema| {
+            let check = |body: Value, kept: Value| assert_eq!(without_write_only(schema, body.clone()), kept, "{body}");
+            check(json!({"userName": "ann", "Password": SECRET, "shoe": 9}), json!({"userName": "ann", "shoe": 9}));
+            check(json!({USER: {"password": SECRET, "title": "T"}}), json!({USER: {"title": "T"}}));
+            check(json!({format!("{USER}:password"): SECRET, "active": false}), json!({"active": false}));
+            let active = json!({"op": "replace", "path": "active", "value": false});
+            check(json!({"Operations": [{"op": "add", "path": "PASSWORD", "value": SECRET}, active]}), json!({"Operations": [active]}));
+            check(
+                json!({"Operations": [{"op": "add", "path": format!("{USER}:password"), "value": SECRET}, active]}),
+                json!({"Operations": [active]}),
+            );
+            check(
+                json!({"Operations": [{"op": "replace", "value": {"active": false, "password": SECRET}}]}),
+                json!({"Operations": [{"op": "replace", "value": {"active": false}}]}),
+            );
+            check(
+                json!({"Operations": format!("[{{\"op\":\"add\",\"value\":{{\"password\":\"{SECRET}\",\"active\":false}}}}]")}),
+                json!({"Operations": "[{\"op\":\"add\",\"value\":{\"active\":false}}]"}),
+            );
+            check(
+                json!({"members": [{"value": "password"}], "title": "{password"}),
+                json!({"members": [{"value": "password"}], "title": "{password"}),
+            );
         });
     }
 

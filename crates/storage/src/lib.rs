@@ -9,6 +9,7 @@ mod signing;
 mod moments;
 mod migrate;
 mod recorded;
+mod tenant_tables;
 mod transfer;
 mod restored;
 mod filter_sql;

@@ -11,7 +11,7 @@ use scim_protocol::{AttributePath, Filter, SchemaSet};
 
 use crate::filter_sql::{Dialect, Parameter, Query, candidates, count, keys};
 use crate::secrets::MasterKey;
-use crate::transfer::{LEFT_OUT, LEFT_OUT_COLUMNS, TABLES};
+use crate::tenant_tables::{LEFT_OUT, LEFT_OUT_COLUMNS, TABLES};
 use crate::{migrate, postgres, postgres_server, sqlite};
 
 /// A filter, and the index that must answer it on each engine.
@@ -297,14 +297,14 @@ fn knows_every_column(found: &[(String, String)]) {
         let Some(exported) = TABLES.iter().find(|known| known.name == table) else {
             assert!(
                 LEFT_OUT.iter().any(|(name, _)| name == table),
-                "the table {table} is new: give it a place in TABLES or LEFT_OUT of transfer.rs"
+                "the table {table} is new: give it a place in TABLES or LEFT_OUT of tenant_tables.rs"
             );
             continue;
         };
         let is_known = exported.columns.iter().any(|known| known.name == column)
             || column == "tenant"
             || LEFT_OUT_COLUMNS.iter().any(|(of, name, _)| of == table && name == column);
-        assert!(is_known, "the column {table}.{column} is new: give it a place in TABLES or LEFT_OUT_COLUMNS of transfer.rs");
+        assert!(is_known, "the column {table}.{column} is new: give it a place in TABLES or LEFT_OUT_COLUMNS of tenant_tables.rs");
     }
     for table in TABLES {
         for column in table.columns {

@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 use crate::event_rows::seal_secrets;
 use crate::rows::{from_json, json_text};
 use crate::secrets::{MasterKey, application_context};
-use crate::transfer::{Cell, Row, Table, integer_of, text_of};
+use crate::tenant_tables::Table;
+use crate::transfer::{Cell, Row, integer_of, text_of};
 
 /// What a restored receiver says of itself until something is delivered.
 const RESTORED: &str = "restored without its secret, and paused: give it a new secret, then resume it";

@@ -1,4 +1,4 @@
-//! The file in which a tenant travels: which tables are in it, how a row is a line, and that nothing of it was lost. Opens no database.
+//! The file in which a tenant travels: how a row is a line, where its keys go, and that nothing of it was lost. Opens no database.
 //!
 //! One JSON object a line. The first says what this is; one for each row follows, in the order of `TABLES`; the last counts them and has the SHA-256 of
 //! everything before it. Keys of rows are moved as a block, so that nothing has to be remembered while reading or writing.
@@ -13,272 +13,20 @@ use base64::engine::general_purpose::STANDARD;
 use directory::store::Fault;
 use directory::tenant_life::{RestoreError, Source};
 use jiff::Timestamp;
+use provisioning::event::{Kind as EventKind, LoggedEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::event_rows::{KIND_FEED_ADD, KIND_FEED_REMOVE};
+use crate::tenant_tables::{Column, Keys, Kind, TABLES, Table};
 
 /// The form of the file; a newer one is refused.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// What the file says it is.
 const CONTENT: &str = "rollcall tenant";
 /// The longest line; a resource is far below.
 const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// Rows whose key the database gives out, and to which other rows refer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Keys {
-    /// `resources.resource`
-    Resource,
-    /// `applications.application`
-    Application,
-    /// `receivers.receiver`
-    Receiver,
-}
-
-impl Keys {
-    /// The table that gives them out, and its column.
-    pub(crate) fn place(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Resource => ("resources", "resource"),
-            Self::Application => ("applications", "application"),
-            Self::Receiver => ("receivers", "receiver"),
-        }
-    }
-}
-
-/// All of them.
-pub(crate) const KEYS: [Keys; 3] = [Keys::Resource, Keys::Application, Keys::Receiver];
-
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Integer,
-    Text,
-    /// Text that is JSON, and stands in the file as such.
-    Json,
-    /// How a client shows who it is, as JSON; the hash of a secret stays behind.
-    Authentication,
-    Bytes,
-    /// A key of a row, its own or another's.
-    Key(Keys),
-}
-
-/// A column that travels.
-#[derive(Debug)]
-pub(crate) struct Column {
-    pub name: &'static str,
-    pub kind: Kind,
-}
-
-/// A table whose rows travel.
-#[derive(Debug)]
-pub(crate) struct Table {
-    pub name: &'static str,
-    pub columns: &'static [Column],
-    /// The columns that say in which order rows leave.
-    pub order: &'static str,
-}
-
-const fn integer(name: &'static str) -> Column {
-    Column { name, kind: Kind::Integer }
-}
-const fn text(name: &'static str) -> Column {
-    Column { name, kind: Kind::Text }
-}
-const fn json(name: &'static str) -> Column {
-    Column { name, kind: Kind::Json }
-}
-const fn bytes(name: &'static str) -> Column {
-    Column { name, kind: Kind::Bytes }
-}
-const fn key(name: &'static str, keys: Keys) -> Column {
-    Column { name, kind: Kind::Key(keys) }
-}
-
-/// What travels, in this order. A test knows when a table or column of a tenant is neither here nor in `LEFT_OUT`.
-pub(crate) const TABLES: &[Table] = &[
-    Table {
-        name: "tenants",
-        columns: &[integer("created"), json("settings"), integer("last_sequence"), integer("types_revision")],
-        order: "tenant",
-    },
-    Table {
-        name: "type_documents",
-        columns: &[text("kind"), text("key"), integer("version"), integer("at"), text("author"), json("document")],
-        order: "kind, key, version",
-    },
-    Table {
-        name: "resources",
-        columns: &[
-            key("resource", Keys::Resource),
-            text("type"),
-            text("id"),
-            integer("version"),
-            integer("created"),
-            integer("modified"),
-            text("display"),
-            bytes("entries"),
-            json("document"),
-        ],
-        order: "resource",
-    },
-    Table {
-        name: "memberships",
-        columns: &[key("group_resource", Keys::Resource), key("member_resource", Keys::Resource)],
-        order: "group_resource, member_resource",
-    },
-    Table {
-        name: "change_log",
-        columns: &[
-            integer("sequence"),
-            bytes("change_id"),
-            text("type"),
-            text("id"),
-            integer("version"),
-            integer("at"),
-            integer("kind"),
-            text("attributes"),
-            text("credential"),
-        ],
-        order: "sequence",
-    },
-    Table {
-        name: "applications",
-        columns: &[key("application", Keys::Application), text("name"), text("base_url"), json("settings"), integer("created")],
-        order: "application",
-    },
-    Table {
-        name: "links",
-        columns: &[
-            key("application", Keys::Application),
-            text("id"),
-            text("type"),
-            text("remote_id"),
-            text("state"),
-            json("acknowledged"),
-            json("members"),
-            integer("updated"),
-        ],
-        order: "application, id",
-    },
-    Table {
-        name: "awaits",
-        columns: &[key("application", Keys::Application), text("awaited"), text("id"), text("type")],
-        order: "application, awaited, id",
-    },
-    Table {
-        name: "history",
-        columns: &[
-            text("id"),
-            integer("version"),
-            text("type"),
-            text("kind"),
-            integer("at"),
-            integer("since"),
-            integer("created"),
-            bytes("change_id"),
-            text("credential"),
-            json("document"),
-        ],
-        order: "id, version",
-    },
-    Table {
-        name: "member_history",
-        columns: &[text("group_id"), integer("version"), text("member_id"), integer("joined")],
-        order: "group_id, version, member_id",
-    },
-    Table {
-        name: "tombstones",
-        columns: &[
-            text("id"),
-            text("type"),
-            integer("version"),
-            integer("created"),
-            integer("at"),
-            bytes("change_id"),
-            text("credential"),
-            text("display"),
-            text("user_name"),
-            text("external_id"),
-        ],
-        order: "id",
-    },
-    Table {
-        name: "pending_references",
-        columns: &[key("resource", Keys::Resource), text("path"), text("value"), text("folded"), integer("since")],
-        order: "resource, path, value",
-    },
-    Table { name: "provisioning_log", columns: &[key("application", Keys::Application), text("id"), json("entry")], order: "line" },
-    Table {
-        name: "clients",
-        columns: &[
-            text("id"),
-            text("name"),
-            integer("created"),
-            integer("revoked"),
-            Column { name: "authentication", kind: Kind::Authentication },
-            json("permissions"),
-        ],
-        order: "created, id",
-    },
-    Table { name: "issuers", columns: &[text("name"), integer("created"), json("settings")], order: "name" },
-    Table {
-        name: "receivers",
-        columns: &[
-            key("receiver", Keys::Receiver),
-            text("name"),
-            text("kind"),
-            text("url"),
-            json("settings"),
-            integer("created"),
-            integer("position"),
-            integer("last_delivered"),
-        ],
-        order: "receiver",
-    },
-    Table { name: "chosen_resources", columns: &[key("receiver", Keys::Receiver), text("id")], order: "receiver, id" },
-];
-
-/// Tables of tenants that do not travel, and why.
-#[cfg(test)]
-pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
-    ("tokens", "secrets: a hash is good only with the key file that made it"),
-    ("unique_values", "made again from the column `entries` of `resources`"),
-    ("index_values", "made again from the column `entries` of `resources`"),
-    ("outbox", "everything is marked out of date instead"),
-    ("parcels", "events on their way to a receiver, or put aside for it: decided before the tenant moves"),
-    ("signing_keys", "secrets"),
-    ("assertions", "of the moment"),
-    ("requests", "what was asked of this server, not what the tenant is"),
-    ("quirk_uses", "of the request log"),
-    ("guard_counts", "of the moment"),
-    ("guard_allowances", "of the moment"),
-    ("parked", "decided before the tenant moves"),
-];
-
-/// Columns of tables that travel which stay, as each database has its own.
-#[cfg(test)]
-pub(crate) const LEFT_OUT_COLUMNS: &[(&str, &str, &str)] = &[
-    ("tenants", "name", "a restored tenant has the name it is given"),
-    ("tenants", "dispatched", "everything is marked out of date instead"),
-    ("tenants", "revision", "nothing may be remembered of another tenant of this name"),
-    ("applications", "token", "a secret"),
-    ("applications", "state", "without a token it is paused"),
-    ("applications", "paused_until", "of the moment"),
-    ("applications", "claimed", "of the moment"),
-    ("applications", "last_number", "of the outbox"),
-    ("provisioning_log", "line", "the order of the lines is kept"),
-    ("receivers", "secrets", "secrets"),
-    ("receivers", "state", "without a secret it is paused"),
-    ("receivers", "attempts", "of the moment"),
-    ("receivers", "due", "of the moment"),
-    ("receivers", "fence", "of the moment"),
-    ("receivers", "lease_until", "of the moment"),
-    ("receivers", "last_error", "says that it was restored"),
-];
 
 /// A value of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -292,24 +40,6 @@ pub(crate) enum Cell {
 
 /// A row, with the columns that the file has of it.
 pub(crate) type Row = Vec<(&'static Column, Cell)>;
-
-/// Reads the rows of a table; `$1` is the tenant.
-pub(crate) fn select(table: &Table) -> String {
-    let columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
-    format!("SELECT {} FROM {} WHERE tenant = $1 ORDER BY {}", columns.join(", "), table.name, table.order)
-}
-
-/// Writes a row with these columns; `overriding` where the database would not take keys otherwise.
-pub(crate) fn insert(table: &str, columns: &[&str], overriding: &str) -> String {
-    let places: Vec<String> = (1..=columns.len()).map(|number| format!("${number}")).collect();
-    format!("INSERT INTO {table} ({}) {overriding} VALUES ({})", columns.join(", "), places.join(", "))
-}
-
-/// The smallest and the largest key of a tenant; `$1` is the tenant.
-pub(crate) fn key_range(keys: Keys) -> String {
-    let (table, column) = keys.place();
-    format!("SELECT min({column}), max({column}) FROM {table} WHERE tenant = $1")
-}
 
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -550,6 +280,9 @@ impl Placement {
         if table.name == "change_log" && [KIND_FEED_ADD, KIND_FEED_REMOVE].contains(&integer_of(row, "kind")) {
             self.place_feed(header, row);
         }
+        if table.name == "parcels" {
+            self.place_event(header, row)?;
+        }
         for (column, cell) in row {
             let (Kind::Key(keys), Cell::Integer(key)) = (column.kind, cell) else { continue };
             let moved =
@@ -561,13 +294,29 @@ impl Placement {
 
     /// A line of the change log about the feed of one receiver names it: by its new key afterwards, and where the file has no receivers, nobody.
     fn place_feed(&self, header: &Header, row: &mut Row) {
-        let shift = header.keys.get(&Keys::Receiver).zip(self.first.get(&Keys::Receiver));
         for (column, cell) in row {
             if let ("attributes", Cell::Text(receiver)) = (column.name, cell) {
-                let moved = shift.and_then(|((old, _), new)| receiver.parse::<i64>().ok()?.checked_sub(*old)?.checked_add(*new));
-                *receiver = moved.map(|key| key.to_string()).unwrap_or_default();
+                *receiver = self.receiver(header, receiver).unwrap_or_default();
             }
         }
+    }
+
+    /// Such a line as an event that is on its way.
+    fn place_event(&self, header: &Header, row: &mut Row) -> Result<(), Fault> {
+        for (column, cell) in row {
+            let ("event", Cell::Text(event)) = (column.name, cell) else { continue };
+            let mut logged: LoggedEvent = crate::rows::from_json(event)?;
+            if matches!(logged.kind, EventKind::FeedAdd | EventKind::FeedRemove) {
+                logged.attributes = logged.attributes.iter().filter_map(|receiver| self.receiver(header, receiver)).collect();
+                *event = crate::rows::json_text(&logged)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn receiver(&self, header: &Header, key: &str) -> Option<String> {
+        let ((old, _), new) = header.keys.get(&Keys::Receiver).zip(self.first.get(&Keys::Receiver))?;
+        Some(key.parse::<i64>().ok()?.checked_sub(*old)?.checked_add(*new)?.to_string())
     }
 }
 
@@ -639,7 +388,7 @@ mod tests {
         check(text.replace(":9}", ":10}"), "does not know");
         check(text.replace("memberships", "friendships"), "friendships");
         check(text.replace("member_resource", "nobody"), "nobody");
-        check(text.replace("\"format\":2", "\"format\":3"), "newer Rollcall");
+        check(text.replace("\"format\":3", "\"format\":4"), "newer Rollcall");
         check(text.replace("rollcall tenant", "a shopping list"), "not an exported tenant");
         check(text.lines().take(2).flat_map(|line| [line, "\n"]).collect(), "before its end");
         check(format!("{text}{text}"), "changed");

@@ -1,6 +1,7 @@
 //! *(shell)* Parks what the deletion guard holds, where the tenant wants that; and what administrators decide about it.
 
 use jiff::Timestamp;
+use scim_protocol::redaction::without_write_only;
 use scim_protocol::{Error, ErrorKind, TypeSchema};
 use serde_json::Value;
 
@@ -79,7 +80,9 @@ impl Directory {
         if self.rehearsed {
             return Ok(is_held);
         }
-        let touches = touched(method, body);
+        // It may wait for days, and travel with its tenant: no password does.
+        let body = without_write_only(schema, body.clone());
+        let touches = touched(method, &body);
         let earlier = parking.list_parked(caller.tenant.id, Some(id), OF_ONE_MAX).await?;
         let is_over = |parked: &&Parked| parked.credential_id == caller.credential_id && supersedes(&touches, &parked.write.touches);
         let superseded: Vec<String> = earlier.iter().filter(is_over).map(|parked| parked.id.clone()).collect();
@@ -90,7 +93,7 @@ impl Directory {
             return Ok(false);
         };
         let profile = caller.permissions.profile.clone();
-        let write = ParkedWrite { method, body: body.clone(), touches, reason: held.detail().to_owned(), profile };
+        let write = ParkedWrite { method, body, touches, reason: held.detail().to_owned(), profile };
         let parked = Parked {
             id: self.ids.id().to_string(),
             at: self.moment().at,

@@ -49,7 +49,7 @@ async fn a_tenant_is_exported_as_lines() {
     assert_eq!((exported.status, exported.header("content-type")), (StatusCode::OK, Some("application/jsonl")));
     let Value::String(text) = &exported.body else { panic!("{exported:?}") };
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((&lines[0]["tenant"], &lines[0]["format"]), (&json!("acme"), &json!(2)));
+    assert_eq!((&lines[0]["tenant"], &lines[0]["format"]), (&json!("acme"), &json!(3)));
     assert!(lines.iter().any(|line| line["row"]["document"]["userName"] == "ann"));
     assert_eq!(lines.last().unwrap()["end"]["lines"], lines.len() - 1);
     let missing = house.call(&house.token, "GET", "/admin/v1/tenants/nobody/export", &[], None).await;

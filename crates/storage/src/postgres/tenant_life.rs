@@ -21,9 +21,8 @@ use super::statements as sql;
 use super::{Postgres, outbox, tenants};
 use crate::restored::{Own, further};
 use crate::rows::{decode_entries, json_text, micros, stored_key};
-use crate::transfer::{
-    Cell, Exporter, Header, Importer, KEYS, Kind, Placement, Row, TABLES, Table, bytes_of, insert, integer_of, key_range, select,
-};
+use crate::tenant_tables::{KEYS, Kind, TABLES, Table, insert, key_range, select};
+use crate::transfer::{Cell, Exporter, Header, Importer, Placement, Row, bytes_of, integer_of};
 
 /// Rows that are read at once.
 const ROWS_AT_ONCE: i32 = 500;

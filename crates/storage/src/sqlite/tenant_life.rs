@@ -19,9 +19,8 @@ use super::{Sqlite, tenants};
 use crate::restored::{Own, further};
 use crate::rows::{decode_entries, json_text, micros};
 use crate::secrets::MasterKey;
-use crate::transfer::{
-    Cell, Exporter, Header, Importer, KEYS, Placement, Row, TABLES, Table, bytes_of, insert, integer_of, key_range, select,
-};
+use crate::tenant_tables::{KEYS, TABLES, Table, insert, key_range, select};
+use crate::transfer::{Cell, Exporter, Header, Importer, Placement, Row, bytes_of, integer_of};
 
 #[async_trait]
 impl TenantLife for Sqlite {

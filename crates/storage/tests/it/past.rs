@@ -35,6 +35,7 @@ on_both_engines!(
     strict_revives_nobody,
     what_is_held_is_refused_or_parked,
     later_writes_supersede_parked_ones,
+    no_password_is_parked,
 );
 
 /// A tenant with these settings, and one of its clients.
@@ -482,4 +483,24 @@ async fn later_writes_supersede_parked_ones(place: Place) {
     let mut left = parked().await;
     left.sort();
     assert_eq!(left, sorted(&[&ids[2], &ids[4], &ids[5]]));
+}
+
+async fn no_password_is_parked(place: Place) {
+    let client = Client::new(&place, guarded(Mode::Park)).await;
+    let mut ids = Vec::new();
+    for number in 0..4 {
+        ids.push(client.user(&format!("u{number}")).await);
+    }
+    for id in &ids {
+        let operations = json!([{"op": "replace", "path": "password", "value": "s3cret"}, {"op": "replace", "value": {"active": false, "password": "s3cret"}}]);
+        client.patch("User", id, operations).await.unwrap();
+    }
+    let parked = client.directory.parked(&client.caller, 10).await.unwrap();
+    assert_eq!(parked.len(), 2);
+    for one in parked {
+        assert!(!format!("{:?}", one.write).contains("s3cret"), "{one:?}");
+        assert_eq!(one.write.touches, ["active"]);
+        client.directory.approve(&client.caller, &one.id).await.unwrap();
+        assert_eq!(client.attribute(&one.resource_id, "active").await, Some(json!(false)));
+    }
 }

@@ -7,14 +7,15 @@ use directory::change_set::Precondition;
 use directory::client::{CertificateName, ClientAuthentication, ClientRecord};
 use directory::credential::{TokenHash, TokenRecord};
 use directory::issuer::IssuerRecord;
+use directory::parking::{Method, Parked, ParkedWrite};
 use directory::store::CommitError;
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use directory::tenant_life::RestoreError;
 use provisioning::application::{ApplicationState, Secret};
 use provisioning::event::Kind;
-use provisioning::event_log::{Acknowledgements, Choice, NewReceiver};
+use provisioning::event_log::{Acknowledgements, Choice, Delivery, NewReceiver};
 use provisioning::ledger::{LinkChange, Next, Record};
-use provisioning::receiver::{ReceiverKind, ReceiverSettings, ReceiverState, Secrets};
+use provisioning::receiver::{ParcelState, ReceiverKind, ReceiverSettings, ReceiverState, Secrets};
 use serde_json::{Value, json};
 
 use crate::applications::{add, at};
@@ -30,7 +31,8 @@ on_both_engines!(
     a_file_that_is_not_whole_changes_nothing,
     secrets_do_not_travel,
     who_calls_and_who_is_told_travel_too,
-    a_file_of_the_first_format_is_restored,
+    what_waits_travels_too,
+    files_of_earlier_formats_are_restored,
     an_export_is_of_one_moment,
     nothing_is_left_of_an_erased_tenant,
     an_erased_tenant_takes_nothing_any_more,
@@ -238,7 +240,7 @@ async fn a_file_that_is_not_whole_changes_nothing(place: Place) {
         assert_eq!(world.opened.tenants.list_tenants().await.unwrap().len(), 1);
     };
     refuse(text.replacen("\"userName\":\"cid\"", "\"userName\":\"cit\"", 1), "changed").await;
-    refuse(text.replacen("\"format\":2", "\"format\":9", 1), "newer Rollcall").await;
+    refuse(text.replacen("\"format\":3", "\"format\":9", 1), "newer Rollcall").await;
     refuse(text.lines().take(6).flat_map(|line| [line, "\n"]).collect(), "before its end").await;
     let without_a_line = text.lines().enumerate().filter(|(number, _)| *number != 4).flat_map(|(_, line)| [line, "\n"]).collect();
     refuse(without_a_line, "changed").await;
@@ -346,15 +348,66 @@ async fn who_calls_and_who_is_told_travel_too(place: Place) {
     }
 }
 
-async fn a_file_of_the_first_format_is_restored(place: Place) {
+async fn what_waits_travels_too(place: Place) {
+    let world = with_partners(&place).await;
+    let (from, tenant) = (&world.opened, world.tenant.id);
+    let write = ParkedWrite {
+        method: Method::Patch,
+        body: json!({"Operations": [{"op": "replace", "path": "active", "value": false}]}),
+        touches: vec!["active".into()],
+        reason: "3 people".into(),
+        profile: Some("okta".into()),
+    };
+    let parked = |number: i64| {
+        let (id, credential_id, resource_type, resource_id) = (format!("p{number}"), "key".into(), "User".into(), "ann".into());
+        Parked { id, at: at(number), credential_id, resource_type, resource_id, write: write.clone() }
+    };
+    for number in [2, 1] {
+        from.parking.park(tenant, parked(number), Vec::new()).await.unwrap();
+    }
+    let receivers = from.receivers.list_receivers(tenant).await.unwrap();
+    let named = |name: &str| receivers.iter().find(|receiver| receiver.name == name).unwrap().clone();
+    // One that polls was handed the event about its feed; one that is pushed to refused an event.
+    let handed = from.receivers.poll(&named("audit"), Acknowledgements::default(), 10, at(900)).await.unwrap().events;
+    assert_eq!(handed.len(), 1);
+    world.user("dan").await;
+    let chat = from.receivers.claim_receivers(at(1_000), at(1_100), 10).await.unwrap().into_iter().find(|one| one.name == "chat").unwrap();
+    let event =
+        from.events.read_events(tenant, chat.cursor, 10).await.unwrap().into_iter().find(|event| event.resource_id == "dan").unwrap();
+    let aside = Delivery::PutAside { events: vec![event.clone()], error: "400".into() };
+    assert!(from.receivers.record_delivery(&chat, aside, None).await.unwrap());
+
+    let text = export(from, tenant).await;
+    for (opened, name) in [(from.clone(), "copy"), (Place::sqlite().open().await, "acme"), (Place::postgres().await.open().await, "acme")] {
+        let copy = restore(&opened, name, &text).await.unwrap();
+        assert_eq!(opened.parking.list_parked(copy.id, None, 10).await.unwrap(), [parked(1), parked(2)]);
+        let receivers = opened.receivers.list_receivers(copy.id).await.unwrap();
+        let named = |name: &str| receivers.iter().find(|receiver| receiver.name == name).unwrap();
+        let aside = opened.receivers.list_parcels(copy.id, named("chat").id, ParcelState::PutAside, 10).await.unwrap();
+        assert_eq!(aside.iter().map(|parcel| (&parcel.event, parcel.error.as_str())).collect::<Vec<_>>(), [(&event, "400")]);
+        assert_eq!(opened.receivers.redeliver(copy.id, named("chat").id, None).await.unwrap(), 1);
+        // What was handed out and not acknowledged is handed out again, to the receiver by its new key.
+        assert!(opened.receivers.set_receiver_state(copy.id, named("audit").id, ReceiverState::Live).await.unwrap());
+        let again = opened.receivers.poll(named("audit"), Acknowledgements::default(), 10, at(2_000)).await.unwrap().events;
+        assert_eq!((again.len(), again[0].id()), (1, handed[0].id()));
+        assert!(named("audit").wants(&again[0], true), "{:?}", again[0]);
+    }
+}
+
+async fn files_of_earlier_formats_are_restored(place: Place) {
     let opened = place.open().await;
-    let text = include_str!("tenant_format_1.jsonl");
-    assert!(text.contains("\"format\":1,"));
-    let tenant = restore(&opened, "acme", text).await.unwrap();
-    assert_eq!(opened.catalogue.list_applications(tenant.id).await.unwrap().len(), 1);
-    assert_eq!(opened.receivers.list_receivers(tenant.id).await.unwrap(), []);
-    let exported = export(&opened, tenant.id).await;
-    assert_eq!(rows(&exported), rows(text));
+    for (format, text, receivers) in [(1, include_str!("tenant_format_1.jsonl"), 0), (2, include_str!("tenant_format_2.jsonl"), 2)] {
+        assert!(text.contains(&format!("\"format\":{format},")));
+        let tenant = restore(&opened, &format!("of{format}"), text).await.unwrap();
+        assert_eq!(opened.catalogue.list_applications(tenant.id).await.unwrap().len(), 1);
+        assert_eq!(opened.receivers.list_receivers(tenant.id).await.unwrap().len(), receivers);
+        assert_eq!(opened.parking.list_parked(tenant.id, None, 10).await.unwrap(), []);
+        let exported = export(&opened, tenant.id).await;
+        assert_eq!(rows(&exported).len(), rows(text).len());
+        if format == 1 {
+            assert_eq!(rows(&exported), rows(text));
+        }
+    }
 }
 
 /// People come and join a group, both in one commit, while the tenant is exported: no file has one without the other.
