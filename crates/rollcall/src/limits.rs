@@ -22,7 +22,7 @@ pub fn limits() -> Value {
         request_log_strangers_per_minute_max, request_log_rows_max, page_size_default, page_size_max, cursor_seconds_max,
         request_seconds_max, header_read_seconds_max, rate_limit_entries_max, access_token_seconds, connections_max,
         head_bytes_max, http2_header_list_bytes_max, http2_streams_max, tls_handshake_seconds_max, tls_reload_seconds,
-        drain_seconds_max, token_cache_seconds_max, token_cache_entries_max, credentials_max, partners_max, event_page_max, event_wait_seconds_max,
+        drain_seconds_max, restore_bytes_max, restore_seconds_max, token_cache_seconds_max, token_cache_entries_max, credentials_max, partners_max, event_page_max, event_wait_seconds_max,
         event_heartbeat_seconds, event_listeners_max, event_listeners_per_tenant_max,
     } except {
         rate_limit: _, key_sets: _, lockout: _, filter: _, takes_client_certificates: _, public_url: _, trusted_proxies: _,

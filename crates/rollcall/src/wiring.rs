@@ -429,7 +429,7 @@ pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, 
         issuers: Arc::clone(&rollcall.store.issuers),
         key_sets: Arc::clone(&rollcall.key_sets),
     });
-    state.offer_tenant_life(Arc::clone(&rollcall.store.life));
+    state.offer_tenant_life(Arc::clone(&rollcall.store.life), configuration.data.value.clone());
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let until = wait_for_stop(stopped.clone());

@@ -7,6 +7,8 @@ mod body;
 
 mod lines;
 
+mod spool;
+
 mod administrator;
 
 mod wishes;
@@ -103,7 +105,8 @@ fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(tokens::create_in_tenant))
         .routes(routes!(tenants::suspend))
         .routes(routes!(tenants::resume))
-        .routes(routes!(tenants::export));
+        .routes(routes!(tenants::export))
+        .routes(routes!(tenants::restore));
     let (router, description) =
         OpenApiRouter::with_openapi(Head::openapi()).nest("/t/{tenant}/admin/v1", tenant).nest("/admin/v1", installation).split_for_parts();
     (router.fallback(no_route).method_not_allowed_fallback(no_method).with_state(state), description)
@@ -134,6 +137,11 @@ impl AdminApi {
             None => path.strip_prefix('/'),
         };
         rest.is_some_and(|rest| rest == "admin" || rest.starts_with("admin/"))
+    }
+
+    /// Whether a request brings a whole tenant, which takes longer than others may.
+    pub(crate) fn restores(path: &str) -> bool {
+        path.strip_prefix("/admin/v1/tenants/").and_then(|rest| rest.strip_suffix("/restore")).is_some_and(|name| !name.contains('/'))
     }
 
     /// The answer. A write that shall only be tried is not carried out.
@@ -178,5 +186,15 @@ mod tests {
         check("/administrators", false);
         check("/scim/v2", false);
         check("/t/acme", false);
+    }
+
+    #[test]
+    fn what_brings_a_whole_tenant() {
+        let check = |path: &str, expected: bool| assert_eq!(AdminApi::restores(path), expected, "{path}");
+        check("/admin/v1/tenants/acme/restore", true);
+        check("/admin/v1/tenants/acme/x/restore", false);
+        check("/admin/v1/tenants/acme/export", false);
+        check("/t/acme/admin/v1/tenants/acme/restore", false);
+        check("/t/acme/admin/v1/history/7/restore", false);
     }
 }

@@ -3,7 +3,7 @@
 //! 1. A request id: in every answer, and in the log lines of failures.
 //! 2. A log line with method, status and time; no path, because a path or a query can hold what people are called.
 //! 3. A panic becomes a 500 with a SCIM body; the process and other requests go on.
-//! 4. A time limit over everything below, the body included.
+//! 4. A time limit over everything below, the body included; a longer one for what brings a whole tenant.
 //! 5. HEAD is GET without the body.
 //! 6. When all is done, an entry of the tenant's request log, which nobody waits for.
 
@@ -51,7 +51,8 @@ async fn stack(state: Arc<State>, admin_api: Arc<AdminApi>, mut request: Request
     let budget = Budget::default();
     request.extensions_mut().insert(budget.clone());
     request.extensions_mut().insert(trace.clone());
-    let limit = Duration::from_secs(state.options.request_seconds_max);
+    let is_restore = AdminApi::restores(request.uri().path());
+    let limit = Duration::from_secs(if is_restore { state.options.restore_seconds_max } else { state.options.request_seconds_max });
     let guarded = AssertUnwindSafe(tokio::time::timeout(limit, route(state.clone(), &admin_api, request, &id))).catch_unwind();
     let mut response = match guarded.await {
         Ok(Ok(response)) => response,

@@ -15,6 +15,10 @@ pub struct Options {
     pub body_bytes_max: usize,
     /// Largest body of a request about a group, and of a bulk request, in bytes.
     pub large_body_bytes_max: usize,
+    /// Largest exported tenant that the admin API restores, in bytes.
+    pub restore_bytes_max: u64,
+    /// Longest time that it may take to send and to restore it, in seconds.
+    pub restore_seconds_max: u64,
     /// Most operations in one bulk request.
     pub bulk_operations_max: usize,
     /// Most operations in one bulk request that is only rehearsed and is not all or nothing.
@@ -93,6 +97,8 @@ impl Default for Options {
         Self {
             body_bytes_max: 1024 * 1024,
             large_body_bytes_max: 32 * 1024 * 1024,
+            restore_bytes_max: 4 * 1024 * 1024 * 1024,
+            restore_seconds_max: 3_600,
             bulk_operations_max: 1_000,
             dry_run_operations_max: 100,
             request_log_body_bytes_max: 16 * 1024,

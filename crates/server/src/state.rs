@@ -1,5 +1,6 @@
 //! What every handler has at hand.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use directory::Directory;
@@ -14,7 +15,7 @@ use directory::tenant_life::TenantLife;
 use provisioning::event_log::{EventLog, Receivers, SigningKeys};
 use provisioning::subscription::Subscriptions;
 use provisioning::telling::Teller;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::key_sets::KeySetCache;
 use crate::listeners::Listeners;
@@ -60,7 +61,17 @@ pub struct State {
     pub(crate) strangers: StrangerBudget,
     pub(crate) key_sets: KeySetCache,
     callers: OnceLock<Callers>,
-    tenant_life: OnceLock<Arc<dyn TenantLife>>,
+    tenant_life: OnceLock<Life>,
+}
+
+/// What the life of tenants takes.
+pub(crate) struct Life {
+    /// The store's part.
+    pub tenants: Arc<dyn TenantLife>,
+    /// Where what is restored is kept while it is sent.
+    pub folder: PathBuf,
+    /// One at a time: each may fill the disk.
+    pub restoring: Arc<Semaphore>,
 }
 
 /// What the server tells of changes with.
@@ -142,12 +153,13 @@ impl State {
         self.callers.get()
     }
 
-    /// From now on the admin API suspends, exports and erases tenants. A store of somebody else's accounts does not offer that.
-    pub fn offer_tenant_life(&self, life: Arc<dyn TenantLife>) {
-        self.tenant_life.get_or_init(|| life);
+    /// From now on the admin API suspends, exports, restores and erases tenants; what is restored is kept in this folder while it is sent. A store of somebody
+    /// else's accounts does not offer that.
+    pub fn offer_tenant_life(&self, tenants: Arc<dyn TenantLife>, folder: PathBuf) {
+        self.tenant_life.get_or_init(|| Life { tenants, folder, restoring: Arc::new(Semaphore::new(1)) });
     }
 
-    pub(crate) fn tenant_life(&self) -> Option<&Arc<dyn TenantLife>> {
+    pub(crate) fn tenant_life(&self) -> Option<&Life> {
         self.tenant_life.get()
     }
 }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Query, State as Extract};
 use axum::response::{IntoResponse, Response};
+use directory::store::Fault;
 use directory::tenant::{Tenant as Stored, TenantSettings, check_name};
-use directory::tenant_life::TenantLife;
+use directory::tenant_life::{RestoreError, TenantLife};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use http_body::Body as _;
 use scim_protocol::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -16,8 +19,9 @@ use utoipa::ToSchema;
 use super::administrator::{Operator, Refuse, Refused};
 use super::body::{Answer, Given, Parameters};
 use super::lines::stream;
+use super::spool::{spool, too_large};
 use crate::refusal::Failure;
-use crate::state::{DEFAULT_TENANT, State};
+use crate::state::{DEFAULT_TENANT, Life, State};
 
 /// How often settings are changed while others change them.
 const ATTEMPTS_MAX: usize = 8;
@@ -162,6 +166,53 @@ pub(crate) async fn export(
     Ok(([(CONTENT_TYPE, "application/jsonl")], lines).into_response())
 }
 
+/// Makes a tenant of this name of what `export` answered, which is the body, all of it or nothing. What it has secrets for gets new ones afterwards.
+#[utoipa::path(post, path = "/tenants/{name}/restore", tag = "tenants", params(("name" = String, Path)),
+    request_body(content = String, content_type = "application/jsonl"),
+    responses((status = 201, body = Tenant), (status = 400), (status = 409), (status = 413), (status = 503)))]
+pub(crate) async fn restore(
+    Extract(state): Extract<Arc<State>>,
+    _: Operator,
+    refuse: Refuse,
+    Parameters(name): Parameters<String>,
+    body: Body,
+) -> Result<Answer<Tenant>, Refused> {
+    let tenant = restored(&state, &name, body).await.map_err(|failure| refuse.with(failure))?;
+    Ok(Answer(StatusCode::CREATED, Tenant::of(tenant)))
+}
+
+/// What can be refused before the body has come is.
+async fn restored(state: &State, name: &str, body: Body) -> Result<Stored, Failure> {
+    check_name(name)?;
+    let taken = || Error::new(ErrorKind::Uniqueness, format!("There is a tenant `{name}` already.")).at("name");
+    let life = life(state)?;
+    if state.tenants.find_tenant(name).await?.is_some() {
+        return Err(taken().into());
+    }
+    let bytes_max = state.options.restore_bytes_max;
+    if body.size_hint().lower() > bytes_max {
+        return Err(too_large(bytes_max).into());
+    }
+    let busy = |_| Error::new(ErrorKind::Unavailable, "Another tenant is being restored; try again when that is done.");
+    let turn = Arc::clone(&life.restoring).try_acquire_owned().map_err(busy)?;
+    let file = spool(body, &life.folder, &state.ids.id().to_string(), bytes_max).await?;
+    let (tenants, at, new_name) = (Arc::clone(&life.tenants), state.clock.now(), name.to_owned());
+    // It goes on where the client does not wait for it, and keeps others waiting as long.
+    let restoring = tokio::spawn(async move {
+        let restored = tenants.restore(&new_name, at, Box::new(file)).await;
+        drop(turn);
+        restored
+    });
+    let outcome = restoring.await.map_err(|error| Fault::from_source("a tenant was not restored to its end", error))?;
+    outcome.map_err(|error| match error {
+        RestoreError::NameTaken => taken().into(),
+        RestoreError::Refused(why) => {
+            Error::new(ErrorKind::InvalidValue, format!("The tenant was not restored, and nothing was changed: {why}.")).into()
+        }
+        RestoreError::Fault(fault) => fault.into(),
+    })
+}
+
 /// Erases a tenant and everything of it for good; `confirm` is its name again.
 #[utoipa::path(delete, path = "/tenants/{name}", tag = "tenants", params(("name" = String, Path), ("confirm" = String, Query)),
     responses((status = 204), (status = 400), (status = 404)))]
@@ -197,8 +248,12 @@ pub(crate) struct Confirmation {
 async fn find<'s>(state: &'s State, name: &str) -> Result<(Stored, &'s Arc<dyn TenantLife>), Failure> {
     let missing = || Error::new(ErrorKind::NotFound, format!("There is no tenant `{name}`."));
     let tenant = state.tenants.find_tenant(name).await?.ok_or_else(missing)?;
+    Ok((tenant, &life(state)?.tenants))
+}
+
+fn life(state: &State) -> Result<&Life, Error> {
     let refusal = || Error::new(ErrorKind::NotImplemented, "The accounts here belong to another program, which keeps its tenants itself.");
-    Ok((tenant, state.tenant_life().ok_or_else(refusal)?))
+    state.tenant_life().ok_or_else(refusal)
 }
 
 async fn set_suspended(state: &State, name: &str, suspended: bool) -> Result<Answer<Tenant>, Failure> {

@@ -60,7 +60,7 @@ impl IdGenerator for Hand {
 }
 
 pub(crate) struct House {
-    _folder: TempDir,
+    pub folder: TempDir,
     router: Router,
     pub hand: Arc<Hand>,
     pub tenants: Arc<dyn Tenants>,
@@ -130,12 +130,12 @@ impl House {
         state.keep_requests(request_log.clone());
         let foreign = Arc::new(Foreign { keys: Mutex::default(), fetches: AtomicUsize::default() });
         state.set_callers(Callers { clients: clients.clone(), issuers: issuers.clone(), key_sets: foreign.clone() });
-        state.offer_tenant_life(store.clone());
+        state.offer_tenant_life(store.clone(), folder.path().to_owned());
         let mut house = Self {
             clients,
             issuers,
             foreign,
-            _folder: folder,
+            folder,
             router: router(state),
             hand,
             tenants,

@@ -1,10 +1,13 @@
 //! The life of a tenant by the admin API of the installation.
 
+use axum::body::Body;
 use directory::access::Scope;
-use http::StatusCode;
+use directory::tenant::TenantSettings;
+use http::{Request, StatusCode};
 use serde_json::{Value, json};
+use server::Options;
 
-use crate::house::House;
+use crate::house::{Answer, House};
 
 /// The tenant `acme` with one person, and a token of its own that may do everything.
 async fn acme(house: &House) -> String {
@@ -54,6 +57,77 @@ async fn a_tenant_is_exported_as_lines() {
     assert_eq!(lines.last().unwrap()["end"]["lines"], lines.len() - 1);
     let missing = house.call(&house.token, "GET", "/admin/v1/tenants/nobody/export", &[], None).await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
+}
+
+/// What an operator exported.
+async fn exported(house: &House) -> String {
+    let answer = house.call(&house.token, "GET", "/admin/v1/tenants/acme/export", &[], None).await;
+    let Value::String(text) = answer.body else { panic!("{answer:?}") };
+    text
+}
+
+async fn restore(house: &House, token: &str, name: &str, body: Body) -> Answer {
+    let request = Request::builder().method("POST").uri(format!("/admin/v1/tenants/{name}/restore"));
+    let request = request.header("authorization", format!("Bearer {token}")).header("content-type", "application/jsonl");
+    house.send(request.body(body).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_tenant_is_restored_from_its_lines() {
+    let house = House::new().await;
+    acme(&house).await;
+    let text = exported(&house).await;
+    // In pieces, as a network has them.
+    let pieces: Vec<Result<Vec<u8>, std::io::Error>> = text.as_bytes().chunks(100).map(|piece| Ok(piece.to_vec())).collect();
+    let made = restore(&house, &house.token, "copy", Body::from_stream(futures_util::stream::iter(pieces))).await;
+    assert_eq!((made.status, made.text("/name"), made.text("/basePath")), (StatusCode::CREATED, "copy", "/t/copy/scim/v2"), "{made:?}");
+    let copy = house.tenants.find_tenant("copy").await.unwrap().unwrap();
+    let token = house.issue_for(copy.id).await;
+    let users = house.call(&token, "GET", "/t/copy/scim/v2/Users", &[], None).await;
+    assert_eq!((&users.body["totalResults"], users.text("/Resources/0/userName")), (&json!(1), "ann"));
+
+    let refused = async |name: &str, body: &str, status: u16, said: &str| {
+        let answer = restore(&house, &house.token, name, Body::from(body.to_owned())).await;
+        assert_eq!(answer.status.as_u16(), status, "{answer:?}");
+        assert!(answer.text("/detail").contains(said), "{answer:?}");
+    };
+    refused("copy", &text, 409, "already").await;
+    refused("No%20Name", &text, 400, "name").await;
+    refused("no_name", &text, 400, "name").await;
+    refused("other", "hello", 400, "nothing was changed: this is not an exported tenant.").await;
+    refused("other", &text.replace("\"ann\"", "\"bob\""), 400, "the file was changed after it was written").await;
+    refused("other", text.rsplit_once("{\"end\"").unwrap().0, 400, "before its end").await;
+    refused("other", &text.replace("\"format\":3", "\"format\":99"), 400, "a newer Rollcall").await;
+    for token in [house.narrow(&[Scope::Read, Scope::Write, Scope::Admin], None).await, token] {
+        let forbidden = restore(&house, &token, "other", Body::from(text.clone())).await;
+        assert!([401, 403].contains(&forbidden.status.as_u16()), "{forbidden:?}");
+    }
+    let broken: [Result<&str, std::io::Error>; 2] = [Ok("{"), Err(std::io::Error::other("gone"))];
+    let broken = restore(&house, &house.token, "other", Body::from_stream(futures_util::stream::iter(broken))).await;
+    assert_eq!(
+        (broken.status, broken.text("/detail")),
+        (StatusCode::BAD_REQUEST, "The body broke off before its end; nothing was changed.")
+    );
+    assert_eq!(house.tenants.list_tenants().await.unwrap().len(), 3);
+    let left: Vec<_> = std::fs::read_dir(house.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("upload")), "{left:?}");
+    let described = house.call("", "GET", "/openapi.json", &[], None).await;
+    let route = &described.body["paths"]["/admin/v1/tenants/{name}/restore"]["post"];
+    assert!(route["requestBody"]["content"].get("application/jsonl").is_some(), "{route}");
+}
+
+#[tokio::test]
+async fn what_is_restored_has_a_largest_size_and_a_time_of_its_own() {
+    let options = Options { restore_bytes_max: 50, restore_seconds_max: 60, request_seconds_max: 0, ..Options::default() };
+    let house = House::with(options, TenantSettings::default()).await;
+    let big = "x".repeat(51);
+    let unannounced = Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(big.clone())]));
+    for body in [Body::from(big), unannounced] {
+        let refused = restore(&house, &house.token, "other", body).await;
+        assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(refused.text("/detail").contains("50 bytes"), "{refused:?}");
+    }
+    assert_eq!(restore(&house, &house.token, "other", Body::from("hello")).await.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
