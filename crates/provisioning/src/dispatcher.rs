@@ -54,10 +54,14 @@ impl Dispatcher {
         let mut pairs = Vec::new();
         if !applications.is_empty() {
             // Ten changes to one person are one entry.
-            let latest: BTreeMap<(String, String), bool> =
-                changes.into_iter().map(|change| ((change.resource_type, change.resource_id), change.deleted)).collect();
-            for ((resource_type, resource_id), deleted) in latest {
-                let revocation = deleted || self.is_revocation(tenant, &resource_type, &resource_id).await?;
+            let mut latest: BTreeMap<(String, String), (bool, bool)> = BTreeMap::new();
+            for change in changes {
+                let (deleted, member_left) = latest.entry((change.resource_type, change.resource_id)).or_default();
+                *deleted = change.deleted;
+                *member_left |= change.member_left;
+            }
+            for ((resource_type, resource_id), (deleted, member_left)) in latest {
+                let revocation = deleted || member_left || self.is_revocation(tenant, &resource_type, &resource_id).await?;
                 for application in &applications {
                     pairs.push(OutOfDate {
                         application: application.id,

@@ -51,6 +51,8 @@ pub struct LoggedChange {
     pub resource_id: String,
     /// Whether the resource is gone.
     pub deleted: bool,
+    /// Whether somebody was taken out of the group that it is.
+    pub member_left: bool,
     /// When it was committed.
     pub at: Timestamp,
 }
@@ -176,7 +178,8 @@ pub trait Ledger: ProvisioningLog {
     /// Writes outbox entries (one per pair; an older one is renewed) and moves the cursor, in one transaction.
     async fn mark_out_of_date(&self, tenant: TenantId, cursor: Option<i64>, pairs: Vec<OutOfDate>) -> Result<(), Fault>;
     /// Claims due entries of live applications, by priority, oldest first, at most `per_application` leased ones for each application. A Group is not
-    /// claimed while a User of the same application waits that was not tried before, unless the Group has waited for `GROUP_WAIT_SECONDS_MAX`.
+    /// claimed while a User of the same application waits that was not tried before, unless it is a revocation (priority 0) or has waited for
+    /// `GROUP_WAIT_SECONDS_MAX`.
     /// Opens no write transaction where nothing is due.
     async fn claim(&self, now: Timestamp, lease_until: Timestamp, limit: usize, per_application: usize) -> Result<Vec<Claim>, Fault>;
     /// Marks every User and Group of the tenant, and everything that is linked, out of date and to be verified; says how many pairs. 0 where there is no such

@@ -29,7 +29,7 @@ pub fn evaluate(resource_type: &str, subject: Option<&StoredResource>, settings:
     }
 }
 
-/// Whether a change takes something away from somebody, and so overtakes all others.
+/// Whether a person's change takes something away from them, and so overtakes all others. That a group lost a member is in the change log.
 pub fn is_revocation(subject: Option<&StoredResource>) -> bool {
     subject.is_none_or(|subject| subject.document.get("active") == Some(&Value::Bool(false)))
 }

@@ -50,7 +50,7 @@ impl EventColumns {
                 _ => Kind::Patch,
             },
         };
-        let active = match self.kind - self.kind % ACTIVATED {
+        let active = match self.kind & (ACTIVATED | DEACTIVATED) {
             ACTIVATED => Some(true),
             DEACTIVATED => Some(false),
             _ => None,
@@ -204,6 +204,7 @@ pub(crate) fn sequence_of(event_id: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::MEMBER_LEFT;
 
     #[test]
     fn kinds_come_back_also_from_rows_that_have_none() {
@@ -226,6 +227,7 @@ mod tests {
         check(0, 9, Kind::Patch, None);
         check(KIND_REPLACE + ACTIVATED, 9, Kind::Replace, Some(true));
         check(KIND_PATCH + DEACTIVATED, 9, Kind::Patch, Some(false));
+        check(KIND_REPLACE + MEMBER_LEFT, 9, Kind::Replace, None);
         check(KIND_FEED_REMOVE, 9, Kind::FeedRemove, None);
     }
 }

@@ -64,7 +64,7 @@ fn hashed_key(resource_type: &str, path: &str) -> i64 {
 /// What a row of the change log says happened, in the columns `kind` and `attributes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Told {
-    /// One of `KIND_*`, with `ACTIVATED` or `DEACTIVATED` added to it; 0 in rows that are older than the column.
+    /// One of `KIND_*`, with `ACTIVATED` or `DEACTIVATED` and `MEMBER_LEFT` added to it; 0 in rows that are older than the column.
     pub kind: i64,
     /// The names of the attributes that changed, with commas between.
     pub attributes: String,
@@ -76,6 +76,20 @@ pub(crate) const KIND_REPLACE: i64 = 3;
 pub(crate) const KIND_DELETE: i64 = 4;
 pub(crate) const ACTIVATED: i64 = 16;
 pub(crate) const DEACTIVATED: i64 = 32;
+pub(crate) const MEMBER_LEFT: i64 = 64;
+
+/// What an update did to the members of a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MembersChanged {
+    pub joined: bool,
+    pub left: bool,
+}
+
+impl MembersChanged {
+    pub(crate) fn is_any(self) -> bool {
+        self.joined || self.left
+    }
+}
 
 impl Told {
     /// Of a create or a delete.
@@ -85,7 +99,7 @@ impl Told {
 
     /// Of a group that lost a member because that was deleted.
     pub(crate) fn member_gone() -> Self {
-        Self { kind: KIND_PATCH, attributes: "members".into() }
+        Self { kind: KIND_PATCH + MEMBER_LEFT, attributes: "members".into() }
     }
 
     /// Of a resource that referred to somebody who arrived.
@@ -95,15 +109,16 @@ impl Told {
     }
 
     /// Of an update: the document's part only where the document was written, `members` only where they are others now.
-    pub(crate) fn update(effect: &Effect, body_changed: bool, members_changed: bool) -> Self {
+    pub(crate) fn update(effect: &Effect, body_changed: bool, members: MembersChanged) -> Self {
         let flip = match effect.active {
             Some(true) if body_changed => ACTIVATED,
             Some(false) if body_changed => DEACTIVATED,
             _ => 0,
         };
         let of_document = effect.attributes.iter().filter(|_| body_changed).map(String::as_str);
-        let attributes = of_document.chain(members_changed.then_some("members")).collect::<Vec<_>>().join(",");
-        Self { kind: if effect.replaces { KIND_REPLACE } else { KIND_PATCH } + flip, attributes }
+        let attributes = of_document.chain(members.is_any().then_some("members")).collect::<Vec<_>>().join(",");
+        let loss = if members.left { MEMBER_LEFT } else { 0 };
+        Self { kind: if effect.replaces { KIND_REPLACE } else { KIND_PATCH } + flip + loss, attributes }
     }
 }
 

@@ -148,7 +148,7 @@ impl Ledger for MemoryLedger {
             let users =
                 state.outbox.iter().any(|(other, entry)| other.0 == pair.0 && other.1 == "User" && entry.attempts == 0 && !entry.held);
             let paused = !state.serves(ApplicationId(pair.0), now);
-            if claims.len() >= limit || leased >= per_application || paused || (pair.1 == "Group" && users) {
+            if claims.len() >= limit || leased >= per_application || paused || (pair.1 == "Group" && entry.priority > 0 && users) {
                 continue;
             }
             state.counter += 1;

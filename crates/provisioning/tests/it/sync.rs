@@ -290,6 +290,30 @@ async fn a_member_who_leaves_is_named_and_the_others_stay() {
 }
 
 #[tokio::test]
+async fn whoever_leaves_a_group_leaves_it_before_others_are_made() {
+    let world = world();
+    world.put_user("u1", &ada());
+    world.put_user("u2", &json!({"userName": "bob"}));
+    world.put_group("g1", &team(), &["u1", "u2"]);
+    world.settle().await;
+    world.application.take_requests(true);
+    world.put_user("u3", &json!({"userName": "cid"}));
+    world.put_user("u4", &json!({"userName": "dan"}));
+    world.put_group("g1", &team(), &["u2", "u3"]);
+    // What came after it does not make it forgotten.
+    world.put_group("g1", &team(), &["u2", "u3", "u4"]);
+    world.settle().await;
+    let writes = world.application.take_requests(true);
+    assert_eq!(writes.first().map(String::as_str), Some("PATCH Group/r3"), "{writes:?}");
+    assert_eq!(world.accounts("Group")[0]["members"], json!([{"value": "r2"}, {"value": "r4"}, {"value": "r5"}]));
+    // A group that somebody joins waits for them.
+    world.put_user("u5", &json!({"userName": "eve"}));
+    world.put_group("g1", &team(), &["u2", "u3", "u4", "u5"]);
+    world.settle().await;
+    assert_eq!(world.application.take_requests(true), ["POST User", "PATCH Group/r3"]);
+}
+
+#[tokio::test]
 async fn many_members_go_in_several_requests() {
     let world = World::new(ApplicationSettings { members_per_patch_max: 2, ..ApplicationSettings::default() });
     let ids: Vec<String> = (0..7).map(|number| format!("u{number}")).collect();

@@ -158,16 +158,18 @@ impl World {
             members,
             groups: Vec::new(),
         };
-        self.store.0.lock().unwrap().insert((resource_type.into(), id.into()), resource);
-        self.log_change(resource_type, id, false);
+        let now_in: Vec<String> = resource.members.iter().map(|member| member.id.clone()).collect();
+        let before = self.store.0.lock().unwrap().insert((resource_type.into(), id.into()), resource);
+        let member_left = before.is_some_and(|before| before.members.iter().any(|member| !now_in.contains(&member.id)));
+        self.log_change(resource_type, id, false, member_left);
     }
 
     pub fn remove(&self, resource_type: &str, id: &str) {
         self.store.0.lock().unwrap().remove(&(resource_type.to_owned(), id.to_owned()));
-        self.log_change(resource_type, id, true);
+        self.log_change(resource_type, id, true, false);
     }
 
-    fn log_change(&self, resource_type: &str, id: &str, deleted: bool) {
+    fn log_change(&self, resource_type: &str, id: &str, deleted: bool, member_left: bool) {
         let mut state = self.ledger.state();
         let sequence = state.changes.last().map_or(1, |last| last.sequence + 1);
         state.changes.push(LoggedChange {
@@ -175,6 +177,7 @@ impl World {
             resource_type: resource_type.into(),
             resource_id: id.into(),
             deleted,
+            member_left,
             at: self.clock.now(),
         });
     }

@@ -26,8 +26,8 @@ use super::statements_of_safety::CREATE_AGAIN;
 use super::statements_of_schemas::SHARE_TYPES;
 use super::{memberships, search};
 use crate::rows::{
-    IndexRow, KIND_CREATE, KIND_DELETE, Told, attribute_key, decode_entries, encode_entries, from_json, index_rows, micros, stored_key,
-    timestamp, version,
+    IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Told, attribute_key, decode_entries, encode_entries, from_json, index_rows, micros,
+    stored_key, timestamp, version,
 };
 use crate::totals::Totals;
 
@@ -295,7 +295,7 @@ impl Commit<'_> {
             None => None,
         };
         let members_changed = self.update_members(write, head, members).await?;
-        if before.is_none() && !members_changed {
+        if before.is_none() && !members_changed.is_any() {
             return committed(version(head.version), head.created, head.modified, false);
         }
         if before.is_none() {
@@ -339,9 +339,9 @@ impl Commit<'_> {
         }
     }
 
-    async fn update_members(&mut self, write: &Write, head: &Head, delta: &MemberDelta) -> Result<bool, Failure> {
+    async fn update_members(&mut self, write: &Write, head: &Head, delta: &MemberDelta) -> Result<MembersChanged, Failure> {
         if delta.is_empty() {
-            return Ok(false);
+            return Ok(MembersChanged::default());
         }
         let (group, next, keep, id) = (head.resource, head.version + 1, self.keeps_history(), storable(&write.id));
         self.wait_no_more(group, delta).await?;
@@ -359,7 +359,7 @@ impl Commit<'_> {
         }
         self.removals.memberships += removed;
         self.removals.memberships_added += joined;
-        Ok(removed + joined > 0)
+        Ok(MembersChanged { joined: joined > 0, left: removed > 0 })
     }
 
     /// The keys of these resources as far as they are there; nobody can delete them from now on.

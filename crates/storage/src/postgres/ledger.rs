@@ -16,7 +16,7 @@ use super::outbox::{self, Wanted};
 use super::read::storable;
 use super::statements_of_work as sql;
 use super::{Postgres, catalogue};
-use crate::rows::{from_json, link_state, micros, timestamp, version};
+use crate::rows::{MEMBER_LEFT, from_json, link_state, micros, timestamp, version};
 
 #[async_trait]
 impl Ledger for Postgres {
@@ -33,6 +33,7 @@ impl Ledger for Postgres {
                 resource_type: row.try_get(1).map_err(fault)?,
                 resource_id: row.try_get(2).map_err(fault)?,
                 deleted: row.try_get::<_, i64>(3).map_err(fault)? == 0,
+                member_left: row.try_get::<_, i64>(5).map_err(fault)? & MEMBER_LEFT != 0,
                 at: timestamp(row.try_get(4).map_err(fault)?)?,
             })
         };

@@ -32,7 +32,7 @@ pub(crate) const PAUSE_APPLICATION: &str =
 /// All tenants that are not suspended.
 pub(crate) const TENANTS_WITH_CHANGES: &str = "SELECT tenant FROM tenants WHERE last_sequence > dispatched \
      AND NOT coalesce((settings::JSONB ->> 'suspended')::BOOLEAN, FALSE) ORDER BY tenant";
-pub(crate) const READ_CHANGES: &str = "SELECT sequence, type, id, version, at FROM change_log \
+pub(crate) const READ_CHANGES: &str = "SELECT sequence, type, id, version, at, kind FROM change_log \
      WHERE tenant = $1 AND sequence > (SELECT dispatched FROM tenants WHERE tenant = $1) ORDER BY sequence LIMIT $2";
 /// One node dispatches a tenant's changes at a time.
 pub(crate) const LOCK_DISPATCH: &str = "SELECT pg_advisory_xact_lock(hashtextextended('rollcall dispatch of tenant ' || $1::BIGINT, 0))";
@@ -74,8 +74,8 @@ pub(crate) const BEGIN_CLAIM: &str =
     "UPDATE applications SET claimed = $3 WHERE tenant = $1 AND application = $2 AND state = 'live' AND paused_until <= $3";
 pub(crate) const COUNT_LEASED: &str =
     "SELECT count(*) FROM outbox WHERE tenant = $1 AND application = $2 AND lease_until > 0 AND lease_until > $3";
-/// Leases entries that may be claimed. `$3` is now, `$4` the instant before which a Group has waited long enough. An entry that somebody is writing is
-/// left out.
+/// Leases entries that may be claimed. `$3` is now, `$4` the instant before which a Group has waited long enough; one that takes something away
+/// (priority 0) waits for nobody. An entry that somebody is writing is left out.
 pub(crate) const IS_SERVED: &str = "SELECT 1 FROM applications AS a JOIN tenants AS t ON t.tenant = a.tenant \
      WHERE a.tenant = $1 AND a.application = $2 AND a.state = 'live' AND a.paused_until <= $3 AND NOT coalesce((t.settings::JSONB ->> 'suspended')::BOOLEAN, FALSE)";
 pub(crate) const IS_WAITING: &str = "SELECT 1 FROM outbox WHERE tenant = $1 AND application = $2 AND id = $3 AND NOT held";
@@ -85,7 +85,7 @@ pub(crate) const LIST_REFERRERS: &str = "SELECT r.id FROM index_values AS v JOIN
 pub(crate) const LEASE: &str = "WITH ready AS ( \
        SELECT o.id, o.lease_until FROM outbox AS o \
        WHERE o.tenant = $1 AND o.application = $2 AND NOT o.held AND o.due <= $3 AND o.lease_until <= $3 \
-         AND (o.type <> 'Group' OR o.waiting_since <= $4 OR NOT EXISTS (SELECT 1 FROM outbox AS u \
+         AND (o.type <> 'Group' OR o.priority = 0 OR o.waiting_since <= $4 OR NOT EXISTS (SELECT 1 FROM outbox AS u \
            WHERE u.tenant = $1 AND u.application = $2 AND u.type = 'User' AND u.attempts = 0 AND NOT u.held)) \
        ORDER BY o.priority, o.generation LIMIT $5 FOR UPDATE OF o SKIP LOCKED) \
      UPDATE outbox AS l SET fence = nextval('work_numbers'), lease_until = $6 FROM ready \

@@ -18,7 +18,9 @@ use super::record::Changed;
 use super::schemas::revision;
 use super::statements as sql;
 use super::statements_of_safety::{CREATE_AGAIN, READ_VERSION};
-use crate::rows::{IndexRow, KIND_CREATE, KIND_DELETE, Stored, Told, attribute_key, decode_entries, from_json, micros, timestamp, version};
+use crate::rows::{
+    IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Stored, Told, attribute_key, decode_entries, from_json, micros, timestamp, version,
+};
 
 /// What the writes of a change set store, made before their turn comes: the thread that writes is one for all.
 pub(crate) fn prepare(change_set: &ChangeSet) -> Vec<Option<Stored>> {
@@ -200,7 +202,7 @@ impl Commit<'_> {
             None => None,
         };
         let members_changed = self.update_members(write, head, members)?;
-        if before.is_none() && !members_changed {
+        if before.is_none() && !members_changed.is_any() {
             return committed(version(head.version), head.created, head.modified, false);
         }
         if before.is_none() {
@@ -242,7 +244,7 @@ impl Commit<'_> {
         }
     }
 
-    fn update_members(&self, write: &Write, head: &Head, delta: &MemberDelta) -> Result<bool, CommitError> {
+    fn update_members(&self, write: &Write, head: &Head, delta: &MemberDelta) -> Result<MembersChanged, CommitError> {
         let (group, next) = (head.resource, head.version + 1);
         if delta.replace {
             self.wait_for_no_member(group)?;
@@ -260,12 +262,12 @@ impl Commit<'_> {
         for id in &delta.removed {
             removed.extend(self.find_referred(id)?);
         }
-        let mut changed = false;
+        let mut changed = MembersChanged::default();
         for (statement, members, joined) in [(sql::REMOVE_MEMBER, removed, false), (sql::ADD_MEMBER, added, true)] {
             for member in members {
                 if self.execute(statement, params![self.tenant, group, member])? > 0 {
                     self.record_member(&write.id, next, member, joined)?;
-                    changed = true;
+                    *(if joined { &mut changed.joined } else { &mut changed.left }) = true;
                 }
             }
         }

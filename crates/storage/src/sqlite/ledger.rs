@@ -15,7 +15,7 @@ use super::connections::{fault, snapshot};
 use super::provisioning_log::write_lines;
 use super::statements_of_work as sql;
 use super::{Sqlite, catalogue};
-use crate::rows::{attribute_key, from_json, json_text, link_state, link_state_text, micros, timestamp, version};
+use crate::rows::{MEMBER_LEFT, attribute_key, from_json, json_text, link_state, link_state_text, micros, timestamp, version};
 
 /// What the marks of an awaited account have as priority: those who wait are mostly groups.
 const AWAITED_PRIORITY: i16 = 3;
@@ -28,11 +28,11 @@ impl Ledger for Sqlite {
 
     async fn read_changes(&self, tenant: TenantId, limit: usize) -> Result<Vec<LoggedChange>, Fault> {
         let read = move |connection: &Connection| {
-            let columns =
-                |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)?, row.get::<_, i64>(4)?));
+            let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?));
             let rows = list(connection, sql::READ_CHANGES, params![tenant.0, limit_of(limit)], columns)?;
-            let change = |(sequence, resource_type, resource_id, version, at)| {
-                Ok(LoggedChange { sequence, resource_type, resource_id, deleted: version == 0, at: timestamp(at)? })
+            let change = |(sequence, resource_type, resource_id, version, at, kind): (_, _, _, i64, _, i64)| {
+                let (deleted, member_left) = (version == 0, kind & MEMBER_LEFT != 0);
+                Ok(LoggedChange { sequence, resource_type, resource_id, deleted, member_left, at: timestamp(at)? })
             };
             rows.into_iter().map(change).collect()
         };

@@ -24,7 +24,7 @@ pub(crate) const PAUSE_APPLICATION: &str =
 /// All tenants that are not suspended.
 pub(crate) const TENANTS_WITH_CHANGES: &str = "SELECT tenant FROM tenants WHERE last_sequence > dispatched \
      AND NOT coalesce(json_extract(settings, '$.suspended'), 0) ORDER BY tenant";
-pub(crate) const READ_CHANGES: &str = "SELECT sequence, type, id, version, at FROM change_log \
+pub(crate) const READ_CHANGES: &str = "SELECT sequence, type, id, version, at, kind FROM change_log \
      WHERE tenant = ?1 AND sequence > (SELECT dispatched FROM tenants WHERE tenant = ?1) ORDER BY sequence LIMIT ?2";
 pub(crate) const MOVE_CURSOR: &str = "UPDATE tenants SET dispatched = max(dispatched, ?2) WHERE tenant = ?1";
 
@@ -51,10 +51,11 @@ pub(crate) const APPLICATIONS_WITH_WORK: &str = "SELECT a.tenant, a.application,
        WHERE o.tenant = a.tenant AND o.application = a.application AND o.held = 0 AND o.due <= ?1 AND o.lease_until <= ?1) \
        AND EXISTS (SELECT 1 FROM tenants AS t WHERE t.tenant = a.tenant AND NOT coalesce(json_extract(t.settings, '$.suspended'), 0)) \
      ORDER BY a.claimed, a.application";
-/// The entries of an application that may be claimed. `?3` is now, `?4` the instant before which a Group has waited long enough.
+/// The entries of an application that may be claimed. `?3` is now, `?4` the instant before which a Group has waited long enough; one that takes
+/// something away (priority 0) waits for nobody.
 pub(crate) const LIST_READY: &str = "SELECT id, type, generation, attempts, verify, lease_until FROM outbox \
      WHERE tenant = ?1 AND application = ?2 AND held = 0 AND due <= ?3 AND lease_until <= ?3 \
-       AND (type <> 'Group' OR waiting_since <= ?4 OR NOT EXISTS (SELECT 1 FROM outbox AS u \
+       AND (type <> 'Group' OR priority = 0 OR waiting_since <= ?4 OR NOT EXISTS (SELECT 1 FROM outbox AS u \
          WHERE u.tenant = ?1 AND u.application = ?2 AND u.type = 'User' AND u.attempts = 0 AND u.held = 0)) \
      ORDER BY priority, generation LIMIT ?5";
 pub(crate) const IS_SERVED: &str = "SELECT 1 FROM applications AS a JOIN tenants AS t ON t.tenant = a.tenant \

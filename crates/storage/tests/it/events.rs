@@ -52,7 +52,7 @@ async fn the_log_says_what_a_change_did(place: Place) {
         // Ann was a member before, so only the name is another.
         (2, text("displayName")),
         (4, 0),
-        (2, text("members")),
+        (2 + 64, text("members")),
     ];
     assert_eq!(told(&place, 7).await, expected);
 }

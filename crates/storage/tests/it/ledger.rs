@@ -17,6 +17,7 @@ on_both_engines!(
     ten_marks_are_one_entry,
     a_mark_during_work_is_not_lost,
     changes_are_read_after_the_cursor,
+    a_change_says_that_a_member_left,
     lower_priorities_go_first_and_older_ones_before_younger,
     a_leased_entry_is_not_claimed_until_its_lease_runs_out,
     a_lost_lease_records_nothing,
@@ -26,6 +27,7 @@ on_both_engines!(
     a_pause_stops_the_application_and_counts_no_attempt,
     a_paused_application_is_not_served,
     groups_wait_for_users_but_not_for_ever,
+    a_group_that_takes_something_away_waits_for_nobody,
     at_most_so_many_of_an_application_are_leased,
     a_link_comes_back,
     whoever_awaited_an_account_is_marked_when_it_is_there,
@@ -168,6 +170,24 @@ async fn changes_are_read_after_the_cursor(place: Place) {
     assert_eq!(ledger.read_changes(tenant, 3).await.unwrap(), []);
 }
 
+async fn a_change_says_that_a_member_left(place: Place) {
+    let world = World::new(&place).await;
+    for id in ["ann", "bob", "cid"] {
+        world.user(id).await;
+    }
+    world.group("team", &["ann"]).await;
+    for (added, removed) in [(&["bob", "cid"][..], &[][..]), (&[][..], &["ann"][..]), (&[][..], &["ann"][..])] {
+        let change = crate::place::members("team", added, removed);
+        world.commit_one(change).await.unwrap();
+    }
+    world.commit_one(crate::place::delete("User", "bob", directory::change_set::Precondition::Exists)).await.unwrap();
+    let changes = world.opened.ledger.read_changes(world.tenant.id, 100).await.unwrap();
+    let told: Vec<_> = changes.iter().skip(3).map(|c| (c.resource_id.as_str(), c.deleted, c.member_left)).collect();
+    // To remove somebody who is not there is no change.
+    let expected = [("team", false, false), ("team", false, false), ("team", false, true), ("bob", true, false), ("team", false, true)];
+    assert_eq!(told, expected);
+}
+
 async fn lower_priorities_go_first_and_older_ones_before_younger(place: Place) {
     let (world, wiki) = start(&place).await;
     let marks = [("late", 2), ("group", 3), ("leaver", 0), ("asked", 1), ("later", 2)];
@@ -297,6 +317,13 @@ async fn groups_wait_for_users_but_not_for_ever(place: Place) {
     mark(&world, vec![pair(wiki.id, "Group", "team", 3, 10), pair(wiki.id, "User", "bob", 2, 1_000)]).await;
     assert_eq!(due(&world, 10 + GROUP_WAIT_SECONDS_MAX - 1).await, []);
     assert_eq!(ids(&due(&world, 10 + GROUP_WAIT_SECONDS_MAX).await), ["team"]);
+}
+
+async fn a_group_that_takes_something_away_waits_for_nobody(place: Place) {
+    let (world, wiki) = start(&place).await;
+    mark(&world, vec![pair(wiki.id, "User", "ann", 2, 0), pair(wiki.id, "Group", "team", 0, 0), pair(wiki.id, "Group", "crew", 3, 0)])
+        .await;
+    assert_eq!(ids(&due(&world, 1).await), ["team", "ann"]);
 }
 
 async fn at_most_so_many_of_an_application_are_leased(place: Place) {
