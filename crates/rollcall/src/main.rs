@@ -20,6 +20,8 @@ mod limits;
 
 mod wiring;
 
+mod running;
+
 mod commands;
 
 use std::path::PathBuf;

@@ -1,10 +1,8 @@
 //! Builds the object graph: configuration to store, directory, engine and server. The only file that knows the wall clock and the machine's randomness.
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use connectors::egress::Egress;
 use connectors::event_receiver::HttpCourier;
@@ -34,24 +32,18 @@ use provisioning::subscription::{self, Subscriptions};
 use provisioning::telling::Teller;
 use server::lockout::LockoutLimit;
 use server::rate_limit::RateLimit;
-use server::tls::{Tls, TlsFiles};
 use server::{Callers, DEFAULT_TENANT, State};
 use storage::postgres::Postgres;
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
 use storage::sqlite::requests::SqliteRequestLog;
 use storage::sqlite::serving::Serving;
-use tokio::net::TcpListener;
-#[cfg(unix)]
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
-use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
-use crate::configuration::{Configuration, Database, Hidden, LogFormat};
+use crate::configuration::{Configuration, Database, Hidden};
 use crate::failure::Failure;
-use crate::forgetting::{Forgetting, forget};
+use crate::forgetting::Forgetting;
 use crate::identities::Identities;
 
 /// The embedded database, in the data folder.
@@ -134,11 +126,12 @@ pub struct AnyStore {
     pub life: Arc<dyn TenantLife>,
     /// References that wait.
     pub pending: Arc<dyn PendingReferences>,
+    /// Notified at each commit.
+    pub committed: Arc<Notify>,
     history: Arc<dyn History>,
     parking: Arc<dyn Parking>,
     identities: Arc<dyn Store>,
     types: Arc<dyn SchemaStore>,
-    committed: Arc<Notify>,
     /// The database itself, where it is the embedded one.
     embedded: Option<Sqlite>,
 }
@@ -277,8 +270,30 @@ impl Rollcall {
         self.ids.id()
     }
 
+    /// What the server works with.
+    pub fn state(&self, configuration: &Configuration, events: server::Events) -> Arc<State> {
+        let store = &self.store;
+        let (tenants, hasher, clock) = (Arc::clone(&store.tenants), Arc::clone(&self.hasher), Arc::clone(&self.clock));
+        let state = State::new(self.directory.clone(), tenants, hasher, clock, Arc::clone(&self.ids), server_options(configuration));
+        let state = state.with_events(events);
+        state.keep_requests(Arc::clone(&store.request_log));
+        let (clients, issuers, key_sets) = (Arc::clone(&store.clients), Arc::clone(&store.issuers), Arc::clone(&self.key_sets));
+        state.set_callers(Callers { clients, issuers, key_sets });
+        state.offer_tenant_life(Arc::clone(&store.life), configuration.data.value.clone());
+        state
+    }
+
+    /// What forgets in time.
+    pub fn forgetting(&self) -> Forgetting {
+        let store = &self.store;
+        let (tenants, history, clock) = (Arc::clone(&store.tenants), Arc::clone(&store.history), Arc::clone(&self.clock));
+        let (catalogue, ledger) = (Arc::clone(&store.catalogue), Arc::clone(&store.ledger));
+        let log_lines_max = provisioning::provisioning::Options::default().log_lines_max;
+        Forgetting { tenants, history, catalogue, ledger, log_lines_max, clock }
+    }
+
     /// The engine, at rest; `committed` wakes it.
-    fn engine(&self, committed: Arc<Notify>) -> Provisioning {
+    pub fn engine(&self, committed: Arc<Notify>) -> Provisioning {
         let ports = Ports {
             store: Arc::clone(&self.store.identities),
             ledger: Arc::clone(&self.store.ledger),
@@ -375,144 +390,6 @@ pub async fn first_start(rollcall: &Rollcall, given: Option<&Hidden>) -> Result<
     Ok(Some(First { tenant: tenant.name, token }))
 }
 
-/// The server and the engine, at work.
-pub struct Running {
-    stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
-    request_log: Arc<dyn RequestLog>,
-}
-
-impl Running {
-    /// Lets open requests and exchanges finish.
-    pub async fn stop(mut self) -> Result<(), Failure> {
-        self.stop.send_replace(true);
-        while let Some(ended) = self.tasks.join_next().await {
-            ended.map_err(|error| Failure::failed(format!("a part of the program broke: {error}")))?;
-        }
-        // What was asked last is written down, too.
-        self.request_log.flush().await?;
-        Ok(())
-    }
-}
-
-/// The certificate that the configuration names; `None` where it names none.
-pub fn tls(configuration: &Configuration) -> Result<Option<Arc<Tls>>, Failure> {
-    let (Some(certificate), Some(key)) = (&configuration.tls_cert.value, &configuration.tls_key.value) else { return Ok(None) };
-    let client_authorities = configuration.tls_client_ca.value.clone();
-    let files = TlsFiles { certificate: certificate.clone(), key: key.clone(), client_authorities };
-    let tls = Tls::load(files).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-        Failure::usage(format!("TLS cannot be started: {error}{cause}")).hint("--tls-cert and --tls-key name PEM files that go together")
-    })?;
-    Ok(Some(Arc::new(tls)))
-}
-
-/// Starts the server on a listener, and the engine.
-pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, configuration: &Configuration) -> Running {
-    let options = server_options(configuration);
-    let (woken, commits, spreading) = spread(&rollcall.store.committed);
-    let url = public_url(configuration, listener.local_addr().ok(), tls.is_some());
-    let events = rollcall.events(&url, event_options(configuration), commits);
-    let delivery = Arc::clone(&events.delivery);
-    let state = State::new(
-        rollcall.directory.clone(),
-        Arc::clone(&rollcall.store.tenants),
-        Arc::clone(&rollcall.hasher),
-        Arc::clone(&rollcall.clock),
-        Arc::clone(&rollcall.ids),
-        options.clone(),
-    )
-    .with_events(events);
-    state.keep_requests(Arc::clone(&rollcall.store.request_log));
-    state.set_callers(Callers {
-        clients: Arc::clone(&rollcall.store.clients),
-        issuers: Arc::clone(&rollcall.store.issuers),
-        key_sets: Arc::clone(&rollcall.key_sets),
-    });
-    state.offer_tenant_life(Arc::clone(&rollcall.store.life), configuration.data.value.clone());
-    let (stop, stopped) = watch::channel(false);
-    let mut tasks = JoinSet::new();
-    let until = wait_for_stop(stopped.clone());
-    tasks.spawn(server::shorten_request_logs(Arc::clone(&state), wait_for_stop(stopped.clone())));
-    let router = server::router(state);
-    tasks.spawn(async move {
-        match tls {
-            Some(tls) => {
-                // Without a signal to listen to, the files are still looked at from time to time.
-                #[cfg(unix)]
-                let _hangups = reload_on_hangup(Arc::clone(&tls)).ok();
-                server::serve_tls(listener, tls, router, until, &options).await;
-            }
-            None => server::serve(listener, router, until, &options).await,
-        }
-    });
-    let engine = rollcall.engine(woken);
-    let ended = wait_for_stop(stopped.clone());
-    tasks.spawn(async move {
-        tokio::select! {
-            () = spreading => {}
-            () = ended => {}
-        }
-    });
-    tasks.spawn(delivery.run(stopped.clone()));
-    tasks.spawn(forget(forgetting(rollcall), stopped.clone()));
-    tasks.spawn(async move { engine.run(stopped).await });
-    Running { stop, tasks, request_log: Arc::clone(&rollcall.store.request_log) }
-}
-
-fn forgetting(rollcall: &Rollcall) -> Forgetting {
-    let store = &rollcall.store;
-    Forgetting {
-        tenants: Arc::clone(&store.tenants),
-        history: Arc::clone(&store.history),
-        catalogue: Arc::clone(&store.catalogue),
-        ledger: Arc::clone(&store.ledger),
-        log_lines_max: provisioning::provisioning::Options::default().log_lines_max,
-        clock: Arc::clone(&rollcall.clock),
-    }
-}
-
-/// Looks at the certificate files whenever SIGHUP comes, as long as the answer lives.
-#[cfg(unix)]
-fn reload_on_hangup(tls: Arc<Tls>) -> std::io::Result<JoinSet<()>> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        while hangup.recv().await.is_some() {
-            tls.reload();
-        }
-    });
-    Ok(tasks)
-}
-
-/// How soon after one wake those who wait for events are woken again, so that many commits in a row do not wake all of them each time.
-const WAKE_EVERY: Duration = Duration::from_millis(10);
-
-/// Tells the engine and everybody who waits for events of each commit, as long as the third part of the answer runs.
-fn spread(committed: &Arc<Notify>) -> (Arc<Notify>, watch::Receiver<u64>, impl Future<Output = ()> + Send + use<>) {
-    let (committed, woken, heard) = (Arc::clone(committed), Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (announce, commits) = watch::channel(0);
-    let engine = Arc::clone(&woken);
-    let spreading = async move {
-        let hear = async {
-            loop {
-                committed.notified().await;
-                woken.notify_one();
-                heard.notify_one();
-            }
-        };
-        let tell = async {
-            loop {
-                heard.notified().await;
-                announce.send_modify(|count| *count = u64::wrapping_add(*count, 1));
-                tokio::time::sleep(WAKE_EVERY).await;
-            }
-        };
-        tokio::join!(hear, tell);
-    };
-    (engine, commits, spreading)
-}
-
 /// Where others find this server: as configured, else where it listens.
 pub fn public_url(configuration: &Configuration, listening: Option<SocketAddr>, tls: bool) -> String {
     let scheme = if tls { "https" } else { "http" };
@@ -520,12 +397,8 @@ pub fn public_url(configuration: &Configuration, listening: Option<SocketAddr>, 
     configuration.public_url.value.as_ref().map_or_else(otherwise, |url| url.as_str().trim_end_matches('/').to_owned())
 }
 
-async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
-    // A sender that is gone means stop, too.
-    drop(stopped.wait_for(|stopped| *stopped).await);
-}
-
-fn server_options(configuration: &Configuration) -> server::Options {
+/// What is configured of the server, and what is not.
+pub fn server_options(configuration: &Configuration) -> server::Options {
     let defaults = server::Options::default();
     let rate_limit = match configuration.rate_limit_per_second.value {
         None => defaults.rate_limit,
@@ -550,54 +423,6 @@ fn server_options(configuration: &Configuration) -> server::Options {
 pub fn event_options(configuration: &Configuration) -> subscription::Options {
     let defaults = subscription::Options::default();
     subscription::Options { retention_days: configuration.event_retention_days.value.unwrap_or(defaults.retention_days), ..defaults }
-}
-
-/// Begins to write log lines, on standard error.
-pub fn start_log(configuration: &Configuration) -> Result<(), Failure> {
-    let text = &configuration.log.value;
-    let filter = EnvFilter::try_new(text).map_err(|error| {
-        Failure::usage(format!("the log filter {text:?} cannot be read: {error}"))
-            .hint("write a level (info) or levels of parts (server=debug,warn)")
-    })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match configuration.log_format.value {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => lines.json().try_init(),
-    };
-    started.map_err(|error| Failure::failed(format!("the log cannot be started: {error}")))
-}
-
-/// Ctrl-C, or the signal with which service managers stop a program. Heard from the moment on in which this is made, so it is made before anybody is told
-/// that the program is there.
-pub struct StopSignal {
-    #[cfg(unix)]
-    interrupt: Signal,
-    #[cfg(unix)]
-    terminate: Signal,
-}
-
-impl StopSignal {
-    /// Begins to listen.
-    pub fn listen() -> Result<Self, Failure> {
-        Ok(Self {
-            #[cfg(unix)]
-            interrupt: signal(SignalKind::interrupt())?,
-            #[cfg(unix)]
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    /// Waits for one of them.
-    pub async fn heard(&mut self) -> Result<(), Failure> {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-        #[cfg(not(unix))]
-        tokio::signal::ctrl_c().await?;
-        Ok(())
-    }
 }
 
 /// A name that nothing else has.

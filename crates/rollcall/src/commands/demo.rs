@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::wiring::StopSignal;
+use crate::running::StopSignal;
 
 use self::stage::Stage;
 

@@ -8,7 +8,8 @@ use crate::configuration::{Configuration, Layer, LogFormat, unknown_variables};
 use crate::failure::Failure;
 use crate::limits;
 use crate::output::Output;
-use crate::wiring::{self, Missing, Rollcall, StopSignal};
+use crate::running::{self, StopSignal};
+use crate::wiring::{self, Missing, Rollcall};
 
 /// `rollcall serve`
 #[derive(Args, Debug)]
@@ -75,11 +76,11 @@ pub async fn run(arguments: &Arguments, configuration: &Configuration, output: O
         print_limits(output);
         return Ok(());
     }
-    wiring::start_log(configuration)?;
+    running::start_log(configuration)?;
     for name in unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
         output.note(format!("warning: the variable {name} means nothing to this program"));
     }
-    let tls = wiring::tls(configuration)?;
+    let tls = running::tls(configuration)?;
     let rollcall = Rollcall::open(configuration, Missing::Create).await?;
     let address = configuration.listen.value;
     let listener = TcpListener::bind(address).await.map_err(|error| {
@@ -90,7 +91,7 @@ pub async fn run(arguments: &Arguments, configuration: &Configuration, output: O
     greet(&rollcall, configuration, &url, output).await?;
     let mut stop = StopSignal::listen()?;
     let _serving = rollcall.begin_to_serve().await?;
-    let running = wiring::start(&rollcall, listener, tls, configuration);
+    let running = running::start(&rollcall, listener, tls, configuration);
     if output.is_json() {
         output.line(json!({ "event": "listening", "url": url }).to_string());
     } else {

@@ -17,7 +17,8 @@ use super::portrait::Portrait;
 use crate::configuration::{Configuration, Origin};
 use crate::failure::Failure;
 use crate::output::{Output, printable};
-use crate::wiring::{self, Missing, Rollcall, Running};
+use crate::running::{self, Running};
+use crate::wiring::{self, Missing, Rollcall};
 
 const APPLICATIONS: [&str; 2] = ["chat", "wiki"];
 /// How long the applications may take to become equal after a step.
@@ -74,7 +75,7 @@ impl Server {
         let base_url = format!("http://{}/scim/v2", listener.local_addr()?);
         let first = wiring::first_start(&rollcall, None).await?;
         let token = first.and_then(|first| first.token).ok_or_else(|| Failure::failed("the first start gave no token"))?;
-        let running = wiring::start(&rollcall, listener, None, &configuration);
+        let running = running::start(&rollcall, listener, None, &configuration);
         let client = rollcall.connector.client(&base_url, &token)?;
         Ok(Self { name: name.to_owned(), base_url, token, client, rollcall, running })
     }
