@@ -81,6 +81,11 @@ pub fn decide(current: &TenantTypes, edit: &Edit) -> Result<TypeChange, Error> {
     Ok(change)
 }
 
+/// The documents of a tenant that was just made: what adding every type that this program brings comes to.
+pub fn first_documents() -> Vec<DocumentChange> {
+    documents(&TenantTypes::default(), TenantTypes::first())
+}
+
 fn same(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b)
 }

@@ -1,5 +1,7 @@
 //! A tenant's own schemas and resource types over the standard ones, as documents with versions. Does not decide which changes are allowed.
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 use scim_protocol::schema::optional;
 use scim_protocol::schema::set::ResourceType;
@@ -7,6 +9,9 @@ use scim_protocol::schema::{Schema, standard};
 use scim_protocol::{Error, SchemaSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// The author of the documents of a tenant that was just made: no credential's id.
+pub const PROGRAM: &str = "rollcall";
 
 /// What a document describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,6 +56,16 @@ pub struct TenantTypes {
     pub resource_types: Vec<ResourceType>,
 }
 
+/// The types of a tenant that was just made, and what they come to: nearly all tenants share it.
+static FIRST: LazyLock<(TenantTypes, Result<SchemaSet, Error>)> = LazyLock::new(|| {
+    let mut resource_types: Vec<ResourceType> = optional::types().iter().map(|brought| brought.resource_type.clone()).collect();
+    // The order in which stores give documents that came at one moment.
+    resource_types.sort_by_key(|brought| brought.name.to_ascii_lowercase());
+    let types = TenantTypes { revision: 1, schemas: Vec::new(), resource_types };
+    let set = types.build();
+    (types, set)
+});
+
 /// A schema as it is kept and shown to administrators: with `x-indexed` and `x-enforced`.
 #[derive(Serialize, Deserialize)]
 struct Kept<T> {
@@ -80,6 +95,11 @@ fn same(a: &str, b: &str) -> bool {
 }
 
 impl TenantTypes {
+    /// Those of a tenant that was just made: every type that this program brings is on.
+    pub fn first() -> &'static Self {
+        &FIRST.0
+    }
+
     /// One of its own schemas, without case.
     pub fn schema(&self, urn: &str) -> Option<&Schema> {
         self.schemas.iter().find(|schema| same(&schema.id, urn))
@@ -114,6 +134,10 @@ impl TenantTypes {
         if self.revision == 0 {
             return Ok(SchemaSet::standard());
         }
+        if self == Self::first() { FIRST.1.clone() } else { self.build() }
+    }
+
+    fn build(&self) -> Result<SchemaSet, Error> {
         let types = self.all_types();
         let mut schemas: Vec<Schema> =
             standard::schemas().into_iter().map(|schema| self.schema(&schema.id).cloned().unwrap_or(schema)).collect();
@@ -157,6 +181,21 @@ mod tests {
         assert_eq!(names, [("User", 3), ("Group", 3), ("Device", 3)]);
         assert_eq!(set.schemas().len(), 6 + device.schemas.len());
         assert_eq!(TenantTypes::default().schema_set().unwrap().schemas().len(), 6);
+    }
+
+    #[test]
+    fn tenants_that_were_just_made_share_their_schemas() {
+        let set = |types: TenantTypes| types.schema_set().unwrap();
+        let (one, other) = (set(TenantTypes::first().clone()), set(TenantTypes::first().clone()));
+        assert!(std::ptr::eq(one.schemas(), other.schemas()) && std::ptr::eq(one.types(), other.types()));
+        let names: Vec<_> = one.types().iter().map(|schema| schema.name()).collect();
+        assert_eq!(names, ["User", "Group", "Agent", "AgenticApplication", "Device", "EndpointApp", "Entitlement", "Role"]);
+        assert_eq!(one.revision(), 1);
+        // Whoever changed anything has their own.
+        let mut changed = TenantTypes { revision: 2, ..TenantTypes::first().clone() };
+        assert_eq!(set(changed.clone()).revision(), 2);
+        changed.resource_types.pop();
+        assert!(set(TenantTypes { revision: 1, ..changed }).by_name("Role").is_none());
     }
 
     #[test]

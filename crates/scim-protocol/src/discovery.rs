@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::event_uri;
-use crate::schema::Schema;
 use crate::schema::set::SchemaSet;
 use crate::schema::standard::{RESOURCE_TYPE, SCHEMA, SERVICE_PROVIDER_CONFIG};
+use crate::schema::{Schema, optional};
 
 /// What the server enforces.
 #[derive(Clone, Debug)]
@@ -86,22 +86,28 @@ fn pagination(capabilities: &Capabilities) -> Value {
     pagination
 }
 
-/// What the drafts want announced of the types that a tenant switched on: roles and entitlements (draft-ietf-scim-roles-entitlements section 3.1), agents
-/// (draft-abbey-scim-agent-extension section 4.1). Nothing where it has none of them, as clients know only what the RFC has.
-pub fn announce_types(config: &mut Map<String, Value>, set: &SchemaSet) {
+/// The attributes that drafts want in `ServiceProviderConfig` (draft-ietf-scim-roles-entitlements section 3.1, draft-abbey-scim-agent-extension
+/// section 4.1), each with the types that it is about.
+pub const ANNOUNCEMENTS: [(&str, [&str; 2]); 2] =
+    [("RolesAndEntitlements", ["Role", "Entitlement"]), ("agentExtension", ["Agent", "AgenticApplication"])];
+
+/// Adds one of the announcements, as far as the types are a tenant's; nothing where it has none of them.
+pub fn announce(config: &mut Map<String, Value>, name: &str, set: &SchemaSet) {
     let has = |name: &str| set.by_name(name).is_some();
-    if has("Role") || has("Entitlement") {
-        let of =
-            |name: &str, several: &str| json!({"supported": has(name), several: true, "primarySupported": true, "typeSupported": true});
-        let roles = of("Role", "multipleRolesSupported");
-        let entitlements = of("Entitlement", "multipleEntitlementsSupported");
-        config.insert("RolesAndEntitlements".into(), json!({"roles": roles, "entitlements": entitlements}));
-    }
-    let (agents, applications) = (has("Agent"), has("AgenticApplication"));
-    if agents || applications {
-        let extension = json!({"supported": true, "agentsSupported": agents, "agenticApplicationsSupported": applications});
-        config.insert("agentExtension".into(), extension);
-    }
+    let announcement = match name {
+        "RolesAndEntitlements" if has("Role") || has("Entitlement") => {
+            let of =
+                |name: &str, several: &str| json!({"supported": has(name), several: true, "primarySupported": true, "typeSupported": true});
+            let roles = of("Role", "multipleRolesSupported");
+            json!({"roles": roles, "entitlements": of("Entitlement", "multipleEntitlementsSupported")})
+        }
+        "agentExtension" if has("Agent") || has("AgenticApplication") => {
+            let (agents, applications) = (has("Agent"), has("AgenticApplication"));
+            json!({"supported": true, "agentsSupported": agents, "agenticApplicationsSupported": applications})
+        }
+        _ => return,
+    };
+    config.insert(name.to_owned(), announcement);
 }
 
 /// All `ResourceType` documents.
@@ -119,10 +125,22 @@ pub fn resource_types(set: &SchemaSet, base_url: &str) -> Vec<Map<String, Value>
     set.types().iter().map(|schema| one(&schema.resource_type)).collect()
 }
 
-/// All Schema documents.
+/// All Schema documents. That of `ServiceProviderConfig` lists what may be announced of these types.
 pub fn schemas(set: &SchemaSet, base_url: &str) -> Vec<Map<String, Value>> {
+    let mut announcement = Map::new();
+    for (name, _) in ANNOUNCEMENTS {
+        announce(&mut announcement, name, set);
+    }
+    let announced = || optional::announced().iter().filter(|attribute| announcement.contains_key(&attribute.name));
     let one = |schema: &Schema| {
         let mut body = to_value(schema);
+        if let Some(Value::Array(attributes)) = body.get_mut("attributes") {
+            // Extensions within an extension (RFC 9944 section 7.1.2) are schemas of their own here: a URN is no attribute name (RFC 7643 section 2.1).
+            attributes.retain(|attribute| attribute.get("name").and_then(Value::as_str).is_none_or(|name| !name.contains(':')));
+            if schema.id == SERVICE_PROVIDER_CONFIG {
+                attributes.extend(announced().map(to_value));
+            }
+        }
         drop_own_names(&mut body);
         document(SCHEMA, body, "Schema", &location(base_url, &format!("Schemas/{}", schema.id)))
     };
@@ -231,5 +249,44 @@ mod tests {
             assert!(!user_name[name].is_null(), "{name}");
         }
         assert!(user_name["x-indexed"].is_null());
+    }
+
+    /// What is announced of a tenant's types is listed in the schema that it is shown, to the last sub-attribute; and nothing else is.
+    #[test]
+    fn the_configuration_and_its_schema_say_the_same_of_a_tenants_types() {
+        fn check(listed: &Value, said: &Map<String, Value>) {
+            let listed = listed.as_array().unwrap();
+            assert_eq!(listed.len(), said.len(), "{said:?}");
+            for (name, value) in said {
+                let attribute = listed.iter().find(|attribute| attribute["name"] == **name).unwrap_or_else(|| panic!("{name}"));
+                match value.as_object() {
+                    Some(inner) => check(&attribute["subAttributes"], inner),
+                    None => assert!(value.is_boolean() && attribute["type"] == "boolean", "{name}"),
+                }
+            }
+        }
+        let plain = standard::schemas().iter().find(|schema| schema.id == SERVICE_PROVIDER_CONFIG).unwrap().attributes.len();
+        for names in [vec!["Role"], vec!["Entitlement", "Agent"], vec!["AgenticApplication"], vec!["Device"], vec![]] {
+            let brought: Vec<_> = optional::types().iter().filter(|brought| names.contains(&brought.resource_type.name.as_str())).collect();
+            let all = standard::schemas().into_iter().chain(brought.iter().flat_map(|brought| brought.schemas.clone())).collect();
+            let set = SchemaSet::new(brought.iter().map(|brought| brought.resource_type.clone()).collect(), all).unwrap();
+            let mut said = Map::new();
+            for (name, _) in ANNOUNCEMENTS {
+                announce(&mut said, name, &set);
+            }
+            let shown = schemas(&set, "https://example.com/v2");
+            let shown = shown.iter().find(|schema| schema["id"] == SERVICE_PROVIDER_CONFIG).unwrap();
+            let added = shown["attributes"].as_array().unwrap().get(plain..).unwrap().to_vec();
+            check(&Value::Array(added), &said);
+        }
+    }
+
+    #[test]
+    fn what_follows_a_draft_says_so() {
+        for brought in optional::types() {
+            let described = [&brought.resource_type.description, &brought.schemas[0].description];
+            assert!(described.iter().all(|text| text.contains("experimental") == brought.experimental), "{described:?}");
+        }
+        assert!(optional::announced().iter().all(|attribute| attribute.description.contains("experimental")));
     }
 }

@@ -120,9 +120,12 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
         (Route::Bulk, Method::POST) => Box::pin(bulk::bulk(call)).await,
         (Route::ServiceProviderConfig, Method::GET) => {
             // The body of a call must not be held while we wait.
-            let (state, tenant) = (Arc::clone(&call.state), call.caller.tenant.id);
+            let (state, directory, caller) = (Arc::clone(&call.state), call.directory.clone(), call.caller.clone());
+            let tenant = caller.tenant.id;
             let (takes_client_credentials, sends_tokens) = (has_clients(&state, tenant).await?, sends_tokens(&state, tenant).await?);
-            let known = discovery::Known { types: Some(&call.caller.schemas), takes_client_credentials, sends_tokens };
+            let announcements = discovery::announcements(&directory, &caller).await?;
+            let types = Some((&caller.schemas, announcements.as_slice()));
+            let known = discovery::Known { types, takes_client_credentials, sends_tokens };
             discovery::service_provider_config(&call.state, &call.base_url, &call.parts, known)
         }
         (Route::ResourceTypes(id), Method::GET) => discovery::resource_types(&call, id.as_deref()),

@@ -7,9 +7,9 @@ use scim_protocol::{Error, ErrorKind};
 
 use super::{Directory, DirectoryError};
 use crate::access::Caller;
-use crate::search::SearchPlan;
 use crate::search::cursor::{self, CursorSealer};
-use crate::store::{Fault, MEMBERS_AT_ONCE, Member, SearchPage, StoredResource};
+use crate::search::{Keyset, Page, SearchPlan, plan};
+use crate::store::{Fault, Include, MEMBERS_AT_ONCE, Member, SearchPage, StoredResource};
 use crate::tenant::TenantId;
 
 /// How cursors are made.
@@ -46,6 +46,18 @@ impl Directory {
     pub async fn search(&self, caller: &Caller, plan: SearchPlan) -> Result<SearchPage, DirectoryError> {
         plan.types.iter().try_for_each(|schema| caller.may_read(schema))?;
         Ok(self.store.search(caller.tenant.id, plan).await?)
+    }
+
+    /// Whether there is a resource of one of these types, as far as the caller's token is for them and the tenant has them.
+    pub async fn has_any_of(&self, caller: &Caller, types: &[&str]) -> Result<bool, DirectoryError> {
+        let found = types.iter().filter(|name| caller.permissions.covers(name)).filter_map(|name| caller.schemas.by_name(name));
+        let types: Vec<_> = found.cloned().collect();
+        if types.is_empty() {
+            return Ok(false);
+        }
+        let plan =
+            SearchPlan { keyset: Some(Keyset::default()), ..plan(&types, None, None, Page { offset: 0, limit: 1 }, Include::default())? };
+        Ok(!self.store.search(caller.tenant.id, plan).await?.resources.is_empty())
     }
 
     /// A page of a search by cursor (RFC 9865), and the cursor of the next page, where there is more. An empty cursor begins.

@@ -96,6 +96,17 @@ fn enforce(attribute: &mut Attribute) {
     attribute.enforced = attribute.name == "applicationType";
 }
 
+/// What drafts add to `ServiceProviderConfig` where a tenant has their types.
+static ANNOUNCED: LazyLock<Vec<Attribute>> = LazyLock::new(|| {
+    let read = standard::read(include_str!("data/service_provider_config_drafts.json"), &[]);
+    read.map(|schema| schema.attributes).unwrap_or_default()
+});
+
+/// The attributes that drafts add to the schema of `ServiceProviderConfig`.
+pub fn announced() -> &'static [Attribute] {
+    &ANNOUNCED
+}
+
 /// All of them.
 pub fn types() -> &'static [OptionalType] {
     &TYPES

@@ -1,4 +1,4 @@
-//! A tenant's own resource types (RFC 7643 section 6), and the standard ones that it switched on or extended.
+//! A tenant's own resource types (RFC 7643 section 6), and those that this program brings, switched off and on or extended.
 
 use std::sync::Arc;
 

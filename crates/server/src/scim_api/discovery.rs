@@ -3,6 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::response::Response;
+use directory::Directory;
+use directory::access::Caller;
 use http::StatusCode;
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
@@ -20,16 +22,16 @@ use crate::state::State;
 /// What only a caller of the tenant is told.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Known<'a> {
-    /// The tenant's types.
-    pub types: Option<&'a SchemaSet>,
+    /// The tenant's types, and which announcements about them are of use to it.
+    pub types: Option<(&'a SchemaSet, &'a [&'static str])>,
     /// Whether the tenant has OAuth clients.
     pub takes_client_credentials: bool,
     /// Whether the tenant has a receiver of Security Event Tokens (RFC 9967).
     pub sends_tokens: bool,
 }
 
-/// The same for everybody, so no caller is needed; whoever is known also learns which types the tenant has switched on, whether it has OAuth clients, and
-/// which events it is told of.
+/// The same for everybody, so no caller is needed; whoever is known also learns which kinds of resources the tenant has, whether it has OAuth
+/// clients, and which events it is told of.
 pub(super) fn service_provider_config(state: &State, base_url: &str, parts: &Parts, known: Known<'_>) -> Result<Response, Failure> {
     refuse_filter(&query(parts))?;
     let options = &state.options;
@@ -43,10 +45,24 @@ pub(super) fn service_provider_config(state: &State, base_url: &str, parts: &Par
         events: known.sends_tokens,
     };
     let mut config = discovery::service_provider_config(&capabilities, base_url);
-    if let Some(types) = known.types {
-        discovery::announce_types(&mut config, types);
+    if let Some((types, names)) = known.types {
+        for name in names {
+            discovery::announce(&mut config, name, types);
+        }
     }
     tagged(parts, &config)
+}
+
+/// Which announcements about types a caller is told: those about resources that there are. There are client libraries that take no configuration with more
+/// than RFC 7643 has, and every new tenant has the types.
+pub(super) async fn announcements(directory: &Directory, caller: &Caller) -> Result<Vec<&'static str>, Failure> {
+    let mut names = Vec::new();
+    for (name, types) in discovery::ANNOUNCEMENTS {
+        if directory.has_any_of(caller, &types).await? {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 pub(super) fn resource_types(call: &Call, id: Option<&str>) -> Result<Response, Failure> {

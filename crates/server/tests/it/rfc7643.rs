@@ -194,6 +194,8 @@ async fn rfc7643_6_and_7_types_name_schemas_that_are_there() {
         for attribute in schema["attributes"].as_array().unwrap() {
             let has_parts = attribute["subAttributes"].as_array().is_some_and(|parts| !parts.is_empty());
             assert_eq!(attribute["type"] == "complex", has_parts, "{attribute}");
+            // Section 2.1.
+            assert!(!attribute["name"].as_str().unwrap().contains(':'), "{attribute}");
         }
     }
     for resource_type in house.scim("GET", "/ResourceTypes", None).await.body["Resources"].as_array().unwrap() {

@@ -4,6 +4,7 @@ use directory::access::Scope;
 use directory::tenant::TenantSettings;
 use http::StatusCode;
 use scim_protocol::schema::optional::{AGENT, AGENTIC_APPLICATION};
+use scim_protocol::schema::standard::SERVICE_PROVIDER_CONFIG;
 use serde_json::{Value, json};
 
 use crate::house::{Answer, House};
@@ -138,9 +139,8 @@ async fn constraints_hold_for_the_next_request() {
 
 /// RFC 9944 section 7.1, with the pairing methods within the extension.
 #[tokio::test]
-async fn devices_can_be_switched_on() {
+async fn devices_are_there_from_the_start() {
     let house = House::new().await;
-    post(&house, "/resource-types", json!({"name": "Device"})).await;
     let (device, ble) = ("urn:ietf:params:scim:schemas:core:2.0:Device", "urn:ietf:params:scim:schemas:extension:ble:2.0:Device");
     let (pass_key, null) = (
         "urn:ietf:params:scim:schemas:extension:pairingPassKey:2.0:Device",
@@ -207,16 +207,56 @@ async fn finds(house: &House, path: &str, filters: &[(&str, u64)]) {
     }
 }
 
-/// A tenant that has a type from now on, and another one that has not.
+/// A tenant that has a type, had not for a while, and has it again from now on; and another one that has not.
 async fn switched_on(name: &str, urn: &str) -> House {
     let house = House::new().await;
     let other = house.tenants.create_tenant("acme", TenantSettings::default(), house.hand_now()).await.unwrap().unwrap();
     let token = house.issue_for(other.id).await;
+    is_there(&house, name, urn).await;
+    assert_eq!(house.call(&token, "GET", &format!("/t/acme/scim/v2/{name}s"), &[], None).await.body["totalResults"], 0);
+    let removed = house.call(&token, "DELETE", &format!("/t/acme/admin/v1/resource-types/{name}"), &[], None).await;
+    assert_eq!(removed.status, StatusCode::OK, "{removed:?}");
+    without(&house, name).await;
     is_absent(&house, &house.token, "/scim/v2", name, urn).await;
     post(&house, "/resource-types", json!({"name": name})).await;
     is_there(&house, name, urn).await;
     is_absent(&house, &token, "/t/acme/scim/v2", name, urn).await;
     house
+}
+
+/// Switches a type off.
+async fn without(house: &House, name: &str) {
+    assert_eq!(admin(house, "DELETE", &format!("/resource-types/{name}"), None).await.status, StatusCode::OK);
+}
+
+/// Nobody configured anything.
+#[tokio::test]
+async fn a_new_tenant_has_every_type_that_is_brought() {
+    let house = House::new().await;
+    let made = house.call(&house.token, "POST", "/admin/v1/tenants", &[], Some(json!({"name": "acme"}))).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    let acme = house.tenants.find_tenant("acme").await.unwrap().unwrap();
+    let token = house.issue_for(acme.id).await;
+    for (token, base) in [(&house.token, "/scim/v2"), (&token, "/t/acme/scim/v2")] {
+        let get = async |path: &str| house.call(token, "GET", &format!("{base}{path}"), &[], None).await;
+        let types = get("/ResourceTypes").await;
+        for brought in scim_protocol::schema::optional::types() {
+            let (own, urn) = (&brought.resource_type, &brought.resource_type.schema);
+            assert_eq!(get(&own.endpoint).await.body["totalResults"], 0, "{base}{}", own.endpoint);
+            let shown = types.body["Resources"].as_array().unwrap().iter().find(|shown| shown["name"] == own.name).unwrap();
+            let described = [shown["description"].clone(), get(&format!("/Schemas/{urn}")).await.body["description"].clone()];
+            let says_so = described.iter().all(|text| text.as_str().unwrap().contains("experimental"));
+            assert_eq!(says_so, brought.experimental, "{described:?}");
+        }
+        // What is said of them once there are any is in the schema of what says it.
+        let (config, schema) = (get("/ServiceProviderConfig").await, get(&format!("/Schemas/{SERVICE_PROVIDER_CONFIG}")).await);
+        for name in ["RolesAndEntitlements", "agentExtension"] {
+            assert!(config.body.get(name).is_none(), "{config:?}");
+            assert!(schema.body["attributes"].as_array().unwrap().iter().any(|attribute| attribute["name"] == name), "{schema:?}");
+        }
+    }
+    let history = admin(&house, "GET", "/resource-types/Device/history", None).await;
+    assert_eq!((history.text("/0/author"), history.body[0]["version"].clone()), ("rollcall", json!(1)), "{history:?}");
 }
 
 /// Only when the last one is gone, the type can go.
@@ -290,7 +330,6 @@ async fn agents_can_be_switched_on() {
 #[tokio::test]
 async fn agentic_applications_can_be_switched_on() {
     let house = switched_on("AgenticApplication", AGENTIC_APPLICATION).await;
-    post(&house, "/resource-types", json!({"name": "Agent"})).await;
     let agent = house.scim("POST", "/Agents", Some(json!({"schemas": [AGENT], "name": "Triage"}))).await;
     let id = agent.text("/id");
     let body = json!({"schemas": [AGENTIC_APPLICATION], "name": "Desk", "lastAccessed": "2026-01-01T00:00:00Z", "active": true,
@@ -328,8 +367,7 @@ async fn endpoint_applications_can_be_switched_on() {
     let house = House::new().await;
     let (urn, device) = ("urn:ietf:params:scim:schemas:core:2.0:EndpointApp", "urn:ietf:params:scim:schemas:core:2.0:Device");
     let extension = "urn:ietf:params:scim:schemas:extension:endpointAppsExt:2.0:Device";
-    is_absent(&house, &house.token, "/scim/v2", "EndpointApp", urn).await;
-    post(&house, "/resource-types", json!({"name": "EndpointApp"})).await;
+    without(&house, "Device").await;
     is_there(&house, "EndpointApp", urn).await;
     is_absent(&house, &house.token, "/scim/v2", "Device", device).await;
     let body = |kind: &str, certificate: Value| json!({"schemas": [urn], "applicationType": kind, "applicationName": "Heart Monitor", "clientToken": "made up", "certificateInfo": certificate});
@@ -417,7 +455,8 @@ async fn only_administrators_change_types_and_refusals_say_what_is_wrong() {
     check("GET", "/resource-types/Pet/history", None, 404, "`Pet`").await;
     doors(&house).await;
     assert_eq!(admin(&house, "GET", "/schemas", None).await.body[0]["attributes"][1]["x-indexed"], true);
-    assert_eq!(admin(&house, "GET", "/resource-types", None).await.body[0]["name"], "Door");
+    let types = admin(&house, "GET", "/resource-types", None).await;
+    assert!(types.body.as_array().unwrap().iter().any(|own| own["name"] == "Door"), "{types:?}");
     check("DELETE", &format!("/schemas/{DOOR}"), None, 409, "resource type Door").await;
 }
 
@@ -425,21 +464,27 @@ async fn only_administrators_change_types_and_refusals_say_what_is_wrong() {
 #[tokio::test]
 async fn roles_are_held_to_those_that_are_allowed() {
     let house = House::new().await;
+    without(&house, "Role").await;
+    without(&house, "Entitlement").await;
     let config = house.scim("GET", "/ServiceProviderConfig", None).await;
     assert!(config.body.get("RolesAndEntitlements").is_none());
     let enforce = json!({"id": USER, "attributes": [{"name": "roles", "subAttributes": [{"name": "value", "x-enforced": true}]}]});
     let early = admin(&house, "POST", "/schemas", Some(enforce.clone())).await;
     assert!(early.status == StatusCode::CONFLICT && early.text("/detail").contains("resource type Role"), "{early:?}");
     post(&house, "/resource-types", json!({"name": "Role"})).await;
-    let config = house.scim("GET", "/ServiceProviderConfig", None).await;
-    assert_eq!(config.body["RolesAndEntitlements"]["roles"]["supported"], true);
-    assert_eq!(config.body["RolesAndEntitlements"]["entitlements"]["supported"], false);
     let role = async |value: &str, supported: bool| {
         let body = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Role"], "value": value, "supported": supported});
         assert_eq!(house.scim("POST", "/Roles", Some(body)).await.status, StatusCode::CREATED);
     };
     role("staff", true).await;
     role("retired", false).await;
+    let announced = async |token: &str| house.call(token, "GET", "/scim/v2/ServiceProviderConfig", &[], None).await.body;
+    let config = announced(&house.token).await;
+    assert_eq!(config["RolesAndEntitlements"]["roles"]["supported"], true);
+    assert_eq!(config["RolesAndEntitlements"]["entitlements"]["supported"], false);
+    assert!(config.get("agentExtension").is_none(), "there are no agents");
+    let narrow = house.narrow(&[Scope::Read], Some(&["User"])).await;
+    assert!(announced(&narrow).await.get("RolesAndEntitlements").is_none(), "none that it may know of");
     let user = async |name: &str, roles: Value| {
         house.scim("POST", "/Users", Some(json!({"schemas": [USER], "userName": name, "roles": roles}))).await
     };

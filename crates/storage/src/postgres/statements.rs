@@ -14,8 +14,11 @@ pub(crate) const LISTEN: &str = "LISTEN rollcall_committed";
 pub(crate) const NOTIFY: &str = "NOTIFY rollcall_committed";
 
 /// The first revision is the instant of its making, so that nothing is remembered of an erased one of the same name.
-pub(crate) const CREATE_TENANT: &str =
-    "INSERT INTO tenants (name, created, settings, revision) VALUES ($1, $2, $3, $2) ON CONFLICT (name) DO NOTHING";
+/// The tenant and the documents of its first types.
+pub(crate) const CREATE_TENANT: &str = "WITH made AS (INSERT INTO tenants (name, created, settings, revision, types_revision) \
+     VALUES ($1, $2, $3, $2, $4) ON CONFLICT (name) DO NOTHING RETURNING tenant) \
+     INSERT INTO type_documents (tenant, kind, key, version, at, author, document) SELECT made.tenant, d.kind, d.key, 1, $2, $5, d.document \
+     FROM made, unnest($6::TEXT[], $7::TEXT[], $8::TEXT[]) AS d (kind, key, document)";
 pub(crate) const NAME_OF_TENANT: &str = "SELECT name FROM tenants WHERE tenant = $1";
 pub(crate) const SET_SUSPENDED: &str = "UPDATE tenants SET settings = jsonb_set(settings::JSONB, '{suspended}', to_jsonb($2::BOOLEAN))::TEXT, \
      revision = revision + 1 WHERE tenant = $1";

@@ -1,19 +1,29 @@
 //! Tenants and tokens in PostgreSQL.
 
 use directory::credential::{TokenHash, TokenRecord};
+use directory::schema_change::first_documents;
 use directory::store::Fault;
 use directory::tenant::{Tenant, TenantId};
+use directory::tenant_types::{PROGRAM, TenantTypes};
 use tokio_postgres::Row;
 
 use super::attempts::{Values, execute, query};
 use super::connections::{Connections, fault};
 use super::read::storable;
 use super::statements as sql;
-use crate::rows::{from_json, json_text, micros, timestamp};
+use crate::rows::{from_json, json_text, micros, stored, timestamp};
 
-/// Makes a tenant; `None` where the name is taken.
+/// Makes a tenant with its first types, in one statement; `None` where the name is taken.
 pub(crate) async fn create_tenant(connections: &Connections, name: &str, settings: &str, created: i64) -> Result<Option<Tenant>, Fault> {
-    let made = execute(connections, sql::CREATE_TENANT, &[&storable(name), &created, &settings]).await?;
+    let (mut kinds, mut keys, mut documents) = (Vec::new(), Vec::new(), Vec::new());
+    for first in first_documents() {
+        kinds.push(first.kind.name());
+        keys.push(first.key);
+        documents.push(first.document.as_ref().map(json_text).transpose()?);
+    }
+    let revision = stored(TenantTypes::first().revision);
+    let values: Values<'_> = &[&storable(name), &created, &settings, &revision, &PROGRAM, &kinds, &keys, &documents];
+    let made = execute(connections, sql::CREATE_TENANT, values).await?;
     if made == 0 { Ok(None) } else { find_tenant(connections, name).await }
 }
 

@@ -17,7 +17,8 @@ pub(crate) const READ_MIGRATIONS: &str = "SELECT number, checksum FROM migration
 pub(crate) const RECORD_MIGRATION: &str = "INSERT INTO migrations (number, name, checksum) VALUES (?1, ?2, ?3)";
 
 /// The first revision is the instant of its making, so that nothing is remembered of an erased one of the same name.
-pub(crate) const CREATE_TENANT: &str = "INSERT OR IGNORE INTO tenants (name, created, settings, revision) VALUES (?1, ?2, ?3, ?2)";
+pub(crate) const CREATE_TENANT: &str = "INSERT OR IGNORE INTO tenants (name, created, settings, revision, types_revision) \
+     VALUES (?1, ?2, ?3, ?2, ?4)";
 pub(crate) const NAME_OF_TENANT: &str = "SELECT name FROM tenants WHERE tenant = ?1";
 pub(crate) const SET_SUSPENDED: &str =
     "UPDATE tenants SET settings = json_set(settings, '$.suspended', json(?2)), revision = revision + 1 WHERE tenant = ?1";

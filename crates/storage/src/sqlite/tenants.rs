@@ -1,18 +1,28 @@
 //! Tenants and tokens in SQLite.
 
 use directory::credential::{TokenHash, TokenRecord};
+use directory::schema_change::first_documents;
 use directory::store::Fault;
 use directory::tenant::{Tenant, TenantId};
+use directory::tenant_types::{PROGRAM, TenantTypes};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::connections::fault;
 use super::statements as sql;
-use crate::rows::{from_json, json_text, micros, timestamp};
+use super::statements_of_schemas::ADD_DOCUMENT;
+use crate::rows::{from_json, json_text, micros, stored, timestamp};
 
-/// Makes a tenant; `None` where the name is taken.
+/// Makes a tenant with its first types; `None` where the name is taken.
 pub(crate) fn create_tenant(connection: &Connection, name: &str, settings: &str, created: i64) -> Result<Option<Tenant>, Fault> {
-    let made = connection.execute(sql::CREATE_TENANT, params![name, created, settings]).map_err(fault)?;
-    if made == 0 { Ok(None) } else { find_tenant(connection, name) }
+    let revision = stored(TenantTypes::first().revision);
+    let made = connection.execute(sql::CREATE_TENANT, params![name, created, settings, revision]).map_err(fault)?;
+    let Some(tenant) = (if made == 0 { None } else { find_tenant(connection, name)? }) else { return Ok(None) };
+    for first in first_documents() {
+        let text = first.document.as_ref().map(json_text).transpose()?;
+        let values = params![tenant.id.0, first.kind.name(), first.key, created, PROGRAM, text];
+        connection.prepare_cached(ADD_DOCUMENT).and_then(|mut statement| statement.execute(values)).map_err(fault)?;
+    }
+    Ok(Some(tenant))
 }
 
 /// By name.

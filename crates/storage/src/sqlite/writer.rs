@@ -165,7 +165,7 @@ mod tests {
 
     fn add(connection: &Connection, name: &str) -> Result<(), Fault> {
         let sql = super::super::statements::CREATE_TENANT;
-        connection.execute(sql, rusqlite::params![name, 0, "{}"]).map(drop).map_err(fault)
+        connection.execute(sql, rusqlite::params![name, 0, "{}", 0]).map(drop).map_err(fault)
     }
 
     #[tokio::test]

@@ -31,12 +31,12 @@ async fn reopening_keeps_everything(place: Place) {
     let world = World::new(&place).await;
     world.user("ann").await;
     world.group("team", &["ann"]).await;
-    let (before, tenant) = (world.read("User", "ann").await, world.tenant.clone());
+    let (before, tenant, schemas) = (world.read("User", "ann").await, world.tenant.clone(), world.schemas.clone());
     let counter = world.counter.clone();
     drop(world);
     let opened = place.open().await;
     assert_eq!(opened.tenants.find_tenant("acme").await.unwrap().as_ref(), Some(&*tenant));
-    let world = World { opened, tenant, counter, schemas: scim_protocol::SchemaSet::standard() };
+    let world = World { opened, tenant, counter, schemas };
     let after = world.read("User", "ann").await;
     assert_eq!(after, before);
     assert_eq!(after.unwrap().groups.len(), 1);

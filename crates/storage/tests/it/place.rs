@@ -298,7 +298,8 @@ impl World {
     pub(crate) async fn with_settings(opened: Opened, name: &str, counter: Arc<Counter>, settings: TenantSettings) -> Self {
         let at = Timestamp::from_second(1_600_000_000).unwrap();
         let tenant = opened.tenants.create_tenant(name, settings, at).await.unwrap().unwrap();
-        Self { opened, tenant: Arc::new(tenant), counter, schemas: SchemaSet::standard() }
+        let schemas = opened.types.read_types(tenant.id).await.unwrap().schema_set().unwrap();
+        Self { opened, tenant: Arc::new(tenant), counter, schemas }
     }
 
     pub(crate) fn directory(&self) -> Directory {

@@ -10,7 +10,7 @@ use directory::schema_store::Activation;
 use directory::search::{Condition, Page, plan};
 use directory::store::{CommitError, Include};
 use directory::tenant::TenantSettings;
-use directory::tenant_types::DocumentKind;
+use directory::tenant_types::{DocumentKind, TenantTypes};
 use directory::version::Expected;
 use scim_protocol::schema::standard::{GROUP, USER};
 use scim_protocol::{Error, ErrorKind, Filter};
@@ -23,6 +23,7 @@ on_both_engines!(
     contradictions_are_named_and_nothing_is_changed,
     a_rehearsal_changes_nothing,
     a_type_comes_lives_and_goes_when_it_is_empty,
+    a_new_tenant_has_every_type_that_is_brought,
     no_write_is_missed_while_an_index_is_made,
     commits_of_yesterdays_types_are_refused,
     every_version_is_kept,
@@ -224,6 +225,25 @@ async fn commits_of_yesterdays_types_are_refused(place: Place) {
     now.commit_one(late).await.unwrap();
 }
 
+async fn a_new_tenant_has_every_type_that_is_brought(place: Place) {
+    let world = World::new(&place).await;
+    let types = async || world.opened.types.read_types(world.tenant.id).await.unwrap();
+    let documents = async || place.number("SELECT count(*) FROM type_documents").await;
+    assert_eq!(types().await, *TenantTypes::first());
+    assert_eq!(documents().await, 6);
+    // A name that is taken leaves nothing behind.
+    let twice = world.opened.tenants.create_tenant("acme", TenantSettings::default(), world.tenant.created).await.unwrap();
+    assert_eq!((twice, documents().await), (None, 6));
+    edit(&world, Edit::RemoveResourceType("Role".into())).await.unwrap();
+    assert!(types().await.resource_type("role").is_none());
+    edit(&world, Edit::PutResourceType(json!({"name": "Role"}))).await.unwrap();
+    let again = types().await;
+    assert_eq!((again.revision, &again.resource_types), (3, &TenantTypes::first().resource_types));
+    let history = world.directory().type_history(&caller(&world).await, DocumentKind::ResourceType, "Role").await.unwrap();
+    let seen: Vec<_> = history.iter().map(|version| (version.author.as_str(), version.document.is_some())).collect();
+    assert_eq!(seen, [("rollcall", true), ("test", false), ("test", true)]);
+}
+
 async fn every_version_is_kept(place: Place) {
     let world = World::new(&place).await;
     edit(&world, badge(json!({}))).await.unwrap();
@@ -242,7 +262,8 @@ async fn every_version_is_kept(place: Place) {
     assert!(world.directory().type_history(&asker, DocumentKind::Schema, "urn:x:y").await.is_err());
     let reopened = place.open().await;
     let types = reopened.types.read_types(world.tenant.id).await.unwrap();
-    assert_eq!((types.revision, types.schemas.len(), types.resource_types.len()), (4, 1, 1));
+    // Six types that are brought, and User with the extension.
+    assert_eq!((types.revision, types.schemas.len(), types.resource_types.len()), (5, 1, 7));
 }
 
 async fn tenants_have_their_own(place: Place) {

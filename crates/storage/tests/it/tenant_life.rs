@@ -11,6 +11,7 @@ use directory::parking::{Method, Parked, ParkedWrite};
 use directory::store::CommitError;
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use directory::tenant_life::RestoreError;
+use directory::tenant_types::TenantTypes;
 use provisioning::application::{ApplicationState, Secret};
 use provisioning::event::Kind;
 use provisioning::event_log::{Acknowledgements, Choice, Delivery, NewReceiver};
@@ -33,6 +34,7 @@ on_both_engines!(
     who_calls_and_who_is_told_travel_too,
     what_waits_travels_too,
     files_of_earlier_formats_are_restored,
+    a_restored_tenant_has_the_types_that_it_had,
     an_export_is_of_one_moment,
     nothing_is_left_of_an_erased_tenant,
     an_erased_tenant_takes_nothing_any_more,
@@ -408,6 +410,27 @@ async fn files_of_earlier_formats_are_restored(place: Place) {
             assert_eq!(rows(&exported), rows(text));
         }
     }
+}
+
+/// What is brought to new tenants is not brought to one that comes from a file: it has what it had.
+async fn a_restored_tenant_has_the_types_that_it_had(place: Place) {
+    let world = World::new(&place).await;
+    let first = export(&world.opened, world.tenant.id).await;
+    let caller = world.directory().caller(world.tenant.clone(), "test".into(), directory::access::Permissions::all()).await.unwrap();
+    for name in ["Role", "Device"] {
+        let edit = directory::schema_change::Edit::RemoveResourceType(name.into());
+        world.directory().edit_types(&caller, &edit, directory::schema_store::Activation::Keep).await.unwrap();
+    }
+    let types = async |tenant| world.opened.types.read_types(tenant).await.unwrap();
+    let names = |types: &TenantTypes| types.resource_types.iter().map(|own| own.name.clone()).collect::<Vec<_>>();
+    let copy = restore(&world.opened, "copy", &export(&world.opened, world.tenant.id).await).await.unwrap();
+    assert_eq!(types(copy.id).await, types(world.tenant.id).await);
+    assert_eq!(names(&types(copy.id).await), ["Agent", "AgenticApplication", "EndpointApp", "Entitlement"]);
+    let earlier = restore(&world.opened, "earlier", &first).await.unwrap();
+    assert_eq!(types(earlier.id).await, *TenantTypes::first());
+    // One that an earlier program made.
+    let old = restore(&world.opened, "old", include_str!("tenant_format_1.jsonl")).await.unwrap();
+    assert_eq!(types(old.id).await, TenantTypes::default());
 }
 
 /// People come and join a group, both in one commit, while the tenant is exported: no file has one without the other.
