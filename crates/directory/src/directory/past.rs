@@ -4,7 +4,7 @@ use scim_protocol::filter::CompareOp;
 use scim_protocol::patch::member::MemberDelta;
 use scim_protocol::quirk::QuirkSet;
 use scim_protocol::validate::validate;
-use scim_protocol::{AttributePath, Error, ErrorKind, Filter, TypeSchema};
+use scim_protocol::{AttributePath, Error, ErrorKind, Filter, TypeSchema, ValidResource};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -89,18 +89,19 @@ impl Directory {
     }
 
     /// Gives a resource back what it was (of a deleted one, `None`: at its end), with its id, its members and, where it had been deleted, the groups it was
-    /// in, as far as these are there. Validated like any other write; the deletion guard does not hold it.
+    /// in, as far as these are there. The deletion guard does not hold it. Refuses what the schemas of today do not allow any more.
     pub async fn restore(&self, caller: &Caller, id: &str, point: Option<Point>) -> Result<StoredResource, DirectoryError> {
         for _ in 0..ATTEMPTS_MAX {
             let buried = self.deleted(caller, Deleted::Id(id.to_owned()), 1).await?.pop();
             let end = buried.as_ref().map(|tombstone| Point::Version(tombstone.version.saturating_sub(1)));
             let missing = || Error::new(ErrorKind::NotFound, format!("No deleted resource with the id `{id}` is remembered."));
             let snapshot = self.as_it_was(caller, id, point.or(end).ok_or_else(missing)?).await?;
-            match self.give_back(caller, &snapshot, buried.as_ref()).await {
+            let schema = type_of(caller, &snapshot.resource_type)?;
+            let resource = still_valid(&schema, snapshot.document.clone())?;
+            match self.give_back(caller, &schema, resource, &snapshot, buried.as_ref()).await {
                 Err(CommitError::VersionChanged { .. } | CommitError::NotFound { .. } | CommitError::ReferenceMissing { .. }) => {}
                 outcome => {
                     outcome.map_err(refusal)?;
-                    let schema = type_of(caller, &snapshot.resource_type)?;
                     return self.read_any(caller, &schema, id, ALL).await;
                 }
             }
@@ -108,27 +109,30 @@ impl Directory {
         Err(super::too_busy().into())
     }
 
-    pub(super) async fn give_back(&self, caller: &Caller, was: &Snapshot, buried: Option<&Tombstone>) -> Result<(), CommitError> {
-        let refused =
-            |error: &dyn std::fmt::Display| CommitError::Fault(Fault::new(format!("what was kept cannot be given back: {error}")));
-        let schema = type_of(caller, &was.resource_type).map_err(|error| refused(&error))?;
-        let body = Value::Object(was.document.clone());
-        let validated = validate(&schema, body, None, &QuirkSet::standard()).map_err(|error| refused(&error))?;
+    /// Gives a resource back as `resource`, with the members that it had.
+    pub(super) async fn give_back(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        resource: ValidResource,
+        was: &Snapshot,
+        buried: Option<&Tombstone>,
+    ) -> Result<(), CommitError> {
         let present = self.store.read(caller.tenant.id, schema.name(), &was.id, ALL).await?;
         let members = self.still_there(caller, &was.members, present.as_ref()).await?;
         let write = |id: &str, change| Write { resource_type: schema.name().to_owned(), id: id.to_owned(), change };
         let mut writes = Vec::new();
         match (present, buried) {
             (Some(present), _) => {
-                let effect = Effect::between(&present.document, validated.resource.document(), true);
+                let effect = Effect::between(&present.document, resource.document(), true);
                 let has_members = schema.core_attribute("members").is_some();
                 let members = MemberDelta { replace: has_members, added: members, removed: Vec::new() };
-                let (precondition, content) = (Precondition::VersionIs(present.version), Some(content(&schema, validated.resource)));
+                let (precondition, content) = (Precondition::VersionIs(present.version), Some(content(schema, resource)));
                 writes.push(write(&was.id, Change::Update { precondition, content, members, effect }));
             }
             (None, Some(tombstone)) => {
                 let former = Some(Former { version: tombstone.version, created: tombstone.created });
-                writes.push(write(&was.id, Change::Create { content: content(&schema, validated.resource), members, former }));
+                writes.push(write(&was.id, Change::Create { content: content(schema, resource), members, former }));
                 for group in self.groups_to_join(caller, tombstone).await? {
                     let members = MemberDelta { replace: false, added: vec![was.id.clone()], removed: Vec::new() };
                     let change = Change::Update { precondition: Precondition::Exists, content: None, members, effect: Effect::default() };
@@ -238,6 +242,19 @@ impl Directory {
     }
 }
 
+/// What a resource held, checked against its type as it is now. Refuses what is not allowed any more, naming the attribute.
+pub(super) fn still_valid(schema: &TypeSchema, document: Map<String, Value>) -> Result<ValidResource, Error> {
+    let checked = validate(schema, Value::Object(document), None, &QuirkSet::standard());
+    checked.map(|checked| checked.resource).map_err(|error| {
+        let detail = format!("What the resource held then is not allowed any more, so it was not given back: {}", error.detail());
+        let refused = Error::new(ErrorKind::Conflict, detail);
+        match error.path() {
+            Some(path) => refused.at(path),
+            None => refused,
+        }
+    })
+}
+
 /// Whether two `externalId`s tell two people apart who had the same `userName`, one after the other: names are given to somebody else, ids are not.
 fn are_others(one: Option<&str>, other: Option<&str>) -> bool {
     one.zip(other).is_some_and(|(one, other)| one != other)
@@ -249,7 +266,33 @@ fn text_of<'a>(document: &'a Map<String, Value>, name: &str) -> Option<&'a str> 
 }
 
 /// A resource type, which may be gone since.
-fn type_of(caller: &Caller, name: &str) -> Result<std::sync::Arc<TypeSchema>, DirectoryError> {
+pub(super) fn type_of(caller: &Caller, name: &str) -> Result<std::sync::Arc<TypeSchema>, Error> {
     let gone = || Error::new(ErrorKind::NotFound, format!("The resource type {name} is not there any more."));
-    Ok(caller.schemas.by_name(name).cloned().ok_or_else(gone)?)
+    caller.schemas.by_name(name).cloned().ok_or_else(gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use scim_protocol::SchemaSet;
+    use scim_protocol::schema::standard::USER;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_allowed_any_more_is_named() {
+        let set = SchemaSet::standard();
+        let check = |document: Value| still_valid(set.by_name("User").unwrap(), document.as_object().unwrap().clone());
+        assert!(check(json!({"schemas": [USER], "userName": "ada"})).is_ok());
+        // An earlier program took longer ones.
+        for (document, path) in [
+            (json!({"schemas": [USER], "userName": "a".repeat(2_001)}), "userName"),
+            (json!({"schemas": [USER], "userName": "ada", "title": "a".repeat(65_537)}), "title"),
+            (json!({"schemas": [USER]}), "userName"),
+        ] {
+            let error = check(document).unwrap_err();
+            assert_eq!((error.kind(), error.path()), (ErrorKind::Conflict, Some(path)), "{error}");
+            assert!(error.detail().contains(&format!("`{path}`")), "{error}");
+        }
+    }
 }

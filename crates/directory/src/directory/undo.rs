@@ -1,15 +1,15 @@
 //! *(shell)* Turns back what was done in a window: reads the history, plans (`undo`), and carries the plan out as change sets, one after the other.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use scim_protocol::patch::member::MemberDelta;
-use scim_protocol::quirk::QuirkSet;
-use scim_protocol::validate::validate;
-use scim_protocol::{Error, ErrorKind, ValidResource};
+use scim_protocol::{Error, ErrorKind, TypeSchema, ValidResource};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::past::{still_valid, type_of};
 use super::{Directory, DirectoryError, refusal};
 use crate::access::Caller;
 use crate::change_set::{Change, Effect, Precondition, Write};
@@ -54,6 +54,8 @@ struct Subject {
     id: String,
     present: Option<StoredResource>,
     turn: Turn,
+    /// What it is to hold again, where that is something.
+    resource: Option<(Arc<TypeSchema>, ValidResource)>,
     members: MemberTurn,
 }
 
@@ -122,12 +124,28 @@ impl Directory {
         let present = self.store.read(caller.tenant.id, &resource_type, &id, Include { members: false, groups: true }).await?;
         let verdict = decide(entries, is_meant, present.as_ref().map(|present| &*present.document));
         undone.skipped.extend(verdict.kept.into_iter().map(|(what, why)| line(&what, why)));
+        let (mut turn, mut resource) = (verdict.turn, None);
+        let (what, wanted) = match &turn {
+            Turn::Restore(document) => ("restore", Some(document.clone())),
+            Turn::Update(document) => ("update", Some(document.clone())),
+            Turn::Delete | Turn::Nothing => ("*", None),
+        };
+        match wanted.map(|document| of_today(caller, &resource_type, document)).transpose() {
+            Ok(checked) => resource = checked,
+            Err(error) => {
+                undone.skipped.push(line(what, error.detail().to_owned()));
+                if what == "restore" {
+                    return Ok(None);
+                }
+                turn = Turn::Nothing;
+            }
+        }
         let meant: HashMap<u64, bool> = entries.iter().map(|entry| (entry.version, is_meant(entry))).collect();
         let first = entries.first().map_or(0, |entry| entry.version.saturating_sub(1));
         let changes: Vec<crate::history::MemberChange> = history.member_changes(caller.tenant.id, &id, first, u32::MAX).await?;
         let members = decide_members(&changes, |change| meant.get(&change.version).copied().unwrap_or(false));
         undone.skipped.extend(members.kept.iter().map(|member| line(&format!("members {member}"), "others moved it since".to_owned())));
-        Ok(Some(Subject { resource_type, id, present, turn: verdict.turn, members }))
+        Ok(Some(Subject { resource_type, id, present, turn, resource, members }))
     }
 
     /// What was made goes first, for it may have the names of what comes back. Updates are before restores: a person who comes back joins groups again,
@@ -184,9 +202,8 @@ impl Directory {
     }
 
     async fn update_back(&self, caller: &Caller, subject: &Subject, ours: &HashSet<Uuid>) -> Result<(), CommitError> {
-        let Turn::Update(document) = &subject.turn else { return Ok(()) };
         let precondition = self.unchanged_by_others(caller, subject, ours).await?;
-        let change = update(caller, subject, document, precondition)?;
+        let Some(change) = update(subject, precondition) else { return Ok(()) };
         self.commit_by_hand(caller, vec![subject.write(change)]).await.map(drop)
     }
 
@@ -204,9 +221,8 @@ impl Directory {
             let circle: Vec<_> = circle.into_iter().filter_map(|place| refused.get_mut(place)?.take()).collect();
             let mut writes = Vec::with_capacity(circle.len());
             for (subject, _) in &circle {
-                let Turn::Update(document) = &subject.turn else { continue };
                 let precondition = self.unchanged_by_others(caller, subject, ours).await.map_err(refusal)?;
-                writes.push(subject.write(update(caller, subject, document, precondition).map_err(refusal)?));
+                writes.extend(update(subject, precondition).map(|change| subject.write(change)));
             }
             // Whoever is alone was refused because of somebody else, and stays so.
             let is_done = match writes.len() {
@@ -224,7 +240,7 @@ impl Directory {
     }
 
     async fn bring_back(&self, caller: &Caller, subject: &Subject) -> Result<(), CommitError> {
-        let Subject { resource_type, id, turn: Turn::Restore(document), .. } = subject else { return Ok(()) };
+        let Subject { resource_type, id, resource: Some((schema, resource)), .. } = subject else { return Ok(()) };
         let missing = || CommitError::NotFound { resource_type: resource_type.clone(), id: id.clone() };
         let buried = self.deleted(caller, Deleted::Id(id.clone()), 1).await.map_err(|_| missing())?.pop().ok_or_else(missing)?;
         let was = Snapshot {
@@ -233,10 +249,10 @@ impl Directory {
             version: buried.version,
             created: buried.created,
             last_modified: buried.at,
-            document: document.clone(),
+            document: resource.document().clone(),
             members: Vec::new(),
         };
-        self.give_back(caller, &was, Some(&buried)).await
+        self.give_back(caller, schema, resource.clone(), &was, Some(&buried)).await
     }
 
     async fn turn_members_back(
@@ -292,14 +308,18 @@ fn names(caller: &Caller, subject: &Subject) -> Names {
     }
 }
 
+/// What a resource is to hold again, with its type. Refuses what its type does not allow any more.
+fn of_today(caller: &Caller, resource_type: &str, document: Map<String, Value>) -> Result<(Arc<TypeSchema>, ValidResource), Error> {
+    let schema = type_of(caller, resource_type)?;
+    let resource = still_valid(&schema, document)?;
+    Ok((schema, resource))
+}
+
 /// What a resource is given back as.
-fn update(caller: &Caller, subject: &Subject, document: &Map<String, Value>, precondition: Precondition) -> Result<Change, CommitError> {
-    let missing = || CommitError::NotFound { resource_type: subject.resource_type.clone(), id: subject.id.clone() };
-    let schema = caller.schemas.by_name(&subject.resource_type).ok_or_else(missing)?;
-    let valid = validate(schema, Value::Object(document.clone()), None, &QuirkSet::standard())
-        .map_err(|error| CommitError::Fault(crate::store::Fault::new(format!("what was kept cannot be given back: {error}"))))?;
+fn update(subject: &Subject, precondition: Precondition) -> Option<Change> {
+    let (schema, resource) = subject.resource.clone()?;
     let before = subject.present.as_ref().map(|present| present.document.clone().into_tree()).unwrap_or_default();
-    let effect = Effect::between(&before, valid.resource.document(), true);
-    let content = Some(content(schema, valid.resource));
-    Ok(Change::Update { precondition, content, members: MemberDelta::default(), effect })
+    let effect = Effect::between(&before, resource.document(), true);
+    let content = Some(content(&schema, resource));
+    Some(Change::Update { precondition, content, members: MemberDelta::default(), effect })
 }

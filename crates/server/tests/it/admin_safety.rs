@@ -117,6 +117,46 @@ async fn a_window_is_undone_after_it_was_looked_at() {
     assert_eq!(house.scim("GET", &format!("/Users/{grace}"), None).await.body["active"], true);
 }
 
+/// The schema has changed since: what it does not allow any more stays away, and everything else comes back.
+#[tokio::test]
+async fn what_is_not_allowed_any_more_is_not_given_back() {
+    let house = House::new().await;
+    let (ada, grace, edith) = (house.user("ada").await, house.user("grace").await, house.user("edith").await);
+    assert_eq!(patch(&house, &edith, "displayName", json!("Edith")).await.status, StatusCode::OK);
+    house.wait(600);
+    let from = house.hand_now();
+    assert_eq!(house.scim("DELETE", &format!("/Users/{ada}"), None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(patch(&house, &grace, "displayName", json!("Grace")).await.status, StatusCode::OK);
+    assert_eq!(patch(&house, &edith, "title", json!("wrong")).await.status, StatusCode::OK);
+    house.wait(60);
+    let constraint = json!({"id": scim_protocol::schema::standard::USER, "attributes": [{"name": "displayName", "required": true}]});
+    assert_eq!(admin(&house, "POST", "/schemas", Some(constraint)).await.status, StatusCode::OK);
+    for (id, body) in [(&ada, json!({})), (&ada, json!({"version": 1})), (&grace, json!({"version": 1}))] {
+        let refused = admin(&house, "POST", &format!("/history/{id}/restore"), Some(body)).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{refused:?}");
+        assert!(refused.text("/detail").contains("`displayName`"), "{refused:?}");
+    }
+    for execute in [false, true] {
+        let window = json!({"from": from.to_string(), "until": house.hand_now().to_string(), "execute": execute});
+        let answer = admin(&house, "POST", "/undo", Some(window)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        let lines = |which: &str| {
+            let lines = answer.body[which].as_array().unwrap().iter();
+            let mut lines: Vec<_> = lines.map(|line| (line["id"].clone(), line["what"].clone(), line["why"].clone())).collect();
+            lines.sort_by_key(|(id, ..)| id.to_string());
+            lines
+        };
+        assert_eq!(lines("done"), [(json!(edith), json!("update"), json!(""))], "{answer:?}");
+        let skipped = lines("skipped");
+        let whats: Vec<_> = skipped.iter().map(|(id, what, _)| (id.clone(), what.clone())).collect();
+        assert_eq!(whats, [(json!(ada), json!("restore")), (json!(grace), json!("update"))], "{answer:?}");
+        assert!(skipped.iter().all(|(.., why)| why.as_str().unwrap().contains("`displayName`")), "{answer:?}");
+    }
+    assert_eq!(house.scim("GET", &format!("/Users/{edith}"), None).await.body.get("title"), None);
+    assert_eq!(house.scim("GET", &format!("/Users/{grace}"), None).await.text("/displayName"), "Grace");
+    assert_eq!(house.scim("GET", &format!("/Users/{ada}"), None).await.status, StatusCode::NOT_FOUND);
+}
+
 #[tokio::test]
 async fn too_many_removals_are_refused_until_an_administrator_lets_them_through() {
     let house = House::with(Options::default(), guarded(Mode::Refuse)).await;
