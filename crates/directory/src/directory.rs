@@ -187,7 +187,7 @@ impl Directory {
         let kept = caller.safety().revive_disabled.then(|| body.clone());
         let mut change_set = create::decide(self.moment(), schema, &id, body, quirks)?;
         let document = written(&change_set).cloned();
-        self.check_allowed(caller, schema, None, document.as_deref()).await?;
+        self.check_allowed(caller, schema, [None, document.as_deref()], None).await?;
         let mut anew = None;
         if let Some(document) = &document {
             if let Some(body) = &kept
@@ -265,7 +265,7 @@ impl Directory {
             let held = ValidResource::trusted(current.document.into_tree());
             let change_set = replace::decide(self.moment(), schema, (id, current.version), &held, body.clone(), quirks)?;
             let document = written(&change_set).cloned();
-            self.check_allowed(caller, schema, Some(held.document()), document.as_deref()).await?;
+            self.check_allowed(caller, schema, [Some(held.document()), document.as_deref()], None).await?;
             match self.commit(caller, change_set).await {
                 Ok(committed) => {
                     let fresh = StoredResource { groups: current.groups, ..fresh(schema, id, &committed, document) };
@@ -349,7 +349,7 @@ impl Directory {
             let mut noted = Adaptations::default();
             let change_set = patch::decide(self.moment(), schema, &current, split, &Self::quirks(caller), &mut noted)?;
             let document = written(&change_set).cloned();
-            self.check_allowed(caller, schema, Some(&current.document), document.as_deref()).await?;
+            self.check_allowed(caller, schema, [Some(&current.document), document.as_deref()], None).await?;
             let outcome = self.commit(caller, change_set).await;
             if let (Some(journal), Ok(_)) = (&self.journal, &outcome) {
                 journal.also_adapted(noted);

@@ -17,6 +17,10 @@ pub(super) struct Draft {
     pub ids: HashMap<String, String>,
     /// Those of them that are not made yet.
     pub unmade: HashSet<String>,
+    /// Whom creates bring back, by the name of the create.
+    pub back: HashMap<String, Back>,
+    /// Whether operations refer to each other in a circle.
+    pub has_circles: bool,
     types_revision: u64,
     /// Writes that change nothing: each demands the version in which a resource was read, before any other write raises it.
     pins: Vec<Write>,
@@ -24,6 +28,14 @@ pub(super) struct Draft {
     /// Members that are made later in the request than their groups, by the place of the operation that names them.
     later: HashMap<usize, Write>,
     left: HashMap<String, Left>,
+}
+
+/// Somebody who was there before, and whom a create brings back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Back {
+    pub id: String,
+    /// Deleted, and not only disabled.
+    pub is_deleted: bool,
 }
 
 /// What the operations so far leave of a resource, as far as they wrote or read it.
@@ -48,6 +60,8 @@ impl Draft {
             moment,
             ids: HashMap::new(),
             unmade: HashSet::new(),
+            back: HashMap::new(),
+            has_circles: false,
             types_revision: 0,
             pins: Vec::new(),
             writes: Vec::new(),
@@ -79,6 +93,25 @@ impl Draft {
 
     pub fn is_gone(&self, id: &str) -> bool {
         self.left.get(id).is_some_and(|left| left.is_gone)
+    }
+
+    /// What is created under this name brings somebody back; what comes later refers to that id.
+    pub fn bring_back(&mut self, name: String, back: Back) {
+        if let Some(id) = self.ids.insert(name.clone(), back.id.clone()) {
+            self.unmade.remove(&id);
+        }
+        self.back.insert(name, back);
+    }
+
+    /// Whether the store no longer knows what this resource holds, or whether it is there.
+    pub fn is_other_than_stored(&self, id: &str) -> bool {
+        self.left.get(id).is_some_and(|left| left.is_written || left.is_gone)
+    }
+
+    /// What resources of a type hold that the operations so far wrote.
+    pub fn written_of(&self, resource_type: &str) -> impl Iterator<Item = &Document> {
+        let is_it = move |left: &&Left| left.is_written && !left.is_gone && left.resource_type == resource_type;
+        self.left.values().filter(is_it).filter_map(|left| left.document.as_ref())
     }
 
     /// A resource was read: what is decided from here on holds only where nobody else has changed it since.

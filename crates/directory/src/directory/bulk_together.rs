@@ -9,13 +9,15 @@ use scim_protocol::quirk::{Adaptations, normalize_patch, normalize_resource};
 use scim_protocol::{Error, ErrorKind, TypeSchema, ValidResource, redaction};
 use serde_json::Value;
 
-use super::bulk_draft::Draft;
-use super::{Directory, DirectoryError, Subject, fresh, not_found, refusal, written};
+use super::bulk_draft::{Back, Draft};
+use super::past::enabling;
+use super::{ATTEMPTS_MAX, Directory, DirectoryError, Subject, come_back, fresh, not_found, refusal, too_busy, written};
 use crate::access::Caller;
 use crate::bulk::{Scope, Step, order, resolve, resolve_id};
-use crate::change_set::{ChangeSet, Committed, Moment, Precondition};
+use crate::change_set::{ChangeSet, Committed, Precondition};
 use crate::content::display;
 use crate::membership::Needs;
+use crate::parking::Method;
 use crate::store::{CommitError, Include, Related, StoredResource};
 use crate::version::Expected;
 use crate::{create, delete, membership, patch, replace};
@@ -71,7 +73,7 @@ impl Directory {
             let id = self.ids.id().to_string();
             let message = (!adapted.is_empty()).then(|| redaction::resource(&schema, data.clone()));
             let Ok(decided) = create::decide(moment, &schema, &id, data, quirks) else { break };
-            if self.check_allowed(caller, &schema, None, written(&decided).map(|document| &**document)).await.is_err() {
+            if self.check_allowed(caller, &schema, [None, written(&decided).map(|document| &**document)], None).await.is_err() {
                 break;
             }
             noted.push((adapted, message));
@@ -97,57 +99,110 @@ impl Directory {
         Some(operations.iter().zip(resources).zip(committed).map(answer).collect())
     }
 
-    /// Carries out all operations in one commit, or none of them.
+    /// Carries out all operations in one commit, or none of them. Decides again where somebody else wrote in between and no operation names a version.
     pub(super) async fn bulk_or_nothing(&self, caller: &Caller, request: &BulkRequest) -> Vec<BulkAnswer> {
-        let mut draft = Draft::new(self.moment());
+        let mut back = HashMap::new();
+        for _ in 1..=ATTEMPTS_MAX {
+            let mut draft = Draft::new(self.moment());
+            let resources = match self.decide_all(caller, request, &back, &mut draft).await {
+                Ok(resources) => resources,
+                Err((at_fault, error)) => return nothing(request, at_fault, &error),
+            };
+            // Operations that refer to each other in a circle were decided before it was known whom one of them brings back.
+            if draft.has_circles && draft.back != back {
+                back = draft.back;
+                continue;
+            }
+            if resources.is_empty() {
+                return Vec::new();
+            }
+            let brought_back = std::mem::take(&mut draft.back);
+            let change_set = draft.into_change_set();
+            let written: Vec<String> = change_set.writes.iter().map(|write| write.id.clone()).collect();
+            match self.commit_all(caller, change_set).await {
+                Ok(committed) => return self.all_done(caller, request, resources, written.into_iter().zip(committed)).await,
+                Err(CommitError::VersionChanged { .. }) if names_no_version(request) => {}
+                // Somebody else has brought it back in between.
+                Err(CommitError::NotFound { id, .. }) if brought_back.values().any(|back| back.id == id) => {}
+                Err(error) => return nothing(request, blamed(&error, &resources), &refusal(error)),
+            }
+        }
+        nothing(request, None, &too_busy().into())
+    }
+
+    /// Decides all operations; where one is refused, which one and why. `back` says of creates whom they brought back when the request was decided before.
+    async fn decide_all(
+        &self,
+        caller: &Caller,
+        request: &BulkRequest,
+        back: &HashMap<String, Back>,
+        draft: &mut Draft,
+    ) -> Result<BTreeMap<usize, (Arc<TypeSchema>, String)>, (Option<usize>, DirectoryError)> {
         // Ids first, so that operations may refer to each other in any order and in circles.
         for (index, operation) in request.operations.iter().enumerate() {
             let Ok(BulkOperation { method: BulkMethod::Post, bulk_id: Some(name), .. }) = operation else { continue };
-            let id = self.ids.id().to_string();
-            draft.unmade.insert(id.clone());
+            let id = back.get(name).map_or_else(|| self.ids.id().to_string(), |back| back.id.clone());
+            if back.get(name).is_none_or(|back| back.is_deleted) {
+                draft.unmade.insert(id.clone());
+            }
             if draft.ids.insert(name.clone(), id).is_some() {
                 let detail = "The `bulkId` names two operations of this request; accepted is one that no other operation has.";
-                return nothing(request, Some(index), &Error::new(ErrorKind::InvalidValue, detail).at("bulkId").into());
+                return Err((Some(index), Error::new(ErrorKind::InvalidValue, detail).at("bulkId").into()));
             }
         }
         let mut resources = BTreeMap::new();
         for step in order(&caller.schemas, &request.operations) {
             let index = match step {
-                Step::Run { index, .. } => index,
+                Step::Run { index, without } => {
+                    draft.has_circles |= !without.is_empty();
+                    index
+                }
                 Step::Complete { index } => {
                     draft.complete(index);
                     continue;
                 }
             };
             let decided = match request.operations.get(index) {
-                Some(Ok(operation)) => self.decide_operation(caller, (index, operation), &mut draft).await,
+                Some(Ok(operation)) => self.decide_operation(caller, (index, operation), draft).await,
                 Some(Err(malformed)) => Err(Error::clone(&malformed.error).into()),
                 None => continue,
             };
-            match decided {
-                Ok(resource) => resources.insert(index, resource),
-                Err(error) => return nothing(request, Some(index), &error),
-            };
+            resources.insert(index, decided.map_err(|error| (Some(index), error))?);
         }
-        if resources.is_empty() {
-            return Vec::new();
-        }
-        let change_set = draft.into_change_set();
-        let written: Vec<String> = change_set.writes.iter().map(|write| write.id.clone()).collect();
-        let committed = match self.commit_all(caller, change_set).await {
-            Ok(committed) => committed,
-            Err(error) => return nothing(request, blamed(&error, &resources), &refusal(error)),
-        };
+        Ok(resources)
+    }
+
+    /// Answers of a request that was carried out. What it did takes the place of what is parked, as far as it speaks about the same.
+    async fn all_done(
+        &self,
+        caller: &Caller,
+        request: &BulkRequest,
+        resources: BTreeMap<usize, (Arc<TypeSchema>, String)>,
+        committed: impl Iterator<Item = (String, Committed)>,
+    ) -> Vec<BulkAnswer> {
         // The last version that each one has, as nobody has seen those before it; 0 is that of the end.
-        let versions: HashMap<String, u64> =
-            written.into_iter().zip(committed).filter(|(_, it)| it.version > 0).map(|(id, it)| (id, it.version)).collect();
-        let answer = |(index, (schema, id)): (usize, (Arc<TypeSchema>, String))| {
-            let operation = request.operations.get(index)?.as_ref().ok()?;
+        let versions: HashMap<String, u64> = committed.filter(|(_, it)| it.version > 0).map(|(id, it)| (id, it.version)).collect();
+        let mut answers = Vec::with_capacity(resources.len());
+        for (index, (schema, id)) in resources {
+            let Some(Ok(operation)) = request.operations.get(index) else { continue };
             let version = if operation.method == BulkMethod::Delete { 0 } else { versions.get(&id).copied().unwrap_or_default() };
+            let method = match operation.method {
+                BulkMethod::Post => None,
+                BulkMethod::Put => Some(Method::Replace),
+                BulkMethod::Patch => Some(Method::Patch),
+                BulkMethod::Delete => Some(Method::Delete),
+            };
+            let mut outcome = Ok(version);
+            if let Some(method) = method
+                && let Err(fault) =
+                    self.parks(caller, (&schema, &id), (method, operation.data.as_ref().unwrap_or(&Value::Null)), None).await
+            {
+                outcome = Err(fault.into());
+            }
             let (method, bulk_id) = (Some(operation.method), operation.bulk_id.clone());
-            Some(BulkAnswer { method, bulk_id, resource: Some((schema, id)), outcome: Ok(version) })
-        };
-        resources.into_iter().filter_map(answer).collect()
+            answers.push(BulkAnswer { method, bulk_id, resource: Some((schema, id)), outcome });
+        }
+        answers
     }
 
     async fn decide_operation(
@@ -163,10 +218,7 @@ impl Directory {
         let expected = operation.version.as_deref().map(Expected::if_match).unwrap_or_default();
         let id = match (id, operation.method) {
             (None, BulkMethod::Post) => {
-                let id = operation.bulk_id.as_ref().and_then(|name| draft.ids.get(name)).cloned().unwrap_or_default();
-                let mut decided = self.decide_create(caller, &schema, &id, data, draft.moment).await?;
-                draft.postpone_members(index, &mut decided);
-                draft.take(decided, Precondition::Exists);
+                let id = self.decide_post(caller, &schema, (index, operation), data, draft).await?;
                 return Ok((schema, id));
             }
             (Some(id), BulkMethod::Put | BulkMethod::Patch | BulkMethod::Delete) => id,
@@ -187,19 +239,54 @@ impl Directory {
         Ok((schema, id))
     }
 
+    /// A create; where the caller's profile says so, it brings back whom a single one would. The id of the resource.
+    async fn decide_post(
+        &self,
+        caller: &Caller,
+        schema: &Arc<TypeSchema>,
+        (index, operation): (usize, &BulkOperation),
+        data: Value,
+        draft: &mut Draft,
+    ) -> Result<String, DirectoryError> {
+        let name = operation.bulk_id.clone().unwrap_or_default();
+        let id = draft.ids.get(&name).cloned().unwrap_or_default();
+        let kept = caller.safety().revive_disabled.then(|| data.clone());
+        let mut decided = self.decide_create(caller, schema, &id, data, draft).await?;
+        let document = written(&decided).cloned().unwrap_or_default();
+        if let Some(body) = kept
+            && let Some(disabled) = self.find_disabled(caller, schema, &document, Some(draft)).await?
+        {
+            let expected = Expected::default();
+            draft.bring_back(name, Back { id: disabled.id.clone(), is_deleted: false });
+            let decided =
+                self.decide_replace(Subject { caller, schema, id: &disabled.id, expected: &expected }, enabling(body), draft).await?;
+            let demanded = draft.precondition(&disabled.id, &expected)?;
+            draft.take(decided, demanded);
+            return Ok(disabled.id);
+        }
+        let former = self.find_former(caller, schema, &document).await?.filter(|former| !draft.is_written(&former.id));
+        if let Some(former) = &former {
+            come_back(&mut decided, former);
+            draft.bring_back(name, Back { id: former.id.clone(), is_deleted: true });
+        }
+        draft.postpone_members(index, &mut decided);
+        draft.take(decided, Precondition::Exists);
+        Ok(former.map_or(id, |former| former.id))
+    }
+
     async fn decide_create(
         &self,
         caller: &Caller,
         schema: &TypeSchema,
         id: &str,
         mut data: Value,
-        moment: Moment,
+        draft: &Draft,
     ) -> Result<ChangeSet, DirectoryError> {
         let quirks = &Self::quirks(caller);
         let adapted = normalize_resource(quirks, schema, &mut data);
         self.note(adapted, || redaction::resource(schema, data.clone()));
-        let decided = create::decide(moment, schema, id, data, quirks)?;
-        self.check_allowed(caller, schema, None, written(&decided).map(|document| &**document)).await?;
+        let decided = create::decide(draft.moment, schema, id, data, quirks)?;
+        self.check_allowed(caller, schema, [None, written(&decided).map(|document| &**document)], Some(draft)).await?;
         Ok(decided)
     }
 
@@ -211,7 +298,7 @@ impl Directory {
         let current = self.read_left(subject, false, draft).await?;
         let held = ValidResource::trusted(current.document.into_tree());
         let decided = replace::decide(draft.moment, schema, (id, current.version), &held, data, quirks)?;
-        self.check_allowed(caller, schema, Some(held.document()), written(&decided).map(|document| &**document)).await?;
+        self.check_allowed(caller, schema, [Some(held.document()), written(&decided).map(|document| &**document)], Some(draft)).await?;
         Ok(decided)
     }
 
@@ -230,7 +317,7 @@ impl Directory {
         let current = self.read_left(subject, needs == Needs::Members, draft).await?;
         let mut noted = Adaptations::default();
         let decided = patch::decide(draft.moment, schema, &current, &split, quirks, &mut noted)?;
-        self.check_allowed(caller, schema, Some(&current.document), written(&decided).map(|document| &**document)).await?;
+        self.check_allowed(caller, schema, [Some(&current.document), written(&decided).map(|document| &**document)], Some(draft)).await?;
         if let Some(journal) = &self.journal {
             journal.also_adapted(noted);
         }
@@ -303,6 +390,11 @@ impl Directory {
         }
         Ok(None)
     }
+}
+
+/// Whether no operation demands a version, so that each may be decided on what is there by then.
+fn names_no_version(request: &BulkRequest) -> bool {
+    request.operations.iter().flatten().all(|operation| operation.version.is_none())
 }
 
 /// The operation that the store's refusal is about, as far as it says so.

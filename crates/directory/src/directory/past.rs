@@ -8,6 +8,7 @@ use scim_protocol::{AttributePath, Error, ErrorKind, Filter, TypeSchema, ValidRe
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::bulk_draft::Draft;
 use super::{Directory, DirectoryError, refusal};
 use crate::access::Caller;
 use crate::change_set::{Change, ChangeSet, Effect, Former, Policy, Precondition, Write};
@@ -213,6 +214,19 @@ impl Directory {
         (body, document): (&Value, &Map<String, Value>),
         include: Include,
     ) -> Result<Option<StoredResource>, DirectoryError> {
+        let Some(one) = self.find_disabled(caller, schema, document, None).await? else { return Ok(None) };
+        let expected = Expected::if_match(&crate::version::version_tag(one.version));
+        self.replace_now(caller, schema, &one.id, enabling(body.clone()), &expected, include).await.map(Some)
+    }
+
+    /// The disabled person whom a create enables, where the caller's profile says so; as a draft leaves them, where there is one.
+    pub(super) async fn find_disabled(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        document: &Map<String, Value>,
+        draft: Option<&Draft>,
+    ) -> Result<Option<StoredResource>, DirectoryError> {
         let wants_active = document.get("active") != Some(&Value::Bool(false));
         if !caller.safety().revive_disabled || !wants_active || schema.core_attribute("active").is_none() {
             return Ok(None);
@@ -227,19 +241,27 @@ impl Directory {
                 .search(caller.tenant.id, plan(std::slice::from_ref(schema), Some(filter), None, part, Include::default())?)
                 .await?;
             let mut found = page.resources.into_iter();
-            let (Some(one), None) = (found.next(), found.next()) else { continue };
-            if one.document.get("active") != Some(&Value::Bool(false)) || !Names::of(&one.id, &one.document).are_meant_by(name_given) {
-                continue;
+            let (Some(mut one), None) = (found.next(), found.next()) else { continue };
+            if let Some(left) = draft.and_then(|draft| draft.left(schema, &one.id)) {
+                if left.is_gone {
+                    continue;
+                }
+                one.document = left.document.clone().unwrap_or(one.document);
             }
-            let mut body = body.clone();
-            if let Some(body) = body.as_object_mut().filter(|body| !body.keys().any(|name| name.eq_ignore_ascii_case("active"))) {
-                body.insert("active".to_owned(), true.into());
+            if one.document.get("active") == Some(&Value::Bool(false)) && Names::of(&one.id, &one.document).are_meant_by(name_given) {
+                return Ok(Some(one));
             }
-            let expected = Expected::if_match(&crate::version::version_tag(one.version));
-            return self.replace_now(caller, schema, &one.id, body, &expected, include).await.map(Some);
         }
         Ok(None)
     }
+}
+
+/// The body of a create, as one that enables.
+pub(super) fn enabling(mut body: Value) -> Value {
+    if let Some(body) = body.as_object_mut().filter(|body| !body.keys().any(|name| name.eq_ignore_ascii_case("active"))) {
+        body.insert("active".to_owned(), true.into());
+    }
+    body
 }
 
 /// What a resource held, checked against its type as it is now. Refuses what is not allowed any more, naming the attribute.

@@ -4,6 +4,7 @@ use scim_protocol::{Error, ErrorKind, TypeSchema};
 
 use serde_json::{Map, Value};
 
+use super::bulk_draft::Draft;
 use super::{Directory, DirectoryError};
 use crate::access::Caller;
 use crate::allowed_values::asked;
@@ -31,13 +32,14 @@ impl Directory {
         self.types.as_deref().ok_or_else(missing)
     }
 
-    /// Refuses roles and entitlements that a write adds and the tenant does not allow. What is allowed may change a moment later; then the value stays.
+    /// Refuses roles and entitlements that a write adds and the tenant does not allow, as far as a draft leaves those that it does. What is allowed may
+    /// change a moment later; then the value stays.
     pub(super) async fn check_allowed(
         &self,
         caller: &Caller,
         schema: &TypeSchema,
-        before: Option<&Map<String, Value>>,
-        after: Option<&Map<String, Value>>,
+        [before, after]: [Option<&Map<String, Value>>; 2],
+        draft: Option<&Draft>,
     ) -> Result<(), DirectoryError> {
         let Some(after) = after else { return Ok(()) };
         for asked in asked(schema, before, after) {
@@ -46,7 +48,12 @@ impl Directory {
             let plan = plan(std::slice::from_ref(holder), Some(asked.filter()), None, page, Include::default())?;
             let found = self.store.search(caller.tenant.id, plan).await?.resources;
             let value = |document: &Map<String, Value>| document.get("value").and_then(Value::as_str).map(str::to_owned);
-            asked.check(&found.iter().filter_map(|found| value(&found.document)).collect::<Vec<_>>())?;
+            let stored = found.iter().filter(|found| draft.is_none_or(|draft| !draft.is_other_than_stored(&found.id)));
+            let mut allowed: Vec<String> = stored.filter_map(|found| value(&found.document)).collect();
+            let left = draft.into_iter().flat_map(|draft| draft.written_of(asked.resource_type));
+            let supported = left.filter(|document| document.get("supported") == Some(&Value::Bool(true)));
+            allowed.extend(supported.filter_map(|document| value(document)));
+            asked.check(&allowed)?;
         }
         Ok(())
     }

@@ -255,6 +255,42 @@ async fn memberships_are_parked_as_resources_too_and_what_is_all_or_nothing_is_r
     assert_eq!((approved.status, count().await), (StatusCode::OK, 1), "{approved:?}");
 }
 
+/// A part of a request that is all or nothing cannot wait; the whole of one that removes few enough need not.
+#[tokio::test]
+async fn all_or_nothing_is_done_whole_or_refused_whole_where_removals_are_parked() {
+    let two = Threshold { count: 2, percent: 0 };
+    let guard = GuardSettings { mode: Mode::Park, window_minutes: 60, disables: two, deletes: two, memberships: two };
+    let house = House::with(Options::default(), TenantSettings { guard, ..TenantSettings::default() }).await;
+    let mut ids = Vec::new();
+    for name in ["ada", "grace", "edith", "mary"] {
+        ids.push(house.user(name).await);
+    }
+    let set = |id: &str, value: bool| {
+        let data = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [{"op": "replace", "path": "active", "value": value}]});
+        json!({"method": "PATCH", "path": format!("/Users/{id}"), "data": data})
+    };
+    let user = |name: &str| json!({"schemas": [scim_protocol::schema::standard::USER], "userName": name});
+    let post = |name: &str| json!({"method": "POST", "path": "/Users", "bulkId": name, "data": user(name)});
+    let run = async |operations: Value| {
+        let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "atomic": true, "Operations": operations});
+        let answer = house.scim("POST", "/Bulk", Some(body)).await;
+        answer.body["Operations"].as_array().unwrap().iter().map(|one| one["status"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let parked = async || admin(&house, "GET", "/guard", None).await.body["parked"].as_array().unwrap().len();
+    let is_active = async |id: &str| house.scim("GET", &format!("/Users/{id}"), None).await.body["active"] != json!(false);
+    assert_eq!(run(json!([set(&ids[0], false), post("new")])).await, ["200", "201"]);
+    // One more is let through, and two are too many.
+    assert_eq!(run(json!([set(&ids[1], false), post("newer"), set(&ids[2], false)])).await, ["429"; 3]);
+    assert_eq!((is_active(&ids[0]).await, is_active(&ids[1]).await, parked().await), (false, true, 0));
+    assert_eq!(house.scim("GET", "/Users", None).await.body["totalResults"], 5);
+    assert_eq!(run(json!([set(&ids[1], false)])).await, ["200"]);
+    // What is parked of one is no longer meant when a later request says otherwise.
+    assert_eq!(patch(&house, &ids[3], "active", json!(false)).await.status, StatusCode::OK);
+    assert_eq!((is_active(&ids[3]).await, parked().await), (true, 1));
+    assert_eq!(run(json!([set(&ids[3], true), post("newest")])).await, ["200", "201"]);
+    assert_eq!(parked().await, 0);
+}
+
 /// What a credential's own profile made of a write is made of it again when it is carried out.
 #[tokio::test]
 async fn what_was_parked_is_understood_as_its_sender_meant_it() {

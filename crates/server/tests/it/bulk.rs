@@ -204,6 +204,40 @@ async fn all_or_nothing_writes_a_resource_more_than_once() {
     assert_eq!((statuses(&answer), total(&house, "/Users").await), (vec!["409", "404"], 3));
 }
 
+/// Which roles are allowed is what the operations so far leave, and nothing that the request undoes before.
+#[tokio::test]
+async fn all_or_nothing_knows_the_roles_that_it_makes() {
+    let house = House::new().await;
+    let enforce = json!({"id": USER, "attributes": [{"name": "roles", "subAttributes": [{"name": "value", "x-enforced": true}]}]});
+    let enforced = house.call(&house.token, "POST", "/t/default/admin/v1/schemas", &[], Some(enforce)).await;
+    assert_eq!(enforced.status, StatusCode::OK, "{enforced:?}");
+    let role = |name: &str, supported: bool| {
+        post("/Roles", name, json!({"schemas": [scim_protocol::schema::optional::ROLE], "value": name, "supported": supported}))
+    };
+    let with = |name: &str, role: &str| post("/Users", name, json!({"schemas": [USER], "userName": name, "roles": [{"value": role}]}));
+    let run = async |operations: Value| house.scim("POST", "/Bulk", bulk(json!({"atomic": true}), operations)).await;
+    let made = run(json!([role("staff", true), with("ann", "Staff")])).await;
+    assert_eq!(statuses(&made), ["201", "201"], "{made:?}");
+    let staff = format!("/Roles/{}", id(&made, 0));
+    let support = |path: &str, supported: bool| {
+        let data = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "replace", "path": "supported", "value": supported}]});
+        json!({"method": "PATCH", "path": path, "data": data})
+    };
+    for (before, said) in [
+        (json!([role("late", false), with("bob", "late")]), "400"),
+        (json!([support(&staff, false), with("bob", "staff")]), "400"),
+        (json!([{"method": "DELETE", "path": staff}, with("bob", "staff")]), "400"),
+        (json!([with("bob", "after"), role("after", true)]), "409"),
+    ] {
+        let answer = run(before.clone()).await;
+        assert_eq!(statuses(&answer)[1], said, "{before}: {answer:?}");
+        assert_eq!((total(&house, "/Users").await, total(&house, "/Roles").await), (1, 1), "{before}");
+    }
+    let again = run(json!([support(&staff, false), support(&staff, true), with("bob", "staff")])).await;
+    assert_eq!(statuses(&again), ["200", "200", "201"], "{again:?}");
+}
+
 /// RFC 7644 section 3.7: `version` is the `If-Match` of an operation.
 #[tokio::test]
 async fn versions_of_operations_are_conditions() {

@@ -13,7 +13,8 @@ use directory::version::Expected;
 use directory::{Directory, DirectoryError};
 use jiff::SignedDuration;
 use scim_protocol::ErrorKind;
-use scim_protocol::schema::standard::{GROUP, USER};
+use scim_protocol::messages::BulkRequest;
+use scim_protocol::schema::standard::{ENTERPRISE_USER, GROUP, USER};
 use serde_json::{Value, json};
 
 use crate::place::{ALL, Place, World, on_both_engines};
@@ -33,6 +34,7 @@ on_both_engines!(
     deleted_people_get_their_ids_back,
     disabled_people_are_revived,
     strict_revives_nobody,
+    all_or_nothing_brings_people_back,
     what_is_held_is_refused_or_parked,
     later_writes_supersede_parked_ones,
     no_password_is_parked,
@@ -401,6 +403,70 @@ async fn disabled_people_are_revived(place: Place) {
     client.set(&ann, "active", json!(false)).await.unwrap();
     let still_off = json!({"schemas": [USER], "userName": "anna", "active": false});
     assert_eq!(kind(client.create(still_off).await), Some(ErrorKind::Uniqueness));
+}
+
+/// What single creates do, in one commit: references to whom a create brings back are references to that person, in circles too.
+async fn all_or_nothing_brings_people_back(place: Place) {
+    let settings = TenantSettings { revive_deleted: Some(true), revive_disabled: Some(true), ..TenantSettings::default() };
+    let client = Client::new(&place, settings).await;
+    let body = |name: &str, more: Value| {
+        let mut body = json!({"schemas": [USER, ENTERPRISE_USER], "userName": name});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let post = |path: &str, name: &str, data: Value| json!({"method": "POST", "path": path, "bulkId": name, "data": data});
+    let group = |name: &str, member: &str| json!({"schemas": [GROUP], "displayName": name, "members": [{"value": member}]});
+    let run = async |operations: Value| {
+        let schema = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
+        let request = BulkRequest::from_body(json!({"schemas": [schema], "atomic": true, "Operations": operations})).unwrap();
+        let answers = client.directory.bulk(&client.caller, request).await.into_iter();
+        answers.map(|answer| answer.outcome.map(|version| (answer.resource.unwrap().1, version))).collect::<Result<Vec<_>, _>>()
+    };
+    let (ann, bob) = (client.user("ann").await, client.user("bob").await);
+    client.set(&ann, "active", json!(false)).await.unwrap();
+    client.delete("User", &bob).await.unwrap();
+    // The boss comes last, and is the manager of both; her manager is one of them.
+    let manager = |name: &str| json!({ENTERPRISE_USER: {"manager": {"value": format!("bulkId:{name}")}}});
+    let made = run(json!([
+        post("/Groups", "g", group("g", "bulkId:a")),
+        post("/Groups", "h", group("h", "bulkId:b")),
+        post("/Users", "a", body("Ann", manager("c"))),
+        post("/Users", "b", body("bob", manager("c"))),
+        post("/Users", "c", body("cleo", manager("b"))),
+        {"method": "PATCH", "path": "/Users/bulkId:a", "data": patch(json!([{"op": "add", "path": "title", "value": "back"}]))},
+    ]));
+    let made = made.await.unwrap();
+    assert_eq!((&made[2], &made[3], &made[5]), (&(ann.clone(), 4), &(bob.clone(), 3), &(ann.clone(), 4)));
+    let (now, cleo) = (client.world.read("User", &ann).await.unwrap(), &made[4].0);
+    assert_eq!((&now.document["active"], &now.document["userName"], &now.document["title"]), (&json!(true), &json!("Ann"), &json!("back")));
+    assert_eq!(now.document[ENTERPRISE_USER]["manager"]["value"], json!(cleo));
+    assert_eq!(client.world.read("User", cleo).await.unwrap().document[ENTERPRISE_USER]["manager"]["value"], json!(bob));
+    assert_eq!((client.members(&made[0].0).await, client.members(&made[1].0).await), (sorted(&[&ann]), sorted(&[&bob])));
+    // As the request leaves them: disabled by it, they are enabled by it; enabled by it, they are taken.
+    let active = |id: &str, value: bool| {
+        let data = patch(json!([{"op": "replace", "path": "active", "value": value}]));
+        json!({"method": "PATCH", "path": format!("/Users/{id}"), "data": data})
+    };
+    let again = run(json!([active(&ann, false), post("/Users", "a", body("ann", json!({})))])).await.unwrap();
+    assert_eq!((&again[1], client.world.read("User", &ann).await.unwrap().document.get("title")), (&(ann.clone(), 6), None));
+    client.set(&ann, "active", json!(false)).await.unwrap();
+    let taken = run(json!([active(&ann, true), post("/Users", "a", body("ann", json!({})))])).await;
+    assert_eq!(kind(taken), Some(ErrorKind::Uniqueness));
+    // Whom the request itself deletes is not brought back by it.
+    let anew =
+        run(json!([{"method": "DELETE", "path": format!("/Users/{bob}")}, post("/Users", "b", body("bob", json!({})))])).await.unwrap();
+    assert!(anew[1].0 != bob && anew[1].1 == 1);
+    // A tombstone that two want is one person's.
+    assert_eq!(
+        kind(
+            run(json!([
+                post("/Users", "x", body("dan", json!({"externalId": "1"}))),
+                post("/Users", "y", body("dan", json!({"externalId": "1"})))
+            ]))
+            .await
+        ),
+        Some(ErrorKind::Uniqueness)
+    );
 }
 
 async fn strict_revives_nobody(place: Place) {
