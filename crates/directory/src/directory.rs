@@ -20,7 +20,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use scim_protocol::patch::member::{Split, fold, split};
 use scim_protocol::quirk::{Adaptations, QuirkSet, normalize_patch, normalize_resource};
-use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema, ValidResource, redaction};
+use scim_protocol::{Error, ErrorKind, TypeSchema, ValidResource, redaction};
 use serde_json::Value;
 
 pub use self::bulk_together::BulkAnswer;
@@ -160,13 +160,7 @@ impl Directory {
 
     /// A caller of this tenant, with the tenant's schemas as they are now.
     pub async fn caller(&self, tenant: Arc<Tenant>, credential_id: String, permissions: Permissions) -> Result<Caller, Fault> {
-        let schemas = match &self.types {
-            Some(types) => {
-                let set = types.read_types(tenant.id).await?.schema_set();
-                set.map_err(|error| Fault::new(format!("the tenant's schemas do not fit together: {error}")))?
-            }
-            None => SchemaSet::standard(),
-        };
+        let schemas = self.schemas_of(tenant.id).await?;
         Ok(Caller { tenant, schemas, credential_id, permissions })
     }
 
@@ -411,7 +405,7 @@ impl Directory {
         change_set.policy = if self.unguarded { Policy::of_administrator(caller) } else { policy(caller) };
         let subject = |write: &Write| (write.resource_type.clone(), write.id.clone());
         let subjects: Vec<_> = change_set.writes.iter().filter(|_| self.journal.is_some()).map(subject).collect();
-        let committed = self.store.commit(caller.tenant.id, change_set).await?;
+        let committed = self.commit_of_today(caller, change_set).await?;
         if let Some(journal) = &self.journal {
             for ((resource_type, id), committed) in subjects.into_iter().zip(&committed).filter(|(_, committed)| committed.changed) {
                 journal.changed(Touched { resource_type, id, version: committed.version });

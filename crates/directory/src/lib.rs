@@ -69,6 +69,8 @@ pub mod resource_type_document;
 
 pub mod schema_effect;
 
+pub mod rebase;
+
 pub mod allowed_values;
 
 pub mod schema_change;

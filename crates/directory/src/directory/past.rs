@@ -151,7 +151,7 @@ impl Directory {
         let policy = Policy::of_administrator(caller);
         let change_set =
             ChangeSet { change_id: moment.change_id, at: moment.at, types_revision: caller.schemas.revision(), writes, policy };
-        self.store.commit(caller.tenant.id, change_set).await.map(|_| moment.change_id)
+        self.commit_of_today(caller, change_set).await.map(|_| moment.change_id)
     }
 
     async fn still_there(&self, caller: &Caller, ids: &[String], present: Option<&StoredResource>) -> Result<Vec<String>, Fault> {

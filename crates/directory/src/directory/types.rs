@@ -1,6 +1,7 @@
-//! *(shell)* A tenant's schemas and resource types: reads what there is, calls the decision, lets the store check and activate it.
+//! *(shell)* A tenant's schemas and resource types: reads what there is, calls the decision, lets the store check and activate it; commits what was
+//! decided with those of yesterday.
 
-use scim_protocol::{Error, ErrorKind, TypeSchema};
+use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema};
 
 use serde_json::{Map, Value};
 
@@ -8,14 +9,19 @@ use super::bulk_draft::Draft;
 use super::{Directory, DirectoryError};
 use crate::access::Caller;
 use crate::allowed_values::asked;
+use crate::change_set::{ChangeSet, Committed};
+use crate::rebase::{kept, rebase};
 use crate::schema_change::{Edit, decide};
 use crate::schema_store::{ActivateError, Activated, Activation, Author, Contradiction, SchemaStore};
 use crate::search::{Page, plan};
-use crate::store::{Fault, Include};
+use crate::store::{CommitError, Fault, Include};
+use crate::tenant::TenantId;
 use crate::tenant_types::{DocumentKind, DocumentVersion, TenantTypes};
 
 /// How often an edit is decided again because another one came in between.
 const ATTEMPTS_MAX: usize = 4;
+/// How often a write is committed while others change the types that it was decided with.
+const TYPES_ATTEMPTS_MAX: usize = 3;
 
 /// What became of an edit, or would become of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +36,37 @@ impl Directory {
     fn type_store(&self) -> Result<&dyn SchemaStore, Error> {
         let missing = || Error::new(ErrorKind::NotImplemented, "This directory keeps no schemas of its tenants' own.");
         self.types.as_deref().ok_or_else(missing)
+    }
+
+    /// The tenant's schemas as they are now.
+    pub(super) async fn schemas_of(&self, tenant: TenantId) -> Result<SchemaSet, Fault> {
+        match &self.types {
+            Some(types) => {
+                let set = types.read_types(tenant).await?.schema_set();
+                set.map_err(|error| Fault::new(format!("the tenant's schemas do not fit together: {error}")))
+            }
+            None => Ok(SchemaSet::standard()),
+        }
+    }
+
+    /// Commits; once more where the tenant's types were changed after it was decided and allow it all the same.
+    pub(super) async fn commit_of_today(&self, caller: &Caller, mut change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
+        if self.types.is_none() {
+            return self.store.commit(caller.tenant.id, change_set).await;
+        }
+        let mut decided_with = caller.schemas.clone();
+        for _ in 0..TYPES_ATTEMPTS_MAX {
+            let kept = kept(&change_set);
+            match self.store.commit(caller.tenant.id, change_set).await {
+                Err(CommitError::TypesChanged) => {
+                    let today = self.schemas_of(caller.tenant.id).await?;
+                    change_set = rebase(kept, &decided_with, &today).ok_or(CommitError::TypesChanged)?;
+                    decided_with = today;
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(CommitError::TypesChanged)
     }
 
     /// Refuses roles and entitlements that a write adds and the tenant does not allow, as far as a draft leaves those that it does. What is allowed may

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use directory::access::{Caller, Permissions};
-use directory::directory::{DirectoryError, Edited};
+use directory::directory::{DirectoryError, Edited, PatchAnswer};
 use directory::schema_change::Edit;
 use directory::schema_store::Activation;
 use directory::search::{Condition, Page, plan};
@@ -12,6 +12,7 @@ use directory::store::{CommitError, Include};
 use directory::tenant::TenantSettings;
 use directory::tenant_types::{DocumentKind, TenantTypes};
 use directory::version::Expected;
+use scim_protocol::messages::BulkRequest;
 use scim_protocol::schema::standard::{GROUP, USER};
 use scim_protocol::{Error, ErrorKind, Filter};
 use serde_json::{Value, json};
@@ -26,6 +27,7 @@ on_both_engines!(
     a_new_tenant_has_every_type_that_is_brought,
     no_write_is_missed_while_an_index_is_made,
     commits_of_yesterdays_types_are_refused,
+    what_was_decided_with_yesterdays_types_is_done_with_those_of_today,
     every_version_is_kept,
     tenants_have_their_own,
     an_external_id_can_be_made_unique,
@@ -212,6 +214,60 @@ async fn no_write_is_missed_while_an_index_is_made(place: Place) {
     let (everybody, by_index) = found(&world, "n").await;
     assert!(by_index);
     assert_eq!(everybody.len(), 120);
+}
+
+/// Whoever was known before an edit, and writes after it.
+async fn what_was_decided_with_yesterdays_types_is_done_with_those_of_today(place: Place) {
+    let world = World::new(&place).await;
+    edit(&world, badge(json!({}))).await.unwrap();
+    let directory = world.directory();
+    let (any, nothing) = (Expected::default(), Include::default());
+    let body = |name: &str| json!({"schemas": [USER, BADGE], "userName": name, BADGE: {"number": name}});
+    let late = caller(&world).await;
+    let users = late.schemas.by_name("User").unwrap().clone();
+    let ann = directory.create(&late, &users, body("ann"), nothing).await.unwrap().id;
+    // Nothing of its own type, and then its index.
+    edit(&world, Edit::RemoveResourceType("Role".into())).await.unwrap();
+    directory.replace(&late, &users, &ann, body("ann2"), &any, nothing).await.unwrap();
+    edit(&world, badge(json!({"uniqueness": "server"}))).await.unwrap();
+    directory.create(&late, &users, body("bob"), nothing).await.unwrap();
+    assert_eq!((found(&world, "bob").await.0.len(), found(&world, "ann2").await), (1, (HashSet::from([ann.clone()]), true)));
+    let twin = json!({"schemas": [USER, BADGE], "userName": "cid", BADGE: {"number": "BOB"}});
+    let refused = |outcome: Result<String, DirectoryError>| match outcome {
+        Err(DirectoryError::Refused(error)) => error.kind(),
+        outcome => panic!("{outcome:?}"),
+    };
+    let create = async |body: Value| directory.create(&late, &users, body, nothing).await.map(|made| made.id);
+    assert_eq!(refused(create(twin).await), ErrorKind::Uniqueness);
+    let data = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "replace", "path": format!("{BADGE}:number"), "value": "7"}]});
+    directory.patch(&late, &users, &ann, data, &any, PatchAnswer::Version).await.unwrap();
+    assert_eq!(found(&world, "7").await.0, HashSet::from([ann.clone()]));
+    for (atomic, names) in [(false, ["dora", "emma"]), (true, ["dan", "eve"])] {
+        edit(&world, badge(json!({"x-indexed": !atomic}))).await.unwrap();
+        let schema = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
+        let operations = names.map(|name| json!({"method": "POST", "path": "/Users", "bulkId": name, "data": body(name)}));
+        let request = BulkRequest::from_body(json!({"schemas": [schema], "atomic": atomic, "Operations": operations})).unwrap();
+        assert!(directory.bulk(&late, request).await.iter().all(|answer| answer.outcome.is_ok()), "{atomic}");
+    }
+    assert_eq!((found(&world, "dora").await.0.len(), found(&world, "eve").await.0.len()), (1, 1));
+    // What the types of today refuse: the client is told to send it again, and then is told why.
+    edit(&world, Edit::PutSchema(json!({"id": GROUP, "attributes": [{"name": "externalId", "required": true}]}))).await.unwrap();
+    let groups = late.schemas.by_name("Group").unwrap().clone();
+    let group = |more: Value| {
+        let mut body = json!({"schemas": [GROUP], "displayName": "g"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let make = async |more: Value| directory.create(&late, &groups, group(more), nothing).await.map(|made| made.id);
+    assert_eq!(refused(make(json!({})).await), ErrorKind::Unavailable);
+    assert!(make(json!({"externalId": "e"})).await.is_ok());
+    // A type that is gone.
+    let devices = late.schemas.by_name("Device").unwrap().clone();
+    edit(&world, Edit::RemoveResourceType("Device".into())).await.unwrap();
+    let device = json!({"schemas": [devices.core.id], "active": true});
+    assert_eq!(refused(directory.create(&late, &devices, device, nothing).await.map(|made| made.id)), ErrorKind::Unavailable);
+    directory.delete(&late, &users, &ann, &any).await.unwrap();
 }
 
 async fn commits_of_yesterdays_types_are_refused(place: Place) {
