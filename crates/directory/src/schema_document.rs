@@ -1,7 +1,7 @@
 //! A schema document that an administrator posts (RFC 7643 section 7), checked by itself. Does not look at what is stored, nor at other schemas.
 //!
-//! Beside the RFC's names it may have `x-indexed` (filters on the attribute use an index), `x-enforced` (no other values than the canonical ones), and at
-//! the top `extends` (the resource types that it extends).
+//! Beside the RFC's names it may have `x-indexed` (filters on the attribute use an index), `x-enforced` (no other values than the canonical ones),
+//! `x-forms` (the only forms of a string), and at the top `extends` (the resource types that it extends).
 
 use scim_protocol::schema::{Attribute, AttributeType, Mutability, Returned, Schema, Uniqueness, standard};
 use scim_protocol::{AttributePath, Error, ErrorKind};
@@ -15,12 +15,15 @@ const NAME_BYTES_MAX: usize = 64;
 const ATTRIBUTES_MAX: usize = 200;
 /// Most canonical values of one attribute.
 const CANONICAL_VALUES_MAX: usize = 1_000;
+/// Most forms of one attribute, and the longest of them, in bytes.
+const FORMS_MAX: usize = 10;
+const FORM_BYTES_MAX: usize = 255;
 
 const EXTERNAL_ID: &str = "externalId";
 /// Names that every resource has, or that this program fills.
 const RESERVED: [&str; 6] = ["schemas", "id", EXTERNAL_ID, "meta", "members", "groups"];
 const TOP_NAMES: [&str; 7] = ["schemas", "id", "name", "description", "attributes", "meta", "extends"];
-const ATTRIBUTE_NAMES: [&str; 14] = [
+const ATTRIBUTE_NAMES: [&str; 15] = [
     "name",
     "type",
     "subAttributes",
@@ -35,6 +38,7 @@ const ATTRIBUTE_NAMES: [&str; 14] = [
     "referenceTypes",
     "x-indexed",
     "x-enforced",
+    "x-forms",
 ];
 
 /// What a document says.
@@ -88,6 +92,12 @@ pub fn read_constraint(brought: &Schema, current: &Schema, is_core: bool, docume
         return Err(refuse("extends", format!("`{}` is no extension, so it cannot have `extends`", brought.id)));
     }
     let (mut whole, mut own) = (brought.clone(), current.clone());
+    // A constraint that was kept by an earlier program has none of the forms that are brought.
+    for standard in brought.attributes.iter().filter(|standard| !standard.forms.is_empty()) {
+        if let Some(kept) = own.attributes.iter_mut().find(|kept| kept.name == standard.name) {
+            kept.forms.clone_from(&standard.forms);
+        }
+    }
     if is_core {
         [&mut whole, &mut own].into_iter().for_each(add_external_id);
     }
@@ -246,10 +256,22 @@ fn check(path: &str, attribute: &Attribute, is_sub: bool) -> Result<(), Error> {
     if attribute.canonical_values.len() > CANONICAL_VALUES_MAX {
         return wrong("has more than 1000 `canonicalValues`");
     }
+    if let Some(detail) = wrong_forms(attribute) {
+        return wrong(detail);
+    }
     if !attribute.reference_types.is_empty() && attribute.kind != AttributeType::Reference {
         return wrong("has `referenceTypes`, which only references have");
     }
     attribute.sub_attributes.iter().try_for_each(|sub| check(&format!("{path}.{}", sub.name), sub, true))
+}
+
+fn wrong_forms(attribute: &Attribute) -> Option<&'static str> {
+    let forms = &attribute.forms;
+    if !forms.is_empty() && attribute.kind != AttributeType::String {
+        return Some("has `x-forms`, which only strings have");
+    }
+    let is_long = forms.len() > FORMS_MAX || forms.iter().any(|form| form.is_empty() || form.len() > FORM_BYTES_MAX);
+    is_long.then_some("has `x-forms` of which there are more than 10, or one that is empty or longer than 255 bytes")
 }
 
 /// Puts the characteristics that are named over those that are there.
@@ -290,6 +312,7 @@ fn narrowed(prefix: &str, brought: &[Attribute], constrained: &[Attribute]) -> R
             canonical_values: own.canonical_values.clone(),
             indexed: own.indexed,
             enforced: own.enforced,
+            forms: if standard.forms.is_empty() { own.forms.clone() } else { standard.forms.clone() },
             description: own.description.clone(),
             sub_attributes: own.sub_attributes.clone(),
             ..standard.clone()
@@ -298,7 +321,7 @@ fn narrowed(prefix: &str, brought: &[Attribute], constrained: &[Attribute]) -> R
             (standard.required && !own.required) || (standard.uniqueness != Uniqueness::None && own.uniqueness == Uniqueness::None);
         if *own != allowed || widened {
             let detail = format!(
-                "`{path}` is a standard attribute, of which only constraints can be changed: `required` to true, `uniqueness` to `server`, `canonicalValues`, `x-enforced`, `x-indexed`, `description`"
+                "`{path}` is a standard attribute, of which only constraints can be changed: `required` to true, `uniqueness` to `server`, `canonicalValues`, `x-enforced`, `x-indexed`, `x-forms` where it has none, `description`"
             );
             return Err(refuse(&path, detail));
         }
@@ -325,7 +348,7 @@ fn constraint(path: &str, own: &Attribute) -> Result<(), Error> {
     if own.enforced && ((own.canonical_values.is_empty() && !is_held) || own.kind != AttributeType::String) {
         return wrong("has `x-enforced`, which needs `canonicalValues` of a string");
     }
-    Ok(())
+    wrong_forms(own).map_or(Ok(()), wrong)
 }
 
 fn list(names: &[&str]) -> String {
@@ -334,6 +357,7 @@ fn list(names: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use scim_protocol::schema::optional;
     use serde_json::json;
 
     use super::*;
@@ -393,6 +417,9 @@ mod tests {
         check(with(json!({"name": "a", "type": "string", "x-enforced": true})), "a", "needs `canonicalValues`");
         check(with(json!({"name": "a", "type": "integer", "canonicalValues": ["1"]})), "a", "only strings");
         check(with(json!({"name": "a", "type": "string", "referenceTypes": ["User"]})), "a", "only references");
+        check(with(json!({"name": "a", "type": "integer", "x-forms": ["X"]})), "a", "`x-forms`, which only strings");
+        check(with(json!({"name": "a", "type": "string", "x-forms": ["X", ""]})), "a", "one that is empty");
+        check(with(json!({"name": "a", "type": "string", "x-forms": vec!["X"; 11]})), "a", "more than 10");
         let twice = json!({"id": "urn:x:A", "attributes": [{"name": "a", "type": "string"}, {"name": "A", "type": "string"}]});
         check(twice, "A", "twice");
         check(json!({"id": "urn:x:A", "extends": "User", "attributes": [{"name": "a", "type": "string"}]}), "extends", "array of names");
@@ -429,6 +456,20 @@ mod tests {
         check(json!([{"name": "title", "length": 4}]), "not a characteristic");
         check(json!([{"name": "externalId", "caseExact": false}]), "only constraints");
         check(json!([{"name": "externalId", "x-indexed": false}]), "always indexed");
+        check(json!([{"name": "active", "x-forms": ["X"]}]), "only strings");
+        assert_eq!(read(json!([{"name": "title", "x-forms": ["XX"]}])).unwrap().attribute("title").unwrap().forms, ["XX"]);
+        let ble = optional::schema("urn:ietf:params:scim:schemas:extension:ble:2.0:Device").unwrap();
+        let of_ble = |own: &Schema, forms: Value| {
+            let attribute = json!({"name": "deviceMacAddress", "x-indexed": true, "x-forms": forms});
+            read_constraint(ble, own, false, &json!({"id": ble.id, "attributes": [attribute]}))
+        };
+        assert_eq!(of_ble(ble, json!(["XX:XX:XX:XX:XX:XX"])).unwrap(), *ble, "as it is shown");
+        let mut earlier = ble.clone();
+        earlier.attributes.iter_mut().for_each(|attribute| attribute.forms.clear());
+        assert_eq!(of_ble(&earlier, json!(["XX:XX:XX:XX:XX:XX"])).unwrap(), *ble);
+        for loose in [json!([]), json!(["XX"])] {
+            assert!(of_ble(ble, loose).unwrap_err().detail().contains("only constraints"));
+        }
         let extension = all.iter().find(|schema| schema.id == standard::ENTERPRISE_USER).unwrap();
         let document = json!({"id": extension.id, "attributes": [{"name": "externalId", "uniqueness": "server"}]});
         assert!(read_constraint(extension, extension, false, &document).unwrap_err().detail().contains("not an attribute of"));

@@ -139,6 +139,13 @@ impl Effect {
         if new.enforced && (!old.enforced || old.canonical_values.iter().any(|value| !new.canonical_values.contains(value))) {
             self.must_check(format!("`{path}` has no other values than the canonical ones"));
         }
+        if old.forms != new.forms {
+            if new.forms.is_empty() {
+                self.say(format!("`{path}` may have any form"));
+            } else {
+                self.must_check(format!("`{path}` has no other forms than {}", new.forms.join(", ")));
+            }
+        }
         if old.case_exact != new.case_exact {
             self.say(format!("`{path}` is compared {} case", if new.case_exact { "with" } else { "without" }));
             self.reindex |= is_kept(new);
@@ -205,10 +212,13 @@ mod tests {
         check(json!({"x-indexed": true}), false, true);
         check(json!({"x-enforced": true}), true, false);
         check(json!({"canonicalValues": ["x"]}), false, false);
+        check(json!({"x-forms": ["XX"]}), true, false);
         check(json!({"description": "d"}), false, false);
         check(json!({"returned": "request"}), false, false);
         let both = |old: Value, new: Value| compare(&schema(&old), &schema(&new));
         assert!(both(json!([before]), json!([])).check);
+        let formed = json!([{"name": "a", "type": "string", "x-forms": ["XX"]}]);
+        assert!(!both(formed.clone(), json!([before])).check && !both(formed.clone(), formed).check);
         let plain = both(json!([before]), json!([before, {"name": "b", "type": "string", "uniqueness": "server"}]));
         assert!(!plain.check && !plain.reindex);
         assert!(both(json!([before]), json!([before, {"name": "b", "type": "string", "required": true}])).check);

@@ -81,6 +81,11 @@ fn element(attribute: &Attribute, direction: Direction) -> Value {
             if let (Some(map), false) = (schema.as_object_mut(), attribute.canonical_values.is_empty()) {
                 map.insert("examples".into(), attribute.canonical_values.clone().into());
             }
+            // What an earlier program kept may have another form.
+            if let (Some(map), false, Direction::Request) = (schema.as_object_mut(), attribute.forms.is_empty(), direction) {
+                let forms: Vec<String> = attribute.forms.iter().map(|form| form.replace('X', "[0-9A-Fa-f]")).collect();
+                map.insert("pattern".into(), format!("^({})$", forms.join("|")).into());
+            }
             schema
         }
     }

@@ -103,6 +103,9 @@ pub struct Attribute {
     /// Whether no other values than the canonical ones are accepted (ours too).
     #[serde(default, rename = "x-enforced", skip_serializing_if = "is_false")]
     pub enforced: bool,
+    /// The only forms of its strings; `X` stands for a hexadecimal digit, anything else for itself (ours too). None: any form.
+    #[serde(default, rename = "x-forms", skip_serializing_if = "Vec::is_empty")]
+    pub forms: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]

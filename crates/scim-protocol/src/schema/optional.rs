@@ -198,6 +198,50 @@ mod tests {
         refused(json!({}), &format!("{BLE}:deviceMacAddress"));
     }
 
+    /// RFC 9944 sections 7.1 to 7.5. Its examples have colons in an EUI-64 address; clients of its drafts leave them out.
+    #[test]
+    fn addresses_have_one_form() {
+        let set = set();
+        let schema = set.by_name("Device").unwrap();
+        let extension = |name: &str| format!("urn:ietf:params:scim:schemas:extension:{name}:2.0:Device");
+        let check = |name: &str, attribute: &str, value: Value, form: Option<&str>| {
+            let urn = extension(name);
+            let mut inside = json!({"versionSupport": ["1"], "pairingMethods": [NULL], "dppVersion": 2, "bootstrappingMethod": ["QR"], "bootstrapKey": "k",
+                "deviceMacAddress": "00:00:00:00:00:00"});
+            let known = schema.extension(&urn).unwrap();
+            inside.as_object_mut().unwrap().retain(|name, _| known.attribute(name).is_some());
+            inside[attribute] = value.clone();
+            let body = json!({"schemas": [DEVICE_URN, urn], "active": true, urn.clone(): inside});
+            for quirks in [QuirkSet::strict(), QuirkSet::standard()] {
+                let checked = validate(schema, body.clone(), None, &quirks);
+                match (form, checked) {
+                    (None, checked) => assert!(checked.is_ok(), "{value}: {:?}", checked.err()),
+                    (Some(form), Ok(_)) => panic!("{value} has not the form {form}"),
+                    (Some(form), Err(error)) => {
+                        assert!(error.path().unwrap().starts_with(&format!("{urn}:{attribute}")), "{error}");
+                        assert!(error.detail().contains(&format!("`{form}`")), "{error}");
+                    }
+                }
+            }
+        };
+        let mac = Some("XX:XX:XX:XX:XX:XX");
+        for name in ["ble", "dpp", "ethernet-mab"] {
+            check(name, "deviceMacAddress", json!("2C:54:91:88:C9:e2"), None);
+            for wrong in
+                ["2C:54:91:88:C9", "2C:54:91:88:C9:E2:00", "2C-54-91-88-C9-E2", "2C549188C9E2", "2G:54:91:88:C9:E2", "2C:54:91:88:C9:é", ""]
+            {
+                check(name, "deviceMacAddress", json!(wrong), mac);
+            }
+        }
+        check("ble", "separateBroadcastAddress", json!(["2C:54:91:88:C9:E3", "AA:BB:88:77:22:11"]), None);
+        check("ble", "separateBroadcastAddress", json!(["2C:54:91:88:C9:E3", "none"]), mac);
+        let eui = "deviceEui64Address";
+        check("zigbee", eui, json!("50:32:5F:FF:FE:E7:67:28"), None);
+        check("zigbee", eui, json!("50325FFFFEE76728"), None);
+        check("zigbee", eui, json!("50:32:5F:FF:FE:E7"), Some("XX:XX:XX:XX:XX:XX:XX:XX"));
+        check("zigbee", eui, json!("50325FFFFEE7672"), Some("XXXXXXXXXXXXXXXX"));
+    }
+
     #[test]
     fn paths_lead_into_extensions_within_the_extension() {
         let set = set();

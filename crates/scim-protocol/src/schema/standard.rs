@@ -132,6 +132,7 @@ fn plain(name: &str, kind: AttributeType, description: &str) -> Attribute {
         reference_types: Vec::new(),
         indexed: false,
         enforced: false,
+        forms: Vec::new(),
     }
 }
 

@@ -118,6 +118,7 @@ pub(crate) fn element(path: Place<'_>, attribute: &Attribute, value: Value, quir
         (_, Value::String(text)) => {
             check_length(path, attribute, &text)?;
             canonical(path, attribute, &text)?;
+            formed(path, attribute, &text)?;
             self::text(path, attribute.kind, text).map(Some)
         }
         (_, value) => wrong(&value, wanted_text(attribute.kind)),
@@ -132,6 +133,20 @@ fn canonical(path: Place<'_>, attribute: &Attribute, text: &str) -> Result<(), E
     }
     let known: Vec<String> = attribute.canonical_values.iter().map(|known| format!("`{known}`")).collect();
     Err(refuse(path, format!("is `{}`; accepted is one of {}", shortened(text), known.join(", "))))
+}
+
+/// Refuses a text that has none of the forms that the schema names. They are the whole of what may be written, so no quirk tolerates another.
+fn formed(path: Place<'_>, attribute: &Attribute, text: &str) -> Result<(), Error> {
+    let has = |form: &String| {
+        let fits = |(form, byte): (u8, u8)| if form == b'X' { byte.is_ascii_hexdigit() } else { form == byte };
+        form.len() == text.len() && form.bytes().zip(text.bytes()).all(fits)
+    };
+    if attribute.forms.is_empty() || attribute.forms.iter().any(has) {
+        return Ok(());
+    }
+    let forms: Vec<String> = attribute.forms.iter().map(|form| format!("`{form}`")).collect();
+    let found = if attribute.is_readable() { format!("is `{}`", shortened(text)) } else { "has another form".into() };
+    Err(refuse(path, format!("{found}; accepted is {}, where each X is a hexadecimal digit", forms.join(" or "))))
 }
 
 fn wanted_text(kind: AttributeType) -> &'static str {

@@ -153,6 +153,11 @@ async fn devices_are_there_from_the_start() {
     assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
     assert!(!made.body.to_string().contains("irk"));
     assert_eq!(made.body[ble][pass_key]["key"], 123_456);
+    let address = format!("{ble}:deviceMacAddress");
+    let wrong = json!({"schemas": [PATCH], "Operations": [{"op": "replace", "path": address, "value": "2C-54-91-88-C9-E2"}]});
+    let refused = house.scim("PATCH", &format!("/Devices/{}", made.text("/id")), Some(wrong)).await;
+    assert_eq!((refused.status.as_u16(), refused.text("/scimType")), (400, "invalidValue"), "{refused:?}");
+    assert!(refused.text("/detail").contains(&address) && refused.text("/detail").contains("`XX:XX:XX:XX:XX:XX`"), "{refused:?}");
     let operations = json!([{"op": "replace", "path": format!("{ble}:{pass_key}.key"), "value": 7}]);
     let path = format!("/Devices/{}", made.text("/id"));
     let patched = house.scim("PATCH", &path, Some(json!({"schemas": [PATCH], "Operations": operations}))).await;
@@ -164,6 +169,7 @@ async fn devices_are_there_from_the_start() {
     let found = house.scim("GET", &format!("/Devices?filter={}", filter.replace(' ', "%20").replace('"', "%22")), None).await;
     assert_eq!(found.body["totalResults"], 1, "{found:?}");
     assert_eq!(house.scim("GET", &format!("/Schemas/{pass_key}"), None).await.status, StatusCode::OK);
+    assert!(!house.scim("GET", &format!("/Schemas/{ble}"), None).await.body.to_string().contains("x-forms"), "of interest to us alone");
     assert_eq!(admin(&house, "DELETE", "/resource-types/Device", None).await.status, StatusCode::CONFLICT);
     house.scim("DELETE", &path, None).await;
     assert_eq!(admin(&house, "DELETE", "/resource-types/Device", None).await.status, StatusCode::OK);
