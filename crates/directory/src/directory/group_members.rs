@@ -2,6 +2,7 @@
 //! group, like any other change of members.
 
 use scim_protocol::filter::CompareOp;
+use scim_protocol::filter::compare::{check_sort, sort_key};
 use scim_protocol::patch::member::MemberDelta;
 use scim_protocol::patch_path::PATCH_SCHEMA;
 use scim_protocol::{Error, ErrorKind, Filter, TypeSchema};
@@ -11,11 +12,13 @@ use super::{Directory, DirectoryError, not_found, refusal};
 use crate::access::Caller;
 use crate::change_set::{Change, Effect, Precondition};
 use crate::parking::Method;
-use crate::search::Position;
+use crate::search::{Position, Sort};
 use crate::store::{CommitError, Locate, Membership, MembershipQuery};
 
 /// Memberships that are looked at in one go where a filter has to be evaluated.
 const LOOKED_AT_ONCE: u64 = 1_000;
+/// Most memberships that are sorted for one page: no index has their order.
+const SORTED_MAX: u64 = 10_000;
 
 /// Which page of the memberships is wanted.
 #[derive(Clone, Debug)]
@@ -28,6 +31,8 @@ pub struct MembershipSearch {
     pub limit: u64,
     /// The cursor, empty on the first page.
     pub cursor: Option<String>,
+    /// The order; without one, that of groups and members.
+    pub sort: Option<Sort>,
 }
 
 /// A page of memberships.
@@ -82,7 +87,7 @@ impl Directory {
         Ok(self.store.find_memberships(caller.tenant.id, &query).await?.pop())
     }
 
-    /// A page of the memberships that a filter selects, in the order of groups and members.
+    /// A page of the memberships that a filter selects. Refuses an order of more than 10,000, or with a cursor.
     pub async fn memberships(
         &self,
         caller: &Caller,
@@ -92,6 +97,9 @@ impl Directory {
         caller.may_read(group_type(caller)?)?;
         if let Some(filter) = &search.filter {
             filter.check(&[schema])?;
+        }
+        if let Some(sort) = &search.sort {
+            return self.sorted_memberships(caller, schema, &search, sort).await;
         }
         let (mut query, residual) = query_of(search.filter.as_ref());
         let context = context(caller, search.filter.as_ref());
@@ -121,6 +129,46 @@ impl Directory {
             }
         };
         Ok(MembershipPage { total_results, memberships, next_cursor })
+    }
+
+    /// The same in an order that no index has: all that an index selects is read and sorted, so there may not be too many of them.
+    async fn sorted_memberships(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        search: &MembershipSearch,
+        sort: &Sort,
+    ) -> Result<MembershipPage, DirectoryError> {
+        check_sort(&[schema], &sort.path)?;
+        if search.cursor.is_some() {
+            let detail = "GroupMembers are paged by cursor in the order of groups and members; accepted is `sortBy` or `cursor`.";
+            return Err(Error::new(ErrorKind::InvalidValue, detail).at("sortBy").into());
+        }
+        let (mut query, _) = query_of(search.filter.as_ref());
+        let count = self.store.count_memberships(caller.tenant.id, &query).await?;
+        if count > SORTED_MAX {
+            let detail = format!(
+                "{count} memberships would have to be sorted; at most {SORTED_MAX} are. Accepted is a filter with `group.value eq` or `member.value eq` that selects fewer, or no `sortBy`."
+            );
+            return Err(Error::new(ErrorKind::TooMany, detail).at("sortBy").into());
+        }
+        query.limit = SORTED_MAX;
+        let mut found = Vec::new();
+        for membership in self.store.find_memberships(caller.tenant.id, &query).await? {
+            let document = membership.to_document(schema, None);
+            if search.filter.as_ref().is_none_or(|filter| filter.matches(schema, &document)) {
+                found.push((sort_key(schema, &sort.path, &document), membership));
+            }
+        }
+        // Those without a value come last, and first in descending order (RFC 7644 section 3.4.2.3); equals as they were.
+        found.sort_by(|(one, _), (other, _)| {
+            let order = (one.is_none(), one).cmp(&(other.is_none(), other));
+            if sort.descending { order.reverse() } else { order }
+        });
+        let total_results = Some(u64::try_from(found.len()).unwrap_or(u64::MAX));
+        let (offset, limit) = (usize::try_from(search.offset).unwrap_or(usize::MAX), usize::try_from(search.limit).unwrap_or(usize::MAX));
+        let memberships = found.into_iter().map(|(_, membership)| membership).skip(offset).take(limit).collect();
+        Ok(MembershipPage { total_results, memberships, next_cursor: None })
     }
 
     /// Evaluates the filter batch by batch, and keeps what is on the page.

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use super::Call;
 use super::render::{empty, json, with_version};
 use super::resources::{expected, unchanged};
+use super::search::sort;
 use crate::refusal::Failure;
 
 /// A membership never changes.
@@ -40,16 +41,13 @@ pub(super) async fn message(mut call: Call) -> Result<Response, Failure> {
 async fn list(call: Call, request: SearchRequest) -> Result<Response, Failure> {
     let schema = schema()?;
     let options = &call.state.options;
-    if request.sort_by.is_some() {
-        let detail = "GroupMembers come in the order of groups and members; `sortBy` is not accepted here.";
-        return Err(Error::new(ErrorKind::InvalidValue, detail).at("sortBy").into());
-    }
     let projection = Projection::new(&request.attributes, &request.excluded_attributes)?;
     let search = MembershipSearch {
         filter: request.filter.as_deref().map(|text| Filter::parse(text, options.filter)).transpose()?,
         offset: request.start_index.saturating_sub(1),
         limit: request.count.unwrap_or(options.page_size_default).min(options.page_size_max),
         cursor: request.cursor.clone(),
+        sort: request.sort_by.as_deref().map(|text| sort(text, request.descending)).transpose()?,
     };
     let page = call.directory.memberships(&call.caller, schema, search).await?;
     let mut list = match request.cursor {

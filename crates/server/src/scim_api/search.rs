@@ -91,7 +91,7 @@ async fn listed(
     Ok(view.sent(StatusCode::OK, body))
 }
 
-fn sort(path: &str, descending: bool) -> Result<Sort, Error> {
+pub(super) fn sort(path: &str, descending: bool) -> Result<Sort, Error> {
     let path = AttributePath::parse(path).map_err(|error| {
         Error::new(ErrorKind::InvalidValue, format!("`sortBy` is `{path}`, which is not an attribute name: {error}")).at("sortBy")
     })?;

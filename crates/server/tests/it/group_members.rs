@@ -106,7 +106,66 @@ async fn memberships_are_paged_by_number_and_by_cursor() {
     let other = house.scim("GET", &format!("/GroupMembers?filter=group.value+pr&cursor={cursor}"), None).await;
     assert_eq!(other.text("/scimType"), "invalidCursor");
     assert_eq!(house.scim("GET", &format!("/Users?cursor={cursor}"), None).await.text("/scimType"), "invalidCursor");
-    assert_eq!(house.scim("GET", "/GroupMembers?sortBy=member.value", None).await.text("/scimType"), "invalidValue");
+    for refused in ["sortBy=member.value&cursor=", "sortBy=member.nothing", "sortBy=userName"] {
+        let answer = house.scim("GET", &format!("/GroupMembers?{refused}"), None).await;
+        assert_eq!(answer.text("/scimType"), "invalidValue", "{refused}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn few_enough_are_sorted() {
+    let Team { house, users, inner, outer } = team().await;
+    let shown = async |query: &str| {
+        let answer = house.scim("GET", &format!("/GroupMembers?{query}"), None).await;
+        assert_eq!(answer.status, StatusCode::OK, "{query}: {answer:?}");
+        let name = |one: &Value| format!("{} {}", one["group"]["display"].as_str().unwrap(), one["member"]["display"].as_str().unwrap());
+        (answer.body["totalResults"].as_u64().unwrap(), answer.body["Resources"].as_array().unwrap().iter().map(name).collect::<Vec<_>>())
+    };
+    let of_inner = crate::rfc::query(&format!("group.value eq \"{inner}\""));
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let descending = shown(&format!("filter={of_inner}&sortBy=member.display&sortOrder=descending&count=2&startIndex=2")).await;
+    assert_eq!(descending, (5, names(&["inner user3", "inner user2"])));
+    let all = shown("sortBy=member.display").await;
+    assert_eq!((all.0, &all.1[..3]), (7, &names(&["outer inner", "inner user0", "outer user0"])[..]));
+    assert_eq!(shown("sortBy=member.type&count=1").await.1, ["outer inner"], "Group is before User");
+    assert_eq!(shown("sortBy=member.type&sortOrder=descending&count=1").await.1, ["inner user0"], "equals as they were");
+    let filter = crate::rfc::query("member.type eq \"User\" and group.display eq \"outer\"");
+    assert_eq!(shown(&format!("filter={filter}&sortBy=group.value")).await, (1, names(&["outer user0"])));
+    let values = house.scim("GET", "/GroupMembers?sortBy=member.value&sortOrder=descending", None).await;
+    let found: Vec<String> = pairs(&values).into_iter().map(|(_, member)| member).collect();
+    let mut expected = [users.clone(), vec![users[0].clone(), inner]].concat();
+    expected.sort();
+    expected.reverse();
+    assert_eq!(found, expected, "{outer}");
+}
+
+/// No index has their order, so nobody makes the server sort a whole tenant.
+#[tokio::test]
+async fn many_are_not_sorted() {
+    let house = House::new().await;
+    let users: Vec<String> = {
+        let post = |number: usize| {
+            json!({"method": "POST", "path": "/Users", "bulkId": number.to_string(), "data": {
+            "schemas": [scim_protocol::schema::standard::USER], "userName": format!("user{number}")}})
+        };
+        let body =
+            json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": (0..101).map(post).collect::<Vec<_>>()});
+        let made = house.scim("POST", "/Bulk", Some(body)).await;
+        let id = |done: &Value| done["location"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        made.body["Operations"].as_array().unwrap().iter().map(id).collect()
+    };
+    let members: Vec<Value> = users.iter().map(|id| json!({"value": id})).collect();
+    let mut last = String::new();
+    for number in 0..100 {
+        let body = json!({"schemas": [GROUP], "displayName": format!("g{number}"), "members": members});
+        last = house.scim("POST", "/Groups", Some(body)).await.text("/id").to_owned();
+    }
+    let refused = house.scim("GET", "/GroupMembers?sortBy=member.display", None).await;
+    assert_eq!((refused.status.as_u16(), refused.text("/scimType")), (400, "tooMany"), "{refused:?}");
+    assert!(refused.text("/detail").contains("10100") && refused.text("/detail").contains("group.value eq"), "{refused:?}");
+    let filter = crate::rfc::query(&format!("group.value eq \"{last}\""));
+    let sorted = house.scim("GET", &format!("/GroupMembers?sortBy=member.display&sortOrder=descending&filter={filter}"), None).await;
+    assert_eq!((sorted.body["totalResults"].as_u64(), sorted.text("/Resources/0/member/display")), (Some(101), "user99"), "{sorted:?}");
 }
 
 #[tokio::test]
