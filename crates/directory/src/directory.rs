@@ -1,5 +1,7 @@
 //! *(shell)* `Directory`: reads, calls the decision, commits. The only writer of identities. Decides nothing itself.
 
+mod schema_sets;
+
 mod types;
 
 mod pages;
@@ -27,6 +29,7 @@ pub use self::bulk_together::BulkAnswer;
 pub use self::group_members::{MembershipPage, MembershipSearch};
 use self::pages::Cursors;
 pub use self::pages::MoreMembers;
+use self::schema_sets::SchemaSets;
 pub use self::types::Edited;
 pub use self::undo::{UNDO_CHANGES_MAX, UNDO_ENTRIES_MAX, UndoLine, Undone};
 use crate::access::{Caller, Permissions};
@@ -112,6 +115,7 @@ pub struct Directory {
     ids: Arc<dyn IdGenerator>,
     cursors: Option<Cursors>,
     types: Option<Arc<dyn SchemaStore>>,
+    sets: Arc<SchemaSets>,
     journal: Option<Journal>,
     past: Option<Past>,
     /// Whether an administrator does it: no guard holds it.
@@ -131,7 +135,8 @@ struct Past {
 impl Directory {
     /// A directory over a store.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
-        Self { store, clock, ids, cursors: None, types: None, journal: None, past: None, unguarded: false, rehearsed: false }
+        let sets = Arc::default();
+        Self { store, clock, ids, cursors: None, types: None, sets, journal: None, past: None, unguarded: false, rehearsed: false }
     }
 
     /// The same directory, whose tenants have schemas and resource types of their own.

@@ -137,6 +137,11 @@ impl TenantTypes {
         if self == Self::first() { FIRST.1.clone() } else { self.build() }
     }
 
+    /// Whether its schemas are those of many tenants, and made already.
+    pub fn is_shared(&self) -> bool {
+        self.revision == 0 || self == Self::first()
+    }
+
     fn build(&self) -> Result<SchemaSet, Error> {
         let types = self.all_types();
         let mut schemas: Vec<Schema> =

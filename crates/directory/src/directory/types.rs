@@ -42,7 +42,7 @@ impl Directory {
     pub(super) async fn schemas_of(&self, tenant: TenantId) -> Result<SchemaSet, Fault> {
         match &self.types {
             Some(types) => {
-                let set = types.read_types(tenant).await?.schema_set();
+                let set = self.sets.of(tenant, types.read_types(tenant).await?);
                 set.map_err(|error| Fault::new(format!("the tenant's schemas do not fit together: {error}")))
             }
             None => Ok(SchemaSet::standard()),
