@@ -14,9 +14,9 @@ const NAME_BYTES_MAX: usize = 64;
 const RESERVED_ENDPOINTS: [&str; 6] = ["Schemas", "ResourceTypes", "ServiceProviderConfig", "Bulk", "Me", "GroupMembers"];
 /// Names of types that are there and are no tenant's.
 const RESERVED_NAMES: [&str; 4] = ["Schema", "ResourceType", "ServiceProviderConfig", "GroupMember"];
-const NAMES: [&str; 8] = ["schemas", "id", "name", "endpoint", "description", "schema", "schemaExtensions", "meta"];
+const NAMES: [&str; 9] = ["schemas", "id", "name", "endpoint", "description", "schema", "schemaExtensions", "x-quiet", "meta"];
 
-/// Reads a document. Only a name switches on a type that this program brings.
+/// Reads a document. Only a name switches on a type that this program brings, or lists one that is quiet.
 pub fn read(current: &TenantTypes, document: &Value) -> Result<ResourceType, Error> {
     let map = document.as_object().ok_or_else(|| refuse("name", "A resource type document must be a JSON object (RFC 7643 section 6)"))?;
     if let Some(unknown) = map.keys().find(|key| !NAMES.contains(&key.as_str())) {

@@ -67,6 +67,11 @@ pub fn compare(old: &TypeSchema, new: &TypeSchema) -> Effect {
         effect.reindex = true;
         return effect;
     }
+    match (old.resource_type.quiet, new.resource_type.quiet) {
+        (true, false) => effect.say(format!("{} is listed from now on", new.name())),
+        (false, true) => effect.say(format!("{} is listed while there is one", new.name())),
+        _ => {}
+    }
     // With the common ones, of which a constraint puts one into the core.
     let of_core = |schema: &TypeSchema| [schema.core.attributes.as_slice(), schema.common.as_slice()].concat();
     effect.attributes("", &of_core(old), &of_core(new));

@@ -58,7 +58,8 @@ pub struct TenantTypes {
 
 /// The types of a tenant that was just made, and what they come to: nearly all tenants share it.
 static FIRST: LazyLock<(TenantTypes, Result<SchemaSet, Error>)> = LazyLock::new(|| {
-    let mut resource_types: Vec<ResourceType> = optional::types().iter().map(|brought| brought.resource_type.clone()).collect();
+    let quiet = |brought: &optional::OptionalType| ResourceType { quiet: true, ..brought.resource_type.clone() };
+    let mut resource_types: Vec<ResourceType> = optional::types().iter().map(quiet).collect();
     // The order in which stores give documents that came at one moment.
     resource_types.sort_by_key(|brought| brought.name.to_ascii_lowercase());
     let types = TenantTypes { revision: 1, schemas: Vec::new(), resource_types };
@@ -95,7 +96,7 @@ fn same(a: &str, b: &str) -> bool {
 }
 
 impl TenantTypes {
-    /// Those of a tenant that was just made: every type that this program brings is on.
+    /// Those of a tenant that was just made: every type that this program brings is on, and quiet.
     pub fn first() -> &'static Self {
         &FIRST.0
     }

@@ -86,34 +86,29 @@ fn pagination(capabilities: &Capabilities) -> Value {
     pagination
 }
 
-/// The attributes that drafts want in `ServiceProviderConfig` (draft-ietf-scim-roles-entitlements section 3.1, draft-abbey-scim-agent-extension
-/// section 4.1), each with the types that it is about.
-pub const ANNOUNCEMENTS: [(&str, [&str; 2]); 2] =
-    [("RolesAndEntitlements", ["Role", "Entitlement"]), ("agentExtension", ["Agent", "AgenticApplication"])];
-
-/// Adds one of the announcements, as far as the types are a tenant's; nothing where it has none of them.
-pub fn announce(config: &mut Map<String, Value>, name: &str, set: &SchemaSet) {
+/// What the drafts want announced of these types: roles and entitlements (draft-ietf-scim-roles-entitlements section 3.1), agents
+/// (draft-abbey-scim-agent-extension section 4.1). Nothing where it has none of them, as clients know only what the RFC has.
+pub fn announce_types(config: &mut Map<String, Value>, set: &SchemaSet) {
     let has = |name: &str| set.by_name(name).is_some();
-    let announcement = match name {
-        "RolesAndEntitlements" if has("Role") || has("Entitlement") => {
-            let of =
-                |name: &str, several: &str| json!({"supported": has(name), several: true, "primarySupported": true, "typeSupported": true});
-            let roles = of("Role", "multipleRolesSupported");
-            json!({"roles": roles, "entitlements": of("Entitlement", "multipleEntitlementsSupported")})
-        }
-        "agentExtension" if has("Agent") || has("AgenticApplication") => {
-            let (agents, applications) = (has("Agent"), has("AgenticApplication"));
-            json!({"supported": true, "agentsSupported": agents, "agenticApplicationsSupported": applications})
-        }
-        _ => return,
-    };
-    config.insert(name.to_owned(), announcement);
+    if has("Role") || has("Entitlement") {
+        let of =
+            |name: &str, several: &str| json!({"supported": has(name), several: true, "primarySupported": true, "typeSupported": true});
+        let roles = of("Role", "multipleRolesSupported");
+        let entitlements = of("Entitlement", "multipleEntitlementsSupported");
+        config.insert("RolesAndEntitlements".into(), json!({"roles": roles, "entitlements": entitlements}));
+    }
+    let (agents, applications) = (has("Agent"), has("AgenticApplication"));
+    if agents || applications {
+        let extension = json!({"supported": true, "agentsSupported": agents, "agenticApplicationsSupported": applications});
+        config.insert("agentExtension".into(), extension);
+    }
 }
 
 /// All `ResourceType` documents.
 pub fn resource_types(set: &SchemaSet, base_url: &str) -> Vec<Map<String, Value>> {
     let one = |resource_type: &crate::schema::set::ResourceType| {
         let mut body = to_value(resource_type);
+        drop_own_names(&mut body);
         // Section 8.6 leaves the member out where there is no extension.
         if resource_type.schema_extensions.is_empty()
             && let Some(map) = body.as_object_mut()
@@ -128,9 +123,7 @@ pub fn resource_types(set: &SchemaSet, base_url: &str) -> Vec<Map<String, Value>
 /// All Schema documents. That of `ServiceProviderConfig` lists what may be announced of these types.
 pub fn schemas(set: &SchemaSet, base_url: &str) -> Vec<Map<String, Value>> {
     let mut announcement = Map::new();
-    for (name, _) in ANNOUNCEMENTS {
-        announce(&mut announcement, name, set);
-    }
+    announce_types(&mut announcement, set);
     let announced = || optional::announced().iter().filter(|attribute| announcement.contains_key(&attribute.name));
     let one = |schema: &Schema| {
         let mut body = to_value(schema);
@@ -147,7 +140,7 @@ pub fn schemas(set: &SchemaSet, base_url: &str) -> Vec<Map<String, Value>> {
     set.schemas().iter().map(one).collect()
 }
 
-/// What only our administrators know of (`x-indexed`) would be unknown to clients.
+/// What only our administrators know of (`x-indexed`, `x-quiet`) would be unknown to clients.
 fn drop_own_names(body: &mut Value) {
     match body {
         Value::Array(elements) => elements.iter_mut().for_each(drop_own_names),
@@ -271,9 +264,7 @@ mod tests {
             let all = standard::schemas().into_iter().chain(brought.iter().flat_map(|brought| brought.schemas.clone())).collect();
             let set = SchemaSet::new(brought.iter().map(|brought| brought.resource_type.clone()).collect(), all).unwrap();
             let mut said = Map::new();
-            for (name, _) in ANNOUNCEMENTS {
-                announce(&mut said, name, &set);
-            }
+            announce_types(&mut said, &set);
             let shown = schemas(&set, "https://example.com/v2");
             let shown = shown.iter().find(|schema| schema["id"] == SERVICE_PROVIDER_CONFIG).unwrap();
             let added = shown["attributes"].as_array().unwrap().get(plain..).unwrap().to_vec();

@@ -353,6 +353,7 @@ mod tests {
             description: String::new(),
             schema: "urn:x:core:1.0:Thing".into(),
             schema_extensions: Vec::<SchemaExtension>::new(),
+            quiet: false,
         };
         let schema = TypeSchema::new(resource_type, serde_json::from_value(core).unwrap(), Vec::new());
         let resource = || json!({"id": "1", "plain": "p", "asked": "q", "secret": "s", "part": {"plain": "p", "always": "a", "asked": "q", "secret": "s"}});

@@ -33,6 +33,7 @@ use http::{HeaderValue, Method, Request};
 use provisioning::receiver::ReceiverKind;
 use scim_protocol::messages::SearchRequest;
 use scim_protocol::quirk::{QuirkSet, normalize_query, normalize_search};
+use scim_protocol::schema::optional::restricted;
 use scim_protocol::{Error, ErrorKind, Profile};
 use serde_json::Value;
 
@@ -123,13 +124,20 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
             let (state, directory, caller) = (Arc::clone(&call.state), call.directory.clone(), call.caller.clone());
             let tenant = caller.tenant.id;
             let (takes_client_credentials, sends_tokens) = (has_clients(&state, tenant).await?, sends_tokens(&state, tenant).await?);
-            let announcements = discovery::announcements(&directory, &caller).await?;
-            let types = Some((&caller.schemas, announcements.as_slice()));
-            let known = discovery::Known { types, takes_client_credentials, sends_tokens };
+            let types = restricted(&directory.listed(&caller).await?, |schema| caller.permissions.covers(schema.name()));
+            let known = discovery::Known { types: Some(&types), takes_client_credentials, sends_tokens };
             discovery::service_provider_config(&call.state, &call.base_url, &call.parts, known)
         }
-        (Route::ResourceTypes(id), Method::GET) => discovery::resource_types(&call, id.as_deref()),
-        (Route::Schemas(id), Method::GET) => discovery::schemas(&call, id.as_deref()),
+        (Route::ResourceTypes(id), Method::GET) => {
+            let (directory, caller) = (call.directory.clone(), call.caller.clone());
+            let types = discovery::visible(&directory, &caller, id.as_deref()).await?;
+            discovery::resource_types(&call, &types, id.as_deref())
+        }
+        (Route::Schemas(id), Method::GET) => {
+            let (directory, caller) = (call.directory.clone(), call.caller.clone());
+            let types = discovery::visible(&directory, &caller, id.as_deref()).await?;
+            discovery::schemas(&call, &types, id.as_deref())
+        }
         (route, _) => Err(Failure::MethodNotAllowed { allowed: route.allowed() }),
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use scim_protocol::{Error, ErrorKind};
+use scim_protocol::schema::optional;
+use scim_protocol::{Error, ErrorKind, SchemaSet};
 
 use super::{Directory, DirectoryError};
 use crate::access::Caller;
@@ -48,16 +49,20 @@ impl Directory {
         Ok(self.store.search(caller.tenant.id, plan).await?)
     }
 
-    /// Whether there is a resource of one of these types, as far as the caller's token is for them and the tenant has them.
-    pub async fn has_any_of(&self, caller: &Caller, types: &[&str]) -> Result<bool, DirectoryError> {
-        let found = types.iter().filter(|name| caller.permissions.covers(name)).filter_map(|name| caller.schemas.by_name(name));
-        let types: Vec<_> = found.cloned().collect();
-        if types.is_empty() {
-            return Ok(false);
+    /// The tenant's types and schemas as they are listed: quiet types only where there is a resource of them that the caller's token is for. Clients and
+    /// checkers go through every type that they find; a directory of people does not look like one of devices, and takes the first device all the same.
+    pub async fn listed(&self, caller: &Caller) -> Result<SchemaSet, DirectoryError> {
+        let mut used = Vec::new();
+        for schema in caller.schemas.types().iter().filter(|schema| schema.resource_type.quiet && caller.permissions.covers(schema.name()))
+        {
+            let page = Page { offset: 0, limit: 1 };
+            let plan = plan(std::slice::from_ref(schema), None, None, page, Include::default())?;
+            let plan = SearchPlan { keyset: Some(Keyset::default()), ..plan };
+            if !self.store.search(caller.tenant.id, plan).await?.resources.is_empty() {
+                used.push(schema.name());
+            }
         }
-        let plan =
-            SearchPlan { keyset: Some(Keyset::default()), ..plan(&types, None, None, Page { offset: 0, limit: 1 }, Include::default())? };
-        Ok(!self.store.search(caller.tenant.id, plan).await?.resources.is_empty())
+        Ok(optional::restricted(&caller.schemas, |schema| !schema.resource_type.quiet || used.contains(&schema.name())))
     }
 
     /// A page of a search by cursor (RFC 9865), and the cursor of the next page, where there is more. An empty cursor begins.

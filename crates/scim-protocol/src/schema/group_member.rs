@@ -18,6 +18,7 @@ static TYPE: LazyLock<Option<Arc<TypeSchema>>> = LazyLock::new(|| {
         description: "A direct membership of a group (experimental)".into(),
         schema: GROUP_MEMBER.into(),
         schema_extensions: Vec::new(),
+        quiet: false,
     };
     Some(Arc::new(TypeSchema::new(resource_type, schema, Vec::new())))
 });

@@ -7,7 +7,7 @@
 
 use std::sync::LazyLock;
 
-use super::set::{ResourceType, SchemaExtension};
+use super::set::{ResourceType, SchemaExtension, SchemaSet, TypeSchema};
 use super::{Attribute, Schema, standard};
 
 /// The schema of roles.
@@ -76,6 +76,7 @@ static TYPES: LazyLock<Vec<OptionalType>> = LazyLock::new(|| {
             description: description.into(),
             schema: schemas.first().map(urn).unwrap_or_default(),
             schema_extensions: extensions,
+            quiet: false,
         };
         schemas.extend(others.iter().filter_map(read));
         schemas.iter_mut().flat_map(|schema| &mut schema.attributes).for_each(enforce);
@@ -115,6 +116,23 @@ pub fn types() -> &'static [OptionalType] {
 /// By name, without case.
 pub fn type_named(name: &str) -> Option<&'static OptionalType> {
     TYPES.iter().find(|optional| optional.resource_type.name.eq_ignore_ascii_case(name))
+}
+
+/// A set with these of its types only, and without the schemas that only the others have.
+pub fn restricted(set: &SchemaSet, keeps: impl Fn(&TypeSchema) -> bool) -> SchemaSet {
+    let (types, others): (Vec<&TypeSchema>, Vec<&TypeSchema>) =
+        set.types().iter().map(|schema| &**schema).partition(|schema| keeps(schema));
+    if others.is_empty() {
+        return set.clone();
+    }
+    let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+    let has = |one: &TypeSchema, urn: &str| same(&one.core.id, urn) || one.extension(urn).is_some();
+    let brought =
+        |one: &TypeSchema, urn: &str| type_named(one.name()).is_some_and(|own| own.schemas.iter().any(|schema| same(&schema.id, urn)));
+    let stays = |urn: &str| types.iter().any(|one| has(one, urn)) || !others.iter().any(|one| has(one, urn) || brought(one, urn));
+    let schemas = set.schemas().iter().filter(|schema| stays(&schema.id)).cloned().collect();
+    let types = types.into_iter().map(|schema| schema.resource_type.clone()).collect();
+    SchemaSet::at_revision(types, schemas, set.revision()).unwrap_or_else(|_| set.clone())
 }
 
 /// The schema with this URN, without case.

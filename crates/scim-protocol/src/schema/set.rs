@@ -27,6 +27,9 @@ pub struct ResourceType {
     /// Extensions.
     #[serde(default)]
     pub schema_extensions: Vec<SchemaExtension>,
+    /// Whether lists of what there is leave it out until there is a resource of it.
+    #[serde(default, rename = "x-quiet", skip_serializing_if = "std::ops::Not::not")]
+    pub quiet: bool,
 }
 
 /// An extension of a resource type (RFC 7643 section 6).
@@ -309,6 +312,7 @@ static STANDARD: LazyLock<SchemaSet> = LazyLock::new(|| {
         description: description.into(),
         schema: schema.into(),
         schema_extensions: extensions.iter().map(|urn| SchemaExtension { schema: (*urn).into(), required: false }).collect(),
+        quiet: false,
     };
     let types = vec![
         resource_type("User", "/Users", "User Account", standard::USER, &[standard::ENTERPRISE_USER]),

@@ -22,8 +22,8 @@ use crate::state::State;
 /// What only a caller of the tenant is told.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Known<'a> {
-    /// The tenant's types, and which announcements about them are of use to it.
-    pub types: Option<(&'a SchemaSet, &'a [&'static str])>,
+    /// The tenant's types, as they are listed.
+    pub types: Option<&'a SchemaSet>,
     /// Whether the tenant has OAuth clients.
     pub takes_client_credentials: bool,
     /// Whether the tenant has a receiver of Security Event Tokens (RFC 9967).
@@ -45,41 +45,28 @@ pub(super) fn service_provider_config(state: &State, base_url: &str, parts: &Par
         events: known.sends_tokens,
     };
     let mut config = discovery::service_provider_config(&capabilities, base_url);
-    if let Some((types, names)) = known.types {
-        for name in names {
-            discovery::announce(&mut config, name, types);
-        }
+    if let Some(types) = known.types {
+        discovery::announce_types(&mut config, types);
     }
     tagged(parts, &config)
 }
 
-/// Which announcements about types a caller is told: those about resources that there are. There are client libraries that take no configuration with more
-/// than RFC 7643 has, and every new tenant has the types.
-pub(super) async fn announcements(directory: &Directory, caller: &Caller) -> Result<Vec<&'static str>, Failure> {
-    let mut names = Vec::new();
-    for (name, types) in discovery::ANNOUNCEMENTS {
-        if directory.has_any_of(caller, &types).await? {
-            names.push(name);
-        }
-    }
-    Ok(names)
+/// The tenant's types as a request of one of them, or of the list, sees them: the list leaves out quiet ones that are not used.
+pub(super) async fn visible(directory: &Directory, caller: &Caller, id: Option<&str>) -> Result<SchemaSet, Failure> {
+    let set = if id.is_some() { caller.schemas.clone() } else { directory.listed(caller).await? };
+    // A client that tries every type it finds has to know what a membership is, so the experimental one is shown only where the tenant says so.
+    Ok(if caller.tenant.settings.announce_group_members { shown(&set) } else { set })
 }
 
-pub(super) fn resource_types(call: &Call, id: Option<&str>) -> Result<Response, Failure> {
-    let mut documents = discovery::resource_types(&announced(call), &call.base_url);
+pub(super) fn resource_types(call: &Call, types: &SchemaSet, id: Option<&str>) -> Result<Response, Failure> {
+    let mut documents = discovery::resource_types(types, &call.base_url);
     // A type that the token is not for is not there for its bearer.
     documents.retain(|document| document.get("name").and_then(Value::as_str).is_none_or(|name| call.caller.permissions.covers(name)));
     list_or_one(call, documents, id)
 }
 
-pub(super) fn schemas(call: &Call, id: Option<&str>) -> Result<Response, Failure> {
-    list_or_one(call, discovery::schemas(&announced(call), &call.base_url), id)
-}
-
-/// The tenant's types, and the experimental one where the tenant shows it: a client that tries every type it finds has to know what a membership is.
-fn announced(call: &Call) -> SchemaSet {
-    let own = &call.caller.schemas;
-    if call.caller.tenant.settings.announce_group_members { shown(own) } else { own.clone() }
+pub(super) fn schemas(call: &Call, types: &SchemaSet, id: Option<&str>) -> Result<Response, Failure> {
+    list_or_one(call, discovery::schemas(types, &call.base_url), id)
 }
 
 fn list_or_one(call: &Call, documents: Vec<Map<String, Value>>, id: Option<&str>) -> Result<Response, Failure> {

@@ -4,7 +4,6 @@ use directory::access::Scope;
 use directory::tenant::TenantSettings;
 use http::StatusCode;
 use scim_protocol::schema::optional::{AGENT, AGENTIC_APPLICATION};
-use scim_protocol::schema::standard::SERVICE_PROVIDER_CONFIG;
 use serde_json::{Value, json};
 
 use crate::house::{Answer, House};
@@ -205,6 +204,17 @@ async fn change(house: &House, path: &str, operations: Value) -> Answer {
     house.scim("PATCH", path, Some(json!({"schemas": [PATCH], "Operations": operations}))).await
 }
 
+/// It works, and can be asked about by its name; lists of what there is have it only while there is one.
+async fn is_quiet(house: &House, name: &str, urn: &str) {
+    assert_eq!(house.scim("GET", &format!("/ResourceTypes/{name}"), None).await.text("/schema"), urn);
+    assert_eq!(house.scim("GET", &format!("/Schemas/{urn}"), None).await.text("/id"), urn);
+    for path in ["/ResourceTypes", "/Schemas"] {
+        let list = house.scim("GET", path, None).await;
+        assert!(!list.body.to_string().contains(&format!("\"{urn}\"")), "{path}: {list:?}");
+    }
+    assert_eq!(house.scim("GET", &format!("/{name}s"), None).await.body["totalResults"], 0);
+}
+
 /// How many each of these filters finds.
 async fn finds(house: &House, path: &str, filters: &[(&str, u64)]) {
     for (filter, expected) in filters {
@@ -218,7 +228,7 @@ async fn switched_on(name: &str, urn: &str) -> House {
     let house = House::new().await;
     let other = house.tenants.create_tenant("acme", TenantSettings::default(), house.hand_now()).await.unwrap().unwrap();
     let token = house.issue_for(other.id).await;
-    is_there(&house, name, urn).await;
+    is_quiet(&house, name, urn).await;
     assert_eq!(house.call(&token, "GET", &format!("/t/acme/scim/v2/{name}s"), &[], None).await.body["totalResults"], 0);
     let removed = house.call(&token, "DELETE", &format!("/t/acme/admin/v1/resource-types/{name}"), &[], None).await;
     assert_eq!(removed.status, StatusCode::OK, "{removed:?}");
@@ -245,24 +255,47 @@ async fn a_new_tenant_has_every_type_that_is_brought() {
     let token = house.issue_for(acme.id).await;
     for (token, base) in [(&house.token, "/scim/v2"), (&token, "/t/acme/scim/v2")] {
         let get = async |path: &str| house.call(token, "GET", &format!("{base}{path}"), &[], None).await;
-        let types = get("/ResourceTypes").await;
         for brought in scim_protocol::schema::optional::types() {
             let (own, urn) = (&brought.resource_type, &brought.resource_type.schema);
             assert_eq!(get(&own.endpoint).await.body["totalResults"], 0, "{base}{}", own.endpoint);
-            let shown = types.body["Resources"].as_array().unwrap().iter().find(|shown| shown["name"] == own.name).unwrap();
-            let described = [shown["description"].clone(), get(&format!("/Schemas/{urn}")).await.body["description"].clone()];
+            let shown = [get(&format!("/ResourceTypes/{}", own.name)).await, get(&format!("/Schemas/{urn}")).await];
+            let described = shown.map(|shown| shown.body["description"].clone());
             let says_so = described.iter().all(|text| text.as_str().unwrap().contains("experimental"));
             assert_eq!(says_so, brought.experimental, "{described:?}");
         }
-        // What is said of them once there are any is in the schema of what says it.
-        let (config, schema) = (get("/ServiceProviderConfig").await, get(&format!("/Schemas/{SERVICE_PROVIDER_CONFIG}")).await);
-        for name in ["RolesAndEntitlements", "agentExtension"] {
-            assert!(config.body.get(name).is_none(), "{config:?}");
-            assert!(schema.body["attributes"].as_array().unwrap().iter().any(|attribute| attribute["name"] == name), "{schema:?}");
-        }
+        assert_eq!(listed(&get("/ResourceTypes").await), ["User", "Group"], "{base}");
+        assert_eq!(get("/Schemas").await.body["totalResults"], 6, "{base}");
+        assert!(get("/ServiceProviderConfig").await.body.get("agentExtension").is_none());
     }
     let history = admin(&house, "GET", "/resource-types/Device/history", None).await;
     assert_eq!((history.text("/0/author"), history.body[0]["version"].clone()), ("rollcall", json!(1)), "{history:?}");
+}
+
+fn listed(types: &Answer) -> Vec<&str> {
+    types.body["Resources"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect()
+}
+
+/// Lists have a type that nobody chose from its first resource to its last, with what belongs to it, and one that somebody chose.
+#[tokio::test]
+async fn a_type_is_listed_while_there_is_one_of_it() {
+    let house = House::new().await;
+    let narrow = house.narrow(&[Scope::Read], Some(&["User", "Group"])).await;
+    let types = async |token: &str| house.call(token, "GET", "/scim/v2/ResourceTypes", &[], None).await;
+    let pairing = "urn:ietf:params:scim:schemas:extension:pairingOOB:2.0:Device";
+    let schemas = async || house.scim("GET", "/Schemas", None).await.body.to_string();
+    assert!(!schemas().await.contains(pairing));
+    let device = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Device"], "displayName": "Lamp", "active": true});
+    let made = house.scim("POST", "/Devices", Some(device)).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    assert_eq!(listed(&types(&house.token).await), ["User", "Group", "Device"]);
+    assert_eq!(listed(&types(&narrow).await), ["User", "Group"]);
+    let all = schemas().await;
+    assert!(all.contains(pairing) && !all.contains(AGENT) && !all.contains("x-quiet"), "{all}");
+    assert_eq!(house.scim("DELETE", &format!("/Devices/{}", made.text("/id")), None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(listed(&types(&house.token).await), ["User", "Group"]);
+    let chosen = post(&house, "/resource-types", json!({"name": "Device"})).await;
+    assert!(chosen.body.to_string().contains("Device is listed from now on"), "{chosen:?}");
+    assert_eq!(listed(&types(&house.token).await), ["User", "Group", "Device"]);
 }
 
 /// Only when the last one is gone, the type can go.
@@ -374,7 +407,7 @@ async fn endpoint_applications_can_be_switched_on() {
     let (urn, device) = ("urn:ietf:params:scim:schemas:core:2.0:EndpointApp", "urn:ietf:params:scim:schemas:core:2.0:Device");
     let extension = "urn:ietf:params:scim:schemas:extension:endpointAppsExt:2.0:Device";
     without(&house, "Device").await;
-    is_there(&house, "EndpointApp", urn).await;
+    is_quiet(&house, "EndpointApp", urn).await;
     is_absent(&house, &house.token, "/scim/v2", "Device", device).await;
     let body = |kind: &str, certificate: Value| json!({"schemas": [urn], "applicationType": kind, "applicationName": "Heart Monitor", "clientToken": "made up", "certificateInfo": certificate});
     let certificate = json!({"rootCA": "MIIB", "subjectName": "CN=monitor"});
