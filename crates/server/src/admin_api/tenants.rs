@@ -166,9 +166,10 @@ pub(crate) async fn export(
     Ok(([(CONTENT_TYPE, "application/jsonl")], lines).into_response())
 }
 
-/// Makes a tenant of this name of what `export` answered, which is the body, all of it or nothing. What it has secrets for gets new ones afterwards.
+/// Makes a tenant of this name of what `export` answered, which is the body byte by byte, all of it or nothing. What it has secrets for gets new ones
+/// afterwards.
 #[utoipa::path(post, path = "/tenants/{name}/restore", tag = "tenants", params(("name" = String, Path)),
-    request_body(content = String, content_type = "application/jsonl"),
+    request_body(content = String, content_type = "application/octet-stream"),
     responses((status = 201, body = Tenant), (status = 400), (status = 409), (status = 413), (status = 503)))]
 pub(crate) async fn restore(
     Extract(state): Extract<Arc<State>>,

@@ -113,7 +113,7 @@ async fn a_tenant_is_restored_from_its_lines() {
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("upload")), "{left:?}");
     let described = house.call("", "GET", "/openapi.json", &[], None).await;
     let route = &described.body["paths"]["/admin/v1/tenants/{name}/restore"]["post"];
-    assert!(route["requestBody"]["content"].get("application/jsonl").is_some(), "{route}");
+    assert!(route["requestBody"]["content"].get("application/octet-stream").is_some(), "{route}");
 }
 
 #[tokio::test]
