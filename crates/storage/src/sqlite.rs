@@ -20,6 +20,7 @@ mod receivers;
 mod record;
 mod safety;
 mod schemas;
+mod revisions;
 mod search;
 pub mod serving;
 pub(crate) mod statements;
@@ -50,6 +51,7 @@ use tokio::sync::Notify;
 
 use self::connections::{Readers, open_writer, snapshot};
 use self::rehearsal::Undone;
+use self::revisions::Revisions;
 use self::writer::Writer;
 use crate::rows::{json_text, micros};
 use crate::secrets::MasterKey;
@@ -60,6 +62,7 @@ use crate::totals::Totals;
 pub struct Sqlite {
     writer: Writer,
     readers: Readers,
+    revisions: Revisions,
     key: Arc<MasterKey>,
     committed: Arc<Notify>,
     totals: Arc<Totals>,
@@ -68,9 +71,12 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens the database at this path, or makes it; brings its tables up to date. Refuses one that a newer program has used.
     pub fn open(path: &Path, key: Arc<MasterKey>) -> Result<Self, Fault> {
+        let connection = open_writer(path)?;
+        let revisions = Revisions::open(path)?;
         Ok(Self {
-            writer: Writer::start(open_writer(path)?)?,
+            writer: Writer::start(connection, revisions.clone())?,
             readers: Readers::new(path),
+            revisions,
             key,
             committed: Arc::default(),
             totals: Arc::default(),
@@ -143,7 +149,7 @@ impl Tenants for Sqlite {
     async fn create_tenant(&self, name: &str, settings: TenantSettings, at: Timestamp) -> Result<Option<Tenant>, Fault> {
         let settings = json_text(&settings)?;
         let name = name.to_owned();
-        self.writer.write(move |connection| tenants::create_tenant(connection, &name, &settings, micros(at))).await
+        self.writer.revise(move |connection| tenants::create_tenant(connection, &name, &settings, micros(at))).await
     }
 
     async fn find_tenant(&self, name: &str) -> Result<Option<Tenant>, Fault> {
@@ -151,7 +157,7 @@ impl Tenants for Sqlite {
     }
 
     async fn tenant_revision(&self, name: &str) -> Result<Option<i64>, Fault> {
-        self.readers.read_short(|connection| tenants::tenant_revision(connection, name))
+        self.revisions.find(name, || self.readers.read_short(|connection| tenants::tenant_revision(connection, name)))
     }
 
     async fn list_tenants(&self) -> Result<Vec<Tenant>, Fault> {
@@ -172,7 +178,7 @@ impl Tenants for Sqlite {
 
     async fn revoke_token(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault> {
         let id = id.to_owned();
-        self.writer.write(move |connection| tenants::revoke_token(connection, tenant, &id, micros(at))).await
+        self.writer.revise(move |connection| tenants::revoke_token(connection, tenant, &id, micros(at))).await
     }
 
     async fn record_token_use(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<(), Fault> {

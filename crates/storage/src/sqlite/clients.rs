@@ -43,7 +43,7 @@ impl Clients for Sqlite {
 
     async fn revoke_client(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault> {
         let (id, at) = (id.to_owned(), micros(at));
-        let revoked = self.writer.write(move |connection| {
+        let revoked = self.writer.revise(move |connection| {
             connection.execute(RAISE_REVISION, [tenant.0]).map_err(fault)?;
             connection.execute(sql::REVOKE_CLIENT, params![tenant.0, id, at]).map(|count| count > 0).map_err(fault)
         });

@@ -16,7 +16,7 @@ use crate::rows::{from_json, json_text, micros, timestamp};
 impl Issuers for Sqlite {
     async fn add_issuer(&self, issuer: IssuerRecord) -> Result<bool, Fault> {
         let settings = json_text(&issuer.settings)?;
-        let added = self.writer.write(move |connection| {
+        let added = self.writer.revise(move |connection| {
             connection.execute(RAISE_REVISION, [issuer.tenant.0]).map_err(fault)?;
             let values = params![issuer.tenant.0, issuer.name, micros(issuer.created), settings];
             connection.execute(sql::ADD_ISSUER, values).map(|count| count > 0).map_err(fault)
@@ -38,7 +38,7 @@ impl Issuers for Sqlite {
 
     async fn remove_issuer(&self, tenant: TenantId, name: &str) -> Result<bool, Fault> {
         let name = name.to_owned();
-        let removed = self.writer.write(move |connection| {
+        let removed = self.writer.revise(move |connection| {
             connection.execute(RAISE_REVISION, [tenant.0]).map_err(fault)?;
             connection.execute(sql::REMOVE_ISSUER, params![tenant.0, name]).map(|count| count > 0).map_err(fault)
         });

@@ -35,7 +35,7 @@ impl SchemaStore for Sqlite {
         activation: Activation,
     ) -> Result<Activated, ActivateError> {
         let rehearsal = activation == Activation::Rehearse;
-        let outcome = self.writer.write(move |connection| {
+        let outcome = self.writer.revise(move |connection| {
             let activated = Activating { connection, tenant: tenant.0, change: &change, author: &author }.activate()?;
             // An error undoes everything, which is what a rehearsal is.
             if rehearsal { Err(Outcome::Rehearsed(activated)) } else { Ok(activated) }

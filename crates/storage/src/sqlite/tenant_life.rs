@@ -25,7 +25,7 @@ use crate::transfer::{Cell, Exporter, Header, Importer, Placement, Row, bytes_of
 #[async_trait]
 impl TenantLife for Sqlite {
     async fn set_suspended(&self, tenant: TenantId, suspended: bool) -> Result<bool, Fault> {
-        let set = self.writer.write(move |connection| {
+        let set = self.writer.revise(move |connection| {
             let value = if suspended { "true" } else { "false" };
             connection.execute(sql::SET_SUSPENDED, params![tenant.0, value]).map(|count| count > 0).map_err(fault)
         });
@@ -39,7 +39,7 @@ impl TenantLife for Sqlite {
         let set = move |connection: &Connection| {
             connection.execute(sql::SET_SETTINGS, params![id, revision, settings]).map(|count| count > 0).map_err(fault)
         };
-        self.writer.write(set).await
+        self.writer.revise(set).await
     }
 
     async fn export(&self, tenant: TenantId, at: Timestamp, mut sink: Box<dyn Write + Send>) -> Result<u64, Fault> {
@@ -51,13 +51,13 @@ impl TenantLife for Sqlite {
         let checked = tokio::task::spawn_blocking(move || importer.check().map(|header| (importer, header))).await;
         let (mut importer, header) = checked.map_err(|error| Fault::from_source("the file was not read to its end", error))??;
         let (name, key) = (name.to_owned(), self.key.clone());
-        let restored = self.writer.write(move |connection| restore(connection, &key, &name, at, &mut importer, &header)).await?;
+        let restored = self.writer.revise(move |connection| restore(connection, &key, &name, at, &mut importer, &header)).await?;
         self.committed.notify_one();
         Ok(restored)
     }
 
     async fn erase(&self, tenant: TenantId) -> Result<bool, Fault> {
-        let erased = self.writer.write(move |connection| erase(connection, tenant)).await?;
+        let erased = self.writer.revise(move |connection| erase(connection, tenant)).await?;
         self.readers.empty_journal().await?;
         Ok(erased)
     }

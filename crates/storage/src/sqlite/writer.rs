@@ -2,12 +2,16 @@
 //! A job that fails undoes its own changes only.
 
 use std::any::Any;
+use std::error::Error as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use directory::store::Fault;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
+
+use super::connections::fault;
+use super::revisions::Revisions;
 
 /// Jobs in one transaction.
 const GROUP_MAX: usize = 512;
@@ -16,6 +20,8 @@ const WAITING_MAX: usize = 8_192;
 
 /// A job that waits for its turn, its outcome or its answer.
 trait Job: Send {
+    /// Whether it may change the revision of a tenant.
+    fn revises(&self) -> bool;
     /// Does it, inside the transaction; whether what it did is to be kept. May be asked again after everything was undone.
     fn run(&mut self, connection: &Connection) -> bool;
     /// Tells the sender what became of it, once the transaction has ended (with this fault, where it failed).
@@ -24,6 +30,7 @@ trait Job: Send {
 
 struct Typed<F, T, E> {
     job: F,
+    revises: bool,
     outcome: Option<Result<T, E>>,
     /// Takes the job back with its outcome: what it holds is freed where it was made.
     sender: oneshot::Sender<(Result<T, E>, F)>,
@@ -35,13 +42,17 @@ where
     T: Send,
     E: From<Fault> + Send,
 {
+    fn revises(&self) -> bool {
+        self.revises
+    }
+
     fn run(&mut self, connection: &Connection) -> bool {
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.job)(connection))).unwrap_or_else(|panic| Err(panicked(&*panic).into()));
         self.outcome.insert(outcome).is_ok()
     }
 
     fn answer(self: Box<Self>, failed: Option<Fault>) {
-        let Self { job, outcome, sender } = *self;
+        let Self { job, outcome, sender, .. } = *self;
         let outcome = match (failed, outcome) {
             (_, Some(Err(error))) => Err(error),
             (Some(failed), _) => Err(failed.into()),
@@ -64,12 +75,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread.
-    pub(crate) fn start(connection: Connection) -> Result<Self, Fault> {
+    /// Starts the thread, which marks changes of revisions there.
+    pub(crate) fn start(connection: Connection, revisions: Revisions) -> Result<Self, Fault> {
         let (jobs, waiting) = sync_channel(WAITING_MAX);
         std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || run(&connection, &waiting))
+            .spawn(move || run(&connection, &revisions, &waiting))
             .map_err(|error| Fault::from_source("the writer could not be started", error))?;
         Ok(Self { jobs })
     }
@@ -81,8 +92,25 @@ impl Writer {
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
     {
+        self.send(job, false).await
+    }
+
+    /// The same for a job that may change the revision of a tenant, be it by making or erasing one: every process knows of it when this returns.
+    pub(crate) async fn revise<T, E>(&self, job: impl FnMut(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Fault> + Send + 'static,
+    {
+        self.send(job, true).await
+    }
+
+    async fn send<T, E>(&self, job: impl FnMut(&Connection) -> Result<T, E> + Send + 'static, revises: bool) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Fault> + Send + 'static,
+    {
         let (sender, receiver) = oneshot::channel();
-        let job: Box<dyn Job> = Box::new(Typed { job, outcome: None, sender });
+        let job: Box<dyn Job> = Box::new(Typed { job, revises, outcome: None, sender });
         if let Err(std::sync::mpsc::TrySendError::Full(job)) = self.jobs.try_send(job) {
             let jobs = self.jobs.clone();
             let _ = tokio::task::spawn_blocking(move || jobs.send(job)).await;
@@ -96,18 +124,20 @@ fn panicked(panic: &(dyn Any + Send)) -> Fault {
     Fault::new(format!("a write panicked: {}", message.unwrap_or("no message")))
 }
 
-fn run(connection: &Connection, waiting: &Receiver<Box<dyn Job>>) {
+fn run(connection: &Connection, revisions: &Revisions, waiting: &Receiver<Box<dyn Job>>) {
     while let Ok(first) = waiting.recv() {
         let mut jobs = vec![first];
-        let outcome =
-            run_together(connection, &mut jobs, waiting).and_then(|done| if done { Ok(()) } else { run_each(connection, &mut jobs) });
-        if let Err(error) = &outcome {
+        let outcome = run_together(connection, &mut jobs, waiting)
+            .and_then(|done| if done { Ok(()) } else { run_each(connection, &mut jobs) })
+            .map_err(fault)
+            .and_then(|()| commit(connection, revisions, &jobs));
+        if let Err(fault) = &outcome {
             undo(connection);
-            tracing::error!(error = %error, "a transaction failed");
+            tracing::error!(error = fault as &dyn std::error::Error, "a transaction failed");
         }
-        let failed = outcome.err().map(|error| error.to_string());
+        let failed = outcome.err().map(|fault| fault.source().map_or_else(|| fault.to_string(), |source| format!("{fault}: {source}")));
         for job in jobs {
-            job.answer(failed.as_ref().map(|message| Fault::new(format!("SQLite: {message}"))));
+            job.answer(failed.as_ref().map(Fault::new));
         }
     }
 }
@@ -134,7 +164,7 @@ fn run_together(connection: &Connection, jobs: &mut Vec<Box<dyn Job>>, waiting: 
             jobs.extend(waiting.try_recv());
         }
     }
-    execute(connection, "COMMIT").map(|()| true)
+    Ok(true)
 }
 
 /// The same jobs, each with a savepoint of its own.
@@ -147,7 +177,17 @@ fn run_each(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), ru
         }
         execute(connection, "RELEASE job")?;
     }
-    execute(connection, "COMMIT")
+    Ok(())
+}
+
+/// Makes what the jobs did durable. Who remembers a revision is told before and after.
+fn commit(connection: &Connection, revisions: &Revisions, jobs: &[Box<dyn Job>]) -> Result<(), Fault> {
+    let revised = jobs.iter().any(|job| job.revises());
+    if revised {
+        revisions.mark()?;
+    }
+    execute(connection, "COMMIT").map_err(fault)?;
+    if revised { revisions.mark() } else { Ok(()) }
 }
 
 fn execute(connection: &Connection, statement: &str) -> Result<(), rusqlite::Error> {
@@ -157,7 +197,7 @@ fn execute(connection: &Connection, statement: &str) -> Result<(), rusqlite::Err
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqlite::connections::{fault, open_writer};
+    use crate::sqlite::connections::open_writer;
 
     fn count(connection: &Connection) -> Result<i64, Fault> {
         connection.query_row("SELECT count(*) FROM tenants", [], |row| row.get(0)).map_err(fault)
@@ -171,7 +211,8 @@ mod tests {
     #[tokio::test]
     async fn a_job_that_fails_or_panics_undoes_only_itself() {
         let folder = tempfile::tempdir().unwrap();
-        let writer = Writer::start(open_writer(&folder.path().join("db")).unwrap()).unwrap();
+        let path = folder.path().join("db");
+        let writer = Writer::start(open_writer(&path).unwrap(), Revisions::open(&path).unwrap()).unwrap();
         let good = writer.write(|connection| add(connection, "a"));
         let refused = writer.write(|connection| add(connection, "b").and_then(|()| Err::<(), _>(Fault::new("no"))));
         let panics = writer.write(|connection| -> Result<(), Fault> {

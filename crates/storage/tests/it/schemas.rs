@@ -328,11 +328,15 @@ async fn every_version_is_kept(place: Place) {
 async fn tenants_have_their_own(place: Place) {
     let world = World::new(&place).await;
     let other = World::in_store(world.opened.clone(), "other", Arc::clone(&world.counter)).await;
-    let revision = world.opened.tenants.tenant_revision("acme").await.unwrap();
+    let elsewhere = place.open().await.tenants;
+    let revision = elsewhere.tenant_revision("acme").await.unwrap();
+    assert_eq!(world.opened.tenants.tenant_revision("acme").await.unwrap(), revision);
     edit(&world, badge(json!({}))).await.unwrap();
     assert!(caller(&world).await.schemas.by_name("User").unwrap().extension(BADGE).is_some());
     assert!(caller(&other).await.schemas.by_name("User").unwrap().extension(BADGE).is_none());
-    assert_ne!(world.opened.tenants.tenant_revision("acme").await.unwrap(), revision);
+    for tenants in [&world.opened.tenants, &elsewhere] {
+        assert_ne!(tenants.tenant_revision("acme").await.unwrap(), revision);
+    }
     assert_eq!(world.opened.tenants.tenant_revision("other").await.unwrap(), revision);
 }
 

@@ -26,6 +26,7 @@ use crate::place::{ALL, Opened, Place, World, delete, members, on_both_engines};
 on_both_engines!(
     a_suspended_tenant_is_at_rest,
     settings_are_changed_by_who_saw_them_last,
+    every_process_sees_a_new_revision_at_once,
     a_tenant_moves_to_either_engine_as_it_is,
     a_tenant_is_restored_beside_itself,
     what_was_restored_goes_on,
@@ -39,6 +40,41 @@ on_both_engines!(
     nothing_is_left_of_an_erased_tenant,
     an_erased_tenant_takes_nothing_any_more,
 );
+
+/// What callers are remembered by is never older than the last change that was answered, whoever made it.
+async fn every_process_sees_a_new_revision_at_once(place: Place) {
+    let (here, there) = (place.open().await, place.open().await);
+    let revision = async |name: &str| {
+        let [first, again] = [there.tenants.tenant_revision(name).await.unwrap(), there.tenants.tenant_revision(name).await.unwrap()];
+        assert_eq!(first, again);
+        first
+    };
+    let mut seen = vec![revision("acme").await];
+    let tenant = here.tenants.create_tenant("acme", TenantSettings::default(), at(1)).await.unwrap().unwrap();
+    seen.push(revision("acme").await);
+    let settings = TenantSettings { request_log_days: 3, ..TenantSettings::default() };
+    assert!(here.life.set_settings(&tenant, settings).await.unwrap());
+    seen.push(revision("acme").await);
+    here.life.set_suspended(tenant.id, true).await.unwrap();
+    seen.push(revision("acme").await);
+    here.tenants.revoke_token(tenant.id, "any", at(2)).await.unwrap();
+    seen.push(revision("acme").await);
+    here.clients.revoke_client(tenant.id, "any", at(2)).await.unwrap();
+    seen.push(revision("acme").await);
+    let settings = serde_json::from_value(json!({"issuer": "https://a", "jwksUrl": "https://a/keys", "audiences": ["x"],
+        "permissions": {"scopes": ["read"]}}));
+    let issuer = IssuerRecord { tenant: tenant.id, name: "a".into(), created: at(3), settings: settings.unwrap() };
+    assert!(here.issuers.add_issuer(issuer).await.unwrap());
+    seen.push(revision("acme").await);
+    assert!(here.issuers.remove_issuer(tenant.id, "a").await.unwrap());
+    seen.push(revision("acme").await);
+    let text = export(&here, tenant.id).await;
+    assert!(here.life.erase(tenant.id).await.unwrap());
+    assert_eq!(revision("acme").await, None);
+    restore(&here, "acme", &text).await.unwrap();
+    seen.push(revision("acme").await);
+    assert!(seen.is_sorted_by(|a, b| a < b), "{seen:?}");
+}
 
 /// A file that a test can look into.
 #[derive(Clone, Default)]
