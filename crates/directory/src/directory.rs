@@ -120,8 +120,8 @@ pub struct Directory {
     past: Option<Past>,
     /// Whether an administrator does it: no guard holds it.
     unguarded: bool,
-    /// Whether nothing is kept of what is done.
-    rehearsed: bool,
+    /// Where nothing is kept of what is done: what it is only rehearsed on, which is the store too.
+    rehearsal: Option<Arc<Rehearsal>>,
 }
 
 /// What was, and what is held.
@@ -136,7 +136,7 @@ impl Directory {
     /// A directory over a store.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
         let sets = Arc::default();
-        Self { store, clock, ids, cursors: None, types: None, sets, journal: None, past: None, unguarded: false, rehearsed: false }
+        Self { store, clock, ids, cursors: None, types: None, sets, journal: None, past: None, unguarded: false, rehearsal: None }
     }
 
     /// The same directory, whose tenants have schemas and resource types of their own.
@@ -160,7 +160,8 @@ impl Directory {
     /// The same directory, in which nothing is kept: every write is only rehearsed, and later reads see it as if it were done.
     #[must_use]
     pub fn rehearsing(&self) -> Self {
-        Self { store: Arc::new(Rehearsal::new(Arc::clone(&self.store))), rehearsed: true, ..self.clone() }
+        let rehearsal = Arc::new(Rehearsal::new(Arc::clone(&self.store)));
+        Self { store: rehearsal.clone(), rehearsal: Some(rehearsal), ..self.clone() }
     }
 
     /// A caller of this tenant, with the tenant's schemas as they are now.

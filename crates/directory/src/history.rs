@@ -9,6 +9,8 @@ use uuid::Uuid;
 use crate::store::Fault;
 use crate::tenant::TenantId;
 
+pub use crate::tombstone::{Deleted, Tombstone};
+
 /// Most members in one answer about the versions of a group.
 pub const MEMBER_CHANGES_MAX: u32 = 10_000;
 
@@ -189,49 +191,6 @@ pub enum Remembered {
     WasNot,
     /// That is longer ago than anything that is kept of it.
     Unknown,
-}
-
-/// A deleted resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tombstone {
-    /// Name of its type.
-    pub resource_type: String,
-    /// Its id.
-    pub id: String,
-    /// The version that its deletion made.
-    pub version: u64,
-    /// `meta.created`.
-    pub created: Timestamp,
-    /// When it was deleted.
-    pub at: Timestamp,
-    /// Who deleted it.
-    pub credential_id: String,
-    /// The change set that it was deleted in.
-    pub change_id: Uuid,
-    /// What people called it.
-    pub display: String,
-    /// Its `userName`.
-    pub user_name: Option<String>,
-    /// Its `externalId`.
-    pub external_id: Option<String>,
-}
-
-/// Which deleted resources.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deleted {
-    /// The newest, before this instant.
-    Before(Timestamp),
-    /// The one with this id.
-    Id(String),
-    /// Those of a type with one of these names, the newest first.
-    Named {
-        /// Name of the type.
-        resource_type: String,
-        /// `userName`, in lower case.
-        user_name: Option<String>,
-        /// `externalId`.
-        external_id: Option<String>,
-    },
 }
 
 /// A change in a window.

@@ -31,6 +31,8 @@ pub mod credential;
 
 pub mod search;
 
+pub mod tombstone;
+
 pub mod store;
 
 pub mod rehearsal;

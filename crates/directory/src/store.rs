@@ -10,6 +10,7 @@ use crate::deletion_guard::Excess;
 use crate::document::Document;
 use crate::search::{Position, SearchPlan};
 use crate::tenant::{Tenant, TenantId, TenantSettings};
+use crate::tombstone::{Deleted, Tombstone};
 use crate::version::version_tag;
 
 pub use crate::search::Include;
@@ -255,19 +256,25 @@ pub trait Store: Memberships {
     async fn has_more_members_than(&self, tenant: TenantId, group_id: &str, count: u32) -> Result<bool, Fault>;
     /// A page of a search, from one snapshot.
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault>;
-    /// Commits in order, answers the question, and takes all of it back: nothing is kept, nobody is woken, nothing comes into the change log. Refuses what
-    /// the commits would refuse.
-    async fn rehearse(&self, tenant: TenantId, change_sets: Vec<ChangeSet>, question: Question) -> Result<Rehearsed, CommitError> {
-        drop((tenant, change_sets, question));
-        Err(Fault::new("this store cannot rehearse").into())
+    /// Where commits are rehearsed. Fails where a store cannot do that.
+    fn stage(&self) -> Result<Box<dyn Stage>, Fault> {
+        Err(Fault::new("this store cannot rehearse"))
     }
 }
 
-/// What is read at the end of a rehearsal, before it is taken back.
+/// Where commits are rehearsed: each is carried out on what those before it left, and with the stage all of them are gone. Nothing is kept, nobody is woken,
+/// nothing comes into the change log. A stage may be left alone for as long as one likes: it holds others up only while it is at work.
+#[async_trait]
+pub trait Stage: Send + Sync {
+    /// What `Store::commit` would answer now. One that is refused leaves nothing.
+    async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError>;
+    /// Reads what the commits so far left.
+    async fn ask(&self, tenant: TenantId, question: Question) -> Result<Found, Fault>;
+}
+
+/// What is read in a rehearsal.
 #[derive(Clone, Debug)]
 pub enum Question {
-    /// Nothing.
-    Nothing,
     /// `Store::read`.
     Resource {
         /// Name of its type.
@@ -299,6 +306,13 @@ pub enum Question {
     FindMemberships(MembershipQuery),
     /// `Memberships::count_memberships`.
     CountMemberships(MembershipQuery),
+    /// `History::deleted`.
+    Deleted {
+        /// Which.
+        which: Deleted,
+        /// At most so many.
+        limit: u32,
+    },
 }
 
 /// What a question was answered with.
@@ -316,15 +330,8 @@ pub enum Found {
     Memberships(Vec<Membership>),
     /// How many memberships.
     Count(u64),
-}
-
-/// What would have become of commits.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rehearsed {
-    /// Of each, one `Committed` per write.
-    pub committed: Vec<Vec<Committed>>,
-    /// The answer; `None` to `Question::Nothing`.
-    pub found: Option<Found>,
+    /// Deleted resources.
+    Deleted(Vec<Tombstone>),
 }
 
 /// Tenants and their tokens.

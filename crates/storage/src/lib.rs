@@ -18,6 +18,7 @@ mod row_test;
 mod candidates;
 mod totals;
 mod reindex;
+mod stage;
 pub mod sqlite;
 pub mod postgres;
 

@@ -15,6 +15,7 @@ mod history;
 mod pending;
 mod provisioning_log;
 mod read;
+mod rehearsal;
 pub mod requests;
 mod receivers;
 mod schemas;
@@ -39,8 +40,7 @@ use directory::change_set::{ChangeSet, Committed};
 use directory::credential::{TokenHash, TokenRecord};
 use directory::search::SearchPlan;
 use directory::store::{
-    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, Question, Rehearsed, SearchPage, Store, StoredResource,
-    Tenants,
+    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, SearchPage, Stage, Store, StoredResource, Tenants,
 };
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use jiff::Timestamp;
@@ -51,6 +51,7 @@ use self::connections::{Connections, Signals, configuration, fault, snapshot};
 use self::requests::PostgresRequestLog;
 use crate::rows::micros;
 use crate::secrets::MasterKey;
+use crate::stage::Played;
 use crate::totals::Totals;
 
 /// Why a database on a server cannot be used.
@@ -160,8 +161,8 @@ impl Store for Postgres {
         Ok(in_transaction!(&self.connections, snapshot, |transaction| search::search(transaction, tenant, &plan, &self.totals)))
     }
 
-    async fn rehearse(&self, tenant: TenantId, change_sets: Vec<ChangeSet>, question: Question) -> Result<Rehearsed, CommitError> {
-        commit::rehearse(&self.connections, tenant, &change_sets, &question).await
+    fn stage(&self) -> Result<Box<dyn Stage>, Fault> {
+        Ok(Box::new(Played::new(self.connections.clone())))
     }
 }
 

@@ -42,19 +42,18 @@ use directory::change_set::{ChangeSet, Committed};
 use directory::credential::{TokenHash, TokenRecord};
 use directory::search::SearchPlan;
 use directory::store::{
-    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, Question, Rehearsed, SearchPage, Store, StoredResource,
-    Tenants,
+    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, SearchPage, Stage, Store, StoredResource, Tenants,
 };
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use self::connections::{Readers, open_writer, snapshot};
-use self::rehearsal::Undone;
 use self::revisions::Revisions;
 use self::writer::Writer;
 use crate::rows::{json_text, micros};
 use crate::secrets::MasterKey;
+use crate::stage::Played;
 use crate::totals::Totals;
 
 /// A database in a file.
@@ -133,14 +132,8 @@ impl Store for Sqlite {
         self.readers.read_long(move |connection| snapshot(connection, |c| search::search(c, tenant, &plan, &totals))).await
     }
 
-    async fn rehearse(&self, tenant: TenantId, change_sets: Vec<ChangeSet>, question: Question) -> Result<Rehearsed, CommitError> {
-        // A job that fails is taken back alone, so this one always does.
-        let undone =
-            self.writer.write::<(), _>(move |connection| Err(rehearsal::rehearse(connection, tenant, &change_sets, &question).into()));
-        match undone.await {
-            Ok(()) => Err(Fault::new("a rehearsal was kept").into()),
-            Err(Undone(outcome)) => outcome,
-        }
+    fn stage(&self) -> Result<Box<dyn Stage>, Fault> {
+        Ok(Box::new(Played::new(self.writer.clone())))
     }
 }
 

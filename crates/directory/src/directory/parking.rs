@@ -77,7 +77,7 @@ impl Directory {
             Some(DirectoryError::Refused(error)) if error.kind() == ErrorKind::TooManyRequests => true,
             Some(_) => return Ok(false),
         };
-        if self.rehearsed {
+        if self.rehearsal.is_some() {
             return Ok(is_held);
         }
         // It may wait for days, and travel with its tenant: no password does.

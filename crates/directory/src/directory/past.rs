@@ -199,7 +199,14 @@ impl Directory {
             return Ok(None);
         }
         let which = Deleted::Named { resource_type: schema.name().to_owned(), user_name, external_id: external_id.clone() };
-        let mut found = past.history.deleted(caller.tenant.id, which, NAMESAKES_MAX).await?;
+        let rehearsed = match &self.rehearsal {
+            Some(rehearsal) => rehearsal.deleted(caller.tenant.id, &which, NAMESAKES_MAX).await?,
+            None => None,
+        };
+        let mut found = match rehearsed {
+            Some(found) => found,
+            None => past.history.deleted(caller.tenant.id, which, NAMESAKES_MAX).await?,
+        };
         found.retain(|tombstone| !are_others(external_id.as_deref(), tombstone.external_id.as_deref()));
         let same = |tombstone: &Tombstone| external_id.is_some() && tombstone.external_id == external_id;
         let place = found.iter().position(same).unwrap_or(0);

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use directory::change_set::{ChangeSet, Committed};
 use directory::search::SearchPlan;
 use directory::store::{
-    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, Question, Rehearsed, SearchPage, Store, StoredResource,
+    CommitError, Fault, Found, Include, Member, Membership, MembershipQuery, Memberships, Question, SearchPage, Stage, Store,
+    StoredResource,
 };
 use directory::tenant::TenantId;
 use storage::sqlite::Sqlite;
@@ -19,6 +20,8 @@ pub(crate) struct Counted {
     pub members: AtomicUsize,
     /// Something was committed, or tried to.
     pub commits: AtomicUsize,
+    /// Something was rehearsed, or asked about what was.
+    pub rehearsed: AtomicUsize,
 }
 
 /// The store, and what was asked of it.
@@ -73,8 +76,27 @@ impl Store for Counting {
         self.store.search(tenant, plan).await
     }
 
-    async fn rehearse(&self, tenant: TenantId, change_sets: Vec<ChangeSet>, question: Question) -> Result<Rehearsed, CommitError> {
-        self.count(true);
-        self.store.rehearse(tenant, change_sets, question).await
+    fn stage(&self) -> Result<Box<dyn Stage>, Fault> {
+        Ok(Box::new(CountingStage { stage: self.store.stage()?, counted: Arc::clone(&self.counted) }))
+    }
+}
+
+/// The store's stage, and what was asked of it.
+struct CountingStage {
+    stage: Box<dyn Stage>,
+    counted: Arc<Counted>,
+}
+
+#[async_trait]
+impl Stage for CountingStage {
+    async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
+        self.counted.rehearsed.fetch_add(1, Ordering::Relaxed);
+        self.stage.commit(tenant, change_set).await
+    }
+
+    async fn ask(&self, tenant: TenantId, question: Question) -> Result<Found, Fault> {
+        self.counted.rehearsed.fetch_add(1, Ordering::Relaxed);
+        self.counted.members.fetch_add(1, Ordering::Relaxed);
+        self.stage.ask(tenant, question).await
     }
 }

@@ -31,6 +31,11 @@ impl<'a> Attempts<'a> {
         Self { connections, failed: 0 }
     }
 
+    /// After so many that failed.
+    pub(crate) fn after(connections: &'a Connections, failed: u32) -> Self {
+        Self { connections, failed }
+    }
+
     /// Whether an earlier try may have been committed and nobody heard of it.
     pub(crate) fn is_again(&self) -> bool {
         self.failed > 0
@@ -103,6 +108,11 @@ fn error_of(fault: &Fault) -> Option<&tokio_postgres::Error> {
 fn wait(failed: u32) -> Duration {
     let doublings = failed.saturating_sub(2).min(16);
     if failed < 2 { Duration::ZERO } else { WAIT_FIRST.saturating_mul(1 << doublings).min(WAIT_MAX) }
+}
+
+/// Whether a transaction that was taken back may succeed the next time.
+pub(crate) fn passes(error: &tokio_postgres::Error) -> bool {
+    may_pass(error, false)
 }
 
 fn may_pass(error: &tokio_postgres::Error, is_again: bool) -> bool {

@@ -9,7 +9,7 @@ use deadpool_postgres::{Object, Transaction};
 use directory::change_set::{Change, ChangeSet, Committed, Content, Effect, Former, Precondition, Write};
 use directory::deletion_guard::Removals;
 use directory::history::Kind;
-use directory::store::{CommitError, Fault, Found, Question, Rehearsed};
+use directory::store::{CommitError, Fault};
 use directory::tenant::TenantId;
 use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
@@ -18,18 +18,16 @@ use tokio_postgres::types::ToSql;
 
 use super::attempts::Attempts;
 use super::connections::{Connections, begin, fault};
-use super::read::{self, storable};
+use super::read::storable;
 use super::record::{Changed, Group};
 use super::schemas::revision;
 use super::statements as sql;
 use super::statements_of_safety::CREATE_AGAIN;
 use super::statements_of_schemas::SHARE_TYPES;
-use super::{memberships, search};
 use crate::rows::{
     IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Told, attribute_key, decode_entries, encode_entries, from_json, index_rows, micros,
     stored_key, timestamp, version,
 };
-use crate::totals::Totals;
 
 /// Why an attempt failed.
 pub(super) enum Failure {
@@ -78,56 +76,9 @@ async fn commit_once(connection: &mut Object, tenant: TenantId, change_set: &Cha
     Ok(committed)
 }
 
-/// Commits in order, answers the question, and takes all of it back.
-pub(crate) async fn rehearse(
-    connections: &Connections,
-    tenant: TenantId,
-    change_sets: &[ChangeSet],
-    question: &Question,
-) -> Result<Rehearsed, CommitError> {
-    let mut attempts = Attempts::new(connections);
-    loop {
-        let mut connection = attempts.connection().await?;
-        match rehearse_once(&mut connection, tenant, change_sets, question).await {
-            Ok(rehearsed) => return Ok(rehearsed),
-            Err(Failure::Refused(error)) => return Err(error),
-            Err(Failure::Database(error)) => attempts.again(fault(error))?,
-        }
-    }
-}
-
-async fn rehearse_once(
-    connection: &mut Object,
-    tenant: TenantId,
-    change_sets: &[ChangeSet],
-    question: &Question,
-) -> Result<Rehearsed, Failure> {
-    let transaction = begin(connection).await?;
-    let mut committed = Vec::with_capacity(change_sets.len());
-    for change_set in change_sets {
-        committed.push(Commit::new(&transaction, tenant, change_set).apply().await?);
-    }
-    let found = match question {
-        Question::Nothing => None,
-        Question::Resource { resource_type, id, include } => {
-            Some(Found::Resource(read::read(&transaction, tenant, resource_type, id, *include).await?.map(Box::new)))
-        }
-        Question::HasMoreMembers { group_id, count } => {
-            let limit = i64::from(*count) + 1;
-            let statement = transaction.prepare_cached(sql::COUNT_MEMBERS).await?;
-            let row = transaction.query_one(&statement, &[&tenant.0, &storable(group_id), &limit]).await?;
-            Some(Found::HasMoreMembers(row.try_get::<_, i64>(0)? == limit))
-        }
-        // What is counted here is true of nothing that stays, so it is not remembered.
-        Question::Search(plan) => Some(Found::Page(search::search(&transaction, tenant, plan, &Totals::default()).await?)),
-        Question::MembersAfter { group_id, after, limit } => {
-            Some(Found::Members(memberships::members_after(&transaction, tenant, group_id, *after, *limit).await?))
-        }
-        Question::FindMemberships(query) => Some(Found::Memberships(memberships::find(&transaction, tenant, query).await?)),
-        Question::CountMemberships(query) => Some(Found::Count(memberships::count_all(&transaction, tenant, query).await?)),
-    };
-    transaction.rollback().await?;
-    Ok(Rehearsed { committed, found })
+/// Does what a commit does, and leaves it to the caller to take it back. It is in no log: for the tenant's counter everybody waits.
+pub(super) async fn rehearse(transaction: &Transaction<'_>, tenant: TenantId, change_set: &ChangeSet) -> Result<Vec<Committed>, Failure> {
+    Commit { is_logged: false, ..Commit::new(transaction, tenant, change_set) }.apply().await
 }
 
 /// What a resource's row says of it, apart from what it holds.
@@ -155,6 +106,7 @@ pub(super) struct Commit<'a> {
     pub(super) tenant: i64,
     pub(super) change_set: &'a ChangeSet,
     pub(super) at: i64,
+    is_logged: bool,
     log: Log,
     /// What was taken away so far.
     pub(super) removals: Removals,
@@ -163,7 +115,7 @@ pub(super) struct Commit<'a> {
 impl<'a> Commit<'a> {
     fn new(transaction: &'a Transaction<'a>, tenant: TenantId, change_set: &'a ChangeSet) -> Self {
         let at = micros(change_set.at);
-        Self { transaction, tenant: tenant.0, change_set, at, log: Log::default(), removals: Removals::default() }
+        Self { transaction, tenant: tenant.0, change_set, at, is_logged: true, log: Log::default(), removals: Removals::default() }
     }
 }
 
@@ -459,6 +411,10 @@ impl Commit<'_> {
         }
         // Every change is logged, so here is where one that was decided with the types of yesterday is refused.
         let decided_with = i64::try_from(self.change_set.types_revision).unwrap_or(i64::MAX);
+        if !self.is_logged {
+            let is_today = revision(self.transaction, self.tenant).await? == decided_with;
+            return if is_today { Ok(()) } else { Err(CommitError::TypesChanged.into()) };
+        }
         let credential = storable(&self.change_set.policy.credential_id);
         let values: Values<'_> =
             &[&self.tenant, &change_id, &types, &ids, &versions, &self.at, &kinds, &attributes, &decided_with, &credential];

@@ -1,57 +1,77 @@
-//! Commits that are taken back: carried out inside the writer's transaction, in a job that always fails. Does not take them back itself; the writer does.
+//! What is done inside the transaction of a stage, on the thread that writes. Does not take it back; the writer does.
 
-use directory::change_set::ChangeSet;
-use directory::store::{CommitError, Fault, Found, Question, Rehearsed};
+use std::sync::mpsc::{Receiver, channel};
+
+use async_trait::async_trait;
+use directory::change_set::{ChangeSet, Committed};
+use directory::store::{CommitError, Fault, Found, Question};
 use directory::tenant::TenantId;
 use rusqlite::Connection;
 
-use super::{commit, memberships, read, search};
+use super::connections::fault;
+use super::writer::Writer;
+use super::{commit, history, memberships, read, search};
+use crate::stage::{Asked, Begins, Cue, Line, SILENCE_MAX, Told};
 use crate::totals::Totals;
 
-/// What a rehearsal came to, as the failure of its job.
-pub(crate) struct Undone(pub Result<Rehearsed, CommitError>);
-
-impl From<Fault> for Undone {
-    fn from(fault: Fault) -> Self {
-        Self(Err(fault.into()))
+#[async_trait]
+impl Begins for Writer {
+    async fn begin(&self, _: u32) -> Line {
+        let (sender, cues) = channel();
+        self.rehearse(move |connection| play(connection, &cues)).await;
+        // Nobody hears a cue any more where it cannot be sent.
+        Box::new(move |cue| drop(sender.send(cue)))
     }
 }
 
-impl From<Result<Rehearsed, CommitError>> for Undone {
-    fn from(outcome: Result<Rehearsed, CommitError>) -> Self {
-        Self(outcome)
+/// Does what it is told until nobody says anything any more.
+fn play(connection: &Connection, cues: &Receiver<Cue>) {
+    // An error may have ended the transaction, and outside of one everything would be kept.
+    while let Ok(cue) = cues.recv_timeout(SILENCE_MAX)
+        && !connection.is_autocommit()
+    {
+        let outcome = match &cue.asked {
+            Asked::Commit(change_set) => rehearse(connection, cue.tenant, change_set).map(Told::Committed),
+            Asked::Question(question) => answer(connection, cue.tenant, question).map(Told::Found).map_err(CommitError::from),
+        };
+        let failed = matches!(outcome, Err(CommitError::Fault(_)));
+        cue.tell(outcome);
+        if failed {
+            return;
+        }
     }
 }
 
-/// Carries out the commits and answers the question.
-pub(crate) fn rehearse(
-    connection: &Connection,
-    tenant: TenantId,
-    change_sets: &[ChangeSet],
-    question: &Question,
-) -> Result<Rehearsed, CommitError> {
-    let committed = change_sets
-        .iter()
-        .map(|change_set| commit::apply(connection, tenant, change_set, &commit::prepare(change_set)))
-        .collect::<Result<_, _>>()?;
-    Ok(Rehearsed { committed, found: answer(connection, tenant, question)? })
+/// A commit, of which nothing is left where it is refused.
+fn rehearse(connection: &Connection, tenant: TenantId, change_set: &ChangeSet) -> Result<Vec<Committed>, CommitError> {
+    execute(connection, "SAVEPOINT rehearsed")?;
+    let outcome = commit::apply(connection, tenant, change_set, &commit::prepare(change_set));
+    if outcome.is_err() {
+        execute(connection, "ROLLBACK TO rehearsed")?;
+    }
+    execute(connection, "RELEASE rehearsed")?;
+    outcome
 }
 
-fn answer(connection: &Connection, tenant: TenantId, question: &Question) -> Result<Option<Found>, Fault> {
+fn execute(connection: &Connection, statement: &str) -> Result<(), Fault> {
+    connection.prepare_cached(statement).and_then(|mut statement| statement.execute([])).map(drop).map_err(fault)
+}
+
+fn answer(connection: &Connection, tenant: TenantId, question: &Question) -> Result<Found, Fault> {
     Ok(match question {
-        Question::Nothing => None,
         Question::Resource { resource_type, id, include } => {
-            Some(Found::Resource(read::read(connection, tenant, resource_type, id, *include)?.map(Box::new)))
+            Found::Resource(read::read(connection, tenant, resource_type, id, *include)?.map(Box::new))
         }
         Question::HasMoreMembers { group_id, count } => {
-            Some(Found::HasMoreMembers(read::has_more_members_than(connection, tenant, group_id, *count)?))
+            Found::HasMoreMembers(read::has_more_members_than(connection, tenant, group_id, *count)?)
         }
         // What is counted here is true of nothing that stays, so it is not remembered.
-        Question::Search(plan) => Some(Found::Page(search::search(connection, tenant, plan, &Totals::default())?)),
+        Question::Search(plan) => Found::Page(search::search(connection, tenant, plan, &Totals::default())?),
         Question::MembersAfter { group_id, after, limit } => {
-            Some(Found::Members(read::members_after(connection, tenant, group_id, *after, *limit)?))
+            Found::Members(read::members_after(connection, tenant, group_id, *after, *limit)?)
         }
-        Question::FindMemberships(query) => Some(Found::Memberships(memberships::find(connection, tenant, query)?)),
-        Question::CountMemberships(query) => Some(Found::Count(memberships::count_all(connection, tenant, query)?)),
+        Question::FindMemberships(query) => Found::Memberships(memberships::find(connection, tenant, query)?),
+        Question::CountMemberships(query) => Found::Count(memberships::count_all(connection, tenant, query)?),
+        Question::Deleted { which, limit } => Found::Deleted(history::deleted(connection, tenant, which, *limit)?),
     })
 }

@@ -1,10 +1,10 @@
 //! The one thread that writes. Jobs that wait together are committed together: one transaction, one fsync, and each is answered once it is durable.
-//! A job that fails undoes its own changes only.
+//! A job that fails undoes its own changes only. What is only rehearsed has a transaction of its own, which is taken back.
 
 use std::any::Any;
 use std::error::Error as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use directory::store::Fault;
 use rusqlite::Connection;
@@ -68,21 +68,28 @@ fn not_done() -> Fault {
     Fault::new("a write was not carried out")
 }
 
+/// What waits for the thread that writes.
+enum Waiting {
+    Job(Box<dyn Job>),
+    /// Of what it does nothing is kept.
+    Rehearsal(Box<dyn FnOnce(&Connection) + Send>),
+}
+
 /// The way to the thread that writes. The thread ends when the last of these is gone.
 #[derive(Clone)]
 pub(crate) struct Writer {
-    jobs: SyncSender<Box<dyn Job>>,
+    waiting: SyncSender<Waiting>,
 }
 
 impl Writer {
     /// Starts the thread, which marks changes of revisions there.
     pub(crate) fn start(connection: Connection, revisions: Revisions) -> Result<Self, Fault> {
-        let (jobs, waiting) = sync_channel(WAITING_MAX);
+        let (sender, waiting) = sync_channel(WAITING_MAX);
         std::thread::Builder::new()
             .name("sqlite-writer".into())
             .spawn(move || run(&connection, &revisions, &waiting))
             .map_err(|error| Fault::from_source("the writer could not be started", error))?;
-        Ok(Self { jobs })
+        Ok(Self { waiting: sender })
     }
 
     /// Runs a job; what it returns is durable when this returns. Where it returns an error, nothing of it was kept. It may be run twice, the first time
@@ -92,7 +99,7 @@ impl Writer {
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
     {
-        self.send(job, false).await
+        self.run(job, false).await
     }
 
     /// The same for a job that may change the revision of a tenant, be it by making or erasing one: every process knows of it when this returns.
@@ -101,21 +108,29 @@ impl Writer {
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
     {
-        self.send(job, true).await
+        self.run(job, true).await
     }
 
-    async fn send<T, E>(&self, job: impl FnMut(&Connection) -> Result<T, E> + Send + 'static, revises: bool) -> Result<T, E>
+    async fn run<T, E>(&self, job: impl FnMut(&Connection) -> Result<T, E> + Send + 'static, revises: bool) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let job: Box<dyn Job> = Box::new(Typed { job, revises, outcome: None, sender });
-        if let Err(std::sync::mpsc::TrySendError::Full(job)) = self.jobs.try_send(job) {
-            let jobs = self.jobs.clone();
-            let _ = tokio::task::spawn_blocking(move || jobs.send(job)).await;
-        }
+        self.send(Waiting::Job(Box::new(Typed { job, revises, outcome: None, sender }))).await;
         receiver.await.map_or_else(|_| Err(not_done().into()), |(outcome, _)| outcome)
+    }
+
+    /// Lets something be done in a transaction of its own, which is taken back when it returns. Does not wait for it.
+    pub(crate) async fn rehearse(&self, rehearsal: impl FnOnce(&Connection) + Send + 'static) {
+        self.send(Waiting::Rehearsal(Box::new(rehearsal))).await;
+    }
+
+    async fn send(&self, one: Waiting) {
+        if let Err(TrySendError::Full(one)) = self.waiting.try_send(one) {
+            let waiting = self.waiting.clone();
+            let _ = tokio::task::spawn_blocking(move || waiting.send(one)).await;
+        }
     }
 }
 
@@ -124,13 +139,27 @@ fn panicked(panic: &(dyn Any + Send)) -> Fault {
     Fault::new(format!("a write panicked: {}", message.unwrap_or("no message")))
 }
 
-fn run(connection: &Connection, revisions: &Revisions, waiting: &Receiver<Box<dyn Job>>) {
-    while let Ok(first) = waiting.recv() {
+fn run(connection: &Connection, revisions: &Revisions, waiting: &Receiver<Waiting>) {
+    let mut next = None;
+    while let Some(one) = next.take().or_else(|| waiting.recv().ok()) {
+        let first = match one {
+            Waiting::Job(first) => first,
+            Waiting::Rehearsal(rehearsal) => {
+                run_rehearsal(connection, rehearsal);
+                continue;
+            }
+        };
         let mut jobs = vec![first];
-        let outcome = run_together(connection, &mut jobs, waiting)
-            .and_then(|done| if done { Ok(()) } else { run_each(connection, &mut jobs) })
-            .map_err(fault)
-            .and_then(|()| commit(connection, revisions, &jobs));
+        let outcome = run_together(connection, &mut jobs, || match waiting.try_recv().ok()? {
+            Waiting::Job(job) => Some(job),
+            rehearsal @ Waiting::Rehearsal(_) => {
+                next = Some(rehearsal);
+                None
+            }
+        })
+        .and_then(|done| if done { Ok(()) } else { run_each(connection, &mut jobs) })
+        .map_err(fault)
+        .and_then(|()| commit(connection, revisions, &jobs));
         if let Err(fault) = &outcome {
             undo(connection);
             tracing::error!(error = fault as &dyn std::error::Error, "a transaction failed");
@@ -142,6 +171,18 @@ fn run(connection: &Connection, revisions: &Revisions, waiting: &Receiver<Box<dy
     }
 }
 
+/// Whoever waits for something of a rehearsal that fails finds out by waiting in vain.
+fn run_rehearsal(connection: &Connection, rehearsal: Box<dyn FnOnce(&Connection) + Send>) {
+    if let Err(error) = execute(connection, "BEGIN IMMEDIATE") {
+        tracing::error!(error = %error, "a rehearsal could not begin");
+        return;
+    }
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| rehearsal(connection))) {
+        tracing::error!(error = %panicked(&*panic), "a rehearsal was broken off");
+    }
+    undo(connection);
+}
+
 fn undo(connection: &Connection) {
     if !connection.is_autocommit() {
         let _ = connection.execute_batch("ROLLBACK");
@@ -150,7 +191,11 @@ fn undo(connection: &Connection) {
 
 /// The first job and all that come meanwhile, in one transaction. `false`, and nothing is done, where one of them failed when it had changed something
 /// already: savepoints for everybody would cost those who succeed more than they cost now.
-fn run_together(connection: &Connection, jobs: &mut Vec<Box<dyn Job>>, waiting: &Receiver<Box<dyn Job>>) -> Result<bool, rusqlite::Error> {
+fn run_together(
+    connection: &Connection,
+    jobs: &mut Vec<Box<dyn Job>>,
+    mut another: impl FnMut() -> Option<Box<dyn Job>>,
+) -> Result<bool, rusqlite::Error> {
     execute(connection, "BEGIN IMMEDIATE")?;
     let mut place = 0;
     while let Some(job) = jobs.get_mut(place) {
@@ -161,7 +206,7 @@ fn run_together(connection: &Connection, jobs: &mut Vec<Box<dyn Job>>, waiting: 
         }
         place += 1;
         if place == jobs.len() && place < GROUP_MAX {
-            jobs.extend(waiting.try_recv());
+            jobs.extend(another());
         }
     }
     Ok(true)

@@ -17,6 +17,7 @@ mod opening;
 mod paging;
 mod schema_property;
 mod rehearsal;
+mod rehearsal_property;
 mod remembered;
 mod requests;
 mod schemas;

@@ -1,8 +1,11 @@
 //! What is only rehearsed: refused like everything else, answered like everything else, and gone.
 
+use std::sync::Arc;
+
 use directory::directory::{DirectoryError, PatchAnswer};
 use directory::journal::Journal;
 use directory::store::Include;
+use directory::tenant::TenantSettings;
 use directory::version::Expected;
 use scim_protocol::ErrorKind;
 use scim_protocol::messages::BulkRequest;
@@ -17,6 +20,8 @@ on_both_engines!(
     a_rehearsed_patch_answers_with_what_would_be,
     a_rehearsed_delete_leaves_everything,
     later_steps_see_what_was_rehearsed_before,
+    a_silent_rehearsal_gives_way_and_goes_on,
+    who_is_deleted_in_a_rehearsal_comes_back_in_it,
     nobody_is_woken_by_a_rehearsal,
 );
 
@@ -116,6 +121,36 @@ async fn later_steps_see_what_was_rehearsed_before(place: Place) {
     let learned = journal.take();
     assert_eq!(learned.changes.len(), 4);
     assert!(learned.adaptations.iter().any(|one| one.what == "accepted `\"False\"` for `active`"), "{learned:?}");
+}
+
+async fn a_silent_rehearsal_gives_way_and_goes_on(place: Place) {
+    let world = World::new(&place).await;
+    let (directory, caller, user) = (world.directory(), world.caller(), world.schema("User"));
+    let bob = || json!({"schemas": [USER], "userName": "bob"});
+    let rehearsal = directory.rehearsing();
+    let would_be = rehearsal.create(&caller, &user, ann(), NOTHING).await.unwrap();
+    // On SQLite this waits until the rehearsal gives way.
+    directory.create(&caller, &user, bob(), NOTHING).await.unwrap();
+    assert_eq!(kind(rehearsal.create(&caller, &user, bob(), NOTHING).await), ErrorKind::Uniqueness, "what others wrote is seen");
+    assert_eq!(kind(rehearsal.create(&caller, &user, ann(), NOTHING).await), ErrorKind::Uniqueness, "what was rehearsed is remembered");
+    assert_eq!(rehearsal.read(&caller, &user, &would_be.id, NOTHING).await.unwrap().document, would_be.document);
+    // On both engines this does: the name is taken until then.
+    let ann_is = directory.create(&caller, &user, ann(), NOTHING).await.unwrap();
+    assert_eq!(kind(rehearsal.read(&caller, &user, &would_be.id, NOTHING).await), ErrorKind::NotFound, "it cannot be any more");
+    rehearsal.delete(&caller, &user, &ann_is.id, &Expected::default()).await.unwrap();
+    assert_eq!(world.read("User", &ann_is.id).await.unwrap().version, 1);
+}
+
+async fn who_is_deleted_in_a_rehearsal_comes_back_in_it(place: Place) {
+    let settings = TenantSettings { revive_deleted: Some(true), ..TenantSettings::default() };
+    let world = World::with_settings(place.open().await, "acme", Arc::default(), settings).await;
+    let (directory, caller, user) = (world.directory(), world.caller(), world.schema("User"));
+    let held = directory.create(&caller, &user, ann(), NOTHING).await.unwrap();
+    let rehearsal = directory.rehearsing();
+    rehearsal.delete(&caller, &user, &held.id, &Expected::default()).await.unwrap();
+    let back = rehearsal.create(&caller, &user, ann(), NOTHING).await.unwrap();
+    assert_eq!((&back.id, back.version), (&held.id, 3));
+    assert_eq!(world.read("User", &held.id).await.unwrap().version, 1);
 }
 
 async fn nobody_is_woken_by_a_rehearsal(place: Place) {
