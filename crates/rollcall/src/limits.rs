@@ -18,7 +18,7 @@ pub fn limits() -> Value {
     let options = server::Options::default();
     let (rate, keys, lockout, filter) = (options.rate_limit, options.key_sets, options.lockout, options.filter);
     let mut server = named!(options, server::Options {
-        body_bytes_max, large_body_bytes_max, bulk_operations_max, dry_run_operations_max, request_log_body_bytes_max,
+        body_bytes_max, large_body_bytes_max, bulk_operations_max, request_log_body_bytes_max,
         request_log_strangers_per_minute_max, request_log_rows_max, page_size_default, page_size_max, cursor_seconds_max,
         request_seconds_max, header_read_seconds_max, rate_limit_entries_max, access_token_seconds, connections_max,
         head_bytes_max, http2_header_list_bytes_max, http2_streams_max, tls_handshake_seconds_max, tls_reload_seconds,

@@ -21,8 +21,6 @@ pub struct Options {
     pub restore_seconds_max: u64,
     /// Most operations in one bulk request.
     pub bulk_operations_max: usize,
-    /// Most operations in one bulk request that is only rehearsed and is not all or nothing.
-    pub dry_run_operations_max: usize,
     /// Largest body that the request log keeps, in bytes.
     pub request_log_body_bytes_max: usize,
     /// Most requests of strangers that the request log of a tenant keeps, per minute.
@@ -100,7 +98,6 @@ impl Default for Options {
             restore_bytes_max: 4 * 1024 * 1024 * 1024,
             restore_seconds_max: 3_600,
             bulk_operations_max: 1_000,
-            dry_run_operations_max: 100,
             request_log_body_bytes_max: 16 * 1024,
             request_log_strangers_per_minute_max: 30,
             request_log_rows_max: 1_000_000,

@@ -17,10 +17,7 @@ use crate::request_id::RequestId;
 pub(super) async fn bulk(mut call: Call) -> Result<Response, Failure> {
     let body = call.read_body(call.state.options.large_body_bytes_max).await?;
     let request = BulkRequest::from_body(body)?;
-    let options = &call.state.options;
-    // What is all or nothing is one commit and rehearsed once; of the others each operation is rehearsed after all those before it.
-    let is_repeated = call.trace.is_dry_run() && !request.atomic;
-    let most = if is_repeated { options.dry_run_operations_max } else { options.bulk_operations_max };
+    let most = call.state.options.bulk_operations_max;
     if request.operations.len() > most {
         let detail = format!("The request has {} operations; accepted are at most {most}.", request.operations.len());
         return Err(Error::new(ErrorKind::PayloadTooLarge, detail).into());

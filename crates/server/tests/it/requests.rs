@@ -1,7 +1,11 @@
 //! The request log as clients and administrators meet it: what is in it, what never is, and what is only rehearsed.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use directory::access::Scope;
 use directory::request_log::{Draft, RequestEntry, RequestFilter};
+use directory::store::Store;
 use http::StatusCode;
 use scim_protocol::schema::standard::{GROUP, USER};
 use serde_json::{Value, json};
@@ -9,6 +13,7 @@ use server::Options;
 use server::rate_limit::RateLimit;
 use uuid::Uuid;
 
+use crate::counting::{Counted, Counting};
 use crate::house::{Answer, House};
 
 const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
@@ -230,7 +235,7 @@ async fn a_dry_run_answers_like_the_write_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_whole_bulk_is_rehearsed_as_one() {
-    let house = House::with(Options { dry_run_operations_max: 3, ..Options::default() }, house_settings()).await;
+    let house = House::with(Options { bulk_operations_max: 3, ..Options::default() }, house_settings()).await;
     let bulk = |operations: Value| json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations});
     let operations = json!([
         {"method": "POST", "path": "/Groups", "bulkId": "g", "data": {"schemas": [GROUP], "displayName": "g", "members": [{"value": "bulkId:u"}]}},
@@ -249,7 +254,7 @@ async fn a_whole_bulk_is_rehearsed_as_one() {
 
 #[tokio::test]
 async fn what_is_all_or_nothing_is_rehearsed_at_any_size_and_answered_as_when_it_is_done() {
-    let house = House::with(Options { dry_run_operations_max: 3, ..Options::default() }, house_settings()).await;
+    let house = House::with(Options::default(), house_settings()).await;
     let ann = house.user("ann").await;
     let mut operations: Vec<Value> = (0..120)
         .map(|n| {
@@ -283,6 +288,47 @@ async fn what_is_all_or_nothing_is_rehearsed_at_any_size_and_answered_as_when_it
         assert_eq!(said(&rehearsed), said(&done));
         assert_eq!(said(&done)[0][3], status);
     }
+}
+
+#[tokio::test]
+async fn a_bulk_is_rehearsed_at_any_size_that_is_announced() {
+    let house = House::with(Options::default(), house_settings()).await;
+    let announced = house.scim("GET", "/ServiceProviderConfig", None).await.body["bulk"]["maxOperations"].as_u64().unwrap();
+    assert_eq!(announced, 1_000);
+    let create = |n: usize| json!({"method": "POST", "path": "/Users", "bulkId": format!("u{n}"), "data": {"schemas": [USER], "userName": format!("user{n}")}});
+    let operations: Vec<Value> = (0..1_000).map(create).collect();
+    let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations});
+    let statuses = |answer: &Answer| -> Vec<String> {
+        answer.body["Operations"].as_array().unwrap().iter().map(|one| one["status"].as_str().unwrap().to_owned()).collect()
+    };
+    let rehearsed = dry(&house, "POST", "/Bulk", Some(body.clone())).await;
+    assert_eq!((rehearsed.header("preference-applied"), statuses(&rehearsed)), (Some("handling=dry-run"), vec!["201".to_owned(); 1_000]));
+    assert_eq!(house.scim("GET", "/Users", None).await.body["totalResults"], 0);
+    assert_eq!(statuses(&house.scim("POST", "/Bulk", Some(body.clone())).await), vec!["201"; 1_000]);
+    // Now each of them is taken.
+    assert_eq!(statuses(&dry(&house, "POST", "/Bulk", Some(body)).await), vec!["409"; 1_000]);
+    assert_eq!(house.scim("GET", "/Users", None).await.body["totalResults"], 1_000);
+}
+
+#[tokio::test]
+async fn twice_as_many_operations_are_rehearsed_with_twice_the_work() {
+    let counted = Arc::new(Counted::default());
+    let counting = |store| Arc::new(Counting { store, counted: counted.clone() }) as Arc<dyn Store>;
+    let house = House::over(Options::default(), house_settings(), counting).await;
+    let ann = house.user("ann").await;
+    let asked = async |operations: usize| {
+        counted.rehearsed.store(0, Ordering::Relaxed);
+        let patch = |n: usize| json!({"method": "PATCH", "path": format!("/Users/{ann}"), "data": {"schemas": [PATCH], "Operations": [{"op": "replace", "path": "title", "value": n.to_string()}]}});
+        let patches: Vec<Value> = (0..operations).map(patch).collect();
+        let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": patches});
+        let answer = dry(&house, "POST", "/Bulk", Some(body)).await;
+        // Each was carried out on what those before it left.
+        assert_eq!(answer.text(&format!("/Operations/{}/version", operations - 1)), format!("W/\"{}\"", operations + 1));
+        counted.rehearsed.load(Ordering::Relaxed)
+    };
+    // Each is read and committed; the first is read where nothing was rehearsed yet.
+    assert_eq!((asked(100).await, asked(200).await), (199, 399));
+    assert_eq!(house.scim("GET", &format!("/Users/{ann}"), None).await.text("/meta/version"), "W/\"1\"");
 }
 
 #[tokio::test]
