@@ -157,11 +157,14 @@ impl Directory {
         Self { journal: Some(journal), ..self.clone() }
     }
 
-    /// The same directory, in which nothing is kept: every write is only rehearsed, and later reads see it as if it were done.
-    #[must_use]
-    pub fn rehearsing(&self) -> Self {
-        let rehearsal = Arc::new(Rehearsal::new(Arc::clone(&self.store)));
-        Self { store: rehearsal.clone(), rehearsal: Some(rehearsal), ..self.clone() }
+    /// The same directory, in which nothing is kept: every write is only rehearsed, and later reads see it as if it were done. Refused where the store
+    /// cannot rehearse.
+    pub fn rehearsing(&self) -> Result<Self, Error> {
+        let rehearsal = Rehearsal::new(Arc::clone(&self.store)).map(Arc::new).ok_or_else(|| {
+            let detail = "Dry runs are not offered here, as what is behind this server cannot rehearse a write; nothing was changed.";
+            Error::new(ErrorKind::NotImplemented, detail)
+        })?;
+        Ok(Self { store: rehearsal.clone(), rehearsal: Some(rehearsal), ..self.clone() })
     }
 
     /// A caller of this tenant, with the tenant's schemas as they are now.

@@ -1,7 +1,8 @@
 //! *(shell)* A store that rehearses: what is committed is carried out on a stage of the real store, and reads see what was rehearsed so far. What would be
 //! refused is refused as always; nothing is kept and nobody is woken.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
@@ -17,14 +18,15 @@ use crate::tombstone::{Deleted, Tombstone};
 /// A store in whose place nothing is kept.
 pub struct Rehearsal {
     store: Arc<dyn Store>,
-    /// Since the first commit: before it there is nothing to see that the store does not know.
-    stage: OnceLock<Box<dyn Stage>>,
+    stage: Box<dyn Stage>,
+    /// Before the first commit there is nothing to see that the store does not know.
+    has_begun: AtomicBool,
 }
 
 impl Rehearsal {
-    /// Over a store.
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, stage: OnceLock::new() }
+    /// Over a store; `None` where that cannot rehearse.
+    pub fn new(store: Arc<dyn Store>) -> Option<Self> {
+        Some(Self { stage: store.stage()?, store, has_begun: AtomicBool::new(false) })
     }
 
     /// `History::deleted`; `None` where nothing was rehearsed that could have changed it.
@@ -35,12 +37,9 @@ impl Rehearsal {
         }
     }
 
-    /// Asks the stage, where there is one yet.
+    /// Asks the stage, where something has happened on it.
     async fn ask(&self, tenant: TenantId, question: impl FnOnce() -> Question) -> Result<Option<Found>, Fault> {
-        match self.stage.get() {
-            Some(stage) => stage.ask(tenant, question()).await.map(Some),
-            None => Ok(None),
-        }
+        if self.has_begun.load(Ordering::Acquire) { self.stage.ask(tenant, question()).await.map(Some) } else { Ok(None) }
     }
 }
 
@@ -71,13 +70,8 @@ impl Memberships for Rehearsal {
 #[async_trait]
 impl Store for Rehearsal {
     async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
-        let stage = if let Some(stage) = self.stage.get() {
-            stage
-        } else {
-            let stage = self.store.stage()?;
-            self.stage.get_or_init(|| stage)
-        };
-        stage.commit(tenant, change_set).await
+        self.has_begun.store(true, Ordering::Release);
+        self.stage.commit(tenant, change_set).await
     }
 
     async fn read(&self, tenant: TenantId, resource_type: &str, id: &str, include: Include) -> Result<Option<StoredResource>, Fault> {

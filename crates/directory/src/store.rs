@@ -256,9 +256,9 @@ pub trait Store: Memberships {
     async fn has_more_members_than(&self, tenant: TenantId, group_id: &str, count: u32) -> Result<bool, Fault>;
     /// A page of a search, from one snapshot.
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault>;
-    /// Where commits are rehearsed. Fails where a store cannot do that.
-    fn stage(&self) -> Result<Box<dyn Stage>, Fault> {
-        Err(Fault::new("this store cannot rehearse"))
+    /// Where commits are rehearsed; `None` from a store that cannot do that.
+    fn stage(&self) -> Option<Box<dyn Stage>> {
+        None
     }
 }
 

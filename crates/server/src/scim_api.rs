@@ -99,7 +99,7 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     let mut directory = state.directory.with_journal(trace.journal.clone());
     if route.writes(&method) && wants_dry_run(&parts.headers) {
-        directory = directory.rehearsing();
+        directory = directory.rehearsing()?;
         trace.rehearsed();
     }
     let kind = route.body_kind(&method, &caller.schemas);

@@ -39,7 +39,7 @@ fn kind<T: std::fmt::Debug>(outcome: Result<T, DirectoryError>) -> ErrorKind {
 async fn a_rehearsed_create_leaves_nothing(place: Place) {
     let world = World::new(&place).await;
     let (directory, caller, user) = (world.directory(), world.caller(), world.schema("User"));
-    let would_be = directory.rehearsing().create(&caller, &user, ann(), ALL).await.unwrap();
+    let would_be = directory.rehearsing().unwrap().create(&caller, &user, ann(), ALL).await.unwrap();
     assert_eq!((would_be.version, would_be.document["userName"].as_str()), (1, Some("ann")));
     assert_eq!(world.read("User", &would_be.id).await, None);
     assert!(place.log(world.tenant.id).await.is_empty());
@@ -54,7 +54,7 @@ async fn what_would_be_refused_is_refused(place: Place) {
     let world = World::new(&place).await;
     let (directory, caller, user, group) = (world.directory(), world.caller(), world.schema("User"), world.schema("Group"));
     let held = directory.create(&caller, &user, ann(), NOTHING).await.unwrap();
-    let rehearsal = directory.rehearsing();
+    let rehearsal = directory.rehearsing().unwrap();
     assert_eq!(kind(rehearsal.create(&caller, &user, ann(), NOTHING).await), ErrorKind::Uniqueness);
     let stranger = json!({"schemas": [GROUP], "displayName": "g", "members": [{"value": "nobody"}]});
     assert_eq!(kind(rehearsal.create(&caller, &group, stranger, NOTHING).await), ErrorKind::InvalidValue);
@@ -78,13 +78,13 @@ async fn a_rehearsed_patch_answers_with_what_would_be(place: Place) {
         let (caller, group) = (caller.clone(), group.clone());
         async move { directory.patch(&caller, &group, "g", operations, &Expected::default(), PatchAnswer::Resource(ALL)).await.unwrap() }
     };
-    let would_be = patch(directory.rehearsing(), operations.clone()).await.resource.unwrap();
+    let would_be = patch(directory.rehearsing().unwrap(), operations.clone()).await.resource.unwrap();
     assert_eq!((would_be.version, would_be.members.len()), (2, 2));
     assert_eq!(world.read("Group", "g").await.unwrap(), before);
     let renamed = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [
         {"op": "replace", "path": "displayName", "value": "h"}, {"op": "remove", "path": "members"},
     ]});
-    let would_be = patch(directory.rehearsing(), renamed).await.resource.unwrap();
+    let would_be = patch(directory.rehearsing().unwrap(), renamed).await.resource.unwrap();
     assert_eq!((would_be.document["displayName"].as_str(), would_be.members.len()), (Some("h"), 0));
     assert_eq!(world.read("Group", "g").await.unwrap(), before);
     assert_eq!(patch(directory, operations).await.resource.unwrap().members.len(), 2);
@@ -96,7 +96,7 @@ async fn a_rehearsed_delete_leaves_everything(place: Place) {
     world.user("a").await;
     world.group("g", &["a"]).await;
     let before = (world.read("User", "a").await, world.read("Group", "g").await);
-    directory.rehearsing().delete(&caller, &world.schema("User"), "a", &Expected::default()).await.unwrap();
+    directory.rehearsing().unwrap().delete(&caller, &world.schema("User"), "a", &Expected::default()).await.unwrap();
     assert_eq!((world.read("User", "a").await, world.read("Group", "g").await), before);
 }
 
@@ -112,7 +112,7 @@ async fn later_steps_see_what_was_rehearsed_before(place: Place) {
         {"method": "DELETE", "path": "/Users/bulkId:u"},
     ]});
     let journal = Journal::default();
-    let directory = world.directory().with_journal(journal.clone()).rehearsing();
+    let directory = world.directory().with_journal(journal.clone()).rehearsing().unwrap();
     let answers = directory.bulk(&caller, BulkRequest::from_body(body).unwrap()).await;
     let versions: Vec<_> = answers.iter().map(|answer| answer.outcome.as_ref().ok().copied()).collect();
     assert_eq!(versions, [Some(1), Some(1), None, Some(2), Some(0)]);
@@ -127,7 +127,7 @@ async fn a_silent_rehearsal_gives_way_and_goes_on(place: Place) {
     let world = World::new(&place).await;
     let (directory, caller, user) = (world.directory(), world.caller(), world.schema("User"));
     let bob = || json!({"schemas": [USER], "userName": "bob"});
-    let rehearsal = directory.rehearsing();
+    let rehearsal = directory.rehearsing().unwrap();
     let would_be = rehearsal.create(&caller, &user, ann(), NOTHING).await.unwrap();
     // On SQLite this waits until the rehearsal gives way.
     directory.create(&caller, &user, bob(), NOTHING).await.unwrap();
@@ -146,7 +146,7 @@ async fn who_is_deleted_in_a_rehearsal_comes_back_in_it(place: Place) {
     let world = World::with_settings(place.open().await, "acme", Arc::default(), settings).await;
     let (directory, caller, user) = (world.directory(), world.caller(), world.schema("User"));
     let held = directory.create(&caller, &user, ann(), NOTHING).await.unwrap();
-    let rehearsal = directory.rehearsing();
+    let rehearsal = directory.rehearsing().unwrap();
     rehearsal.delete(&caller, &user, &held.id, &Expected::default()).await.unwrap();
     let back = rehearsal.create(&caller, &user, ann(), NOTHING).await.unwrap();
     assert_eq!((&back.id, back.version), (&held.id, 3));
@@ -160,7 +160,7 @@ async fn nobody_is_woken_by_a_rehearsal(place: Place) {
     let include = Include::default();
     // Whoever was woken by making the tenant is done with that.
     while tokio::time::timeout(std::time::Duration::from_millis(300), committed.notified()).await.is_ok() {}
-    world.directory().rehearsing().create(&world.caller(), &user, ann(), include).await.unwrap();
+    world.directory().rehearsing().unwrap().create(&world.caller(), &user, ann(), include).await.unwrap();
     assert!(tokio::time::timeout(std::time::Duration::from_millis(100), committed.notified()).await.is_err());
     world.directory().create(&world.caller(), &user, ann(), include).await.unwrap();
     tokio::time::timeout(std::time::Duration::from_secs(10), committed.notified()).await.unwrap();

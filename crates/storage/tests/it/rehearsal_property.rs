@@ -194,7 +194,7 @@ async fn check(place: &Place, opened: Opened, name: &str, case: &Case) {
     for request in &case.requests {
         let request = || BulkRequest::from_body(request.clone()).unwrap();
         let before = held(place, &world).await;
-        let rehearsed = directory.rehearsing().bulk(&caller, request()).await;
+        let rehearsed = directory.rehearsing().unwrap().bulk(&caller, request()).await;
         assert_eq!(held(place, &world).await, before);
         let done = directory.bulk(&caller, request()).await;
         assert_eq!(said(&rehearsed), said(&done));

@@ -84,6 +84,17 @@ async fn who_leaves_loses_the_door_and_the_issues() {
     assert_eq!(people.body, json!([{"login": "bob@x", "name": "Somebody"}]));
 }
 
+/// The tracker cannot take back what it did, so it does nothing.
+#[tokio::test]
+async fn a_dry_run_is_refused() {
+    let house = House::new().await;
+    let request = Request::post("/scim/v2/Users").header("authorization", format!("Bearer {TOKEN}")).header("prefer", "handling=dry-run");
+    let body = json!({"schemas": [USER], "userName": "ann@x"}).to_string();
+    let answer = house.send(request.header("content-type", "application/scim+json").body(Body::from(body)).unwrap()).await;
+    assert_eq!((answer.status, answer.text("/status")), (StatusCode::NOT_IMPLEMENTED, "501"));
+    house.user("ann@x").await;
+}
+
 #[tokio::test]
 async fn groups_are_teams_direct_and_through_others() {
     let house = House::new().await;
