@@ -106,17 +106,8 @@ async fn schemathesis_finds_no_failure() {
     command.args(["--header", &format!("Authorization: Bearer {token}"), "--exclude-checks", &unchecked.join(",")]);
     // It finds out the id of the token it works with and revokes it; after that it would test 401 only.
     command.args(["--exclude-path", "/t/{tenant}/admin/v1/tokens/{id}"]);
-    command.args([
-        "--phases",
-        "examples,coverage,fuzzing,stateful",
-        "--max-examples",
-        "10",
-        "--max-time",
-        "60",
-        "--seed",
-        "7644",
-        "--continue-on-failure",
-    ]);
+    // Bounded by numbers and not by time: with `--max-time` a slow machine reached some operations only without credentials.
+    command.args(["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "10", "--seed", "7644", "--continue-on-failure"]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let report = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{report}\n{}", String::from_utf8_lossy(&output.stderr));
