@@ -122,6 +122,8 @@ pub trait Receivers: Send + Sync {
     async fn add_receiver(&self, tenant: TenantId, new: NewReceiver) -> Result<Option<Receiver>, Fault>;
     /// All of a tenant, by name.
     async fn list_receivers(&self, tenant: TenantId) -> Result<Vec<Receiver>, Fault>;
+    /// One as it is now.
+    async fn read_receiver(&self, tenant: TenantId, id: ReceiverId) -> Result<Option<Receiver>, Fault>;
     /// Pauses or resumes (and forgets the wait of a failed attempt); false where there is none.
     async fn set_receiver_state(&self, tenant: TenantId, id: ReceiverId, state: ReceiverState) -> Result<bool, Fault>;
     /// Gives it other secrets; false where there is none.

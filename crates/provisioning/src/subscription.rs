@@ -256,7 +256,11 @@ impl Subscriptions {
         })
     }
 
-    async fn send_told(&self, receiver: &Receiver, told: &[WithResource]) -> Result<Reception, Fault> {
+    /// With the secrets that the receiver has by now: they may have changed since it was claimed, and a claim lasts as long as there is something to send.
+    async fn send_told(&self, claimed: &Receiver, told: &[WithResource]) -> Result<Reception, Fault> {
+        let Some(receiver) = &self.ports.receivers.read_receiver(claimed.tenant, claimed.id).await? else {
+            return Ok(Reception::Gone { why: "it was removed".into() });
+        };
         let now = self.ports.clock.now();
         let message = match (receiver.kind, told.first()) {
             (ReceiverKind::Webhook, _) => Teller::webhook(receiver, told, now),

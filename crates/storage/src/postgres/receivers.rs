@@ -32,12 +32,17 @@ impl Receivers for Postgres {
         let Some(row) = rows.first() else { return Ok(None) };
         let id: i64 = row.try_get(0).map_err(fault)?;
         self.notify();
-        self.find(tenant, ReceiverId(id)).await
+        self.read_receiver(tenant, ReceiverId(id)).await
     }
 
     async fn list_receivers(&self, tenant: TenantId) -> Result<Vec<Receiver>, Fault> {
         let rows = query(&self.connections, sql::LIST_RECEIVERS, &[&tenant.0]).await?;
         rows.iter().map(|row| columns(row)?.into_receiver(&self.key)).collect()
+    }
+
+    async fn read_receiver(&self, tenant: TenantId, id: ReceiverId) -> Result<Option<Receiver>, Fault> {
+        let rows = query(&self.connections, sql::READ_RECEIVER, &[&tenant.0, &id.0]).await?;
+        rows.first().map(|row| columns(row)?.into_receiver(&self.key)).transpose()
     }
 
     async fn set_receiver_state(&self, tenant: TenantId, id: ReceiverId, state: ReceiverState) -> Result<bool, Fault> {
@@ -48,7 +53,7 @@ impl Receivers for Postgres {
     }
 
     async fn set_receiver_secrets(&self, tenant: TenantId, id: ReceiverId, secrets: Secrets) -> Result<bool, Fault> {
-        let Some(receiver) = self.find(tenant, id).await? else { return Ok(false) };
+        let Some(receiver) = self.read_receiver(tenant, id).await? else { return Ok(false) };
         let sealed = seal_secrets(&self.key, tenant, &receiver.name, &secrets)?;
         let count = execute(&self.connections, sql::SET_RECEIVER_SECRETS, &[&tenant.0, &id.0, &sealed]).await?;
         Ok(count > 0)
@@ -77,7 +82,7 @@ impl Receivers for Postgres {
             // Another node may have been faster.
             let values: Values<'_> = &[&tenant, &id, &micros(now), &micros(lease_until)];
             if execute(&self.connections, sql::LEASE_RECEIVER, values).await? > 0 {
-                claimed.extend(self.find(TenantId(tenant), ReceiverId(id)).await?);
+                claimed.extend(self.read_receiver(TenantId(tenant), ReceiverId(id)).await?);
             }
         }
         Ok(claimed)
@@ -112,13 +117,6 @@ impl Receivers for Postgres {
 
     async fn poll(&self, receiver: &Receiver, said: Acknowledgements, limit: usize, now: Timestamp) -> Result<Handout, Fault> {
         Ok(in_transaction!(&self.connections, begin, |transaction| poll(transaction, receiver, &said, limit, now)))
-    }
-}
-
-impl Postgres {
-    async fn find(&self, tenant: TenantId, id: ReceiverId) -> Result<Option<Receiver>, Fault> {
-        let rows = query(&self.connections, sql::READ_RECEIVER, &[&tenant.0, &id.0]).await?;
-        rows.first().map(|row| columns(row)?.into_receiver(&self.key)).transpose()
     }
 }
 

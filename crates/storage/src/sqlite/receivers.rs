@@ -31,11 +31,15 @@ impl Receivers for Sqlite {
         });
         let Some(id) = added.await? else { return Ok(None) };
         self.committed.notify_one();
-        self.readers.read_short(|connection| read(connection, &self.key, tenant, id))
+        self.read_receiver(tenant, id).await
     }
 
     async fn list_receivers(&self, tenant: TenantId) -> Result<Vec<Receiver>, Fault> {
         self.readers.read_short(|connection| receivers(connection, &self.key, sql::LIST_RECEIVERS, [tenant.0]))
+    }
+
+    async fn read_receiver(&self, tenant: TenantId, id: ReceiverId) -> Result<Option<Receiver>, Fault> {
+        self.readers.read_short(|connection| read(connection, &self.key, tenant, id))
     }
 
     async fn set_receiver_state(&self, tenant: TenantId, id: ReceiverId, state: ReceiverState) -> Result<bool, Fault> {
@@ -48,7 +52,7 @@ impl Receivers for Sqlite {
     }
 
     async fn set_receiver_secrets(&self, tenant: TenantId, id: ReceiverId, secrets: Secrets) -> Result<bool, Fault> {
-        let Some(receiver) = self.readers.read_short(|connection| read(connection, &self.key, tenant, id))? else { return Ok(false) };
+        let Some(receiver) = self.read_receiver(tenant, id).await? else { return Ok(false) };
         let sealed = seal_secrets(&self.key, tenant, &receiver.name, &secrets)?;
         let set = move |connection: &Connection| {
             execute(connection, sql::SET_RECEIVER_SECRETS, params![tenant.0, id.0, sealed]).map(|count| count > 0)

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use provisioning::application::Secret;
 use provisioning::connector::RetryAfter;
 use provisioning::event::Kind;
-use provisioning::event_log::{Acknowledgements, Choice, Courier, Message, NewReceiver, Reception};
+use provisioning::event_log::{Acknowledgements, Choice, Courier, Delivery, Message, NewReceiver, Receivers, Reception};
 use provisioning::receiver::{ParcelState, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets};
 use provisioning::subscription::{Options, Ports, Subscriptions};
 use provisioning::telling::Teller;
@@ -61,11 +61,23 @@ struct Ends {
     taken: Mutex<Vec<(String, String)>>,
     says: Mutex<HashMap<String, Reception>>,
     attempts: Mutex<Vec<usize>>,
+    /// The current secret with each message.
+    signed: Mutex<Vec<String>>,
+    /// Secrets that the receiver is given while its next message is under way.
+    rotates: Mutex<Option<(Arc<dyn Receivers>, Secrets)>>,
 }
 
 impl Ends {
     fn says(&self, resource: &str, reception: Reception) {
         self.says.lock().unwrap().insert(resource.to_owned(), reception);
+    }
+
+    fn rotates(&self, receivers: &Arc<dyn Receivers>, secrets: Secrets) {
+        *self.rotates.lock().unwrap() = Some((receivers.clone(), secrets));
+    }
+
+    fn signed(&self) -> Vec<String> {
+        self.signed.lock().unwrap().clone()
     }
 
     fn taken(&self) -> Vec<String> {
@@ -81,6 +93,11 @@ fn later() -> Reception {
 impl Courier for Ends {
     async fn send(&self, receiver: &Receiver, message: &Message, _: Timestamp) -> Reception {
         let Message::Webhook { body, .. } = message else { panic!("a webhook") };
+        self.signed.lock().unwrap().extend(receiver.secrets.current.as_ref().map(|secret| secret.reveal().to_owned()));
+        let rotates = self.rotates.lock().unwrap().take();
+        if let Some((receivers, secrets)) = rotates {
+            assert!(receivers.set_receiver_secrets(receiver.tenant, receiver.id, secrets).await.unwrap());
+        }
         let body: Value = serde_json::from_str(body).unwrap();
         let events = body["data"]["events"].as_array().unwrap();
         self.attempts.lock().unwrap().push(events.len());
@@ -296,7 +313,7 @@ async fn a_claim_that_was_lost_is_taken_over_and_nothing_with_it(place: Place) {
     restarted.run().await;
     assert_eq!(restarted.ends.taken(), ["a"]);
     // The first one wakes up: what it has to say is no longer heard.
-    let late = provisioning::event_log::Delivery::Done { cursor: 99, at: None };
+    let late = Delivery::Done { cursor: 99, at: None };
     assert!(!office.world.opened.receivers.record_delivery(&lost, late, None).await.unwrap());
     office.world.user("b").await;
     restarted.run().await;
@@ -385,13 +402,18 @@ async fn only_chosen_resources_are_told(place: Place) {
 
 async fn secrets_come_back_and_two_live_after_a_change(place: Place) {
     let office = Office::new(&place).await;
-    let app = office.add("app", ReceiverKind::Webhook, ReceiverSettings::default()).await;
+    let app = office.add("app", ReceiverKind::Webhook, ReceiverSettings { batch_max: 1, ..ReceiverSettings::default() }).await;
     assert_eq!(app.secrets.current.as_ref().map(Secret::reveal), Some("s3cret"));
     let stored = place.number("SELECT CAST(count(*) AS BIGINT) FROM receivers WHERE CAST(secrets AS TEXT) LIKE '%s3cret%'").await;
     assert_eq!(stored, 0);
     let until = office.time.now().checked_add(jiff::SignedDuration::from_hours(24)).unwrap();
     let secrets = app.secrets.clone().rotated(Secret::new("n3w"), until);
-    assert!(office.world.opened.receivers.set_receiver_secrets(office.world.tenant.id, app.id, secrets).await.unwrap());
+    // It changes while the first of two messages is under way.
+    office.ends.rotates(&office.world.opened.receivers, secrets);
+    office.world.user("ann").await;
+    office.world.user("bob").await;
+    office.run().await;
+    assert_eq!(office.ends.signed(), ["s3cret", "n3w"]);
     let live = |receiver: &Receiver, now| receiver.secrets.live(now).map(|secret| secret.reveal().to_owned()).collect::<Vec<_>>();
     let app = office.again(&app).await;
     assert_eq!(live(&app, office.time.now()), ["n3w", "s3cret"]);
