@@ -69,7 +69,7 @@ impl Memberships for Rehearsal {
 
 #[async_trait]
 impl Store for Rehearsal {
-    async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
+    async fn commit(&self, tenant: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError> {
         self.has_begun.store(true, Ordering::Release);
         self.stage.commit(tenant, change_set).await
     }

@@ -1,5 +1,7 @@
 //! The ports of the directory: `Store` for identities, `Memberships` for who is in which group, `Tenants` for tenants and tokens. Each method is one atomic step; no handle crosses it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -249,7 +251,7 @@ pub trait Memberships: Send + Sync {
 #[async_trait]
 pub trait Store: Memberships {
     /// Applies all of a change set or nothing: one `Committed` per write. Durable when it returns.
-    async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError>;
+    async fn commit(&self, tenant: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError>;
     /// One resource.
     async fn read(&self, tenant: TenantId, resource_type: &str, id: &str, include: Include) -> Result<Option<StoredResource>, Fault>;
     /// Whether a group has more members than this; reads no more of them than it takes to know.
@@ -267,7 +269,7 @@ pub trait Store: Memberships {
 #[async_trait]
 pub trait Stage: Send + Sync {
     /// What `Store::commit` would answer now. One that is refused leaves nothing.
-    async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError>;
+    async fn commit(&self, tenant: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError>;
     /// Reads what the commits so far left.
     async fn ask(&self, tenant: TenantId, question: Question) -> Result<Found, Fault>;
 }

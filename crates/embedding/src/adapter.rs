@@ -150,7 +150,7 @@ fn compare(a: &Found, b: &Found, descending: bool) -> Ordering {
 
 #[async_trait]
 impl Store for AccountsAsStore {
-    async fn commit(&self, _: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
+    async fn commit(&self, _: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError> {
         let mut last = self.writer.lock().await;
         if let Some((_, before)) = last.as_ref().filter(|(id, _)| *id == change_set.change_id) {
             return Ok(before.clone());
@@ -331,13 +331,13 @@ mod tests {
             id: "a".into(),
             change: directory::change_set::Change::Delete { precondition: directory::change_set::Precondition::Exists },
         };
-        let change_set = ChangeSet {
+        let change_set = Arc::new(ChangeSet {
             change_id: Uuid::from_u128(1),
             at: Timestamp::UNIX_EPOCH,
             types_revision: 0,
             writes: vec![write],
             policy: directory::change_set::Policy::default(),
-        };
+        });
         assert!(matches!(store.commit(TenantId(1), change_set.clone()).await, Err(CommitError::Fault(_))));
         // It is not remembered as done either.
         assert!(store.commit(TenantId(1), change_set).await.is_err());

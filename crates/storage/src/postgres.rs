@@ -140,7 +140,7 @@ impl Memberships for Postgres {
 
 #[async_trait]
 impl Store for Postgres {
-    async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
+    async fn commit(&self, tenant: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError> {
         let committed = commit::commit(&self.connections, tenant, &change_set).await?;
         self.notify();
         Ok(committed)

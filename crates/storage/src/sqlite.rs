@@ -108,7 +108,7 @@ impl Memberships for Sqlite {
 
 #[async_trait]
 impl Store for Sqlite {
-    async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
+    async fn commit(&self, tenant: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError> {
         let prepared = commit::prepare(&change_set);
         let committed = self.writer.write(move |connection| commit::apply(connection, tenant, &change_set, &prepared)).await?;
         self.committed.notify_one();

@@ -118,8 +118,8 @@ async fn say(line: &Line, tenant: TenantId, asked: Asked) -> Option<Result<Told,
 
 #[async_trait]
 impl<B: Begins> Stage for Played<B> {
-    async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
-        let (mut so_far, change_set) = (self.so_far.lock().await, Arc::new(change_set));
+    async fn commit(&self, tenant: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError> {
+        let mut so_far = self.so_far.lock().await;
         match self.hear(&mut so_far, tenant, &Asked::Commit(Arc::clone(&change_set))).await? {
             Told::Committed(committed) => {
                 so_far.done.push((tenant, change_set));
@@ -176,7 +176,7 @@ mod tests {
     async fn commit(stage: &Played<Fake>) -> Result<(), CommitError> {
         let policy = Policy::default();
         let change_set = ChangeSet { change_id: Uuid::nil(), at: Timestamp::UNIX_EPOCH, types_revision: 0, writes: Vec::new(), policy };
-        stage.commit(TenantId(1), change_set).await.map(drop)
+        stage.commit(TenantId(1), Arc::new(change_set)).await.map(drop)
     }
 
     #[tokio::test]

@@ -1,8 +1,9 @@
 //! *(shell)* A tenant's schemas and resource types: reads what there is, calls the decision, lets the store check and activate it; commits what was
 //! decided with those of yesterday.
 
-use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema};
+use std::sync::Arc;
 
+use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema};
 use serde_json::{Map, Value};
 
 use super::bulk_draft::Draft;
@@ -10,7 +11,7 @@ use super::{Directory, DirectoryError};
 use crate::access::Caller;
 use crate::allowed_values::asked;
 use crate::change_set::{ChangeSet, Committed};
-use crate::rebase::{kept, rebase};
+use crate::rebase::rebase;
 use crate::schema_change::{Edit, decide};
 use crate::schema_store::{ActivateError, Activated, Activation, Author, Contradiction, SchemaStore};
 use crate::search::{Page, plan};
@@ -52,15 +53,15 @@ impl Directory {
     /// Commits; once more where the tenant's types were changed after it was decided and allow it all the same.
     pub(super) async fn commit_of_today(&self, caller: &Caller, mut change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
         if self.types.is_none() {
-            return self.store.commit(caller.tenant.id, change_set).await;
+            return self.store.commit(caller.tenant.id, Arc::new(change_set)).await;
         }
         let mut decided_with = caller.schemas.clone();
         for _ in 0..TYPES_ATTEMPTS_MAX {
-            let kept = kept(&change_set);
-            match self.store.commit(caller.tenant.id, change_set).await {
+            let decided = Arc::new(change_set);
+            match self.store.commit(caller.tenant.id, Arc::clone(&decided)).await {
                 Err(CommitError::TypesChanged) => {
                     let today = self.schemas_of(caller.tenant.id).await?;
-                    change_set = rebase(kept, &decided_with, &today).ok_or(CommitError::TypesChanged)?;
+                    change_set = rebase(&decided, &decided_with, &today).ok_or(CommitError::TypesChanged)?;
                     decided_with = today;
                 }
                 outcome => return outcome,

@@ -62,7 +62,7 @@ impl Memberships for MemoryStore {
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn commit(&self, _: TenantId, _: ChangeSet) -> Result<Vec<Committed>, CommitError> {
+    async fn commit(&self, _: TenantId, _: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError> {
         Err(Fault::new("the tests write themselves").into())
     }
 

@@ -56,7 +56,7 @@ impl Memberships for Counting {
 
 #[async_trait]
 impl Store for Counting {
-    async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
+    async fn commit(&self, tenant: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError> {
         self.counted.commits.fetch_add(1, Ordering::Relaxed);
         self.store.commit(tenant, change_set).await
     }
@@ -89,7 +89,7 @@ struct CountingStage {
 
 #[async_trait]
 impl Stage for CountingStage {
-    async fn commit(&self, tenant: TenantId, change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
+    async fn commit(&self, tenant: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError> {
         self.counted.rehearsed.fetch_add(1, Ordering::Relaxed);
         self.stage.commit(tenant, change_set).await
     }

@@ -327,7 +327,7 @@ impl World {
     }
 
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Committed>, CommitError> {
-        self.opened.store.commit(self.tenant.id, self.change_set(writes)).await
+        self.opened.store.commit(self.tenant.id, Arc::new(self.change_set(writes))).await
     }
 
     pub(crate) async fn commit_one(&self, write: Write) -> Result<Committed, CommitError> {

@@ -1,5 +1,7 @@
 //! What commits do for the safety of a tenant: the guard holds exactly what is too much, references wait and are linked, history is forgotten in time.
 
+use std::sync::Arc;
+
 use directory::change_set::{Change, ChangeSet, Effect, Policy, Precondition, Write};
 use directory::clock::{Clock, IdGenerator};
 use directory::deletion_guard::{GuardSettings, Mode, Removal, Threshold};
@@ -41,7 +43,7 @@ impl World {
         let policy = Policy { guard: Some(guard()), ..Policy::of_administrator(&self.caller()) };
         let change_set =
             ChangeSet { change_id: self.counter.id(), at, types_revision: self.schemas.revision(), writes: vec![write], policy };
-        self.opened.store.commit(self.tenant.id, change_set).await.map(drop)
+        self.opened.store.commit(self.tenant.id, Arc::new(change_set)).await.map(drop)
     }
 }
 
@@ -171,7 +173,7 @@ async fn what_is_parked_is_kept(place: Place) {
 
 async fn waiting(place: &Place) -> World {
     let settings = TenantSettings { pending_references: Some(true), ..TenantSettings::default() };
-    World::with_settings(place.open().await, "acme", std::sync::Arc::default(), settings).await
+    World::with_settings(place.open().await, "acme", Arc::default(), settings).await
 }
 
 fn named(pending: &[PendingReference]) -> Vec<(&str, &str, &str)> {
@@ -280,7 +282,7 @@ async fn history_is_forgotten_in_batches(place: Place) {
 
 async fn without_history_nothing_is_kept(place: Place) {
     let settings = TenantSettings { history_days: 0, ..TenantSettings::default() };
-    let world = World::with_settings(place.open().await, "acme", std::sync::Arc::default(), settings).await;
+    let world = World::with_settings(place.open().await, "acme", Arc::default(), settings).await;
     world.user("u").await;
     world.user("v").await;
     world.group("g", &["u"]).await;
@@ -299,7 +301,7 @@ async fn changes_of_a_window(place: Place) {
     let policy = Policy { credential_id: "other".into(), ..Policy::of_administrator(&world.caller()) };
     let change_set = ChangeSet { policy, ..world.change_set(vec![delete("User", "u", Precondition::Exists)]) };
     let change_id = change_set.change_id;
-    world.opened.store.commit(world.tenant.id, change_set).await.unwrap();
+    world.opened.store.commit(world.tenant.id, Arc::new(change_set)).await.unwrap();
     let until = world.counter.now();
     world.user("w").await;
     let changes = async |credential: Option<&str>, after: u64| {

@@ -1,6 +1,7 @@
 //! What the history says is what was: random writes, and after them every instant and every version is as a model remembers it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use directory::change_set::{Change, Former, Precondition};
 use directory::history::{Deleted, Kind, Point, Remembered};
@@ -83,7 +84,7 @@ impl Run {
         };
         let change_set = self.world.change_set(vec![write]);
         let at = change_set.at;
-        self.world.opened.store.commit(self.world.tenant.id, change_set).await.unwrap();
+        self.world.opened.store.commit(self.world.tenant.id, Arc::new(change_set)).await.unwrap();
         self.past.push((at, self.model.clone()));
     }
 

@@ -1,5 +1,7 @@
 //! Writes: what is written is read, unique values and versions hold when many write at once, and every change is in the log, in order.
 
+use std::sync::Arc;
+
 use directory::DirectoryError;
 use directory::change_set::{Change, Precondition, Write};
 use directory::directory::PatchAnswer;
@@ -191,8 +193,8 @@ async fn a_change_set_writes_a_resource_more_than_once(place: Place) {
 
 async fn committing_twice_is_committing_once(place: Place) {
     let world = World::new(&place).await;
-    let change_set = world.change_set(vec![world.create_with("User", "ann", user("ann"), &[])]);
-    let commit = || world.opened.store.commit(world.tenant.id, change_set.clone());
+    let change_set = Arc::new(world.change_set(vec![world.create_with("User", "ann", user("ann"), &[])]));
+    let commit = || world.opened.store.commit(world.tenant.id, Arc::clone(&change_set));
     let first = commit().await.unwrap();
     assert_eq!(commit().await.unwrap(), first);
     // Somebody else has changed it meanwhile, and that is not what became of this write.
@@ -357,7 +359,7 @@ async fn tenants_are_apart(place: Place) {
         assert_eq!(sequences, (1..=count).collect::<Vec<_>>());
     }
     let nobody = directory::tenant::TenantId(ours.tenant.id.0 + 1_000);
-    let write = ours.change_set(vec![ours.create_with("User", "x", user("x"), &[])]);
+    let write = Arc::new(ours.change_set(vec![ours.create_with("User", "x", user("x"), &[])]));
     assert!(matches!(ours.opened.store.commit(nobody, write).await, Err(CommitError::Fault(_))));
     assert_eq!(ours.opened.store.read(nobody, "User", "x", Include::default()).await.unwrap(), None);
 }
