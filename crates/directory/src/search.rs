@@ -78,6 +78,16 @@ impl SearchPlan {
         Self { offset: 0, keyset: Some(Keyset { after }), ..self }
     }
 
+    /// Whether it asks for one resource of one type by what no other has, as identity providers do before they create somebody; and not for members,
+    /// who may be many.
+    pub fn finds_one_at_most(&self) -> bool {
+        let names_one = |condition: &Condition| {
+            matches!(condition, Condition::Probe(Probe::Id(_) | Probe::Value { unique: true, test: ValueTest::Equal(_), .. }))
+        };
+        let reads_members = self.include.members || self.residual_needs.members;
+        !reads_members && self.residual.is_none() && self.conditions.len() == 1 && self.conditions.iter().all(names_one)
+    }
+
     /// Whether `total_results` of its page is counted. With positions it is left out where no index counts: each page would have to look at everything.
     pub fn is_counted(&self) -> bool {
         self.keyset.is_none() || self.residual.is_none()

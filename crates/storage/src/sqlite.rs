@@ -128,6 +128,9 @@ impl Store for Sqlite {
     }
 
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault> {
+        if plan.finds_one_at_most() {
+            return self.readers.read_short(|connection| snapshot(connection, |c| search::search(c, tenant, &plan, &self.totals)));
+        }
         let totals = Arc::clone(&self.totals);
         self.readers.read_long(move |connection| snapshot(connection, |c| search::search(c, tenant, &plan, &totals))).await
     }

@@ -254,3 +254,22 @@ fn refusals() {
         assert!(planned(text, &["User"]).is_err(), "{text}");
     }
 }
+
+#[test]
+fn one_at_most() {
+    let check = |text: &str, include: Include, expected: bool| {
+        let plan = SearchPlan { include, ..planned(text, &["User"]).unwrap() };
+        assert_eq!(plan.finds_one_at_most(), expected, "{text}");
+    };
+    let groups = Include { members: false, groups: true };
+    check("userName eq \"Ann\"", groups, true);
+    check("id eq \"1\"", groups, true);
+    check("userName eq \"ann\"", Include { members: true, groups: false }, false);
+    for many in ["active eq true", "userName sw \"ann\"", "userName ne \"ann\"", "userName eq \"ann\" or userName eq \"bob\"", "emails pr"]
+    {
+        check(many, groups, false);
+    }
+    assert!(!planned("id eq \"1\"", &["User", "Group"]).unwrap().finds_one_at_most());
+    let sorted = SearchPlan { residual_needs: Include { members: true, groups: false }, ..planned("id eq \"1\"", &["Group"]).unwrap() };
+    assert!(!sorted.finds_one_at_most());
+}

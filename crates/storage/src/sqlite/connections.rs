@@ -123,14 +123,17 @@ impl Readers {
         read: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let stopped = |_| Fault::new("the store is stopping");
-        let permit = Arc::clone(&self.long).acquire_owned().await.map_err(stopped)?;
-        let readers = self.clone();
+        let permit = Arc::new(Arc::clone(&self.long).acquire_owned().await.map_err(stopped)?);
+        let (readers, own) = (self.clone(), Arc::clone(&permit));
         let joined = tokio::task::spawn_blocking(move || {
             let answer = readers.read_short(read);
-            drop(permit);
+            drop(own);
             answer
-        });
-        joined.await.map_err(|error| Fault::from_source("a read did not finish", error))?
+        })
+        .await;
+        // Hardly before the thread is free again: whoever comes next would start another one, and each has memory of its own.
+        drop(permit);
+        joined.map_err(|error| Fault::from_source("a read did not finish", error))?
     }
 
     /// Carries the journal over into the database and cuts it to nothing: what was overwritten in the one still stands in the other. Waits for reads that
