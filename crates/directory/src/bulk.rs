@@ -150,10 +150,20 @@ fn type_of<'a>(schemas: &'a SchemaSet, operation: &BulkOperation) -> Option<&'a 
 
 fn references<'a>(schemas: &SchemaSet, operation: &'a BulkOperation) -> Vec<&'a str> {
     let mut names: Vec<&str> = operation.path.rsplit('/').next().and_then(|last| last.strip_prefix(REFERENCE)).into_iter().collect();
-    if let Some(data) = &operation.data {
+    if let Some(data) = operation.data.as_ref().filter(|data| mentions(data)) {
         collect(Scope::of(type_of(schemas, operation), operation.method), data, &mut names);
     }
     names
+}
+
+/// Whether a reference may be in it. Most bodies have none, and to find out which of their parts could hold one costs more than to store them.
+fn mentions(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(REFERENCE),
+        Value::Array(elements) => elements.iter().any(mentions),
+        Value::Object(map) => map.values().any(mentions),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 fn collect<'a>(scope: Scope<'_>, value: &'a Value, names: &mut Vec<&'a str>) {
@@ -187,6 +197,10 @@ fn resolve_path(path: &mut String, ids: &HashMap<String, String>) -> Result<(), 
 
 /// Puts ids in the place of references; refuses (409, RFC 7644 section 3.7.1) one that stands for nothing.
 pub(crate) fn resolve(scope: Scope<'_>, value: &mut Value, ids: &HashMap<String, String>) -> Result<(), Error> {
+    if mentions(value) { resolve_within(scope, value, ids) } else { Ok(()) }
+}
+
+fn resolve_within(scope: Scope<'_>, value: &mut Value, ids: &HashMap<String, String>) -> Result<(), Error> {
     match (scope, value) {
         (Scope::Text, _) | (_, Value::Null | Value::Bool(_) | Value::Number(_)) => Ok(()),
         (Scope::Path, Value::String(path)) => resolve_path(path, ids),
@@ -196,10 +210,10 @@ pub(crate) fn resolve(scope: Scope<'_>, value: &mut Value, ids: &HashMap<String,
             }
             Ok(())
         }
-        (scope, Value::Array(elements)) => elements.iter_mut().try_for_each(|element| resolve(scope, element, ids)),
+        (scope, Value::Array(elements)) => elements.iter_mut().try_for_each(|element| resolve_within(scope, element, ids)),
         (scope, Value::Object(map)) => {
             let members = scope.members(map);
-            map.iter_mut().try_for_each(|(name, value)| resolve(members.named(name), value, ids))
+            map.iter_mut().try_for_each(|(name, value)| resolve_within(members.named(name), value, ids))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! List, search and bulk bodies (RFC 7644 sections 3.4.2, 3.4.3, 3.7). Does not carry them out, and leaves filters and paths as text.
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, ErrorKind};
@@ -301,6 +302,12 @@ impl BulkMethod {
     }
 }
 
+impl Serialize for BulkMethod {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// One bulk operation (RFC 7644 section 3.7).
 #[derive(Clone, Debug, PartialEq)]
 pub struct BulkOperation {
@@ -401,39 +408,48 @@ impl BulkOperation {
     }
 }
 
+/// A bulk response.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BulkResponse {
+    schemas: [&'static str; 1],
+    #[serde(rename = "Operations")]
+    operations: Vec<BulkOutcome>,
+}
+
+impl BulkResponse {
+    /// One with these outcomes, in their order.
+    pub fn new(operations: Vec<BulkOutcome>) -> Self {
+        Self { schemas: [BULK_RESPONSE_SCHEMA], operations }
+    }
+}
+
 /// What became of one bulk operation (RFC 7644 section 3.7.3).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct BulkOutcome {
+    /// URL of the resource; not there for a failed POST.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
     /// The method; `None` where the operation named none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<BulkMethod>,
     /// The client's name for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bulk_id: Option<String>,
     /// Version of the resource afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// URL of the resource; not there for a failed POST.
-    pub location: Option<String>,
-    /// The HTTP status that the operation alone would have had.
+    /// The HTTP status that the operation alone would have had; a string on the wire.
+    #[serde(serialize_with = "as_text")]
     pub status: u16,
     /// The error message, where it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<Value>,
 }
 
-/// A bulk response.
-pub fn bulk_response(outcomes: Vec<BulkOutcome>) -> Value {
-    let one = |outcome: BulkOutcome| {
-        let mut body = Map::new();
-        let members = [
-            ("location", outcome.location.map(Value::String)),
-            ("method", outcome.method.map(|method| method.name().into())),
-            ("bulkId", outcome.bulk_id.map(Value::String)),
-            ("version", outcome.version.map(Value::String)),
-            ("status", Some(Value::String(outcome.status.to_string()))),
-            ("response", outcome.response),
-        ];
-        body.extend(members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-        Value::Object(body)
-    };
-    json!({"schemas": [BULK_RESPONSE_SCHEMA], "Operations": outcomes.into_iter().map(one).collect::<Vec<_>>()})
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn as_text<S: Serializer>(status: &u16, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(status)
 }
 
 #[cfg(test)]
@@ -558,6 +574,6 @@ mod tests {
             response: None,
         };
         let expected = json!({"schemas": [BULK_RESPONSE_SCHEMA], "Operations": [{"location": "https://x/Users/1", "method": "POST", "bulkId": "q", "status": "201"}]});
-        assert_eq!(bulk_response(vec![outcome]), expected);
+        assert_eq!(serde_json::to_value(BulkResponse::new(vec![outcome])).unwrap(), expected);
     }
 }

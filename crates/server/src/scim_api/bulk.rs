@@ -4,7 +4,7 @@ use axum::response::Response;
 use directory::directory::BulkAnswer;
 use directory::version::version_tag;
 use http::StatusCode;
-use scim_protocol::messages::{BulkMethod, BulkOutcome, BulkRequest, bulk_response};
+use scim_protocol::messages::{BulkMethod, BulkOutcome, BulkRequest, BulkResponse};
 use scim_protocol::projection::Projection;
 use scim_protocol::{Error, ErrorKind};
 
@@ -27,7 +27,7 @@ pub(super) async fn bulk(mut call: Call) -> Result<Response, Failure> {
     let view = call.view(&Projection::Default);
     let request_id = call.parts.extensions.get::<RequestId>().map(RequestId::as_str).unwrap_or_default();
     let outcomes = answers.into_iter().map(|answer| outcome(answer, &view, request_id)).collect();
-    Ok(json(StatusCode::OK, &bulk_response(outcomes)))
+    Ok(json(StatusCode::OK, &BulkResponse::new(outcomes)))
 }
 
 /// A body is only shown where something went wrong (RFC 7644 section 3.7.3).

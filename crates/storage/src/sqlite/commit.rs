@@ -1,6 +1,6 @@
 //! Applies a change set inside the writer's transaction: checks, resource, index rows, memberships, change log. All of it, or an error and nothing.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
 use directory::change_set::{Change, ChangeSet, Committed, Content, Effect, Former, Precondition, Write};
@@ -38,7 +38,15 @@ pub(crate) fn apply(
     change_set: &ChangeSet,
     prepared: &[Option<Stored>],
 ) -> Result<Vec<Committed>, CommitError> {
-    let commit = Commit { connection, tenant: tenant.0, change_set, at: micros(change_set.at), removals: Cell::default() };
+    let commit = Commit {
+        connection,
+        tenant: tenant.0,
+        change_set,
+        at: micros(change_set.at),
+        removals: Cell::default(),
+        sequence: Cell::default(),
+        held: RefCell::default(),
+    };
     let before = commit.logged()?;
     if !before.is_empty() {
         return change_set.writes.iter().map(|write| commit.again(write, &before)).collect();
@@ -47,6 +55,7 @@ pub(crate) fn apply(
     let writes = change_set.writes.iter().zip(prepared);
     let committed = writes.map(|(write, stored)| commit.write(write, stored.as_ref())).collect::<Result<_, _>>()?;
     commit.guard()?;
+    commit.raise_sequence()?;
     Ok(committed)
 }
 
@@ -80,9 +89,13 @@ pub(super) struct Commit<'a> {
     pub(super) at: i64,
     /// What was taken away so far.
     pub(super) removals: Cell<Removals>,
+    /// Of the last change that is logged; `None` where none is so far.
+    sequence: Cell<Option<i64>>,
+    /// Statements that were executed before: to fetch them from the connection each time costs a tenth of what they do.
+    held: RefCell<Vec<(&'static str, CachedStatement<'a>)>>,
 }
 
-impl Commit<'_> {
+impl<'a> Commit<'a> {
     /// What the updates of one set give up is free before any of them takes anything, so that two resources may swap their names.
     fn give_up(&self, prepared: &[Option<Stored>]) -> Result<(), CommitError> {
         let writes = self.change_set.writes.iter().zip(prepared);
@@ -324,12 +337,10 @@ impl Commit<'_> {
         resource: i64,
         rows: impl Iterator<Item = &'r IndexRow>,
     ) -> Result<(), CommitError> {
-        let (mut add, mut take) = (self.statement(sql::ADD_VALUE)?, self.statement(sql::TAKE_VALUE)?);
         for row in rows {
-            let values = params![self.tenant, row.attribute, row.value, resource];
-            if !row.unique {
-                add.execute(values).map_err(fault)?;
-            } else if take.execute(values).map_err(fault)? == 0 {
+            let statement = if row.unique { sql::TAKE_VALUE } else { sql::ADD_VALUE };
+            let added = self.execute(statement, params![self.tenant, row.attribute, row.value, resource])?;
+            if row.unique && added == 0 {
                 let is_it = |path: &&str| attribute_key(&write.resource_type, path) == row.attribute;
                 let path = content.index.iter().map(|entry| entry.path.as_str()).find(is_it).unwrap_or_default();
                 return Err(CommitError::ValueTaken { path: path.to_owned() });
@@ -343,18 +354,35 @@ impl Commit<'_> {
         self.execute(statement, params![self.tenant, row.attribute, row.value, resource]).map(drop)
     }
 
-    /// Every change is logged, so here is where one that was decided with the types of yesterday is refused.
     pub(super) fn log(&self, resource_type: &str, id: &str, version: i64, told: &Told) -> Result<(), CommitError> {
-        let types = i64::try_from(self.change_set.types_revision).unwrap_or(i64::MAX);
-        if self.execute(sql::RAISE_SEQUENCE, params![self.tenant, types])? == 0 {
-            revision(self.connection, self.tenant)?;
-            return Err(CommitError::TypesChanged);
-        }
-        let sequence: i64 = self.statement(sql::READ_SEQUENCE)?.query_row([self.tenant], |row| row.get(0)).map_err(fault)?;
+        let sequence = self.last_sequence()? + 1;
         let (change_id, credential) = (self.change_set.change_id.as_bytes(), &self.change_set.policy.credential_id);
         let values = params![self.tenant, sequence, change_id, resource_type, id, version, self.at, told.kind, told.attributes, credential];
         self.execute(sql::LOG_CHANGE, values)?;
+        self.sequence.set(Some(sequence));
         Ok(())
+    }
+
+    /// Every change is logged, so here is where one that was decided with the types of yesterday is refused.
+    fn last_sequence(&self) -> Result<i64, CommitError> {
+        if let Some(sequence) = self.sequence.get() {
+            return Ok(sequence);
+        }
+        let types = i64::try_from(self.change_set.types_revision).unwrap_or(i64::MAX);
+        let read = |row: &Row<'_>| row.get(0);
+        if let Some(sequence) = self.statement(sql::READ_SEQUENCE)?.query_row([self.tenant, types], read).optional().map_err(fault)? {
+            return Ok(sequence);
+        }
+        revision(self.connection, self.tenant)?;
+        Err(CommitError::TypesChanged)
+    }
+
+    /// Once for all that was logged: nobody else writes meanwhile.
+    fn raise_sequence(&self) -> Result<(), Fault> {
+        match self.sequence.get() {
+            Some(sequence) => self.execute(sql::RAISE_SEQUENCE, params![self.tenant, sequence]).map(drop),
+            None => Ok(()),
+        }
     }
 
     fn head(&self, write: &Write) -> Result<Head, CommitError> {
@@ -377,11 +405,18 @@ impl Commit<'_> {
         rows.collect::<Result<_, _>>().map_err(fault)
     }
 
-    pub(super) fn execute(&self, statement: &str, values: impl Params) -> Result<usize, Fault> {
-        self.statement(statement)?.execute(values).map_err(fault)
+    pub(super) fn execute(&self, statement: &'static str, values: impl Params) -> Result<usize, Fault> {
+        let mut held = self.held.borrow_mut();
+        if let Some((_, held)) = held.iter_mut().find(|(own, _)| *own == statement) {
+            return held.execute(values).map_err(fault);
+        }
+        let mut prepared = self.statement(statement)?;
+        let changed = prepared.execute(values).map_err(fault)?;
+        held.push((statement, prepared));
+        Ok(changed)
     }
 
-    pub(super) fn statement(&self, statement: &str) -> Result<CachedStatement<'_>, Fault> {
+    pub(super) fn statement(&self, statement: &str) -> Result<CachedStatement<'a>, Fault> {
         self.connection.prepare_cached(statement).map_err(fault)
     }
 }

@@ -62,9 +62,9 @@ pub(crate) const REVOKE_TOKEN: &str = "UPDATE tokens SET revoked = coalesce(revo
 pub(crate) const USE_TOKEN: &str = "UPDATE tokens SET last_used = max(coalesce(last_used, 0), ?3) WHERE tenant = ?1 AND id = ?2";
 
 pub(crate) const FIND_CHANGE: &str = "SELECT type, id, version, at FROM change_log WHERE tenant = ?1 AND change_id = ?2 ORDER BY sequence";
-pub(crate) const RAISE_SEQUENCE: &str = "UPDATE tenants SET last_sequence = last_sequence + 1 WHERE tenant = ?1 AND types_revision = ?2";
-/// After it; one statement with RETURNING would build a table for its one row.
-pub(crate) const READ_SEQUENCE: &str = "SELECT last_sequence FROM tenants WHERE tenant = ?1";
+/// The last one that a change has; nothing where the tenant's types are others.
+pub(crate) const READ_SEQUENCE: &str = "SELECT last_sequence FROM tenants WHERE tenant = ?1 AND types_revision = ?2";
+pub(crate) const RAISE_SEQUENCE: &str = "UPDATE tenants SET last_sequence = ?2 WHERE tenant = ?1";
 pub(crate) const LOG_CHANGE: &str = "INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at, kind, attributes, credential) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
@@ -149,8 +149,8 @@ pub(crate) const ALL: &[&str] = &[
     REVOKE_TOKEN,
     USE_TOKEN,
     FIND_CHANGE,
-    RAISE_SEQUENCE,
     READ_SEQUENCE,
+    RAISE_SEQUENCE,
     LOG_CHANGE,
     CREATE_RESOURCE,
     READ_HEAD,

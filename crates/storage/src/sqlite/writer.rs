@@ -15,6 +15,8 @@ use super::revisions::Revisions;
 
 /// Jobs in one transaction.
 const GROUP_MAX: usize = 512;
+/// Rows that one transaction changes before it takes no further job: its fsync is little by then, and all in it wait for the last of them.
+const CHANGES_MAX: u64 = 4_000;
 /// Jobs that wait; more make their senders wait.
 const WAITING_MAX: usize = 8_192;
 
@@ -197,7 +199,7 @@ fn run_together(
     mut another: impl FnMut() -> Option<Box<dyn Job>>,
 ) -> Result<bool, rusqlite::Error> {
     execute(connection, "BEGIN IMMEDIATE")?;
-    let mut place = 0;
+    let (mut place, begin) = (0, connection.total_changes());
     while let Some(job) = jobs.get_mut(place) {
         let before = connection.total_changes();
         if !job.run(connection) && connection.total_changes() != before {
@@ -205,7 +207,7 @@ fn run_together(
             return Ok(false);
         }
         place += 1;
-        if place == jobs.len() && place < GROUP_MAX {
+        if place == jobs.len() && place < GROUP_MAX && connection.total_changes() - begin < CHANGES_MAX {
             jobs.extend(another());
         }
     }
@@ -269,5 +271,18 @@ mod tests {
         assert_eq!(refused.unwrap_err().to_string(), "no");
         assert!(panics.unwrap_err().to_string().contains("a bug"));
         assert_eq!(writer.write(count).await.unwrap(), 1);
+    }
+    #[tokio::test]
+    async fn a_large_transaction_takes_no_further_job() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let writer = Writer::start(open_writer(&path).unwrap(), Revisions::open(&path).unwrap()).unwrap();
+        let (release, released) = std::sync::mpsc::channel();
+        let first = writer.write(move |_| released.recv().map_err(|error| Fault::from_source("never released", error)));
+        let large = writer.write(|connection| (0..CHANGES_MAX).try_for_each(|number| add(connection, &number.to_string())));
+        let after = writer.write(move |_| count(&Connection::open(&path).map_err(fault)?));
+        let (first, large, after, ()) = tokio::join!(first, large, after, async { release.send(()).unwrap() });
+        assert!(first.is_ok() && large.is_ok());
+        assert_eq!(after.unwrap(), i64::try_from(CHANGES_MAX).unwrap(), "it is there for others before the next begins");
     }
 }
