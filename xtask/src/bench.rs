@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::{Failure, test};
-use load::{Load, Measured, count, request};
+use load::{Load, Measured, Request, count, request};
 use scale::Figure;
 use server::{Server, free_address};
 use sync::Waits;
@@ -42,8 +42,9 @@ struct Options {
     requests: usize,
 }
 
+/// Builds what is measured and what measures it, and lets that do it: a generator of load that is not optimised takes processors from both servers.
 pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
-    let options = parse(arguments)?;
+    parse(arguments)?;
     test::run(Command::new("cargo").current_dir(root).args([
         "build",
         "--release",
@@ -53,6 +54,12 @@ pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
         "--package",
         "xtask",
     ]))?;
+    test::run(Command::new(test::target_folder(root).join("release/xtask")).arg("bench-measure").args(arguments))
+}
+
+/// `cargo xtask bench-measure` with the arguments of `bench`, of a release build.
+pub fn measure_command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
+    let options = parse(arguments)?;
     let release = test::target_folder(root).join("release");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (mut lines, mut states, mut figures) = (Vec::new(), Vec::new(), Vec::new());
@@ -147,7 +154,7 @@ async fn measure(release: &Path, users: usize, requests: usize) -> Result<(Vec<L
     drop(rollcall);
     let again = start_rollcall()?;
     let start_ms = again.start.as_secs_f64() * 1e3;
-    let figures = scale::measure(&again, &ids, &groups, post.measured.per_second()).await?;
+    let figures = scale::measure(&again, &ids, &groups).await?;
     let lines = vec![post, got, found, patched];
     Ok((lines, json!({"users": users, "rss_mib": rss_mib, "reference_rss_mib": reference_rss_mib, "start_ms": start_ms}), figures))
 }
@@ -175,19 +182,16 @@ impl Both<'_> {
         users: usize,
         connections: usize,
         keep_bodies: bool,
-        rollcall: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static,
-        reference: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static,
+        rollcall: impl Fn(usize) -> Request,
+        reference: impl Fn(usize) -> Request,
     ) -> Result<Line, Failure> {
-        let (rollcall, reference) = (Arc::new(rollcall), Arc::new(reference));
         let (mut own, mut other) = ((Measured::default(), 0.0), (Measured::default(), 0.0));
         for turn in 0..TURNS {
             let (first, next) = (self.requests * turn / TURNS, self.requests * (turn + 1) / TURNS);
-            for (server, request, sum) in [
-                (self.rollcall, Arc::clone(&rollcall) as Arc<dyn Fn(usize) -> Vec<u8> + Send + Sync>, &mut own),
-                (self.reference, Arc::clone(&reference) as _, &mut other),
-            ] {
-                let (measured, cpu_us) =
-                    timed(server, connections, next - first, keep_bodies, move |number| request(first + number)).await?;
+            for (server, request, sum) in
+                [(self.rollcall, &rollcall as &dyn Fn(usize) -> Request, &mut own), (self.reference, &reference, &mut other)]
+            {
+                let (measured, cpu_us) = timed(server, connections, next - first, keep_bodies, |number| request(first + number)).await?;
                 sum.1 += cpu_us * count(measured.requests) / count(self.requests);
                 sum.0.add(measured);
             }
@@ -201,7 +205,7 @@ async fn fill(server: &Server, users: usize) -> Result<Vec<String>, Failure> {
 }
 
 /// Creates, numbered from `first`.
-fn post_from(first: usize) -> impl Fn(usize) -> Vec<u8> + Send + Sync + 'static {
+fn post_from(first: usize) -> impl Fn(usize) -> Request {
     move |number| request("POST", "/scim/v2/Users", TOKEN, Some(&user(first + number).to_string()))
 }
 
@@ -211,7 +215,7 @@ async fn timed(
     connections: usize,
     requests: usize,
     keep_bodies: bool,
-    make: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static,
+    make: impl Fn(usize) -> Request,
 ) -> Result<(Measured, f64), Failure> {
     let before = server.cpu()?;
     let measured = Load { address: server.address.clone(), connections, keep_bodies }.run(requests, make).await?;

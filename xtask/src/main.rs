@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         "test" => test::command(&root(), rest),
         "bench" => bench::command(&root(), rest),
         "fuzz" => fuzz::command(&root(), rest),
+        "bench-measure" => bench::measure_command(&root(), rest),
         "bench-reference" => bench::reference::command(rest),
         _ => Err(USAGE.into()),
     };

@@ -57,26 +57,25 @@ pub struct Load {
 
 impl Load {
     /// Sends `total` requests, each made by `request` from its number; every answer has to be a 2xx.
-    pub async fn run(&self, total: usize, request: impl Fn(usize) -> Request + Send + Sync + 'static) -> Result<Measured, Failure> {
+    pub async fn run(&self, total: usize, request: impl FnMut(usize) -> Request) -> Result<Measured, Failure> {
         let next = Arc::new(AtomicUsize::new(0));
-        let request = Arc::new(request);
+        // Made before the clock runs, as making them is not what is measured.
+        let requests: Arc<Vec<Request>> = Arc::new((0..total).map(request).collect());
         let begun = Instant::now();
         let mut tasks = Vec::new();
         for _ in 0..self.connections {
-            let (next, request, address, keep) = (Arc::clone(&next), Arc::clone(&request), self.address.clone(), self.keep_bodies);
+            let (next, requests, address, keep) = (Arc::clone(&next), Arc::clone(&requests), self.address.clone(), self.keep_bodies);
             tasks.push(tokio::spawn(async move {
                 let mut connection = Connection { stream: TcpStream::connect(&address).await?, buffer: Vec::with_capacity(16 * 1024) };
                 connection.stream.set_nodelay(true)?;
                 let mut latencies = Vec::new();
                 let mut bodies = Vec::new();
                 loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= total {
+                    let Some(bytes) = requests.get(next.fetch_add(1, Ordering::Relaxed)) else {
                         return Ok::<_, Failure>((latencies, bodies));
-                    }
-                    let bytes = request(number);
+                    };
                     let sent = Instant::now();
-                    let body = connection.exchange(&bytes).await?;
+                    let body = connection.exchange(bytes).await?;
                     latencies.push(sent.elapsed());
                     if keep {
                         bodies.push(body);
