@@ -1,6 +1,6 @@
 //! Applies a change set inside the writer's transaction: checks, resource, index rows, memberships, change log. All of it, or an error and nothing.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use directory::change_set::{Change, ChangeSet, Committed, Content, Effect, Former, Precondition, Write};
@@ -9,7 +9,7 @@ use directory::history::Kind;
 use directory::store::{CommitError, Fault};
 use directory::tenant::TenantId;
 use jiff::Timestamp;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{CachedStatement, OptionalExtension, Params, Row, params};
 use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
 
@@ -18,6 +18,7 @@ use super::record::Changed;
 use super::schemas::revision;
 use super::statements as sql;
 use super::statements_of_safety::{CREATE_AGAIN, READ_VERSION};
+use super::writer::Writing;
 use crate::rows::{
     IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Stored, Told, attribute_key, decode_entries, from_json, micros, timestamp, version,
 };
@@ -33,20 +34,13 @@ pub(crate) fn prepare(change_set: &ChangeSet) -> Vec<Option<Stored>> {
 
 /// Applies a change set with what `prepare` made of it; one `Committed` per write. What was committed under the same change id before is not done again.
 pub(crate) fn apply(
-    connection: &Connection,
+    writing: &Writing<'_>,
     tenant: TenantId,
     change_set: &ChangeSet,
     prepared: &[Option<Stored>],
 ) -> Result<Vec<Committed>, CommitError> {
-    let commit = Commit {
-        connection,
-        tenant: tenant.0,
-        change_set,
-        at: micros(change_set.at),
-        removals: Cell::default(),
-        sequence: Cell::default(),
-        held: RefCell::default(),
-    };
+    let commit =
+        Commit { writing, tenant: tenant.0, change_set, at: micros(change_set.at), removals: Cell::default(), sequence: Cell::default() };
     let before = commit.logged()?;
     if !before.is_empty() {
         return change_set.writes.iter().map(|write| commit.again(write, &before)).collect();
@@ -82,8 +76,8 @@ struct Logged {
     at: i64,
 }
 
-pub(super) struct Commit<'a> {
-    connection: &'a Connection,
+pub(super) struct Commit<'a, 'c> {
+    writing: &'a Writing<'c>,
     pub(super) tenant: i64,
     pub(super) change_set: &'a ChangeSet,
     pub(super) at: i64,
@@ -91,11 +85,9 @@ pub(super) struct Commit<'a> {
     pub(super) removals: Cell<Removals>,
     /// Of the last change that is logged; `None` where none is so far.
     sequence: Cell<Option<i64>>,
-    /// Statements that were executed before: to fetch them from the connection each time costs a tenth of what they do.
-    held: RefCell<Vec<(&'static str, CachedStatement<'a>)>>,
 }
 
-impl<'a> Commit<'a> {
+impl Commit<'_, '_> {
     /// What the updates of one set give up is free before any of them takes anything, so that two resources may swap their names.
     fn give_up(&self, prepared: &[Option<Stored>]) -> Result<(), CommitError> {
         let writes = self.change_set.writes.iter().zip(prepared);
@@ -175,7 +167,7 @@ impl<'a> Commit<'a> {
             self.execute(sql::CREATE_RESOURCE, values)?;
             (1, self.at)
         };
-        let resource = self.connection.last_insert_rowid();
+        let resource = self.writing.connection.last_insert_rowid();
         self.add_rows(write, content, resource, stored.rows.iter())?;
         for member in self.members_to_add(resource, members)? {
             if self.execute(sql::ADD_MEMBER, params![self.tenant, resource, member])? > 0 && former.is_some() {
@@ -373,7 +365,7 @@ impl<'a> Commit<'a> {
         if let Some(sequence) = self.statement(sql::READ_SEQUENCE)?.query_row([self.tenant, types], read).optional().map_err(fault)? {
             return Ok(sequence);
         }
-        revision(self.connection, self.tenant)?;
+        revision(self.writing.connection, self.tenant)?;
         Err(CommitError::TypesChanged)
     }
 
@@ -406,18 +398,11 @@ impl<'a> Commit<'a> {
     }
 
     pub(super) fn execute(&self, statement: &'static str, values: impl Params) -> Result<usize, Fault> {
-        let mut held = self.held.borrow_mut();
-        if let Some((_, held)) = held.iter_mut().find(|(own, _)| *own == statement) {
-            return held.execute(values).map_err(fault);
-        }
-        let mut prepared = self.statement(statement)?;
-        let changed = prepared.execute(values).map_err(fault)?;
-        held.push((statement, prepared));
-        Ok(changed)
+        self.writing.execute(statement, values).map_err(fault)
     }
 
-    pub(super) fn statement(&self, statement: &str) -> Result<CachedStatement<'a>, Fault> {
-        self.connection.prepare_cached(statement).map_err(fault)
+    pub(super) fn statement(&self, statement: &str) -> Result<CachedStatement<'_>, Fault> {
+        self.writing.connection.prepare_cached(statement).map_err(fault)
     }
 }
 

@@ -11,7 +11,7 @@ use super::connections::fault;
 use super::statements_of_safety as sql;
 use crate::rows::{from_json, json_text, micros, removal, timestamp};
 
-impl Commit<'_> {
+impl Commit<'_, '_> {
     /// Counts what this change set takes away, and holds it where that is too much.
     pub(super) fn guard(&self) -> Result<(), CommitError> {
         let Some(settings) = self.change_set.policy.guard.filter(|settings| settings.mode != Mode::Off) else { return Ok(()) };

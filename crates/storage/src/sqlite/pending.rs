@@ -26,7 +26,7 @@ struct Awaiting {
     resource_type: String,
 }
 
-impl Commit<'_> {
+impl Commit<'_, '_> {
     fn lets_wait(&self) -> bool {
         self.change_set.policy.pending_references
     }

@@ -25,7 +25,7 @@ pub(super) struct Changed<'a> {
     pub(super) created: i64,
 }
 
-impl Commit<'_> {
+impl Commit<'_, '_> {
     fn keeps_history(&self) -> bool {
         self.change_set.policy.keep_history
     }

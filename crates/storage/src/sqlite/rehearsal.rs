@@ -9,7 +9,7 @@ use directory::tenant::TenantId;
 use rusqlite::Connection;
 
 use super::connections::fault;
-use super::writer::Writer;
+use super::writer::{Writer, Writing};
 use super::{commit, history, memberships, read, search};
 use crate::stage::{Asked, Begins, Cue, Line, SILENCE_MAX, Told};
 use crate::totals::Totals;
@@ -45,7 +45,7 @@ fn play(connection: &Connection, cues: &Receiver<Cue>) {
 /// A commit, of which nothing is left where it is refused.
 fn rehearse(connection: &Connection, tenant: TenantId, change_set: &ChangeSet) -> Result<Vec<Committed>, CommitError> {
     execute(connection, "SAVEPOINT rehearsed")?;
-    let outcome = commit::apply(connection, tenant, change_set, &commit::prepare(change_set));
+    let outcome = commit::apply(&Writing::on(connection), tenant, change_set, &commit::prepare(change_set));
     if outcome.is_err() {
         execute(connection, "ROLLBACK TO rehearsed")?;
     }
