@@ -9,13 +9,12 @@ use directory::history::Kind;
 use directory::store::{CommitError, Fault};
 use directory::tenant::TenantId;
 use jiff::Timestamp;
-use rusqlite::{CachedStatement, OptionalExtension, Params, Row, params};
+use rusqlite::{CachedStatement, Params, Row, params};
 use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
 
 use super::connections::fault;
 use super::record::Changed;
-use super::schemas::revision;
 use super::statements as sql;
 use super::statements_of_safety::{CREATE_AGAIN, READ_VERSION};
 use super::writer::Writing;
@@ -39,10 +38,13 @@ pub(crate) fn apply(
     change_set: &ChangeSet,
     prepared: &[Option<Stored>],
 ) -> Result<Vec<Committed>, CommitError> {
-    let commit =
-        Commit { writing, tenant: tenant.0, change_set, at: micros(change_set.at), removals: Cell::default(), sequence: Cell::default() };
-    let before = commit.logged()?;
-    if !before.is_empty() {
+    let read = |row: &Row<'_>| Ok(Begin { sequence: row.get(0)?, types_revision: row.get(1)?, is_again: row.get(2)? });
+    let begin = writing.find(sql::BEGIN_COMMIT, params![tenant.0, change_set.change_id.as_bytes()], read).map_err(fault)?;
+    let begin = begin.ok_or_else(|| Fault::new("there is no such tenant"))?;
+    let (at, removals, sequence) = (micros(change_set.at), Cell::default(), Cell::new(begin.sequence));
+    let commit = Commit { writing, tenant: tenant.0, change_set, at, removals, begin, sequence };
+    if commit.begin.is_again {
+        let before = commit.logged()?;
         return change_set.writes.iter().map(|write| commit.again(write, &before)).collect();
     }
     commit.give_up(prepared)?;
@@ -51,6 +53,15 @@ pub(crate) fn apply(
     commit.guard()?;
     commit.raise_sequence()?;
     Ok(committed)
+}
+
+/// What a change set finds.
+struct Begin {
+    /// Of the tenant's last change.
+    sequence: i64,
+    types_revision: i64,
+    /// Whether it was committed before.
+    is_again: bool,
 }
 
 /// What a resource's row says of it, apart from what it holds.
@@ -83,8 +94,9 @@ pub(super) struct Commit<'a, 'c> {
     pub(super) at: i64,
     /// What was taken away so far.
     pub(super) removals: Cell<Removals>,
-    /// Of the last change that is logged; `None` where none is so far.
-    sequence: Cell<Option<i64>>,
+    begin: Begin,
+    /// Of the last change that is logged.
+    sequence: Cell<i64>,
 }
 
 impl Commit<'_, '_> {
@@ -346,35 +358,26 @@ impl Commit<'_, '_> {
         self.execute(statement, params![self.tenant, row.attribute, row.value, resource]).map(drop)
     }
 
+    /// Every change is logged, so here is where one that was decided with the types of yesterday is refused.
     pub(super) fn log(&self, resource_type: &str, id: &str, version: i64, told: &Told) -> Result<(), CommitError> {
-        let sequence = self.last_sequence()? + 1;
+        if u64::try_from(self.begin.types_revision) != Ok(self.change_set.types_revision) {
+            return Err(CommitError::TypesChanged);
+        }
+        let sequence = self.sequence.get() + 1;
         let (change_id, credential) = (self.change_set.change_id.as_bytes(), &self.change_set.policy.credential_id);
         let values = params![self.tenant, sequence, change_id, resource_type, id, version, self.at, told.kind, told.attributes, credential];
         self.execute(sql::LOG_CHANGE, values)?;
-        self.sequence.set(Some(sequence));
+        self.sequence.set(sequence);
         Ok(())
-    }
-
-    /// Every change is logged, so here is where one that was decided with the types of yesterday is refused.
-    fn last_sequence(&self) -> Result<i64, CommitError> {
-        if let Some(sequence) = self.sequence.get() {
-            return Ok(sequence);
-        }
-        let types = i64::try_from(self.change_set.types_revision).unwrap_or(i64::MAX);
-        let read = |row: &Row<'_>| row.get(0);
-        if let Some(sequence) = self.statement(sql::READ_SEQUENCE)?.query_row([self.tenant, types], read).optional().map_err(fault)? {
-            return Ok(sequence);
-        }
-        revision(self.writing.connection, self.tenant)?;
-        Err(CommitError::TypesChanged)
     }
 
     /// Once for all that was logged: nobody else writes meanwhile.
     fn raise_sequence(&self) -> Result<(), Fault> {
-        match self.sequence.get() {
-            Some(sequence) => self.execute(sql::RAISE_SEQUENCE, params![self.tenant, sequence]).map(drop),
-            None => Ok(()),
+        let sequence = self.sequence.get();
+        if sequence > self.begin.sequence {
+            self.execute(sql::RAISE_SEQUENCE, params![self.tenant, sequence])?;
         }
+        Ok(())
     }
 
     fn head(&self, write: &Write) -> Result<Head, CommitError> {
@@ -382,13 +385,13 @@ impl Commit<'_, '_> {
             let head = Head { resource: row.get(0)?, version: row.get(2)?, created: row.get(3)?, modified: row.get(4)? };
             Ok((row.get::<_, String>(1)?, head))
         };
-        let found = self.statement(sql::READ_HEAD)?.query_row(params![self.tenant, write.id], read).optional().map_err(fault)?;
+        let found = self.writing.find(sql::READ_HEAD, params![self.tenant, write.id], read).map_err(fault)?;
         let found = found.filter(|(resource_type, _)| *resource_type == write.resource_type).map(|(_, head)| head);
         found.ok_or_else(|| CommitError::NotFound { resource_type: write.resource_type.clone(), id: write.id.clone() })
     }
 
     pub(super) fn resource(&self, id: &str) -> Result<Option<i64>, Fault> {
-        self.statement(sql::FIND_RESOURCE)?.query_row(params![self.tenant, id], |row| row.get(0)).optional().map_err(fault)
+        self.writing.find(sql::FIND_RESOURCE, params![self.tenant, id], |row| row.get(0)).map_err(fault)
     }
 
     pub(super) fn keys(&self, statement: &str, resource: i64) -> Result<Vec<i64>, Fault> {

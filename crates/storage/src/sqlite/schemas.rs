@@ -69,7 +69,7 @@ impl From<ActivateError> for Outcome {
 }
 
 /// The revision of the tenant's types.
-pub(crate) fn revision(connection: &Connection, tenant: i64) -> Result<i64, Fault> {
+fn revision(connection: &Connection, tenant: i64) -> Result<i64, Fault> {
     let found = connection.prepare_cached(sql::READ_REVISION).and_then(|mut s| s.query_row([tenant], |row| row.get(0)).optional());
     found.map_err(fault)?.ok_or_else(|| Fault::new("there is no such tenant"))
 }

@@ -61,9 +61,10 @@ pub(crate) const LIST_TOKENS: &str =
 pub(crate) const REVOKE_TOKEN: &str = "UPDATE tokens SET revoked = coalesce(revoked, ?3) WHERE tenant = ?1 AND id = ?2";
 pub(crate) const USE_TOKEN: &str = "UPDATE tokens SET last_used = max(coalesce(last_used, 0), ?3) WHERE tenant = ?1 AND id = ?2";
 
+/// What a change set finds; whether it was committed before.
+pub(crate) const BEGIN_COMMIT: &str = "SELECT last_sequence, types_revision, \
+     EXISTS (SELECT 1 FROM change_log AS c WHERE c.tenant = ?1 AND c.change_id = ?2) FROM tenants WHERE tenant = ?1";
 pub(crate) const FIND_CHANGE: &str = "SELECT type, id, version, at FROM change_log WHERE tenant = ?1 AND change_id = ?2 ORDER BY sequence";
-/// The last one that a change has; nothing where the tenant's types are others.
-pub(crate) const READ_SEQUENCE: &str = "SELECT last_sequence FROM tenants WHERE tenant = ?1 AND types_revision = ?2";
 pub(crate) const RAISE_SEQUENCE: &str = "UPDATE tenants SET last_sequence = ?2 WHERE tenant = ?1";
 pub(crate) const LOG_CHANGE: &str = "INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at, kind, attributes, credential) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
@@ -148,8 +149,8 @@ pub(crate) const ALL: &[&str] = &[
     LIST_TOKENS,
     REVOKE_TOKEN,
     USE_TOKEN,
+    BEGIN_COMMIT,
     FIND_CHANGE,
-    READ_SEQUENCE,
     RAISE_SEQUENCE,
     LOG_CHANGE,
     CREATE_RESOURCE,

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use directory::store::Fault;
-use rusqlite::{CachedStatement, Connection, Params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, Row};
 use tokio::sync::oneshot;
 
 use super::connections::fault;
@@ -44,14 +44,32 @@ impl<'c> Writing<'c> {
 
     /// Executes a statement, and says how many rows it changed.
     pub(crate) fn execute(&self, statement: &'static str, values: impl Params) -> Result<usize, rusqlite::Error> {
+        self.with(statement, |statement| statement.execute(values))
+    }
+
+    /// The one row of a query, where there is one.
+    pub(crate) fn find<T>(
+        &self,
+        query: &'static str,
+        values: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<Option<T>, rusqlite::Error> {
+        self.with(query, |query| query.query_row(values, read).optional())
+    }
+
+    fn with<T>(
+        &self,
+        statement: &'static str,
+        run: impl FnOnce(&mut CachedStatement<'c>) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, rusqlite::Error> {
         let mut held = self.held.borrow_mut();
         if let Some((_, held)) = held.iter_mut().find(|(own, _)| *own == statement) {
-            return held.execute(values);
+            return run(held);
         }
         let mut prepared = self.connection.prepare_cached(statement)?;
-        let changed = prepared.execute(values)?;
+        let answer = run(&mut prepared)?;
         held.push((statement, prepared));
-        Ok(changed)
+        Ok(answer)
     }
 }
 
