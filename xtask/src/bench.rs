@@ -8,7 +8,6 @@ mod sync;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -44,6 +43,7 @@ struct Options {
 
 /// Builds what is measured and what measures it, and lets that do it: a generator of load that is not optimised takes processors from both servers.
 pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
+    // What is wrong with them is said before minutes of building, not after.
     parse(arguments)?;
     test::run(Command::new("cargo").current_dir(root).args([
         "build",
@@ -127,26 +127,14 @@ async fn measure(release: &Path, users: usize, requests: usize) -> Result<(Vec<L
     let loaded = ids.len();
     let posting = Both { requests: requests.min(users), ..both };
     let post = posting.in_turns("POST", users, WRITE_CONNECTIONS, true, post_from(loaded), post_from(loaded)).await?;
-    let ids = Arc::new([ids, ids_of(&post.measured)?].concat());
-    let reference_ids = Arc::new([reference_ids, ids_of(&post.reference.0)?].concat());
-    let get = |ids: &Arc<Vec<String>>| {
-        let ids = Arc::clone(ids);
-        move |number: usize| request("GET", &format!("/scim/v2/Users/{}", nth(&ids, number)), TOKEN, None)
-    };
-    let got = both.in_turns("GET by id", users, READ_CONNECTIONS, false, get(&ids), get(&reference_ids)).await?;
-    let find = move |number: usize| {
+    let ids = [ids, ids_of(&post.measured)?].concat();
+    let reference_ids = [reference_ids, ids_of(&post.reference.0)?].concat();
+    let got = both.in_turns("GET by id", users, READ_CONNECTIONS, false, get_of(&ids), get_of(&reference_ids)).await?;
+    let find = |number: usize| {
         request("GET", &format!("/scim/v2/Users?filter=userName%20eq%20%22user{}%40example.com%22", scatter(number, users)), TOKEN, None)
     };
     let found = both.in_turns("userName eq", users, READ_CONNECTIONS, false, find, find).await?;
-    let patch = |ids: &Arc<Vec<String>>| {
-        let ids = Arc::clone(ids);
-        move |number: usize| {
-            let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
-            "Operations": [{"op": "replace", "path": "title", "value": format!("Title {number}")}]});
-            request("PATCH", &format!("/scim/v2/Users/{}", nth(&ids, number)), TOKEN, Some(&body.to_string()))
-        }
-    };
-    let patched = both.in_turns("PATCH", users, WRITE_CONNECTIONS, false, patch(&ids), patch(&reference_ids)).await?;
+    let patched = both.in_turns("PATCH", users, WRITE_CONNECTIONS, false, patch_of(&ids), patch_of(&reference_ids)).await?;
 
     let rss_mib = rollcall.rss_mib()?;
     let reference_rss_mib = reference.rss_mib()?;
@@ -207,6 +195,20 @@ async fn fill(server: &Server, users: usize) -> Result<Vec<String>, Failure> {
 /// Creates, numbered from `first`.
 fn post_from(first: usize) -> impl Fn(usize) -> Request {
     move |number| request("POST", "/scim/v2/Users", TOKEN, Some(&user(first + number).to_string()))
+}
+
+/// Reads of these, scattered.
+fn get_of(ids: &[String]) -> impl Fn(usize) -> Request {
+    move |number| request("GET", &format!("/scim/v2/Users/{}", nth(ids, number)), TOKEN, None)
+}
+
+/// Changes of the title of these, scattered.
+fn patch_of(ids: &[String]) -> impl Fn(usize) -> Request {
+    move |number| {
+        let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "replace", "path": "title", "value": format!("Title {number}")}]});
+        request("PATCH", &format!("/scim/v2/Users/{}", nth(ids, number)), TOKEN, Some(&body.to_string()))
+    }
 }
 
 /// Runs a load and says how much processor time a request took, in microseconds.

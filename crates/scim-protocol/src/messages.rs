@@ -408,7 +408,7 @@ impl BulkOperation {
     }
 }
 
-/// A bulk response.
+/// A bulk response (RFC 7644 section 3.7.3).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BulkResponse {
     schemas: [&'static str; 1],

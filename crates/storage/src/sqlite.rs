@@ -110,7 +110,7 @@ impl Memberships for Sqlite {
 impl Store for Sqlite {
     async fn commit(&self, tenant: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError> {
         let prepared = commit::prepare(&change_set);
-        let committed = self.writer.write_again(move |writing| commit::apply(writing, tenant, &change_set, &prepared)).await?;
+        let committed = self.writer.write_holding(move |writing| commit::apply(writing, tenant, &change_set, &prepared)).await?;
         self.committed.notify_one();
         Ok(committed)
     }

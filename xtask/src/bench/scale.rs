@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::load::{Load, Measured, Request, count, request};
 use super::server::Server;
-use super::{TOKEN, WRITE_CONNECTIONS, nth, post_from, user};
+use super::{TOKEN, WRITE_CONNECTIONS, get_of, nth, post_from, user};
 use crate::Failure;
 
 /// Requests for one percentile; enough that a median means something.
@@ -80,12 +80,12 @@ pub async fn groups(server: &Server, ids: &[String]) -> Result<Groups, Failure> 
         let body =
             json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": name, "members": members(first)}).to_string();
         let path = "/scim/v2/Groups?excludedAttributes=members";
-        let made = load(server, 1, true).run(1, move |_| request("POST", path, TOKEN, Some(&body))).await?;
+        let made = load(server, 1, true).run(1, |_| request("POST", path, TOKEN, Some(&body))).await?;
         let document: Value = serde_json::from_slice(made.bodies.first().ok_or("a group without an answer")?)?;
         let id = document.get("id").and_then(Value::as_str).ok_or("a group without an id")?.to_owned();
         for part in more.chunks(MEMBERS_IN_REQUEST) {
             let (path, body) = (format!("/scim/v2/Groups/{id}"), patch(&json!({"op": "add", "path": "members", "value": members(part)})));
-            load(server, 1, false).run(1, move |_| request("PATCH", &path, TOKEN, Some(&body))).await?;
+            load(server, 1, false).run(1, |_| request("PATCH", &path, TOKEN, Some(&body))).await?;
         }
         Ok::<_, Failure>(id)
     };
@@ -152,7 +152,7 @@ pub async fn measure(server: &Server, ids: &[String], groups: &Groups) -> Result
 async fn with_request_log(server: &Server, first: &mut usize) -> Result<f64, Failure> {
     let keep = async |days: u32| {
         let body = json!({"settings": {"request_log_days": days}}).to_string();
-        load(server, 1, false).run(1, move |_| request("PATCH", "/admin/v1/tenants/default", TOKEN, Some(&body))).await
+        load(server, 1, false).run(1, |_| request("PATCH", "/admin/v1/tenants/default", TOKEN, Some(&body))).await
     };
     let writers = load(server, WRITE_CONNECTIONS, false);
     let (mut with, mut without) = (Measured::default(), Measured::default());
@@ -170,7 +170,7 @@ async fn with_request_log(server: &Server, first: &mut usize) -> Result<f64, Fai
 async fn index_everybody(server: &Server) -> Result<Measured, Failure> {
     let attributes = json!([{"name": "name", "type": "complex", "subAttributes": [{"name": "formatted", "x-indexed": true}]}]);
     let body = json!({"id": USER, "attributes": attributes}).to_string();
-    let indexed = load(server, 1, false).run(1, move |_| request("POST", "/t/default/admin/v1/schemas", TOKEN, Some(&body))).await?;
+    let indexed = load(server, 1, false).run(1, |_| request("POST", "/t/default/admin/v1/schemas", TOKEN, Some(&body))).await?;
     load(server, 1, false).run(1, |_| request("DELETE", &format!("/t/default/admin/v1/schemas/{USER}"), TOKEN, None)).await?;
     Ok(indexed)
 }
@@ -178,7 +178,7 @@ async fn index_everybody(server: &Server) -> Result<Measured, Failure> {
 /// The filters that clients send, by name. That an index answers them, and which one, is tested in `storage` (`query_plans.rs`).
 async fn filters(server: &Server, ids: &[String]) -> Result<Vec<(&'static str, String)>, Failure> {
     let path = format!("/scim/v2/Users/{}", nth(ids, ids.len() / 2));
-    let one = load(server, 1, true).run(1, move |_| request("GET", &path, TOKEN, None)).await?;
+    let one = load(server, 1, true).run(1, |_| request("GET", &path, TOKEN, None)).await?;
     let document: Value = serde_json::from_slice(one.bodies.first().ok_or("no user")?)?;
     let modified = document.pointer("/meta/lastModified").and_then(Value::as_str).ok_or("a user without lastModified")?.to_owned();
     Ok(vec![
@@ -191,7 +191,7 @@ async fn filters(server: &Server, ids: &[String]) -> Result<Vec<(&'static str, S
 
 async fn get(server: &Server, path: &str) -> Result<Measured, Failure> {
     let path = format!("/scim/v2{path}");
-    load(server, 1, false).run(REQUESTS, move |_| request("GET", &path, TOKEN, None)).await
+    load(server, 1, false).run(REQUESTS, |_| request("GET", &path, TOKEN, None)).await
 }
 
 /// The same right after a write, so that nothing that was remembered is of that moment.
@@ -200,8 +200,8 @@ async fn get_after_writes(server: &Server, path: &str, ids: &[String]) -> Result
     for number in 0..SEARCHES_AFTER_WRITES {
         let (written, path) = (format!("/scim/v2/Users/{}", nth(ids, number)), format!("/scim/v2{path}"));
         let body = patch(&json!({"op": "replace", "path": "nickName", "value": format!("Nick {number} of {path}")}));
-        load(server, 1, false).run(1, move |_| request("PATCH", &written, TOKEN, Some(&body))).await?;
-        let found = load(server, 1, false).run(1, move |_| request("GET", &path, TOKEN, None)).await?;
+        load(server, 1, false).run(1, |_| request("PATCH", &written, TOKEN, Some(&body))).await?;
+        let found = load(server, 1, false).run(1, |_| request("GET", &path, TOKEN, None)).await?;
         all.latencies.extend(found.latencies);
     }
     all.latencies.sort_unstable();
@@ -214,8 +214,8 @@ fn patch(operation: &Value) -> String {
 
 /// Puts a large group in the place of itself, with another one of its members left out each time.
 async fn put_all_but_one(server: &Server, group: &str, ids: &[String]) -> Result<Measured, Failure> {
-    let (path, ids) = (format!("/scim/v2/Groups/{group}?excludedAttributes=members"), ids.to_vec());
-    let put = move |number: usize| {
+    let path = format!("/scim/v2/Groups/{group}?excludedAttributes=members");
+    let put = |number: usize| {
         let members = ids.iter().enumerate().filter(|(place, _)| *place != number).map(|(_, id)| json!({"value": id}));
         let body = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "large", "members": members.collect::<Value>()});
         request("PUT", &path, TOKEN, Some(&body.to_string()))
@@ -225,8 +225,8 @@ async fn put_all_but_one(server: &Server, group: &str, ids: &[String]) -> Result
 
 /// Adds somebody and removes them again, over and over.
 async fn member(server: &Server, group: &str, id: &str) -> Result<Measured, Failure> {
-    let (path, id) = (format!("/scim/v2/Groups/{group}"), id.to_owned());
-    let change = move |number: usize| {
+    let path = format!("/scim/v2/Groups/{group}");
+    let change = |number: usize| {
         let operation = if number.is_multiple_of(2) {
             json!({"op": "add", "path": "members", "value": [{"value": id}]})
         } else {
@@ -272,11 +272,9 @@ fn bulks_from(first: usize) -> impl Fn(usize) -> Request {
 
 /// The most memory while users are read and the large group is sent, again and again.
 async fn memory(server: &Server, ids: &[String], groups: &Groups) -> Result<f64, Failure> {
-    let (ids, group) = (ids.to_vec(), format!("/scim/v2/Groups/{}", groups.large));
-    let read = load(server, READ_CONNECTIONS, false);
-    let reads = read.run(REQUESTS * 30, move |number| request("GET", &format!("/scim/v2/Users/{}", nth(&ids, number)), TOKEN, None));
-    let sent = load(server, 2, false);
-    let sends = sent.run(8, move |_| request("GET", &group, TOKEN, None));
+    let group = format!("/scim/v2/Groups/{}", groups.large);
+    let (read, sent) = (load(server, READ_CONNECTIONS, false), load(server, 2, false));
+    let (reads, sends) = (read.run(REQUESTS * 30, get_of(ids)), sent.run(8, |_| request("GET", &group, TOKEN, None)));
     let done = Arc::new(AtomicBool::new(false));
     let over = Arc::clone(&done);
     let watch = async {

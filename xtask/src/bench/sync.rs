@@ -90,7 +90,7 @@ async fn change(rollcall: &Server, number: usize, arrived: &mut UnboundedReceive
     let name = format!("user{number}@example.com");
     let create = request("POST", "/scim/v2/Users", TOKEN, Some(&user(number).to_string()));
     let one = Load { address: rollcall.address.clone(), connections: 1, keep_bodies: false };
-    one.run(1, move |_| create.clone()).await?;
+    one.run(1, |_| create.clone()).await?;
     let committed = Instant::now();
     let about_it = async {
         while let Some((at, said)) = arrived.recv().await {

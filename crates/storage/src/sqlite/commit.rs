@@ -9,7 +9,7 @@ use directory::history::Kind;
 use directory::store::{CommitError, Fault};
 use directory::tenant::TenantId;
 use jiff::Timestamp;
-use rusqlite::{CachedStatement, Params, Row, params};
+use rusqlite::{CachedStatement, OptionalExtension as _, Params, Row, params};
 use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
 
@@ -39,7 +39,7 @@ pub(crate) fn apply(
     prepared: &[Option<Stored>],
 ) -> Result<Vec<Committed>, CommitError> {
     let read = |row: &Row<'_>| Ok(Begin { sequence: row.get(0)?, types_revision: row.get(1)?, is_again: row.get(2)? });
-    let begin = writing.find(sql::BEGIN_COMMIT, params![tenant.0, change_set.change_id.as_bytes()], read).map_err(fault)?;
+    let begin = writing.row(sql::BEGIN_COMMIT, params![tenant.0, change_set.change_id.as_bytes()], read).optional().map_err(fault)?;
     let begin = begin.ok_or_else(|| Fault::new("there is no such tenant"))?;
     let (at, removals, sequence) = (micros(change_set.at), Cell::default(), Cell::new(begin.sequence));
     let commit = Commit { writing, tenant: tenant.0, change_set, at, removals, begin, sequence };
@@ -112,7 +112,7 @@ impl Commit<'_, '_> {
                 head => head?,
             };
             let read = |row: &Row<'_>| row.get::<_, Vec<u8>>(1);
-            let entries = self.statement(sql::READ_BODY)?.query_row(params![self.tenant, head.resource], read).map_err(fault)?;
+            let entries = self.row(sql::READ_BODY, params![self.tenant, head.resource], read)?;
             for row in decode_entries(&entries)?.iter().filter(|row| row.unique && !stored.rows.contains(row)) {
                 self.remove_row(row, head.resource)?;
             }
@@ -238,7 +238,7 @@ impl Commit<'_, '_> {
     /// The document as it was, where anything changed.
     fn update_body(&self, write: &Write, head: &Head, content: &Content, stored: &Stored) -> Result<Option<String>, CommitError> {
         let read = |row: &Row<'_>| Ok(Body { display: row.get(0)?, entries: row.get(1)?, document: row.get(2)? });
-        let old = self.statement(sql::READ_BODY)?.query_row(params![self.tenant, head.resource], read).map_err(fault)?;
+        let old = self.row(sql::READ_BODY, params![self.tenant, head.resource], read)?;
         let Stored { rows, entries } = stored;
         let document = content.document.text();
         // The order of members means nothing, so it is not compared where the texts differ.
@@ -294,7 +294,7 @@ impl Commit<'_, '_> {
     /// The groups it was in lose it as a member, so they change too.
     fn delete(&self, write: &Write, head: &Head) -> Result<Committed, CommitError> {
         let read = |row: &Row<'_>| Ok(Body { display: row.get(0)?, entries: row.get(1)?, document: row.get(2)? });
-        let body = self.statement(sql::READ_BODY)?.query_row(params![self.tenant, head.resource], read).map_err(fault)?;
+        let body = self.row(sql::READ_BODY, params![self.tenant, head.resource], read)?;
         for row in decode_entries(&body.entries)? {
             self.remove_row(&row, head.resource)?;
         }
@@ -319,7 +319,7 @@ impl Commit<'_, '_> {
     /// A group that lost a member because the member ended.
     fn lose_member(&self, group: i64, member_id: &str) -> Result<(), CommitError> {
         let read = |row: &Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
-        let (created, since) = self.statement(READ_VERSION)?.query_row(params![self.tenant, group], read).map_err(fault)?;
+        let (created, since) = self.row(READ_VERSION, params![self.tenant, group], read)?;
         let (version, resource_type, id) = self.raise_version(group)?;
         let kind = Kind::Members;
         self.record(Changed { resource_type: &resource_type, id: &id, version, kind, since, created }, None)?;
@@ -331,7 +331,7 @@ impl Commit<'_, '_> {
     pub(super) fn raise_version(&self, resource: i64) -> Result<(i64, String, String), Fault> {
         // A statement with RETURNING answers with a row, so it is queried and not executed.
         let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        self.statement(sql::UPDATE_VERSION)?.query_row(params![self.tenant, resource, self.at], read).map_err(fault)
+        self.row(sql::UPDATE_VERSION, params![self.tenant, resource, self.at], read)
     }
 
     fn add_rows<'r>(
@@ -385,13 +385,13 @@ impl Commit<'_, '_> {
             let head = Head { resource: row.get(0)?, version: row.get(2)?, created: row.get(3)?, modified: row.get(4)? };
             Ok((row.get::<_, String>(1)?, head))
         };
-        let found = self.writing.find(sql::READ_HEAD, params![self.tenant, write.id], read).map_err(fault)?;
+        let found = self.find(sql::READ_HEAD, params![self.tenant, write.id], read)?;
         let found = found.filter(|(resource_type, _)| *resource_type == write.resource_type).map(|(_, head)| head);
         found.ok_or_else(|| CommitError::NotFound { resource_type: write.resource_type.clone(), id: write.id.clone() })
     }
 
     pub(super) fn resource(&self, id: &str) -> Result<Option<i64>, Fault> {
-        self.writing.find(sql::FIND_RESOURCE, params![self.tenant, id], |row| row.get(0)).map_err(fault)
+        self.find(sql::FIND_RESOURCE, params![self.tenant, id], |row| row.get(0))
     }
 
     pub(super) fn keys(&self, statement: &str, resource: i64) -> Result<Vec<i64>, Fault> {
@@ -404,6 +404,27 @@ impl Commit<'_, '_> {
         self.writing.execute(statement, values).map_err(fault)
     }
 
+    /// The first row of a query, which must have one.
+    pub(super) fn row<T>(
+        &self,
+        query: &'static str,
+        values: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, Fault> {
+        self.writing.row(query, values, read).map_err(fault)
+    }
+
+    /// The first row of a query, where there is one.
+    pub(super) fn find<T>(
+        &self,
+        query: &'static str,
+        values: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<Option<T>, Fault> {
+        self.writing.row(query, values, read).optional().map_err(fault)
+    }
+
+    /// For a query of many rows.
     pub(super) fn statement(&self, statement: &str) -> Result<CachedStatement<'_>, Fault> {
         self.writing.connection.prepare_cached(statement).map_err(fault)
     }

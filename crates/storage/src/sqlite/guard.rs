@@ -30,8 +30,7 @@ impl Commit<'_, '_> {
         let (this_minute, start) = (minute(at), settings.window_start(at));
         self.execute(sql::COUNT_REMOVALS, params![self.tenant, name, this_minute, count])?;
         let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
-        let (in_window, oldest_minute) =
-            self.statement(sql::SUM_REMOVALS)?.query_row(params![self.tenant, name, start], read).map_err(fault)?;
+        let (in_window, oldest_minute) = self.row(sql::SUM_REMOVALS, params![self.tenant, name, start], read)?;
         let in_window = u64::try_from(in_window).unwrap_or_default();
         if !may_exceed(settings, removal, in_window) {
             return Ok(());
@@ -45,7 +44,7 @@ impl Commit<'_, '_> {
     /// What there was before the removals of the window.
     fn had_before(&self, removal: Removal, in_window: u64) -> Result<u64, Fault> {
         let statement = if removal == Removal::Membership { sql::COUNT_MEMBERSHIPS } else { sql::COUNT_USERS };
-        let now: i64 = self.statement(statement)?.query_row([self.tenant], |row| row.get(0)).map_err(fault)?;
+        let now: i64 = self.row(statement, [self.tenant], |row| row.get(0))?;
         let now = u64::try_from(now).unwrap_or_default();
         // Who was disabled is still there.
         Ok(if removal == Removal::Disable { now } else { now.saturating_add(in_window) })

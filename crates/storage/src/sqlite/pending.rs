@@ -5,7 +5,7 @@ use directory::history::Kind;
 use directory::pending::{MANAGER, MEMBERS, Names, PendingReference, fold, manager, manager_path, set_manager};
 use directory::store::{CommitError, Fault};
 use directory::tenant::TenantId;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 
 use super::commit::Commit;
@@ -40,7 +40,7 @@ impl Commit<'_, '_> {
         let Some((user_name, external_id)) = usable_name_keys(value) else { return Ok(None) };
         let attributes = [("User", "userName"), ("User", "externalId"), ("Group", "externalId")].map(|(t, path)| attribute_key(t, path));
         let values = params![self.tenant, attributes[0], attributes[1], attributes[2], user_name, external_id];
-        self.statement(sql::FIND_BY_NAMES)?.query_row(values, |row| row.get(0)).optional().map_err(fault)
+        self.find(sql::FIND_BY_NAMES, values, |row| row.get(0))
     }
 
     /// The keys of members to add; those that are not there wait, where they may.
@@ -98,7 +98,7 @@ impl Commit<'_, '_> {
     }
 
     fn id_of(&self, resource: i64) -> Result<String, Fault> {
-        self.statement(basic::READ_BY_KEY)?.query_row(params![self.tenant, resource], |row| row.get(1)).map_err(fault)
+        self.row(basic::READ_BY_KEY, params![self.tenant, resource], |row| row.get(1))
     }
 
     /// Links what has been waiting for a resource that is here now.
@@ -130,7 +130,7 @@ impl Commit<'_, '_> {
         let Awaiting { resource, path, value, id: of_id, resource_type } = awaiting;
         self.execute(sql::AWAIT_NO_MORE, params![self.tenant, resource, path, value])?;
         let read = |row: &Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
-        let (created, since) = self.statement(sql::READ_VERSION)?.query_row(params![self.tenant, resource], read).map_err(fault)?;
+        let (created, since) = self.row(sql::READ_VERSION, params![self.tenant, resource], read)?;
         if path == MANAGER {
             let Some(before) = self.link_manager(*resource, id)? else { return Ok(()) };
             let (version, _, _) = self.raise_version(*resource)?;
@@ -149,7 +149,7 @@ impl Commit<'_, '_> {
     /// Names the manager by its id in a document that names it otherwise: the document as it was.
     fn link_manager(&self, resource: i64, id: &str) -> Result<Option<String>, CommitError> {
         let read = |row: &Row<'_>| Ok((row.get::<_, Vec<u8>>(1)?, row.get::<_, String>(2)?));
-        let (entries, before) = self.statement(basic::READ_BODY)?.query_row(params![self.tenant, resource], read).map_err(fault)?;
+        let (entries, before) = self.row(basic::READ_BODY, params![self.tenant, resource], read)?;
         let mut document: Map<String, Value> = from_json(&before)?;
         if !set_manager(&mut document, id) {
             return Ok(None);

@@ -4,11 +4,10 @@
 use directory::deletion_guard::Removals;
 use directory::history::Kind;
 use directory::store::{CommitError, Fault};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 use serde_json::{Map, Value};
 
 use super::commit::Commit;
-use super::connections::fault;
 use super::statements_of_safety as sql;
 use crate::rows::{from_json, is_disabled, tombstone_names};
 
@@ -82,7 +81,7 @@ impl Commit<'_, '_> {
     /// When the resource that comes back was deleted. Where nobody remembers it, or somebody else was faster, it cannot come back.
     pub(super) fn unbury(&self, resource_type: &str, id: &str, version: i64) -> Result<i64, CommitError> {
         let values = params![self.tenant, id, resource_type, version];
-        let found = self.statement(sql::UNBURY)?.query_row(values, |row| row.get(0)).optional().map_err(fault)?;
+        let found = self.find(sql::UNBURY, values, |row| row.get(0))?;
         found.ok_or_else(|| CommitError::NotFound { resource_type: resource_type.to_owned(), id: id.to_owned() })
     }
 

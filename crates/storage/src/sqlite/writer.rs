@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use directory::store::Fault;
-use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, Row};
+use rusqlite::{CachedStatement, Connection, Params, Row};
 use tokio::sync::oneshot;
 
 use super::connections::fault;
@@ -31,7 +31,7 @@ trait Job: Send {
     fn answer(self: Box<Self>, failed: Option<Fault>);
 }
 
-/// The connection that writes, and statements that are executed again and again: to fetch one from the connection costs a tenth of what it does.
+/// The connection that writes, and the statements that change sets execute again and again: to fetch one from the connection costs a tenth of what it does.
 pub(crate) struct Writing<'c> {
     pub(crate) connection: &'c Connection,
     held: RefCell<Vec<(&'static str, CachedStatement<'c>)>>,
@@ -47,14 +47,14 @@ impl<'c> Writing<'c> {
         self.with(statement, |statement| statement.execute(values))
     }
 
-    /// The one row of a query, where there is one.
-    pub(crate) fn find<T>(
+    /// The first row of a query, which must have one.
+    pub(crate) fn row<T>(
         &self,
         query: &'static str,
         values: impl Params,
         read: impl FnOnce(&Row<'_>) -> Result<T, rusqlite::Error>,
-    ) -> Result<Option<T>, rusqlite::Error> {
-        self.with(query, |query| query.query_row(values, read).optional())
+    ) -> Result<T, rusqlite::Error> {
+        self.with(query, |query| query.query_row(values, read))
     }
 
     fn with<T>(
@@ -147,8 +147,8 @@ impl Writer {
         self.run(move |writing| job(writing.connection), false).await
     }
 
-    /// The same for a job that executes what others executed before it.
-    pub(crate) async fn write_again<T, E>(&self, job: impl FnMut(&Writing<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    /// The same for a job that executes statements which the thread holds.
+    pub(crate) async fn write_holding<T, E>(&self, job: impl FnMut(&Writing<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
