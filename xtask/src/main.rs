@@ -1,10 +1,11 @@
-//! The chores of the workspace: `tidy`, `test` and `bench`. Owns no product code, and nothing of the product may depend on it.
+//! The chores of the workspace: `tidy`, `test`, `readme`, `fuzz` and `bench`. Owns no product code, and nothing of the product may depend on it.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool for developers speaks to its terminal")]
 
 mod tidy;
 mod test;
 mod bench;
 mod fuzz;
+mod readme;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask tidy                     check the rules of the house
 cargo xtask test [--no-peers]        every test; without --no-peers also against independent software
+cargo xtask readme [demo|tour]       run what README.md tells a newcomer to type, word for word
 cargo xtask fuzz [--seconds N] [TARGET]
                                      look for inputs that break what must hold, 60 s for each target
 cargo xtask bench [--users N,...] [--requests N] [--out FILE]
@@ -28,8 +30,7 @@ fn main() -> ExitCode {
         "test" => test::command(&root(), rest),
         "bench" => bench::command(&root(), rest),
         "fuzz" => fuzz::command(&root(), rest),
-        "bench-measure" => bench::measure_command(&root(), rest),
-        "bench-reference" => bench::reference::command(rest),
+        "readme" => readme::command(&root(), rest),
         _ => Err(USAGE.into()),
     };
     match outcome {

@@ -54,7 +54,6 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
         findings.extend(file.findings.iter().map(|(line, text)| Finding::new(&file.path, *line, text)));
         findings.extend(words::check(file));
     }
-    findings.extend(source::crate_sizes(&files));
     findings.extend(order::check(&files));
     findings.extend(edges::check(root, &files)?);
     findings.extend(map::check(root, &files)?);

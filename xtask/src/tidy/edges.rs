@@ -21,6 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("embedding", &["scim-protocol", "directory", "storage", "server"]),
     ("embedded", &["embedding"]),
     ("fuzz", &["scim-protocol", "directory"]),
+    ("bench", &[]),
     ("xtask", &[]),
 ];
 
@@ -29,13 +30,13 @@ const TEST_EDGES: &[(&str, &[&str])] = &[("server", &["storage"]), ("connectors"
 
 /// A library and the crates that may name it: SQL in one crate, HTTP at the edges.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("rusqlite", &["storage", "xtask"]),
+    ("rusqlite", &["storage", "bench"]),
     ("tokio-postgres", &["storage"]),
     ("deadpool-postgres", &["storage"]),
-    ("axum", &["server", "embedding", "embedded", "xtask"]),
+    ("axum", &["server", "embedding", "embedded", "bench"]),
     ("hyper", &["server"]),
     ("tower-http", &["server"]),
-    ("reqwest", &["scim-client", "connectors", "xtask"]),
+    ("reqwest", &["scim-client", "connectors"]),
 ];
 
 /// Libraries that tests may use beyond their room.

@@ -1,13 +1,12 @@
 //! What one source file must look like: its header, its name, its size and the size of its functions, no loose ends, no SQL outside storage.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
 use syn::spanned::Spanned;
 use syn::visit::Visit;
 
-use super::{Finding, crate_of, files_below, folder_of, is_test_file};
+use super::{crate_of, files_below, is_test_file};
 use crate::Failure;
 
 /// Lines of code a file may have, tests apart.
@@ -16,21 +15,6 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 /// File names that say nothing about what is inside.
 const REFUSED_NAMES: &[&str] = &["mod.rs", "util.rs", "utils.rs", "common.rs", "prelude.rs", "helpers.rs", "misc.rs"];
-/// How many lines of code each crate was meant to need; it may take 1.3 times as many before it has to be asked why.
-const CRATE_LINES: &[(&str, usize)] = &[
-    ("scim-protocol", 7000),
-    ("scim-client", 2000),
-    ("directory", 6000),
-    ("provisioning", 7000),
-    ("connectors", 5000),
-    ("storage", 9000),
-    ("server", 8000),
-    ("embedding", 600),
-    ("embedded", 300),
-    ("fuzz", 300),
-    ("rollcall", 4000),
-    ("xtask", 1500),
-];
 
 /// A Rust file of the workspace, read and parsed once for all rules.
 pub struct SourceFile {
@@ -66,7 +50,7 @@ impl SourceFile {
             self.findings.push((1, format!("{} lines of code; a file has at most {FILE_LINES_MAX}", self.code_lines)));
         }
         self.findings.extend(long);
-        if !matches!(crate_of(&self.path), "storage" | "xtask") {
+        if !matches!(crate_of(&self.path), "storage" | "bench" | "xtask") {
             self.findings.extend(sql.into_iter().map(|line| (line, "SQL text belongs to `storage`".to_owned())));
         }
     }
@@ -102,30 +86,6 @@ pub fn read_all(root: &Path) -> Result<Vec<SourceFile>, Failure> {
         }
     }
     Ok(files)
-}
-
-/// Crates that have outgrown their plan.
-pub fn crate_sizes(files: &[SourceFile]) -> Vec<Finding> {
-    let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
-    for file in files.iter().filter(|file| file.path.contains("/src/") && !is_test_file(file)) {
-        *sizes.entry(crate_of(&file.path)).or_default() += file.code_lines;
-    }
-    let mut findings = Vec::new();
-    for (name, lines) in sizes {
-        let place = format!("{}/Cargo.toml", folder_of(name));
-        match CRATE_LINES.iter().find(|(known, _)| *known == name) {
-            Some((_, planned)) if lines * 10 > planned * 13 => {
-                findings.push(Finding::new(
-                    place,
-                    1,
-                    format!("{lines} lines of code; {planned} were planned, and 1.3 times that is the ceiling"),
-                ));
-            }
-            Some(_) => {}
-            None => findings.push(Finding::new(place, 1, "a crate whose size nobody planned: name it in xtask/src/tidy/source.rs")),
-        }
-    }
-    findings
 }
 
 /// Whether an item carries `#[cfg(test)]` (also `all(test, ...)`) or `#[test]`.

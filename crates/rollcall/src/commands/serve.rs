@@ -117,7 +117,8 @@ async fn greet(rollcall: &Rollcall, configuration: &Configuration, url: &str, ou
     match first.token {
         Some(token) => {
             output.line(format!("  token:    {token}\n"));
-            output.line("Give both to your identity provider. The token is shown only now; `rollcall token create` makes more.\n");
+            output.line("Keep this token to yourself: it may do everything, and it is shown only now.");
+            output.line("Make a narrower one for your identity provider: `rollcall token create --name NAME`.\n");
         }
         None => output.line("  its token is the value of ROLLCALL_BOOTSTRAP_TOKEN\n"),
     }

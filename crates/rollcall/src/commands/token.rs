@@ -91,13 +91,17 @@ async fn create(rollcall: &Rollcall, arguments: Create, output: Output) -> Resul
         permissions.user = Some(id.ok_or_else(|| Failure::not_found(format!("tenant {} has no user {name}", tenant.name)))?);
     }
     let issued = rollcall.issue_token(TokenRequest { tenant: tenant.id, name: arguments.name, expires, permissions }, None).await?;
-    let text =
-        format!("Token for tenant {} (id {}); it is shown only now:\n\n  {}\n", tenant.name, issued.record.id, issued.token.reveal());
-    let mut value = token_json(&issued.record, now);
-    if let Some(map) = value.as_object_mut() {
-        map.insert("token".into(), issued.token.reveal().into());
+    if output.is_json() {
+        let mut value = token_json(&issued.record, now);
+        if let Some(map) = value.as_object_mut() {
+            map.insert("token".into(), issued.token.reveal().into());
+        }
+        output.json(&value);
+    } else {
+        // The token stands alone on standard output, so that a shell or a file can take it as it is.
+        output.note(format!("Token {} for tenant {}. It is shown only now:", issued.record.id, tenant.name));
+        output.line(issued.token.reveal());
     }
-    output.say(text, &value);
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::load::{Load, count, request};
 use super::server::{Server, free_address};
 use super::{TOKEN, user};
-use crate::{Failure, test};
+use crate::Failure;
 
 /// Changes, one after the other, so that the application is idle before each.
 const CHANGES: usize = 300;
@@ -68,11 +68,12 @@ pub async fn measure(release: &Path) -> Result<Waits, Failure> {
         .env("ROLLCALL_RATE_LIMIT_PER_SECOND", "0");
     let rollcall = Server::start(&mut command, &address, "/readyz", &data.path().join("rollcall.log"))?;
     let base_url = format!("http://{application}/scim/v2");
-    test::run(
-        Command::new(release.join("rollcall"))
-            .args(["application", "add", "idle", "--base-url", &base_url, "--token", "of-the-application", "--data"])
-            .arg(&folder),
-    )?;
+    let mut add = Command::new(release.join("rollcall"));
+    add.args(["application", "add", "idle", "--base-url", &base_url, "--token", "of-the-application", "--data"]).arg(&folder);
+    let status = add.status()?;
+    if !status.success() {
+        return Err(format!("`rollcall application add` ended with {status}").into());
+    }
     // The first change finds out what the application can do; it is not among the figures.
     change(&rollcall, 0, &mut arrived).await?;
     let mut own = Vec::with_capacity(CHANGES);

@@ -42,9 +42,9 @@ struct Reference {
     next: AtomicU64,
 }
 
-/// `cargo xtask bench-reference DATA ADDRESS`
+/// `bench reference DATA ADDRESS`
 pub fn command(arguments: &[String]) -> Result<(), Failure> {
-    let [data, address] = arguments else { return Err("bench-reference DATA ADDRESS".into()) };
+    let [data, address] = arguments else { return Err("bench reference DATA ADDRESS".into()) };
     let path = PathBuf::from(data).join("reference.sqlite");
     let writer = start_writer(&path)?;
     let readers: Result<Vec<_>, Failure> =
