@@ -1,5 +1,5 @@
-//! The guard on what comes in: too many removals in a window are held until an administrator decides. Only decides; the store counts. What goes out to
-//! applications has a guard of its own (`provisioning`).
+//! The guard on what comes in: too many removals in a window are held until an administrator decides. Only decides; the store counts. What goes
+//! out to applications has no guard yet.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -83,15 +83,16 @@ pub struct GuardSettings {
 }
 
 impl Default for GuardSettings {
-    /// A department that leaves in one hour is no accident; a fifth of everybody is. In a small directory a fifth is a handful of people, so the number
-    /// has to be exceeded too.
+    /// A tenth of everybody within one hour is more likely an accident than a decision, in a directory of any size. Where a tenth is only a handful of
+    /// people, the number has to be exceeded too, so that ordinary work in a small directory is not held. Groups are rearranged more often, and a membership
+    /// is easier to give back than an account, so more of them may go.
     fn default() -> Self {
         Self {
             mode: Mode::Refuse,
             window_minutes: 60,
-            disables: Threshold { count: 200, percent: 20 },
-            deletes: Threshold { count: 200, percent: 20 },
-            memberships: Threshold { count: 1_000, percent: 20 },
+            disables: Threshold { count: 10, percent: 10 },
+            deletes: Threshold { count: 10, percent: 10 },
+            memberships: Threshold { count: 100, percent: 20 },
         }
     }
 }
@@ -233,14 +234,17 @@ mod tests {
             assert_eq!(excess.is_some(), held, "{removal:?} {in_window} of {of_all}");
         };
         check(Removal::Delete, 1, 1, false);
-        check(Removal::Delete, 200, 200, false);
-        check(Removal::Delete, 201, 201, true);
-        check(Removal::Delete, 201, 1_005, false);
-        check(Removal::Delete, 201, 1_004, true);
-        check(Removal::Delete, 20_000, 100_000, false);
-        check(Removal::Disable, 20_001, 100_000, true);
-        check(Removal::Membership, 1_000, 1_000, false);
-        check(Removal::Membership, 1_001, 5_000, true);
+        check(Removal::Delete, 10, 10, false);
+        check(Removal::Delete, 11, 11, true);
+        check(Removal::Delete, 11, 110, false);
+        check(Removal::Delete, 11, 109, true);
+        check(Removal::Disable, 28, 278, true);
+        check(Removal::Disable, 27, 278, false);
+        check(Removal::Delete, 10_000, 100_000, false);
+        check(Removal::Disable, 10_001, 100_000, true);
+        check(Removal::Membership, 100, 100, false);
+        check(Removal::Membership, 101, 505, false);
+        check(Removal::Membership, 101, 504, true);
         check(Removal::Membership, u64::MAX, 1, true);
     }
 

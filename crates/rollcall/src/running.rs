@@ -137,6 +137,11 @@ async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
 /// Begins to write log lines, on standard error.
 pub fn start_log(configuration: &Configuration) -> Result<(), Failure> {
     let text = &configuration.log.value;
+    if let Some(word) = unknown_level(text) {
+        return Err(Failure::usage(format!("the log filter {text:?} has the word {word:?}, which is no level")).hint(
+            "levels are off, error, warn, info, debug and trace; write a level for one part as PART=LEVEL, such as server=debug,warn",
+        ));
+    }
     let filter = EnvFilter::try_new(text).map_err(|error| {
         Failure::usage(format!("the log filter {text:?} cannot be read: {error}"))
             .hint("write a level (info) or levels of parts (server=debug,warn)")
@@ -147,6 +152,13 @@ pub fn start_log(configuration: &Configuration) -> Result<(), Failure> {
         LogFormat::Json => lines.json().try_init(),
     };
     started.map_err(|error| Failure::failed(format!("the log cannot be started: {error}")))
+}
+
+/// A word of a filter that stands alone and is no level. The filter's own parser takes it for the name of a part and writes everything of that part, which is
+/// nothing where a level is misspelt.
+fn unknown_level(filter: &str) -> Option<&str> {
+    let alone = filter.split(',').map(str::trim).filter(|word| !word.is_empty() && !word.contains(['=', '[']));
+    alone.into_iter().find(|word| word.parse::<tracing_subscriber::filter::LevelFilter>().is_err())
 }
 
 /// Ctrl-C, or the signal with which service managers stop a program. Heard from the moment on in which this is made, so it is made before anybody is told

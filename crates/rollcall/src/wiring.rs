@@ -37,7 +37,7 @@ use storage::postgres::Postgres;
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
 use storage::sqlite::requests::SqliteRequestLog;
-use storage::sqlite::serving::Serving;
+use storage::sqlite::serving::{Begun, Serving};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
@@ -257,7 +257,11 @@ impl Rollcall {
     /// Begins to serve the data folder; in a database that many nodes share there is nothing to begin.
     pub async fn begin_to_serve(&self) -> Result<Option<Serving>, Failure> {
         let Some(database) = &self.store.embedded else { return Ok(None) };
-        Ok(database.begin_to_serve().await?)
+        match database.begin_to_serve().await? {
+            Begun::Serving(serving) => Ok(Some(serving)),
+            Begun::Taken => Err(Failure::conflict("another `rollcall serve` serves this data folder already")
+                .hint("stop it first, or give this one another folder with --data; several nodes can serve one PostgreSQL database")),
+        }
     }
 
     /// 256 random bits.

@@ -14,6 +14,7 @@ use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::identities::Identities;
 use crate::output::{Output, printable};
+use crate::running::StopSignal;
 use crate::wiring::{Missing, Rollcall};
 
 /// How many people are written at once, so that the store can group their commits.
@@ -72,6 +73,16 @@ struct Tally {
     updated: u64,
     unchanged: u64,
     refused: Vec<Refusal>,
+    /// How many lines were not looked at, because somebody stopped the import.
+    left: u64,
+}
+
+impl Tally {
+    /// Lines that were looked at.
+    fn seen(&self) -> u64 {
+        let refused = u64::try_from(self.refused.len()).unwrap_or(u64::MAX);
+        self.created.saturating_add(self.updated).saturating_add(self.unchanged).saturating_add(refused)
+    }
 }
 
 /// Runs it.
@@ -202,13 +213,25 @@ async fn write_all(
     let progress = output.progress(u64::try_from(rows.len()).unwrap_or(u64::MAX), if dry_run { "checking" } else { "importing" });
     let mut running: JoinSet<(u64, Result<Done, Failure>)> = JoinSet::new();
     let mut rows = rows.into_iter();
+    let mut stop = StopSignal::listen()?;
     loop {
         while running.len() < PARALLEL_MAX {
             let Some(row) = rows.next() else { break };
             let (identities, columns) = (Arc::clone(identities), Arc::clone(columns));
             running.spawn(async move { (row.line, write(&identities, &columns, &row, dry_run).await) });
         }
-        let Some(finished) = running.join_next().await else { break };
+        let finished = tokio::select! {
+            biased;
+            heard = stop.heard() => {
+                heard?;
+                // Lines that are being written are finished, so that the count below is true.
+                tally.left = tally.left.saturating_add(u64::try_from(rows.len()).unwrap_or(u64::MAX));
+                rows = Vec::new().into_iter();
+                continue;
+            }
+            finished = running.join_next() => finished,
+        };
+        let Some(finished) = finished else { break };
         let (line, outcome) = finished.map_err(|error| Failure::failed(format!("the import stopped: {error}")))?;
         match outcome {
             Ok(Done::Created) => tally.created = tally.created.saturating_add(1),
@@ -249,6 +272,7 @@ fn report(mut tally: Tally, arguments: &Arguments, output: Output) -> Result<(),
         "updated": tally.updated,
         "unchanged": tally.unchanged,
         "refused": refused,
+        "notLookedAt": tally.left,
     });
     let would = if arguments.dry_run { "Nothing was written. It would be: " } else { "" };
     let text = format!(
@@ -264,6 +288,11 @@ fn report(mut tally: Tally, arguments: &Arguments, output: Output) -> Result<(),
         }
     }
     output.say(text, &value);
+    if tally.left > 0 {
+        let (seen, all) = (tally.seen(), tally.seen().saturating_add(tally.left));
+        return Err(Failure::failed(format!("the import was stopped after {seen} of {all} lines"))
+            .hint("import the same file again to go on: lines that are done already stay as they are"));
+    }
     if tally.refused.is_empty() {
         return Ok(());
     }

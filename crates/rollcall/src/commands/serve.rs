@@ -82,6 +82,7 @@ pub async fn run(arguments: &Arguments, configuration: &Configuration, output: O
     }
     let tls = running::tls(configuration)?;
     let rollcall = Rollcall::open(configuration, Missing::Create).await?;
+    let _serving = rollcall.begin_to_serve().await?;
     let address = configuration.listen.value;
     let listener = TcpListener::bind(address).await.map_err(|error| {
         Failure::failed(format!("cannot listen on {address}: {error}"))
@@ -90,7 +91,6 @@ pub async fn run(arguments: &Arguments, configuration: &Configuration, output: O
     let url = format!("{}://{}", if tls.is_some() { "https" } else { "http" }, listener.local_addr()?);
     greet(&rollcall, configuration, &url, output).await?;
     let mut stop = StopSignal::listen()?;
-    let _serving = rollcall.begin_to_serve().await?;
     let running = running::start(&rollcall, listener, tls, configuration);
     if output.is_json() {
         output.line(json!({ "event": "listening", "url": url }).to_string());

@@ -134,13 +134,13 @@ pub struct Switches {
     /// The time in which they are counted [default: 60]
     #[arg(long, value_name = "MINUTES")]
     guard_window: Option<u32>,
-    /// How many disables are let through, and how many of a hundred; both have to be exceeded [default: 200,20]
+    /// How many disables are let through, and how many of a hundred; both have to be exceeded [default: 10,10]
     #[arg(long, value_name = "COUNT,PERCENT", value_parser = parse_threshold)]
     guard_disables: Option<Threshold>,
-    /// The same for deletes [default: 200,20]
+    /// The same for deletes [default: 10,10]
     #[arg(long, value_name = "COUNT,PERCENT", value_parser = parse_threshold)]
     guard_deletes: Option<Threshold>,
-    /// The same for members that leave groups [default: 1000,20]
+    /// The same for members that leave groups [default: 100,20]
     #[arg(long, value_name = "COUNT,PERCENT", value_parser = parse_threshold)]
     guard_memberships: Option<Threshold>,
     /// Members and managers that are not there yet are accepted, and wait [default: profile]
@@ -197,7 +197,7 @@ pub enum GuardMode {
 
 fn parse_threshold(text: &str) -> Result<Threshold, String> {
     let numbers = text.split_once(',').and_then(|(count, percent)| Some((count.trim().parse().ok()?, percent.trim().parse().ok()?)));
-    numbers.map(|(count, percent)| Threshold { count, percent }).ok_or_else(|| "write COUNT,PERCENT, such as 200,20".into())
+    numbers.map(|(count, percent)| Threshold { count, percent }).ok_or_else(|| "write COUNT,PERCENT, such as 10,10".into())
 }
 
 /// Sets what was named.

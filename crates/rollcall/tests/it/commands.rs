@@ -1,5 +1,6 @@
 //! The commands that look at and change a directory, beside a running `serve` or without one.
 
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -205,6 +206,31 @@ fn import_creates_and_updates_and_names_refused_lines() {
     fails(data.path(), &["import", "nowhere.csv"], 3, "nowhere.csv");
     write("userName,salary\nada,1\n");
     fails(data.path(), &["import", path], 5, "`salary`");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_import_that_is_stopped_says_how_far_it_came() {
+    let data = prepared();
+    let file = data.path().join("many.csv");
+    let lines = 50_000;
+    let text: String = (0..lines).map(|number| format!("user{number}\n")).collect();
+    std::fs::write(&file, format!("userName\n{text}")).unwrap();
+    let path = file.to_str().unwrap();
+    let mut importing = program(data.path()).args(["import", path, "--json"]).spawn().unwrap();
+    // It is stopped in the middle: when somebody has been imported, and before everybody has.
+    while done(data.path(), &["user", "list", "--count", "1"])["totalResults"] == 0 {}
+    let id = importing.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let mut said = (String::new(), String::new());
+    importing.stdout.take().unwrap().read_to_string(&mut said.0).unwrap();
+    importing.stderr.take().unwrap().read_to_string(&mut said.1).unwrap();
+    assert_eq!(importing.wait().unwrap().code(), Some(1), "{}", said.1);
+    let report: Value = serde_json::from_str(&said.0).unwrap();
+    let (created, left) = (report["created"].as_u64().unwrap(), report["notLookedAt"].as_u64().unwrap());
+    assert!(created > 0 && left > 0 && created + left == lines, "{report}");
+    assert!(said.1.contains(&format!("after {created} of {lines} lines")) && said.1.contains("go on"), "{}", said.1);
+    assert_eq!(done(data.path(), &["user", "list", "--count", "1"])["totalResults"], created);
 }
 
 #[test]

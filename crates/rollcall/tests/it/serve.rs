@@ -63,6 +63,30 @@ fn limits_are_printed_without_a_start() {
 }
 
 #[test]
+fn a_folder_that_is_served_is_not_served_twice() {
+    let data = tempfile::tempdir().unwrap();
+    let first = Serve::start(data.path(), Some(TOKEN));
+    let second = run(data.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(second.code, 4, "{}", second.stderr);
+    assert!(second.stderr.contains("serves this data folder already"), "{}", second.stderr);
+    // The first one is as it was, and a server that was killed keeps no later one out.
+    assert_eq!(first.send("GET", "/Users", None).status, 200);
+    first.kill();
+    assert_eq!(Serve::start(data.path(), None).send("GET", "/Users", None).status, 200);
+}
+
+#[test]
+fn a_log_level_that_does_not_exist_is_refused() {
+    let data = tempfile::tempdir().unwrap();
+    for (filter, word) in [("loud", "loud"), ("info,verbos", "verbos"), ("server=loud", "server=loud")] {
+        let refused = run(data.path(), &["serve", "--listen", "127.0.0.1:0", "--log", filter]);
+        assert_eq!(refused.code, 2, "{filter}: {}", refused.stderr);
+        assert!(refused.stderr.contains(word) && refused.stderr.contains("level"), "{}", refused.stderr);
+    }
+    assert!(!data.path().join("rollcall.db").exists(), "the filter is read before anything is made");
+}
+
+#[test]
 fn a_port_that_is_taken_is_told() {
     let data = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,6 +1,7 @@
-//! Who serves a database in a file: a lock that every serving process holds, for as long as it runs and however it ends. Keeps nobody out; several may serve.
+//! Who serves a database in a file: a lock that the one serving process holds for as long as it runs, however it ends. Commands that only read and
+//! write do not need it.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use directory::store::Fault;
@@ -14,27 +15,39 @@ const LOCK_FILE: &str = "serving.lock";
 /// Held by a process that serves, for as long as it does.
 #[derive(Debug)]
 pub struct Serving {
-    _locked: File,
+    _locked: Option<File>,
+}
+
+/// What came of the attempt to serve.
+#[derive(Debug)]
+pub enum Begun {
+    /// This process serves now.
+    Serving(Serving),
+    /// Another process serves this database.
+    Taken,
 }
 
 impl Sqlite {
-    /// Begins to serve. Where nobody else does, leases of a former run end first, as if they had run out: what it had begun is not waited for. `None` where
-    /// files cannot be locked; then nobody is known to be alone.
-    pub async fn begin_to_serve(&self) -> Result<Option<Serving>, Fault> {
+    /// Begins to serve, unless another process does. Leases of a former run end first, as if they had run out: what it had begun is not waited for.
+    /// Where files cannot be locked (some network file systems) this process serves, and nothing is known about others; leases then run out by time.
+    pub async fn begin_to_serve(&self) -> Result<Begun, Fault> {
         let end_leases = async || self.writer.write(|connection| connection.execute(sql::END_LEASES, []).map(drop).map_err(fault)).await;
         begin(&self.readers.path().with_file_name(LOCK_FILE), end_leases).await
     }
 }
 
-/// `alone` is carried out where nobody else serves, and nobody begins meanwhile.
-async fn begin(path: &Path, alone: impl AsyncFnOnce() -> Result<(), Fault>) -> Result<Option<Serving>, Fault> {
-    let Ok(file) = File::options().create(true).truncate(false).write(true).open(path) else { return Ok(None) };
-    if file.try_lock().is_ok() {
-        alone().await?;
-        // Whoever comes between these two is alone as well, as this process has not begun yet.
-        drop(file.unlock());
+/// `alone` is carried out while the lock is held.
+async fn begin(path: &Path, alone: impl AsyncFnOnce() -> Result<(), Fault>) -> Result<Begun, Fault> {
+    let unlocked = Begun::Serving(Serving { _locked: None });
+    let Ok(file) = File::options().create(true).truncate(false).write(true).open(path) else { return Ok(unlocked) };
+    match file.try_lock() {
+        Ok(()) => {
+            alone().await?;
+            Ok(Begun::Serving(Serving { _locked: Some(file) }))
+        }
+        Err(TryLockError::WouldBlock) => Ok(Begun::Taken),
+        Err(TryLockError::Error(_)) => Ok(unlocked),
     }
-    Ok(file.lock_shared().is_ok().then_some(Serving { _locked: file }))
 }
 
 #[cfg(test)]
@@ -42,7 +55,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whoever_serves_is_not_alone_with_others() {
+    async fn one_process_serves_a_database() {
         let folder = tempfile::tempdir().unwrap();
         let begun = async |name: &str| {
             let mut alone = false;
@@ -50,20 +63,16 @@ mod tests {
                 alone = true;
                 Ok(())
             };
-            let serving = begin(&folder.path().join(name), mark).await.unwrap();
-            (serving, alone)
+            (begin(&folder.path().join(name), mark).await.unwrap(), alone)
         };
         let (first, alone) = begun(LOCK_FILE).await;
-        assert!(first.is_some() && alone);
+        assert!(matches!(first, Begun::Serving(_)) && alone);
         let (second, alone) = begun(LOCK_FILE).await;
-        assert!(second.is_some() && !alone);
-        // The second still serves, so a third is not alone either.
+        assert!(matches!(second, Begun::Taken) && !alone);
         drop(first);
         let (third, alone) = begun(LOCK_FILE).await;
-        assert!(third.is_some() && !alone);
-        drop((second, third));
-        assert!(begun(LOCK_FILE).await.1);
+        assert!(matches!(third, Begun::Serving(_)) && alone);
         let (nowhere, alone) = begun("no folder/file").await;
-        assert!(nowhere.is_none() && !alone);
+        assert!(matches!(nowhere, Begun::Serving(_)) && !alone, "a file that cannot be made keeps nobody from serving");
     }
 }
