@@ -138,6 +138,9 @@ pub struct Layer {
     /// Requests a second of one caller.
     #[serde(deserialize_with = "as_text")]
     pub rate_limit_per_second: Option<String>,
+    /// Requests a second of one address without a token.
+    #[serde(deserialize_with = "as_text")]
+    pub address_rate_limit_per_second: Option<String>,
     /// Refused credentials of one address, after which it waits.
     #[serde(deserialize_with = "as_text")]
     pub lockout_failures: Option<String>,
@@ -184,6 +187,7 @@ impl Layer {
             tls_key: read("tls_key"),
             tls_client_ca: read("tls_client_ca"),
             rate_limit_per_second: read("rate_limit_per_second"),
+            address_rate_limit_per_second: read("address_rate_limit_per_second"),
             lockout_failures: read("lockout_failures"),
             event_retention_days: read("event_retention_days"),
             issuer_private_addresses: read("issuer_private_addresses"),
@@ -233,6 +237,8 @@ pub struct Configuration {
     pub tls_client_ca: Setting<Option<PathBuf>>,
     /// Requests a second of one caller; `None`: as the server has it, 0: without a limit.
     pub rate_limit_per_second: Setting<Option<u32>>,
+    /// Requests a second of one address without a token; `None`: as the server has it, 0: without a limit.
+    pub address_rate_limit_per_second: Setting<Option<u32>>,
     /// Refused credentials of one address within a minute, after which it waits; `None`: as the server has it, 0: it never waits.
     pub lockout_failures: Setting<Option<u32>>,
     /// Days for which the change feed keeps what happened; `None`: as the engine has it.
@@ -298,6 +304,7 @@ impl Configuration {
             ("tls_key", json!(self.tls_key.value), self.tls_key.origin),
             ("tls_client_ca", json!(self.tls_client_ca.value), self.tls_client_ca.origin),
             ("rate_limit_per_second", json!(self.rate_limit_per_second.value), self.rate_limit_per_second.origin),
+            ("address_rate_limit_per_second", json!(self.address_rate_limit_per_second.value), self.address_rate_limit_per_second.origin),
             ("lockout_failures", json!(self.lockout_failures.value), self.lockout_failures.origin),
             ("event_retention_days", json!(self.event_retention_days.value), self.event_retention_days.origin),
             ("issuer_private_addresses", json!(self.issuer_private_addresses.value), self.issuer_private_addresses.origin),
@@ -323,6 +330,7 @@ pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
         "tls_key",
         "tls_client_ca",
         "rate_limit_per_second",
+        "address_rate_limit_per_second",
         "lockout_failures",
         "event_retention_days",
         "issuer_private_addresses",
@@ -406,7 +414,13 @@ fn resolve(flags: Layer, environment: Layer, file: Layer) -> Result<Configuratio
             "rate_limit_per_second",
             choose(flags.rate_limit_per_second, environment.rate_limit_per_second, file.rate_limit_per_second),
             || None,
-            |text| text.parse().map(Some).map_err(|_| format!("{text:?} is not a number of requests, such as 1000 (0: no limit)")),
+            |text| parse_rate(text, 1_000),
+        )?,
+        address_rate_limit_per_second: parse(
+            "address_rate_limit_per_second",
+            choose(flags.address_rate_limit_per_second, environment.address_rate_limit_per_second, file.address_rate_limit_per_second),
+            || None,
+            |text| parse_rate(text, 100),
         )?,
         lockout_failures: parse(
             "lockout_failures",
@@ -457,6 +471,10 @@ fn default_listen() -> SocketAddr {
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
     text.parse().map_err(|_| format!("{text:?} is not ADDR:PORT, such as {LISTEN_DEFAULT} or [::1]:8700 (port 0: any free port)"))
+}
+
+fn parse_rate(text: &str, example: u32) -> Result<Option<u32>, String> {
+    text.parse().map(Some).map_err(|_| format!("{text:?} is not a number of requests, such as {example} (0: no limit)"))
 }
 
 fn parse_days(text: &str) -> Result<u32, String> {
@@ -542,11 +560,13 @@ mod tests {
 
     #[test]
     fn numbers_and_flags_of_a_file_need_no_quotes() {
-        let text = "rate_limit_per_second = 50\nlockout_failures = \"7\"\nevent_retention_days = 90\nissuer_private_addresses = true\n";
+        let text = "rate_limit_per_second = 50\naddress_rate_limit_per_second = 5\nlockout_failures = \"7\"\nevent_retention_days = 90\nissuer_private_addresses = true\n";
         let layer = Layer::from_toml(text, "rollcall.toml").unwrap();
         let configuration = resolve(Layer::default(), Layer::default(), layer).unwrap();
-        let numbers = [&configuration.rate_limit_per_second, &configuration.lockout_failures, &configuration.event_retention_days];
-        assert_eq!(numbers.map(|setting| setting.value), [Some(50), Some(7), Some(90)]);
+        let rates = [&configuration.rate_limit_per_second, &configuration.address_rate_limit_per_second];
+        let numbers = [&configuration.lockout_failures, &configuration.event_retention_days];
+        assert_eq!(rates.map(|setting| setting.value), [Some(50), Some(5)]);
+        assert_eq!(numbers.map(|setting| setting.value), [Some(7), Some(90)]);
         assert!(configuration.issuer_private_addresses.value);
         let check = |text: &str, expected: &str| {
             let layer = Layer::from_toml(text, "rollcall.toml");

@@ -404,8 +404,8 @@ pub fn public_url(configuration: &Configuration, listening: Option<SocketAddr>, 
 /// What is configured of the server, and what is not.
 pub fn server_options(configuration: &Configuration) -> server::Options {
     let defaults = server::Options::default();
-    let rate_limit = match configuration.rate_limit_per_second.value {
-        None => defaults.rate_limit,
+    let rate = |setting: Option<u32>, default: Option<RateLimit>| match setting {
+        None => default,
         Some(0) => None,
         Some(per_second) => Some(RateLimit { per_second, burst: per_second.saturating_mul(5) }),
     };
@@ -414,7 +414,8 @@ pub fn server_options(configuration: &Configuration) -> server::Options {
         Some(failures) => LockoutLimit { failures_max: if failures == 0 { u32::MAX } else { failures }, ..defaults.lockout },
     };
     server::Options {
-        rate_limit,
+        rate_limit: rate(configuration.rate_limit_per_second.value, defaults.rate_limit),
+        address_rate_limit: rate(configuration.address_rate_limit_per_second.value, defaults.address_rate_limit),
         lockout,
         takes_client_certificates: configuration.tls_client_ca.value.is_some(),
         public_url: configuration.public_url.value.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned()),

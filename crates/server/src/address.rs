@@ -18,6 +18,10 @@ pub struct Connection {
     pub is_tls: bool,
 }
 
+/// Put into each request of a connection for which there was only room to ask after the health of the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OnlyHealth;
+
 /// Scheme and authority, with the path of the stated URL if it has one, without a slash at the end.
 pub(crate) fn origin(options: &Options, headers: &HeaderMap, extensions: &Extensions) -> String {
     if let Some(url) = &options.public_url {

@@ -140,8 +140,12 @@ impl AdminApi {
     }
 
     /// Whether a request brings a whole tenant, which takes longer than others may.
-    pub(crate) fn restores(path: &str) -> bool {
-        path.strip_prefix("/admin/v1/tenants/").and_then(|rest| rest.strip_suffix("/restore")).is_some_and(|name| !name.contains('/'))
+    pub(crate) fn restores(method: &Method, path: &str) -> bool {
+        *method == Method::POST
+            && path
+                .strip_prefix("/admin/v1/tenants/")
+                .and_then(|rest| rest.strip_suffix("/restore"))
+                .is_some_and(|name| !name.contains('/'))
     }
 
     /// The answer. A write that shall only be tried is not carried out.
@@ -175,6 +179,8 @@ async fn no_method(method: Method) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::AdminApi;
 
     #[test]
@@ -190,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_brings_a_whole_tenant() {
-        let check = |path: &str, expected: bool| assert_eq!(AdminApi::restores(path), expected, "{path}");
+        let check = |path: &str, expected: bool| assert_eq!(AdminApi::restores(&Method::POST, path), expected, "{path}");
         check("/admin/v1/tenants/acme/restore", true);
         check("/admin/v1/tenants/acme/x/restore", false);
         check("/admin/v1/tenants/acme/export", false);

@@ -77,10 +77,13 @@ impl Attempt {
         }
     }
 
-    /// Counts a refused credential against its address; what failed on our side counts for nothing.
+    /// Counts a refused credential against its address, and no longer as one that was good; what failed on our side counts for nothing.
     pub(crate) fn failed(&self, state: &State, failure: Failure) -> Failure {
-        if let (Failure::Unauthorized { .. }, Some(address)) = (&failure, self.address) {
-            state.lockout.failed(address, self.now);
+        if matches!(failure, Failure::Unauthorized { .. }) {
+            state.lockout.forget(&self.hash);
+            if let Some(address) = self.address {
+                state.lockout.failed(address, self.now);
+            }
         }
         failure
     }

@@ -1,11 +1,12 @@
-//! The stack around every request, from the outside in. Connections, and the time for the head of a request, are `serve`'s.
+//! The stack around every request, from the outside in. Connections, and the time that a client may take, are `serve`'s.
 //!
 //! 1. A request id: in every answer, and in the log lines of failures.
 //! 2. A log line with method, status and time; no path, because a path or a query can hold what people are called.
 //! 3. A panic becomes a 500 with a SCIM body; the process and other requests go on.
-//! 4. A time limit over everything below, the body included; a longer one for what brings a whole tenant.
-//! 5. HEAD is GET without the body.
-//! 6. When all is done, an entry of the tenant's request log, which nobody waits for.
+//! 4. A time limit over everything below, bodies and the request log included; a longer one for what brings a whole tenant.
+//! 5. What must hold before a route is asked: `admission.rs`.
+//! 6. HEAD is GET without the body.
+//! 7. When all is done, an entry of the tenant's request log.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -20,10 +21,14 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
 use http_body::Body as _;
 use scim_protocol::{Error, ErrorKind};
+use tokio::time::{Instant, timeout_at};
 
 use crate::admin_api::AdminApi;
+use crate::admission::admit;
+use crate::answer_limit::timely;
 use crate::authenticate::{Budget, caller};
 use crate::event_routes::EventRoute;
+use crate::oauth::Denied;
 use crate::refusal::{self, Failure, error_response, hidden};
 use crate::request_id::RequestId;
 use crate::state::State;
@@ -51,9 +56,10 @@ async fn stack(state: Arc<State>, admin_api: Arc<AdminApi>, mut request: Request
     let budget = Budget::default();
     request.extensions_mut().insert(budget.clone());
     request.extensions_mut().insert(trace.clone());
-    let is_restore = AdminApi::restores(request.uri().path());
+    let is_restore = AdminApi::restores(&method, request.uri().path());
     let limit = Duration::from_secs(if is_restore { state.options.restore_seconds_max } else { state.options.request_seconds_max });
-    let guarded = AssertUnwindSafe(tokio::time::timeout(limit, route(state.clone(), &admin_api, request, &id))).catch_unwind();
+    let deadline = Instant::now() + limit;
+    let guarded = AssertUnwindSafe(timeout_at(deadline, admitted(state.clone(), &admin_api, request, &id))).catch_unwind();
     let mut response = match guarded.await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => error_response(&Error::new(
@@ -74,8 +80,15 @@ async fn stack(state: Arc<State>, admin_api: Arc<AdminApi>, mut request: Request
     let method_name = method.as_str().chars().take(METHOD_CHARACTERS_MAX).collect();
     let answered = Answered { id: number, at: started, method: method_name, micros, status: response.status().as_u16() };
     let refusal = response.extensions_mut().remove::<Refusal>();
-    keep(&state, &trace, answered, refusal).await;
-    if method == Method::HEAD { without_body(response) } else { response }
+    if timeout_at(deadline, keep(&state, &trace, answered, refusal)).await.is_err() {
+        tracing::warn!(request_id = id.as_str(), "a request was not written down: there was no time left for it");
+    }
+    if method == Method::HEAD {
+        return without_body(response);
+    }
+    // A stream of events says at least this often that it is there.
+    let silence = state.options.request_seconds_max.max(state.options.event_heartbeat_seconds.saturating_mul(2));
+    response.map(|body| timely(body, Duration::from_secs(silence)))
 }
 
 /// Into the request log of the tenant; of strangers only so many.
@@ -95,6 +108,25 @@ async fn keep(state: &State, trace: &Trace, answered: Answered, refusal: Option<
     if let Some(draft) = trace.draft(answered, refusal) {
         log.record(draft);
     }
+}
+
+/// The answer of the route, where the request may reach one.
+async fn admitted(state: Arc<State>, admin_api: &AdminApi, request: Request, id: &RequestId) -> Response {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    match admit(&state, &parts, takes_tokens(path)) {
+        Ok(()) => route(state, admin_api, Request::from_parts(parts, body), id).await,
+        Err(failure) if oauth::part(path).is_some_and(|(_, is_token_endpoint)| is_token_endpoint) => {
+            oauth::refused(Denied::Failed(failure), id.as_str())
+        }
+        Err(failure) => refusal::response(failure, id.as_str()),
+    }
+}
+
+/// Whether the route of a path asks who calls.
+fn takes_tokens(path: &str) -> bool {
+    let is_event_route = matches!(EventRoute::find(path), Some(EventRoute::Feed(_) | EventRoute::Poll(..)));
+    is_event_route || described_tenant(path).is_some() || AdminApi::is_for(path) || scim_api::is_for(path)
 }
 
 /// What is asked seldom is put aside: a future is as large as the largest that it can become, and each request's is moved.

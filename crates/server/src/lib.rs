@@ -20,7 +20,11 @@ pub mod tls;
 
 mod address;
 
-mod request_line;
+mod connections;
+
+mod lingering;
+
+mod exchange;
 
 mod request_id;
 
@@ -56,6 +60,10 @@ mod event_routes;
 
 mod health;
 
+mod admission;
+
+mod answer_limit;
+
 mod layers;
 
 mod retention;
@@ -64,9 +72,9 @@ pub mod serve;
 
 pub use address::Connection;
 pub use layers::router;
+pub use lingering::{FORGET_SECONDS_MAX, FORGOTTEN_BYTES_MAX};
 pub use oauth::{ASSERTION_SECONDS_MAX, TOKEN_REQUEST_BYTES_MAX};
 pub use options::Options;
 pub use retention::shorten_request_logs;
-pub use scim_api::{FORGET_SECONDS_MAX, FORGOTTEN_BYTES_MAX};
 pub use serve::{serve, serve_tls};
 pub use state::{Callers, DEFAULT_TENANT, Events, State};

@@ -82,6 +82,11 @@ impl Lockout {
         proven.insert(hash, now);
     }
 
+    /// A token that was good is so no more.
+    pub(crate) fn forget(&self, hash: &TokenHash) {
+        lock(&self.proven).remove(hash);
+    }
+
     /// Whether a token was good a while ago.
     pub(crate) fn is_proven(&self, hash: &TokenHash, now: Timestamp) -> bool {
         let seconds = lock(&self.proven).get(hash).map(|at| now.duration_since(*at).as_secs());
@@ -98,7 +103,7 @@ fn forget_half<K: Eq + std::hash::Hash, V>(entries: &mut HashMap<K, V>, at: impl
 }
 
 /// An IPv6 customer has at least 2^64 addresses, so they count as one.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
         v4 @ IpAddr::V4(_) => v4,
@@ -160,6 +165,8 @@ mod tests {
         assert!(lockout.is_proven(&TokenHash([1; 32]), at(3_599)));
         assert!(!lockout.is_proven(&TokenHash([1; 32]), at(3_600)));
         assert!(!lockout.is_proven(&TokenHash([2; 32]), at(0)));
+        lockout.forget(&TokenHash([1; 32]));
+        assert!(!lockout.is_proven(&TokenHash([1; 32]), at(0)));
     }
 
     #[test]

@@ -92,7 +92,8 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Body>, request_id
     }
 }
 
-fn refused(denied: Denied, request_id: &str) -> Response {
+/// A refusal in the form of RFC 6749 section 5.2.
+pub(crate) fn refused(denied: Denied, request_id: &str) -> Response {
     match denied {
         Denied::Failed(Failure::Limited { detail, seconds }) => {
             let mut response =

@@ -40,7 +40,10 @@ pub struct Options {
     /// How many requests one caller may make, where its token says nothing else; `None`: any number. Far above what identity providers send: Entra
     /// asks for at least 25 a second, Okta for a few hundred a minute.
     pub rate_limit: Option<RateLimit>,
-    /// Most callers whose rate is remembered.
+    /// How many requests one address (one /64 with IPv6) may send without a token that was accepted before; `None`: any number. `/healthz` and `/readyz`
+    /// do not count.
+    pub address_rate_limit: Option<RateLimit>,
+    /// Most callers whose rate is remembered, and most addresses.
     pub rate_limit_entries_max: usize,
     /// When an address that guesses has to wait.
     pub lockout: LockoutLimit,
@@ -52,8 +55,20 @@ pub struct Options {
     pub takes_client_certificates: bool,
     /// Longest time until the head of a request has arrived, in seconds.
     pub header_read_seconds_max: u64,
-    /// Most connections at once; others wait to be accepted.
+    /// Longest time for which a connection may be without a request after its first, in seconds. HTTP/1.1 also has `header_read_seconds_max` for its next head.
+    pub idle_seconds_max: u64,
+    /// Longest time that a client may take to send the next piece of a body, or to take the next piece of an answer, in seconds.
+    pub stall_seconds_max: u64,
+    /// How much of a body that nothing reads is read and forgotten so that its connection can go on, in bytes.
+    pub unread_bytes_max: usize,
+    /// How long that may take, in seconds.
+    pub unread_seconds_max: u64,
+    /// Most connections at once. Where there is no room, the connection that waits for its client for longest is closed.
     pub connections_max: usize,
+    /// Most connections of one address at once (of one /64 with IPv6). A trusted proxy may have any number.
+    pub connections_per_address_max: usize,
+    /// Most connections beyond these two bounds; they are only told of the server's health.
+    pub health_connections_max: usize,
     /// Largest head of an HTTP/1.1 request, in bytes.
     pub head_bytes_max: usize,
     /// Largest list of headers of an HTTP/2 request, in bytes.
@@ -107,13 +122,20 @@ impl Default for Options {
             filter: FilterLimits::default(),
             request_seconds_max: 30,
             rate_limit: Some(RateLimit { per_second: 1_000, burst: 5_000 }),
+            address_rate_limit: Some(RateLimit { per_second: 100, burst: 500 }),
             rate_limit_entries_max: 100_000,
             lockout: LockoutLimit { failures_max: 20, window_seconds: 60, proven_seconds_max: 86_400, entries_max: 100_000 },
             access_token_seconds: 600,
             key_sets: KeySetLimits { fresh_seconds_max: 300, refetch_seconds_min: 30, stale_seconds_max: 86_400, entries_max: 1_000 },
             takes_client_certificates: false,
             header_read_seconds_max: 10,
+            idle_seconds_max: 60,
+            stall_seconds_max: 60,
+            unread_bytes_max: 64 * 1024,
+            unread_seconds_max: 1,
             connections_max: 4_096,
+            connections_per_address_max: 256,
+            health_connections_max: 64,
             head_bytes_max: 64 * 1024,
             http2_header_list_bytes_max: 64 * 1024,
             http2_streams_max: 128,

@@ -38,7 +38,6 @@ use scim_protocol::{Error, ErrorKind, Profile};
 use serde_json::Value;
 
 pub(crate) use self::body::read as read_body;
-pub use self::body::{FORGET_SECONDS_MAX, FORGOTTEN_BYTES_MAX};
 use self::route::Route;
 use crate::address::origin;
 use crate::authenticate::caller;
@@ -170,6 +169,11 @@ fn me(caller: &Caller, path: &str) -> Result<Route, Error> {
 fn is_public(path: &str, parts: &Parts) -> bool {
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     reads && path.trim_matches('/').eq_ignore_ascii_case("ServiceProviderConfig") && !parts.headers.contains_key(AUTHORIZATION)
+}
+
+/// Whether a path is one of the SCIM API.
+pub(crate) fn is_for(path: &str) -> bool {
+    part(path).is_some()
 }
 
 /// Tenant, base path and the path below it.

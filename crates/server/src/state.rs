@@ -1,5 +1,6 @@
 //! What every handler has at hand.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -55,6 +56,8 @@ pub struct State {
     pub options: Options,
     pub(crate) tokens: TokenCache,
     pub(crate) rates: RateLimits<(TenantId, String)>,
+    /// Of requests without a token, by address.
+    pub(crate) addresses: RateLimits<IpAddr>,
     pub(crate) lockout: Lockout,
     pub(crate) listeners: Listeners,
     pub(crate) request_log: OnceLock<Arc<dyn RequestLog>>,
@@ -103,6 +106,7 @@ impl State {
     ) -> Arc<Self> {
         let tokens = TokenCache::new(options.token_cache_entries_max, options.token_cache_seconds_max);
         let rates = RateLimits::new(options.rate_limit_entries_max);
+        let addresses = RateLimits::new(options.rate_limit_entries_max);
         let lockout = Lockout::new(options.lockout);
         let listeners = Listeners::new(options.event_listeners_max, options.event_listeners_per_tenant_max);
         let key_sets = KeySetCache::new(options.key_sets);
@@ -116,6 +120,7 @@ impl State {
             options,
             tokens,
             rates,
+            addresses,
             lockout,
             listeners,
             events: OnceLock::new(),

@@ -44,6 +44,10 @@ pub struct Arguments {
     /// Requests a second that one caller may make; 0: any number [variable: ROLLCALL_RATE_LIMIT_PER_SECOND] [default: 1000]
     #[arg(long, value_name = "COUNT")]
     rate_limit_per_second: Option<String>,
+    /// Requests a second without a token that one address may send; 0: any number [variable: ROLLCALL_ADDRESS_RATE_LIMIT_PER_SECOND]
+    /// [default: 100]
+    #[arg(long, value_name = "COUNT")]
+    address_rate_limit_per_second: Option<String>,
     /// Which log lines are written, such as info or server=debug,warn [variable: ROLLCALL_LOG] [default: warn]
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -65,6 +69,7 @@ impl Arguments {
         flags.tls_key.clone_from(&self.tls_key);
         flags.tls_client_ca.clone_from(&self.tls_client_ca);
         flags.rate_limit_per_second.clone_from(&self.rate_limit_per_second);
+        flags.address_rate_limit_per_second.clone_from(&self.address_rate_limit_per_second);
         flags.log.clone_from(&self.log);
         flags.log_format = self.log_format.map(|format| format.name().to_owned());
     }

@@ -51,8 +51,11 @@ fn limits_are_printed_without_a_start() {
     assert_eq!(printed.json()["lockout"]["failures_max"], 20);
     assert_eq!(printed.json()["oauth"]["assertion_seconds_max"], 3_600);
     assert_eq!(printed.json()["engine"]["log_lines_max"], 1_000_000);
-    for what in ["forget_seconds_max", "forgotten_bytes_max"] {
-        assert!(printed.json()["server"][what].as_u64().is_some_and(|limit| limit > 0), "{what}: {}", printed.stdout);
+    let connections = ["connections_max", "connections_per_address_max", "health_connections_max", "idle_seconds_max", "stall_seconds_max"];
+    let bodies = ["forget_seconds_max", "forgotten_bytes_max", "unread_bytes_max", "unread_seconds_max"];
+    let rates = ["rate_limit_per_second", "address_rate_limit_per_second", "address_rate_limit_burst"];
+    for what in connections.iter().chain(&bodies).chain(&rates) {
+        assert!(printed.json()["server"][*what].as_u64().is_some_and(|limit| limit > 0), "{what}: {}", printed.stdout);
     }
     assert_eq!(printed.json()["resource"]["text_bytes_max"], 65_536);
     assert_eq!(

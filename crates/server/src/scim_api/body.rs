@@ -1,18 +1,11 @@
 //! Bodies of requests: content type, size, JSON. Does not know what they mean.
 
-use std::time::Duration;
-
 use axum::body::{Body, Bytes};
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use scim_protocol::{Error, ErrorKind};
 use serde_json::Value;
-
-/// How much of a body that is too large is read and forgotten, in bytes.
-pub const FORGOTTEN_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How long that may take, in seconds.
-pub const FORGET_SECONDS_MAX: u64 = 2;
 
 /// Reads a JSON body of at most `bytes_max` bytes.
 pub(crate) async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Value, Error> {
@@ -20,34 +13,18 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> R
 }
 
 /// Reads a body of at most `bytes_max` bytes that says it is JSON.
-pub(crate) async fn collect(headers: &HeaderMap, mut body: Body, bytes_max: usize) -> Result<Bytes, Error> {
+pub(crate) async fn collect(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Error> {
     check_content_type(headers)?;
     check_encoding(headers)?;
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse::<usize>().ok());
     if announced.is_none_or(|length| length <= bytes_max) {
-        match Limited::new(&mut body, bytes_max).collect().await {
+        match Limited::new(body, bytes_max).collect().await {
             Ok(collected) => return Ok(collected.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => {}
             Err(_) => return Err(Error::new(ErrorKind::InvalidSyntax, "The body broke off before its end.")),
         }
     }
-    // Who waits to be asked for the body sends none.
-    if !headers.contains_key(EXPECT) {
-        drop(tokio::time::timeout(Duration::from_secs(FORGET_SECONDS_MAX), forget(body)).await);
-    }
     Err(too_large(bytes_max))
-}
-
-/// Reads what a client goes on sending: many of them look for an answer only when they have sent everything, and a connection that is closed before that
-/// is all they see.
-async fn forget(mut body: Body) {
-    let mut left = FORGOTTEN_BYTES_MAX;
-    while let Some(Ok(frame)) = body.frame().await {
-        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-        if left == 0 {
-            return;
-        }
-    }
 }
 
 /// The JSON in a body.

@@ -113,6 +113,20 @@ impl House {
 
     /// A server whose directory sees the store only through something else.
     pub(crate) async fn over(options: Options, settings: TenantSettings, seen: impl FnOnce(Arc<Sqlite>) -> Arc<dyn Store>) -> Self {
+        Self::made(options, settings, seen, |tenants| tenants).await
+    }
+
+    /// A server that sees tenants and tokens only through something else.
+    pub(crate) async fn behind(options: Options, seen: impl FnOnce(Arc<dyn Tenants>) -> Arc<dyn Tenants>) -> Self {
+        Self::made(options, TenantSettings::default(), |store| store, seen).await
+    }
+
+    async fn made(
+        options: Options,
+        settings: TenantSettings,
+        seen: impl FnOnce(Arc<Sqlite>) -> Arc<dyn Store>,
+        seen_tenants: impl FnOnce(Arc<dyn Tenants>) -> Arc<dyn Tenants>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let hasher = Arc::new(MasterKey::load_or_create(&folder.path().join("key")).unwrap());
         let store = Arc::new(Sqlite::open(&folder.path().join("db"), hasher.clone()).unwrap());
@@ -125,7 +139,8 @@ impl House {
         let (announce, events) = events(&store, &directory, &hand);
         let tenants: Arc<dyn Tenants> = store.clone();
         let tenant = tenants.create_tenant("default", settings, hand.now()).await.unwrap().unwrap();
-        let state = State::new(directory, tenants.clone(), hasher.clone(), hand.clone(), hand.clone(), options).with_events(events);
+        let state =
+            State::new(directory, seen_tenants(tenants.clone()), hasher.clone(), hand.clone(), hand.clone(), options).with_events(events);
         let request_log: Arc<dyn RequestLog> = Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
         state.keep_requests(request_log.clone());
         let foreign = Arc::new(Foreign { keys: Mutex::default(), fetches: AtomicUsize::default() });

@@ -29,7 +29,7 @@ fn options() -> Options {
 
 /// A request from an address.
 async fn from(house: &House, address: &str, token: &str, forwarded: Option<&str>) -> Answer {
-    let mut request = Request::builder().uri("/scim/v2/Users").header("authorization", format!("Bearer {token}"));
+    let mut request = Request::builder().uri("/scim/v2/Users").header("host", "x").header("authorization", format!("Bearer {token}"));
     if let Some(forwarded) = forwarded {
         request = request.header("x-forwarded-for", forwarded);
     }

@@ -17,6 +17,8 @@ mod bulk_circles;
 mod conditions;
 mod member_reads;
 mod limits;
+mod edge;
+mod smuggling;
 mod events;
 mod bulk;
 mod listener;

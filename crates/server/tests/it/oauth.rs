@@ -241,7 +241,7 @@ async fn guessing_secrets_is_stopped_too() {
     let house = House::new().await;
     with_secret(&house, "hr", Permissions::default()).await;
     let guess = async |secret: &str| {
-        let request = Request::builder().method("POST").uri("/t/default/oauth2/token").header("content-type", FORM);
+        let request = Request::builder().method("POST").uri("/t/default/oauth2/token").header("host", "x").header("content-type", FORM);
         let form = format!("grant_type=client_credentials&client_id=hr&client_secret={secret}");
         let mut request = request.body(Body::from(form)).unwrap();
         let (peer, local) = ("192.0.2.1:5000".parse().unwrap(), "10.0.0.2:443".parse().unwrap());
