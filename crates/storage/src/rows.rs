@@ -287,11 +287,6 @@ pub(crate) fn tombstone_names(document: &Map<String, Value>) -> (Option<String>,
     (text("userName").map(fold), text("externalId").map(str::to_owned))
 }
 
-/// Whether a User is one that may not sign in. `active` may be missing.
-pub(crate) fn is_disabled(document: &Map<String, Value>) -> bool {
-    document.get("active") == Some(&Value::Bool(false))
-}
-
 /// Gives the entries of an attribute another value; what they were and are.
 pub(crate) fn relink_entries(rows: &mut [IndexRow], attribute: i64, value: &str) -> Vec<(IndexRow, IndexRow)> {
     let mut changed = Vec::new();
