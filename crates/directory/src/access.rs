@@ -115,6 +115,11 @@ impl Caller {
         self.permissions.profile.as_deref().and_then(Profile::by_name).or_else(|| self.tenant.settings.client_profile())
     }
 
+    /// From now on it acts for the person whom it stands for: what administrators may do besides, it may not.
+    pub fn acts_for_oneself(&mut self) {
+        self.permissions.scopes.retain(|scope| matches!(scope, Scope::Read | Scope::Write));
+    }
+
     /// Refuses (`403`) a caller that may not read resources of this type.
     pub fn may_read(&self, schema: &TypeSchema) -> Result<(), Error> {
         self.may(Scope::Read, schema)

@@ -1,5 +1,7 @@
 //! Every write is a value: all of it is committed, or nothing.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use scim_protocol::TypeSchema;
 use scim_protocol::patch::member::MemberDelta;
@@ -23,6 +25,14 @@ pub struct ChangeSet {
     pub writes: Vec<Write>,
     /// Who wants it, and what else happens with it.
     pub policy: Policy,
+}
+
+impl ChangeSet {
+    /// The ids of the people whom it deletes or leaves inactive. What was issued to them (tokens, OAuth clients, issuers) ends in the same commit, and does
+    /// not come back with them.
+    pub fn leavers(&self) -> BTreeSet<&str> {
+        self.writes.iter().filter(|write| write.is_of_a_leaver()).map(|write| write.id.as_str()).collect()
+    }
 }
 
 /// Who wants a change set, and what the store does with it besides applying it.
@@ -97,6 +107,26 @@ pub struct Write {
     pub change: Change,
 }
 
+/// The resource type of people.
+pub const PERSON: &str = "User";
+
+/// Whether a person with this document is active. A person who does not say is active.
+pub fn is_active(document: &Map<String, Value>) -> bool {
+    document.get("active") != Some(&Value::Bool(false))
+}
+
+impl Write {
+    /// Whether it deletes a person or leaves one inactive. A new person, also one who comes back after a deletion, has nothing that could end.
+    fn is_of_a_leaver(&self) -> bool {
+        let leaves = match &self.change {
+            Change::Update { content: Some(content), .. } => !is_active(&content.document),
+            Change::Create { .. } | Change::Update { content: None, .. } => false,
+            Change::Delete { .. } => true,
+        };
+        leaves && self.resource_type == PERSON
+    }
+}
+
 /// What a write does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
@@ -139,9 +169,8 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// Compares what a resource held with what it will hold. A resource that does not say whether it is active, is.
+    /// Compares what a resource held with what it will hold.
     pub fn between(before: &Map<String, Value>, after: &Map<String, Value>, replaces: bool) -> Self {
-        let is_active = |document: &Map<String, Value>| document.get("active") != Some(&Value::Bool(false));
         let active = (is_active(before) != is_active(after)).then(|| is_active(after));
         let mut attributes = Vec::new();
         for (name, before, after) in differing(before, after) {
@@ -217,6 +246,34 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn leavers_are_people_who_are_deleted_or_left_inactive() {
+        let content =
+            |document: Value| Content { document: document.as_object().unwrap().clone().into(), display: String::new(), index: Vec::new() };
+        let (precondition, members, effect) = (Precondition::Exists, MemberDelta::default(), Effect::default());
+        let update = |document: Option<Value>| Change::Update {
+            precondition,
+            content: document.map(content),
+            members: members.clone(),
+            effect: effect.clone(),
+        };
+        let check = |resource_type: &str, change: Change, leaves: bool| {
+            let write = Write { resource_type: resource_type.into(), id: "a".into(), change };
+            let (change_id, at) = (Uuid::nil(), Timestamp::UNIX_EPOCH);
+            let again = write.clone();
+            let change_set = ChangeSet { change_id, at, types_revision: 0, writes: vec![write, again], policy: Policy::default() };
+            assert_eq!(change_set.leavers().into_iter().collect::<Vec<_>>(), if leaves { vec!["a"] } else { vec![] }, "{change_set:?}");
+        };
+        check("User", update(Some(json!({"active": false}))), true);
+        check("User", update(Some(json!({"active": true}))), false);
+        check("User", update(Some(json!({}))), false);
+        check("User", update(None), false);
+        check("User", Change::Delete { precondition }, true);
+        check("User", Change::Create { content: content(json!({"active": false})), members: Vec::new(), former: None }, false);
+        check("Device", update(Some(json!({"active": false}))), false);
+        check("Group", Change::Delete { precondition }, false);
+    }
 
     #[test]
     fn effects() {

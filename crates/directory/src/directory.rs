@@ -4,6 +4,7 @@ mod schema_sets;
 
 mod types;
 
+mod oneself;
 mod pages;
 mod parking;
 mod past;
@@ -27,6 +28,7 @@ use serde_json::Value;
 
 pub use self::bulk_together::BulkAnswer;
 pub use self::group_members::{MembershipPage, MembershipSearch};
+use self::oneself::own_groups;
 use self::pages::Cursors;
 pub use self::pages::MoreMembers;
 use self::schema_sets::SchemaSets;
@@ -35,6 +37,7 @@ pub use self::undo::{UNDO_CHANGES_MAX, UNDO_ENTRIES_MAX, UndoLine, Undone};
 use crate::access::{Caller, Permissions};
 use crate::change_set::{Change, ChangeSet, Committed, Former, Moment, Policy, Precondition, Write};
 use crate::clock::{Clock, IdGenerator};
+use crate::credential::unauthorized;
 use crate::document::Document;
 use crate::history::{History, Tombstone};
 use crate::journal::{Journal, Touched};
@@ -46,7 +49,7 @@ use crate::schema_store::SchemaStore;
 use crate::store::{CommitError, Fault, Include, Store, StoredResource};
 use crate::tenant::Tenant;
 use crate::version::{Expected, precondition_failed};
-use crate::{create, delete, membership, patch, replace};
+use crate::{create, delete, membership, patch, replace, self_service};
 
 /// How often a write is decided again because somebody else wrote in between.
 const ATTEMPTS_MAX: usize = 8;
@@ -262,6 +265,9 @@ impl Directory {
         let quirks = &Self::quirks(caller);
         let adapted = normalize_resource(quirks, schema, &mut body);
         self.note(adapted, || redaction::resource(schema, body.clone()));
+        if let Some(person) = self.oneself(caller, schema, id).await? {
+            self_service::check_groups(&person, &body)?;
+        }
         for attempt in 1..=ATTEMPTS_MAX {
             let current = self.read_any(caller, schema, id, Include { members: false, groups: include.groups }).await?;
             expected.check(current.version)?;
@@ -291,6 +297,7 @@ impl Directory {
         answer: PatchAnswer,
     ) -> Result<Patched, DirectoryError> {
         let outcome = self.patch_now(caller, schema, id, body.clone(), expected, answer).await;
+        let outcome = outcome.map_err(|error| own_groups(caller, schema, id, error));
         if self.parks(caller, (schema, id), (Method::Patch, &body), outcome.as_ref().err()).await? {
             let resource = self.read_any(caller, schema, id, answer.include().unwrap_or_default()).await?;
             return Ok(Patched { version: resource.version, resource: answer.include().map(|_| resource) });
@@ -412,6 +419,7 @@ impl Directory {
     /// Commits a change set under the caller's policy, and notes what it changed where there is a journal.
     async fn commit_all(&self, caller: &Caller, mut change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
         change_set.policy = if self.unguarded { Policy::of_administrator(caller) } else { policy(caller) };
+        self.check_person(caller, &mut change_set).await?;
         let subject = |write: &Write| (write.resource_type.clone(), write.id.clone());
         let subjects: Vec<_> = change_set.writes.iter().filter(|_| self.journal.is_some()).map(subject).collect();
         let committed = self.commit_of_today(caller, change_set).await?;
@@ -525,6 +533,8 @@ fn refusal(error: CommitError) -> DirectoryError {
         )
         .retry_after(1),
         CommitError::Held(excess) => Error::new(ErrorKind::TooManyRequests, excess.detail()).retry_after(excess.retry_after_seconds),
+        CommitError::OfOneself { attribute } => self_service::refusal(attribute),
+        CommitError::PersonLeft => unauthorized(),
         CommitError::Fault(fault) => return DirectoryError::Fault(fault),
     };
     DirectoryError::Refused(refused)

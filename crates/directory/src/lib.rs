@@ -53,6 +53,10 @@ pub mod history;
 
 pub mod pending;
 
+pub mod revival;
+
+pub mod self_service;
+
 pub mod parking;
 
 pub mod undo;

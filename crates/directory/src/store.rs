@@ -72,6 +72,15 @@ pub enum CommitError {
     /// The deletion guard holds it.
     #[error("held: {} removals in the window", .0.in_window)]
     Held(Excess),
+    /// A person wants to change what only others may change of them.
+    #[error("nobody changes their own {attribute}")]
+    OfOneself {
+        /// `active`, `groups`, `roles` or `entitlements`.
+        attribute: &'static str,
+    },
+    /// The person whom the caller stands for is deactivated or deleted by now.
+    #[error("the person whom the caller stands for has left")]
+    PersonLeft,
     /// The store failed.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -347,8 +356,8 @@ pub trait Tenants: Send + Sync {
     async fn tenant_revision(&self, name: &str) -> Result<Option<i64>, Fault>;
     /// All, by name.
     async fn list_tenants(&self) -> Result<Vec<Tenant>, Fault>;
-    /// Stores a token.
-    async fn create_token(&self, token: TokenRecord) -> Result<(), Fault>;
+    /// Stores a token; false, and nothing is stored, where it is for a person who is not there or not active.
+    async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault>;
     /// By hash, revoked and expired ones too.
     async fn find_token(&self, tenant: TenantId, hash: TokenHash) -> Result<Option<TokenRecord>, Fault>;
     /// All of a tenant, oldest first.

@@ -84,7 +84,7 @@ impl ScimRoutes {
             return Ok(());
         }
         let request = TokenRequest { tenant: self.tenant.id, name: name.to_owned(), expires: None, permissions: Permissions::default() };
-        self.tenants.create_token(issue(&*self.hasher, Machine.id(), text, request, Machine.now())).await
+        self.tenants.create_token(issue(&*self.hasher, Machine.id(), text, request, Machine.now())).await.map(drop)
     }
 
     /// The routes, below `/scim/v2`. They want the whole path, so they are mounted with `route_service("/scim/v2/{*rest}", ...)` or as the fallback.

@@ -359,7 +359,11 @@ impl Rollcall {
     pub async fn issue_token(&self, request: TokenRequest, value: Option<&str>) -> Result<Issued, Failure> {
         let text = value.map_or_else(|| token_text(&self.ids.secret()), str::to_owned);
         let record = issue(&*self.hasher, self.ids.id(), &text, request, self.now());
-        self.store.tenants.create_token(record.clone()).await?;
+        if !self.store.tenants.create_token(record.clone()).await? {
+            let id = record.permissions.user.as_deref().unwrap_or_default();
+            return Err(Failure::refused(format!("the user {id} is not active, so no token can be made for them"))
+                .hint("make them active first: rollcall user edit USERNAME --set active=true"));
+        }
         Ok(Issued { record, token: Secret::new(text) })
     }
 }

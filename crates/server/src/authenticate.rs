@@ -172,7 +172,9 @@ async fn known_caller(
         return Ok(caller);
     }
     let found = look_up(state, tenant, token, hash, now).await?.ok_or(Failure::Unauthorized { token_given: true })?;
-    if found.certificate.is_some() && found.certificate != certificate {
+    let is_bound_elsewhere = found.certificate.is_some() && found.certificate != certificate;
+    // What was issued to a person ended in the commit with which they left; this is for what a store kept all the same.
+    if is_bound_elsewhere || !state.directory.has_active_person(&found.caller).await? {
         return Err(Failure::Unauthorized { token_given: true });
     }
     let news = is_use_news(found.last_used, now);

@@ -61,6 +61,8 @@ enum After {
 struct Follower {
     state: Arc<State>,
     events: Events,
+    /// Who asked, so that the token can be looked at again.
+    request: Parts,
     caller: Caller,
     base_url: String,
     detail: Detail,
@@ -88,9 +90,10 @@ pub(crate) async fn feed((state, events): (Arc<State>, Events), tenant: &str, pa
         After::Place(place) => place,
     };
     let base_url = format!("{}/t/{tenant}/scim/v2", origin(&state.options, &parts.headers, &parts.extensions));
-    let follower = Follower { caller, base_url, detail: question.detail, limit: question.limit, after, state, events };
+    let (request, limit) = (parts.clone(), question.limit);
+    let follower = Follower { request, caller, base_url, detail: question.detail, limit, after, state, events };
     if question.streams {
-        return Ok(follower.stream(parts.clone()));
+        return Ok(follower.stream());
     }
     follower.answer(question).await
 }
@@ -102,6 +105,10 @@ impl Follower {
         let mut listener: Option<Listener> = None;
         loop {
             let page = self.page(question.after == After::Latest && question.wait.is_zero()).await?;
+            if self.is_outdated().await? {
+                self.caller = self.caller_again().await?;
+                continue;
+            }
             self.after = page.position;
             let left = until.saturating_duration_since(Instant::now());
             if !page.events.is_empty() || page.more || left.is_zero() {
@@ -155,14 +162,28 @@ impl Follower {
         Ok(Page { events: told.into_iter().map(json).collect(), position, more })
     }
 
+    /// Whether something of the tenant was changed since the caller was authenticated; its token may have ended with it. Asked after events were read, so
+    /// that none of them happened after the token ended.
+    async fn is_outdated(&self) -> Result<bool, Fault> {
+        let Caller { tenant, .. } = &self.caller;
+        Ok(self.state.tenants.tenant_revision(&tenant.name).await?.is_none_or(|revision| revision > tenant.revision))
+    }
+
+    /// The caller as its token is now; refused where that is no longer good for this.
+    async fn caller_again(&self) -> Result<Caller, Failure> {
+        let again = caller(&self.state, &self.caller.tenant.name, &self.request, None).await?;
+        again.requires(Scope::Read)?;
+        Ok(again)
+    }
+
     fn position(&self, sequence: i64) -> String {
         position_text(&*self.state.hasher, self.caller.tenant.id, sequence)
     }
 
-    fn stream(self, request: Parts) -> Response {
+    fn stream(self) -> Response {
         let Some(listener) = self.state.listeners.enter(self.caller.tenant.id) else { return too_many() };
         let (commits, now) = (self.events.commits.clone(), Instant::now());
-        let stream = Stream { follower: self, request, commits, heard: now, checked: now, _listener: listener, begun: false };
+        let stream = Stream { follower: self, commits, heard: now, checked: now, _listener: listener, begun: false };
         let mut response = Response::new(Body::from_stream(unfold(stream, Stream::next)));
         for (name, value) in [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")] {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -176,8 +197,6 @@ impl Follower {
 /// A stream of events.
 struct Stream {
     follower: Follower,
-    /// Who asked, so that the token can be looked at again.
-    request: Parts,
     commits: tokio::sync::watch::Receiver<u64>,
     /// When the client last heard of us.
     heard: Instant,
@@ -201,16 +220,20 @@ impl Stream {
         loop {
             // However much there is to tell: a token that was taken back meanwhile is told nothing more.
             if self.checked.elapsed() >= heartbeat {
-                self.follower.caller = self.caller_again().await?;
+                self.follower.caller = self.follower.caller_again().await.ok()?;
                 self.checked = Instant::now();
             }
-            let page = match self.follower.page(false).await {
-                Ok(page) => page,
+            let (page, is_outdated) = match self.look().await {
+                Ok(looked) => looked,
                 Err(fault) => {
                     tracing::error!(error = &fault as &dyn std::error::Error, "a stream of events broke");
                     return None;
                 }
             };
+            if is_outdated {
+                self.follower.caller = self.follower.caller_again().await.ok()?;
+                continue;
+            }
             if page.position > self.follower.after {
                 self.follower.after = page.position;
                 self.heard = Instant::now();
@@ -228,12 +251,9 @@ impl Stream {
         }
     }
 
-    /// The caller as its token is now; nobody where that is no longer good for this.
-    async fn caller_again(&self) -> Option<Caller> {
-        let Follower { state, caller: known, .. } = &self.follower;
-        let again = caller(state, &known.tenant.name, &self.request, None).await.ok()?;
-        again.requires(Scope::Read).ok()?;
-        Some(again)
+    /// The events that are there, and whether the caller has to be looked at again before any is told.
+    async fn look(&self) -> Result<(Page, bool), Fault> {
+        Ok((self.follower.page(false).await?, self.follower.is_outdated().await?))
     }
 
     fn frames(&self, page: &Page) -> String {

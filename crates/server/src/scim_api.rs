@@ -85,12 +85,16 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
     if is_public(rest, &parts) {
         return discovery::service_provider_config(&state, &base_url, &parts, discovery::Known::default());
     }
-    let caller = caller(&state, tenant, &parts, Some(trace)).await?;
+    let mut caller = caller(&state, tenant, &parts, Some(trace)).await?;
     let found = Route::find(&caller.schemas, rest).inspect_err(|_| trace.routed(unknown_path(rest), None))?;
     let route = match found {
         // What is no method of SCIM is none of a User either.
         Route::Me if !SCIM_METHODS.contains(&parts.method) => return Err(Failure::MethodNotAllowed { allowed: Route::Me.allowed() }),
-        Route::Me => me(&caller, rest).inspect_err(|_| trace.routed(unknown_path(rest), None))?,
+        Route::Me => {
+            let route = me(&caller, rest).inspect_err(|_| trace.routed(unknown_path(rest), None))?;
+            caller.acts_for_oneself();
+            route
+        }
         route => route,
     };
     let (path, resource) = route.described();

@@ -12,6 +12,7 @@ mod memberships;
 mod outbox;
 mod guard;
 mod history;
+mod leavers;
 mod pending;
 mod provisioning_log;
 mod read;
@@ -186,7 +187,7 @@ impl Tenants for Postgres {
         tenants::list_tenants(&self.connections).await
     }
 
-    async fn create_token(&self, token: TokenRecord) -> Result<(), Fault> {
+    async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault> {
         tenants::create_token(&self.connections, &token).await
     }
 

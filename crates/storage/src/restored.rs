@@ -1,7 +1,9 @@
 //! What a restored row has beside what the file says: whose it is, what each database has of its own, and what stands where a secret was. Writes nothing.
 
+use directory::access::Permissions;
 use directory::client::ClientAuthentication;
 use directory::credential::TokenHash;
+use directory::issuer::IssuerSettings;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use provisioning::receiver::Secrets;
@@ -45,15 +47,27 @@ pub(crate) fn further(table: &Table, row: &mut Row, own: &Own<'_>) -> Result<Vec
             further.push(("state", Cell::Text("paused".into())));
             further.push(("last_error", Cell::Text(RESTORED.into())));
         }
-        "clients" if has_lost_its_secret(row)? => {
-            change(row, "authentication", |_| json_text(&ClientAuthentication::ClientSecret { hash: TokenHash([0; 32]) }))?;
-            if !row.iter().any(|(column, _)| column.name == "revoked") {
-                further.push(("revoked", Cell::Integer(own.revision)));
+        "issuers" => {
+            let settings: IssuerSettings = from_json(text_of(row, "settings"))?;
+            further.push(("person", person(settings.permissions)));
+        }
+        "clients" => {
+            further.push(("person", person(from_json(text_of(row, "permissions"))?)));
+            if has_lost_its_secret(row)? {
+                change(row, "authentication", |_| json_text(&ClientAuthentication::ClientSecret { hash: TokenHash([0; 32]) }))?;
+                if !row.iter().any(|(column, _)| column.name == "revoked") {
+                    further.push(("revoked", Cell::Integer(own.revision)));
+                }
             }
         }
         _ => {}
     }
     Ok(further)
+}
+
+/// The person whom a credential with these permissions stands for.
+fn person(permissions: Permissions) -> Cell {
+    permissions.user.map_or(Cell::Null, Cell::Text)
 }
 
 fn change(row: &mut Row, name: &str, to: impl Fn(&str) -> Result<String, Fault>) -> Result<(), Fault> {

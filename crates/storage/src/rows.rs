@@ -281,15 +281,15 @@ pub(crate) fn usable_name_keys(name: &str) -> Option<(Vec<u8>, Vec<u8>)> {
     short_name(name).then(|| (fold(name).into_bytes(), name.as_bytes().to_vec()))
 }
 
-/// The `userName` (in lower case) and the `externalId` by which a deleted resource may be found.
+/// The `userName` (in lower case) and the `externalId` by which a deleted resource may be found; neither where the `externalId` is too long to be
+/// remembered: nothing could tell that somebody else has the `userName` by now.
 pub(crate) fn tombstone_names(document: &Map<String, Value>) -> (Option<String>, Option<String>) {
-    let text = |name: &str| document.get(name).and_then(Value::as_str).filter(|text| short_name(text));
-    (text("userName").map(fold), text("externalId").map(str::to_owned))
-}
-
-/// Whether a User is one that may not sign in. `active` may be missing.
-pub(crate) fn is_disabled(document: &Map<String, Value>) -> bool {
-    document.get("active") == Some(&Value::Bool(false))
+    let text = |name: &str| document.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let external_id = text("externalId");
+    if external_id.is_some_and(|external_id| !short_name(external_id)) {
+        return (None, None);
+    }
+    (text("userName").filter(|name| short_name(name)).map(fold), external_id.map(str::to_owned))
 }
 
 /// Gives the entries of an attribute another value; what they were and are.

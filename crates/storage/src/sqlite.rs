@@ -9,6 +9,7 @@ mod events;
 mod issuers;
 mod guard;
 mod history;
+mod leavers;
 mod ledger;
 mod memberships;
 mod pending;
@@ -160,7 +161,7 @@ impl Tenants for Sqlite {
         self.readers.read_long(tenants::list_tenants).await
     }
 
-    async fn create_token(&self, token: TokenRecord) -> Result<(), Fault> {
+    async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault> {
         self.writer.write(move |connection| tenants::create_token(connection, &token)).await
     }
 

@@ -263,6 +263,8 @@ pub(crate) const LEFT_OUT_COLUMNS: &[(&str, &str, &str)] = &[
     ("applications", "claimed", "of the moment"),
     ("applications", "last_number", "of the outbox"),
     ("provisioning_log", "line", "the order of the lines is kept"),
+    ("clients", "person", "made again from the column `permissions`"),
+    ("issuers", "person", "made again from the column `settings`"),
     ("receivers", "secrets", "secrets"),
     ("receivers", "state", "without a secret it is paused"),
     ("receivers", "attempts", "of the moment"),

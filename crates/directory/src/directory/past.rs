@@ -1,5 +1,7 @@
 //! *(shell)* What was: history, moments, deleted resources; giving back a version, and giving their ids back to those who are created again.
 
+use std::sync::Arc;
+
 use scim_protocol::filter::CompareOp;
 use scim_protocol::patch::member::MemberDelta;
 use scim_protocol::quirk::QuirkSet;
@@ -15,13 +17,14 @@ use crate::change_set::{Change, ChangeSet, Effect, Former, Policy, Precondition,
 use crate::content::content;
 use crate::history::{Deleted, Entry, History, HistoryLine, Kind, MEMBER_CHANGES_MAX, Point, Remembered, Snapshot, Tombstone, lines};
 use crate::pending::{Names, PendingReference, fold};
+use crate::revival::Wanted;
 use crate::search::{Include, Page, plan};
 use crate::store::{CommitError, Fault, StoredResource};
 use crate::version::Expected;
 
 /// How often a restore is tried while others write.
 const ATTEMPTS_MAX: usize = 8;
-/// Deleted resources that are looked at for a name.
+/// Resources, deleted or not, that are looked at for a name.
 const NAMESAKES_MAX: u32 = 10;
 /// With everything that is derived.
 const ALL: Include = Include { members: true, groups: true };
@@ -194,7 +197,8 @@ impl Directory {
         document: &Map<String, Value>,
     ) -> Result<Option<Tombstone>, Fault> {
         let Some(past) = self.past.as_ref().filter(|_| caller.safety().revive_deleted) else { return Ok(None) };
-        let (user_name, external_id) = (text_of(document, "userName").map(fold), text_of(document, "externalId").map(str::to_owned));
+        let wanted = Wanted::of(document);
+        let (user_name, external_id) = (wanted.user_name.map(fold), wanted.external_id.map(str::to_owned));
         if user_name.is_none() && external_id.is_none() {
             return Ok(None);
         }
@@ -207,7 +211,7 @@ impl Directory {
             Some(found) => found,
             None => past.history.deleted(caller.tenant.id, which, NAMESAKES_MAX).await?,
         };
-        found.retain(|tombstone| !are_others(external_id.as_deref(), tombstone.external_id.as_deref()));
+        found.retain(|tombstone| !wanted.is_other_than(tombstone.external_id.as_deref()));
         let same = |tombstone: &Tombstone| external_id.is_some() && tombstone.external_id == external_id;
         let place = found.iter().position(same).unwrap_or(0);
         Ok(if found.is_empty() { None } else { Some(found.swap_remove(place)) })
@@ -239,27 +243,36 @@ impl Directory {
             return Ok(None);
         }
         let Some(schema) = caller.schemas.by_name(schema.name()) else { return Ok(None) };
-        for name in ["externalId", "userName"] {
-            let Some(name_given) = text_of(document, name) else { continue };
-            let filter = Filter::Compare { path: AttributePath::parse(name)?, op: CompareOp::Eq, value: name_given.into() };
-            let part = Page { offset: 0, limit: 2 };
-            let page = self
-                .store
-                .search(caller.tenant.id, plan(std::slice::from_ref(schema), Some(filter), None, part, Include::default())?)
-                .await?;
-            let mut found = page.resources.into_iter();
-            let (Some(mut one), None) = (found.next(), found.next()) else { continue };
-            if let Some(left) = draft.and_then(|draft| draft.left(schema, &one.id)) {
-                if left.is_gone {
-                    continue;
-                }
-                one.document = left.document.clone().unwrap_or(one.document);
-            }
-            if one.document.get("active") == Some(&Value::Bool(false)) && Names::of(&one.id, &one.document).are_meant_by(name_given) {
-                return Ok(Some(one));
+        let wanted = Wanted::of(document);
+        // Who has the `externalId` is who is meant; only where it is nobody's, the `userName` tells.
+        let mut found = self.named(caller, schema, ("externalId", wanted.external_id), draft).await?;
+        if found.is_empty() {
+            found = self.named(caller, schema, ("userName", wanted.user_name), draft).await?;
+        }
+        Ok(wanted.choose(found))
+    }
+
+    /// Resources with this value of an attribute, as a draft leaves them, where there is one.
+    async fn named(
+        &self,
+        caller: &Caller,
+        schema: &Arc<TypeSchema>,
+        (attribute, value): (&str, Option<&str>),
+        draft: Option<&Draft>,
+    ) -> Result<Vec<StoredResource>, DirectoryError> {
+        let Some(value) = value else { return Ok(Vec::new()) };
+        let filter = Filter::Compare { path: AttributePath::parse(attribute)?, op: CompareOp::Eq, value: value.into() };
+        let page = Page { offset: 0, limit: NAMESAKES_MAX.into() };
+        let plan = plan(std::slice::from_ref(schema), Some(filter), None, page, Include::default())?;
+        let mut found = self.store.search(caller.tenant.id, plan).await?.resources;
+        for one in &mut found {
+            if let Some(document) = draft.and_then(|draft| draft.left(schema, &one.id)).and_then(|left| left.document.clone()) {
+                one.document = document;
             }
         }
-        Ok(None)
+        found.retain(|one| draft.is_none_or(|draft| !draft.is_gone(&one.id)));
+        found.retain(|one| Names::of(&one.id, &one.document).are_meant_by(value));
+        Ok(found)
     }
 }
 
@@ -284,18 +297,8 @@ pub(super) fn still_valid(schema: &TypeSchema, document: Map<String, Value>) -> 
     })
 }
 
-/// Whether two `externalId`s tell two people apart who had the same `userName`, one after the other: names are given to somebody else, ids are not.
-fn are_others(one: Option<&str>, other: Option<&str>) -> bool {
-    one.zip(other).is_some_and(|(one, other)| one != other)
-}
-
-/// A text of a document that is not empty.
-fn text_of<'a>(document: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    document.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
-}
-
 /// A resource type, which may be gone since.
-pub(super) fn type_of(caller: &Caller, name: &str) -> Result<std::sync::Arc<TypeSchema>, Error> {
+pub(super) fn type_of(caller: &Caller, name: &str) -> Result<Arc<TypeSchema>, Error> {
     let gone = || Error::new(ErrorKind::NotFound, format!("The resource type {name} is not there any more."));
     caller.schemas.by_name(name).cloned().ok_or_else(gone)
 }

@@ -39,7 +39,7 @@ pub struct Create {
     /// What it is for, so that people know it again
     #[arg(long, value_name = "TEXT", default_value = "unnamed")]
     name: String,
-    /// The person for whom its bearer stands, by userName or id: whom they find at /Me
+    /// The active person for whom its bearer stands, by userName or id: whom they find at /Me; the token ends with them
     #[arg(long, value_name = "USERNAME")]
     user: Option<String>,
     /// When it stops to work; without it, never

@@ -134,3 +134,38 @@ fn issuers_and_narrow_tokens_are_kept_by_hand() {
     assert_eq!(run(data.path(), &["token", "create", "--profile", "nobody"]).code, 5);
     assert_eq!(run(data.path(), &["token", "create", "--expires", "soon"]).code, 2);
 }
+
+/// The command line writes beside the server, which remembers tokens.
+#[test]
+fn a_persons_token_ends_with_them_while_the_server_runs() {
+    let data = tempfile::tempdir().unwrap();
+    let serve = Serve::start(data.path(), Some(TOKEN));
+    let done = |arguments: &[&str]| {
+        let finished = run(data.path(), &[arguments, &["--json"]].concat());
+        assert_eq!(finished.code, 0, "{arguments:?}: {}", finished.stderr);
+        finished.json()
+    };
+    for name in ["ann", "bob"] {
+        done(&["user", "create", name]);
+    }
+    let token = done(&["token", "create", "--user", "ann"])["token"].as_str().unwrap().to_owned();
+    let send =
+        |method: &str, path: &str, body: Option<&Value>| crate::http::send(&serve.base(), &token, method, path, body).unwrap().status;
+    assert_eq!((send("GET", "/Me", None), send("GET", "/Users", None)), (200, 200));
+    done(&["user", "deactivate", "ann"]);
+    let on = serde_json::json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "replace", "path": "active", "value": true}]});
+    assert_eq!((send("GET", "/Users", None), send("GET", "/Me", None), send("PATCH", "/Me", Some(&on))), (401, 401, 401));
+    assert_eq!(done(&["token", "list"]).as_array().unwrap().iter().filter(|token| token["state"] == "revoked").count(), 1);
+
+    let refused = run(data.path(), &["token", "create", "--user", "ann"]);
+    assert!(refused.code == 5 && refused.stderr.contains("not active"), "{}", refused.stderr);
+    assert_eq!(run(data.path(), &["token", "create", "--user", "nobody"]).code, 3);
+    done(&["user", "edit", "ann", "--set", "active=true"]);
+    assert_eq!(send("GET", "/Users", None), 401, "revoked is revoked");
+    let token = done(&["token", "create", "--user", "bob"])["token"].as_str().unwrap().to_owned();
+    let send = |path: &str| crate::http::send(&serve.base(), &token, "GET", path, None).unwrap().status;
+    assert_eq!(send("/Users"), 200);
+    done(&["user", "delete", "bob"]);
+    assert_eq!(send("/Users"), 401);
+}

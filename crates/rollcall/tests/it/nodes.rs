@@ -113,3 +113,23 @@ fn commands_work_beside_serve_on_postgresql() {
     assert_eq!(send(&base, token["token"].as_str().unwrap(), "GET", "/Users", None).unwrap().body["totalResults"], 1);
     assert!(!data.path().join("rollcall.db").exists());
 }
+
+#[test]
+fn a_persons_token_ends_with_them_on_every_node() {
+    let (data, database) = (tempfile::tempdir().unwrap(), database());
+    let (one, two) = (Serve::start_on(&database, data.path()), Serve::start_on(&database, data.path()));
+    let off = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "replace", "path": "active", "value": false}]});
+    for (name, method, body) in [("ann", "PATCH", Some(&off)), ("bob", "DELETE", None)] {
+        let id = create(&one, name);
+        let made = run_on(&database, data.path(), &["token", "create", "--user", name]).json();
+        let token = made["token"].as_str().unwrap();
+        for node in [&one, &two] {
+            assert_eq!(send(&node.base(), token, "GET", "/Users", None).unwrap().status, 200, "{name}");
+        }
+        assert!(one.send(method, &format!("/Users/{id}"), body).status < 300);
+        for node in [&two, &one] {
+            assert_eq!(send(&node.base(), token, "GET", "/Users", None).unwrap().status, 401, "{name}");
+        }
+    }
+}

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::State as Extract;
-use directory::access::{Caller, Permissions, Scope};
+use directory::access::{Permissions, Scope};
 use directory::credential::{TokenRecord, TokenRequest, issue, token_text};
-use directory::directory::DirectoryError;
-use directory::store::Include;
 use http::StatusCode;
 use jiff::Timestamp;
 use scim_protocol::{Error, ErrorKind};
@@ -35,7 +33,7 @@ pub(crate) struct NewToken {
     profile: Option<String>,
     /// Requests a second that its bearer may make, and ten times as many at once; 0: any number; without it, as the server has it.
     requests_per_second: Option<u32>,
-    /// The id of the User whom `/Me` is for its bearer; without it, `/Me` is not offered.
+    /// The id of the active User whom `/Me` is for its bearer; without it, `/Me` is not offered. The token ends when that User is deactivated or deleted.
     user: Option<String>,
 }
 
@@ -77,7 +75,7 @@ impl Token {
 }
 
 impl NewToken {
-    async fn into_request(self, state: &State, administrator: &Administrator) -> Result<TokenRequest, Failure> {
+    fn into_request(self, administrator: &Administrator) -> Result<TokenRequest, Error> {
         let Self { name, expires, scopes, resource_types, profile, requests_per_second, user } = self;
         let mut permissions = Wishes { scopes, resource_types, profile, requests_per_second }.grant(administrator)?;
         let refuse = |path: &str, detail: String| Error::new(ErrorKind::InvalidValue, detail).at(path);
@@ -85,23 +83,8 @@ impl NewToken {
             |_| refuse("expires", "`expires` is not an instant; accepted is RFC 3339, such as `2030-01-31T00:00:00Z`.".into());
         let expires: Option<Timestamp> = expires.as_deref().map(str::parse).transpose().map_err(not_an_instant)?;
         let tenant = administrator.0.tenant.id;
-        if let Some(id) = &user
-            && !is_user(state, administrator, id).await?
-        {
-            return Err(refuse("user", format!("`user` is `{id}`, but there is no User with that id.")).into());
-        }
         permissions.user = user;
         Ok(TokenRequest { tenant, name, expires, permissions })
-    }
-}
-
-/// Whether there is a User with this id, whatever else the administrator's token may read.
-async fn is_user(state: &State, Administrator(caller): &Administrator, id: &str) -> Result<bool, Failure> {
-    let Some(schema) = caller.schemas.by_name("User") else { return Ok(false) };
-    let reader = Caller { permissions: Permissions::of(&[Scope::Read]), ..caller.clone() };
-    match state.directory.read(&reader, schema, id, Include::default()).await {
-        Err(DirectoryError::Refused(error)) if error.kind() == ErrorKind::NotFound => Ok(false),
-        outcome => Ok(outcome.map(|_| true)?),
     }
 }
 
@@ -148,13 +131,18 @@ pub(crate) async fn create_in_tenant(
 }
 
 async fn make(state: &State, administrator: &Administrator, new: NewToken) -> Result<Answer<Token>, Failure> {
-    let request = new.into_request(state, administrator).await?;
+    let request = new.into_request(administrator)?;
     let tokens = state.tenants.list_tokens(request.tenant).await?;
     let live = tokens.iter().filter(|token| token.revoked.is_none()).count();
     has_room(live, state.options.credentials_max, "tokens")?;
     let text = token_text(&state.ids.secret());
     let record = issue(&*state.hasher, state.ids.id(), &text, request, state.clock.now());
-    state.tenants.create_token(record.clone()).await?;
+    if !state.tenants.create_token(record.clone()).await? {
+        let id = record.permissions.user.as_deref().unwrap_or_default();
+        let detail =
+            format!("`user` is `{id}`, but there is no active User with that id; accepted is the `id` of one whose `active` is not false.");
+        return Err(Error::new(ErrorKind::InvalidValue, detail).at("user").into());
+    }
     Ok(Answer(StatusCode::CREATED, Token { value: Some(text), ..Token::of(record) }))
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::Postgres;
-use super::attempts::{execute, query};
+use super::attempts::{Values, execute, query};
 use super::connections::fault;
 use super::read::storable;
 use super::statements_of_callers as sql;
@@ -20,7 +20,9 @@ impl Clients for Postgres {
     async fn create_client(&self, client: ClientRecord) -> Result<bool, Fault> {
         let (authentication, permissions) = (json_text(&client.authentication)?, json_text(&client.permissions)?);
         let (id, name, created) = (storable(&client.id), storable(&client.name), micros(client.created));
-        execute(&self.connections, sql::CREATE_CLIENT, &[&client.tenant.0, &id, &name, &created, &authentication, &permissions]).await?;
+        let person = client.permissions.user.as_deref().map(storable);
+        let values: Values<'_> = &[&client.tenant.0, &id, &name, &created, &authentication, &permissions, &person];
+        execute(&self.connections, sql::CREATE_CLIENT, values).await?;
         // A try whose answer was lost may have made it, so the row tells and not the count.
         Ok(self.find_client(client.tenant, &client.id).await?.is_some())
     }

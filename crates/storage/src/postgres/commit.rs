@@ -140,6 +140,10 @@ impl Commit<'_> {
         self.write_log(change_id).await?;
         // The tenant's counter is locked now, so nobody else counts at the same time.
         self.guard().await?;
+        // A rehearsal must not lock the tenant's row, and nothing that it shows depends on credentials.
+        if self.is_logged {
+            self.end_credentials().await?;
+        }
         Ok(committed)
     }
 

@@ -17,7 +17,8 @@ use crate::rows::{from_json, json_text, micros, timestamp};
 impl Issuers for Postgres {
     async fn add_issuer(&self, issuer: IssuerRecord) -> Result<bool, Fault> {
         let (name, created, settings) = (storable(&issuer.name), micros(issuer.created), json_text(&issuer.settings)?);
-        Ok(execute(&self.connections, sql::ADD_ISSUER, &[&issuer.tenant.0, &name, &created, &settings]).await? > 0)
+        let person = issuer.settings.permissions.user.as_deref().map(storable);
+        Ok(execute(&self.connections, sql::ADD_ISSUER, &[&issuer.tenant.0, &name, &created, &settings, &person]).await? > 0)
     }
 
     async fn list_issuers(&self, tenant: TenantId) -> Result<Vec<IssuerRecord>, Fault> {

@@ -1,6 +1,7 @@
 //! What a commit leaves in the history: one row for each change of what was there before; members that joined or left are recorded by the statements that
 //! move them. Counts who was disabled. Decides nothing.
 
+use directory::change_set::{PERSON, is_active};
 use directory::history::Kind;
 use directory::store::CommitError;
 use serde_json::{Map, Value};
@@ -8,7 +9,7 @@ use serde_json::{Map, Value};
 use super::commit::{Commit, Failure};
 use super::read::storable;
 use super::statements_of_safety as sql;
-use crate::rows::{from_json, is_disabled, tombstone_names};
+use crate::rows::{from_json, tombstone_names};
 
 /// A change of a resource that was there before.
 #[derive(Clone, Copy)]
@@ -95,7 +96,7 @@ impl Commit<'_> {
 
     /// Counts a User that is no longer active.
     pub(super) fn count_disabled(&mut self, resource_type: &str, before: &str, after: &Map<String, Value>) -> Result<(), Failure> {
-        if resource_type == "User" && is_disabled(after) && !is_disabled(&from_json(before)?) {
+        if resource_type == PERSON && !is_active(after) && is_active(&from_json(before)?) {
             self.removals.disables += 1;
         }
         Ok(())

@@ -52,8 +52,12 @@ pub(crate) const TENANT_REVISION: &str = "SELECT revision FROM tenants WHERE nam
 /// All tenants.
 pub(crate) const LIST_TENANTS: &str = "SELECT tenant, name, created, settings, revision FROM tenants ORDER BY name COLLATE \"C\"";
 
-pub(crate) const CREATE_TOKEN: &str = "INSERT INTO tokens (tenant, id, name, hash, created, expires, revoked, last_used, permissions) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+/// Nothing where the person is not there or not active. A commit that deactivates or deletes them meanwhile waits for this, or this for it.
+pub(crate) const CREATE_TOKEN: &str = "WITH person AS MATERIALIZED (SELECT document FROM resources \
+     WHERE tenant = $1 AND id = $10 AND type = 'User' FOR SHARE) \
+     INSERT INTO tokens (tenant, id, name, hash, created, expires, revoked, last_used, permissions, person) \
+     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE $10::TEXT IS NULL \
+     OR EXISTS (SELECT 1 FROM person WHERE coalesce(document::JSON ->> 'active', 'true') <> 'false')";
 pub(crate) const FIND_TOKEN: &str =
     "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = $1 AND hash = $2";
 pub(crate) const LIST_TOKENS: &str = "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = $1 ORDER BY created, id COLLATE \"C\"";

@@ -54,8 +54,8 @@ fn tenant(row: &Row) -> Result<Tenant, Fault> {
     })
 }
 
-/// Stores a token.
-pub(crate) async fn create_token(connections: &Connections, token: &TokenRecord) -> Result<(), Fault> {
+/// Stores a token; false where it is for a person who is not there or not active.
+pub(crate) async fn create_token(connections: &Connections, token: &TokenRecord) -> Result<bool, Fault> {
     let values: Values<'_> = &[
         &token.tenant.0,
         &storable(&token.id),
@@ -66,8 +66,9 @@ pub(crate) async fn create_token(connections: &Connections, token: &TokenRecord)
         &token.revoked.map(micros),
         &token.last_used.map(micros),
         &json_text(&token.permissions)?,
+        &token.permissions.user.as_deref().map(storable),
     ];
-    execute(connections, sql::CREATE_TOKEN, values).await.map(drop)
+    execute(connections, sql::CREATE_TOKEN, values).await.map(|count| count > 0)
 }
 
 /// By hash.

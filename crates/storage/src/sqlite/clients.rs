@@ -19,7 +19,15 @@ impl Clients for Sqlite {
     async fn create_client(&self, client: ClientRecord) -> Result<bool, Fault> {
         let (authentication, permissions) = (json_text(&client.authentication)?, json_text(&client.permissions)?);
         let made = self.writer.write(move |connection| {
-            let values = params![client.tenant.0, client.id, client.name, micros(client.created), authentication, permissions];
+            let values = params![
+                client.tenant.0,
+                client.id,
+                client.name,
+                micros(client.created),
+                authentication,
+                permissions,
+                client.permissions.user
+            ];
             connection.execute(sql::CREATE_CLIENT, values).map(|count| count > 0).map_err(fault)
         });
         made.await

@@ -51,6 +51,7 @@ pub(crate) fn apply(
     let writes = change_set.writes.iter().zip(prepared);
     let committed = writes.map(|(write, stored)| commit.write(write, stored.as_ref())).collect::<Result<_, _>>()?;
     commit.guard()?;
+    commit.end_credentials()?;
     commit.raise_sequence()?;
     Ok(committed)
 }
@@ -88,7 +89,7 @@ struct Logged {
 }
 
 pub(super) struct Commit<'a, 'c> {
-    writing: &'a Writing<'c>,
+    pub(super) writing: &'a Writing<'c>,
     pub(super) tenant: i64,
     pub(super) change_set: &'a ChangeSet,
     pub(super) at: i64,

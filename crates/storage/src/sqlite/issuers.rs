@@ -18,7 +18,7 @@ impl Issuers for Sqlite {
         let settings = json_text(&issuer.settings)?;
         let added = self.writer.revise(move |connection| {
             connection.execute(RAISE_REVISION, [issuer.tenant.0]).map_err(fault)?;
-            let values = params![issuer.tenant.0, issuer.name, micros(issuer.created), settings];
+            let values = params![issuer.tenant.0, issuer.name, micros(issuer.created), settings, issuer.settings.permissions.user];
             connection.execute(sql::ADD_ISSUER, values).map(|count| count > 0).map_err(fault)
         });
         added.await

@@ -1,6 +1,7 @@
 //! What a commit leaves in the history: one row for each change of what was there before, one for each member that joined or left. Counts removals on the
 //! way. Decides nothing.
 
+use directory::change_set::{PERSON, is_active};
 use directory::deletion_guard::Removals;
 use directory::history::Kind;
 use directory::store::{CommitError, Fault};
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::commit::Commit;
 use super::statements_of_safety as sql;
-use crate::rows::{from_json, is_disabled, tombstone_names};
+use crate::rows::{from_json, tombstone_names};
 
 /// A change of a resource that was there before.
 #[derive(Clone, Copy)]
@@ -87,7 +88,7 @@ impl Commit<'_, '_> {
 
     /// Counts a User that is no longer active.
     pub(super) fn count_disabled(&self, resource_type: &str, before: &str, after: &Map<String, Value>) -> Result<(), Fault> {
-        if resource_type == "User" && is_disabled(after) && !is_disabled(&from_json(before)?) {
+        if resource_type == PERSON && !is_active(after) && is_active(&from_json(before)?) {
             self.count(Removals { disables: 1, ..Removals::default() });
         }
         Ok(())

@@ -51,9 +51,11 @@ pub(crate) const RAISE_REVISION: &str = "UPDATE tenants SET revision = revision 
 /// All tenants.
 pub(crate) const LIST_TENANTS: &str = "SELECT tenant, name, created, settings, revision FROM tenants ORDER BY name";
 
-/// Nothing where the tenant was erased meanwhile.
-pub(crate) const CREATE_TOKEN: &str = "INSERT INTO tokens (tenant, id, name, hash, created, expires, revoked, last_used, permissions) \
-     SELECT tenant, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM tenants WHERE tenant = ?1";
+pub(crate) const IS_TENANT: &str = "SELECT EXISTS (SELECT 1 FROM tenants WHERE tenant = ?1)";
+/// Nothing where the person is not there or not active.
+pub(crate) const CREATE_TOKEN: &str = "INSERT INTO tokens (tenant, id, name, hash, created, expires, revoked, last_used, permissions, person) \
+     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE ?10 IS NULL OR EXISTS (SELECT 1 FROM resources \
+     WHERE tenant = ?1 AND id = ?10 AND type = 'User' AND coalesce(document ->> '$.active', 1) <> 0)";
 pub(crate) const FIND_TOKEN: &str =
     "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = ?1 AND hash = ?2";
 pub(crate) const LIST_TOKENS: &str =
@@ -144,6 +146,7 @@ pub(crate) const ALL: &[&str] = &[
     LIST_TENANTS,
     TENANT_REVISION,
     RAISE_REVISION,
+    IS_TENANT,
     CREATE_TOKEN,
     FIND_TOKEN,
     LIST_TOKENS,

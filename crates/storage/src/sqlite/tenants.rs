@@ -58,8 +58,12 @@ fn tenants(connection: &Connection, statement: &str, values: impl Params) -> Res
     Ok(found)
 }
 
-/// Stores a token.
-pub(crate) fn create_token(connection: &Connection, token: &TokenRecord) -> Result<(), Fault> {
+/// Stores a token; false where it is for a person who is not there or not active.
+pub(crate) fn create_token(connection: &Connection, token: &TokenRecord) -> Result<bool, Fault> {
+    // It may have been erased meanwhile.
+    if !connection.query_row(sql::IS_TENANT, [token.tenant.0], |row| row.get(0)).map_err(fault)? {
+        return Err(Fault::new("there is no such tenant"));
+    }
     let values = params![
         token.tenant.0,
         token.id,
@@ -69,12 +73,10 @@ pub(crate) fn create_token(connection: &Connection, token: &TokenRecord) -> Resu
         token.expires.map(micros),
         token.revoked.map(micros),
         token.last_used.map(micros),
-        json_text(&token.permissions)?
+        json_text(&token.permissions)?,
+        token.permissions.user
     ];
-    match connection.execute(sql::CREATE_TOKEN, values).map_err(fault)? {
-        0 => Err(Fault::new("there is no such tenant")),
-        _ => Ok(()),
-    }
+    connection.execute(sql::CREATE_TOKEN, values).map(|count| count > 0).map_err(fault)
 }
 
 /// By hash.

@@ -2,7 +2,7 @@
 //! A job that fails undoes its own changes only. What is only rehearsed has a transaction of its own, which is taken back.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::error::Error as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -34,12 +34,19 @@ trait Job: Send {
 /// The connection that writes, and the statements that change sets execute again and again: to fetch one from the connection costs a tenth of what it does.
 pub(crate) struct Writing<'c> {
     pub(crate) connection: &'c Connection,
+    /// Whether a job has raised a tenant's revision that did not say beforehand that it may.
+    revised: Cell<bool>,
     held: RefCell<Vec<(&'static str, CachedStatement<'c>)>>,
 }
 
 impl<'c> Writing<'c> {
     pub(crate) fn on(connection: &'c Connection) -> Self {
-        Self { connection, held: RefCell::default() }
+        Self { connection, revised: Cell::default(), held: RefCell::default() }
+    }
+
+    /// A tenant's revision was raised: every process learns of it with the commit.
+    pub(crate) fn revises(&self) {
+        self.revised.set(true);
     }
 
     /// Executes a statement, and says how many rows it changed.
@@ -213,7 +220,7 @@ fn run(connection: &Connection, revisions: &Revisions, waiting: &Receiver<Waitin
         })
         .and_then(|done| if done { Ok(()) } else { run_each(&session, &mut jobs) })
         .map_err(fault)
-        .and_then(|()| commit(connection, revisions, &jobs));
+        .and_then(|()| commit(&session, revisions, &jobs));
         if let Err(fault) = &outcome {
             undo(connection);
             tracing::error!(error = fault as &dyn std::error::Error, "a transaction failed");
@@ -282,12 +289,12 @@ fn run_each(writing: &Writing<'_>, jobs: &mut [Box<dyn Job>]) -> Result<(), rusq
 }
 
 /// Makes what the jobs did durable. Who remembers a revision is told before and after.
-fn commit(connection: &Connection, revisions: &Revisions, jobs: &[Box<dyn Job>]) -> Result<(), Fault> {
-    let revised = jobs.iter().any(|job| job.revises());
+fn commit(writing: &Writing<'_>, revisions: &Revisions, jobs: &[Box<dyn Job>]) -> Result<(), Fault> {
+    let revised = writing.revised.take() || jobs.iter().any(|job| job.revises());
     if revised {
         revisions.mark()?;
     }
-    execute(connection, "COMMIT").map_err(fault)?;
+    execute(writing.connection, "COMMIT").map_err(fault)?;
     if revised { revisions.mark() } else { Ok(()) }
 }
 

@@ -33,6 +33,7 @@ on_both_engines!(
     what_was_made_goes_with_all_that_it_was_in,
     deleted_people_get_their_ids_back,
     disabled_people_are_revived,
+    somebody_else_is_not_revived,
     strict_revives_nobody,
     all_or_nothing_brings_people_back,
     what_is_held_is_refused_or_parked,
@@ -395,14 +396,71 @@ async fn disabled_people_are_revived(place: Place) {
     let ann = client.create(json!({"schemas": [USER], "userName": "ann", "externalId": "E1", "nickName": "old"})).await.unwrap().id;
     assert_eq!(kind(client.create(body("ann", "E1")).await), Some(ErrorKind::Uniqueness), "who is active is not revived");
     client.set(&ann, "active", json!(false)).await.unwrap();
-    let revived = client.create(body("Ann", "E9")).await.unwrap();
+    let revived = client.create(body("Ann", "E1")).await.unwrap();
     assert_eq!((&revived.id, &revived.document["active"], revived.document.get("nickName")), (&ann, &json!(true), None));
     client.set(&ann, "active", json!(false)).await.unwrap();
-    let renamed = client.create(body("anna", "E9")).await.unwrap();
+    let renamed = client.create(body("anna", "E1")).await.unwrap();
     assert_eq!((&renamed.id, &renamed.document["userName"]), (&ann, &json!("anna")));
     client.set(&ann, "active", json!(false)).await.unwrap();
     let still_off = json!({"schemas": [USER], "userName": "anna", "active": false});
     assert_eq!(kind(client.create(still_off).await), Some(ErrorKind::Uniqueness));
+}
+
+/// Names are given to somebody else, ids are not: who has another `externalId` is another person, and gets nothing of who had the name before.
+async fn somebody_else_is_not_revived(place: Place) {
+    for profile in ["entra", "okta", "jumpcloud", "onelogin"] {
+        let settings = TenantSettings {
+            profile: profile.into(),
+            revive_deleted: Some(true),
+            revive_disabled: Some(true),
+            ..TenantSettings::default()
+        };
+        let world = World::with_settings(place.open().await, profile, Arc::default(), settings).await;
+        let client = Client { directory: world.directory(), caller: world.caller(), world };
+        let body = |name: &str, external: Option<&str>| {
+            let mut body = user(name);
+            if let Some(external) = external {
+                body["externalId"] = external.into();
+            }
+            body
+        };
+        let bulk = async |atomic: bool, data: Value| {
+            let schema = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
+            let operation = json!({"method": "POST", "path": "/Users", "bulkId": "a", "data": data});
+            let request = BulkRequest::from_body(json!({"schemas": [schema], "atomic": atomic, "Operations": [operation]})).unwrap();
+            client.directory.bulk(&client.caller, request).await.remove(0).outcome
+        };
+        let ann = client.create(body("ann", Some("E1"))).await.unwrap().id;
+        let bob = client.create(body("bob", None)).await.unwrap().id;
+        client.create(body("cy", Some("E3"))).await.unwrap();
+        let team = client.group("team", &[&ann]).await;
+        for id in [&ann, &bob] {
+            client.set(id, "active", json!(false)).await.unwrap();
+        }
+        let before = client.world.read("User", &ann).await;
+        for (name, external) in [("ann", "E2"), ("ANN", "E2"), ("ann", "e1"), ("ann", "E1 "), ("ann", "E3"), ("bob", "E3")] {
+            let other = body(name, Some(external));
+            assert_eq!(kind(client.create(other.clone()).await), Some(ErrorKind::Uniqueness), "{profile} {name} {external}");
+            for atomic in [false, true] {
+                assert_eq!(kind(bulk(atomic, other.clone()).await), Some(ErrorKind::Uniqueness), "{profile} {name} {external} {atomic}");
+            }
+        }
+        assert_eq!((client.world.read("User", &ann).await, client.members(&team).await), (before, vec![ann.clone()]));
+        // The same person, or one of whom nothing says that they are another.
+        assert_eq!(client.create(body("Ann", Some("E1"))).await.unwrap().id, ann);
+        assert_eq!(client.create(body("bob", Some("E4"))).await.unwrap().id, bob);
+        client.set(&ann, "active", json!(false)).await.unwrap();
+        assert_eq!(client.create(body("ann", None)).await.unwrap().id, ann);
+
+        // Who was deleted, also with an `externalId` that is too long to be remembered.
+        for external in ["E5".to_owned(), "E".repeat(501)] {
+            let dan = client.create(body("dan", Some(&external))).await.unwrap().id;
+            client.delete("User", &dan).await.unwrap();
+            let other = client.create(body("Dan", Some("E6"))).await.unwrap().id;
+            assert_ne!(other, dan, "{profile}");
+            client.delete("User", &other).await.unwrap();
+        }
+    }
 }
 
 /// What single creates do, in one commit: references to whom a create brings back are references to that person, in circles too.

@@ -216,6 +216,11 @@ impl Place {
         }
     }
 
+    /// The same, where the engines' texts differ.
+    pub(crate) async fn execute_on(&self, sqlite: &str, postgres: &str) {
+        self.execute(if matches!(self.engine, Engine::Sqlite) { sqlite } else { postgres }).await;
+    }
+
     /// One number, by a stranger.
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         match &self.engine {
