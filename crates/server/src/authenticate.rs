@@ -216,7 +216,7 @@ async fn of_client(state: &State, callers: &Callers, tenant: Tenant, token: &str
 
 /// A token of a foreign issuer.
 async fn of_issuer(state: &State, callers: &Callers, tenant: Tenant, token: &str, now: Timestamp) -> Result<Option<Remembered>, Fault> {
-    let Some(signed) = Signed::parse(token) else { return Ok(None) };
+    let Some(signed) = Signed::parse(token).filter(Signed::may_be_access_token) else { return Ok(None) };
     for issuer in callers.issuers.list_issuers(tenant.id).await? {
         // Claims before keys: a token that would not be accepted anyway causes no fetch.
         let Some(accepted) = accept(&issuer, &signed.claims, now) else { continue };

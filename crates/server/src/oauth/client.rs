@@ -155,7 +155,7 @@ async fn shows(
 
 /// RFC 7523 section 3. Its number (`jti`) and its end.
 fn check_assertion(text: &str, keys: &[Value], issuer: &str, client: &ClientRecord, now: Timestamp) -> Option<(String, Timestamp)> {
-    let signed = Signed::parse(text)?;
+    let signed = Signed::parse(text).filter(Signed::may_be_assertion)?;
     let keys: Vec<PublicKey> = keys.iter().filter_map(PublicKey::from_jwk).collect();
     let is_client = |name: &str| signed.claims.get(name).and_then(Value::as_str) == Some(client.id.as_str());
     let audiences = [issuer.to_owned(), format!("{issuer}/oauth2/token")];
