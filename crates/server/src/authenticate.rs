@@ -161,14 +161,17 @@ async fn known_caller(
 ) -> Result<Caller, Failure> {
     let certificate = parts.extensions.get::<Arc<ClientCertificate>>().map(|certificate| certificate.thumbprint);
     // Read before everything else: what is remembered under an older revision is not found again.
-    let revision = state.tenants.tenant_revision(tenant).await?.ok_or(Failure::Unauthorized { token_given: true })?;
-    if let Some((caller, news)) = state.tokens.find(tenant, revision, &hash, certificate, now) {
+    let revision = state.tenants.tenant_revision(tenant).await?;
+    let known = revision.and_then(|revision| state.tokens.find(tenant, revision, &hash, certificate, now));
+    if let Some((caller, news)) = known {
         if news {
             record_use(state, &caller, now);
         }
         return Ok(caller);
     }
-    let found = look_up(state, tenant, token, hash, now).await?.ok_or(Failure::Unauthorized { token_given: true })?;
+    // Also where there is no such tenant: the time that a refusal takes does not tell which there are.
+    let found = look_up(state, tenant, token, hash, now).await?;
+    let (found, revision) = found.zip(revision).ok_or(Failure::Unauthorized { token_given: true })?;
     if found.certificate.is_some() && found.certificate != certificate {
         return Err(Failure::Unauthorized { token_given: true });
     }
@@ -186,7 +189,7 @@ async fn known_caller(
 const NEVER_NEWS: Option<Timestamp> = Some(Timestamp::MAX);
 
 async fn look_up(state: &State, tenant: &str, token: &str, hash: TokenHash, now: Timestamp) -> Result<Option<Remembered>, Fault> {
-    let Some(tenant): Option<Tenant> = state.tenants.find_tenant(tenant).await? else { return Ok(None) };
+    let tenant = state.tenants.find_tenant(tenant).await?.unwrap_or_else(Tenant::none);
     match state.callers() {
         Some(callers) if token.starts_with(access_token::PREFIX) => of_client(state, callers, tenant, token, now).await,
         Some(callers) if Signed::looks_like(token) => of_issuer(state, callers, tenant, token, now).await,

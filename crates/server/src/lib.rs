@@ -10,6 +10,8 @@ pub mod jose;
 
 pub mod key_sets;
 
+mod decoy_keys;
+
 pub mod rate_limit;
 
 pub mod lockout;
