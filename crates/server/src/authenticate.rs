@@ -180,8 +180,8 @@ async fn known_caller(
         record_use(state, &found.caller, now);
     }
     let last_used = if news { Some(now) } else { found.last_used };
-    let caller = found.caller.clone();
-    state.tokens.remember(tenant, hash, Remembered { revision, checked: now, last_used, ..found });
+    let caller = Caller { expires: found.expires, ..found.caller };
+    state.tokens.remember(tenant, hash, Remembered { caller: caller.clone(), revision, checked: now, last_used, ..found });
     Ok(caller)
 }
 

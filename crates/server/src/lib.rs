@@ -40,6 +40,8 @@ pub mod state;
 
 mod refusal;
 
+mod needs;
+
 mod authenticate;
 
 mod oauth;

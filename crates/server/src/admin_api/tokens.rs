@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State as Extract;
-use directory::access::{Caller, Permissions, Scope};
+use directory::access::Caller;
 use directory::credential::{TokenRecord, TokenRequest, issue, token_text};
 use directory::directory::DirectoryError;
 use directory::store::Include;
@@ -91,15 +91,15 @@ impl NewToken {
             return Err(refuse("user", format!("`user` is `{id}`, but there is no User with that id.")).into());
         }
         permissions.user = user;
+        administrator.0.may_give(&permissions, expires)?;
         Ok(TokenRequest { tenant, name, expires, permissions })
     }
 }
 
-/// Whether there is a User with this id, whatever else the administrator's token may read.
+/// Whether there is a User with this id. Refuses an administrator who may not read people: whoever they are is not told by trying.
 async fn is_user(state: &State, Administrator(caller): &Administrator, id: &str) -> Result<bool, Failure> {
     let Some(schema) = caller.schemas.by_name("User") else { return Ok(false) };
-    let reader = Caller { permissions: Permissions::of(&[Scope::Read]), ..caller.clone() };
-    match state.directory.read(&reader, schema, id, Include::default()).await {
+    match state.directory.read(caller, schema, id, Include::default()).await {
         Err(DirectoryError::Refused(error)) if error.kind() == ErrorKind::NotFound => Ok(false),
         outcome => Ok(outcome.map(|_| true)?),
     }
@@ -132,7 +132,7 @@ pub(crate) async fn create(
     responses((status = 201, body = Token), (status = 404)))]
 pub(crate) async fn create_in_tenant(
     Extract(state): Extract<Arc<State>>,
-    _: Operator,
+    Operator(operator): Operator,
     refuse: Refuse,
     Parameters(name): Parameters<String>,
     Given(new): Given<NewToken>,
@@ -140,9 +140,9 @@ pub(crate) async fn create_in_tenant(
     let made = async {
         let missing = || Error::new(ErrorKind::NotFound, format!("There is no tenant `{name}`."));
         let tenant = state.tenants.find_tenant(&name).await?.ok_or_else(missing)?;
-        let may = Permissions::of(&[Scope::Admin, Scope::Operator]);
-        let operator = state.directory.caller(Arc::new(tenant), String::new(), may).await?;
-        make(&state, &Administrator(operator), new).await
+        let Caller { credential_id, permissions, expires, .. } = operator;
+        let there = state.directory.caller(Arc::new(tenant), credential_id, permissions).await?;
+        make(&state, &Administrator(Caller { expires, ..there }), new).await
     };
     made.await.map_err(|failure| refuse.with(failure))
 }

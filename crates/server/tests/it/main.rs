@@ -22,6 +22,7 @@ mod bulk;
 mod listener;
 mod me;
 mod members;
+mod needs;
 mod paging;
 mod oauth;
 mod permissions;
