@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use scim_protocol::profile::Safety;
 use scim_protocol::{Error, ErrorKind, Profile, SchemaSet, TypeSchema};
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,8 @@ pub struct Caller {
     pub credential_id: String,
     /// What it may do.
     pub permissions: Permissions,
+    /// When its credential ends; `None`: never by itself.
+    pub expires: Option<Timestamp>,
 }
 
 impl Caller {
@@ -141,6 +144,75 @@ impl Caller {
         ))
     }
 
+    /// Refuses (`403`) a caller that is for some resource types only.
+    pub fn is_for_all_types(&self) -> Result<(), Error> {
+        let Some(types) = &self.permissions.resource_types else { return Ok(()) };
+        let detail = format!("This token is only for the resource types {}; the request needs one that is for all.", types.join(", "));
+        Err(Error::new(ErrorKind::InsufficientScope, detail))
+    }
+
+    /// Refuses (`403`) a caller that is not for a resource type.
+    pub fn is_for(&self, resource_type: &str) -> Result<(), Error> {
+        if self.permissions.covers(resource_type) {
+            return Ok(());
+        }
+        let types = self.permissions.resource_types.as_deref().unwrap_or_default().join(", ");
+        let detail = format!("This token is not for the resource type {resource_type}; it is for {types}.");
+        Err(Error::new(ErrorKind::InsufficientScope, detail))
+    }
+
+    /// Refuses (`403`) to give a credential more than the caller has: a scope, a resource type, or life beyond the caller's own end or the person's whom the
+    /// caller stands for. `until` is when the new credential ends; `None`: never.
+    pub fn may_give(&self, given: &Permissions, until: Option<Timestamp>) -> Result<(), Error> {
+        let refuse = |path: &str, detail: String| Err(Error::new(ErrorKind::InsufficientScope, detail).at(path));
+        if let Some(scope) = given.scopes.iter().find(|scope| !self.permissions.has(**scope)) {
+            let own = self.permissions.scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join("`, `");
+            let detail =
+                format!("This token cannot give the scope `{}`, which it does not have itself; `scopes` may name `{own}`.", scope.name());
+            return refuse("scopes", detail);
+        }
+        self.may_give_types(given.resource_types.as_deref())?;
+        if let Some(own) = self.permissions.user.as_ref().filter(|own| given.user.as_ref() != Some(own)) {
+            let detail =
+                format!("This token stands for a person and cannot make what stands for another or for nobody; `user` must be `{own}`.");
+            return refuse("user", detail);
+        }
+        self.may_give_until(until)
+    }
+
+    /// Refuses (`403`) to give what is for resource types that the caller is not for; `None`: for all.
+    pub fn may_give_types(&self, given: Option<&[String]>) -> Result<(), Error> {
+        let Some(own) = &self.permissions.resource_types else { return Ok(()) };
+        if given.is_some_and(|given| given.iter().all(|name| self.permissions.covers(name))) {
+            return Ok(());
+        }
+        let detail = format!(
+            "This token is only for the resource types {0}, so what it makes is for no others; `resourceTypes` has to name one or more of {0}.",
+            own.join(", ")
+        );
+        Err(Error::new(ErrorKind::InsufficientScope, detail).at("resourceTypes"))
+    }
+
+    /// Refuses (`403`) to make what lives on when the caller's credential has ended; `None`: what never ends.
+    pub fn may_give_until(&self, until: Option<Timestamp>) -> Result<(), Error> {
+        let Some(end) = self.expires.filter(|end| until.is_none_or(|until| until > *end)) else { return Ok(()) };
+        let detail = format!(
+            "This token ends at {end}, and what it makes may not live longer; a token can be made with `expires` up to then, and what has no end only \
+             with a token that has none."
+        );
+        Err(Error::new(ErrorKind::InsufficientScope, detail).at("expires"))
+    }
+
+    /// Refuses (`403`) to make what never ends to a caller whose credential ends, by itself or with the person whom it stands for.
+    pub fn may_give_for_good(&self) -> Result<(), Error> {
+        self.may_give_until(None)?;
+        if self.permissions.user.is_none() {
+            return Ok(());
+        }
+        let detail = "This token ends with the person whom it stands for, and what has no end is made only with a token that has none.";
+        Err(Error::new(ErrorKind::InsufficientScope, detail))
+    }
+
     /// What it may do beyond the RFC to people who were deleted, disabled or have not come yet: what the tenant says, else what its profile says, and
     /// nothing where the profile is `strict`.
     pub fn safety(&self) -> Safety {
@@ -155,14 +227,7 @@ impl Caller {
 
     fn may(&self, scope: Scope, schema: &TypeSchema) -> Result<(), Error> {
         self.requires(scope)?;
-        if self.permissions.covers(schema.name()) {
-            return Ok(());
-        }
-        let types = self.permissions.resource_types.as_deref().unwrap_or_default().join(", ");
-        Err(Error::new(
-            ErrorKind::InsufficientScope,
-            format!("This token is not for the resource type {}; it is for {types}.", schema.name()),
-        ))
+        self.is_for(schema.name())
     }
 }
 
@@ -176,7 +241,37 @@ mod tests {
     fn caller(permissions: Permissions) -> Caller {
         let tenant =
             Tenant { id: TenantId(1), name: "a".into(), created: Timestamp::UNIX_EPOCH, settings: TenantSettings::default(), revision: 1 };
-        Caller { tenant: Arc::new(tenant), schemas: SchemaSet::standard(), credential_id: "t".into(), permissions }
+        Caller { tenant: Arc::new(tenant), schemas: SchemaSet::standard(), credential_id: "t".into(), permissions, expires: None }
+    }
+
+    #[test]
+    fn nothing_is_given_that_the_giver_does_not_have() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let types = |names: Option<&[&str]>| names.map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let check = |own: &Permissions, end: Option<i64>, given: &Permissions, until: Option<i64>, refused_at: Option<&str>| {
+            let giver = Caller { expires: end.map(at), ..caller(own.clone()) };
+            let found = giver.may_give(given, until.map(at));
+            assert_eq!(found.err().and_then(|error| error.path().map(str::to_owned)).as_deref(), refused_at, "{own:?} {given:?} {until:?}");
+        };
+        let both = Permissions::of(&[Scope::Read, Scope::Admin]);
+        let reads = Permissions::of(&[Scope::Read]);
+        check(&both, None, &reads, None, None);
+        check(&both, None, &Permissions::default(), None, Some("scopes"));
+        let of = |names: Option<&[&str]>, permissions: &Permissions| Permissions { resource_types: types(names), ..permissions.clone() };
+        let groups = of(Some(&["Group"]), &both);
+        check(&groups, None, &reads, None, Some("resourceTypes"));
+        check(&groups, None, &of(Some(&["User"]), &reads), None, Some("resourceTypes"));
+        check(&groups, None, &of(Some(&["group", "User"]), &reads), None, Some("resourceTypes"));
+        check(&groups, None, &of(Some(&["group"]), &reads), None, None);
+        check(&both, None, &of(Some(&["User"]), &reads), None, None);
+        check(&both, Some(10), &reads, Some(10), None);
+        check(&both, Some(10), &reads, Some(11), Some("expires"));
+        check(&both, Some(10), &reads, None, Some("expires"));
+        let of_ann = |permissions: &Permissions| Permissions { user: Some("ann".into()), ..permissions.clone() };
+        check(&of_ann(&both), None, &reads, None, Some("user"));
+        check(&of_ann(&both), None, &of_ann(&reads), None, None);
+        assert!(caller(of_ann(&both)).may_give_for_good().is_err());
+        assert!(caller(both).may_give_for_good().is_ok());
     }
 
     #[test]

@@ -42,6 +42,7 @@ use crate::document::Document;
 use crate::history::{History, Tombstone};
 use crate::journal::{Journal, Touched};
 use crate::membership::Needs;
+use crate::names::hide_names;
 use crate::parking::{Method, Parking};
 use crate::pending::PendingReferences;
 use crate::rehearsal::Rehearsal;
@@ -170,10 +171,10 @@ impl Directory {
         Ok(Self { store: rehearsal.clone(), rehearsal: Some(rehearsal), ..self.clone() })
     }
 
-    /// A caller of this tenant, with the tenant's schemas as they are now.
+    /// A caller of this tenant whose credential does not end by itself, with the tenant's schemas as they are now.
     pub async fn caller(&self, tenant: Arc<Tenant>, credential_id: String, permissions: Permissions) -> Result<Caller, Fault> {
         let schemas = self.schemas_of(tenant.id).await?;
-        Ok(Caller { tenant, schemas, credential_id, permissions })
+        Ok(Caller { tenant, schemas, credential_id, permissions, expires: None })
     }
 
     /// Creates a resource (RFC 7644 section 3.3).
@@ -231,8 +232,9 @@ impl Directory {
 
     /// The same for whoever writes: a caller that may only write is still answered with what it wrote.
     async fn read_any(&self, caller: &Caller, schema: &TypeSchema, id: &str, include: Include) -> Result<StoredResource, DirectoryError> {
-        let found = self.store.read(caller.tenant.id, schema.name(), id, include).await?;
-        found.ok_or_else(|| not_found(schema.name(), id).into())
+        let mut found = self.store.read(caller.tenant.id, schema.name(), id, include).await?.ok_or_else(|| not_found(schema.name(), id))?;
+        hide_names(&caller.permissions, &mut found);
+        Ok(found)
     }
 
     /// Replaces a resource (RFC 7644 section 3.5.1); never creates one.
@@ -451,8 +453,9 @@ impl Directory {
         if !wants_members && !caller.safety().pending_references {
             return Ok(fresh);
         }
-        let again = self.store.read(caller.tenant.id, schema.name(), &fresh.id, include).await?;
-        Ok(again.unwrap_or(fresh))
+        let mut again = self.store.read(caller.tenant.id, schema.name(), &fresh.id, include).await?.unwrap_or(fresh);
+        hide_names(&caller.permissions, &mut again);
+        Ok(again)
     }
 
     fn quirks(caller: &Caller) -> QuirkSet {

@@ -171,7 +171,8 @@ impl Related {
         let kind = kind.map_or(self.resource_type, str::to_owned);
         let mut element = object([("value", self.id), ("type", kind)]);
         // The Group schema of RFC 7643 section 8.7.1 gives `members` no `display`, so none is answered.
-        if is_group || locate.is_none() {
+        // What the caller may not read has no name here.
+        if (is_group || locate.is_none()) && !self.display.is_empty() {
             element.insert("display".to_owned(), self.display.into());
         }
         if let Some(reference) = reference {
@@ -188,7 +189,7 @@ pub struct Related {
     pub id: String,
     /// Name of its type.
     pub resource_type: String,
-    /// What people call it.
+    /// What people call it; empty where the reader may not know.
     pub display: String,
     /// Of a group: whether the resource is in it itself. Always true of members.
     pub direct: bool,

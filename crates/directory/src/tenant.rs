@@ -15,6 +15,12 @@ pub const DAYS_MAX: u32 = 3_650;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantId(pub i64);
 
+impl TenantId {
+    /// The key of no tenant; stores count from 1. A look-up under it does as much as any other and finds nothing, so that its time does not tell which
+    /// tenants there are.
+    pub const NONE: Self = Self(0);
+}
+
 /// A tenant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tenant {
@@ -29,6 +35,14 @@ pub struct Tenant {
     /// Raised with everything that changes how requests of the tenant are answered: settings, schemas, revoked tokens. What is remembered of a tenant
     /// is good as long as this is the same.
     pub revision: i64,
+}
+
+impl Tenant {
+    /// What stands in for a tenant that is not there while a credential is looked up: nobody is in it, and looking takes as long as in any other.
+    pub fn none() -> Self {
+        let settings = TenantSettings::default();
+        Self { id: TenantId::NONE, name: String::new(), created: Timestamp::UNIX_EPOCH, settings, revision: 0 }
+    }
 }
 
 /// Switches of a tenant.

@@ -165,6 +165,11 @@ pub struct SigningKey {
     pub retired: Option<Timestamp>,
 }
 
+/// After so many days a key is replaced without being asked.
+pub const KEY_DAYS_MAX: i64 = 90;
+/// For so many days a key that was replaced stays published: whoever takes longer to verify a token asks for it again.
+pub const KEY_OVERLAP_DAYS: i64 = 7;
+
 /// Keys of tenants.
 #[async_trait]
 pub trait SigningKeys: Send + Sync {

@@ -63,6 +63,13 @@ pub struct ReceiverSettings {
     pub batch_max: u32,
 }
 
+impl ReceiverSettings {
+    /// The types that it is told of; `None`: of all.
+    pub fn types(&self) -> Option<&[String]> {
+        Some(self.resource_types.as_slice()).filter(|types| !types.is_empty())
+    }
+}
+
 impl Default for ReceiverSettings {
     fn default() -> Self {
         Self { detail: Detail::Full, resource_types: Vec::new(), chosen_only: false, audience: None, attempts_max: 16, batch_max: 50 }
@@ -141,8 +148,8 @@ impl Receiver {
             // Such a row is about one receiver, which it names.
             Kind::FeedAdd | Kind::FeedRemove => event.attributes.first().is_some_and(|id| *id == self.id.0.to_string()),
             _ => {
-                let types = &self.settings.resource_types;
-                (types.is_empty() || types.contains(&event.resource_type)) && (chosen || !self.settings.chosen_only)
+                let types = self.settings.types();
+                types.is_none_or(|types| types.contains(&event.resource_type)) && (chosen || !self.settings.chosen_only)
             }
         }
     }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use directory::Directory;
-use directory::access::{Permissions, Scope};
+use directory::access::{Caller, Permissions, Scope};
+use directory::names::hide_names;
 use directory::store::{Fault, Include, Store, Tenants};
-use directory::tenant::TenantId;
 use jiff::Timestamp;
 use scim_protocol::SchemaSet;
 use scim_protocol::projection::Projection;
@@ -49,15 +49,16 @@ impl Teller {
     /// The events for one receiver, with what it may see of the resources.
     pub async fn for_receiver(&self, receiver: &Receiver, events: Vec<LoggedEvent>) -> Result<Vec<WithResource>, Fault> {
         let base_url = format!("{}/scim/v2", self.issuer(receiver));
-        self.with_resources(receiver.tenant, &self.schemas(receiver).await?, &base_url, events).await
+        let reader = Permissions { resource_types: receiver.settings.types().map(<[_]>::to_vec), ..Permissions::of(&[Scope::Read]) };
+        let caller = Caller { permissions: reader, ..self.caller(receiver).await? };
+        self.with_resources(&caller, &base_url, events).await
     }
 
-    /// The schemas of the receiver's tenant, as they are now.
-    async fn schemas(&self, receiver: &Receiver) -> Result<SchemaSet, Fault> {
+    /// A reader of the receiver's tenant, with its schemas as they are now.
+    async fn caller(&self, receiver: &Receiver) -> Result<Caller, Fault> {
         let tenant = self.tenants.find_tenant(&receiver.tenant_name).await?;
         let tenant = tenant.ok_or_else(|| Fault::new("the tenant of a receiver is gone"))?;
-        let caller = self.directory.caller(Arc::new(tenant), "events".into(), Permissions::of(&[Scope::Read])).await?;
-        Ok(caller.schemas)
+        self.directory.caller(Arc::new(tenant), "events".into(), Permissions::of(&[Scope::Read])).await
     }
 
     /// The body of a request to a webhook (Standard Webhooks), and its id.
@@ -77,7 +78,7 @@ impl Teller {
 
     /// An event as a signed token.
     pub async fn token(&self, receiver: &Receiver, (event, resource): &WithResource, now: Timestamp) -> Result<String, Fault> {
-        let path = path(&self.schemas(receiver).await?, &event.resource_type, &event.resource_id);
+        let path = path(&self.caller(receiver).await?.schemas, &event.resource_type, &event.resource_id);
         let issuer = self.issuer(receiver);
         let envelope = Envelope { issuer: &issuer, audience: receiver.audience(), now, path: &path };
         let claims = claims(event, resource.as_deref(), receiver.settings.detail, envelope);
@@ -109,14 +110,8 @@ impl Teller {
         format!("{}/t/{}", self.public_url, receiver.tenant_name)
     }
 
-    /// Each event with its resource as it is now, where it is still there. Reads each resource once, however many events are about it.
-    pub async fn with_resources(
-        &self,
-        tenant: TenantId,
-        schemas: &SchemaSet,
-        base_url: &str,
-        events: Vec<LoggedEvent>,
-    ) -> Result<Vec<WithResource>, Fault> {
+    /// Each event with its resource as it is now and as this reader may see it, where it is still there. Reads each resource once, however many events are about it.
+    pub async fn with_resources(&self, caller: &Caller, base_url: &str, events: Vec<LoggedEvent>) -> Result<Vec<WithResource>, Fault> {
         let mut read: HashMap<String, Option<Arc<Map<String, Value>>>> = HashMap::new();
         let mut told = Vec::with_capacity(events.len());
         for event in events {
@@ -125,7 +120,7 @@ impl Teller {
                 continue;
             }
             if !read.contains_key(&event.resource_id) {
-                let found = self.resource(tenant, schemas, base_url, &event).await?.map(Arc::new);
+                let found = self.resource(caller, base_url, &event).await?.map(Arc::new);
                 read.insert(event.resource_id.clone(), found);
             }
             let found = read.get(&event.resource_id).cloned().flatten();
@@ -134,18 +129,14 @@ impl Teller {
         Ok(told)
     }
 
-    async fn resource(
-        &self,
-        tenant: TenantId,
-        schemas: &SchemaSet,
-        base_url: &str,
-        event: &LoggedEvent,
-    ) -> Result<Option<Map<String, Value>>, Fault> {
+    async fn resource(&self, caller: &Caller, base_url: &str, event: &LoggedEvent) -> Result<Option<Map<String, Value>>, Fault> {
+        let (tenant, schemas) = (caller.tenant.id, &caller.schemas);
         let Some(schema) = schemas.by_name(&event.resource_type) else { return Ok(None) };
         let has_members = schema.core_attribute("members").is_some();
         let members = has_members && !self.store.has_more_members_than(tenant, &event.resource_id, MEMBERS_TOLD_MAX).await?;
         let include = Include { members, groups: schema.core_attribute("groups").is_some() };
-        let Some(found) = self.store.read(tenant, &event.resource_type, &event.resource_id, include).await? else { return Ok(None) };
+        let Some(mut found) = self.store.read(tenant, &event.resource_type, &event.resource_id, include).await? else { return Ok(None) };
+        hide_names(&caller.permissions, &mut found);
         let locate = |resource_type: &str, id: &str| format!("{base_url}{}", path(schemas, resource_type, id));
         let mut document = found.into_located_document(&locate);
         Projection::default().apply(schema, &mut document);

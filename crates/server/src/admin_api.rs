@@ -42,6 +42,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use directory::access::Caller;
 use http::Method;
+use scim_protocol::schema::optional::restricted;
 use scim_protocol::{Error, ErrorKind, SchemaSet};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -162,9 +163,10 @@ impl AdminApi {
         &self.document
     }
 
-    /// The same for a tenant, with the types that are its own. Whoever may call the tenant may know them.
+    /// The same for a tenant, with the types that are its own and that the caller's credential is for.
     pub(crate) fn document_of(&self, caller: &Caller) -> String {
-        with_scim(self.description.clone(), &caller.schemas, &format!("/t/{}/scim/v2", caller.tenant.name)).to_string()
+        let types = restricted(&caller.schemas, |schema| caller.permissions.covers(schema.name()));
+        with_scim(self.description.clone(), &types, &format!("/t/{}/scim/v2", caller.tenant.name)).to_string()
     }
 }
 

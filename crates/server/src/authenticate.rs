@@ -164,14 +164,17 @@ async fn known_caller(
 ) -> Result<Caller, Failure> {
     let certificate = parts.extensions.get::<Arc<ClientCertificate>>().map(|certificate| certificate.thumbprint);
     // Read before everything else: what is remembered under an older revision is not found again.
-    let revision = state.tenants.tenant_revision(tenant).await?.ok_or(Failure::Unauthorized { token_given: true })?;
-    if let Some((caller, news)) = state.tokens.find(tenant, revision, &hash, certificate, now) {
+    let revision = state.tenants.tenant_revision(tenant).await?;
+    let known = revision.and_then(|revision| state.tokens.find(tenant, revision, &hash, certificate, now));
+    if let Some((caller, news)) = known {
         if news {
             record_use(state, &caller, now);
         }
         return Ok(caller);
     }
-    let found = look_up(state, tenant, token, hash, now).await?.ok_or(Failure::Unauthorized { token_given: true })?;
+    // Also where there is no such tenant: the time that a refusal takes does not tell which there are.
+    let found = look_up(state, tenant, token, hash, now).await?;
+    let (found, revision) = found.zip(revision).ok_or(Failure::Unauthorized { token_given: true })?;
     let is_bound_elsewhere = found.certificate.is_some() && found.certificate != certificate;
     // What was issued to a person ended in the commit with which they left; this is for what a store kept all the same.
     if is_bound_elsewhere || !state.directory.has_active_person(&found.caller).await? {
@@ -182,8 +185,8 @@ async fn known_caller(
         record_use(state, &found.caller, now);
     }
     let last_used = if news { Some(now) } else { found.last_used };
-    let caller = found.caller.clone();
-    state.tokens.remember(tenant, hash, Remembered { revision, checked: now, last_used, ..found });
+    let caller = Caller { expires: found.expires, ..found.caller };
+    state.tokens.remember(tenant, hash, Remembered { caller: caller.clone(), revision, checked: now, last_used, ..found });
     Ok(caller)
 }
 
@@ -191,7 +194,7 @@ async fn known_caller(
 const NEVER_NEWS: Option<Timestamp> = Some(Timestamp::MAX);
 
 async fn look_up(state: &State, tenant: &str, token: &str, hash: TokenHash, now: Timestamp) -> Result<Option<Remembered>, Fault> {
-    let Some(tenant): Option<Tenant> = state.tenants.find_tenant(tenant).await? else { return Ok(None) };
+    let tenant = state.tenants.find_tenant(tenant).await?.unwrap_or_else(Tenant::none);
     match state.callers() {
         Some(callers) if token.starts_with(access_token::PREFIX) => of_client(state, callers, tenant, token, now).await,
         Some(callers) if Signed::looks_like(token) => of_issuer(state, callers, tenant, token, now).await,
@@ -221,7 +224,7 @@ async fn of_client(state: &State, callers: &Callers, tenant: Tenant, token: &str
 
 /// A token of a foreign issuer.
 async fn of_issuer(state: &State, callers: &Callers, tenant: Tenant, token: &str, now: Timestamp) -> Result<Option<Remembered>, Fault> {
-    let Some(signed) = Signed::parse(token) else { return Ok(None) };
+    let Some(signed) = Signed::parse(token).filter(Signed::may_be_access_token) else { return Ok(None) };
     for issuer in callers.issuers.list_issuers(tenant.id).await? {
         // Claims before keys: a token that would not be accepted anyway causes no fetch.
         let Some(accepted) = accept(&issuer, &signed.claims, now) else { continue };

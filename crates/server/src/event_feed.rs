@@ -11,7 +11,7 @@ use axum::response::Response;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use directory::access::{Caller, Scope};
+use directory::access::Caller;
 use directory::credential::TokenHasher;
 use directory::store::Fault;
 use directory::tenant::TenantId;
@@ -28,11 +28,14 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::address::origin;
 use crate::authenticate::caller;
 use crate::listeners::Listener;
+use crate::needs::{Place, check};
 use crate::refusal::{Failure, error_response};
 use crate::state::{Events, State};
 
 /// How often a listener looks for itself: commits of other processes are not always heard of.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Its row in the table of needs.
+const ROUTE: &str = "/events";
 /// Where the newest position is asked for without any event.
 const LATEST: &str = "latest";
 
@@ -80,7 +83,7 @@ struct Page {
 /// Answers.
 pub(crate) async fn feed((state, events): (Arc<State>, Events), tenant: &str, parts: &Parts) -> Result<Response, Failure> {
     let caller = caller(&state, tenant, parts, None).await?;
-    caller.requires(Scope::Read)?;
+    check(Place::Tenant, "GET", ROUTE, &caller)?;
     let question = question(&state, caller.tenant.id, parts)?;
     let window = events.log.window(caller.tenant.id).await?;
     let after = match question.after {
@@ -150,7 +153,7 @@ impl Follower {
             !matches!(event.kind, Kind::FeedAdd | Kind::FeedRemove) && self.caller.permissions.covers(&event.resource_type)
         });
         let told = match self.detail {
-            Detail::Full => self.events.teller.with_resources(tenant, &self.caller.schemas, &self.base_url, shown).await?,
+            Detail::Full => self.events.teller.with_resources(&self.caller, &self.base_url, shown).await?,
             Detail::Notice => shown.into_iter().map(|event| (event, None)).collect(),
         };
         let json = |(event, resource): (provisioning::event::LoggedEvent, Option<Arc<Map<String, Value>>>)| {
@@ -172,7 +175,7 @@ impl Follower {
     /// The caller as its token is now; refused where that is no longer good for this.
     async fn caller_again(&self) -> Result<Caller, Failure> {
         let again = caller(&self.state, &self.caller.tenant.name, &self.request, None).await?;
-        again.requires(Scope::Read)?;
+        check(Place::Tenant, "GET", ROUTE, &again)?;
         Ok(again)
     }
 

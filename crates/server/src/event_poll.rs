@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use directory::store::Fault;
+use directory::tenant::TenantId;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
@@ -17,6 +18,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout};
 
 use crate::authenticate::bearer;
+use crate::decoy_keys::decoy_keys;
 use crate::event_feed::too_many;
 use crate::refusal::Failure;
 use crate::scim_api::read_body;
@@ -66,13 +68,14 @@ pub(crate) async fn poll(
     }
 }
 
-/// The public keys of a tenant.
+/// The public keys of a tenant. One that has signed nothing yet and one that does not exist are answered alike, in the form of one that signs and with as
+/// much work, so that nobody learns here which tenants there are.
 pub(crate) async fn keys((state, events): (&Arc<State>, &Events), tenant: &str) -> Result<Response, Failure> {
-    let Some(tenant) = state.tenants.find_tenant(tenant).await? else {
-        return Err(Error::new(ErrorKind::NotFound, "There are no keys here.").into());
-    };
-    let keys = events.keys.signing_keys(tenant.id, state.clock.now()).await?;
-    let keys: Vec<Value> = keys.into_iter().map(|key| key.public).collect();
+    let now = state.clock.now();
+    let decoys = decoy_keys(&*state.hasher, tenant, now);
+    let id = state.tenants.find_tenant(tenant).await?.map_or(TenantId::NONE, |tenant| tenant.id);
+    let keys: Vec<Value> = events.keys.signing_keys(id, now).await?.into_iter().map(|key| key.public).collect();
+    let keys = if keys.is_empty() { decoys } else { keys };
     Ok(answer(&json!({"keys": keys}), "public, max-age=300"))
 }
 
@@ -95,8 +98,8 @@ async fn receiver((state, events): (&State, &Events), tenant: &str, name: &str, 
 }
 
 async fn find((state, events): (&State, &Events), tenant: &str, name: &str) -> Result<Option<Receiver>, Fault> {
-    let Some(tenant) = state.tenants.find_tenant(tenant).await? else { return Ok(None) };
-    let receivers = events.receivers.list_receivers(tenant.id).await?;
+    let id = state.tenants.find_tenant(tenant).await?.map_or(TenantId::NONE, |tenant| tenant.id);
+    let receivers = events.receivers.list_receivers(id).await?;
     Ok(receivers.into_iter().find(|receiver| receiver.name == name && receiver.kind == ReceiverKind::Poll))
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct Signed<'a> {
     algorithm: Algorithm,
     /// Which key it names.
     pub key_id: Option<String>,
+    /// What it says it is (`typ`), in lower case and without `application/` (RFC 7515 section 4.1.9).
+    token_type: Option<String>,
     /// What it says.
     pub claims: Map<String, Value>,
     message: &'a str,
@@ -60,7 +62,8 @@ impl<'a> Signed<'a> {
         text.bytes().filter(|byte| *byte == b'.').count() == 2
     }
 
-    /// Takes a compact serialization apart. `None`: malformed, too long, an algorithm we do not accept, or a critical header (`crit`), none of which we know.
+    /// Takes a compact serialization apart. `None`: malformed, too long, an algorithm we do not accept, a critical header (`crit`), none of which we know, or
+    /// a `typ` that is no text.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         if text.len() > TOKEN_BYTES_MAX {
             return None;
@@ -73,9 +76,37 @@ impl<'a> Signed<'a> {
             return None;
         }
         let algorithm = Algorithm::by_name(header.get("alg")?.as_str()?)?;
+        let token_type = match header.get("typ") {
+            None => None,
+            Some(text) => Some(short_type(text.as_str()?)),
+        };
         let key_id = header.get("kid").and_then(Value::as_str).map(str::to_owned);
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
-        Some(Self { algorithm, key_id, claims: object(claims)?, message: signed, signature })
+        Some(Self { algorithm, key_id, token_type, claims: object(claims)?, message: signed, signature })
+    }
+
+    /// Whether it can be an access token (RFC 9068 section 4): of another kind of token the same keys may sign many, and none of them was made to open
+    /// anything here. Issuers that do not keep RFC 9068 write `JWT` or nothing for `typ`, so there the claims of other kinds are looked for: `events` of
+    /// Security Event Tokens (RFC 8417 section 2.2, log-out tokens too), those of ID Tokens (OpenID Connect Core sections 2 and 3.3.2.11), and Keycloak's
+    /// claim `typ`, which is `Bearer` in an access token.
+    pub(crate) fn may_be_access_token(&self) -> bool {
+        let has = |name: &&str| self.claims.contains_key(*name);
+        let keycloak_type = self.claims.get("typ").and_then(Value::as_str);
+        let is_named = match self.token_type.as_deref() {
+            Some("at+jwt") => true,
+            None | Some("jwt") => false,
+            Some(_) => return false,
+        };
+        if ["events", "at_hash", "c_hash", "s_hash"].iter().any(has) || keycloak_type.is_some_and(|kind| OTHER_KINDS.contains(&kind)) {
+            return false;
+        }
+        is_named || keycloak_type == Some("Bearer") || !has(&"nonce")
+    }
+
+    /// Whether it can be an assertion of a client (RFC 7523 section 3), whose `typ` is `JWT`, `client-authentication+jwt`, or left out.
+    pub(crate) fn may_be_assertion(&self) -> bool {
+        let is_named_so = self.token_type.as_deref().is_none_or(|kind| ["jwt", "client-authentication+jwt"].contains(&kind));
+        is_named_so && !self.claims.contains_key("events")
     }
 
     /// Whether one of the keys that it may mean has signed it.
@@ -92,6 +123,15 @@ impl<'a> Signed<'a> {
     pub(crate) fn is_key_known(&self, keys: &[PublicKey]) -> bool {
         self.key_id.is_none() || keys.iter().any(|key| key.id == self.key_id)
     }
+}
+
+/// What Keycloak's claim `typ` says of tokens that are no bearer's.
+const OTHER_KINDS: [&str; 5] = ["ID", "Refresh", "Offline", "Logout", "DPoP"];
+
+/// A media type as `typ` has it: compared without case, and `application/` may be left out.
+fn short_type(text: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    lower.strip_prefix("application/").map_or(lower.clone(), str::to_owned)
 }
 
 /// A public key.
@@ -232,6 +272,58 @@ mod tests {
         Signed::parse(token).is_some_and(|signed| signed.is_signed_by(&PublicKey::from_set(keys)))
     }
 
+    #[test]
+    fn what_can_be_an_access_token() {
+        let parse = |header: Value, claims: Value, check: fn(&Signed<'_>) -> bool| {
+            let encode = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+            let mut header = header;
+            header["alg"] = "ES256".into();
+            Signed::parse(&format!("{}.{}.", encode(&header), encode(&claims))).is_some_and(|signed| check(&signed))
+        };
+        let access = |header: Value, claims: Value| parse(header, claims, |signed| signed.may_be_access_token());
+        for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "JWT", "jwt", "application/jwt"] {
+            assert!(access(json!({"typ": typ}), json!({})), "{typ}");
+        }
+        for typ in [
+            "secevent+jwt",
+            "application/secevent+jwt",
+            "Secevent+JWT",
+            "logout+jwt",
+            "dpop+jwt",
+            "oauth-authz-req+jwt",
+            "token-introspection+jwt",
+            "client-authentication+jwt",
+            "entity-statement+jwt",
+            "vc+sd-jwt",
+            "JOSE",
+            "JWS",
+            "",
+            " at+jwt",
+        ] {
+            assert!(!access(json!({"typ": typ}), json!({})), "{typ}");
+        }
+        assert!(!access(json!({"typ": 1}), json!({})) && !access(json!({"typ": null}), json!({})));
+        assert!(access(json!({}), json!({"sub": "x"})));
+        for claims in [
+            json!({"events": {}}),
+            json!({"at_hash": "x"}),
+            json!({"c_hash": "x"}),
+            json!({"nonce": "x"}),
+            json!({"typ": "ID"}),
+            json!({"typ": "Refresh"}),
+        ] {
+            assert!(!access(json!({}), claims.clone()) && !access(json!({"typ": "JWT"}), claims.clone()), "{claims}");
+        }
+        assert!(!access(json!({"typ": "at+jwt"}), json!({"events": {}})));
+        assert!(access(json!({"typ": "at+jwt"}), json!({"nonce": "x"})));
+        assert!(access(json!({"typ": "JWT"}), json!({"typ": "Bearer", "nonce": "x"})), "Keycloak before 25");
+        let assertion = |header: Value, claims: Value| parse(header, claims, |signed| signed.may_be_assertion());
+        assert!(assertion(json!({}), json!({})) && assertion(json!({"typ": "JWT"}), json!({})));
+        assert!(assertion(json!({"typ": "client-authentication+jwt"}), json!({})));
+        assert!(!assertion(json!({"typ": "secevent+jwt"}), json!({})) && !assertion(json!({"typ": "at+jwt"}), json!({})));
+        assert!(!assertion(json!({}), json!({"events": {}})));
+    }
+
     /// RFC 7515 appendix A.2 (RS256), A.3 (ES256) and RFC 8037 appendix A.4 (`EdDSA`).
     #[test]
     fn vectors_of_the_rfcs() {
@@ -255,7 +347,14 @@ mod tests {
         let signature = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
         let signed = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
-        assert!(ed.verifies(&Signed { algorithm: Algorithm::EdDsa, key_id: None, claims: Map::new(), message: signed, signature }));
+        assert!(ed.verifies(&Signed {
+            algorithm: Algorithm::EdDsa,
+            key_id: None,
+            token_type: None,
+            claims: Map::new(),
+            message: signed,
+            signature
+        }));
     }
 
     /// `cryptography` signed them; the file says how.

@@ -28,6 +28,7 @@ use crate::admission::admit;
 use crate::answer_limit::timely;
 use crate::authenticate::{Budget, caller};
 use crate::event_routes::EventRoute;
+use crate::needs::{Place, check};
 use crate::oauth::Denied;
 use crate::refusal::{self, Failure, error_response, hidden};
 use crate::request_id::RequestId;
@@ -153,7 +154,11 @@ async fn openapi_of(state: &Arc<State>, admin_api: &AdminApi, request: Request, 
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         return refusal::response(Failure::MethodNotAllowed { allowed: "GET, HEAD" }, id.as_str());
     }
-    match caller(state, described_tenant(parts.uri.path()).unwrap_or_default(), &parts, None).await {
+    let answered = async {
+        let caller = caller(state, described_tenant(parts.uri.path()).unwrap_or_default(), &parts, None).await?;
+        check(Place::Tenant, "GET", "/openapi.json", &caller).map(|()| caller)
+    };
+    match answered.await {
         Ok(caller) => openapi(admin_api.document_of(&caller)),
         Err(failure) => refusal::response(failure, id.as_str()),
     }

@@ -10,6 +10,8 @@ pub mod jose;
 
 pub mod key_sets;
 
+mod decoy_keys;
+
 pub mod rate_limit;
 
 pub mod lockout;
@@ -41,6 +43,8 @@ mod listeners;
 pub mod state;
 
 mod refusal;
+
+mod needs;
 
 mod authenticate;
 

@@ -41,6 +41,7 @@ pub(crate) use self::body::read as read_body;
 use self::route::Route;
 use crate::address::origin;
 use crate::authenticate::caller;
+use crate::needs::{Place, need};
 use crate::prefer::{DRY_RUN, PREFERENCE_APPLIED, wants_dry_run};
 use crate::refusal::{Failure, response};
 use crate::state::{DEFAULT_TENANT, State};
@@ -100,6 +101,9 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
     let (path, resource) = route.described();
     trace.routed(path, resource);
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
+    let (pattern, named) = route.pattern();
+    // Before the body is read: what is not for the caller costs nothing.
+    need(Place::Scim, method.as_str(), pattern).ok_or(Failure::MethodNotAllowed { allowed: route.allowed() })?.check(&caller, named)?;
     let mut directory = state.directory.with_journal(trace.journal.clone());
     if route.writes(&method) && wants_dry_run(&parts.headers) {
         directory = directory.rehearsing()?;

@@ -93,7 +93,7 @@ mod tests {
     fn remembered(credential_id: &str) -> Remembered {
         let tenant = Tenant { id: TenantId(1), name: "a".into(), created: at(0), settings: TenantSettings::default(), revision: 1 };
         let (schemas, permissions) = (SchemaSet::standard(), Permissions::default());
-        let caller = Caller { tenant: Arc::new(tenant), schemas, credential_id: credential_id.into(), permissions };
+        let caller = Caller { tenant: Arc::new(tenant), schemas, credential_id: credential_id.into(), permissions, expires: None };
         Remembered { caller, revision: 1, checked: at(100), expires: Some(at(104)), certificate: None, last_used: Some(at(100)) }
     }
 

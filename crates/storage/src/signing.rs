@@ -8,15 +8,11 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::{SignedDuration, Timestamp};
+use provisioning::event_log::{KEY_DAYS_MAX, KEY_OVERLAP_DAYS};
 use serde_json::{Value, json};
 
 use crate::rows::{from_json, json_text};
 use crate::secrets::MasterKey;
-
-/// After so many days a key is replaced without being asked.
-pub(crate) const KEY_DAYS_MAX: i64 = 90;
-/// For so many days a key that was replaced stays published: whoever takes longer to verify a token asks for it again.
-pub(crate) const KEY_OVERLAP_DAYS: i64 = 7;
 
 /// A new key, ready to be stored.
 pub(crate) struct MadeKey {

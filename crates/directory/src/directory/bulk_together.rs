@@ -17,6 +17,7 @@ use crate::bulk::{Scope, Step, order, resolve, resolve_id};
 use crate::change_set::{ChangeSet, Committed, Precondition};
 use crate::content::display;
 use crate::membership::Needs;
+use crate::names::hide_names;
 use crate::parking::Method;
 use crate::store::{CommitError, Include, Related, StoredResource};
 use crate::version::Expected;
@@ -360,6 +361,7 @@ impl Directory {
         };
         if members {
             current.members = self.members_left(caller, id, current.members, draft).await?;
+            hide_names(&caller.permissions, &mut current);
         }
         Ok(current)
     }

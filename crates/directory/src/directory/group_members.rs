@@ -11,9 +11,10 @@ use serde_json::{Map, Value, json};
 use super::{Directory, DirectoryError, not_found, refusal};
 use crate::access::Caller;
 use crate::change_set::{Change, Effect, Precondition};
+use crate::names::{check_names, hide_membership_names};
 use crate::parking::Method;
 use crate::search::{Position, Sort};
-use crate::store::{CommitError, Locate, Membership, MembershipQuery};
+use crate::store::{CommitError, Fault, Locate, Membership, MembershipQuery};
 
 /// Memberships that are looked at in one go where a filter has to be evaluated.
 const LOOKED_AT_ONCE: u64 = 1_000;
@@ -54,13 +55,15 @@ impl Membership {
 
     /// The resource, without its location.
     pub fn to_document(&self, schema: &TypeSchema, locate: Option<Locate<'_>>) -> Map<String, Value> {
-        let mut group = json!({"value": self.group.id, "display": self.group.display});
-        let mut member = json!({"value": self.member.id, "type": self.member.resource_type, "display": self.member.display});
-        if let Some(locate) = locate {
-            for (element, related) in [(&mut group, &self.group), (&mut member, &self.member)] {
-                if let Some(element) = element.as_object_mut() {
-                    element.insert("$ref".into(), locate(&related.resource_type, &related.id).into());
-                }
+        let mut group = json!({"value": self.group.id});
+        let mut member = json!({"value": self.member.id, "type": self.member.resource_type});
+        for (element, related) in [(&mut group, &self.group), (&mut member, &self.member)] {
+            let Some(element) = element.as_object_mut() else { continue };
+            if !related.display.is_empty() {
+                element.insert("display".into(), related.display.clone().into());
+            }
+            if let Some(locate) = locate {
+                element.insert("$ref".into(), locate(&related.resource_type, &related.id).into());
             }
         }
         let mut document = Map::new();
@@ -84,7 +87,14 @@ impl Directory {
         let Some((group, member)) = id.split_once('.') else { return Ok(None) };
         let query =
             MembershipQuery { group_id: Some(group.into()), member_id: Some(member.into()), limit: 1, ..MembershipQuery::default() };
-        Ok(self.store.find_memberships(caller.tenant.id, &query).await?.pop())
+        Ok(self.find_memberships(caller, &query).await?.pop())
+    }
+
+    /// Memberships as the caller sees them. Filters and orders go by nothing else.
+    async fn find_memberships(&self, caller: &Caller, query: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
+        let mut found = self.store.find_memberships(caller.tenant.id, query).await?;
+        found.iter_mut().for_each(|membership| hide_membership_names(&caller.permissions, membership));
+        Ok(found)
     }
 
     /// A page of the memberships that a filter selects. Refuses an order of more than 10,000, or with a cursor.
@@ -98,6 +108,7 @@ impl Directory {
         if let Some(filter) = &search.filter {
             filter.check(&[schema])?;
         }
+        check_names(caller, &[schema], search.filter.as_ref(), search.sort.as_ref().map(|sort| &sort.path))?;
         if let Some(sort) = &search.sort {
             return self.sorted_memberships(caller, schema, &search, sort).await;
         }
@@ -115,7 +126,7 @@ impl Directory {
             let total = self.store.count_memberships(caller.tenant.id, &query).await?;
             query.offset = if by_cursor { 0 } else { search.offset };
             query.limit = u64::try_from(wanted).unwrap_or(u64::MAX);
-            (Some(total), self.store.find_memberships(caller.tenant.id, &query).await?)
+            (Some(total), self.find_memberships(caller, &query).await?)
         };
         let limit = usize::try_from(search.limit).unwrap_or(usize::MAX);
         let more = by_cursor && memberships.len() > limit;
@@ -154,7 +165,7 @@ impl Directory {
         }
         query.limit = SORTED_MAX;
         let mut found = Vec::new();
-        for membership in self.store.find_memberships(caller.tenant.id, &query).await? {
+        for membership in self.find_memberships(caller, &query).await? {
             let document = membership.to_document(schema, None);
             if search.filter.as_ref().is_none_or(|filter| filter.matches(schema, &document)) {
                 found.push((sort_key(schema, &sort.path, &document), membership));
@@ -184,7 +195,7 @@ impl Directory {
         let (mut total, mut found) = (0_u64, Vec::new());
         query.limit = LOOKED_AT_ONCE;
         loop {
-            let batch = self.store.find_memberships(caller.tenant.id, &query).await?;
+            let batch = self.find_memberships(caller, &query).await?;
             query.after = batch.last().map(|last| last.keys);
             let is_last = batch.len() < usize::try_from(LOOKED_AT_ONCE).unwrap_or(usize::MAX);
             for membership in batch {

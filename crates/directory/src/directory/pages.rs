@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use scim_protocol::schema::optional;
-use scim_protocol::{Error, ErrorKind, SchemaSet};
+use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema};
 
 use super::{Directory, DirectoryError};
 use crate::access::Caller;
+use crate::names::{check_names, hide_name, hide_names};
 use crate::search::cursor::{self, CursorSealer};
 use crate::search::{Keyset, Page, SearchPlan, plan};
 use crate::store::{Fault, Include, MEMBERS_AT_ONCE, Member, SearchPage, StoredResource};
@@ -45,8 +46,10 @@ impl Directory {
 
     /// Carries out a search that was planned for the caller's schemas.
     pub async fn search(&self, caller: &Caller, plan: SearchPlan) -> Result<SearchPage, DirectoryError> {
-        plan.types.iter().try_for_each(|schema| caller.may_read(schema))?;
-        Ok(self.store.search(caller.tenant.id, plan).await?)
+        check_search(caller, &plan)?;
+        let mut page = self.store.search(caller.tenant.id, plan).await?;
+        page.resources.iter_mut().for_each(|resource| hide_names(&caller.permissions, resource));
+        Ok(page)
     }
 
     /// The tenant's types and schemas as they are listed: quiet types only where there is a resource of them that the caller's token is for. Clients and
@@ -72,10 +75,11 @@ impl Directory {
         plan: SearchPlan,
         cursor: &str,
     ) -> Result<(SearchPage, Option<String>), DirectoryError> {
-        plan.types.iter().try_for_each(|schema| caller.may_read(schema))?;
+        check_search(caller, &plan)?;
         let context = cursor::context(caller.tenant.id, &plan);
         let after = self.open_cursor(&context, cursor)?;
-        let page = self.store.search(caller.tenant.id, plan.by_position(after)).await?;
+        let mut page = self.store.search(caller.tenant.id, plan.by_position(after)).await?;
+        page.resources.iter_mut().for_each(|resource| hide_names(&caller.permissions, resource));
         let next = page.next.as_ref().map(|position| self.seal_cursor(&context, position)).transpose()?;
         Ok((page, next))
     }
@@ -107,18 +111,27 @@ impl Directory {
     /// Adds the first members to a group that was read without them; where there are more, from where on they are to be read.
     pub async fn add_first_members(&self, caller: &Caller, resource: &mut StoredResource) -> Result<Option<MoreMembers>, DirectoryError> {
         let begin = MoreMembers { tenant: caller.tenant.id, group_id: resource.id.clone(), after: i64::MIN };
-        let (members, more) = self.next_members(begin).await?;
+        let (members, more) = self.next_members(caller, begin).await?;
         resource.members = members.into_iter().map(|member| member.related).collect();
         Ok(more)
     }
 
     /// The next members of a group, in order of their creation, and from where on there are more. Who is a member all the time is read once, whoever else
     /// comes and goes meanwhile.
-    pub async fn next_members(&self, from: MoreMembers) -> Result<(Vec<Member>, Option<MoreMembers>), DirectoryError> {
+    pub async fn next_members(&self, caller: &Caller, from: MoreMembers) -> Result<(Vec<Member>, Option<MoreMembers>), DirectoryError> {
         let MoreMembers { tenant, group_id, after } = from;
-        let members = self.store.members_after(tenant, &group_id, after, MEMBERS_AT_ONCE).await?;
+        let mut members = self.store.members_after(tenant, &group_id, after, MEMBERS_AT_ONCE).await?;
+        members.iter_mut().for_each(|member| hide_name(&caller.permissions, &mut member.related));
         let is_full = members.len() == usize::try_from(MEMBERS_AT_ONCE).unwrap_or(usize::MAX);
         let more = members.last().filter(|_| is_full).map(|last| MoreMembers { tenant, group_id, after: last.key });
         Ok((members, more))
     }
+}
+
+/// Refuses types that the caller may not read, and filters and orders by names that it may not.
+fn check_search(caller: &Caller, plan: &SearchPlan) -> Result<(), Error> {
+    plan.types.iter().try_for_each(|schema| caller.may_read(schema))?;
+    let schemas: Vec<&TypeSchema> = plan.types.iter().map(AsRef::as_ref).collect();
+    // No index has such a name, so a filter that goes by one is evaluated, and is the residual.
+    check_names(caller, &schemas, plan.residual.as_ref(), plan.sort.as_ref().map(|sort| &sort.path))
 }

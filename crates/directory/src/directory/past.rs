@@ -26,6 +26,8 @@ use crate::version::Expected;
 const ATTEMPTS_MAX: usize = 8;
 /// Resources, deleted or not, that are looked at for a name.
 const NAMESAKES_MAX: u32 = 10;
+/// Most lines that are looked at for a credential that is for some resource types only.
+const LOOKED_AT_MAX: u32 = 100_000;
 /// With everything that is derived.
 const ALL: Include = Include { members: true, groups: true };
 
@@ -43,7 +45,7 @@ impl Directory {
         let is_known = !found.is_empty()
             || (above > 0 && !history.entries(caller.tenant.id, id, 0, 1).await?.is_empty())
             || self.is_there(caller, id).await?;
-        if is_known {
+        if is_known && self.may_know(caller, id).await? {
             return Ok(self.joined_and_left(caller, id, above, found).await?);
         }
         let detail = format!("No resource with the id `{id}` is there, and none is remembered.");
@@ -71,29 +73,52 @@ impl Directory {
 
     /// A resource as it was.
     pub async fn as_it_was(&self, caller: &Caller, id: &str, point: Point) -> Result<Snapshot, DirectoryError> {
+        let unknown = || format!("What the resource `{id}` was then is not kept, or there never was one.");
         let detail = match self.history()?.snapshot(caller.tenant.id, id, point).await? {
-            Remembered::Was(snapshot) => return Ok(*snapshot),
-            Remembered::WasNot => format!("There was no resource with the id `{id}` then."),
-            Remembered::Unknown => format!("What the resource `{id}` was then is not kept, or there never was one."),
+            Remembered::Was(snapshot) if caller.permissions.covers(&snapshot.resource_type) => return Ok(*snapshot),
+            Remembered::WasNot if self.may_know(caller, id).await? => format!("There was no resource with the id `{id}` then."),
+            _ => unknown(),
         };
         Err(Error::new(ErrorKind::NotFound, detail).into())
     }
 
-    /// Deleted resources.
-    pub async fn deleted(&self, caller: &Caller, which: Deleted, limit: u32) -> Result<Vec<Tombstone>, DirectoryError> {
-        Ok(self.history()?.deleted(caller.tenant.id, which, limit).await?)
+    /// Whether the caller's credential is for the type of a resource, be it there or gone. What it is not for does not exist for it.
+    async fn may_know(&self, caller: &Caller, id: &str) -> Result<bool, DirectoryError> {
+        if caller.permissions.resource_types.is_none() {
+            return Ok(true);
+        }
+        for schema in caller.schemas.types().iter().filter(|schema| caller.permissions.covers(schema.name())) {
+            if self.store.read(caller.tenant.id, schema.name(), id, Include::default()).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(!self.deleted(caller, Deleted::Id(id.to_owned()), 1).await?.is_empty())
     }
 
-    /// References to resources that are not there yet, the oldest first, behind the first `skip`.
+    /// Deleted resources of the types that the caller's credential is for. One that is only for some is told of those among the last 100,000 deletions.
+    pub async fn deleted(&self, caller: &Caller, which: Deleted, limit: u32) -> Result<Vec<Tombstone>, DirectoryError> {
+        let looked_at = if caller.permissions.resource_types.is_some() { LOOKED_AT_MAX } else { limit };
+        let mut found = self.history()?.deleted(caller.tenant.id, which, looked_at).await?;
+        found.retain(|tombstone| caller.permissions.covers(&tombstone.resource_type));
+        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(found)
+    }
+
+    /// References to resources that are not there yet, the oldest first, behind the first `skip`; those of the types that the caller's credential is for.
     pub async fn pending(&self, caller: &Caller, skip: u32, limit: u32) -> Result<Vec<PendingReference>, DirectoryError> {
-        match &self.past {
-            Some(past) => Ok(past.pending.list_pending(caller.tenant.id, skip, limit).await?),
-            None => Ok(Vec::new()),
+        let Some(past) = &self.past else { return Ok(Vec::new()) };
+        if caller.permissions.resource_types.is_none() {
+            return Ok(past.pending.list_pending(caller.tenant.id, skip, limit).await?);
         }
+        let all = past.pending.list_pending(caller.tenant.id, 0, LOOKED_AT_MAX).await?;
+        let own = all.into_iter().filter(|reference| caller.permissions.covers(&reference.resource_type));
+        let (skip, limit) = (usize::try_from(skip).unwrap_or(usize::MAX), usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(own.skip(skip).take(limit).collect())
     }
 
     /// Gives a resource back what it was (of a deleted one, `None`: at its end), with its id, its members and, where it had been deleted, the groups it was
-    /// in, as far as these are there. The deletion guard does not hold it. Refuses what the schemas of today do not allow any more.
+    /// in, as far as these are there. The deletion guard does not hold it. Refuses what the schemas of today do not allow any more, and what the caller could
+    /// not write: the resource, and the groups that it would be in again.
     pub async fn restore(&self, caller: &Caller, id: &str, point: Option<Point>) -> Result<StoredResource, DirectoryError> {
         for _ in 0..ATTEMPTS_MAX {
             let buried = self.deleted(caller, Deleted::Id(id.to_owned()), 1).await?.pop();
@@ -101,6 +126,10 @@ impl Directory {
             let missing = || Error::new(ErrorKind::NotFound, format!("No deleted resource with the id `{id}` is remembered."));
             let snapshot = self.as_it_was(caller, id, point.or(end).ok_or_else(missing)?).await?;
             let schema = type_of(caller, &snapshot.resource_type)?;
+            caller.may_write(&schema)?;
+            if let Some(tombstone) = buried.as_ref().filter(|_| !caller.permissions.covers("Group")) {
+                self.refuse_groups(caller, tombstone).await?;
+            }
             let resource = still_valid(&schema, snapshot.document.clone())?;
             match self.give_back(caller, &schema, resource, &snapshot, buried.as_ref()).await {
                 Err(CommitError::VersionChanged { .. } | CommitError::NotFound { .. } | CommitError::ReferenceMissing { .. }) => {}
@@ -176,6 +205,15 @@ impl Directory {
             }
         }
         Ok(false)
+    }
+
+    /// Refuses (`403`) to bring back somebody who would be in groups again, to a caller that is not for groups.
+    async fn refuse_groups(&self, caller: &Caller, tombstone: &Tombstone) -> Result<(), DirectoryError> {
+        if self.groups_to_join(caller, tombstone).await.map_err(refusal)?.is_empty() {
+            return Ok(());
+        }
+        let detail = "This token is not for the resource type Group, and the deleted resource was in groups that it would be in again.";
+        Err(Error::new(ErrorKind::InsufficientScope, detail).into())
     }
 
     async fn groups_to_join(&self, caller: &Caller, tombstone: &Tombstone) -> Result<Vec<String>, CommitError> {

@@ -4,22 +4,23 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::response::{IntoResponse, Response};
-use directory::access::{Caller, Scope};
+use directory::access::Caller;
 use http::request::Parts;
 use scim_protocol::{Error, ErrorKind};
 use utoipa::Modify;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::authenticate::{caller, caller_of_any};
+use crate::needs::{Place, check};
 use crate::refusal::{Failure, response};
 use crate::request_id::RequestId;
 use crate::state::{DEFAULT_TENANT, State};
 
-/// The caller of a tenant's admin API; it has the scope `admin`.
+/// The caller of a tenant's admin API, who has what the route needs.
 pub(crate) struct Administrator(pub Caller);
 
-/// The caller of the installation's admin API; it has the scope `operator`.
-pub(crate) struct Operator;
+/// The caller of the installation's admin API, who has what the route needs.
+pub(crate) struct Operator(pub Caller);
 
 /// A failure, with the id by which the log knows it.
 pub(crate) struct Refused {
@@ -66,8 +67,13 @@ impl FromRequestParts<Arc<State>> for Administrator {
             );
         };
         let tenant = parameters.iter().find(|(name, _)| *name == "tenant").map_or(String::new(), |(_, value)| value.to_owned());
-        let administrator = with_scope(state, &tenant, parts, Scope::Admin).await.map_err(|failure| refuse(parts).with(failure))?;
-        Ok(Self(administrator))
+        let administrator = async {
+            let caller = caller(state, &tenant, parts, None).await?;
+            // The router has taken off what stands before the path that the table has.
+            check(Place::Administration, parts.method.as_str(), parts.uri.path(), &caller)?;
+            Ok(Self(caller))
+        };
+        administrator.await.map_err(|failure: Failure| refuse(parts).with(failure))
     }
 }
 
@@ -77,17 +83,12 @@ impl FromRequestParts<Arc<State>> for Operator {
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Refused> {
         let operator = async {
             // Also where their own tenant is suspended: somebody has to resume it.
-            caller_of_any(state, DEFAULT_TENANT, parts, None).await?.requires(Scope::Operator).map_err(Failure::from)
+            let caller = caller_of_any(state, DEFAULT_TENANT, parts, None).await?;
+            check(Place::Installation, parts.method.as_str(), parts.uri.path(), &caller)?;
+            Ok(Self(caller))
         };
-        operator.await.map_err(|failure| refuse(parts).with(failure))?;
-        Ok(Self)
+        operator.await.map_err(|failure: Failure| refuse(parts).with(failure))
     }
-}
-
-async fn with_scope(state: &Arc<State>, tenant: &str, parts: &Parts, scope: Scope) -> Result<Caller, Failure> {
-    let caller = caller(state, tenant, parts, None).await?;
-    caller.requires(scope)?;
-    Ok(caller)
 }
 
 /// The scheme that `security` names in the OpenAPI document.

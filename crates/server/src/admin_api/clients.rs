@@ -116,7 +116,7 @@ pub(crate) async fn create(
     refuse: Refuse,
     Given(new): Given<NewClient>,
 ) -> Result<Answer<Client>, Refused> {
-    let permissions = new.permissions.grant(&administrator).map_err(|error| refuse.with(error))?;
+    let permissions = new.permissions.grant_for_good(&administrator).map_err(|error| refuse.with(error))?;
     let (authentication, secret) = authentication(&state, new.public_key, new.certificate).map_err(|error| refuse.with(error))?;
     let tenant = &administrator.0.tenant;
     let client = ClientRecord {

@@ -90,7 +90,7 @@ impl NewIssuer {
             audiences: self.audiences,
             required_claims: self.required_claims,
             subject_claim: self.subject_claim.unwrap_or_else(|| "sub".into()),
-            permissions: self.permissions.grant(administrator)?,
+            permissions: self.permissions.grant_for_good(administrator)?,
         };
         Ok(IssuerRecord { tenant: administrator.0.tenant.id, name: self.name, created: state.clock.now(), settings })
     }

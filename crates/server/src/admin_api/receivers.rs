@@ -89,9 +89,15 @@ fn events(state: &State) -> Result<&Events, Error> {
     state.events().ok_or_else(|| Error::new(ErrorKind::NotImplemented, "This server does not tell of changes."))
 }
 
+/// Those receivers that are told of nothing but what the caller's credential is for; others are not there for it.
+async fn receivers(state: &State, caller: &Caller) -> Result<Vec<Receiver>, Failure> {
+    let mut receivers = events(state)?.receivers.list_receivers(caller.tenant.id).await?;
+    receivers.retain(|receiver| caller.may_give_types(receiver.settings.types()).is_ok());
+    Ok(receivers)
+}
+
 async fn find(state: &State, caller: &Caller, name: &str) -> Result<Receiver, Failure> {
-    let receivers = events(state)?.receivers.list_receivers(caller.tenant.id).await?;
-    let found = receivers.into_iter().find(|receiver| receiver.name == name);
+    let found = receivers(state, caller).await?.into_iter().find(|receiver| receiver.name == name);
     Ok(found.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("There is no receiver `{name}`.")))?)
 }
 
@@ -102,9 +108,8 @@ pub(crate) async fn list(
     Administrator(caller): Administrator,
     refuse: Refuse,
 ) -> Result<Answer<Vec<Value>>, Refused> {
-    let listed = async { Ok::<_, Failure>(events(&state)?.receivers.list_receivers(caller.tenant.id).await?) };
-    let receivers = listed.await.map_err(|failure| refuse.with(failure))?;
-    Ok(Answer(StatusCode::OK, receivers.iter().map(Receiver::to_json).collect()))
+    let listed = receivers(&state, &caller).await.map_err(|failure| refuse.with(failure))?;
+    Ok(Answer(StatusCode::OK, listed.iter().map(Receiver::to_json).collect()))
 }
 
 /// Adds a receiver; the answer is the only one that shows its secret.
@@ -122,6 +127,8 @@ pub(crate) async fn create(
 async fn add(state: &State, caller: &Caller, new: NewReceiverBody) -> Result<Value, Failure> {
     check(&new.name, new.kind, &new.url, &new.settings)
         .map_err(|(path, sentence)| Error::new(ErrorKind::InvalidValue, format!("`{path}` is not acceptable: {sentence}")).at(path))?;
+    caller.may_give_types(new.settings.types())?;
+    caller.may_give_for_good()?;
     let made = match new.kind {
         ReceiverKind::Push => None,
         ReceiverKind::Webhook => Some(webhook_secret_text(&state.ids.secret())),
@@ -214,6 +221,7 @@ pub(crate) async fn rotate_secret(
 ) -> Result<Answer<ShownSecret>, Refused> {
     let rotated = async {
         let receiver = find(&state, &caller, &name).await?;
+        caller.may_give_for_good()?;
         let secret = match receiver.kind {
             ReceiverKind::Webhook => webhook_secret_text(&state.ids.secret()),
             ReceiverKind::Poll => token_text(&state.ids.secret()),

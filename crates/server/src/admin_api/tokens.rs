@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State as Extract;
-use directory::access::{Permissions, Scope};
+use directory::access::Caller;
 use directory::credential::{TokenRecord, TokenRequest, issue, token_text};
 use http::StatusCode;
 use jiff::Timestamp;
@@ -84,6 +84,7 @@ impl NewToken {
         let expires: Option<Timestamp> = expires.as_deref().map(str::parse).transpose().map_err(not_an_instant)?;
         let tenant = administrator.0.tenant.id;
         permissions.user = user;
+        administrator.0.may_give(&permissions, expires)?;
         Ok(TokenRequest { tenant, name, expires, permissions })
     }
 }
@@ -115,7 +116,7 @@ pub(crate) async fn create(
     responses((status = 201, body = Token), (status = 404)))]
 pub(crate) async fn create_in_tenant(
     Extract(state): Extract<Arc<State>>,
-    _: Operator,
+    Operator(operator): Operator,
     refuse: Refuse,
     Parameters(name): Parameters<String>,
     Given(new): Given<NewToken>,
@@ -123,9 +124,9 @@ pub(crate) async fn create_in_tenant(
     let made = async {
         let missing = || Error::new(ErrorKind::NotFound, format!("There is no tenant `{name}`."));
         let tenant = state.tenants.find_tenant(&name).await?.ok_or_else(missing)?;
-        let may = Permissions::of(&[Scope::Admin, Scope::Operator]);
-        let operator = state.directory.caller(Arc::new(tenant), String::new(), may).await?;
-        make(&state, &Administrator(operator), new).await
+        let Caller { credential_id, permissions, expires, .. } = operator;
+        let there = state.directory.caller(Arc::new(tenant), credential_id, permissions).await?;
+        make(&state, &Administrator(Caller { expires, ..there }), new).await
     };
     made.await.map_err(|failure| refuse.with(failure))
 }

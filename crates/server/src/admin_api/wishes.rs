@@ -48,8 +48,9 @@ impl Allowed {
 }
 
 impl Wishes {
-    /// Refuses scopes, types and profiles that do not exist, and `operator` outside the tenant `default`.
-    pub(crate) fn grant(self, administrator: &Administrator) -> Result<Permissions, Error> {
+    /// Refuses scopes, types and profiles that do not exist, and `operator` outside the tenant `default`. Whether the administrator may give all that is
+    /// checked where it is known until when.
+    pub(super) fn grant(self, administrator: &Administrator) -> Result<Permissions, Error> {
         let Administrator(caller) = administrator;
         let refuse = |path: &str, detail: String| Err(Error::new(ErrorKind::InvalidValue, detail).at(path));
         let mut permissions = Permissions::default();
@@ -78,6 +79,14 @@ impl Wishes {
         permissions.resource_types = self.resource_types;
         permissions.profile = self.profile;
         permissions.requests_per_second = self.requests_per_second;
+        Ok(permissions)
+    }
+
+    /// The same for what has no end, such as a client; refuses what the administrator may not give.
+    pub(crate) fn grant_for_good(self, administrator: &Administrator) -> Result<Permissions, Error> {
+        let permissions = self.grant(administrator)?;
+        administrator.0.may_give_for_good()?;
+        administrator.0.may_give(&permissions, None)?;
         Ok(permissions)
     }
 }

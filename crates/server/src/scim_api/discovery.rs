@@ -11,6 +11,7 @@ use http::request::Parts;
 use scim_protocol::discovery::{self, Capabilities};
 use scim_protocol::messages::list_response;
 use scim_protocol::schema::group_member::shown;
+use scim_protocol::schema::optional::restricted;
 use scim_protocol::{Error, ErrorKind, SchemaSet};
 use serde_json::{Map, Value};
 
@@ -54,6 +55,8 @@ pub(super) fn service_provider_config(state: &State, base_url: &str, parts: &Par
 /// The tenant's types as a request of one of them, or of the list, sees them: the list leaves out quiet ones that are not used.
 pub(super) async fn visible(directory: &Directory, caller: &Caller, id: Option<&str>) -> Result<SchemaSet, Failure> {
     let set = if id.is_some() { caller.schemas.clone() } else { directory.listed(caller).await? };
+    // A type that the token is not for is not there for its bearer.
+    let set = restricted(&set, |schema| caller.permissions.covers(schema.name()));
     // A client that tries every type it finds has to know what a membership is, so the experimental one is shown only where the tenant says so.
     Ok(if caller.tenant.settings.announce_group_members { shown(&set) } else { set })
 }

@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
+use directory::access::Caller;
 use directory::directory::{Directory, DirectoryError, MoreMembers};
 use directory::document::Document;
 use directory::store::{Related, StoredResource};
 use futures_util::stream;
 use jiff::Timestamp;
+use scim_protocol::TypeSchema;
 use scim_protocol::projection::Projection;
-use scim_protocol::{SchemaSet, TypeSchema};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -43,8 +44,8 @@ pub(crate) struct Later {
     pub directory: Directory,
     /// The base URL the caller used.
     pub base_url: String,
-    /// All resource types, for references.
-    pub schemas: SchemaSet,
+    /// Who asked.
+    pub caller: Caller,
     /// What the caller wants to see.
     pub projection: Projection,
 }
@@ -142,7 +143,7 @@ async fn next(mut pieces: VecDeque<Piece>, later: &Later) -> Result<Option<(Byte
         None => Ok(None),
         Some(Piece::Text(text)) => Ok(Some((text.into(), pieces))),
         Some(Piece::Members(schema, from)) => {
-            let (members, more) = later.directory.next_members(from).await?;
+            let (members, more) = later.directory.next_members(&later.caller, from).await?;
             if let Some(more) = more {
                 pieces.push_front(Piece::Members(Arc::clone(&schema), more));
             }
@@ -155,7 +156,7 @@ async fn next(mut pieces: VecDeque<Piece>, later: &Later) -> Result<Option<(Byte
 impl Later {
     /// Further elements of `members`, each behind a comma.
     fn elements(&self, schema: &Arc<TypeSchema>, members: Vec<Related>) -> Vec<u8> {
-        let view = View { base_url: &self.base_url, schemas: &self.schemas, projection: &self.projection, directory: &self.directory };
+        let view = View { base_url: &self.base_url, caller: &self.caller, projection: &self.projection, directory: &self.directory };
         let part = StoredResource {
             resource_type: schema.name().to_owned(),
             id: String::new(),

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use directory::Directory;
+use directory::access::Caller;
 use directory::directory::MoreMembers;
 use directory::document::Document;
 use directory::store::StoredResource;
 use directory::version::version_tag;
 use http::header::{CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderValue, StatusCode};
+use scim_protocol::TypeSchema;
 use scim_protocol::projection::Projection;
-use scim_protocol::{SchemaSet, TypeSchema};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -23,8 +24,8 @@ use crate::refusal::SCIM_JSON;
 pub(crate) struct View<'a> {
     /// The base URL the caller used, without a slash at its end.
     pub base_url: &'a str,
-    /// All resource types, for references.
-    pub schemas: &'a SchemaSet,
+    /// Who asked; their tenant's resource types are for references.
+    pub caller: &'a Caller,
     /// What the caller wants to see.
     pub projection: &'a Projection,
     /// Where members come from that are sent later.
@@ -41,7 +42,7 @@ impl View<'_> {
 
     /// The resource as the caller sees it: what it holds, and what the directory says of it.
     pub fn halves(&self, schema: &TypeSchema, resource: StoredResource) -> (Document, Map<String, Value>) {
-        let locate = |resource_type: &str, id: &str| match self.schemas.by_name(resource_type) {
+        let locate = |resource_type: &str, id: &str| match self.caller.schemas.by_name(resource_type) {
             Some(schema) => self.location(schema, id),
             None => String::new(),
         };
@@ -77,7 +78,7 @@ impl View<'_> {
         let later = || Later {
             directory: self.directory.clone(),
             base_url: self.base_url.to_owned(),
-            schemas: self.schemas.clone(),
+            caller: self.caller.clone(),
             projection: self.projection.clone(),
         };
         let mut response = Response::new(body.into_body(later));

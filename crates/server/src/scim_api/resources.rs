@@ -157,6 +157,6 @@ impl Call {
     }
 
     pub(super) fn view<'a>(&'a self, projection: &'a Projection) -> View<'a> {
-        View { base_url: &self.base_url, schemas: &self.caller.schemas, projection, directory: &self.directory }
+        View { base_url: &self.base_url, caller: &self.caller, projection, directory: &self.directory }
     }
 }

@@ -94,6 +94,29 @@ impl Route {
         }
     }
 
+    /// Its pattern in the table of needs, and the name of the type that it is about.
+    pub fn pattern(&self) -> (&'static str, Option<&str>) {
+        match self {
+            Self::Root => ("/", None),
+            Self::Search(None) => ("/.search", None),
+            Self::Search(Some(schema)) => ("/{type}/.search", Some(schema.name())),
+            Self::Bulk => ("/Bulk", None),
+            Self::ServiceProviderConfig => ("/ServiceProviderConfig", None),
+            Self::ResourceTypes(None) => ("/ResourceTypes", None),
+            Self::ResourceTypes(Some(_)) => ("/ResourceTypes/{id}", None),
+            Self::Schemas(None) => ("/Schemas", None),
+            Self::Schemas(Some(_)) => ("/Schemas/{id}", None),
+            Self::Type(schema) => ("/{type}", Some(schema.name())),
+            Self::Resource(schema, _) => ("/{type}/{id}", Some(schema.name())),
+            // Always the resource of a User by the time that it is asked.
+            Self::Me => ("/{type}/{id}", Some("User")),
+            // Who may read or write groups may read or write who is in them.
+            Self::GroupMembers => ("/GroupMembers", Some("Group")),
+            Self::GroupMemberSearch => ("/GroupMembers/.search", Some("Group")),
+            Self::GroupMember(_) => ("/GroupMembers/{id}", Some("Group")),
+        }
+    }
+
     /// Whether a request with this method changes something.
     pub fn writes(&self, method: &Method) -> bool {
         match self {

@@ -70,8 +70,9 @@ async fn tenants_are_made_by_the_operator() {
     assert_eq!(call("POST", "/admin/v1/tenants", Some(json!({"name": "A c"}))).await.status, StatusCode::BAD_REQUEST);
     assert_eq!(call("GET", "/admin/v1/tenants/acme", None).await.text("/name"), "acme");
     assert_eq!(call("PUT", "/admin/v1/tenants/acme", None).await.status, StatusCode::METHOD_NOT_ALLOWED);
-    // With its first tokens everything else is theirs.
-    let administrator = call("POST", "/admin/v1/tenants/acme/tokens", Some(json!({"name": "first", "scopes": ["admin"]}))).await;
+    // With its first token, which gives what it has itself, everything else is theirs.
+    let first = json!({"name": "first", "scopes": ["admin", "read", "write"]});
+    let administrator = call("POST", "/admin/v1/tenants/acme/tokens", Some(first)).await;
     assert_eq!(administrator.status, StatusCode::CREATED, "{administrator:?}");
     let theirs = Some(json!({"name": "entra"}));
     let made = house.call(administrator.text("/token"), "POST", "/t/acme/admin/v1/tokens", &[], theirs.clone()).await;

@@ -13,7 +13,7 @@ use crate::rfc::GROUP;
 const ADMIN: &str = "/t/default/admin/v1";
 
 async fn admin(house: &House, method: &str, path: &str, body: Option<Value>) -> Answer {
-    let token = house.narrow(&[Scope::Admin], None).await;
+    let token = house.narrow(&[Scope::Admin, Scope::Read, Scope::Write], None).await;
     house.call(&token, method, &format!("{ADMIN}{path}"), &[], body).await
 }
 

@@ -279,7 +279,6 @@ async fn keys_are_public_and_events_are_announced() {
     let answer = send_as(&house, None, "GET", "/t/default/.well-known/jwks.json", None).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!((answer.text("/keys/0/alg"), answer.text("/keys/0/crv"), answer.body.pointer("/keys/0/d")), ("ES256", "P-256", None));
-    assert_eq!(send_as(&house, None, "GET", "/t/nobody/.well-known/jwks.json", None).await.status, StatusCode::NOT_FOUND);
     // What nobody is sent is not announced.
     let config = async || send(&house, "GET", "/scim/v2/ServiceProviderConfig", None).await;
     assert!(config().await.body.get("securityEvents").is_none());
@@ -339,4 +338,90 @@ async fn receivers_are_administered_and_their_secrets_shown_once() {
     assert_eq!(send(&house, "GET", &one, None).await.status, StatusCode::NOT_FOUND);
     let reader = house.issue(Permissions::of(&[Scope::Read])).await;
     assert_eq!(send_as(&house, Some(&reader), "GET", base, None).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn nobody_learns_from_key_sets_which_tenants_there_are() {
+    let house = House::new().await;
+    let make = async |name: &str| house.tenants.create_tenant(name, TenantSettings::default(), house.hand_now()).await.unwrap().unwrap();
+    make("quiet").await;
+    let signs = make("signs").await;
+    let real = house.store.rotate_keys(signs.id, house.hand_now(), true).await.unwrap();
+    let keys =
+        async |name: &str, token: Option<&str>| send_as(&house, token, "GET", &format!("/t/{name}/.well-known/jwks.json"), None).await;
+    let shape = |answer: &Answer| {
+        let headers: Vec<_> =
+            answer.headers.iter().filter(|(name, _)| *name != "x-request-id").map(|(name, value)| (name.clone(), value.clone())).collect();
+        let keys = answer.body["keys"].as_array().unwrap();
+        let names: Vec<Vec<String>> = keys.iter().map(|key| key.as_object().unwrap().keys().cloned().collect()).collect();
+        let lengths: Vec<Vec<usize>> =
+            keys.iter().map(|key| key.as_object().unwrap().values().map(|value| value.as_str().unwrap().len()).collect()).collect();
+        (answer.status, headers, answer.body.as_object().unwrap().len(), names, lengths)
+    };
+    let of_signs = keys("signs", None).await;
+    assert_eq!(of_signs.body["keys"], json!([real.public]), "whoever signs tells the keys that verify it");
+    for name in ["quiet", "absent", "Not-A_name", "default"] {
+        let found = keys(name, None).await;
+        // Those whose keys change these days have two, as tenants that sign have.
+        let expected = shape(&of_signs);
+        let (status, headers, members, names, lengths) = shape(&found);
+        assert_eq!((status, headers, members), (expected.0, expected.1, expected.2), "{name}");
+        assert_eq!((names.first(), lengths.first()), (expected.3.first(), expected.4.first()), "{name}");
+        assert_eq!(keys(name, None).await.body, found.body, "{name}: always the same");
+        assert_eq!(keys(name, Some("wrong")).await.body, found.body, "{name}");
+    }
+    // Making a tenant changes nothing of what strangers see.
+    let before = keys("later", None).await.body;
+    make("later").await;
+    assert_eq!(keys("later", None).await.body, before);
+    assert_ne!(keys("quiet", None).await.body, before, "each has its own");
+}
+
+#[tokio::test]
+async fn what_strangers_are_answered_does_not_depend_on_the_tenant() {
+    let house = House::new().await;
+    house.tenants.create_tenant("there", TenantSettings::default(), house.hand_now()).await.unwrap().unwrap();
+    let jwt = "eyJhbGciOiJFUzI1NiJ9.e30.AAAA";
+    let form = Some("grant_type=client_credentials&client_id=x&client_secret=y");
+    let asked = [
+        ("GET", "/t/{}/events"),
+        ("GET", "/t/{}/openapi.json"),
+        ("GET", "/t/{}/.well-known/oauth-authorization-server"),
+        ("GET", "/.well-known/oauth-authorization-server/t/{}"),
+        ("POST", "/t/{}/oauth2/token"),
+        ("POST", "/t/{}/receivers/app/poll"),
+        ("GET", "/t/{}/receivers/app/poll"),
+        ("GET", "/t/{}/scim/v2/ServiceProviderConfig"),
+        ("GET", "/t/{}/scim/v2/Users"),
+        ("POST", "/t/{}/scim/v2/Bulk"),
+        ("GET", "/t/{}/scim/v2/nothing"),
+        ("GET", "/t/{}/admin/v1/tokens"),
+        ("GET", "/t/{}/admin/v1/nothing"),
+        ("PUT", "/t/{}/.well-known/jwks.json"),
+        ("GET", "/t/{}"),
+    ];
+    for (method, pattern) in asked {
+        for token in [None, Some("wrong"), Some("rollcall_at_AAAA.AAAA"), Some(jwt)] {
+            let answer = async |name: &str| {
+                let is_form = pattern.ends_with("/token");
+                let mut request = Request::builder().method(method).uri(pattern.replace("{}", name));
+                request = request.header("content-type", if is_form { "application/x-www-form-urlencoded" } else { "application/json" });
+                if let Some(token) = token {
+                    request = request.header("authorization", format!("Bearer {token}"));
+                }
+                let body = form.filter(|_| is_form).map_or_else(|| Body::from("{}"), Body::from);
+                let answer = house.send(request.body(body).unwrap()).await;
+                // The tag of a document is made from what it says, the tenant's name too.
+                let headers: Vec<_> = answer
+                    .headers
+                    .iter()
+                    .filter(|(name, _)| !["x-request-id", "etag"].contains(&name.as_str()))
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect();
+                (answer.status, headers, answer.body.to_string().replace(name, "NAME"))
+            };
+            // No address is known here, so nothing counts as guessing.
+            assert_eq!(answer("there").await, answer("other").await, "{method} {pattern} {token:?}");
+        }
+    }
 }

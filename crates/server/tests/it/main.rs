@@ -24,6 +24,7 @@ mod bulk;
 mod listener;
 mod me;
 mod members;
+mod needs;
 mod paging;
 mod oauth;
 mod permissions;

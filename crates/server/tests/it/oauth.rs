@@ -371,10 +371,24 @@ async fn tokens_of_a_foreign_issuer() {
         token(&own, header.clone(), json!({"exp": now - 61})),
         token(&own, header.clone(), json!({"nbf": now + 61})),
         token(&own, header.clone(), json!({"tid": "t-2"})),
+        // Of another kind, whose keys and claims are the same.
+        token(&own, json!({"alg": "ES256", "kid": "k1", "typ": "secevent+jwt"}), json!({})),
+        token(&own, json!({"alg": "ES256", "kid": "k1", "typ": "application/logout+jwt"}), json!({})),
+        token(&own, json!({"alg": "ES256", "kid": "k1", "typ": "dpop+jwt"}), json!({})),
+        token(
+            &own,
+            json!({"alg": "ES256", "kid": "k1"}),
+            json!({"events": {"https://schemas.openid.net/secevent/caep/event-type/session-revoked": {}}}),
+        ),
+        token(&own, json!({"alg": "ES256", "kid": "k1", "typ": "JWT"}), json!({"nonce": "n-1"})),
     ] {
         let answer = users(&house, &refused, None).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{refused}");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"rollcall\", error=\"invalid_token\""));
+    }
+    for typ in ["JWT", "jwt", "application/at+jwt"] {
+        let accepted = token(&own, json!({"alg": "ES256", "kid": "k1", "typ": typ}), json!({}));
+        assert_eq!(users(&house, &accepted, None).await.status, StatusCode::OK, "{typ}");
     }
     assert_eq!(house.foreign.fetches.load(Ordering::Relaxed), 1, "made-up key ids cause no load at the issuer");
     house.wait(119);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use directory::access::Caller;
+use directory::access::{Caller, Permissions};
 use directory::clock::Clock;
 use directory::deletion_guard::{GuardSettings, Mode, Removal, Threshold};
 use directory::directory::PatchAnswer;
@@ -39,6 +39,7 @@ on_both_engines!(
     what_is_held_is_refused_or_parked,
     later_writes_supersede_parked_ones,
     no_password_is_parked,
+    a_narrow_credential_knows_and_restores_only_its_types,
 );
 
 /// A tenant with these settings, and one of its clients.
@@ -627,4 +628,54 @@ async fn no_password_is_parked(place: Place) {
         client.directory.approve(&client.caller, &one.id).await.unwrap();
         assert_eq!(client.attribute(&one.resource_id, "active").await, Some(json!(false)));
     }
+}
+
+async fn a_narrow_credential_knows_and_restores_only_its_types(place: Place) {
+    let client = Client::new(&place, TenantSettings::default()).await;
+    let (ann, bob) = (client.user("ann").await, client.user("bob").await);
+    let team = client.group("secret team", &[&ann]).await;
+    let old = client.group("old team", &[]).await;
+    client.delete("User", &bob).await.unwrap();
+    client.delete("Group", &old).await.unwrap();
+    let only = |name: &str| {
+        let permissions = Permissions { resource_types: Some(vec![name.to_owned()]), ..Permissions::default() };
+        Client { caller: Caller { permissions, ..client.caller.clone() }, ..client.named("test") }
+    };
+    let before = || Deleted::Before(jiff::Timestamp::MAX);
+    for (name, own, others) in [("User", [&ann, &bob], [&team, &old]), ("Group", [&team, &old], [&ann, &bob])] {
+        let narrow = only(name);
+        let (directory, caller) = (&narrow.directory, &narrow.caller);
+        let gone = directory.deleted(caller, before(), 10).await.unwrap();
+        assert_eq!(gone.iter().map(|one| &one.id).collect::<Vec<_>>(), [own[1]], "{name}");
+        for id in own {
+            assert!(!directory.changes_of(caller, id, 0, 10).await.unwrap().is_empty(), "{name} {id}");
+            assert_eq!(directory.as_it_was(caller, id, Point::Version(1)).await.unwrap().id, *id);
+        }
+        for id in others {
+            assert_eq!(kind(directory.changes_of(caller, id, 0, 10).await), Some(ErrorKind::NotFound), "{name} {id}");
+            assert_eq!(kind(directory.as_it_was(caller, id, Point::Version(1)).await), Some(ErrorKind::NotFound));
+            assert_eq!(kind(directory.restore(caller, id, None).await), Some(ErrorKind::NotFound));
+        }
+    }
+    let reads = Client {
+        caller: Caller { permissions: Permissions::of(&[directory::access::Scope::Read]), ..client.caller.clone() },
+        ..client.named("test")
+    };
+    assert_eq!(kind(reads.directory.restore(&reads.caller, &bob, None).await), Some(ErrorKind::InsufficientScope));
+    let users = only("User");
+    let schema = client.world.schema("User");
+    // The names of groups are hidden, and nothing is found or ordered by them.
+    let read = users.directory.read(&users.caller, &schema, &ann, ALL).await.unwrap();
+    assert_eq!((read.groups[0].id.as_str(), read.groups[0].display.as_str()), (team.as_str(), ""));
+    let filter = scim_protocol::Filter::parse("groups.display sw \"s\"", scim_protocol::filter::FilterLimits::default()).unwrap();
+    let page = directory::search::Page { offset: 0, limit: 10 };
+    let plan = directory::search::plan(std::slice::from_ref(&schema), Some(filter), None, page, ALL).unwrap();
+    assert_eq!(client.directory.search(&client.caller, plan.clone()).await.unwrap().total_results, 1);
+    assert_eq!(kind(users.directory.search(&users.caller, plan).await), Some(ErrorKind::InsufficientScope));
+    // Whoever was in a group would be in it again.
+    client.delete("User", &ann).await.unwrap();
+    assert_eq!(kind(users.directory.restore(&users.caller, &ann, None).await), Some(ErrorKind::InsufficientScope));
+    users.directory.restore(&users.caller, &bob, None).await.unwrap();
+    client.directory.restore(&client.caller, &ann, None).await.unwrap();
+    assert_eq!(client.members(&team).await, [ann]);
 }

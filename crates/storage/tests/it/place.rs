@@ -319,6 +319,7 @@ impl World {
             schemas: self.schemas.clone(),
             credential_id: "test".into(),
             permissions: Permissions::default(),
+            expires: None,
         }
     }
 
