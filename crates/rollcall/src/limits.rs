@@ -1,7 +1,7 @@
 //! Every limit by its name, which ends in its unit, for `rollcall serve --print-limits`. Sets none.
 
 use provisioning::{provisioning as engine, subscription};
-use scim_protocol::validate;
+use scim_protocol::{patch, validate};
 use serde_json::{Value, json};
 use server::lockout::LockoutLimit;
 
@@ -73,6 +73,7 @@ pub fn limits() -> Value {
             "indexed_text_bytes_max": validate::INDEXED_TEXT_BYTES_MAX,
             "data_bytes_max": validate::DATA_BYTES_MAX,
         },
+        "patch": { "work_steps_max": patch::work::WORK_STEPS_MAX },
         "undo": {
             "changes_max": directory::directory::UNDO_CHANGES_MAX,
             "changes_per_resource_max": directory::directory::UNDO_ENTRIES_MAX,
