@@ -6,7 +6,7 @@
 
 mod reference;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use scim_protocol::messages::{BulkMethod, BulkOperation, Malformed};
 use scim_protocol::schema::group_member::group_member;
@@ -235,13 +235,15 @@ fn id_of<'a>(name: &str, ids: &'a HashMap<String, String>) -> Result<&'a str, Er
 
 /// Leaves out what refers to these names: whole elements and complex attributes, because a part of one may not be valid.
 pub(crate) fn leave_out(scope: Scope<'_>, body: &mut Value, names: &[String]) {
-    keep(scope, body, names);
+    // A body may have as many references as a request has names.
+    let names: HashSet<&str> = names.iter().map(String::as_str).collect();
+    keep(scope, body, &names);
 }
 
-fn keep(scope: Scope<'_>, value: &mut Value, names: &[String]) -> bool {
+fn keep(scope: Scope<'_>, value: &mut Value, names: &HashSet<&str>) -> bool {
     let refers = |scope: Scope<'_>, value: &Value| {
         let name = value.as_str().filter(|_| scope.is_name()).and_then(|text| text.strip_prefix(REFERENCE));
-        name.is_some_and(|name| names.iter().any(|own| own == name))
+        name.is_some_and(|name| names.contains(name))
     };
     match (scope, value) {
         (Scope::Text, _) => true,

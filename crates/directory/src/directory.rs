@@ -48,6 +48,7 @@ use crate::parking::{Method, Parking};
 use crate::pending::PendingReferences;
 use crate::rehearsal::Rehearsal;
 use crate::schema_store::SchemaStore;
+use crate::stop::Stop;
 use crate::store::{CommitError, Fault, Include, Store, StoredResource};
 use crate::tenant::Tenant;
 use crate::version::{Expected, precondition_failed};
@@ -127,6 +128,8 @@ pub struct Directory {
     unguarded: bool,
     /// Where nothing is kept of what is done: what it is only rehearsed on, which is the store too.
     rehearsal: Option<Arc<Rehearsal>>,
+    /// Whether nobody waits for the answer any more.
+    stop: Stop,
 }
 
 /// What was, and what is held.
@@ -140,8 +143,8 @@ struct Past {
 impl Directory {
     /// A directory over a store.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
-        let sets = Arc::default();
-        Self { store, clock, ids, cursors: None, types: None, sets, journal: None, past: None, unguarded: false, rehearsal: None }
+        let (sets, stop) = (Arc::default(), Stop::default());
+        Self { store, clock, ids, cursors: None, types: None, sets, journal: None, past: None, unguarded: false, rehearsal: None, stop }
     }
 
     /// The same directory, whose tenants have schemas and resource types of their own.
@@ -160,6 +163,12 @@ impl Directory {
     #[must_use]
     pub fn with_journal(&self, journal: Journal) -> Self {
         Self { journal: Some(journal), ..self.clone() }
+    }
+
+    /// The same directory for one request, whose operations that have not begun are left out once this is set.
+    #[must_use]
+    pub fn with_stop(&self, stop: Stop) -> Self {
+        Self { stop, ..self.clone() }
     }
 
     /// The same directory, in which nothing is kept: every write is only rehearsed, and later reads see it as if it were done. Refused where the store

@@ -11,6 +11,10 @@ pub mod deletion_guard;
 
 pub mod tenant;
 
+pub mod shares;
+
+pub mod stop;
+
 pub mod access;
 
 pub mod version;

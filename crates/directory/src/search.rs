@@ -5,6 +5,8 @@
 
 mod condition;
 
+mod cost;
+
 pub mod cursor;
 
 #[cfg(test)]

@@ -18,8 +18,10 @@ pub fn limits() -> Value {
     let options = server::Options::default();
     let (rate, address_rate) = (options.rate_limit, options.address_rate_limit);
     let (keys, lockout, filter) = (options.key_sets, options.lockout, options.filter);
+    let costly_terms_max = options.filter_costly_terms_max;
     let mut server = named!(options, server::Options {
-        body_bytes_max, large_body_bytes_max, bulk_operations_max, request_log_body_bytes_max,
+        body_bytes_max, large_body_bytes_max, bodies_bytes_max, bodies_per_tenant_bytes_max, bulk_operations_max,
+        short_body_bytes_max, long_requests_max, long_requests_per_tenant_max, turn_wait_seconds_max, request_log_body_bytes_max,
         request_log_strangers_per_minute_max, request_log_rows_max, page_size_default, page_size_max, cursor_seconds_max,
         request_seconds_max, header_read_seconds_max, idle_seconds_max, stall_seconds_max, unread_bytes_max, unread_seconds_max, rate_limit_entries_max, access_token_seconds, connections_max,
         connections_per_address_max, health_connections_max,
@@ -27,9 +29,10 @@ pub fn limits() -> Value {
         drain_seconds_max, restore_bytes_max, restore_seconds_max, token_cache_seconds_max, token_cache_entries_max, credentials_max, partners_max, event_page_max, event_wait_seconds_max,
         event_heartbeat_seconds, event_listeners_max, event_listeners_per_tenant_max,
     } except {
-        rate_limit: _, address_rate_limit: _, key_sets: _, lockout: _, filter: _, takes_client_certificates: _, public_url: _, trusted_proxies: _,
+        rate_limit: _, address_rate_limit: _, key_sets: _, lockout: _, filter: _, filter_costly_terms_max: _, takes_client_certificates: _, public_url: _, trusted_proxies: _,
     });
     if let Some(server) = server.as_object_mut() {
+        server.insert("roomless_body_bytes_max".into(), json!(server::ROOMLESS_BYTES_MAX));
         server.insert("forgotten_bytes_max".into(), json!(server::FORGOTTEN_BYTES_MAX));
         server.insert("forget_seconds_max".into(), json!(server::FORGET_SECONDS_MAX));
         server.insert("rate_limit_per_second".into(), json!(rate.map(|limit| limit.per_second)));
@@ -78,6 +81,21 @@ pub fn limits() -> Value {
             "changes_max": directory::directory::UNDO_CHANGES_MAX,
             "changes_per_resource_max": directory::directory::UNDO_ENTRIES_MAX,
         },
-        "filter": { "length_bytes_max": filter.length_max, "depth_max": filter.depth_max },
+        "body": {
+            "values_always": scim_protocol::json::BODY_VALUES_ALWAYS,
+            "bytes_per_value_min": scim_protocol::json::BODY_BYTES_PER_VALUE_MIN,
+        },
+        "filter": {
+            "length_bytes_max": filter.length_max, "depth_max": filter.depth_max, "terms_max": filter.terms_max,
+            "costly_terms_max": costly_terms_max,
+        },
+        "projection": { "names_max": scim_protocol::projection::NAMES_MAX },
+        "store": {
+            "sqlite_long_reads_max": storage::sqlite::LONG_READS_MAX,
+            "sqlite_long_reads_per_tenant_max": storage::sqlite::LONG_READS_PER_TENANT_MAX,
+            "postgres_long_reads_max": storage::postgres::LONG_READS_MAX,
+            "postgres_long_reads_per_tenant_max": storage::postgres::LONG_READS_PER_TENANT_MAX,
+            "postgres_commits_per_tenant_max": storage::postgres::COMMITS_PER_TENANT_MAX,
+        },
     })
 }

@@ -90,11 +90,13 @@ pub struct FilterLimits {
     pub length_max: usize,
     /// Deepest nesting of parentheses, `not` and value paths.
     pub depth_max: usize,
+    /// Most comparisons, each `pr` among them.
+    pub terms_max: usize,
 }
 
 impl Default for FilterLimits {
     fn default() -> Self {
-        Self { length_max: 16 * 1024, depth_max: 64 }
+        Self { length_max: 16 * 1024, depth_max: 64, terms_max: 250 }
     }
 }
 
@@ -159,6 +161,15 @@ impl Filter {
     /// Whether one element of a multi-valued attribute satisfies it, as in a value path.
     pub fn matches_element(&self, attribute: &Attribute, element: &Value) -> bool {
         evaluate::matches_element(self, attribute, element)
+    }
+
+    /// How many comparisons it has, each `pr` among them.
+    pub fn terms(&self) -> usize {
+        match self {
+            Self::And(all) | Self::Or(all) => all.iter().map(Self::terms).sum(),
+            Self::Not(inner) | Self::ValuePath { filter: inner, .. } => inner.terms(),
+            Self::Compare { .. } | Self::Present(_) => 1,
+        }
     }
 
     /// The strings that the filter inside a value path compares sub-attributes with.

@@ -8,6 +8,8 @@
 
 pub mod error;
 
+pub mod json;
+
 pub mod attribute_path;
 
 pub mod schema;

@@ -7,6 +7,9 @@ use crate::error::{Error, ErrorKind};
 use crate::schema::set::{Resolved, TypeSchema};
 use crate::schema::{Attribute, Returned};
 
+/// Most names in `attributes` or `excludedAttributes`: each is looked for in each resource of the answer.
+pub const NAMES_MAX: usize = 500;
+
 /// Which attributes an answer has.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Projection {
@@ -77,6 +80,10 @@ impl Projection {
 }
 
 fn parse_all(parameter: &str, names: &[String]) -> Result<Vec<AttributePath>, Error> {
+    if names.len() > NAMES_MAX {
+        let detail = format!("`{parameter}` has {} names; at most {NAMES_MAX} are accepted.", names.len());
+        return Err(Error::new(ErrorKind::InvalidValue, detail).at(parameter));
+    }
     let names = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
     names
         .map(|name| {

@@ -44,7 +44,7 @@ pub(crate) async fn poll(
     body: Body,
 ) -> Result<Response, Failure> {
     let receiver = receiver((state, events), tenant, name, &parts.headers).await?;
-    let body = read_body(&parts.headers, body, state.options.body_bytes_max).await?;
+    let body = read_body(state, Some(receiver.tenant), &parts.headers, body, state.options.body_bytes_max).await?;
     let Poll { most, at_once, mut said } = read(&body, state.options.event_page_max)?;
     let until = Instant::now() + Duration::from_secs(state.options.event_wait_seconds_max);
     let mut commits = events.commits.clone();

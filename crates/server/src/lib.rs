@@ -80,5 +80,6 @@ pub use lingering::{FORGET_SECONDS_MAX, FORGOTTEN_BYTES_MAX};
 pub use oauth::{ASSERTION_SECONDS_MAX, TOKEN_REQUEST_BYTES_MAX};
 pub use options::Options;
 pub use retention::shorten_request_logs;
+pub use scim_api::ROOMLESS_BYTES_MAX;
 pub use serve::{serve, serve_tls};
 pub use state::{Callers, DEFAULT_TENANT, Events, State};

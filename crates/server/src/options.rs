@@ -19,8 +19,20 @@ pub struct Options {
     pub restore_bytes_max: u64,
     /// Longest time that it may take to send and to restore it, in seconds.
     pub restore_seconds_max: u64,
+    /// Largest sum of the bodies that are read or worked on at once, in bytes. Short bodies do not count.
+    pub bodies_bytes_max: u64,
+    /// Of this, most for one tenant.
+    pub bodies_per_tenant_bytes_max: u64,
     /// Most operations in one bulk request.
     pub bulk_operations_max: usize,
+    /// Largest body that is worked on by the threads that answer requests, in bytes. A request with a longer one, and every bulk request, counts as long.
+    pub short_body_bytes_max: usize,
+    /// Most long requests at once.
+    pub long_requests_max: u64,
+    /// Of these, most of one tenant.
+    pub long_requests_per_tenant_max: u64,
+    /// How long a request waits for room for its body, and then for its turn among the long ones, in seconds; below `request_seconds_max`.
+    pub turn_wait_seconds_max: u64,
     /// Largest body that the request log keeps, in bytes.
     pub request_log_body_bytes_max: usize,
     /// Most requests of strangers that the request log of a tenant keeps, per minute.
@@ -35,6 +47,8 @@ pub struct Options {
     pub cursor_seconds_max: i64,
     /// Limits of filters.
     pub filter: FilterLimits,
+    /// Most comparisons of a filter that are answered by looking at many resources.
+    pub filter_costly_terms_max: usize,
     /// Longest time a request may take, in seconds.
     pub request_seconds_max: u64,
     /// How many requests one caller may make, where its token says nothing else; `None`: any number. Far above what identity providers send: Entra
@@ -112,7 +126,13 @@ impl Default for Options {
             large_body_bytes_max: 32 * 1024 * 1024,
             restore_bytes_max: 4 * 1024 * 1024 * 1024,
             restore_seconds_max: 3_600,
+            bodies_bytes_max: 64 * 1024 * 1024,
+            bodies_per_tenant_bytes_max: 40 * 1024 * 1024,
             bulk_operations_max: 1_000,
+            short_body_bytes_max: 4 * 1024,
+            long_requests_max: 16,
+            long_requests_per_tenant_max: 4,
+            turn_wait_seconds_max: 10,
             request_log_body_bytes_max: 16 * 1024,
             request_log_strangers_per_minute_max: 30,
             request_log_rows_max: 1_000_000,
@@ -120,6 +140,7 @@ impl Default for Options {
             page_size_max: 1_000,
             cursor_seconds_max: 3_600,
             filter: FilterLimits::default(),
+            filter_costly_terms_max: 20,
             request_seconds_max: 30,
             rate_limit: Some(RateLimit { per_second: 1_000, burst: 5_000 }),
             address_rate_limit: Some(RateLimit { per_second: 100, burst: 500 }),

@@ -2,6 +2,8 @@
 
 mod body;
 
+mod long;
+
 mod pieces;
 
 mod render;
@@ -25,7 +27,7 @@ use axum::response::Response;
 use directory::Directory;
 use directory::access::Caller;
 use directory::client::ClientRecord;
-use directory::request_log::BodyKind;
+use directory::stop::Stop;
 use directory::tenant::TenantId;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -34,10 +36,12 @@ use provisioning::receiver::ReceiverKind;
 use scim_protocol::messages::SearchRequest;
 use scim_protocol::quirk::{QuirkSet, normalize_query, normalize_search};
 use scim_protocol::schema::optional::restricted;
-use scim_protocol::{Error, ErrorKind, Profile};
+use scim_protocol::{Error, ErrorKind, Profile, json};
 use serde_json::Value;
 
+use self::body::Received;
 pub(crate) use self::body::read as read_body;
+pub use self::body::ROOMLESS_BYTES_MAX;
 use self::route::Route;
 use crate::address::origin;
 use crate::authenticate::caller;
@@ -56,11 +60,11 @@ struct Call {
     /// The directory as it is for this request: with a journal, and without effect where it is only rehearsed.
     directory: Directory,
     trace: Trace,
-    kind: Option<BodyKind>,
     caller: Caller,
     base_url: String,
     parts: Parts,
-    body: Body,
+    /// What was sent, until it is understood.
+    body: Received,
 }
 
 /// Answers a request below `/t/{tenant}/scim/v2` or `/scim/v2`.
@@ -104,13 +108,29 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
     let (pattern, named) = route.pattern();
     // Before the body is read: what is not for the caller costs nothing.
     need(Place::Scim, method.as_str(), pattern).ok_or(Failure::MethodNotAllowed { allowed: route.allowed() })?.check(&caller, named)?;
-    let mut directory = state.directory.with_journal(trace.journal.clone());
+    let stop = Stop::default();
+    let mut directory = state.directory.with_journal(trace.journal.clone()).with_stop(stop.clone());
     if route.writes(&method) && wants_dry_run(&parts.headers) {
         directory = directory.rehearsing()?;
         trace.rehearsed();
     }
-    let kind = route.body_kind(&method, &caller.schemas);
-    let call = Call { state, directory, trace: trace.clone(), kind, caller, base_url, parts, body };
+    let (tenant, options) = (caller.tenant.id, &state.options);
+    let bytes_max = route.body_bytes_max(&method, options);
+    let mut received = Received::default();
+    if let Some(bytes_max) = bytes_max {
+        received = body::collect(&state, Some(tenant), &parts.headers, body, bytes_max).await?;
+        trace.received(&received.bytes, route.body_kind(&method, &caller.schemas), options.request_log_body_bytes_max);
+    }
+    let is_long = received.bytes.len() > options.short_body_bytes_max || (bytes_max.is_some() && matches!(route, Route::Bulk));
+    let call = Call { state: Arc::clone(&state), directory, trace: trace.clone(), caller, base_url, parts, body: received };
+    if is_long {
+        return Box::pin(long::answer(&state, tenant, stop, dispatch(call, route, method))).await;
+    }
+    dispatch(call, route, method).await
+}
+
+/// What is asked seldom is put aside: a future is as large as the largest that it can become, and each request's is moved.
+async fn dispatch(call: Call, route: Route, method: Method) -> Result<Response, Failure> {
     match (route, method) {
         (Route::Root, Method::GET) => Box::pin(search::query(call, None)).await,
         (Route::Type(schema), Method::GET) => Box::pin(search::query(call, Some(schema))).await,
@@ -221,16 +241,15 @@ impl Call {
         self.caller.profile().map_or_else(QuirkSet::standard, Profile::quirks)
     }
 
-    /// Reads the body, with everything else still at hand.
-    async fn read_body(&mut self, bytes_max: usize) -> Result<Value, Error> {
-        let bytes = body::collect(&self.parts.headers, std::mem::take(&mut self.body), bytes_max).await?;
-        self.trace.received(&bytes, self.kind.take(), self.state.options.request_log_body_bytes_max);
-        body::parse(&bytes)
+    /// The body as JSON; of a bulk request with at most so many operations.
+    fn json(&mut self, operations_max: Option<usize>) -> Result<Value, Error> {
+        // The room that it takes is given back with the request, as the values take more.
+        json::parse(&std::mem::take(&mut self.body.bytes), operations_max)
     }
 
-    /// Reads the body of a `.search`.
-    async fn read_search(&mut self) -> Result<SearchRequest, Error> {
-        let mut body = self.read_body(self.state.options.body_bytes_max).await?;
+    /// The body of a `.search`.
+    fn search_request(&mut self) -> Result<SearchRequest, Error> {
+        let mut body = self.json(None)?;
         self.trace.journal.also_adapted(normalize_search(&self.quirks(), &mut body));
         SearchRequest::from_body(body)
     }

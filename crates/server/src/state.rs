@@ -10,6 +10,7 @@ use directory::clock::{Clock, IdGenerator};
 use directory::credential::TokenHasher;
 use directory::issuer::{Issuers, KeySets};
 use directory::request_log::RequestLog;
+use directory::shares::Shares;
 use directory::store::Tenants;
 use directory::tenant::TenantId;
 use directory::tenant_life::TenantLife;
@@ -60,6 +61,10 @@ pub struct State {
     pub(crate) addresses: RateLimits<IpAddr>,
     pub(crate) lockout: Lockout,
     pub(crate) listeners: Listeners,
+    /// Memory for bodies, in bytes.
+    pub(crate) bodies: Shares,
+    /// Turns of long requests.
+    pub(crate) long_requests: Shares,
     pub(crate) request_log: OnceLock<Arc<dyn RequestLog>>,
     pub(crate) strangers: StrangerBudget,
     pub(crate) key_sets: KeySetCache,
@@ -109,6 +114,8 @@ impl State {
         let addresses = RateLimits::new(options.rate_limit_entries_max);
         let lockout = Lockout::new(options.lockout);
         let listeners = Listeners::new(options.event_listeners_max, options.event_listeners_per_tenant_max);
+        let bodies = Shares::new(options.bodies_bytes_max, options.bodies_per_tenant_bytes_max);
+        let long_requests = Shares::new(options.long_requests_max, options.long_requests_per_tenant_max);
         let key_sets = KeySetCache::new(options.key_sets);
         let callers = OnceLock::new();
         Arc::new(Self {
@@ -123,6 +130,8 @@ impl State {
             addresses,
             lockout,
             listeners,
+            bodies,
+            long_requests,
             events: OnceLock::new(),
             request_log: OnceLock::new(),
             strangers: StrangerBudget::default(),

@@ -48,6 +48,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use self::attempts::{in_transaction, query};
+pub use self::connections::{COMMITS_PER_TENANT_MAX, LONG_READS_MAX, LONG_READS_PER_TENANT_MAX};
 use self::connections::{Connections, Signals, configuration, fault, snapshot};
 use self::requests::PostgresRequestLog;
 use crate::rows::micros;
@@ -121,6 +122,7 @@ impl Postgres {
 #[async_trait]
 impl Memberships for Postgres {
     async fn members_after(&self, tenant: TenantId, group_id: &str, after: i64, limit: u32) -> Result<Vec<Member>, Fault> {
+        let _share = self.connections.long_reads.acquire(tenant, 1).await;
         Ok(in_transaction!(&self.connections, snapshot, |transaction| memberships::members_after(
             transaction,
             tenant,
@@ -131,10 +133,12 @@ impl Memberships for Postgres {
     }
 
     async fn find_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
+        let _share = self.connections.long_reads.acquire(tenant, 1).await;
         Ok(in_transaction!(&self.connections, snapshot, |transaction| memberships::find(transaction, tenant, query)))
     }
 
     async fn count_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<u64, Fault> {
+        let _share = self.connections.long_reads.acquire(tenant, 1).await;
         Ok(in_transaction!(&self.connections, snapshot, |transaction| memberships::count_all(transaction, tenant, query)))
     }
 }
@@ -142,12 +146,16 @@ impl Memberships for Postgres {
 #[async_trait]
 impl Store for Postgres {
     async fn commit(&self, tenant: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError> {
+        let share = self.connections.commits.acquire(tenant, 1).await;
         let committed = commit::commit(&self.connections, tenant, &change_set).await?;
+        drop(share);
         self.notify();
         Ok(committed)
     }
 
     async fn read(&self, tenant: TenantId, resource_type: &str, id: &str, include: Include) -> Result<Option<StoredResource>, Fault> {
+        // One resource without members takes no longer than a read by key.
+        let _share = if include.members { Some(self.connections.long_reads.acquire(tenant, 1).await) } else { None };
         Ok(in_transaction!(&self.connections, snapshot, |transaction| read::read(transaction, tenant, resource_type, id, include)))
     }
 
@@ -159,6 +167,7 @@ impl Store for Postgres {
     }
 
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault> {
+        let _share = if plan.finds_one_at_most() { None } else { Some(self.connections.long_reads.acquire(tenant, 1).await) };
         Ok(in_transaction!(&self.connections, snapshot, |transaction| search::search(transaction, tenant, &plan, &self.totals)))
     }
 

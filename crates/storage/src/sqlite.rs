@@ -49,6 +49,7 @@ use directory::tenant::{Tenant, TenantId, TenantSettings};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+pub use self::connections::{LONG_READS_MAX, LONG_READS_PER_TENANT_MAX};
 use self::connections::{Readers, open_writer, snapshot};
 use self::revisions::Revisions;
 use self::writer::Writer;
@@ -93,17 +94,17 @@ impl Sqlite {
 impl Memberships for Sqlite {
     async fn members_after(&self, tenant: TenantId, group_id: &str, after: i64, limit: u32) -> Result<Vec<Member>, Fault> {
         let group_id = group_id.to_owned();
-        self.readers.read_long(move |connection| read::members_after(connection, tenant, &group_id, after, limit)).await
+        self.readers.read_long(tenant, move |connection| read::members_after(connection, tenant, &group_id, after, limit)).await
     }
 
     async fn find_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
         let query = query.clone();
-        self.readers.read_long(move |connection| memberships::find(connection, tenant, &query)).await
+        self.readers.read_long(tenant, move |connection| memberships::find(connection, tenant, &query)).await
     }
 
     async fn count_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<u64, Fault> {
         let query = query.clone();
-        self.readers.read_long(move |connection| memberships::count_all(connection, tenant, &query)).await
+        self.readers.read_long(tenant, move |connection| memberships::count_all(connection, tenant, &query)).await
     }
 }
 
@@ -121,7 +122,9 @@ impl Store for Sqlite {
             return self.readers.read_short(|connection| snapshot(connection, |c| read::read(c, tenant, resource_type, id, include)));
         }
         let (resource_type, id) = (resource_type.to_owned(), id.to_owned());
-        self.readers.read_long(move |connection| snapshot(connection, |c| read::read(c, tenant, &resource_type, &id, include))).await
+        self.readers
+            .read_long(tenant, move |connection| snapshot(connection, |c| read::read(c, tenant, &resource_type, &id, include)))
+            .await
     }
 
     async fn has_more_members_than(&self, tenant: TenantId, group_id: &str, count: u32) -> Result<bool, Fault> {
@@ -133,7 +136,7 @@ impl Store for Sqlite {
             return self.readers.read_short(|connection| snapshot(connection, |c| search::search(c, tenant, &plan, &self.totals)));
         }
         let totals = Arc::clone(&self.totals);
-        self.readers.read_long(move |connection| snapshot(connection, |c| search::search(c, tenant, &plan, &totals))).await
+        self.readers.read_long(tenant, move |connection| snapshot(connection, |c| search::search(c, tenant, &plan, &totals))).await
     }
 
     fn stage(&self) -> Option<Box<dyn Stage>> {
@@ -158,7 +161,7 @@ impl Tenants for Sqlite {
     }
 
     async fn list_tenants(&self) -> Result<Vec<Tenant>, Fault> {
-        self.readers.read_long(tenants::list_tenants).await
+        self.readers.read_long(None, tenants::list_tenants).await
     }
 
     async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault> {
@@ -170,7 +173,7 @@ impl Tenants for Sqlite {
     }
 
     async fn list_tokens(&self, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault> {
-        self.readers.read_long(move |connection| tenants::list_tokens(connection, tenant)).await
+        self.readers.read_long(tenant, move |connection| tenants::list_tokens(connection, tenant)).await
     }
 
     async fn revoke_token(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault> {

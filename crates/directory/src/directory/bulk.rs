@@ -19,7 +19,7 @@ const CREATES_AT_ONCE: usize = 250;
 
 impl Directory {
     /// Runs a bulk request (RFC 7644 section 3.7). Answers in the order of the request; operations that were not reached because of `failOnErrors` have
-    /// none.
+    /// none. Ends before the next operation once the request is stopped.
     pub async fn bulk(&self, caller: &Caller, request: BulkRequest) -> Vec<BulkAnswer> {
         if request.atomic {
             return self.bulk_or_nothing(caller, &request).await;
@@ -29,7 +29,8 @@ impl Directory {
         let mut errors = 0_u64;
         let steps = order(&caller.schemas, &request.operations);
         let (mut done, mut together) = (0, CREATES_AT_ONCE);
-        while let Some(step) = steps.get(done) {
+        // What nobody waits for is not begun.
+        while let Some(step) = steps.get(done).filter(|_| !self.stop.is_set()) {
             // Nothing new is begun after the last error that is accepted; what was made is still completed, or its answer would not be true.
             if request.fail_on_errors.is_some_and(|most| errors >= most) && matches!(step, Step::Run { .. }) {
                 done += 1;

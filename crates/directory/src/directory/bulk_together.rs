@@ -61,7 +61,7 @@ impl Directory {
         let mut known = ids.clone();
         let mut change_set = moment.change_set_of(0, Vec::new());
         let (mut resources, mut noted) = (Vec::new(), Vec::new());
-        for (_, operation) in operations {
+        for (_, operation) in operations.iter().take_while(|_| !self.stop.is_set()) {
             let Ok(Target { schema, id: None }) = target(caller, operation, &known) else { break };
             let is_taken = operation.bulk_id.as_ref().is_none_or(|name| known.contains_key(name));
             if is_taken || caller.may_write(&schema).is_err() {
@@ -164,6 +164,9 @@ impl Directory {
                     continue;
                 }
             };
+            if self.stop.is_set() {
+                return Err((None, too_late().into()));
+            }
             let decided = match request.operations.get(index) {
                 Some(Ok(operation)) => self.decide_operation(caller, (index, operation), draft).await,
                 Some(Err(malformed)) => Err(Error::clone(&malformed.error).into()),
@@ -393,6 +396,10 @@ impl Directory {
         }
         Ok(None)
     }
+}
+
+fn too_late() -> Error {
+    Error::new(ErrorKind::Unavailable, "The client has gone, or the time of the request is over; nothing was changed.")
 }
 
 /// Whether no operation demands a version, so that each may be decided on what is there by then.

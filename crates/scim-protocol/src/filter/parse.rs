@@ -67,6 +67,8 @@ struct Parser<'a> {
     at: usize,
     depth: usize,
     depth_max: usize,
+    terms: usize,
+    terms_max: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -75,7 +77,7 @@ impl<'a> Parser<'a> {
             let detail = format!("The filter is {} bytes long; at most {} are accepted.", text.len(), limits.length_max);
             return Err(Error::new(ErrorKind::InvalidFilter, detail).spanning(limits.length_max..text.len()));
         }
-        Ok(Self { text, at: 0, depth: 0, depth_max: limits.depth_max.min(DEPTH_CEILING) })
+        Ok(Self { text, at: 0, depth: 0, depth_max: limits.depth_max.min(DEPTH_CEILING), terms: 0, terms_max: limits.terms_max })
     }
 
     fn rest(&self) -> &'a str {
@@ -246,6 +248,14 @@ impl<'a> Parser<'a> {
     }
 
     fn comparison(&mut self, path: AttributePath) -> Result<Filter, Error> {
+        self.terms += 1;
+        if self.terms > self.terms_max {
+            let detail = format!(
+                "At position {}: the filter has more than {} comparisons, which are as many as are accepted.",
+                self.at, self.terms_max
+            );
+            return Err(self.refuse(detail, self.at..self.text.len()));
+        }
         self.skip_spaces();
         let word = self.peek_word();
         if word.eq_ignore_ascii_case("pr") {
@@ -435,9 +445,14 @@ mod tests {
             let deep = open.repeat(3_000);
             assert_eq!(parse(&deep, limits).unwrap_err().kind(), ErrorKind::InvalidFilter);
         }
-        let unlimited = FilterLimits { length_max: usize::MAX, depth_max: usize::MAX };
+        let unlimited = FilterLimits { length_max: usize::MAX, depth_max: usize::MAX, terms_max: usize::MAX };
         assert!(parse(&"(".repeat(1_000_000), unlimited).unwrap_err().detail().contains("nested deeper"));
         assert!(parse(&" ".repeat(limits.length_max + 1), limits).unwrap_err().detail().contains("at most 16384"));
+        let terms = |count: usize| vec!["a[b pr]"; count].join(" and ");
+        assert!(parse(&terms(limits.terms_max), limits).is_ok());
+        let refusal = parse(&terms(limits.terms_max + 1), limits).unwrap_err();
+        assert_eq!(refusal.kind(), ErrorKind::InvalidFilter);
+        assert!(refusal.detail().contains("more than 250 comparisons"), "{refusal}");
     }
 
     #[test]
@@ -500,7 +515,7 @@ mod tests {
         #[test]
         fn what_is_printed_parses_to_the_same_tree(filter in any_filter()) {
             let text = filter.to_string();
-            let limits = FilterLimits { length_max: usize::MAX, depth_max: 128 };
+            let limits = FilterLimits { length_max: usize::MAX, depth_max: 128, terms_max: usize::MAX };
             prop_assert_eq!(parse(&text, limits), Ok(filter), "{}", text);
         }
 

@@ -24,7 +24,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<State>> for Given<T> {
 
     async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
-        let read = scim_api::read_body(&parts.headers, body, state.options.body_bytes_max).await;
+        let read = scim_api::read_body(state, None, &parts.headers, body, state.options.body_bytes_max).await;
         let value = read.map_err(|error| error_response(&error))?;
         serde_path_to_error::deserialize(value).map(Self).map_err(|error| {
             let path = error.path().to_string();

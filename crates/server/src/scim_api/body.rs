@@ -1,40 +1,108 @@
-//! Bodies of requests: content type, size, JSON. Does not know what they mean.
+//! Bodies of requests: content type, size, and room for them in memory. Does not know what they mean.
+
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use directory::shares::{Acquire, Share};
+use directory::tenant::TenantId;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use scim_protocol::{Error, ErrorKind};
+use http_body_util::BodyExt;
+use scim_protocol::{Error, ErrorKind, json};
 use serde_json::Value;
 
-/// Reads a JSON body of at most `bytes_max` bytes.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Value, Error> {
-    parse(&collect(headers, body, bytes_max).await?)
+use crate::options::Options;
+use crate::state::State;
+
+/// Largest body that is read without asking for room, in bytes: what provisioning clients send all day is never held up by those who send much.
+pub const ROOMLESS_BYTES_MAX: usize = 64 * 1024;
+/// When who did not get a turn shall come again, in seconds.
+const RETRY_SECONDS: u64 = 5;
+
+/// A body that has arrived.
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    pub bytes: Bytes,
+    /// Its part of the memory for bodies, where it is not short.
+    _room: Option<Share>,
 }
 
-/// Reads a body of at most `bytes_max` bytes that says it is JSON.
-pub(crate) async fn collect(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Error> {
+/// Reads a JSON body of at most `bytes_max` bytes. The room that it takes is the tenant's, or that of all whose tenant is not known.
+pub(crate) async fn read(
+    state: &State,
+    tenant: Option<TenantId>,
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<Value, Error> {
+    let received = collect(state, tenant, headers, body, bytes_max).await?;
+    json::parse(&received.bytes, None)
+}
+
+/// Reads a body of at most `bytes_max` bytes that says it is JSON. One that is not short waits until there is room for all of it.
+pub(crate) async fn collect(
+    state: &State,
+    tenant: Option<TenantId>,
+    headers: &HeaderMap,
+    mut body: Body,
+    bytes_max: usize,
+) -> Result<Received, Error> {
     check_content_type(headers)?;
     check_encoding(headers)?;
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse::<usize>().ok());
     if announced.is_none_or(|length| length <= bytes_max) {
-        match Limited::new(body, bytes_max).collect().await {
-            Ok(collected) => return Ok(collected.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => {}
-            Err(_) => return Err(Error::new(ErrorKind::InvalidSyntax, "The body broke off before its end.")),
+        let room = match announced.filter(|length| *length > ROOMLESS_BYTES_MAX) {
+            Some(length) => Some(room(state, tenant, length).await?),
+            None => None,
+        };
+        let mut collecting = Collecting { state, tenant, bytes_max, bytes: Vec::new(), room };
+        if collecting.all_of(&mut body).await? {
+            return Ok(Received { bytes: collecting.bytes.into(), _room: collecting.room });
         }
     }
     Err(too_large(bytes_max))
 }
 
-/// The JSON in a body.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Error> {
-    // Some clients put a byte order mark in front.
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    if bytes.trim_ascii().is_empty() {
-        return Err(Error::new(ErrorKind::InvalidSyntax, "The body is empty; accepted is a JSON object."));
+/// A body on its way.
+struct Collecting<'a> {
+    state: &'a State,
+    tenant: Option<TenantId>,
+    bytes_max: usize,
+    bytes: Vec<u8>,
+    room: Option<Share>,
+}
+
+impl Collecting<'_> {
+    /// Reads to the end; `false` where the body is too large.
+    async fn all_of(&mut self, body: &mut Body) -> Result<bool, Error> {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Error::new(ErrorKind::InvalidSyntax, "The body broke off before its end."))?;
+            let Ok(data) = frame.into_data() else { continue };
+            let length = self.bytes.len().saturating_add(data.len());
+            if length > self.bytes_max {
+                return Ok(false);
+            }
+            // A client that did not say how long its body is may go on to the largest one.
+            if self.room.is_none() && length > ROOMLESS_BYTES_MAX {
+                self.room = Some(room(self.state, self.tenant, self.bytes_max).await?);
+            }
+            self.bytes.extend_from_slice(&data);
+        }
+        Ok(true)
     }
-    serde_json::from_slice(bytes).map_err(|error| Error::new(ErrorKind::InvalidSyntax, format!("The body is not JSON: {error}.")))
+}
+
+async fn room(state: &State, tenant: Option<TenantId>, bytes: usize) -> Result<Share, Error> {
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    turn(&state.options, state.bodies.acquire(tenant, bytes), "The server has no room for a body as long as this one now.").await
+}
+
+/// Waits for a share, but not for as long as the request may take, so that the client is told when to come again.
+pub(super) async fn turn(options: &Options, share: Acquire, detail: &str) -> Result<Share, Error> {
+    tokio::time::timeout(Duration::from_secs(options.turn_wait_seconds_max), share).await.map_err(|_| {
+        let detail = format!("{detail} Nothing was changed; send the request again in {RETRY_SECONDS} seconds.");
+        Error::new(ErrorKind::Unavailable, detail).retry_after(RETRY_SECONDS)
+    })
 }
 
 /// A missing content type is tolerated.
@@ -102,17 +170,5 @@ mod tests {
         check(&["gzip"], false);
         check(&["identity, br"], false);
         check(&["identity", "deflate"], false);
-    }
-
-    #[test]
-    fn bodies() {
-        let check = |text: &str, expected: Result<Value, &str>| {
-            let found = parse(text.as_bytes()).map_err(|error| error.detail().to_owned());
-            assert_eq!(found, expected.map_err(str::to_owned), "{text}");
-        };
-        check("\u{feff}{\"a\": 1}", Ok(serde_json::json!({"a": 1})));
-        check(" ", Err("The body is empty; accepted is a JSON object."));
-        check("{\"a\":", Err("The body is not JSON: EOF while parsing a value at line 1 column 5."));
-        assert!(parse("[".repeat(100_000).as_bytes()).is_err());
     }
 }

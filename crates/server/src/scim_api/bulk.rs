@@ -6,7 +6,6 @@ use directory::version::version_tag;
 use http::StatusCode;
 use scim_protocol::messages::{BulkMethod, BulkOutcome, BulkRequest, BulkResponse};
 use scim_protocol::projection::Projection;
-use scim_protocol::{Error, ErrorKind};
 
 use super::Call;
 use super::render::{View, json};
@@ -15,13 +14,8 @@ use crate::refusal::{Failure, error_of};
 use crate::request_id::RequestId;
 
 pub(super) async fn bulk(mut call: Call) -> Result<Response, Failure> {
-    let body = call.read_body(call.state.options.large_body_bytes_max).await?;
+    let body = call.json(Some(call.state.options.bulk_operations_max))?;
     let request = BulkRequest::from_body(body)?;
-    let most = call.state.options.bulk_operations_max;
-    if request.operations.len() > most {
-        let detail = format!("The request has {} operations; accepted are at most {most}.", request.operations.len());
-        return Err(Error::new(ErrorKind::PayloadTooLarge, detail).into());
-    }
     spend_more(&call.state, &call.caller, request.operations.len());
     let answers = call.directory.bulk(&call.caller, request).await;
     let view = call.view(&Projection::Default);

@@ -34,7 +34,7 @@ pub(super) async fn query(call: Call) -> Result<Response, Failure> {
 }
 
 pub(super) async fn message(mut call: Call) -> Result<Response, Failure> {
-    let request = call.read_search().await?;
+    let request = call.search_request()?;
     list(call, request).await
 }
 
@@ -61,7 +61,7 @@ async fn list(call: Call, request: SearchRequest) -> Result<Response, Failure> {
 
 pub(super) async fn create(mut call: Call) -> Result<Response, Failure> {
     let projection = call.projection()?;
-    let body = call.read_body(call.state.options.body_bytes_max).await?;
+    let body = call.json(None)?;
     let made = call.directory.create_membership(&call.caller, &body).await?;
     answer(&call, StatusCode::CREATED, &projection, &made)
 }

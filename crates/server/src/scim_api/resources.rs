@@ -20,7 +20,7 @@ use crate::refusal::Failure;
 
 pub(super) async fn create(mut call: Call, schema: Arc<TypeSchema>) -> Result<Response, Failure> {
     let projection = call.projection()?;
-    let body = call.read_body(call.bytes_max(&schema)).await?;
+    let body = call.json(None)?;
     // What is to be made has no version yet, so it is none that the request could name.
     if let Some(Tags::OneOf(_)) = tags(&call.parts.headers, &IF_MATCH) {
         let detail = "`If-Match` names a version, but POST makes a new resource, which has none yet; send it without.";
@@ -53,7 +53,7 @@ pub(super) async fn read(call: Call, schema: Arc<TypeSchema>, id: String) -> Res
 
 pub(super) async fn replace(mut call: Call, schema: Arc<TypeSchema>, id: String) -> Result<Response, Failure> {
     let projection = call.projection()?;
-    let body = call.read_body(call.bytes_max(&schema)).await?;
+    let body = call.json(None)?;
     let (expected, include) = (expected(&call.parts.headers), include(&schema, &projection));
     let made = call.directory.replace(&call.caller, &schema, &id, body, &expected, without_members(include)).await?;
     call.answer(StatusCode::OK, &schema, &projection, include, made).await
@@ -61,7 +61,7 @@ pub(super) async fn replace(mut call: Call, schema: Arc<TypeSchema>, id: String)
 
 pub(super) async fn patch(mut call: Call, schema: Arc<TypeSchema>, id: String) -> Result<Response, Failure> {
     let projection = call.projection()?;
-    let body = call.read_body(call.bytes_max(&schema)).await?;
+    let body = call.json(None)?;
     let expected = expected(&call.parts.headers);
     let mut include = include(&schema, &projection);
     // Who names attributes is to be answered with them (RFC 7644 section 3.5.2).
@@ -148,12 +148,6 @@ impl Call {
             if schema.core_attribute("members").is_some() { profile.expects.group_patch } else { profile.expects.patch }
         });
         expected == PatchExpectation::Resource
-    }
-
-    /// Lists of members are long.
-    fn bytes_max(&self, schema: &TypeSchema) -> usize {
-        let options = &self.state.options;
-        if schema.core_attribute("members").is_some() { options.large_body_bytes_max } else { options.body_bytes_max }
     }
 
     pub(super) fn view<'a>(&'a self, projection: &'a Projection) -> View<'a> {

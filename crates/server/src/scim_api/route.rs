@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use directory::access::{Caller, Scope};
 use directory::request_log::BodyKind;
 use http::Method;
 use percent_encoding::percent_decode_str;
 use scim_protocol::schema::group_member::group_member;
 use scim_protocol::{Error, ErrorKind, SchemaSet, TypeSchema};
+
+use crate::options::Options;
 
 /// A route.
 #[derive(Clone, Debug)]
@@ -123,6 +126,20 @@ impl Route {
             Self::Type(_) | Self::Bulk | Self::GroupMembers => *method == Method::POST,
             Self::Resource(..) | Self::GroupMember(_) | Self::Me => [Method::PUT, Method::PATCH, Method::DELETE].contains(method),
             _ => false,
+        }
+    }
+
+    /// Largest body of a request with this method; `None` where none is read.
+    pub fn body_bytes_max(&self, method: &Method, options: &Options) -> Option<usize> {
+        match self {
+            Self::Bulk if *method == Method::POST => Some(options.large_body_bytes_max),
+            Self::Search(_) | Self::GroupMembers | Self::GroupMemberSearch if *method == Method::POST => Some(options.body_bytes_max),
+            // Lists of members are long.
+            Self::Type(schema) | Self::Resource(schema, _) if self.writes(method) && *method != Method::DELETE => {
+                let has_members = schema.core_attribute("members").is_some();
+                Some(if has_members { options.large_body_bytes_max } else { options.body_bytes_max })
+            }
+            _ => None,
         }
     }
 

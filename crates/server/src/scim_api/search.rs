@@ -27,7 +27,7 @@ pub(super) async fn query(call: Call, schema: Option<Arc<TypeSchema>>) -> Result
 
 /// `POST /Users/.search`, or `/.search`.
 pub(super) async fn message(mut call: Call, schema: Option<Arc<TypeSchema>>) -> Result<Response, Failure> {
-    let request = call.read_search().await?;
+    let request = call.search_request()?;
     search(call, schema, request).await
 }
 
@@ -50,6 +50,7 @@ async fn search(call: Call, schema: Option<Arc<TypeSchema>>, request: SearchRequ
     let shown = types.iter().map(|schema| include(schema, &projection)).reduce(either).unwrap_or_default();
     // Members are read group by group, and those of large groups while the answer is sent.
     let plan = plan(&types, filter, sort, page, Include { members: false, ..shown })?;
+    plan.check_cost(options.filter_costly_terms_max)?;
     let is_counted = request.cursor.is_none() || plan.clone().by_position(None).is_counted();
     let (found, next) = match &request.cursor {
         Some(cursor) => directory.search_by_cursor(&call.caller, plan, cursor).await?,

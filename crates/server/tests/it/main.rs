@@ -4,6 +4,7 @@
 #![expect(clippy::unnecessary_wraps, reason = "what makes a body gives it as calls take it")]
 
 mod counting;
+mod gate;
 mod group_members;
 mod house;
 mod large_groups;
@@ -37,4 +38,5 @@ mod signatures;
 mod tls;
 mod types;
 mod wire;
+mod work;
 mod tenant_life;

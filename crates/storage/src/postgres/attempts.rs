@@ -134,20 +134,23 @@ fn may_pass(error: &tokio_postgres::Error, is_again: bool) -> bool {
 }
 
 /// Runs `$work`, in which `$transaction` names a transaction that `$begin` opened, and commits; again where that may help. `$attempts` names the tries.
+/// Where the future is dropped, PostgreSQL is told to give up what it executes.
 /// A macro, as the future of a closure that borrows cannot be said to be `Send`.
 macro_rules! in_transaction {
     ($connections:expr, $begin:path, |$transaction:ident, $attempts:ident| $work:expr) => {{
         let mut $attempts = $crate::postgres::attempts::Attempts::new($connections);
         loop {
-            let mut connection = $attempts.connection().await?;
+            let mut connection = $connections.watched($attempts.connection().await?);
             let tried = async {
-                let opened = $begin(&mut connection).await.map_err($crate::postgres::connections::fault)?;
+                let opened = $begin(connection.connection()?).await.map_err($crate::postgres::connections::fault)?;
                 let $transaction = &opened;
                 let done = $work.await?;
                 opened.commit().await.map_err($crate::postgres::connections::fault)?;
                 Ok::<_, directory::store::Fault>(done)
             };
-            match tried.await {
+            let tried = tried.await;
+            connection.answered();
+            match tried {
                 Ok(done) => break done,
                 Err(failure) => $attempts.again(failure)?,
             }

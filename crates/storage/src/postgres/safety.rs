@@ -21,39 +21,45 @@ type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// Reads from one snapshot.
 macro_rules! reading {
-    ($self:ident, |$transaction:ident| $read:expr) => {{
-        let mut connection = $self.connections.get().await?;
-        let $transaction = snapshot(&mut connection).await.map_err(fault)?;
-        let found = $read.await?;
-        $transaction.commit().await.map_err(fault)?;
-        Ok(found)
+    ($self:ident, $tenant:ident, |$transaction:ident| $read:expr) => {{
+        let _share = $self.connections.long_reads.acquire($tenant, 1).await;
+        let mut connection = $self.connections.watched($self.connections.get().await?);
+        let read = async {
+            let $transaction = snapshot(connection.connection()?).await.map_err(fault)?;
+            let found = $read.await?;
+            $transaction.commit().await.map_err(fault)?;
+            Ok(found)
+        };
+        let found = read.await;
+        connection.answered();
+        found
     }};
 }
 
 #[async_trait]
 impl History for Postgres {
     async fn entries(&self, tenant: TenantId, id: &str, above_version: u64, limit: u32) -> Result<Vec<Entry>, Fault> {
-        reading!(self, |t| history::entries(&t, tenant, id, above_version, limit))
+        reading!(self, tenant, |t| history::entries(&t, tenant, id, above_version, limit))
     }
 
     async fn snapshot(&self, tenant: TenantId, id: &str, point: Point) -> Result<Remembered, Fault> {
-        reading!(self, |t| history::snapshot(&t, tenant, id, point))
+        reading!(self, tenant, |t| history::snapshot(&t, tenant, id, point))
     }
 
     async fn member_changes(&self, tenant: TenantId, group_id: &str, above_version: u64, limit: u32) -> Result<Vec<MemberChange>, Fault> {
-        reading!(self, |t| history::member_changes(&t, tenant, group_id, above_version, limit))
+        reading!(self, tenant, |t| history::member_changes(&t, tenant, group_id, above_version, limit))
     }
 
     async fn groups_left(&self, tenant: TenantId, member_id: &str, change_id: Uuid) -> Result<Vec<String>, Fault> {
-        reading!(self, |t| history::groups_left(&t, tenant, member_id, change_id))
+        reading!(self, tenant, |t| history::groups_left(&t, tenant, member_id, change_id))
     }
 
     async fn deleted(&self, tenant: TenantId, which: Deleted, limit: u32) -> Result<Vec<Tombstone>, Fault> {
-        reading!(self, |t| history::deleted(&t, tenant, &which, limit))
+        reading!(self, tenant, |t| history::deleted(&t, tenant, &which, limit))
     }
 
     async fn changes(&self, tenant: TenantId, window: &Window, after: u64, limit: u32) -> Result<Vec<WindowChange>, Fault> {
-        reading!(self, |t| history::changes(&t, tenant, window, after, limit))
+        reading!(self, tenant, |t| history::changes(&t, tenant, window, after, limit))
     }
 
     async fn prune(&self, tenant: TenantId, before: Timestamp, limit: u32) -> Result<u32, Fault> {

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use directory::shares::Shares;
+use directory::stop::Stop;
 use directory::store::Fault;
+use directory::tenant::TenantId;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
-use tokio::sync::Semaphore;
 
 use super::statements;
 use crate::migrate::{self, Applied};
@@ -18,7 +20,11 @@ const STATEMENTS_MAX: usize = 128;
 /// Readers that wait for their next use.
 const READERS_MAX: usize = 8;
 /// Long reads at the same time; more wait.
-const LONG_READS_MAX: usize = 6;
+pub const LONG_READS_MAX: u64 = 6;
+/// Of these, most for one tenant.
+pub const LONG_READS_PER_TENANT_MAX: u64 = 4;
+/// Steps of a statement between two looks at whether somebody still waits for what is read.
+const STEPS_AT_ONCE: std::ffi::c_int = 1_000;
 
 /// How long is waited for another process that writes to the request log, and for reads of a journal that is to be emptied.
 const BUSY_MAX: std::time::Duration = std::time::Duration::from_secs(5);
@@ -88,13 +94,13 @@ fn migrate(connection: &mut Connection, known: &'static [migrate::Migration]) ->
 pub(crate) struct Readers {
     path: Arc<PathBuf>,
     idle: Arc<Mutex<Vec<Connection>>>,
-    long: Arc<Semaphore>,
+    long: Shares,
 }
 
 impl Readers {
     /// Opens connections as they are needed.
     pub(crate) fn new(path: &Path) -> Self {
-        Self { path: Arc::new(path.to_owned()), idle: Arc::default(), long: Arc::new(Semaphore::new(LONG_READS_MAX)) }
+        Self { path: Arc::new(path.to_owned()), idle: Arc::default(), long: Shares::new(LONG_READS_MAX, LONG_READS_PER_TENANT_MAX) }
     }
 
     /// Where the database is.
@@ -104,12 +110,16 @@ impl Readers {
 
     /// Reads a few rows by key, on the thread that asks: such a read takes microseconds, and handing it to another thread would cost more than it does.
     pub(crate) fn read_short<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.read_with(|connection| read(connection))
+    }
+
+    fn read_with<T>(&self, read: impl FnOnce(&mut Connection) -> Result<T, Fault>) -> Result<T, Fault> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
+        let mut connection = match idle {
             Some(connection) => connection,
             None => self.open()?,
         };
-        let answer = read(&connection);
+        let answer = read(&mut connection);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < READERS_MAX {
             idle.push(connection);
@@ -117,22 +127,25 @@ impl Readers {
         answer
     }
 
-    /// Reads as many rows as there are, on a thread that may block.
+    /// Reads as many rows as there are, on a thread that may block. Only so many such reads go on at once, and of each tenant only a part of them; `None`
+    /// stands for the program itself. The read is interrupted where its future is dropped: the request was given up.
     pub(crate) async fn read_long<T: Send + 'static>(
         &self,
+        tenant: impl Into<Option<TenantId>>,
         read: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let stopped = |_| Fault::new("the store is stopping");
-        let permit = Arc::new(Arc::clone(&self.long).acquire_owned().await.map_err(stopped)?);
-        let (readers, own) = (self.clone(), Arc::clone(&permit));
+        let share = Arc::new(self.long.acquire(tenant, 1).await);
+        let (readers, own) = (self.clone(), Arc::clone(&share));
+        let given_up = GivenUp(Stop::default());
+        let stop = given_up.0.clone();
         let joined = tokio::task::spawn_blocking(move || {
-            let answer = readers.read_short(read);
+            let answer = readers.read_with(|connection| interruptible(connection, &stop, read));
             drop(own);
             answer
         })
         .await;
         // Hardly before the thread is free again: whoever comes next would start another one, and each has memory of its own.
-        drop(permit);
+        drop(share);
         joined.map_err(|error| Fault::from_source("a read did not finish", error))?
     }
 
@@ -153,6 +166,27 @@ impl Readers {
     }
 }
 
+/// Sets its sign when it is dropped.
+struct GivenUp(Stop);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+/// Reads until it is done or the sign is set. Statements that are executed many times over look at the sign too, as their steps are added up.
+fn interruptible<T>(connection: &mut Connection, stop: &Stop, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+    if stop.is_set() {
+        return Err(Fault::new("the read was given up before it began"));
+    }
+    let stop = stop.clone();
+    connection.progress_handler(STEPS_AT_ONCE, Some(move || stop.is_set())).map_err(fault)?;
+    let answer = read(connection);
+    connection.progress_handler(0, None::<fn() -> bool>).map_err(fault)?;
+    answer
+}
+
 /// Reads within one snapshot.
 pub(crate) fn snapshot<T>(connection: &Connection, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
     let transaction = connection.unchecked_transaction().map_err(fault)?;
@@ -163,6 +197,10 @@ pub(crate) fn snapshot<T>(connection: &Connection, read: impl FnOnce(&Connection
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
+    use tokio::sync::oneshot;
+
     use super::*;
 
     #[test]
@@ -189,5 +227,76 @@ mod tests {
     #[test]
     fn the_bundled_sqlite_is_new_enough() {
         assert!(rusqlite::version_number() >= SQLITE_VERSION_MIN);
+    }
+
+    /// A read that ends when the sender is used or dropped, and says when it began.
+    fn held(readers: &Readers, tenant: i64) -> (tokio::task::JoinHandle<Result<(), Fault>>, oneshot::Receiver<()>, mpsc::Sender<()>) {
+        let (begins, begun) = oneshot::channel();
+        let (end, ends) = mpsc::channel();
+        let readers = readers.clone();
+        let read = move |_: &Connection| {
+            let _ = begins.send(());
+            let _ = ends.recv();
+            Ok(())
+        };
+        (tokio::spawn(async move { readers.read_long(TenantId(tenant), read).await }), begun, end)
+    }
+
+    fn readers() -> (tempfile::TempDir, Readers) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rollcall.db");
+        drop(open_writer(&path).unwrap());
+        (folder, Readers::new(&path))
+    }
+
+    #[tokio::test]
+    async fn long_reads_of_one_tenant_do_not_hold_up_another() {
+        let (_folder, readers) = readers();
+        let mut ends = Vec::new();
+        for _ in 0..LONG_READS_PER_TENANT_MAX {
+            let (_, begun, end) = held(&readers, 1);
+            begun.await.unwrap();
+            ends.push(end);
+        }
+        let waiting: Vec<_> = (0..20).map(|_| held(&readers, 1)).collect();
+        while readers.long.waiting() < waiting.len() {
+            tokio::task::yield_now().await;
+        }
+        let count =
+            |connection: &Connection| connection.query_row("SELECT count(*) FROM tenants", [], |row| row.get::<_, i64>(0)).map_err(fault);
+        assert_eq!(readers.read_long(TenantId(2), count).await.unwrap(), 0);
+        assert_eq!(readers.long.waiting(), waiting.len());
+    }
+
+    #[tokio::test]
+    async fn a_read_that_was_given_up_is_interrupted() {
+        const ENDLESS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+        const ONE: &str = "SELECT 1 WHERE ?1 = ?1";
+        let (_folder, readers) = readers();
+        // One statement without an end, and statements without an end.
+        for is_one in [true, false] {
+            let (begins, begun) = oneshot::channel();
+            let (ends, ended) = oneshot::channel();
+            let read = move |connection: &Connection| {
+                let _ = begins.send(());
+                let failed = loop {
+                    let text = if is_one { ENDLESS } else { ONE };
+                    let mut statement = connection.prepare_cached(text).map_err(fault)?;
+                    let values: &[&dyn rusqlite::ToSql] = if is_one { &[] } else { &[&1] };
+                    if let Err(error) = statement.query_row(values, |row| row.get::<_, i64>(0)) {
+                        break error;
+                    }
+                };
+                let _ = ends.send(failed.sqlite_error_code());
+                Ok(())
+            };
+            let own = readers.clone();
+            let reading = tokio::spawn(async move { own.read_long(TenantId(1), read).await });
+            begun.await.unwrap();
+            reading.abort();
+            assert_eq!(ended.await.unwrap(), Some(rusqlite::ErrorCode::OperationInterrupted));
+        }
+        let read = |connection: &Connection| connection.query_row("SELECT 7", [], |row| row.get::<_, i64>(0)).map_err(fault);
+        assert_eq!(readers.read_long(TenantId(1), read).await.unwrap(), 7, "the connection is as good as before");
     }
 }

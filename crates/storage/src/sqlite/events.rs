@@ -30,7 +30,7 @@ impl EventLog for Sqlite {
     }
 
     async fn read_events(&self, tenant: TenantId, after: i64, limit: usize) -> Result<Vec<LoggedEvent>, Fault> {
-        self.readers.read_long(move |connection| read_events(connection, tenant, after, limit)).await
+        self.readers.read_long(None, move |connection| read_events(connection, tenant, after, limit)).await
     }
 
     async fn trim_events(&self, before: Timestamp, rows: usize) -> Result<u64, Fault> {

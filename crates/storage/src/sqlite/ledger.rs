@@ -36,7 +36,7 @@ impl Ledger for Sqlite {
             };
             rows.into_iter().map(change).collect()
         };
-        self.readers.read_long(read).await
+        self.readers.read_long(None, read).await
     }
 
     async fn mark_out_of_date(&self, tenant: TenantId, cursor: Option<i64>, pairs: Vec<OutOfDate>) -> Result<(), Fault> {
@@ -105,7 +105,7 @@ impl Ledger for Sqlite {
             }
             Ok(found)
         };
-        self.readers.read_long(move |connection| snapshot(connection, read)).await
+        self.readers.read_long(None, move |connection| snapshot(connection, read)).await
     }
 
     async fn find_linked(
@@ -159,7 +159,7 @@ impl Ledger for Sqlite {
             };
             Ok(list(connection, sql::STATUS, params![tenant.0, application.0], columns)?.pop().unwrap_or_default())
         };
-        self.readers.read_long(read).await
+        self.readers.read_long(None, read).await
     }
 }
 

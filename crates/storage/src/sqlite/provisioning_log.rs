@@ -31,11 +31,11 @@ impl ProvisioningLog for Sqlite {
             let rows = list(connection, sql::READ_LOG, params![tenant.0, application, resource_id, limit_of(limit)], columns)?;
             rows.into_iter().map(|(application, entry)| Ok(LogEntry { application, ..from_json(&entry)? })).collect()
         };
-        self.readers.read_long(read).await
+        self.readers.read_long(tenant, read).await
     }
 
     async fn shorten_log(&self, tenant: TenantId, application: ApplicationId, forget: Forget) -> Result<u64, Fault> {
-        let Some(last) = self.readers.read_long(move |connection| find_last(connection, tenant, application, forget)).await? else {
+        let Some(last) = self.readers.read_long(None, move |connection| find_last(connection, tenant, application, forget)).await? else {
             return Ok(0);
         };
         let forget = move |connection: &Connection| execute(connection, sql::FORGET_LINES, params![tenant.0, application.0, last]);

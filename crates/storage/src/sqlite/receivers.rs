@@ -87,7 +87,7 @@ impl Receivers for Sqlite {
             }
             Ok(chosen)
         };
-        self.readers.read_long(read).await
+        self.readers.read_long(None, read).await
     }
 
     async fn claim_receivers(&self, now: Timestamp, lease_until: Timestamp, limit: usize) -> Result<Vec<Receiver>, Fault> {

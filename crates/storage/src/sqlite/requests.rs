@@ -106,7 +106,7 @@ impl RequestLog for SqliteRequestLog {
             let rows = statement.query_map(values, |row| row.get::<_, String>(0)).map_err(fault)?;
             rows.map(|text| from_json(&text.map_err(fault)?)).collect()
         };
-        self.readers.read_long(list).await
+        self.readers.read_long(tenant, list).await
     }
 
     async fn quirk_uses(&self, tenant: TenantId) -> Result<Vec<QuirkUse>, Fault> {
@@ -124,7 +124,7 @@ impl RequestLog for SqliteRequestLog {
             }
             Ok(uses)
         };
-        self.readers.read_long(list).await
+        self.readers.read_long(tenant, list).await
     }
 
     async fn prune(&self, tenant: TenantId, before: Timestamp, rows_max: u64) -> Result<u64, Fault> {

@@ -17,31 +17,31 @@ use super::{Sqlite, guard, history, pending};
 impl History for Sqlite {
     async fn entries(&self, tenant: TenantId, id: &str, above_version: u64, limit: u32) -> Result<Vec<Entry>, Fault> {
         let id = id.to_owned();
-        self.readers.read_long(move |c| snapshot(c, |c| history::entries(c, tenant, &id, above_version, limit))).await
+        self.readers.read_long(tenant, move |c| snapshot(c, |c| history::entries(c, tenant, &id, above_version, limit))).await
     }
 
     async fn snapshot(&self, tenant: TenantId, id: &str, point: Point) -> Result<Remembered, Fault> {
         let id = id.to_owned();
-        self.readers.read_long(move |c| snapshot(c, |c| history::snapshot(c, tenant, &id, point))).await
+        self.readers.read_long(tenant, move |c| snapshot(c, |c| history::snapshot(c, tenant, &id, point))).await
     }
 
     async fn member_changes(&self, tenant: TenantId, group_id: &str, above_version: u64, limit: u32) -> Result<Vec<MemberChange>, Fault> {
         let group_id = group_id.to_owned();
-        self.readers.read_long(move |c| history::member_changes(c, tenant, &group_id, above_version, limit)).await
+        self.readers.read_long(tenant, move |c| history::member_changes(c, tenant, &group_id, above_version, limit)).await
     }
 
     async fn groups_left(&self, tenant: TenantId, member_id: &str, change_id: Uuid) -> Result<Vec<String>, Fault> {
         let member_id = member_id.to_owned();
-        self.readers.read_long(move |c| history::groups_left(c, tenant, &member_id, change_id)).await
+        self.readers.read_long(tenant, move |c| history::groups_left(c, tenant, &member_id, change_id)).await
     }
 
     async fn deleted(&self, tenant: TenantId, which: Deleted, limit: u32) -> Result<Vec<Tombstone>, Fault> {
-        self.readers.read_long(move |c| history::deleted(c, tenant, &which, limit)).await
+        self.readers.read_long(tenant, move |c| history::deleted(c, tenant, &which, limit)).await
     }
 
     async fn changes(&self, tenant: TenantId, window: &Window, after: u64, limit: u32) -> Result<Vec<WindowChange>, Fault> {
         let window = window.clone();
-        self.readers.read_long(move |c| history::changes(c, tenant, &window, after, limit)).await
+        self.readers.read_long(tenant, move |c| history::changes(c, tenant, &window, after, limit)).await
     }
 
     async fn prune(&self, tenant: TenantId, before: Timestamp, limit: u32) -> Result<u32, Fault> {

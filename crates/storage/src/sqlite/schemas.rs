@@ -24,7 +24,7 @@ impl SchemaStore for Sqlite {
 
     async fn type_history(&self, tenant: TenantId, kind: DocumentKind, key: &str) -> Result<Vec<DocumentVersion>, Fault> {
         let key = key.to_owned();
-        self.readers.read_long(move |connection| type_history(connection, tenant, kind, &key)).await
+        self.readers.read_long(tenant, move |connection| type_history(connection, tenant, kind, &key)).await
     }
 
     async fn activate(

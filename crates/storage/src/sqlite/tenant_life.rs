@@ -43,7 +43,7 @@ impl TenantLife for Sqlite {
     }
 
     async fn export(&self, tenant: TenantId, at: Timestamp, mut sink: Box<dyn Write + Send>) -> Result<u64, Fault> {
-        self.readers.read_long(move |connection| snapshot(connection, |c| export(c, tenant, at, &mut *sink))).await
+        self.readers.read_long(tenant, move |connection| snapshot(connection, |c| export(c, tenant, at, &mut *sink))).await
     }
 
     async fn restore(&self, name: &str, at: Timestamp, source: Box<dyn Source>) -> Result<Tenant, RestoreError> {
