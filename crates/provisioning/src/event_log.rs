@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::connector::RetryAfter;
 use crate::event::LoggedEvent;
+use crate::lanes::ReceiverRoom;
 use crate::receiver::{Parcel, ParcelState, Receiver, ReceiverId, ReceiverKind, ReceiverSettings, ReceiverState, Secrets};
 
 /// Which events a tenant's log holds.
@@ -135,8 +136,8 @@ pub trait Receivers: Send + Sync {
     async fn choose(&self, receiver: &Receiver, choice: Choice) -> Result<bool, Fault>;
     /// Which of these resources are in a receiver's feed.
     async fn chosen(&self, tenant: TenantId, id: ReceiverId, resource_ids: Vec<String>) -> Result<Vec<String>, Fault>;
-    /// Receivers of all tenants that something is to be sent to now, each under a lease.
-    async fn claim_receivers(&self, now: Timestamp, lease_until: Timestamp, limit: usize) -> Result<Vec<Receiver>, Fault>;
+    /// Receivers of all tenants that something is to be sent to now, each under a lease, as many as `room` admits.
+    async fn claim_receivers(&self, now: Timestamp, lease_until: Timestamp, room: ReceiverRoom) -> Result<Vec<Receiver>, Fault>;
     /// Records what became of a claimed receiver's next events; the lease goes on until then, or ends. False where the claim is no longer the newest or the
     /// receiver is no longer served: whoever was sending stops.
     async fn record_delivery(&self, claim: &Receiver, delivery: Delivery, lease_until: Option<Timestamp>) -> Result<bool, Fault>;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::application::{Application, ApplicationId, ApplicationSettings, ApplicationState, Secret};
+use crate::lanes::Room;
 use crate::link::Link;
 use crate::provisioning_log::{LogEntry, ProvisioningLog};
 
@@ -95,6 +96,8 @@ pub struct Claim {
     pub verify: bool,
     /// How long the lease lasts.
     pub lease_until: Timestamp,
+    /// How many requests to the application stayed without an answer since it last answered.
+    pub unanswered: u32,
 }
 
 /// What becomes of a claimed entry.
@@ -115,6 +118,24 @@ pub struct Record {
     pub awaits: Option<Vec<String>>,
     /// Other pairs of the same application that this makes out of date (the groups of a user whose account was made anew).
     pub also: Vec<OutOfDate>,
+    /// Whether the application answers.
+    pub reach: Reach,
+}
+
+/// What a claim found out about whether its application answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Nothing that the ledger does not know.
+    Known,
+    /// It answers again.
+    Answers,
+    /// It does not answer.
+    Silent {
+        /// How many requests stayed without an answer since it last answered.
+        unanswered: u32,
+        /// No entry of it is claimed before this.
+        until: Timestamp,
+    },
 }
 
 /// What becomes of the link.
@@ -177,11 +198,11 @@ pub trait Ledger: ProvisioningLog {
     async fn read_changes(&self, tenant: TenantId, limit: usize) -> Result<Vec<LoggedChange>, Fault>;
     /// Writes outbox entries (one per pair; an older one is renewed) and moves the cursor, in one transaction.
     async fn mark_out_of_date(&self, tenant: TenantId, cursor: Option<i64>, pairs: Vec<OutOfDate>) -> Result<(), Fault>;
-    /// Claims due entries of live applications, by priority, oldest first, at most `per_application` leased ones for each application. A Group is not
+    /// Claims due entries of live applications that do not rest, by priority, oldest first; of each application as many as `room` has free for it. A Group is not
     /// claimed while a User of the same application waits that was not tried before, unless it is a revocation (priority 0) or has waited for
     /// `GROUP_WAIT_SECONDS_MAX`.
     /// Opens no write transaction where nothing is due.
-    async fn claim(&self, now: Timestamp, lease_until: Timestamp, limit: usize, per_application: usize) -> Result<Vec<Claim>, Fault>;
+    async fn claim(&self, now: Timestamp, lease_until: Timestamp, room: Room) -> Result<Vec<Claim>, Fault>;
     /// Marks every User and Group of the tenant, and everything that is linked, out of date and to be verified; says how many pairs. 0 where there is no such
     /// application.
     async fn mark_all(&self, tenant: TenantId, application: ApplicationId, at: Timestamp) -> Result<u64, Fault>;

@@ -9,6 +9,7 @@ pub mod application;
 pub mod link;
 pub mod provisioning_log;
 pub mod connector;
+pub mod lanes;
 pub mod ledger;
 pub mod scope;
 pub mod mapping;

@@ -1,8 +1,9 @@
-//! When to try again: exponential backoff with jitter, and `Retry-After`. Does not know what failed.
+//! When to try again: exponential backoff with jitter, `Retry-After`, and the rest of an application that does not answer. Does not know what failed.
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::connector::RetryAfter;
+use crate::connector::{Reply, RetryAfter};
+use crate::ledger::Reach;
 
 /// The first wait is at most this.
 pub const BACKOFF_BASE_MILLISECONDS: u64 = 1_000;
@@ -14,6 +15,9 @@ pub const THROTTLE_MILLISECONDS: u64 = 2_000;
 pub const UNAUTHORIZED_MILLISECONDS: u64 = 60_000;
 /// No `Retry-After` is believed beyond this.
 pub const RETRY_AFTER_SECONDS_MAX: u64 = 24 * 60 * 60;
+
+/// An application that does not answer rests no longer than this before it is asked again.
+pub const REST_MILLISECONDS_MAX: u64 = 5 * 60 * 1_000;
 
 /// How long to wait after so many failed attempts (0 for the first): between one half and the whole of `base * 2^attempts`, by a random number.
 /// Never nothing: an application that failed is not asked again at once.
@@ -39,9 +43,67 @@ pub fn resume_at(now: Timestamp, retry_after: Option<RetryAfter>) -> Timestamp {
     }
 }
 
+/// What one claim learns about whether its application answers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Contact {
+    answered: bool,
+    silent: bool,
+}
+
+impl Contact {
+    /// Takes in what came of a request. A gateway that says that nothing answers behind it (502, 504) is no answer.
+    pub fn hear(&mut self, reply: &Reply) {
+        self.silent = match reply {
+            Reply::Answer(answer) => matches!(answer.status, 502 | 504),
+            Reply::NotSent(_) | Reply::Lost(_) => true,
+        };
+        self.answered |= !self.silent;
+    }
+
+    /// What follows for the application, which had left so many requests without an answer when the claim began: it rests, each time for longer, and is then
+    /// asked by one claim at a time until it answers.
+    pub fn reach(self, unanswered: u32, now: Timestamp, random: u64) -> Reach {
+        if !self.silent {
+            return if self.answered && unanswered > 0 { Reach::Answers } else { Reach::Known };
+        }
+        let before = if self.answered { 0 } else { unanswered };
+        let rest = backoff_milliseconds(before, random).min(REST_MILLISECONDS_MAX);
+        Reach::Silent { unanswered: before.saturating_add(1), until: after(now, rest) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connector::Answer;
+
+    #[test]
+    fn an_application_that_does_not_answer_rests_for_longer_each_time() {
+        let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
+        let status = |status| Reply::Answer(Answer { status, ..Answer::default() });
+        let check = |replies: &[Reply], unanswered, expected| {
+            let mut contact = Contact::default();
+            for reply in replies {
+                contact.hear(reply);
+            }
+            assert_eq!(contact.reach(unanswered, now, u64::MAX / 2), expected, "{replies:?}");
+        };
+        let silent = |unanswered, milliseconds| {
+            let wait = backoff_milliseconds(unanswered - 1, u64::MAX / 2).min(milliseconds);
+            Reach::Silent { unanswered, until: after(now, wait) }
+        };
+        let lost = || Reply::Lost("timed out".into());
+        check(&[], 3, Reach::Known);
+        check(&[status(200)], 0, Reach::Known);
+        check(&[status(500)], 3, Reach::Answers);
+        check(&[lost()], 0, silent(1, 1_000));
+        check(&[Reply::NotSent("refused".into())], 1, silent(2, 2_000));
+        check(&[status(504)], 2, silent(3, 4_000));
+        check(&[lost()], 30, silent(31, REST_MILLISECONDS_MAX));
+        // It answered and then fell silent: the count begins anew.
+        check(&[status(200), lost()], 7, silent(1, 1_000));
+        check(&[lost(), status(200)], 7, Reach::Answers);
+    }
 
     #[test]
     fn waits_double_up_to_a_quarter_of_an_hour() {

@@ -1,6 +1,6 @@
 //! *(shell)* `Provisioning`: keeps dispatcher and worker at work until it is told to stop. Decides nothing about any account.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use directory::clock::{Clock, IdGenerator};
@@ -9,9 +9,11 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use crate::application::ApplicationId;
 use crate::connector::Connector;
 use crate::dispatcher::Dispatcher;
-use crate::ledger::{Catalogue, Ledger};
+use crate::lanes::{Limits, Room};
+use crate::ledger::{Catalogue, Claim, Ledger};
 use crate::pacing;
 use crate::worker::{Worker, WorkerOptions};
 
@@ -23,10 +25,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Limits of the engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Most claims at work at once.
-    pub concurrency: usize,
-    /// Most claims of one application at work at once.
-    pub per_application: usize,
+    /// How many claims may be at work at once.
+    pub lanes: Limits,
     /// How often work is looked for without being woken: changes of other processes, and retries.
     pub poll_milliseconds: u64,
     /// Most changes of a tenant that are dispatched in one transaction.
@@ -40,8 +40,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            concurrency: 32,
-            per_application: 4,
+            lanes: Limits { applications_max: 1_000, per_application: 4, shared_max: 32 },
             poll_milliseconds: 500,
             changes_max: 500,
             log_lines_max: 1_000_000,
@@ -78,6 +77,7 @@ pub struct Provisioning {
     options: Options,
     committed: Arc<Notify>,
     marked: Notify,
+    room: Arc<Mutex<Room>>,
 }
 
 impl Provisioning {
@@ -86,7 +86,8 @@ impl Provisioning {
         let Ports { store, ledger, catalogue, connector, clock, ids, committed } = ports;
         let dispatcher = Dispatcher::new(Arc::clone(&store), Arc::clone(&ledger), catalogue, Arc::clone(&clock), options.changes_max);
         let worker = Arc::new(Worker::new(store, Arc::clone(&ledger), connector, Arc::clone(&clock), ids, options.worker));
-        Self { dispatcher, worker, ledger, clock, options, committed, marked: Notify::new() }
+        let room = Arc::new(Mutex::new(Room::new(options.lanes)));
+        Self { dispatcher, worker, ledger, clock, options, committed, marked: Notify::new(), room }
     }
 
     /// Works until `shutdown` is true or its sender is gone; claims that have begun are finished first.
@@ -155,17 +156,17 @@ impl Provisioning {
     }
 
     async fn claim(&self, running: &mut JoinSet<Result<(), Fault>>) -> Result<u64, Fault> {
-        let free = self.options.concurrency.max(1).saturating_sub(running.len());
-        if free == 0 {
-            return Ok(0);
-        }
         let now = self.clock.now();
         let until = pacing::after(now, u64::from(self.options.worker.lease_seconds) * 1_000);
-        let claims = self.ledger.claim(now, until, free, self.options.per_application.max(1)).await?;
+        let room = lock(&self.room).clone();
+        let claims = self.ledger.claim(now, until, room).await?;
         let mut count = 0;
         for claim in claims {
-            let worker = Arc::clone(&self.worker);
-            running.spawn(async move { worker.run_one(claim).await });
+            let (worker, place) = (Arc::clone(&self.worker), Place::take(&self.room, &claim));
+            running.spawn(async move {
+                let _place = place;
+                worker.run_one(claim).await
+            });
             count += 1;
         }
         Ok(count)
@@ -176,6 +177,29 @@ impl Provisioning {
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         poll
     }
+}
+
+/// A claim's place in the room; it is free again however the claim ends.
+struct Place {
+    room: Arc<Mutex<Room>>,
+    application: ApplicationId,
+}
+
+impl Place {
+    fn take(room: &Arc<Mutex<Room>>, claim: &Claim) -> Self {
+        lock(room).begin(claim.application, claim.unanswered);
+        Self { room: Arc::clone(room), application: claim.application }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.room).end(self.application);
+    }
+}
+
+fn lock(room: &Mutex<Room>) -> MutexGuard<'_, Room> {
+    room.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A claim that failed is not lost: its lease runs out, and whoever claims it next reads before writing.

@@ -2,11 +2,12 @@
 //! cannot be delivered is put aside after so many attempts, and the next event has its turn.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use directory::clock::{Clock, IdGenerator};
 use directory::store::Fault;
+use directory::tenant::TenantId;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -14,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::event::LoggedEvent;
 use crate::event_log::{Acknowledgements, Courier, Delivery, EventLog, Message, Receivers, Reception};
+use crate::lanes::ReceiverRoom;
 use crate::pacing;
 use crate::receiver::{ParcelState, Receiver, ReceiverKind};
 use crate::telling::{Teller, WithResource};
@@ -21,8 +23,8 @@ use crate::telling::{Teller, WithResource};
 /// Limits of event delivery.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Most receivers that are sent to at once.
-    pub concurrency: usize,
+    /// Most receivers that are sent to at once. Those that failed last time use at most half of the room, and those of one tenant a quarter.
+    pub receivers_max: usize,
     /// How often receivers are looked for without being woken: changes of other processes, and retries.
     pub poll_milliseconds: u64,
     /// How long a claim lasts without news of it, in seconds.
@@ -37,7 +39,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { concurrency: 16, poll_milliseconds: 500, lease_seconds: 30, events_max: 200, retention_days: 30, trim_rows_max: 10_000 }
+        Self { receivers_max: 256, poll_milliseconds: 500, lease_seconds: 30, events_max: 200, retention_days: 30, trim_rows_max: 10_000 }
     }
 }
 
@@ -67,6 +69,7 @@ pub struct Ports {
 pub struct Subscriptions {
     ports: Ports,
     options: Options,
+    room: Arc<Mutex<ReceiverRoom>>,
 }
 
 /// How an attempt ended.
@@ -80,7 +83,8 @@ enum Sent {
 impl Subscriptions {
     /// At rest.
     pub fn new(ports: Ports, options: Options) -> Self {
-        Self { ports, options }
+        let room = Arc::new(Mutex::new(ReceiverRoom::new(options.receivers_max.max(1))));
+        Self { ports, options, room }
     }
 
     /// Delivers until `shutdown` is true or its sender is gone; requests that are under way are finished first.
@@ -162,15 +166,15 @@ impl Subscriptions {
     }
 
     async fn claim(self: &Arc<Self>, running: &mut JoinSet<Result<(), Fault>>, shutdown: &watch::Receiver<bool>) -> Result<u64, Fault> {
-        let free = self.options.concurrency.max(1).saturating_sub(running.len());
-        if free == 0 {
-            return Ok(0);
-        }
-        let claimed = self.ports.receivers.claim_receivers(self.ports.clock.now(), self.lease(), free).await?;
+        let room = lock(&self.room).clone();
+        let claimed = self.ports.receivers.claim_receivers(self.ports.clock.now(), self.lease(), room).await?;
         let mut count = 0;
         for receiver in claimed {
-            let (delivering, shutdown) = (Arc::clone(self), shutdown.clone());
-            running.spawn(async move { delivering.deliver(receiver, &shutdown).await });
+            let (delivering, shutdown, place) = (Arc::clone(self), shutdown.clone(), Place::take(&self.room, &receiver));
+            running.spawn(async move {
+                let _place = place;
+                delivering.deliver(receiver, &shutdown).await
+            });
             count += 1;
         }
         Ok(count)
@@ -290,6 +294,30 @@ impl Subscriptions {
         }
         Ok(true)
     }
+}
+
+/// A claimed receiver's place in the room; it is free again however the claim ends.
+struct Place {
+    room: Arc<Mutex<ReceiverRoom>>,
+    tenant: TenantId,
+    attempts: u32,
+}
+
+impl Place {
+    fn take(room: &Arc<Mutex<ReceiverRoom>>, receiver: &Receiver) -> Self {
+        lock(room).begin(receiver.tenant, receiver.attempts);
+        Self { room: Arc::clone(room), tenant: receiver.tenant, attempts: receiver.attempts }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.room).end(self.tenant, self.attempts);
+    }
+}
+
+fn lock(room: &Mutex<ReceiverRoom>) -> MutexGuard<'_, ReceiverRoom> {
+    room.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A claim that failed is not lost: its lease runs out, and the events are sent again.

@@ -14,7 +14,7 @@ use scim_protocol::SchemaSet;
 
 use crate::application::{Application, ApplicationId};
 use crate::connector::{Capabilities, Connector, Exchange, Target};
-use crate::ledger::{Claim, Ledger, LinkChange, Next, Record};
+use crate::ledger::{Claim, Ledger, LinkChange, Next, Reach, Record};
 use crate::worker::run::Run;
 
 /// Limits of a worker.
@@ -71,8 +71,16 @@ impl Worker {
     /// Takes one claim as far as it gets and records it.
     pub async fn run_one(&self, claim: Claim) -> Result<(), Fault> {
         let at = self.clock.now();
-        let forget =
-            |claim| Record { claim, link: LinkChange::Keep, log: Vec::new(), at, next: Next::Done, awaits: None, also: Vec::new() };
+        let forget = |claim| Record {
+            claim,
+            link: LinkChange::Keep,
+            log: Vec::new(),
+            at,
+            next: Next::Done,
+            awaits: None,
+            also: Vec::new(),
+            reach: Reach::Known,
+        };
         let Some(application) = self.ledger.read_application(claim.tenant, claim.application).await? else {
             return self.ledger.record(forget(claim)).await;
         };
@@ -106,6 +114,10 @@ impl Worker {
             found.patch = patch;
         }
         Ok(self.remember(connection.application.id, found))
+    }
+
+    pub(crate) fn random(&self) -> u64 {
+        self.ids.secret().first_chunk().copied().map_or(0, u64::from_le_bytes)
     }
 
     /// What was learned of an application since it was asked.

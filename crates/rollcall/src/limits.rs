@@ -1,6 +1,6 @@
 //! Every limit by its name, which ends in its unit, for `rollcall serve --print-limits`. Sets none.
 
-use provisioning::{provisioning as engine, subscription};
+use provisioning::{lanes, provisioning as engine, subscription};
 use scim_protocol::{patch, validate};
 use serde_json::{Value, json};
 use server::lockout::LockoutLimit;
@@ -9,7 +9,7 @@ use server::lockout::LockoutLimit;
 macro_rules! named {
     ($options:expr, $type:path { $($shown:ident),* $(,)? } except { $($bound:ident: $pattern:pat),* $(,)? }) => {{
         let $type { $($shown,)* $($bound: $pattern,)* } = $options;
-        json!({ $((stringify!($shown)): $shown,)* })
+        Value::Object([$((stringify!($shown).to_owned(), json!($shown)),)*].into_iter().collect())
     }};
 }
 
@@ -41,15 +41,17 @@ pub fn limits() -> Value {
         server.insert("address_rate_limit_burst".into(), json!(address_rate.map(|limit| limit.burst)));
     }
     let events = named!(subscription::Options::default(), subscription::Options {
-        concurrency, poll_milliseconds, lease_seconds, events_max, retention_days, trim_rows_max,
+        receivers_max, poll_milliseconds, lease_seconds, events_max, retention_days, trim_rows_max,
     } except {});
     let engine = engine::Options::default();
+    let slots = named!(engine.lanes, lanes::Limits { applications_max, per_application, shared_max } except {});
     let engine = named!(engine, engine::Options {
-        concurrency, per_application, poll_milliseconds, changes_max, log_lines_max,
-    } except { worker: _ });
+        poll_milliseconds, changes_max, log_lines_max,
+    } except { worker: _, lanes: _ });
     json!({
         "server": server,
         "engine": engine,
+        "claims": slots,
         "events": events,
         "foreign_issuers": {
             "fresh_seconds_max": keys.fresh_seconds_max,

@@ -39,9 +39,9 @@ use scim_protocol::schema::optional::restricted;
 use scim_protocol::{Error, ErrorKind, Profile, json};
 use serde_json::Value;
 
+pub use self::body::ROOMLESS_BYTES_MAX;
 use self::body::Received;
 pub(crate) use self::body::read as read_body;
-pub use self::body::ROOMLESS_BYTES_MAX;
 use self::route::Route;
 use crate::address::origin;
 use crate::authenticate::caller;

@@ -22,6 +22,9 @@ pub(crate) const KIND_FEED_REMOVE: i64 = 6;
 /// An event that was handed out and is not acknowledged counts as an attempt not more often than this.
 pub(crate) const HANDOUT_COUNTS_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
+/// Most receivers with something to send that are looked at for one claim.
+pub(crate) const RECEIVERS_LOOKED_AT_MAX: i64 = 1_000;
+
 /// A row of the change log.
 pub(crate) struct EventColumns {
     pub sequence: i64,

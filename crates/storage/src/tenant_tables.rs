@@ -260,6 +260,7 @@ pub(crate) const LEFT_OUT_COLUMNS: &[(&str, &str, &str)] = &[
     ("applications", "token", "a secret"),
     ("applications", "state", "without a token it is paused"),
     ("applications", "paused_until", "of the moment"),
+    ("applications", "unanswered", "of the moment"),
     ("applications", "claimed", "of the moment"),
     ("applications", "last_number", "of the outbox"),
     ("provisioning_log", "line", "the order of the lines is kept"),

@@ -87,7 +87,7 @@ impl Run<'_> {
         loop {
             let (target, schema) = (self.target(), std::sync::Arc::clone(&self.schema));
             let request = target.find(schema.name(), lookup.attribute, &lookup.value, filter);
-            let Some(exchange) = self.keep_lease(request).await? else { return Ok(Looked::Stopped(Flow::LeaseLost)) };
+            let Some(exchange) = self.ask(request).await? else { return Ok(Looked::Stopped(Flow::LeaseLost)) };
             match outcome::classify(&exchange.reply, self.now()) {
                 Outcome::Accepted(answer) => {
                     return Ok(match matching::evaluate(lookup, answer) {
@@ -141,7 +141,7 @@ impl Run<'_> {
         let Some(lookup) = by_name.filter(|_| self.capabilities.filter) else { return Ok(true) };
         let (target, schema) = (self.target(), std::sync::Arc::clone(&self.schema));
         let request = target.find(schema.name(), lookup.attribute, &lookup.value, true);
-        let Some(exchange) = self.keep_lease(request).await? else { return Ok(false) };
+        let Some(exchange) = self.ask(request).await? else { return Ok(false) };
         let Outcome::Accepted(answer) = outcome::classify(&exchange.reply, self.now()) else { return Ok(true) };
         let accounts = match matching::evaluate(&lookup, answer) {
             Found::Nothing => return Ok(false),

@@ -17,7 +17,7 @@ use crate::ledger::{Claim, LinkChange, Next, OutOfDate, Record, Written};
 use crate::link::{Link, LinkState};
 use crate::mapping::{self, Desired};
 use crate::outcome::{self, Outcome};
-use crate::pacing;
+use crate::pacing::{self, Contact};
 use crate::plan::{self, Situation, Step};
 use crate::provisioning_log::LogEntry;
 use crate::scope::{self, Scope};
@@ -66,6 +66,8 @@ pub(crate) struct Run<'a> {
     pub(super) unnamed: bool,
     log: Vec<LogEntry>,
     pub(super) also: Vec<OutOfDate>,
+    /// Whether the application answers.
+    contact: Contact,
 }
 
 impl<'a> Run<'a> {
@@ -91,6 +93,7 @@ impl<'a> Run<'a> {
             unnamed: false,
             log: Vec::new(),
             also: Vec::new(),
+            contact: Contact::default(),
             worker,
             claim,
             application,
@@ -123,7 +126,8 @@ impl<'a> Run<'a> {
             _ => Some(Vec::new()),
         };
         let at = self.worker.clock.now();
-        self.worker.ledger.record(Record { claim: self.claim, link, log: self.log, at, next, awaits, also: self.also }).await
+        let reach = self.contact.reach(self.claim.unanswered, at, self.worker.random());
+        self.worker.ledger.record(Record { claim: self.claim, link, log: self.log, at, next, awaits, also: self.also, reach }).await
     }
 
     /// `None`: the lease was lost.
@@ -139,6 +143,7 @@ impl<'a> Run<'a> {
         match found {
             Ok(capabilities) => self.capabilities = capabilities,
             Err(exchange) => {
+                self.contact.hear(&exchange.reply);
                 let flow = self.fail("discover", &exchange);
                 return self.conclude(flow).await;
             }
@@ -326,8 +331,7 @@ impl<'a> Run<'a> {
     /// Again after a while.
     pub(super) fn retry(&mut self, step: &str, exchange: &Exchange, why: &str) -> Flow {
         self.note(step, "retry", exchange, why);
-        let random = self.worker.ids.secret().first_chunk().copied().map_or(0, u64::from_le_bytes);
-        Flow::End(Next::RetryAt(pacing::after(self.now(), pacing::backoff_milliseconds(self.claim.attempts, random))))
+        Flow::End(Next::RetryAt(pacing::after(self.now(), pacing::backoff_milliseconds(self.claim.attempts, self.worker.random()))))
     }
 
     /// Not before something changes.
@@ -374,9 +378,18 @@ impl<'a> Run<'a> {
         name.unwrap_or(&self.claim.resource_id).to_owned()
     }
 
+    /// Sends a request and takes in whether the application answers; `None` where the lease was lost.
+    pub(super) async fn ask(&mut self, request: impl Future<Output = Exchange>) -> Result<Option<Exchange>, Fault> {
+        let exchange = self.keep_lease(request).await?;
+        if let Some(exchange) = &exchange {
+            self.contact.hear(&exchange.reply);
+        }
+        Ok(exchange)
+    }
+
     /// Waits for a request and renews the lease meanwhile; `None` where it was lost. What was changed over there before is on record when the request leaves;
     /// lookups and reads are not worth a commit of their own.
-    pub(super) async fn keep_lease<T>(&mut self, request: impl Future<Output = T>) -> Result<Option<T>, Fault> {
+    async fn keep_lease<T>(&mut self, request: impl Future<Output = T>) -> Result<Option<T>, Fault> {
         if self.log.iter().any(|line| !matches!(line.step.as_str(), "match" | "read")) {
             self.write_lines().await?;
         }

@@ -35,7 +35,7 @@ impl Run<'_> {
             return Ok(Flow::LeaseLost);
         }
         let (target, schema) = (self.target(), Arc::clone(&self.schema));
-        let Some(exchange) = self.keep_lease(target.create(schema.name(), body)).await? else { return Ok(Flow::LeaseLost) };
+        let Some(exchange) = self.ask(target.create(schema.name(), body)).await? else { return Ok(Flow::LeaseLost) };
         match outcome::classify(&exchange.reply, self.now()) {
             Outcome::Accepted(answer) => {
                 let remote_id = answer.body.as_ref().and_then(|body| get(body, "id")?.as_str()).filter(|id| !id.is_empty());
@@ -100,7 +100,7 @@ impl Run<'_> {
 
     async fn read_account(&mut self, remote_id: &str) -> Result<Result<Map<String, Value>, Flow>, Fault> {
         let (target, schema) = (self.target(), Arc::clone(&self.schema));
-        let Some(exchange) = self.keep_lease(target.read(schema.name(), remote_id)).await? else { return Ok(Err(Flow::LeaseLost)) };
+        let Some(exchange) = self.ask(target.read(schema.name(), remote_id)).await? else { return Ok(Err(Flow::LeaseLost)) };
         match outcome::classify(&exchange.reply, self.now()) {
             Outcome::Accepted(answer) => {
                 let Some(account) = answer.body.clone().filter(|account| get(account, "id").and_then(Value::as_str) == Some(remote_id))
@@ -144,7 +144,7 @@ impl Run<'_> {
         members: Vec<String>,
     ) -> Result<Flow, Fault> {
         let (target, schema) = (self.target(), Arc::clone(&self.schema));
-        let Some(exchange) = self.keep_lease(target.patch(schema.name(), remote_id, message)).await? else { return Ok(Flow::LeaseLost) };
+        let Some(exchange) = self.ask(target.patch(schema.name(), remote_id, message)).await? else { return Ok(Flow::LeaseLost) };
         if matches!(outcome::classify(&exchange.reply, self.now()), Outcome::NotOffered) {
             self.without_patch(step, &exchange);
             return Ok(Flow::Again);
@@ -211,7 +211,7 @@ impl Run<'_> {
         }
         let body = mapping::replacement(&self.schema, &account, &link.acknowledged, &desired);
         let (target, schema) = (self.target(), Arc::clone(&self.schema));
-        let Some(exchange) = self.keep_lease(target.replace(schema.name(), remote_id, body)).await? else { return Ok(Flow::LeaseLost) };
+        let Some(exchange) = self.ask(target.replace(schema.name(), remote_id, body)).await? else { return Ok(Flow::LeaseLost) };
         if matches!(outcome::classify(&exchange.reply, self.now()), Outcome::NotOffered) {
             return Ok(self.retry(step, &exchange, "the application offers neither PATCH nor PUT"));
         }
@@ -236,7 +236,7 @@ impl Run<'_> {
     /// Deletes the account of somebody who is gone, or a group that is.
     pub(super) async fn delete(&mut self, remote_id: &str) -> Result<Flow, Fault> {
         let (target, schema) = (self.target(), Arc::clone(&self.schema));
-        let Some(exchange) = self.keep_lease(target.delete(schema.name(), remote_id)).await? else { return Ok(Flow::LeaseLost) };
+        let Some(exchange) = self.ask(target.delete(schema.name(), remote_id)).await? else { return Ok(Flow::LeaseLost) };
         match outcome::classify(&exchange.reply, self.now()) {
             Outcome::Accepted(_) => {
                 self.note("delete", "done", &exchange, "");

@@ -1,6 +1,6 @@
 //! A ledger in memory: the contract of `Ledger` and `Catalogue` in as few lines as it takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -8,8 +8,9 @@ use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
 use provisioning::application::{Application, ApplicationId, ApplicationState, Secret};
+use provisioning::lanes::{Lane, Room};
 use provisioning::ledger::{
-    Catalogue, Claim, Ledger, LinkChange, LoggedChange, NewApplication, Next, OutOfDate, Record, SyncStatus, Written,
+    Catalogue, Claim, Ledger, LinkChange, LoggedChange, NewApplication, Next, OutOfDate, Reach, Record, SyncStatus, Written,
 };
 use provisioning::link::{Link, LinkState};
 use provisioning::provisioning_log::{Forget, LogEntry, ProvisioningLog};
@@ -36,6 +37,7 @@ pub struct State {
     pub links: BTreeMap<Pair, Link>,
     pub awaits: BTreeMap<Pair, Vec<String>>,
     pub paused: BTreeMap<i64, Timestamp>,
+    pub unanswered: BTreeMap<i64, u32>,
     pub log: Vec<LogEntry>,
     counter: i64,
 }
@@ -132,12 +134,13 @@ impl Ledger for MemoryLedger {
         Ok(())
     }
 
-    async fn claim(&self, now: Timestamp, lease_until: Timestamp, limit: usize, per_application: usize) -> Result<Vec<Claim>, Fault> {
+    async fn claim(&self, now: Timestamp, lease_until: Timestamp, mut room: Room) -> Result<Vec<Claim>, Fault> {
         let mut state = self.state();
         let ready = |entry: &Entry| !entry.held && entry.due <= now && entry.leased.is_none_or(|(_, until)| until <= now);
         let mut due: Vec<(Pair, Entry)> =
             state.outbox.iter().filter(|(_, entry)| ready(entry)).map(|(pair, entry)| (pair.clone(), entry.clone())).collect();
         due.sort_by_key(|(_, entry)| (entry.priority, entry.generation));
+        room.share_among(due.iter().map(|(pair, _)| ApplicationId(pair.0)).collect::<BTreeSet<_>>().into_iter());
         let mut claims = Vec::new();
         for (pair, entry) in due {
             let leased = state
@@ -148,7 +151,9 @@ impl Ledger for MemoryLedger {
             let users =
                 state.outbox.iter().any(|(other, entry)| other.0 == pair.0 && other.1 == "User" && entry.attempts == 0 && !entry.held);
             let paused = !state.serves(ApplicationId(pair.0), now);
-            if claims.len() >= limit || leased >= per_application || paused || (pair.1 == "Group" && entry.priority > 0 && users) {
+            let unanswered = state.unanswered.get(&pair.0).copied().unwrap_or(0);
+            let full = room.free_for(&Lane { application: ApplicationId(pair.0), leased, unanswered }) == 0;
+            if full || paused || (pair.1 == "Group" && entry.priority > 0 && users) {
                 continue;
             }
             state.counter += 1;
@@ -167,7 +172,9 @@ impl Ledger for MemoryLedger {
                 fence,
                 verify: entry.verify || crashed,
                 lease_until,
+                unanswered,
             });
+            room.begin(ApplicationId(application), unanswered);
         }
         Ok(claims)
     }
@@ -277,6 +284,15 @@ impl Ledger for MemoryLedger {
         }
         record.also.iter().for_each(|pair| state.mark(pair));
         state.log.extend(record.log);
+        match record.reach {
+            Reach::Known => {}
+            Reach::Answers => drop(state.unanswered.remove(&key.0)),
+            Reach::Silent { unanswered, until } => {
+                state.unanswered.insert(key.0, unanswered);
+                let paused = state.paused.entry(key.0).or_insert(until);
+                *paused = until.max(*paused);
+            }
+        }
         let Some(entry) = state.outbox.get_mut(&key) else { return Ok(()) };
         entry.leased = None;
         let renewed = entry.generation != record.claim.generation;

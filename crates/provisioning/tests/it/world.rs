@@ -187,6 +187,10 @@ impl World {
         *now = now.checked_add(SignedDuration::from_secs(seconds)).unwrap();
     }
 
+    pub fn set_time(&self, now: Timestamp) {
+        *self.clock.0.lock().unwrap() = now;
+    }
+
     /// Works, with time going on, until nothing waits that time alone would bring.
     pub async fn settle(&self) {
         for _ in 0..50 {

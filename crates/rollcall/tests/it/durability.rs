@@ -6,6 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use provisioning::lanes::{Limits, Room};
 use provisioning::ledger::Ledger;
 use serde_json::{Value, json};
 use storage::secrets::MasterKey;
@@ -85,7 +86,8 @@ async fn work_of_a_killed_run_goes_on_at_once() {
     let leased = {
         let key = Arc::new(MasterKey::load_or_create(&data.path().join("rollcall.key")).unwrap());
         let store = Sqlite::open(&data.path().join("rollcall.db"), key).unwrap();
-        store.claim("2100-01-01T00:00:00Z".parse().unwrap(), "2101-01-01T00:00:00Z".parse().unwrap(), 10, 10).await.unwrap()
+        let room = Room::new(Limits { applications_max: 1, per_application: 10, shared_max: 10 });
+        store.claim("2100-01-01T00:00:00Z".parse().unwrap(), "2101-01-01T00:00:00Z".parse().unwrap(), room).await.unwrap()
     };
     assert_eq!(leased.len(), 1);
     let (asked, requests) = channel();

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use directory::access::{Caller, Scope};
 use directory::request_log::BodyKind;
 use http::Method;
 use percent_encoding::percent_decode_str;

@@ -5,6 +5,7 @@ use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
 use provisioning::application::{Application, ApplicationId};
+use provisioning::lanes::{Lane, Room};
 use provisioning::ledger::{Claim, Ledger, LoggedChange, OutOfDate, Record, SyncStatus, Written};
 use provisioning::link::Link;
 use provisioning::provisioning_log::LogEntry;
@@ -45,18 +46,22 @@ impl Ledger for Postgres {
         Ok(())
     }
 
-    async fn claim(&self, now: Timestamp, lease_until: Timestamp, limit: usize, per_application: usize) -> Result<Vec<Claim>, Fault> {
+    async fn claim(&self, now: Timestamp, lease_until: Timestamp, mut room: Room) -> Result<Vec<Claim>, Fault> {
         let mut claims = Vec::new();
-        for row in query(&self.connections, sql::APPLICATIONS_WITH_WORK, &[&micros(now)]).await? {
-            let (tenant, application) = (TenantId(row.try_get(0).map_err(fault)?), ApplicationId(row.try_get(1).map_err(fault)?));
-            let leased = usize::try_from(row.try_get::<_, i64>(2).map_err(fault)?).unwrap_or_default();
-            let limit = limit.saturating_sub(claims.len());
-            if limit == 0 || leased >= per_application {
+        let rows = query(&self.connections, sql::APPLICATIONS_WITH_WORK, &[&micros(now)]).await?;
+        let with_work = rows.iter().map(with_work).collect::<Result<Vec<_>, _>>()?;
+        room.share_among(with_work.iter().map(|(_, lane)| lane.application));
+        for (tenant, lane) in with_work {
+            if room.free_for(&lane) == 0 {
                 continue;
             }
-            let wanted = Wanted { tenant, application, now, lease_until, limit, per_application };
-            match self.claim_for(wanted).await {
-                Ok(more) => claims.extend(more),
+            match self.claim_for(Wanted { tenant, application: lane.application, now, lease_until }, &room).await {
+                Ok(more) => {
+                    for claim in &more {
+                        room.begin(claim.application, claim.unanswered);
+                    }
+                    claims.extend(more);
+                }
                 Err(fault) if claims.is_empty() => return Err(fault),
                 // What is leased is not to wait for its lease to run out.
                 Err(fault) => {
@@ -148,9 +153,19 @@ impl Ledger for Postgres {
 }
 
 impl Postgres {
-    async fn claim_for(&self, wanted: Wanted) -> Result<Vec<Claim>, Fault> {
-        Ok(in_transaction!(&self.connections, begin, |transaction| outbox::claim(transaction, wanted)))
+    async fn claim_for(&self, wanted: Wanted, room: &Room) -> Result<Vec<Claim>, Fault> {
+        Ok(in_transaction!(&self.connections, begin, |transaction| outbox::claim(transaction, wanted, room)))
     }
+}
+
+/// An application with due entries.
+fn with_work(row: &Row) -> Result<(TenantId, Lane), Fault> {
+    let lane = Lane {
+        application: ApplicationId(row.try_get(1).map_err(fault)?),
+        leased: usize::try_from(row.try_get::<_, i64>(2).map_err(fault)?).unwrap_or_default(),
+        unanswered: u32::try_from(row.try_get::<_, i64>(3).map_err(fault)?).unwrap_or(u32::MAX),
+    };
+    Ok((TenantId(row.try_get(0).map_err(fault)?), lane))
 }
 
 fn link(row: &Row, application: ApplicationId, resource_id: &str) -> Result<Link, Fault> {

@@ -8,7 +8,8 @@ use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::{SignedDuration, Timestamp};
 use provisioning::application::ApplicationId;
-use provisioning::ledger::{Claim, GROUP_WAIT_SECONDS_MAX, LinkChange, Next, OutOfDate, Record, Written};
+use provisioning::lanes::{Lane, Room};
+use provisioning::ledger::{Claim, GROUP_WAIT_SECONDS_MAX, LinkChange, Next, OutOfDate, Reach, Record, Written};
 use provisioning::link::{Link, LinkState};
 use provisioning::provisioning_log::LogEntry;
 use tokio_postgres::Row;
@@ -116,21 +117,20 @@ pub(super) struct Wanted {
     pub(super) application: ApplicationId,
     pub(super) now: Timestamp,
     pub(super) lease_until: Timestamp,
-    pub(super) limit: usize,
-    pub(super) per_application: usize,
 }
 
 /// Claims for one application, which meanwhile nobody else does.
-pub(super) async fn claim(transaction: &Transaction<'_>, wanted: Wanted) -> Result<Vec<Claim>, Fault> {
-    let Wanted { tenant, application, now, lease_until, limit, per_application } = wanted;
+pub(super) async fn claim(transaction: &Transaction<'_>, wanted: Wanted, room: &Room) -> Result<Vec<Claim>, Fault> {
+    let Wanted { tenant, application, now, lease_until } = wanted;
     let at = micros(now);
-    if execute(transaction, sql::BEGIN_CLAIM, &[&tenant.0, &application.0, &at]).await? == 0 {
-        return Ok(Vec::new());
-    }
+    let begun = query(transaction, sql::BEGIN_CLAIM, &[&tenant.0, &application.0, &at]).await?;
+    let Some(begun) = begun.first() else { return Ok(Vec::new()) };
+    let unanswered = u32::try_from(begun.try_get::<_, i64>(0).map_err(fault)?).unwrap_or(u32::MAX);
     let leased = query(transaction, sql::COUNT_LEASED, &[&tenant.0, &application.0, &at]).await?;
     let leased: i64 = leased.first().map_or(Ok(0), |row| row.try_get(0)).map_err(fault)?;
-    let free = i64::try_from(per_application).unwrap_or(i64::MAX).saturating_sub(leased).min(i64::try_from(limit).unwrap_or(i64::MAX));
-    if free <= 0 {
+    let lane = Lane { application, leased: usize::try_from(leased).unwrap_or_default(), unanswered };
+    let free = i64::try_from(room.free_for(&lane)).unwrap_or(i64::MAX);
+    if free == 0 {
         return Ok(Vec::new());
     }
     let long_ago = now.checked_sub(SignedDuration::from_secs(GROUP_WAIT_SECONDS_MAX)).unwrap_or(now);
@@ -150,6 +150,7 @@ pub(super) async fn claim(transaction: &Transaction<'_>, wanted: Wanted) -> Resu
                 // A lease that ran out means that nobody recorded what was sent.
                 verify: row.try_get::<_, bool>(4)? || row.try_get::<_, i64>(5)? > 0,
                 lease_until,
+                unanswered,
             };
             Ok((row.try_get::<_, i16>(7)?, claim))
         };
@@ -290,6 +291,14 @@ pub(super) async fn record(transaction: &Transaction<'_>, record: &Record) -> Re
     };
     insert_lines(transaction, sql::LOG, tenant, application, &record.log).await?;
     set_next(transaction, record, generation == claim.generation).await?;
+    match record.reach {
+        Reach::Known => 0,
+        Reach::Answers => execute(transaction, sql::APPLICATION_ANSWERS, &[&tenant.0, &application.0]).await?,
+        Reach::Silent { unanswered, until } => {
+            let values: Values<'_> = &[&tenant.0, &application.0, &i64::from(unanswered), &micros(until)];
+            execute(transaction, sql::REST_APPLICATION, values).await?
+        }
+    };
     marks.extend_from_slice(&record.also);
     if let Some(awaits) = &record.awaits {
         marks.extend(set_awaits(transaction, record, awaits).await?);

@@ -6,6 +6,7 @@ use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
 use provisioning::event_log::{Acknowledgements, Choice, Delivery, Handout, NewReceiver, Receivers};
+use provisioning::lanes::ReceiverRoom;
 use provisioning::receiver::{Parcel, ParcelState, Receiver, ReceiverId, ReceiverState, Secrets};
 use tokio_postgres::Row;
 
@@ -17,7 +18,8 @@ use super::outbox;
 use super::read::storable;
 use super::statements_of_events as sql;
 use crate::event_rows::{
-    KIND_FEED_ADD, KIND_FEED_REMOVE, ParcelColumns, ReceiverColumns, parcel_state, receiver_kind, receiver_state, seal_secrets, sequence_of,
+    KIND_FEED_ADD, KIND_FEED_REMOVE, ParcelColumns, RECEIVERS_LOOKED_AT_MAX, ReceiverColumns, parcel_state, receiver_kind, receiver_state,
+    seal_secrets, sequence_of,
 };
 use crate::rows::{json_text, micros};
 
@@ -74,14 +76,18 @@ impl Receivers for Postgres {
         rows.iter().map(|row| row.try_get(0).map_err(fault)).collect()
     }
 
-    async fn claim_receivers(&self, now: Timestamp, lease_until: Timestamp, limit: usize) -> Result<Vec<Receiver>, Fault> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    async fn claim_receivers(&self, now: Timestamp, lease_until: Timestamp, mut room: ReceiverRoom) -> Result<Vec<Receiver>, Fault> {
         let mut claimed = Vec::new();
-        for row in query(&self.connections, sql::WITH_EVENTS, &[&micros(now), &limit]).await? {
+        for row in query(&self.connections, sql::WITH_EVENTS, &[&micros(now), &RECEIVERS_LOOKED_AT_MAX]).await? {
             let (tenant, id): (i64, i64) = (row.try_get(0).map_err(fault)?, row.try_get(1).map_err(fault)?);
+            let attempts = u32::try_from(row.try_get::<_, i64>(2).map_err(fault)?).unwrap_or(u32::MAX);
+            if !room.admits(TenantId(tenant), attempts) {
+                continue;
+            }
             // Another node may have been faster.
             let values: Values<'_> = &[&tenant, &id, &micros(now), &micros(lease_until)];
             if execute(&self.connections, sql::LEASE_RECEIVER, values).await? > 0 {
+                room.begin(TenantId(tenant), attempts);
                 claimed.extend(self.read_receiver(TenantId(tenant), ReceiverId(id)).await?);
             }
         }

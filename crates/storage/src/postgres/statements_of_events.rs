@@ -33,7 +33,7 @@ pub(crate) const CHOOSE: &str = "INSERT INTO chosen_resources (tenant, receiver,
      $2 ON CONFLICT DO NOTHING";
 pub(crate) const UNCHOOSE: &str = "DELETE FROM chosen_resources WHERE tenant = $1 AND receiver = $2 AND id = $3";
 /// Receivers of all tenants that something is to be sent to.
-pub(crate) const WITH_EVENTS: &str = "SELECT r.tenant, r.receiver FROM receivers AS r JOIN tenants AS t ON t.tenant = r.tenant WHERE r.kind <> 'poll' AND r.state = 'live' AND \
+pub(crate) const WITH_EVENTS: &str = "SELECT r.tenant, r.receiver, r.attempts FROM receivers AS r JOIN tenants AS t ON t.tenant = r.tenant WHERE r.kind <> 'poll' AND r.state = 'live' AND \
      r.lease_until <= $1 AND r.due <= $1 AND (r.position < t.last_sequence OR EXISTS (SELECT 1 FROM parcels AS p WHERE p.tenant = r.tenant AND \
      p.receiver = r.receiver AND p.state = 'again')) AND NOT coalesce((t.settings::JSONB ->> 'suspended')::BOOLEAN, FALSE) ORDER BY r.due, r.receiver LIMIT $2";
 pub(crate) const LEASE_RECEIVER: &str =

@@ -28,6 +28,11 @@ pub(crate) const REMOVE_APPLICATION: &[&str] = &[
 ];
 pub(crate) const PAUSE_APPLICATION: &str =
     "UPDATE applications SET paused_until = greatest(paused_until, $3) WHERE tenant = $1 AND application = $2";
+/// It does not answer: it rests until `$4`.
+pub(crate) const REST_APPLICATION: &str = "UPDATE applications SET unanswered = greatest(unanswered, $3), paused_until = greatest(paused_until, $4) \
+     WHERE tenant = $1 AND application = $2";
+/// It answers again.
+pub(crate) const APPLICATION_ANSWERS: &str = "UPDATE applications SET unanswered = 0 WHERE tenant = $1 AND application = $2";
 
 /// All tenants that are not suspended.
 pub(crate) const TENANTS_WITH_CHANGES: &str = "SELECT tenant FROM tenants WHERE last_sequence > dispatched \
@@ -64,14 +69,13 @@ pub(crate) const MARK_ALL: &str = "INSERT INTO outbox AS o (tenant, application,
 
 /// Applications of all tenants that are not suspended, where they have something to do now; who waited longest for a claim first.
 pub(crate) const APPLICATIONS_WITH_WORK: &str = "SELECT a.tenant, a.application, \
-       (SELECT count(*) FROM outbox AS l WHERE l.tenant = a.tenant AND l.application = a.application AND l.lease_until > 0 AND l.lease_until > $1) \
+       (SELECT count(*) FROM outbox AS l WHERE l.tenant = a.tenant AND l.application = a.application AND l.lease_until > 0 AND l.lease_until > $1), a.unanswered \
      FROM applications AS a WHERE a.state = 'live' AND a.paused_until <= $1 AND EXISTS (SELECT 1 FROM outbox AS o \
        WHERE o.tenant = a.tenant AND o.application = a.application AND NOT o.held AND o.due <= $1 AND o.lease_until <= $1) \
        AND EXISTS (SELECT 1 FROM tenants AS t WHERE t.tenant = a.tenant AND NOT coalesce((t.settings::JSONB ->> 'suspended')::BOOLEAN, FALSE)) \
      ORDER BY a.claimed, a.application";
 /// One node claims for an application at a time, so that nobody counts leases that another is just taking.
-pub(crate) const BEGIN_CLAIM: &str =
-    "UPDATE applications SET claimed = $3 WHERE tenant = $1 AND application = $2 AND state = 'live' AND paused_until <= $3";
+pub(crate) const BEGIN_CLAIM: &str = "UPDATE applications SET claimed = $3 WHERE tenant = $1 AND application = $2 AND state = 'live' AND paused_until <= $3 RETURNING unanswered";
 pub(crate) const COUNT_LEASED: &str =
     "SELECT count(*) FROM outbox WHERE tenant = $1 AND application = $2 AND lease_until > 0 AND lease_until > $3";
 /// Leases entries that may be claimed. `$3` is now, `$4` the instant before which a Group has waited long enough; one that takes something away
@@ -155,6 +159,8 @@ pub(crate) const ALL: &[&str] = &[
     SET_APPLICATION_TOKEN,
     LOCK_APPLICATION_TO_REMOVE,
     PAUSE_APPLICATION,
+    REST_APPLICATION,
+    APPLICATION_ANSWERS,
     TENANTS_WITH_CHANGES,
     IS_SERVED,
     IS_WAITING,

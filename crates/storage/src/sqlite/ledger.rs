@@ -6,7 +6,10 @@ use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::{SignedDuration, Timestamp};
 use provisioning::application::{Application, ApplicationId};
-use provisioning::ledger::{Claim, GROUP_WAIT_SECONDS_MAX, Ledger, LinkChange, LoggedChange, Next, OutOfDate, Record, SyncStatus, Written};
+use provisioning::lanes::{Lane, Room};
+use provisioning::ledger::{
+    Claim, GROUP_WAIT_SECONDS_MAX, Ledger, LinkChange, LoggedChange, Next, OutOfDate, Reach, Record, SyncStatus, Written,
+};
 use provisioning::link::{Link, LinkState};
 use provisioning::provisioning_log::LogEntry;
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
@@ -52,11 +55,12 @@ impl Ledger for Sqlite {
         self.writer.write(write).await
     }
 
-    async fn claim(&self, now: Timestamp, lease_until: Timestamp, limit: usize, per_application: usize) -> Result<Vec<Claim>, Fault> {
-        if self.readers.read_short(|connection| with_work(connection, now))?.is_empty() {
+    async fn claim(&self, now: Timestamp, lease_until: Timestamp, room: Room) -> Result<Vec<Claim>, Fault> {
+        let with_work = self.readers.read_short(|connection| with_work(connection, now))?;
+        if with_work.iter().all(|(_, lane)| room.free_for(lane) == 0) {
             return Ok(Vec::new());
         }
-        self.writer.write(move |connection| claim(connection, now, lease_until, limit, per_application)).await
+        self.writer.write(move |connection| claim(connection, now, lease_until, room.clone())).await
     }
 
     async fn mark_all(&self, tenant: TenantId, application: ApplicationId, at: Timestamp) -> Result<u64, Fault> {
@@ -216,30 +220,21 @@ pub(super) fn mark_all(
     Ok(u64::try_from(marked).unwrap_or(u64::MAX))
 }
 
-/// An application with due entries.
-struct WithWork {
-    tenant: TenantId,
-    application: ApplicationId,
-    leased: usize,
-}
-
-fn with_work(connection: &Connection, now: Timestamp) -> Result<Vec<WithWork>, Fault> {
+/// The applications with due entries.
+fn with_work(connection: &Connection, now: Timestamp) -> Result<Vec<(TenantId, Lane)>, Fault> {
     let columns = |row: &Row<'_>| {
-        Ok(WithWork { tenant: TenantId(row.get(0)?), application: ApplicationId(row.get(1)?), leased: row.get::<_, u32>(2)? as usize })
+        let lane = Lane { application: ApplicationId(row.get(1)?), leased: row.get::<_, u32>(2)? as usize, unanswered: row.get(3)? };
+        Ok((TenantId(row.get(0)?), lane))
     };
     list(connection, sql::APPLICATIONS_WITH_WORK, params![micros(now)], columns)
 }
 
-fn claim(
-    connection: &Connection,
-    now: Timestamp,
-    lease_until: Timestamp,
-    limit: usize,
-    per_application: usize,
-) -> Result<Vec<Claim>, Fault> {
+fn claim(connection: &Connection, now: Timestamp, lease_until: Timestamp, mut room: Room) -> Result<Vec<Claim>, Fault> {
     let mut claims = Vec::new();
-    for WithWork { tenant, application, leased } in with_work(connection, now)? {
-        let free = per_application.saturating_sub(leased).min(limit.saturating_sub(claims.len()));
+    let with_work = with_work(connection, now)?;
+    room.share_among(with_work.iter().map(|(_, lane)| lane.application));
+    for (tenant, lane) in with_work {
+        let (application, free) = (lane.application, room.free_for(&lane));
         if free == 0 {
             continue;
         }
@@ -256,6 +251,7 @@ fn claim(
                 // A lease that ran out means that nobody recorded what was sent.
                 verify: row.get::<_, bool>(4)? || row.get::<_, i64>(5)? > 0,
                 lease_until,
+                unanswered: lane.unanswered,
             })
         };
         let values = params![tenant.0, application.0, micros(now), micros(long_ago), limit_of(free)];
@@ -264,6 +260,7 @@ fn claim(
             let Some(fence) = next_number(connection, tenant, application)? else { continue };
             execute(connection, sql::LEASE, params![tenant.0, application.0, claim.resource_id, fence, micros(lease_until)])?;
             claim.fence = fence;
+            room.begin(application, lane.unanswered);
             claims.push(claim);
         }
         execute(connection, sql::CLAIMED, params![tenant.0, application.0, micros(now)])?;
@@ -358,6 +355,13 @@ fn apply(connection: &Connection, record: &Record) -> Result<(), Fault> {
         Next::PauseUntil(at) => {
             execute(connection, sql::PAUSE_APPLICATION, params![tenant.0, application.0, micros(at)])?;
             execute(connection, sql::RELEASE, key)?
+        }
+    };
+    match record.reach {
+        Reach::Known => 0,
+        Reach::Answers => execute(connection, sql::APPLICATION_ANSWERS, params![tenant.0, application.0])?,
+        Reach::Silent { unanswered, until } => {
+            execute(connection, sql::REST_APPLICATION, params![tenant.0, application.0, unanswered, micros(until)])?
         }
     };
     for pair in &record.also {

@@ -5,6 +5,7 @@ use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
 use provisioning::event_log::{Acknowledgements, Choice, Delivery, Handout, NewReceiver, Receivers};
+use provisioning::lanes::ReceiverRoom;
 use provisioning::receiver::{Parcel, ParcelState, Receiver, ReceiverId, ReceiverState, Secrets};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
@@ -13,7 +14,8 @@ use super::connections::fault;
 use super::events::read_events;
 use super::statements_of_events as sql;
 use crate::event_rows::{
-    KIND_FEED_ADD, KIND_FEED_REMOVE, ParcelColumns, ReceiverColumns, parcel_state, receiver_kind, receiver_state, seal_secrets, sequence_of,
+    KIND_FEED_ADD, KIND_FEED_REMOVE, ParcelColumns, RECEIVERS_LOOKED_AT_MAX, ReceiverColumns, parcel_state, receiver_kind, receiver_state,
+    seal_secrets, sequence_of,
 };
 use crate::rows::{json_text, micros};
 use crate::secrets::MasterKey;
@@ -90,17 +92,18 @@ impl Receivers for Sqlite {
         self.readers.read_long(None, read).await
     }
 
-    async fn claim_receivers(&self, now: Timestamp, lease_until: Timestamp, limit: usize) -> Result<Vec<Receiver>, Fault> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        if self.readers.read_short(|connection| with_events(connection, now, limit))?.is_empty() {
+    async fn claim_receivers(&self, now: Timestamp, lease_until: Timestamp, room: ReceiverRoom) -> Result<Vec<Receiver>, Fault> {
+        let with_events_now = self.readers.read_short(|connection| with_events(connection, now))?;
+        if !with_events_now.iter().any(|(tenant, _, attempts)| room.admits(*tenant, *attempts)) {
             return Ok(Vec::new());
         }
         let key = self.key.clone();
         let claim = move |connection: &Connection| {
-            let mut claimed = Vec::new();
-            for (tenant, id) in with_events(connection, now, limit)? {
+            let (mut room, mut claimed) = (room.clone(), Vec::new());
+            for (tenant, id, attempts) in with_events(connection, now)? {
                 let values = params![tenant.0, id.0, micros(now), micros(lease_until)];
-                if execute(connection, sql::LEASE_RECEIVER, values)? > 0 {
+                if room.admits(tenant, attempts) && execute(connection, sql::LEASE_RECEIVER, values)? > 0 {
+                    room.begin(tenant, attempts);
                     claimed.extend(read(connection, &key, tenant, id)?);
                 }
             }
@@ -179,10 +182,11 @@ impl Receivers for Sqlite {
     }
 }
 
-fn with_events(connection: &Connection, now: Timestamp, limit: i64) -> Result<Vec<(TenantId, ReceiverId)>, Fault> {
+/// Receivers that something is to be sent to, with the number of times that the next event was tried.
+fn with_events(connection: &Connection, now: Timestamp) -> Result<Vec<(TenantId, ReceiverId, u32)>, Fault> {
     let mut statement = connection.prepare_cached(sql::WITH_EVENTS).map_err(fault)?;
-    let read = |row: &Row<'_>| Ok((TenantId(row.get(0)?), ReceiverId(row.get(1)?)));
-    let rows = statement.query_map(params![micros(now), limit], read).map_err(fault)?;
+    let read = |row: &Row<'_>| Ok((TenantId(row.get(0)?), ReceiverId(row.get(1)?), row.get(2)?));
+    let rows = statement.query_map(params![micros(now), RECEIVERS_LOOKED_AT_MAX], read).map_err(fault)?;
     rows.collect::<Result<_, _>>().map_err(fault)
 }
 

@@ -20,6 +20,11 @@ pub(crate) const REMOVE_APPLICATION: &[&str] = &[
 ];
 pub(crate) const PAUSE_APPLICATION: &str =
     "UPDATE applications SET paused_until = max(paused_until, ?3) WHERE tenant = ?1 AND application = ?2";
+/// It does not answer: it rests until `?4`.
+pub(crate) const REST_APPLICATION: &str = "UPDATE applications SET unanswered = max(unanswered, ?3), paused_until = max(paused_until, ?4) \
+     WHERE tenant = ?1 AND application = ?2";
+/// It answers again.
+pub(crate) const APPLICATION_ANSWERS: &str = "UPDATE applications SET unanswered = 0 WHERE tenant = ?1 AND application = ?2";
 
 /// All tenants that are not suspended.
 pub(crate) const TENANTS_WITH_CHANGES: &str = "SELECT tenant FROM tenants WHERE last_sequence > dispatched \
@@ -46,7 +51,7 @@ pub(crate) const MARK_ALL: &str = "INSERT INTO outbox (tenant, application, id, 
 
 /// Applications of all tenants that are not suspended, where they have something to do now; who waited longest for a claim first.
 pub(crate) const APPLICATIONS_WITH_WORK: &str = "SELECT a.tenant, a.application, \
-       (SELECT count(*) FROM outbox AS l WHERE l.tenant = a.tenant AND l.application = a.application AND l.lease_until > 0 AND l.lease_until > ?1) \
+       (SELECT count(*) FROM outbox AS l WHERE l.tenant = a.tenant AND l.application = a.application AND l.lease_until > 0 AND l.lease_until > ?1), a.unanswered \
      FROM applications AS a WHERE a.state = 'live' AND a.paused_until <= ?1 AND EXISTS (SELECT 1 FROM outbox AS o \
        WHERE o.tenant = a.tenant AND o.application = a.application AND o.held = 0 AND o.due <= ?1 AND o.lease_until <= ?1) \
        AND EXISTS (SELECT 1 FROM tenants AS t WHERE t.tenant = a.tenant AND NOT coalesce(json_extract(t.settings, '$.suspended'), 0)) \
@@ -125,6 +130,8 @@ pub(crate) const ALL: &[&str] = &[
     NAME_OF_APPLICATION,
     SET_APPLICATION_TOKEN,
     PAUSE_APPLICATION,
+    REST_APPLICATION,
+    APPLICATION_ANSWERS,
     TENANTS_WITH_CHANGES,
     READ_CHANGES,
     MOVE_CURSOR,

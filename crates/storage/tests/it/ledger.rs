@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use directory::store::Fault;
 use provisioning::application::{Application, ApplicationId, ApplicationState};
-use provisioning::ledger::{Claim, GROUP_WAIT_SECONDS_MAX, LinkChange, Next, OutOfDate, Record, SyncStatus, Written};
+use provisioning::lanes::{Limits, Room};
+use provisioning::ledger::{Claim, GROUP_WAIT_SECONDS_MAX, LinkChange, Next, OutOfDate, Reach, Record, SyncStatus, Written};
 use provisioning::link::{Link, LinkState};
 use provisioning::provisioning_log::LogEntry;
 use serde_json::json;
@@ -25,6 +26,7 @@ on_both_engines!(
     a_retry_waits_and_counts,
     a_held_entry_waits_for_a_mark,
     a_pause_stops_the_application_and_counts_no_attempt,
+    one_that_does_not_answer_rests_and_is_then_asked_once_by_all_nodes,
     a_paused_application_is_not_served,
     groups_wait_for_users_but_not_for_ever,
     a_group_that_takes_something_away_waits_for_nobody,
@@ -44,14 +46,28 @@ pub(crate) fn pair(application: ApplicationId, resource_type: &str, id: &str, pr
     OutOfDate { application, resource_type: resource_type.into(), resource_id: id.into(), priority, due: at(due), verify: false }
 }
 
+/// A node at which nothing is at work.
+pub(crate) fn room(applications_max: usize, per_application: usize, shared_max: usize) -> Room {
+    Room::new(Limits { applications_max, per_application, shared_max })
+}
+
 /// Everything that is due at this second, leased for a minute.
 pub(crate) async fn due(world: &World, second: i64) -> Vec<Claim> {
-    world.opened.ledger.claim(at(second), at(second + 60), 100, 100).await.unwrap()
+    world.opened.ledger.claim(at(second), at(second + 60), room(100, 100, 100)).await.unwrap()
 }
 
 /// A claim that is done, and nothing else.
 pub(crate) fn record(claim: &Claim) -> Record {
-    Record { claim: claim.clone(), link: LinkChange::Keep, log: Vec::new(), at: at(1), next: Next::Done, awaits: None, also: Vec::new() }
+    Record {
+        claim: claim.clone(),
+        link: LinkChange::Keep,
+        log: Vec::new(),
+        at: at(1),
+        next: Next::Done,
+        awaits: None,
+        also: Vec::new(),
+        reach: Reach::Known,
+    }
 }
 
 pub(crate) fn link(claim: &Claim, remote_id: Option<&str>) -> Link {
@@ -282,7 +298,7 @@ async fn a_pause_stops_the_application_and_counts_no_attempt(place: Place) {
     let chat = add(&world, "chat").await;
     let (ann, bob) = (pair(wiki.id, "User", "ann", 2, 0), pair(wiki.id, "User", "bob", 2, 0));
     mark(&world, vec![ann, bob, pair(chat.id, "User", "ann", 2, 0)]).await;
-    let claim = world.opened.ledger.claim(at(1), at(61), 1, 1).await.unwrap().remove(0);
+    let claim = world.opened.ledger.claim(at(1), at(61), room(1, 1, 0)).await.unwrap().remove(0);
     assert_eq!(claim.application, wiki.id);
     world.opened.ledger.record(Record { next: Next::PauseUntil(at(100)), ..record(&claim) }).await.unwrap();
     let others = due(&world, 99).await;
@@ -290,6 +306,36 @@ async fn a_pause_stops_the_application_and_counts_no_attempt(place: Place) {
     let rested = due(&world, 100).await;
     assert_eq!(ids(&rested), ["ann", "bob"]);
     assert!(rested.iter().all(|claim| claim.attempts == 0));
+}
+
+async fn one_that_does_not_answer_rests_and_is_then_asked_once_by_all_nodes(place: Place) {
+    let (world, wiki) = start(&place).await;
+    let chat = add(&world, "chat").await;
+    let names = ["ann", "bob", "cid", "dan"];
+    mark(&world, names.iter().flat_map(|id| [pair(wiki.id, "User", id, 2, 0), pair(chat.id, "User", id, 2, 0)]).collect()).await;
+    let of = |claims: &[Claim], id| claims.iter().filter(|claim| claim.application == id).count();
+    let first: Vec<Claim> = due(&world, 1).await.into_iter().filter(|claim| claim.application == wiki.id).collect();
+    assert!(first.len() == 4 && first.iter().all(|claim| claim.unanswered == 0));
+    let silent = |unanswered, until| Reach::Silent { unanswered, until: at(until) };
+    for claim in &first {
+        let reach = silent(1, if claim.resource_id == "bob" { 100 } else { 90 });
+        world.opened.ledger.record(Record { next: Next::RetryAt(at(2)), reach, ..record(claim) }).await.unwrap();
+    }
+    // What rests, rests on every node and after a restart; others do not.
+    let other = World { opened: place.open().await, ..world.clone() };
+    let others = due(&other, 99).await;
+    assert_eq!((of(&others, wiki.id), of(&others, chat.id)), (0, 4));
+    let probe = due(&other, 100).await;
+    assert_eq!((of(&probe, wiki.id), probe[0].unanswered), (1, 1));
+    assert_eq!(of(&due(&world, 101).await, wiki.id), 0, "one node asks");
+    other.opened.ledger.record(Record { next: Next::RetryAt(at(102)), reach: silent(2, 200), ..record(&probe[0]) }).await.unwrap();
+    assert_eq!(of(&due(&world, 199).await, wiki.id), 0);
+    let probe = due(&world, 200).await.into_iter().find(|claim| claim.application == wiki.id).unwrap();
+    assert_eq!(probe.unanswered, 2);
+    world.opened.ledger.record(Record { reach: Reach::Answers, ..record(&probe) }).await.unwrap();
+    let rest = due(&other, 201).await;
+    assert_eq!(of(&rest, wiki.id), 3);
+    assert!(rest.iter().filter(|claim| claim.application == wiki.id).all(|claim| claim.unanswered == 0));
 }
 
 async fn a_paused_application_is_not_served(place: Place) {
@@ -331,15 +377,15 @@ async fn at_most_so_many_of_an_application_are_leased(place: Place) {
     let chat = add(&world, "chat").await;
     let names: Vec<String> = (0..9).map(|number| format!("user{number}")).collect();
     mark(&world, names.iter().flat_map(|id| [pair(wiki.id, "User", id, 2, 0), pair(chat.id, "User", id, 2, 0)]).collect()).await;
-    let claim = async |limit| world.opened.ledger.claim(at(1), at(61), limit, 3).await.unwrap();
+    let claim = async || world.opened.ledger.claim(at(1), at(61), room(10, 3, 3)).await.unwrap();
     let of = |claims: &[Claim], id| claims.iter().filter(|claim| claim.application == id).count();
-    let first = claim(5).await;
+    let first = claim().await;
     assert_eq!((of(&first, wiki.id), of(&first, chat.id)), (3, 2));
-    let second = claim(5).await;
+    let second = claim().await;
     assert_eq!((of(&second, wiki.id), of(&second, chat.id)), (0, 1));
-    assert_eq!(claim(5).await, []);
+    assert_eq!(claim().await, []);
     done(&world, &first[..1]).await;
-    assert_eq!(claim(5).await.len(), 1);
+    assert_eq!(claim().await.len(), 1);
 }
 
 async fn a_link_comes_back(place: Place) {
@@ -484,7 +530,7 @@ async fn two_claimers_never_get_the_same_entry(place: Place) {
         tokio::spawn(async move {
             let mut idle = 0;
             while idle < 20 {
-                let claims = ledger.claim(at(1), at(61), 7, 5).await?;
+                let claims = ledger.claim(at(1), at(61), room(10, 5, 5)).await?;
                 idle = if claims.is_empty() { idle + 1 } else { 0 };
                 claimed.lock().unwrap().extend(claims.iter().map(|c| (c.application, c.resource_id.clone(), c.fence)));
                 for claim in &claims {

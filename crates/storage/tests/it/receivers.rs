@@ -1,7 +1,7 @@
 //! Receivers: each change arrives at least once and in order, whatever fails; what cannot be delivered is put aside and the next has its turn.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -12,11 +12,12 @@ use provisioning::application::Secret;
 use provisioning::connector::RetryAfter;
 use provisioning::event::Kind;
 use provisioning::event_log::{Acknowledgements, Choice, Courier, Delivery, Message, NewReceiver, Receivers, Reception};
+use provisioning::lanes::ReceiverRoom;
 use provisioning::receiver::{ParcelState, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets};
 use provisioning::subscription::{Options, Ports, Subscriptions};
 use provisioning::telling::Teller;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 use crate::place::{Counter, Place, World, delete, members, on_both_engines};
@@ -27,6 +28,7 @@ on_both_engines!(
     one_that_asks_for_time_gets_it_from_every_node,
     what_was_put_aside_is_delivered_again_or_discarded,
     a_receiver_that_is_gone_is_paused,
+    receivers_that_never_answer_do_not_delay_one_that_does,
     a_claim_that_was_lost_is_taken_over_and_nothing_with_it,
     two_nodes_never_send_to_one_receiver_at_once,
     one_that_polls_gets_what_it_did_not_acknowledge,
@@ -63,6 +65,9 @@ struct Ends {
     attempts: Mutex<Vec<usize>>,
     /// The current secret with each message.
     signed: Mutex<Vec<String>>,
+    /// Receivers that accept a request and do not answer it until this is open.
+    hang: Mutex<Option<(HashSet<String>, Arc<Semaphore>)>>,
+    hanging: AtomicUsize,
     /// Secrets that the receiver is given while its next message is under way.
     rotates: Mutex<Option<(Arc<dyn Receivers>, Secrets)>>,
 }
@@ -97,6 +102,12 @@ impl Courier for Ends {
         let rotates = self.rotates.lock().unwrap().take();
         if let Some((receivers, secrets)) = rotates {
             assert!(receivers.set_receiver_secrets(receiver.tenant, receiver.id, secrets).await.unwrap());
+        }
+        let gate = self.hang.lock().unwrap().as_ref().filter(|(names, _)| names.contains(&receiver.name)).map(|(_, gate)| gate.clone());
+        if let Some(gate) = gate {
+            self.hanging.fetch_add(1, Ordering::SeqCst);
+            drop(gate.acquire().await.unwrap());
+            return Reception::Later { why: "no answer: timed out".into(), retry_after: None };
         }
         let body: Value = serde_json::from_str(body).unwrap();
         let events = body["data"]["events"].as_array().unwrap();
@@ -298,13 +309,34 @@ async fn a_receiver_that_is_gone_is_paused(place: Place) {
     assert_eq!(office.ends.taken(), ["a", "b"]);
 }
 
+async fn receivers_that_never_answer_do_not_delay_one_that_does(place: Place) {
+    let office = Office::new(&place).await;
+    let (names, gate): (HashSet<String>, _) = ((0..20).map(|number| format!("hangs-{number}")).collect(), Arc::new(Semaphore::new(0)));
+    *office.ends.hang.lock().unwrap() = Some((names.clone(), gate.clone()));
+    for name in names.iter().map(String::as_str).chain(["healthy"]) {
+        office.add(name, ReceiverKind::Webhook, ReceiverSettings::default()).await;
+    }
+    office.world.user("a").await;
+    let delivery = office.delivery.clone();
+    let running = tokio::spawn(async move { delivery.run_until_idle().await });
+    let told = async {
+        while office.ends.taken() != ["a"] || office.ends.hanging.load(Ordering::SeqCst) < names.len() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(std::time::Duration::from_mins(1), told).await.is_ok(), "the healthy one waits for those that hang");
+    gate.add_permits(1);
+    running.await.unwrap().unwrap();
+    assert_eq!(office.ends.hanging.load(Ordering::SeqCst), names.len(), "each was asked once, and waits");
+}
+
 async fn a_claim_that_was_lost_is_taken_over_and_nothing_with_it(place: Place) {
     let office = Office::new(&place).await;
     office.add("app", ReceiverKind::Webhook, ReceiverSettings::default()).await;
     office.world.user("a").await;
     let now = office.time.now();
     let lease = now.checked_add(jiff::SignedDuration::from_secs(60)).unwrap();
-    let lost = office.world.opened.receivers.claim_receivers(now, lease, 10).await.unwrap().remove(0);
+    let lost = office.world.opened.receivers.claim_receivers(now, lease, ReceiverRoom::new(40)).await.unwrap().remove(0);
     office.run().await;
     assert!(office.ends.taken().is_empty(), "it is leased");
     office.time.forward(60);
@@ -327,8 +359,10 @@ async fn two_nodes_never_send_to_one_receiver_at_once(place: Place) {
     office.world.user("a").await;
     let now = office.time.now();
     let lease = now.checked_add(jiff::SignedDuration::from_secs(60)).unwrap();
-    let (one, two) =
-        tokio::join!(office.world.opened.receivers.claim_receivers(now, lease, 10), other.opened.receivers.claim_receivers(now, lease, 10));
+    let (one, two) = tokio::join!(
+        office.world.opened.receivers.claim_receivers(now, lease, ReceiverRoom::new(40)),
+        other.opened.receivers.claim_receivers(now, lease, ReceiverRoom::new(40))
+    );
     assert_eq!(one.unwrap().len() + two.unwrap().len(), 1);
 }
 

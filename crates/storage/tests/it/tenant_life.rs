@@ -15,6 +15,7 @@ use directory::tenant_types::TenantTypes;
 use provisioning::application::{ApplicationState, Secret};
 use provisioning::event::Kind;
 use provisioning::event_log::{Acknowledgements, Choice, Delivery, NewReceiver};
+use provisioning::lanes::ReceiverRoom;
 use provisioning::ledger::{LinkChange, Next, Record};
 use provisioning::receiver::{ParcelState, ReceiverKind, ReceiverSettings, ReceiverState, Secrets};
 use serde_json::{Value, json};
@@ -374,7 +375,7 @@ async fn who_calls_and_who_is_told_travel_too(place: Place) {
             assert_eq!(after.secrets, Secrets::new(None));
             assert!(after.last_error.contains("restored without its secret"), "{}", after.last_error);
         }
-        let claimed = opened.receivers.claim_receivers(at(1_000), at(1_100), 10).await.unwrap();
+        let claimed = opened.receivers.claim_receivers(at(1_000), at(1_100), ReceiverRoom::new(40)).await.unwrap();
         assert!(claimed.iter().all(|receiver| receiver.tenant == world.tenant.id && name == "copy"), "nobody else is told");
         // The one that polls goes on where it was, and an event about its feed still names it.
         let audit = after.iter().find(|receiver| receiver.name == "audit").unwrap();
@@ -409,7 +410,14 @@ async fn what_waits_travels_too(place: Place) {
     let handed = from.receivers.poll(&named("audit"), Acknowledgements::default(), 10, at(900)).await.unwrap().events;
     assert_eq!(handed.len(), 1);
     world.user("dan").await;
-    let chat = from.receivers.claim_receivers(at(1_000), at(1_100), 10).await.unwrap().into_iter().find(|one| one.name == "chat").unwrap();
+    let chat = from
+        .receivers
+        .claim_receivers(at(1_000), at(1_100), ReceiverRoom::new(40))
+        .await
+        .unwrap()
+        .into_iter()
+        .find(|one| one.name == "chat")
+        .unwrap();
     let event =
         from.events.read_events(tenant, chat.cursor, 10).await.unwrap().into_iter().find(|event| event.resource_id == "dan").unwrap();
     let aside = Delivery::PutAside { events: vec![event.clone()], error: "400".into() };
