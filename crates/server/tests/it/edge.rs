@@ -331,7 +331,7 @@ impl Tenants for Stuck {
         self.tenants.list_tenants().await
     }
 
-    async fn create_token(&self, token: TokenRecord) -> Result<(), Fault> {
+    async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault> {
         self.answers(false).await;
         self.tenants.create_token(token).await
     }
