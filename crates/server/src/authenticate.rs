@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use directory::access::{Caller, Permissions};
 use directory::access_token;
@@ -46,9 +47,14 @@ pub(crate) async fn caller_of_any(state: &Arc<State>, tenant: &str, parts: &Part
     let hash = state.hasher.hash(token);
     let now = state.clock.now();
     let attempt = Attempt::begin(state, parts, hash, now)?;
-    let caller = match known_caller(state, tenant, token, parts, hash, now).await {
-        Ok(caller) => caller,
-        Err(failure) => return Err(attempt.failed(state, failure)),
+    // Where a request may take longer, that is not for this.
+    let limit = Duration::from_secs(state.options.request_seconds_max);
+    let caller = match tokio::time::timeout(limit, known_caller(state, tenant, token, parts, hash, now)).await {
+        Ok(Ok(caller)) => caller,
+        Ok(Err(failure)) => return Err(attempt.failed(state, failure)),
+        Err(_) => {
+            return Err(Error::new(ErrorKind::Unavailable, "The token could not be looked up in time; send the request again.").into());
+        }
     };
     if let Some(trace) = trace {
         trace.called(&caller);

@@ -94,7 +94,7 @@ struct Requests {
 }
 
 impl Activity {
-    pub(crate) fn begin() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let state = Requests { stage: Stage::First, open: 0, idle_since: Instant::now(), waiting: HashMap::new(), number: 0 };
         Arc::new(Self { state: Mutex::new(state), evicted: Notify::new() })
     }
@@ -143,6 +143,11 @@ impl Activity {
                 Look::Idle
             }
         }
+    }
+
+    /// Its time begins: until now it was TLS's.
+    pub(crate) fn begins(&self) {
+        self.state().idle_since = Instant::now();
     }
 
     /// Comes back when the connection has to make room for another.
@@ -228,7 +233,7 @@ impl Connections {
             return None;
         }
         entries.number += 1;
-        let (number, activity) = (entries.number, Activity::begin());
+        let (number, activity) = (entries.number, Activity::new());
         entries.open.insert(number, Entry { network, only_health, activity: Arc::clone(&activity) });
         Some(Place { connections: Arc::clone(self), number, only_health, activity })
     }
@@ -282,14 +287,14 @@ mod tests {
     #[test]
     fn a_connection_without_requests_ends_in_time() {
         let after = |since: Instant, seconds: u64| since + Duration::from_secs(seconds);
-        let activity = Activity::begin();
+        let activity = Activity::new();
         let start = activity.state().idle_since;
         assert_eq!(activity.look(PATIENCE, start), Look::Again(after(start, 10)));
         assert_eq!(activity.look(PATIENCE, after(start, 10)), Look::Idle);
         assert_eq!(activity.look(PATIENCE, after(start, 10)), Look::Again(after(start, 20)));
         assert_eq!(activity.look(PATIENCE, after(start, 20)), Look::Over);
 
-        let activity = Activity::begin();
+        let activity = Activity::new();
         drop(activity.request());
         let start = activity.state().idle_since;
         assert_eq!(activity.look(PATIENCE, after(start, 59)), Look::Again(after(start, 60)));
@@ -300,7 +305,7 @@ mod tests {
     #[test]
     fn a_request_may_take_its_time_but_its_client_may_not() {
         let after = |since: Instant, seconds: u64| since + Duration::from_secs(seconds);
-        let activity = Activity::begin();
+        let activity = Activity::new();
         let request = activity.request();
         let start = Instant::now();
         assert_eq!(activity.look(PATIENCE, after(start, 3_600)), Look::Again(after(start, 3_610)));

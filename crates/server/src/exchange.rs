@@ -194,7 +194,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_not_read_is_drained_within_bounds() {
         let check = async |sizes: &[usize], reads: usize, held_back: bool, expected: bool| {
-            let (mut lent, rest) = Lent::new(frames(sizes), Activity::begin().request());
+            let (mut lent, rest) = Lent::new(frames(sizes), Activity::new().request());
             for _ in 0..reads {
                 drop(lent.frame().await);
             }
@@ -215,7 +215,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_does_not_come_is_not_waited_for_long() {
         let never = StreamBody::new(stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
-        let (lent, rest) = Lent::new(never, Activity::begin().request());
+        let (lent, rest) = Lent::new(never, Activity::new().request());
         drop(lent);
         assert!(!rest.comes_to_its_end(false, Drained { bytes_max: 10, seconds_max: 0 }).await);
     }
@@ -223,7 +223,7 @@ mod tests {
     #[tokio::test]
     async fn large_answers_are_given_in_pieces() {
         let text = Bytes::from(vec![b'x'; 3 * PIECE_BYTES_MAX + 7]);
-        let mut given = Given::new(Body::from(text.clone()), Activity::begin().request());
+        let mut given = Given::new(Body::from(text.clone()), Activity::new().request());
         let mut sizes = Vec::new();
         let mut left = text.len() as u64;
         while !given.is_end_stream() {

@@ -121,6 +121,7 @@ async fn connected(stream: TcpStream, peer: SocketAddr, common: Common, place: P
     match shaken {
         Ok(stream) => {
             connection.is_tls = true;
+            place.activity.begins();
             let certificate = ClientCertificate::of(&stream).map(Arc::new);
             converse(stream, connection, certificate, common, place).await;
         }

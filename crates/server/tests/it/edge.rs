@@ -389,6 +389,9 @@ async fn a_store_that_no_longer_answers_delays_no_request_beyond_its_limit() {
         let strangers = join_all(paths.map(|path| ask(None, path))).await;
         let known = join_all(paths.map(|path| ask(Some(&house.token), path))).await;
         let of = |found: &[(String, u16)], path: &str| found.iter().find(|(asked, _)| asked == path).unwrap().1;
+        let restore = house.call(&house.token, "POST", "/admin/v1/tenants/default/restore", &[], None);
+        let restore = tokio::time::timeout(SECONDS_MAX, restore).await.unwrap();
+        assert_eq!(restore.status, StatusCode::SERVICE_UNAVAILABLE, "only the body of a restore may take longer");
         assert_eq!(of(&strangers, "/scim/v2/Users"), 401, "the answer does not wait for the request log for ever");
         assert_eq!(of(&known, "/scim/v2/Users"), 503);
         assert_eq!(of(&known, "/readyz"), 503);
