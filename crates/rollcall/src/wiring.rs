@@ -360,9 +360,8 @@ impl Rollcall {
         let text = value.map_or_else(|| token_text(&self.ids.secret()), str::to_owned);
         let record = issue(&*self.hasher, self.ids.id(), &text, request, self.now());
         if !self.store.tenants.create_token(record.clone()).await? {
-            let id = record.permissions.user.as_deref().unwrap_or_default();
-            return Err(Failure::refused(format!("the user {id} is not active, so no token can be made for them"))
-                .hint("make them active first: rollcall user edit USERNAME --set active=true"));
+            let why = format!("the user {} is not active, so no token can be made for them", record.permissions.user.unwrap_or_default());
+            return Err(Failure::refused(why).hint("make them active first: rollcall user edit USERNAME --set active=true"));
         }
         Ok(Issued { record, token: Secret::new(text) })
     }
