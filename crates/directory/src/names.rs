@@ -88,7 +88,7 @@ mod tests {
         for filter in [
             r#"groups.display eq "a""#,
             r#"groups[display sw "a"]"#,
-            r#"groups[value pr and not (display pr)]"#,
+            "groups[value pr and not (display pr)]",
             "not (GROUPS.Display pr)",
             r#"userName eq "x" or groups.display ne null"#,
             r#"urn:ietf:params:scim:schemas:core:2.0:User:groups.display co "a""#,

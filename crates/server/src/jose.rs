@@ -274,13 +274,13 @@ mod tests {
 
     #[test]
     fn what_can_be_an_access_token() {
-        let parse = |header: Value, claims: Value, check: fn(&Signed<'_>) -> bool| {
+        let kinds = |mut header: Value, claims: Value| {
             let encode = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-            let mut header = header;
             header["alg"] = "ES256".into();
-            Signed::parse(&format!("{}.{}.", encode(&header), encode(&claims))).is_some_and(|signed| check(&signed))
+            let token = format!("{}.{}.", encode(&header), encode(&claims));
+            Signed::parse(&token).map(|signed| [signed.may_be_access_token(), signed.may_be_assertion()]).unwrap_or_default()
         };
-        let access = |header: Value, claims: Value| parse(header, claims, |signed| signed.may_be_access_token());
+        let access = |header: Value, claims: Value| kinds(header, claims)[0];
         for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "JWT", "jwt", "application/jwt"] {
             assert!(access(json!({"typ": typ}), json!({})), "{typ}");
         }
@@ -293,7 +293,6 @@ mod tests {
             "oauth-authz-req+jwt",
             "token-introspection+jwt",
             "client-authentication+jwt",
-            "entity-statement+jwt",
             "vc+sd-jwt",
             "JOSE",
             "JWS",
@@ -317,7 +316,7 @@ mod tests {
         assert!(!access(json!({"typ": "at+jwt"}), json!({"events": {}})));
         assert!(access(json!({"typ": "at+jwt"}), json!({"nonce": "x"})));
         assert!(access(json!({"typ": "JWT"}), json!({"typ": "Bearer", "nonce": "x"})), "Keycloak before 25");
-        let assertion = |header: Value, claims: Value| parse(header, claims, |signed| signed.may_be_assertion());
+        let assertion = |header: Value, claims: Value| kinds(header, claims)[1];
         assert!(assertion(json!({}), json!({})) && assertion(json!({"typ": "JWT"}), json!({})));
         assert!(assertion(json!({"typ": "client-authentication+jwt"}), json!({})));
         assert!(!assertion(json!({"typ": "secevent+jwt"}), json!({})) && !assertion(json!({"typ": "at+jwt"}), json!({})));

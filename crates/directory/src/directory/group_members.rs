@@ -93,7 +93,9 @@ impl Directory {
     /// Memberships as the caller sees them. Filters and orders go by nothing else.
     async fn find_memberships(&self, caller: &Caller, query: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
         let mut found = self.store.find_memberships(caller.tenant.id, query).await?;
-        found.iter_mut().for_each(|membership| hide_membership_names(&caller.permissions, membership));
+        for membership in &mut found {
+            hide_membership_names(&caller.permissions, membership);
+        }
         Ok(found)
     }
 

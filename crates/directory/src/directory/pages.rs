@@ -48,7 +48,9 @@ impl Directory {
     pub async fn search(&self, caller: &Caller, plan: SearchPlan) -> Result<SearchPage, DirectoryError> {
         check_search(caller, &plan)?;
         let mut page = self.store.search(caller.tenant.id, plan).await?;
-        page.resources.iter_mut().for_each(|resource| hide_names(&caller.permissions, resource));
+        for resource in &mut page.resources {
+            hide_names(&caller.permissions, resource);
+        }
         Ok(page)
     }
 
@@ -79,7 +81,9 @@ impl Directory {
         let context = cursor::context(caller.tenant.id, &plan);
         let after = self.open_cursor(&context, cursor)?;
         let mut page = self.store.search(caller.tenant.id, plan.by_position(after)).await?;
-        page.resources.iter_mut().for_each(|resource| hide_names(&caller.permissions, resource));
+        for resource in &mut page.resources {
+            hide_names(&caller.permissions, resource);
+        }
         let next = page.next.as_ref().map(|position| self.seal_cursor(&context, position)).transpose()?;
         Ok((page, next))
     }
@@ -121,7 +125,9 @@ impl Directory {
     pub async fn next_members(&self, caller: &Caller, from: MoreMembers) -> Result<(Vec<Member>, Option<MoreMembers>), DirectoryError> {
         let MoreMembers { tenant, group_id, after } = from;
         let mut members = self.store.members_after(tenant, &group_id, after, MEMBERS_AT_ONCE).await?;
-        members.iter_mut().for_each(|member| hide_name(&caller.permissions, &mut member.related));
+        for member in &mut members {
+            hide_name(&caller.permissions, &mut member.related);
+        }
         let is_full = members.len() == usize::try_from(MEMBERS_AT_ONCE).unwrap_or(usize::MAX);
         let more = members.last().filter(|_| is_full).map(|last| MoreMembers { tenant, group_id, after: last.key });
         Ok((members, more))
