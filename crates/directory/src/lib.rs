@@ -35,6 +35,8 @@ pub mod tombstone;
 
 pub mod store;
 
+pub mod readiness;
+
 pub mod rehearsal;
 
 pub mod journal;

@@ -33,6 +33,7 @@ pub(crate) const SQLITE: &[Migration] = &[
     Migration { name: "0008_clients", sql: include_str!("../migrations/sqlite/0008_clients.sql") },
     Migration { name: "0009_safety", sql: include_str!("../migrations/sqlite/0009_safety.sql") },
     Migration { name: "0010_statistics", sql: include_str!("../migrations/sqlite/0010_statistics.sql") },
+    Migration { name: "0012_installation", sql: include_str!("../migrations/sqlite/0012_installation.sql") },
 ];
 
 /// For the request log on SQLite, which has a file of its own.
@@ -53,6 +54,7 @@ pub(crate) const POSTGRES: &[Migration] = &[
     Migration { name: "0008_clients", sql: include_str!("../migrations/postgres/0008_clients.sql") },
     Migration { name: "0009_safety", sql: include_str!("../migrations/postgres/0009_safety.sql") },
     Migration { name: "0010_statistics", sql: include_str!("../migrations/postgres/0010_statistics.sql") },
+    Migration { name: "0012_installation", sql: include_str!("../migrations/postgres/0012_installation.sql") },
 ];
 
 /// SHA-256 of a migration's text.

@@ -7,6 +7,7 @@ use directory::store::Fault;
 
 use super::connections::fault;
 use super::{Sqlite, statements_of_work as sql};
+use crate::private_files::{make_private, private_options};
 
 /// What is locked, beside the database.
 const LOCK_FILE: &str = "serving.lock";
@@ -28,7 +29,8 @@ impl Sqlite {
 
 /// `alone` is carried out where nobody else serves, and nobody begins meanwhile.
 async fn begin(path: &Path, alone: impl AsyncFnOnce() -> Result<(), Fault>) -> Result<Option<Serving>, Fault> {
-    let Ok(file) = File::options().create(true).truncate(false).write(true).open(path) else { return Ok(None) };
+    let Ok(file) = private_options().create(true).truncate(false).write(true).open(path) else { return Ok(None) };
+    make_private(path);
     if file.try_lock().is_ok() {
         alone().await?;
         // Whoever comes between these two is alone as well, as this process has not begun yet.

@@ -11,6 +11,7 @@ mod callers;
 mod credentials;
 mod events;
 mod encryption;
+mod installation;
 mod ledger;
 mod memberships;
 mod opening;
