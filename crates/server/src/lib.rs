@@ -34,6 +34,8 @@ mod token_cache;
 
 mod listeners;
 
+mod readiness;
+
 pub mod state;
 
 mod refusal;

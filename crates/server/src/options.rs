@@ -37,6 +37,8 @@ pub struct Options {
     pub filter: FilterLimits,
     /// Longest time a request may take, in seconds.
     pub request_seconds_max: u64,
+    /// Longest time that `/readyz` gives the store to answer, in seconds.
+    pub readiness_seconds_max: u64,
     /// How many requests one caller may make, where its token says nothing else; `None`: any number. Far above what identity providers send: Entra
     /// asks for at least 25 a second, Okta for a few hundred a minute.
     pub rate_limit: Option<RateLimit>,
@@ -106,6 +108,7 @@ impl Default for Options {
             cursor_seconds_max: 3_600,
             filter: FilterLimits::default(),
             request_seconds_max: 30,
+            readiness_seconds_max: 3,
             rate_limit: Some(RateLimit { per_second: 1_000, burst: 5_000 }),
             rate_limit_entries_max: 100_000,
             lockout: LockoutLimit { failures_max: 20, window_seconds: 60, proven_seconds_max: 86_400, entries_max: 100_000 },

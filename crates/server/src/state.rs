@@ -8,6 +8,7 @@ use directory::client::Clients;
 use directory::clock::{Clock, IdGenerator};
 use directory::credential::TokenHasher;
 use directory::issuer::{Issuers, KeySets};
+use directory::readiness::Readiness;
 use directory::request_log::RequestLog;
 use directory::store::Tenants;
 use directory::tenant::TenantId;
@@ -22,6 +23,7 @@ use crate::listeners::Listeners;
 use crate::lockout::Lockout;
 use crate::options::Options;
 use crate::rate_limit::RateLimits;
+use crate::readiness::Trials;
 use crate::stranger_budget::StrangerBudget;
 use crate::token_cache::TokenCache;
 
@@ -57,6 +59,7 @@ pub struct State {
     pub(crate) rates: RateLimits<(TenantId, String)>,
     pub(crate) lockout: Lockout,
     pub(crate) listeners: Listeners,
+    pub(crate) trials: Trials,
     pub(crate) request_log: OnceLock<Arc<dyn RequestLog>>,
     pub(crate) strangers: StrangerBudget,
     pub(crate) key_sets: KeySetCache,
@@ -118,6 +121,7 @@ impl State {
             rates,
             lockout,
             listeners,
+            trials: Trials::default(),
             events: OnceLock::new(),
             request_log: OnceLock::new(),
             strangers: StrangerBudget::default(),
@@ -137,6 +141,11 @@ impl State {
     /// What is told of changes with, where that is offered.
     pub(crate) fn events(&self) -> Option<&Events> {
         self.events.get()
+    }
+
+    /// `/readyz` tries this store from now on. Only the first call counts.
+    pub fn try_readiness_of(&self, store: Arc<dyn Readiness>) {
+        self.trials.of(store);
     }
 
     /// From now on requests are written down there. Only the first call counts.

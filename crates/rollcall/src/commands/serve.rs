@@ -50,6 +50,9 @@ pub struct Arguments {
     /// How log lines look [variable: ROLLCALL_LOG_FORMAT] [default: text]
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
+    /// Go on with what the database file has, where its journal is missing or cut and cannot be brought back: the newest changes are lost
+    #[arg(long)]
+    accept_lost_journal: bool,
     /// Print every limit with its unit, and start nothing
     #[arg(long)]
     print_limits: bool,
@@ -81,6 +84,9 @@ pub async fn run(arguments: &Arguments, configuration: &Configuration, output: O
         output.note(format!("warning: the variable {name} means nothing to this program"));
     }
     let tls = running::tls(configuration)?;
+    if arguments.accept_lost_journal {
+        Rollcall::accept_lost_journal(configuration)?;
+    }
     let rollcall = Rollcall::open(configuration, Missing::Create).await?;
     let address = configuration.listen.value;
     let listener = TcpListener::bind(address).await.map_err(|error| {
