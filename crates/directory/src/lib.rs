@@ -40,6 +40,7 @@ pub mod tombstone;
 pub mod store;
 
 pub mod names;
+pub mod readiness;
 
 pub mod rehearsal;
 

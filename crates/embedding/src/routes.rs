@@ -13,7 +13,7 @@ use directory::tenant::{Tenant, TenantSettings};
 use jiff::Timestamp;
 use server::{DEFAULT_TENANT, Options, State, router};
 use storage::secrets::MasterKey;
-use storage::sqlite::Sqlite;
+use storage::sqlite::{self, Sqlite};
 use uuid::Uuid;
 
 use crate::account_store::AccountStore;
@@ -57,17 +57,19 @@ pub struct ScimRoutes {
 impl ScimRoutes {
     /// Over these accounts. `folder` is there already; tokens (as keyed hashes) and the key are kept in it.
     pub async fn open(accounts: Arc<dyn AccountStore>, folder: &Path, options: Options) -> Result<Self, Fault> {
-        let hasher = Arc::new(MasterKey::load_or_create(&folder.join("rollcall.key"))?);
-        let own = Arc::new(Sqlite::open(&folder.join("rollcall.db"), Arc::clone(&hasher))?);
+        let database = folder.join("rollcall.db");
+        let hasher = Arc::new(MasterKey::of_database(&folder.join("rollcall.key"), sqlite::is_in_use(&database))?);
+        let own = Arc::new(Sqlite::open(&database, Arc::clone(&hasher))?);
         let machine = Arc::new(Machine);
         let directory = Directory::new(Arc::new(AccountsAsStore::new(accounts)), machine.clone(), machine.clone());
-        let tenants: Arc<dyn Tenants> = own;
+        let tenants: Arc<dyn Tenants> = own.clone();
         let made = tenants.create_tenant(DEFAULT_TENANT, TenantSettings::default(), machine.now()).await?;
         let tenant = match made {
             Some(made) => made,
             None => tenants.find_tenant(DEFAULT_TENANT).await?.ok_or_else(|| Fault::new("the folder's database has no tenant"))?,
         };
         let state = State::new(directory, tenants.clone(), hasher.clone(), machine.clone(), machine, options);
+        state.try_readiness_of(own);
         Ok(Self { router: router(state), tenants, hasher, tenant })
     }
 

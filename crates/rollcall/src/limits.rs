@@ -23,7 +23,7 @@ pub fn limits() -> Value {
         body_bytes_max, large_body_bytes_max, bodies_bytes_max, bodies_per_tenant_bytes_max, bulk_operations_max,
         short_body_bytes_max, long_requests_max, long_requests_per_tenant_max, turn_wait_seconds_max, request_log_body_bytes_max,
         request_log_strangers_per_minute_max, request_log_rows_max, page_size_default, page_size_max, cursor_seconds_max,
-        request_seconds_max, header_read_seconds_max, idle_seconds_max, stall_seconds_max, unread_bytes_max, unread_seconds_max, rate_limit_entries_max, access_token_seconds, connections_max,
+        request_seconds_max, readiness_seconds_max, header_read_seconds_max, idle_seconds_max, stall_seconds_max, unread_bytes_max, unread_seconds_max, rate_limit_entries_max, access_token_seconds, connections_max,
         connections_per_address_max, health_connections_max,
         head_bytes_max, http2_header_list_bytes_max, http2_streams_max, tls_handshake_seconds_max, tls_reload_seconds,
         drain_seconds_max, restore_bytes_max, restore_seconds_max, token_cache_seconds_max, token_cache_entries_max, credentials_max, partners_max, event_page_max, event_wait_seconds_max,
@@ -61,6 +61,7 @@ pub fn limits() -> Value {
             "key_set_bytes_max": connectors::key_sets::KEY_SET_BYTES_MAX,
             "key_set_seconds_max": connectors::key_sets::KEY_SET_SECONDS_MAX,
         },
+        "storage": { "disk_free_bytes_min": storage::sqlite::readiness::DISK_FREE_BYTES_MIN },
         "oauth": {
             "token_request_bytes_max": server::TOKEN_REQUEST_BYTES_MAX,
             "assertion_seconds_max": server::ASSERTION_SECONDS_MAX,

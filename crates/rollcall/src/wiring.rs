@@ -17,6 +17,7 @@ use directory::history::History;
 use directory::issuer::{Issuers, KeySets};
 use directory::parking::Parking;
 use directory::pending::PendingReferences;
+use directory::readiness::Readiness;
 use directory::request_log::RequestLog;
 use directory::schema_store::SchemaStore;
 use directory::search::cursor::CursorSealer;
@@ -33,11 +34,12 @@ use provisioning::telling::Teller;
 use server::lockout::LockoutLimit;
 use server::rate_limit::RateLimit;
 use server::{Callers, DEFAULT_TENANT, State};
-use storage::postgres::Postgres;
+use storage::postgres::{self, Postgres};
+use storage::private_files::make_private;
 use storage::secrets::MasterKey;
-use storage::sqlite::Sqlite;
 use storage::sqlite::requests::SqliteRequestLog;
 use storage::sqlite::serving::{Begun, Serving};
+use storage::sqlite::{self, Sqlite, journal};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
@@ -128,6 +130,7 @@ pub struct AnyStore {
     pub pending: Arc<dyn PendingReferences>,
     /// Notified at each commit.
     pub committed: Arc<Notify>,
+    readiness: Arc<dyn Readiness>,
     history: Arc<dyn History>,
     parking: Arc<dyn Parking>,
     identities: Arc<dyn Store>,
@@ -153,6 +156,7 @@ impl AnyStore {
             + History
             + Parking
             + PendingReferences
+            + Readiness
             + Clone
             + 'static,
     {
@@ -171,6 +175,7 @@ impl AnyStore {
             issuers: Arc::new(database.clone()),
             life: Arc::new(database.clone()),
             pending: Arc::new(database.clone()),
+            readiness: Arc::new(database.clone()),
             history: Arc::new(database.clone()),
             parking: Arc::new(database.clone()),
             identities: Arc::new(database),
@@ -205,7 +210,7 @@ impl Rollcall {
                 .hint("`rollcall serve` makes one at its first start; another folder is named with --data"));
         }
         make_private_folder(data)?;
-        let key = Arc::new(MasterKey::load_or_create(&data.join(KEY_FILE))?);
+        let key = Arc::new(key(configuration, &database).await?);
         let store = match &configuration.database.value {
             Database::Embedded => {
                 let request_log = Arc::new(SqliteRequestLog::open(&data.join(REQUESTS_FILE))?);
@@ -228,6 +233,18 @@ impl Rollcall {
         let issuers = Egress { allow_private_addresses: configuration.issuer_private_addresses.value, ..Egress::default() };
         let key_sets: Arc<dyn KeySets> = Arc::new(KeySetFetcher::new(issuers)?);
         Ok(Self { store, directory, connector, courier, key_sets, hasher: key, clock, ids })
+    }
+
+    /// Goes on with what the file of the embedded database has, where its journal is lost.
+    pub fn accept_lost_journal(configuration: &Configuration) -> Result<(), Failure> {
+        let database = configuration.data.value.join(DATABASE_FILE);
+        if configuration.database.value != Database::Embedded || !database.exists() {
+            let folder = configuration.data.value.display();
+            return Err(Failure::usage(format!(
+                "--accept-lost-journal is for a database in the data folder, and there is none in {folder}"
+            )));
+        }
+        Ok(journal::accept_lost_journal(&database)?)
     }
 
     /// What tells of changes, at rest. `public_url` is where receivers find this server.
@@ -280,6 +297,7 @@ impl Rollcall {
         let (tenants, hasher, clock) = (Arc::clone(&store.tenants), Arc::clone(&self.hasher), Arc::clone(&self.clock));
         let state = State::new(self.directory.clone(), tenants, hasher, clock, Arc::clone(&self.ids), server_options(configuration));
         let state = state.with_events(events);
+        state.try_readiness_of(Arc::clone(&store.readiness));
         state.keep_requests(Arc::clone(&store.request_log));
         let (clients, issuers, key_sets) = (Arc::clone(&store.clients), Arc::clone(&store.issuers), Arc::clone(&self.key_sets));
         state.set_callers(Callers { clients, issuers, key_sets });
@@ -438,11 +456,49 @@ pub fn fresh_name() -> String {
     OsIds.id().simple().to_string()
 }
 
-/// Makes a folder that only its owner can look into, with those above it.
+/// The key of the database. Makes one only for a database that nothing has used yet.
+async fn key(configuration: &Configuration, database: &Path) -> Result<MasterKey, Failure> {
+    let path = configuration.data.value.join(KEY_FILE);
+    let is_in_use = match &configuration.database.value {
+        Database::Embedded => sqlite::is_in_use(database),
+        // With a key the database is asked whether it is the right one.
+        Database::PostgreSql(_) if path.exists() => true,
+        Database::PostgreSql(url) => postgres::is_in_use(url.reveal()).await?,
+    };
+    Ok(MasterKey::of_database(&path, is_in_use)?)
+}
+
+/// Makes a folder that only its owner can look into, with those above it. One that is there is closed to others, if it is only for data: where it has folders
+/// in it, or everybody may write into it as in `/tmp`, it is also for something else.
 pub fn make_private_folder(path: &Path) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::failed(format!("the data folder {} cannot be used: {error}", path.display()))
+            .hint("name a folder that this user can write into with --data")
+    };
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|error| Failure::failed(format!("the folder {} cannot be made: {error}", path.display())))
+    builder.create(path).map_err(failed)?;
+    if is_only_for_data(path).map_err(failed)? {
+        make_private(path);
+    } else {
+        tracing::warn!(path = %path.display(), "the data folder is also for other things, so it stays as open as it is; its files are private");
+    }
+    Ok(())
+}
+
+fn is_only_for_data(path: &Path) -> std::io::Result<bool> {
+    #[cfg(unix)]
+    if std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path)?.permissions()) & 0o1000 != 0 {
+        return Ok(false);
+    }
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        // Disks have one at their root.
+        if entry.file_type()?.is_dir() && entry.file_name() != "lost+found" {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

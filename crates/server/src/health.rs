@@ -1,6 +1,6 @@
-//! `/healthz`: the process answers. `/readyz`: the store answers too.
+//! `/healthz`: the process answers. `/readyz`: requests can be answered too, or why not.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -14,18 +14,16 @@ pub(crate) fn live() -> Response {
     text(StatusCode::OK, "ok\n")
 }
 
-pub(crate) async fn ready(state: &Arc<State>) -> Response {
-    match state.tenants.find_tenant("default").await {
-        Ok(_) => text(StatusCode::OK, "ready\n"),
-        Err(fault) => {
-            tracing::warn!(error = &fault as &dyn std::error::Error, "not ready");
-            text(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n")
-        }
+pub(crate) async fn ready(state: &State) -> Response {
+    let limit = Duration::from_secs(state.options.readiness_seconds_max);
+    match state.trials.find(state.clock.now(), limit).await {
+        Ok(()) => text(StatusCode::OK, "ready\n"),
+        Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
     }
 }
 
-fn text(status: StatusCode, text: &'static str) -> Response {
-    let mut response = Response::new(Body::from(text));
+fn text(status: StatusCode, text: impl Into<Body>) -> Response {
+    let mut response = Response::new(text.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response

@@ -40,6 +40,8 @@ mod token_cache;
 
 mod listeners;
 
+mod readiness;
+
 pub mod state;
 
 mod refusal;

@@ -51,6 +51,8 @@ pub struct Options {
     pub filter_costly_terms_max: usize,
     /// Longest time a request may take, in seconds.
     pub request_seconds_max: u64,
+    /// Longest time that `/readyz` gives the store to answer, in seconds.
+    pub readiness_seconds_max: u64,
     /// How many requests one caller may make, where its token says nothing else; `None`: any number. Far above what identity providers send: Entra
     /// asks for at least 25 a second, Okta for a few hundred a minute.
     pub rate_limit: Option<RateLimit>,
@@ -142,6 +144,7 @@ impl Default for Options {
             filter: FilterLimits::default(),
             filter_costly_terms_max: 20,
             request_seconds_max: 30,
+            readiness_seconds_max: 3,
             rate_limit: Some(RateLimit { per_second: 1_000, burst: 5_000 }),
             address_rate_limit: Some(RateLimit { per_second: 100, burst: 500 }),
             rate_limit_entries_max: 100_000,

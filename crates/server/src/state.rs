@@ -9,6 +9,7 @@ use directory::client::Clients;
 use directory::clock::{Clock, IdGenerator};
 use directory::credential::TokenHasher;
 use directory::issuer::{Issuers, KeySets};
+use directory::readiness::Readiness;
 use directory::request_log::RequestLog;
 use directory::shares::Shares;
 use directory::store::Tenants;
@@ -24,6 +25,7 @@ use crate::listeners::Listeners;
 use crate::lockout::Lockout;
 use crate::options::Options;
 use crate::rate_limit::RateLimits;
+use crate::readiness::Trials;
 use crate::stranger_budget::StrangerBudget;
 use crate::token_cache::TokenCache;
 
@@ -65,6 +67,7 @@ pub struct State {
     pub(crate) bodies: Shares,
     /// Turns of long requests.
     pub(crate) long_requests: Shares,
+    pub(crate) trials: Trials,
     pub(crate) request_log: OnceLock<Arc<dyn RequestLog>>,
     pub(crate) strangers: StrangerBudget,
     pub(crate) key_sets: KeySetCache,
@@ -132,6 +135,7 @@ impl State {
             listeners,
             bodies,
             long_requests,
+            trials: Trials::default(),
             events: OnceLock::new(),
             request_log: OnceLock::new(),
             strangers: StrangerBudget::default(),
@@ -151,6 +155,11 @@ impl State {
     /// What is told of changes with, where that is offered.
     pub(crate) fn events(&self) -> Option<&Events> {
         self.events.get()
+    }
+
+    /// `/readyz` tries this store from now on. Only the first call counts.
+    pub fn try_readiness_of(&self, store: Arc<dyn Readiness>) {
+        self.trials.of(store);
     }
 
     /// From now on requests are written down there. Only the first call counts.

@@ -2,6 +2,7 @@
 //!
 //! Modules in dependency order: a module uses only those above it.
 
+pub mod private_files;
 pub mod secrets;
 mod rows;
 mod event_rows;

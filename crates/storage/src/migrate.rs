@@ -34,6 +34,7 @@ pub(crate) const SQLITE: &[Migration] = &[
     Migration { name: "0009_safety", sql: include_str!("../migrations/sqlite/0009_safety.sql") },
     Migration { name: "0010_statistics", sql: include_str!("../migrations/sqlite/0010_statistics.sql") },
     Migration { name: "0011_people", sql: include_str!("../migrations/sqlite/0011_people.sql") },
+    Migration { name: "0012_installation", sql: include_str!("../migrations/sqlite/0012_installation.sql") },
     Migration { name: "0013_unanswered", sql: include_str!("../migrations/sqlite/0013_unanswered.sql") },
 ];
 
@@ -56,6 +57,7 @@ pub(crate) const POSTGRES: &[Migration] = &[
     Migration { name: "0009_safety", sql: include_str!("../migrations/postgres/0009_safety.sql") },
     Migration { name: "0010_statistics", sql: include_str!("../migrations/postgres/0010_statistics.sql") },
     Migration { name: "0011_people", sql: include_str!("../migrations/postgres/0011_people.sql") },
+    Migration { name: "0012_installation", sql: include_str!("../migrations/postgres/0012_installation.sql") },
     Migration { name: "0013_unanswered", sql: include_str!("../migrations/postgres/0013_unanswered.sql") },
 ];
 

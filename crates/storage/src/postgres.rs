@@ -16,6 +16,7 @@ mod leavers;
 mod pending;
 mod provisioning_log;
 mod read;
+mod readiness;
 mod rehearsal;
 pub mod requests;
 mod receivers;
@@ -25,6 +26,7 @@ mod safety;
 mod search;
 pub(crate) mod statements;
 pub(crate) mod statements_of_events;
+pub(crate) mod statements_of_installation;
 pub(crate) mod statements_of_requests;
 pub(crate) mod statements_of_callers;
 pub(crate) mod statements_of_schemas;
@@ -92,11 +94,18 @@ pub struct Postgres {
     totals: Arc<Totals>,
 }
 
+/// Whether the database at this URL has been used by a node, which has a key.
+pub async fn is_in_use(url: &str) -> Result<bool, ConnectError> {
+    let (config, tls) = configuration(url)?;
+    readiness::is_in_use(config, tls).await
+}
+
 impl Postgres {
-    /// Connects to the database at this URL; brings its tables up to date. Refuses one that a newer program has used.
+    /// Connects to the database at this URL; brings its tables up to date. Refuses one that a newer program has used, and one that was made with another key.
     pub async fn connect(url: &str, key: Arc<MasterKey>) -> Result<Self, ConnectError> {
         let (config, tls) = configuration(url)?;
         let connections = Connections::open(config.clone(), tls.clone()).await?;
+        readiness::check_key(&connections, &key).await?;
         let (committed, ours) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let signals = Signals::start(config, tls, Arc::clone(&committed), Arc::clone(&ours));
         Ok(Self { connections, key, committed, ours, _signals: Arc::new(signals), totals: Arc::default() })

@@ -131,6 +131,7 @@ const SMALL: &[&str] = &[
     "type_documents",
     "guard_allowances",
     "migrations",
+    "installation",
 ];
 
 #[test]
@@ -142,7 +143,8 @@ fn sqlite_reads_no_whole_tenant_unawares() {
         .chain(sqlite::statements_of_schemas::ALL)
         .chain(sqlite::statements_of_events::ALL)
         .chain(sqlite::statements_of_callers::ALL)
-        .chain(sqlite::statements_of_safety::ALL);
+        .chain(sqlite::statements_of_safety::ALL)
+        .chain(sqlite::statements_of_installation::ALL);
     let reads_all = |text: &str| {
         let names_a_small_one = |step: &str| {
             let table = step.split(' ').nth(1).unwrap_or_default();
@@ -233,7 +235,8 @@ async fn postgres_prepares_every_statement() {
         .chain(postgres::statements_of_events::ALL)
         .chain(postgres::statements_of_requests::ALL)
         .chain(postgres::statements_of_callers::ALL)
-        .chain(postgres::statements_of_safety::ALL);
+        .chain(postgres::statements_of_safety::ALL)
+        .chain(postgres::statements_of_installation::ALL);
     for statement in postgres::statements::ALL.iter().chain(of_work) {
         client.prepare(statement).await.unwrap_or_else(|error| panic!("{error:?}: {statement}"));
     }

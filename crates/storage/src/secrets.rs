@@ -1,6 +1,6 @@
 //! The key file, and what is made with it: keyed hashes of tokens, sealed secrets of applications. Stores nothing but the key.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
@@ -15,11 +15,23 @@ use directory::store::Fault;
 use directory::tenant::TenantId;
 use zeroize::Zeroizing;
 
+use crate::private_files::{make_private, private_options, refused};
+
 /// Bytes of the key in the file.
 const KEY_BYTES: usize = 32;
 
+/// What is sealed in a database, each with its context; of all tenants, for either engine.
+pub(crate) const SEALED: &str = "SELECT 'application/' || tenant || '/' || name, token FROM applications \
+     UNION ALL SELECT 'receiver/' || tenant || '/' || name, secrets FROM receivers \
+     UNION ALL SELECT 'signing-key/' || tenant || '/' || key_id, private_key FROM signing_keys";
+
+const LOST_WITHOUT: &str = "without the key that the database was made with no token is known, and nothing that is sealed can be opened";
+const BRING_BACK: &str = "Put the key file back from a backup of the data folder; where several nodes share a database, copy it from the data folder of another node";
+
 /// The keys of an installation, derived from its key file. Whoever has the database but not the file can neither use tokens nor read secrets.
 pub struct MasterKey {
+    /// Derived from the key, and kept in every database that the key is used with: it tells whether a key is the right one, and nothing else.
+    check: [u8; KEY_BYTES],
     tokens: hmac::Key,
     secrets: LessSafeKey,
     cursors: LessSafeKey,
@@ -41,21 +53,37 @@ impl KeyType for KeyBytes {
 }
 
 impl MasterKey {
+    /// The key of a database. Makes one only where no database needs it yet: another key than the first one opens nothing that is sealed in the database.
+    pub fn of_database(path: &Path, is_in_use: bool) -> Result<Self, Fault> {
+        if is_in_use && !path.exists() {
+            return Err(Fault::new(format!(
+                "the key file {} is missing, and the database needs it: {LOST_WITHOUT}; nothing was changed. {BRING_BACK}",
+                path.display()
+            )));
+        }
+        Self::load_or_create(path)
+    }
+
     /// Reads the key file, or makes one that only its owner may read. Refuses a file of another length.
     pub fn load_or_create(path: &Path) -> Result<Self, Fault> {
-        let fault = |what: &str, error: std::io::Error| Fault::from_source(format!("the key file {} {what}", path.display()), error);
         let mut key = Zeroizing::new([0; KEY_BYTES]);
         match fs::read(path).map(Zeroizing::new) {
-            Ok(stored) if stored.len() == KEY_BYTES => key.copy_from_slice(&stored),
+            Ok(stored) if stored.len() == KEY_BYTES => {
+                make_private(path);
+                key.copy_from_slice(&stored);
+            }
             Ok(stored) => {
                 let found = stored.len();
-                return Err(Fault::new(format!("the key file {} has {found} bytes where {KEY_BYTES} are wanted", path.display())));
+                return Err(Fault::new(format!(
+                    "the key file {} has {found} bytes where {KEY_BYTES} are wanted; put the file back from a backup",
+                    path.display()
+                )));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 rand::fill(key.as_mut()).map_err(|_| Fault::new("the operating system gave no random bytes"))?;
-                create_private(path, key.as_ref()).map_err(|error| fault("could not be written", error))?;
+                create_whole(path, key.as_ref()).map_err(|error| refused(path, error))?;
             }
-            Err(error) => return Err(fault("could not be read", error)),
+            Err(error) => return Err(Fault::from_source(format!("the key file {} could not be read", path.display()), error)),
         }
         Self::derive(key.as_ref())
     }
@@ -72,10 +100,29 @@ impl MasterKey {
         let secrets = expand(b"secrets").map_err(unspecified)?;
         let cursors = expand(b"cursors").map_err(unspecified)?;
         Ok(Self {
+            check: *expand(b"check").map_err(unspecified)?,
             tokens: hmac::Key::new(hmac::HMAC_SHA256, tokens.as_ref()),
             secrets: LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, secrets.as_ref()).map_err(unspecified)?),
             cursors: LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, cursors.as_ref()).map_err(unspecified)?),
         })
+    }
+
+    /// Whether this is the key of a database, by what stands in it: the check value, or, in a database of an earlier program that has none, what is sealed
+    /// there (with its contexts). `Some` is the check value that the database is to have from now on.
+    pub(crate) fn judge(&self, check: Option<&[u8]>, sealed: &[(String, Vec<u8>)]) -> Result<Option<&[u8]>, Fault> {
+        let is_right = match check {
+            Some(check) => check == self.check,
+            None => sealed.is_empty() || sealed.iter().any(|(context, stored)| self.open(context, stored).is_ok()),
+        };
+        if !is_right {
+            return Err(Fault::new(format!("the key file is not the one that the database was made with: {LOST_WITHOUT}. {BRING_BACK}")));
+        }
+        Ok(check.is_none().then_some(&self.check))
+    }
+
+    /// Whether a database with this check value is one of this key.
+    pub(crate) fn has_check(&self, check: &[u8]) -> bool {
+        check == self.check
     }
 
     /// Seals a secret (AES-256-GCM-SIV): the nonce, then the sealed bytes. `context` says where it belongs; it cannot be opened elsewhere.
@@ -138,15 +185,11 @@ impl CursorSealer for MasterKey {
 }
 
 /// Writes a new file that only its owner may read, whole and durable, or none. Refuses one that is there.
-fn create_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+fn create_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     // Two steps, so that a crash between them leaves no key file that is too short.
     let unfinished = path.with_extension("new");
     let _ = fs::remove_file(&unfinished);
-    let mut file = options.open(&unfinished)?;
+    let mut file = private_options().write(true).create_new(true).open(&unfinished)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::hard_link(&unfinished, path)?;
@@ -187,6 +230,29 @@ mod tests {
         for text in [String::from_utf8(changed).unwrap(), sealed.chars().skip(2).collect(), String::new(), "?".into()] {
             assert_eq!(key(one.path()).open_cursor(b"a", &text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_database_says_which_key_is_its_own() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (one, other) = (key(one.path()), key(other.path()));
+        let check = one.judge(None, &[]).unwrap().unwrap().to_vec();
+        assert_eq!(one.judge(Some(&check), &[]).unwrap(), None);
+        assert!(other.judge(Some(&check), &[]).unwrap_err().to_string().contains("not the one"));
+        // A database of an earlier program has no check value; one secret that the key opens is enough.
+        let sealed = |key: &MasterKey| ("1/2".to_owned(), key.seal("1/2", "s3cret").unwrap());
+        assert!(one.judge(None, &[sealed(&other), sealed(&one)]).unwrap().is_some());
+        assert!(one.judge(None, &[sealed(&other)]).is_err());
+    }
+
+    #[test]
+    fn no_key_is_made_for_a_database_that_has_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        assert!(MasterKey::of_database(&path, true).unwrap_err().to_string().contains("is missing"));
+        assert!(!path.exists());
+        MasterKey::of_database(&path, false).unwrap();
+        MasterKey::of_database(&path, true).unwrap();
     }
 
     #[test]

@@ -6,15 +6,18 @@ mod clients;
 mod commit;
 pub(crate) mod connections;
 mod events;
+mod explain;
 mod issuers;
 mod guard;
 mod history;
+pub mod journal;
 mod leavers;
 mod ledger;
 mod memberships;
 mod pending;
 mod provisioning_log;
 mod read;
+pub mod readiness;
 mod rehearsal;
 pub mod requests;
 mod receivers;
@@ -26,6 +29,7 @@ mod search;
 pub mod serving;
 pub(crate) mod statements;
 pub(crate) mod statements_of_events;
+pub(crate) mod statements_of_installation;
 pub(crate) mod statements_of_requests;
 pub(crate) mod statements_of_callers;
 pub(crate) mod statements_of_safety;
@@ -49,8 +53,9 @@ use directory::tenant::{Tenant, TenantId, TenantSettings};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use self::connections::{Damage, Readers, open_writer, snapshot};
 pub use self::connections::{LONG_READS_MAX, LONG_READS_PER_TENANT_MAX};
-use self::connections::{Readers, open_writer, snapshot};
+use self::journal::Journal;
 use self::revisions::Revisions;
 use self::writer::Writer;
 use crate::rows::{json_text, micros};
@@ -67,16 +72,25 @@ pub struct Sqlite {
     key: Arc<MasterKey>,
     committed: Arc<Notify>,
     totals: Arc<Totals>,
+    damage: Damage,
+}
+
+/// Whether there is a database at this path, which has a key.
+pub fn is_in_use(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.len() > 0)
 }
 
 impl Sqlite {
-    /// Opens the database at this path, or makes it; brings its tables up to date. Refuses one that a newer program has used.
+    /// Opens the database at this path, or makes it; brings its tables up to date. Refuses one that a newer program has used, one that was made with another
+    /// key, and one that has lost its journal.
     pub fn open(path: &Path, key: Arc<MasterKey>) -> Result<Self, Fault> {
-        let connection = open_writer(path)?;
-        let revisions = Revisions::open(path)?;
+        let mut connection = open_writer(path)?;
+        readiness::check_key(&mut connection, path, &key)?;
+        let (revisions, damage) = (Revisions::open(path)?, Damage::default());
         Ok(Self {
-            writer: Writer::start(connection, revisions.clone())?,
-            readers: Readers::new(path),
+            writer: Writer::start(connection, Journal::open(path)?, revisions.clone(), damage.clone())?,
+            readers: Readers::new(path, damage.clone()),
+            damage,
             revisions,
             key,
             committed: Arc::default(),

@@ -54,6 +54,9 @@ pub struct Arguments {
     /// How log lines look [variable: ROLLCALL_LOG_FORMAT] [default: text]
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
+    /// Go on with what the database file has, where its journal is missing or cut and cannot be brought back: the newest changes are lost
+    #[arg(long)]
+    accept_lost_journal: bool,
     /// Print every limit with its unit, and start nothing
     #[arg(long)]
     print_limits: bool,
@@ -86,6 +89,9 @@ pub async fn run(arguments: &Arguments, configuration: &Configuration, output: O
         output.note(format!("warning: the variable {name} means nothing to this program"));
     }
     let tls = running::tls(configuration)?;
+    if arguments.accept_lost_journal {
+        Rollcall::accept_lost_journal(configuration)?;
+    }
     let rollcall = Rollcall::open(configuration, Missing::Create).await?;
     let _serving = rollcall.begin_to_serve().await?;
     let address = configuration.listen.value;

@@ -8,6 +8,7 @@ mod callers;
 mod commands;
 mod durability;
 mod events;
+mod files;
 mod http;
 mod key_sets;
 mod nodes;

@@ -87,7 +87,8 @@ impl Serve {
         command
     }
 
-    fn listen(mut command: Command) -> Self {
+    /// Starts a prepared `serve` and waits until it listens.
+    pub fn listen(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the program starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
         let mut greeting = Vec::new();
@@ -100,6 +101,11 @@ impl Serve {
                 return Self { child, stdout, greeting, address: address.to_owned() };
             }
         }
+    }
+
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The base URL of the default tenant.

@@ -1,6 +1,7 @@
 //! Connections: one that writes, some that only read. Opening one runs the migrations. Knows no table but `migrations`.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use directory::shares::Shares;
@@ -10,8 +11,11 @@ use directory::tenant::TenantId;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
+use super::explain::{explain, is_of_damage};
+use super::journal::{self, Carry};
 use super::statements;
 use crate::migrate::{self, Applied};
+use crate::private_files::{create_private, make_private, refused};
 
 /// Older versions can lose acknowledged commits when the write-ahead log is reset (fixed in 3.51.3).
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
@@ -34,37 +38,42 @@ pub(crate) fn fault(error: rusqlite::Error) -> Fault {
     Fault::from_source("SQLite", error)
 }
 
-/// Opens the connection that writes, and brings the tables up to date.
+/// Opens the connection that writes, and brings the tables up to date. Refuses a database that has lost its journal.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, Fault> {
     if rusqlite::version_number() < SQLITE_VERSION_MIN {
         return Err(Fault::new(format!("SQLite {} can lose commits; at least 3.51.3 is needed", rusqlite::version())));
     }
-    let mut connection = Connection::open(path)
-        .map_err(|error| Fault::from_source(format!("the database {} could not be opened", path.display()), error))?;
+    journal::check_that_none_was_here(path)?;
+    let failed = |error| explain(path, error);
+    let mut connection = open_private(path)?;
+    // Until it is known to be whole, nothing may be made of what the journal has.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    journal::check(&connection, path)?;
     prepare(&connection)?;
-    connection.execute_batch(statements::OPEN_WRITER).map_err(fault)?;
-    migrate(&mut connection, migrate::SQLITE)?;
+    connection.execute_batch(statements::OPEN_WRITER).map_err(failed)?;
+    migrate(&mut connection, path, migrate::SQLITE)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(failed)?;
     Ok(connection)
 }
 
 /// Opens the file of the request log. What is not on disk yet when the power goes is lost; that is worth the speed.
 pub(crate) fn open_request_log(path: &Path) -> Result<Connection, Fault> {
-    let mut connection = Connection::open(path)
-        .map_err(|error| Fault::from_source(format!("the request log {} could not be opened", path.display()), error))?;
+    let mut connection = open_private(path)?;
     connection.busy_timeout(BUSY_MAX).map_err(fault)?;
-    connection.execute_batch(statements::OPEN_REQUEST_LOG).map_err(fault)?;
-    migrate(&mut connection, migrate::SQLITE_REQUESTS)?;
+    connection.execute_batch(statements::OPEN_REQUEST_LOG).map_err(|error| explain(path, error))?;
+    migrate(&mut connection, path, migrate::SQLITE_REQUESTS)?;
     Ok(connection)
 }
 
-/// See `Readers::empty_journal`.
-pub(crate) fn empty_journal(connection: &Connection) -> Result<(), Fault> {
-    connection.busy_timeout(BUSY_MAX).map_err(fault)?;
-    let busy: bool = connection.query_row(statements::EMPTY_JOURNAL, [], |row| row.get(0)).map_err(fault)?;
-    if busy {
-        tracing::warn!("the journal is being read: what was erased stands in it until it is carried over");
+/// Opens a database that only its owner may read. SQLite gives the files that it makes beside it the same permissions.
+fn open_private(path: &Path) -> Result<Connection, Fault> {
+    create_private(path).map_err(|error| refused(path, error))?;
+    for ending in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        make_private(Path::new(&name));
     }
-    Ok(())
+    Connection::open(path).map_err(|error| explain(path, error))
 }
 
 /// Statements are prepared once, and a plan does not depend on the values it is first asked with: otherwise SQLite prepares again whenever one changes.
@@ -73,20 +82,21 @@ fn prepare(connection: &Connection) -> Result<(), Fault> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop).map_err(fault)
 }
 
-fn migrate(connection: &mut Connection, known: &'static [migrate::Migration]) -> Result<(), Fault> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault)?;
-    transaction.execute_batch(statements::MAKE_MIGRATIONS).map_err(fault)?;
+fn migrate(connection: &mut Connection, path: &Path, known: &'static [migrate::Migration]) -> Result<(), Fault> {
+    let explained = |error| explain(path, error);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explained)?;
+    transaction.execute_batch(statements::MAKE_MIGRATIONS).map_err(explained)?;
     let applied: Vec<Applied> = {
-        let mut statement = transaction.prepare(statements::READ_MIGRATIONS).map_err(fault)?;
-        let rows = statement.query_map([], |row| Ok(Applied { number: row.get(0)?, checksum: row.get(1)? })).map_err(fault)?;
-        rows.collect::<Result<_, _>>().map_err(fault)?
+        let mut statement = transaction.prepare(statements::READ_MIGRATIONS).map_err(explained)?;
+        let rows = statement.query_map([], |row| Ok(Applied { number: row.get(0)?, checksum: row.get(1)? })).map_err(explained)?;
+        rows.collect::<Result<_, _>>().map_err(explained)?
     };
     for (number, migration) in migrate::pending(known, &applied)? {
         let failed = |error| Fault::from_source(format!("migration {number} ({}) failed; nothing was changed", migration.name), error);
         transaction.execute_batch(migration.sql).map_err(failed)?;
         transaction.execute(statements::RECORD_MIGRATION, params![number, migration.name, migrate::checksum(migration)]).map_err(failed)?;
     }
-    transaction.commit().map_err(fault)
+    transaction.commit().map_err(explained)
 }
 
 /// The connections that read.
@@ -95,12 +105,32 @@ pub(crate) struct Readers {
     path: Arc<PathBuf>,
     idle: Arc<Mutex<Vec<Connection>>>,
     long: Shares,
+    damage: Damage,
+}
+
+/// Whether the database was found damaged, by whoever read or wrote it. That stays so until the program ends: where one page is damaged others may be.
+#[derive(Clone, Default)]
+pub(crate) struct Damage(Arc<AtomicBool>);
+
+impl Damage {
+    /// Takes note of a fault.
+    pub(crate) fn note(&self, fault: &Fault) {
+        if is_of_damage(fault) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether there was such a fault.
+    pub(crate) fn is_known(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Readers {
     /// Opens connections as they are needed.
-    pub(crate) fn new(path: &Path) -> Self {
-        Self { path: Arc::new(path.to_owned()), idle: Arc::default(), long: Shares::new(LONG_READS_MAX, LONG_READS_PER_TENANT_MAX) }
+    pub(crate) fn new(path: &Path, damage: Damage) -> Self {
+        let long = Shares::new(LONG_READS_MAX, LONG_READS_PER_TENANT_MAX);
+        Self { path: Arc::new(path.to_owned()), idle: Arc::default(), long, damage }
     }
 
     /// Where the database is.
@@ -117,9 +147,9 @@ impl Readers {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut connection = match idle {
             Some(connection) => connection,
-            None => self.open()?,
+            None => self.open().inspect_err(|fault| self.damage.note(fault))?,
         };
-        let answer = read(&mut connection);
+        let answer = read(&mut connection).inspect_err(|fault| self.damage.note(fault));
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < READERS_MAX {
             idle.push(connection);
@@ -151,10 +181,23 @@ impl Readers {
 
     /// Carries the journal over into the database and cuts it to nothing: what was overwritten in the one still stands in the other. Waits for reads that
     /// need it; where one takes too long, says so in the log and leaves the rest to whoever closes the database last.
-    pub(crate) async fn empty_journal(&self) -> Result<(), Fault> {
+    pub(crate) async fn empty_journal(&self, empty: fn(&Connection, &Path) -> Result<bool, Fault>) -> Result<(), Fault> {
         let path = Arc::clone(&self.path);
-        let emptied = tokio::task::spawn_blocking(move || empty_journal(&Connection::open(&*path).map_err(fault)?)).await;
-        emptied.map_err(|error| Fault::from_source("the journal was not emptied", error))?
+        let emptied = tokio::task::spawn_blocking(move || {
+            let connection = Connection::open(&*path).map_err(fault)?;
+            connection.busy_timeout(BUSY_MAX).map_err(fault)?;
+            connection.execute_batch(statements::OPEN_CARRIER).map_err(fault)?;
+            empty(&connection, &path)
+        });
+        if !emptied.await.map_err(|error| Fault::from_source("the journal was not emptied", error))?? {
+            tracing::warn!("the journal is being read: what was erased stands in it until it is carried over");
+        }
+        Ok(())
+    }
+
+    /// Reads with a connection of its own, which has nothing in its cache.
+    pub(crate) fn read_afresh<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.open().and_then(|connection| read(&connection)).inspect_err(|fault| self.damage.note(fault))
     }
 
     fn open(&self) -> Result<Connection, Fault> {
@@ -185,6 +228,16 @@ fn interruptible<T>(connection: &mut Connection, stop: &Stop, read: impl FnOnce(
     let answer = read(connection);
     connection.progress_handler(0, None::<fn() -> bool>).map_err(fault)?;
     answer
+}
+
+/// Empties the journal of a database that says whether it needs one.
+pub(crate) fn empty_marked_journal(connection: &Connection, path: &Path) -> Result<bool, Fault> {
+    journal::carry_over(connection, path, Carry::Truncate)
+}
+
+/// Empties the journal of the request log, which may lose its last moments.
+pub(crate) fn empty_journal(connection: &Connection, _: &Path) -> Result<bool, Fault> {
+    connection.query_row(statements::EMPTY_JOURNAL, [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0).map_err(fault)
 }
 
 /// Reads within one snapshot.

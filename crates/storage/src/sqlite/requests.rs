@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::connections::{Readers, fault, open_request_log};
+use super::connections::{Damage, Readers, empty_journal, fault, open_request_log};
 use super::statements::{ERASE_AS_USUAL, ERASE_FOR_GOOD};
 use super::statements_of_requests as sql;
 use crate::recorded::{BATCH_MAX, BATCH_MILLISECONDS, PRUNED_MAX, Uses, WAITING_MAX, count_dropped, row, wanted};
@@ -49,7 +49,7 @@ impl SqliteRequestLog {
             .name("request-log".into())
             .spawn(move || run(&connection, &waiting, &lost))
             .map_err(|error| Fault::from_source("the request log could not be started", error))?;
-        Ok(Self { messages, dropped, readers: Readers::new(path) })
+        Ok(Self { messages, dropped, readers: Readers::new(path, Damage::default()) })
     }
 
     async fn work<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
@@ -153,7 +153,7 @@ impl RequestLog for SqliteRequestLog {
             connection.execute_batch(ERASE_AS_USUAL).map_err(fault)
         };
         self.work(erase).await?;
-        self.readers.empty_journal().await
+        self.readers.empty_journal(empty_journal).await
     }
 }
 

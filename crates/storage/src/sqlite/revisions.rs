@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use directory::store::Fault;
 
+use crate::private_files::{make_private, private_options, refused};
+
 /// What is marked, beside the database.
 const MARKS_FILE: &str = "revisions";
 
@@ -37,7 +39,9 @@ struct Read {
 impl Revisions {
     /// Of the database at this path.
     pub(crate) fn open(database: &Path) -> Result<Self, Fault> {
-        let marks = File::options().create(true).append(true).open(database.with_file_name(MARKS_FILE)).map_err(fault)?;
+        let path = database.with_file_name(MARKS_FILE);
+        let marks = private_options().create(true).append(true).open(&path).map_err(|error| refused(&path, error))?;
+        make_private(&path);
         Ok(Self { marks: Arc::new(marks), read: Arc::default() })
     }
 

@@ -13,6 +13,7 @@ use super::Sqlite;
 use super::connections::{fault, snapshot};
 use super::statements::{ADD_VALUE, RELEASE_VALUE, REMOVE_VALUE, TAKE_VALUE};
 use super::statements_of_schemas as sql;
+use super::writer::JobError;
 use crate::reindex::{BATCH, Reindex, Rows, Stored, document_version, in_use, tenant_types};
 use crate::rows::{json_text, micros, version};
 
@@ -59,6 +60,12 @@ enum Outcome {
 impl From<Fault> for Outcome {
     fn from(fault: Fault) -> Self {
         Self::Failed(fault.into())
+    }
+}
+
+impl JobError for Outcome {
+    fn fault(&self) -> Option<&Fault> {
+        if let Self::Failed(ActivateError::Fault(fault)) = self { Some(fault) } else { None }
     }
 }
 

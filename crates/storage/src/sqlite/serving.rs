@@ -8,6 +8,7 @@ use directory::store::Fault;
 
 use super::connections::fault;
 use super::{Sqlite, statements_of_work as sql};
+use crate::private_files::{make_private, private_options};
 
 /// What is locked, beside the database.
 const LOCK_FILE: &str = "serving.lock";
@@ -39,7 +40,8 @@ impl Sqlite {
 /// `alone` is carried out while the lock is held.
 async fn begin(path: &Path, alone: impl AsyncFnOnce() -> Result<(), Fault>) -> Result<Begun, Fault> {
     let unlocked = Begun::Serving(Serving { _locked: None });
-    let Ok(file) = File::options().create(true).truncate(false).write(true).open(path) else { return Ok(unlocked) };
+    let Ok(file) = private_options().create(true).truncate(false).write(true).open(path) else { return Ok(unlocked) };
+    make_private(path);
     match file.try_lock() {
         Ok(()) => {
             alone().await?;

@@ -1,10 +1,10 @@
 //! Every statement of the SQLite back end by name; generated ones are in `filter_sql.rs`. Each names the tenant, apart from the few that are about
 //! all tenants, and those say so.
 
-/// The journal and durability of a connection that writes. The journal is carried over into the database every 64 MiB: the same pages are written again and
-/// again meanwhile, and each carrying over makes whoever writes wait.
+/// The journal and durability of a connection that writes. SQLite carries the journal over by itself only when the last connection is closed; `journal.rs`
+/// does it otherwise.
 pub(crate) const OPEN_WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -16384; \
-     PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 134217728; PRAGMA temp_store = MEMORY;";
+     PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 134217728; PRAGMA temp_store = MEMORY;";
 /// The same for the file of the request log, which may lose its last moments. What it puts onto the disk, commits of identities wait for.
 pub(crate) const OPEN_REQUEST_LOG: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048; \
      PRAGMA wal_autocheckpoint = 8000; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;";
@@ -32,6 +32,11 @@ pub(crate) const ERASE_AS_USUAL: &str = "PRAGMA secure_delete = OFF";
 
 /// About all tenants, as the journal is.
 pub(crate) const EMPTY_JOURNAL: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+pub(crate) const CARRY_JOURNAL: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+/// Carries nothing over; says how far the journal reaches.
+pub(crate) const JOURNAL_FRAMES: &str = "PRAGMA wal_checkpoint(NOOP)";
+/// A connection that carries the journal over leaves that to nobody else.
+pub(crate) const OPEN_CARRIER: &str = "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;";
 
 /// Erases the rows of a tenant from one of those tables.
 pub(crate) fn erase_from(table: &str) -> String {

@@ -12,7 +12,7 @@ use provisioning::application::ApplicationId;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql, params, params_from_iter};
 
-use super::connections::{fault, snapshot};
+use super::connections::{empty_marked_journal, fault, snapshot};
 use super::ledger::mark_all;
 use super::statements as sql;
 use super::{Sqlite, tenants};
@@ -58,7 +58,7 @@ impl TenantLife for Sqlite {
 
     async fn erase(&self, tenant: TenantId) -> Result<bool, Fault> {
         let erased = self.writer.revise(move |connection| erase(connection, tenant)).await?;
-        self.readers.empty_journal().await?;
+        self.readers.empty_journal(empty_marked_journal).await?;
         Ok(erased)
     }
 }

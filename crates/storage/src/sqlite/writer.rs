@@ -7,11 +7,13 @@ use std::error::Error as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
-use directory::store::Fault;
+use directory::store::{CommitError, Fault};
+use directory::tenant_life::RestoreError;
 use rusqlite::{CachedStatement, Connection, Params, Row};
 use tokio::sync::oneshot;
 
-use super::connections::fault;
+use super::connections::{Damage, fault};
+use super::journal::Journal;
 use super::revisions::Revisions;
 
 /// Jobs in one transaction.
@@ -28,7 +30,31 @@ trait Job: Send {
     /// Does it, inside the transaction; whether what it did is to be kept. May be asked again after everything was undone.
     fn run(&mut self, writing: &Writing<'_>) -> bool;
     /// Tells the sender what became of it, once the transaction has ended (with this fault, where it failed).
-    fn answer(self: Box<Self>, failed: Option<Fault>);
+    fn answer(self: Box<Self>, failed: Option<Fault>, damage: &Damage);
+}
+
+/// What a job may fail with.
+pub(crate) trait JobError: From<Fault> + Send {
+    /// The fault in it, where it is one.
+    fn fault(&self) -> Option<&Fault>;
+}
+
+impl JobError for Fault {
+    fn fault(&self) -> Option<&Fault> {
+        Some(self)
+    }
+}
+
+impl JobError for CommitError {
+    fn fault(&self) -> Option<&Fault> {
+        if let Self::Fault(fault) = self { Some(fault) } else { None }
+    }
+}
+
+impl JobError for RestoreError {
+    fn fault(&self) -> Option<&Fault> {
+        if let Self::Fault(fault) = self { Some(fault) } else { None }
+    }
 }
 
 /// The connection that writes, and the statements that change sets execute again and again: to fetch one from the connection costs a tenth of what it does.
@@ -92,7 +118,7 @@ impl<F, T, E> Job for Typed<F, T, E>
 where
     F: FnMut(&Writing<'_>) -> Result<T, E> + Send,
     T: Send,
-    E: From<Fault> + Send,
+    E: JobError,
 {
     fn revises(&self) -> bool {
         self.revises
@@ -103,10 +129,10 @@ where
         self.outcome.insert(outcome).is_ok()
     }
 
-    fn answer(self: Box<Self>, failed: Option<Fault>) {
+    fn answer(self: Box<Self>, failed: Option<Fault>, damage: &Damage) {
         let Self { job, outcome, sender, .. } = *self;
         let outcome = match (failed, outcome) {
-            (_, Some(Err(error))) => Err(error),
+            (_, Some(Err(error))) => Err(error).inspect_err(|error: &E| error.fault().into_iter().for_each(|fault| damage.note(fault))),
             (Some(failed), _) => Err(failed.into()),
             (None, Some(done)) => done,
             (None, None) => Err(not_done().into()),
@@ -134,12 +160,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread, which marks changes of revisions there.
-    pub(crate) fn start(connection: Connection, revisions: Revisions) -> Result<Self, Fault> {
+    /// Starts the thread, which marks changes of revisions there, sees to the journal, and notes when the database is damaged.
+    pub(crate) fn start(connection: Connection, mut journal: Journal, revisions: Revisions, damage: Damage) -> Result<Self, Fault> {
         let (sender, waiting) = sync_channel(WAITING_MAX);
         std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || run(&connection, &revisions, &waiting))
+            .spawn(move || run(&connection, &mut journal, &revisions, &damage, &waiting))
             .map_err(|error| Fault::from_source("the writer could not be started", error))?;
         Ok(Self { waiting: sender })
     }
@@ -149,7 +175,7 @@ impl Writer {
     pub(crate) async fn write<T, E>(&self, mut job: impl FnMut(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<Fault> + Send + 'static,
+        E: JobError + 'static,
     {
         self.run(move |writing| job(writing.connection), false).await
     }
@@ -158,7 +184,7 @@ impl Writer {
     pub(crate) async fn write_holding<T, E>(&self, job: impl FnMut(&Writing<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<Fault> + Send + 'static,
+        E: JobError + 'static,
     {
         self.run(job, false).await
     }
@@ -167,7 +193,7 @@ impl Writer {
     pub(crate) async fn revise<T, E>(&self, mut job: impl FnMut(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<Fault> + Send + 'static,
+        E: JobError + 'static,
     {
         self.run(move |writing| job(writing.connection), true).await
     }
@@ -175,7 +201,7 @@ impl Writer {
     async fn run<T, E>(&self, job: impl FnMut(&Writing<'_>) -> Result<T, E> + Send + 'static, revises: bool) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<Fault> + Send + 'static,
+        E: JobError + 'static,
     {
         let (sender, receiver) = oneshot::channel();
         self.send(Waiting::Job(Box::new(Typed { job, revises, outcome: None, sender }))).await;
@@ -200,7 +226,7 @@ fn panicked(panic: &(dyn Any + Send)) -> Fault {
     Fault::new(format!("a write panicked: {}", message.unwrap_or("no message")))
 }
 
-fn run(connection: &Connection, revisions: &Revisions, waiting: &Receiver<Waiting>) {
+fn run(connection: &Connection, journal: &mut Journal, revisions: &Revisions, damage: &Damage, waiting: &Receiver<Waiting>) {
     let (session, mut next) = (Writing::on(connection), None);
     while let Some(one) = next.take().or_else(|| waiting.recv().ok()) {
         let first = match one {
@@ -210,6 +236,7 @@ fn run(connection: &Connection, revisions: &Revisions, waiting: &Receiver<Waitin
                 continue;
             }
         };
+        journal.before(connection);
         let mut jobs = vec![first];
         let outcome = run_together(&session, &mut jobs, || match waiting.try_recv().ok()? {
             Waiting::Job(job) => Some(job),
@@ -223,12 +250,14 @@ fn run(connection: &Connection, revisions: &Revisions, waiting: &Receiver<Waitin
         .and_then(|()| commit(&session, revisions, &jobs));
         if let Err(fault) = &outcome {
             undo(connection);
+            damage.note(fault);
             tracing::error!(error = fault as &dyn std::error::Error, "a transaction failed");
         }
         let failed = outcome.err().map(|fault| fault.source().map_or_else(|| fault.to_string(), |source| format!("{fault}: {source}")));
         for job in jobs {
-            job.answer(failed.as_ref().map(Fault::new));
+            job.answer(failed.as_ref().map(Fault::new), damage);
         }
+        journal.after(connection);
     }
 }
 
@@ -316,11 +345,16 @@ mod tests {
         connection.execute(sql, rusqlite::params![name, 0, "{}", 0]).map(drop).map_err(fault)
     }
 
+    fn start(path: &std::path::Path) -> Writer {
+        let connection = open_writer(path).unwrap();
+        Writer::start(connection, Journal::open(path).unwrap(), Revisions::open(path).unwrap(), Damage::default()).unwrap()
+    }
+
     #[tokio::test]
     async fn a_job_that_fails_or_panics_undoes_only_itself() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db");
-        let writer = Writer::start(open_writer(&path).unwrap(), Revisions::open(&path).unwrap()).unwrap();
+        let writer = start(&path);
         let good = writer.write(|connection| add(connection, "a"));
         let refused = writer.write(|connection| add(connection, "b").and_then(|()| Err::<(), _>(Fault::new("no"))));
         let panics = writer.write(|connection| -> Result<(), Fault> {
@@ -338,7 +372,7 @@ mod tests {
     async fn a_large_transaction_takes_no_further_job() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db");
-        let writer = Writer::start(open_writer(&path).unwrap(), Revisions::open(&path).unwrap()).unwrap();
+        let writer = start(&path);
         let (release, released) = std::sync::mpsc::channel();
         let first = writer.write(move |_| released.recv().map_err(|error| Fault::from_source("never released", error)));
         let large = writer.write(|connection| (0..CHANGES_MAX).try_for_each(|number| add(connection, &number.to_string())));

@@ -24,7 +24,10 @@ fn encrypted() -> (Server, u16) {
 
 async fn connect(url: &str) -> Result<Postgres, Fault> {
     let folder = tempfile::tempdir().unwrap();
-    Postgres::connect(url, Arc::new(MasterKey::load_or_create(&folder.path().join("key")).unwrap())).await.map_err(ConnectError::into_fault)
+    let key = folder.path().join("key");
+    // Each database is opened several times, with the same key.
+    std::fs::write(&key, [7; 32]).unwrap();
+    Postgres::connect(url, Arc::new(MasterKey::load_or_create(&key).unwrap())).await.map_err(ConnectError::into_fault)
 }
 
 /// The fault and what it came from.

@@ -11,6 +11,7 @@ mod callers;
 mod credentials;
 mod events;
 mod encryption;
+mod installation;
 mod leavers;
 mod ledger;
 mod memberships;

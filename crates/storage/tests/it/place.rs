@@ -1,5 +1,6 @@
 //! Where a test's data is: one of the engines, opened as often as the test likes. And the few things that tests make of it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -13,6 +14,7 @@ use directory::history::History;
 use directory::issuer::Issuers;
 use directory::parking::Parking;
 use directory::pending::PendingReferences;
+use directory::readiness::Readiness;
 use directory::request_log::RequestLog;
 use directory::schema_store::SchemaStore;
 use directory::store::{CommitError, Fault, Include, Store, StoredResource, Tenants};
@@ -80,6 +82,7 @@ pub(crate) struct Opened {
     pub history: Arc<dyn History>,
     pub parking: Arc<dyn Parking>,
     pub pending: Arc<dyn PendingReferences>,
+    pub readiness: Arc<dyn Readiness>,
     pub committed: Arc<Notify>,
 }
 
@@ -100,6 +103,7 @@ impl Opened {
             + History
             + Parking
             + PendingReferences
+            + Readiness
             + Clone
             + 'static,
     {
@@ -118,6 +122,7 @@ impl Opened {
             history: Arc::new(store.clone()),
             parking: Arc::new(store.clone()),
             pending: Arc::new(store.clone()),
+            readiness: Arc::new(store.clone()),
             store: Arc::new(store),
         }
     }
@@ -155,10 +160,19 @@ impl Place {
     }
 
     pub(crate) async fn try_open(&self) -> Result<Opened, Fault> {
+        self.try_open_with(self.key()).await
+    }
+
+    /// Where the file of the database is, if it is one.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("db")
+    }
+
+    pub(crate) async fn try_open_with(&self, key: Arc<MasterKey>) -> Result<Opened, Fault> {
         Ok(match &self.engine {
-            Engine::Sqlite => Opened::of(Sqlite::open(&self.folder.path().join("db"), self.key())?, Sqlite::committed),
+            Engine::Sqlite => Opened::of(Sqlite::open(&self.file(), key)?, Sqlite::committed),
             Engine::Postgres(url) => {
-                let database = Postgres::connect(url, self.key()).await.map_err(ConnectError::into_fault)?;
+                let database = Postgres::connect(url, key).await.map_err(ConnectError::into_fault)?;
                 Opened::of(database, Postgres::committed)
             }
         })
