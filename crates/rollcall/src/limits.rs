@@ -1,7 +1,7 @@
 //! Every limit by its name, which ends in its unit, for `rollcall serve --print-limits`. Sets none.
 
 use provisioning::{provisioning as engine, subscription};
-use scim_protocol::validate;
+use scim_protocol::{json as body, validate};
 use serde_json::{Value, json};
 use server::lockout::LockoutLimit;
 
@@ -16,8 +16,8 @@ macro_rules! named {
 /// All of them, by the part of the program that keeps them.
 pub fn limits() -> Value {
     let options = server::Options::default();
-    let (rate, keys, lockout, filter) = (options.rate_limit, options.key_sets, options.lockout, options.filter);
-    let costly_terms_max = options.filter_costly_terms_max;
+    let (rate, keys, lockout) = (options.rate_limit, options.key_sets, options.lockout);
+    let (filter, costly_terms_max) = (options.filter, options.filter_costly_terms_max);
     let mut server = named!(options, server::Options {
         body_bytes_max, large_body_bytes_max, bodies_bytes_max, bodies_per_tenant_bytes_max, bulk_operations_max,
         short_body_bytes_max, long_requests_max, long_requests_per_tenant_max, turn_wait_seconds_max, request_log_body_bytes_max,
@@ -61,10 +61,7 @@ pub fn limits() -> Value {
             "jwt_bytes_max": server::jose::TOKEN_BYTES_MAX,
             "keys_max": server::jose::KEYS_MAX,
         },
-        "tenant": {
-            "kept_days_max": directory::tenant::DAYS_MAX,
-            "guard_window_minutes_max": directory::deletion_guard::WINDOW_MINUTES_MAX,
-        },
+        "tenant": { "kept_days_max": directory::tenant::DAYS_MAX, "guard_window_minutes_max": directory::deletion_guard::WINDOW_MINUTES_MAX },
         "lockout": named!(lockout, LockoutLimit { failures_max, window_seconds, proven_seconds_max, entries_max } except {}),
         "resource": {
             "values_max": validate::ELEMENTS_MAX,
@@ -72,25 +69,10 @@ pub fn limits() -> Value {
             "indexed_text_bytes_max": validate::INDEXED_TEXT_BYTES_MAX,
             "data_bytes_max": validate::DATA_BYTES_MAX,
         },
-        "undo": {
-            "changes_max": directory::directory::UNDO_CHANGES_MAX,
-            "changes_per_resource_max": directory::directory::UNDO_ENTRIES_MAX,
-        },
-        "body": {
-            "values_always": scim_protocol::json::BODY_VALUES_ALWAYS,
-            "bytes_per_value_min": scim_protocol::json::BODY_BYTES_PER_VALUE_MIN,
-        },
-        "filter": {
-            "length_bytes_max": filter.length_max, "depth_max": filter.depth_max, "terms_max": filter.terms_max,
-            "costly_terms_max": costly_terms_max,
-        },
+        "undo": { "changes_max": directory::directory::UNDO_CHANGES_MAX, "changes_per_resource_max": directory::directory::UNDO_ENTRIES_MAX },
+        "body": { "values_always": body::BODY_VALUES_ALWAYS, "bytes_per_value_min": body::BODY_BYTES_PER_VALUE_MIN },
+        "filter": { "length_bytes_max": filter.length_max, "depth_max": filter.depth_max, "terms_max": filter.terms_max, "costly_terms_max": costly_terms_max },
         "projection": { "names_max": scim_protocol::projection::NAMES_MAX },
-        "store": {
-            "sqlite_long_reads_max": storage::sqlite::LONG_READS_MAX,
-            "sqlite_long_reads_per_tenant_max": storage::sqlite::LONG_READS_PER_TENANT_MAX,
-            "postgres_long_reads_max": storage::postgres::LONG_READS_MAX,
-            "postgres_long_reads_per_tenant_max": storage::postgres::LONG_READS_PER_TENANT_MAX,
-            "postgres_commits_per_tenant_max": storage::postgres::COMMITS_PER_TENANT_MAX,
-        },
+        "store": storage::limits(),
     })
 }

@@ -110,10 +110,9 @@ impl Route {
     pub fn check_caller(&self, method: &Method, caller: &Caller) -> Result<(), Error> {
         match self {
             Self::Type(schema) | Self::Resource(schema, _) if self.writes(method) => caller.may_write(schema),
-            Self::Bulk if self.writes(method) => caller.requires(Scope::Write),
             Self::Search(Some(schema)) if *method == Method::POST => caller.may_read(schema),
             Self::Search(None) | Self::GroupMemberSearch if *method == Method::POST => caller.requires(Scope::Read),
-            Self::GroupMembers if self.writes(method) => caller.requires(Scope::Write),
+            Self::Bulk | Self::GroupMembers if self.writes(method) => caller.requires(Scope::Write),
             _ => Ok(()),
         }
     }
