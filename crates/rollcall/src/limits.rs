@@ -68,10 +68,7 @@ pub fn limits() -> Value {
             "jwt_bytes_max": server::jose::TOKEN_BYTES_MAX,
             "keys_max": server::jose::KEYS_MAX,
         },
-        "tenant": {
-            "kept_days_max": directory::tenant::DAYS_MAX,
-            "guard_window_minutes_max": directory::deletion_guard::WINDOW_MINUTES_MAX,
-        },
+        "tenant": { "kept_days_max": directory::tenant::DAYS_MAX, "guard_window_minutes_max": directory::deletion_guard::WINDOW_MINUTES_MAX },
         "lockout": named!(lockout, LockoutLimit { failures_max, window_seconds, proven_seconds_max, entries_max } except {}),
         "resource": {
             "values_max": validate::ELEMENTS_MAX,
@@ -93,12 +90,6 @@ pub fn limits() -> Value {
             "costly_terms_max": costly_terms_max,
         },
         "projection": { "names_max": scim_protocol::projection::NAMES_MAX },
-        "store": {
-            "sqlite_long_reads_max": storage::sqlite::LONG_READS_MAX,
-            "sqlite_long_reads_per_tenant_max": storage::sqlite::LONG_READS_PER_TENANT_MAX,
-            "postgres_long_reads_max": storage::postgres::LONG_READS_MAX,
-            "postgres_long_reads_per_tenant_max": storage::postgres::LONG_READS_PER_TENANT_MAX,
-            "postgres_commits_per_tenant_max": storage::postgres::COMMITS_PER_TENANT_MAX,
-        },
+        "store": storage::limits(),
     })
 }

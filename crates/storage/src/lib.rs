@@ -23,6 +23,17 @@ mod stage;
 pub mod sqlite;
 pub mod postgres;
 
+/// The limits that the engines keep, by name.
+pub fn limits() -> serde_json::Value {
+    serde_json::json!({
+        "sqlite_long_reads_max": sqlite::LONG_READS_MAX,
+        "sqlite_long_reads_per_tenant_max": sqlite::LONG_READS_PER_TENANT_MAX,
+        "postgres_long_reads_max": postgres::LONG_READS_MAX,
+        "postgres_long_reads_per_tenant_max": postgres::LONG_READS_PER_TENANT_MAX,
+        "postgres_commits_per_tenant_max": postgres::COMMITS_PER_TENANT_MAX,
+    })
+}
+
 #[cfg(test)]
 #[path = "../tests/it/postgres_server.rs"]
 mod postgres_server;

@@ -36,11 +36,10 @@ impl SearchPlan {
 /// Different values of an attribute select different resources, so all of them together select no more than there are; the same value once more does.
 fn costly_probes<'a>(condition: &'a Condition, seen: &mut HashSet<(&'a str, &'a [u8])>) -> usize {
     match condition {
-        Condition::All | Condition::Nothing => 0,
+        Condition::All | Condition::Nothing | Condition::Probe(Probe::Id(_) | Probe::HasMember(_)) => 0,
         Condition::And(all) | Condition::Or(all) => all.iter().map(|inner| costly_probes(inner, seen)).sum(),
         // What is not selected may be everything else.
         Condition::Not(inner) => costly_probes(inner, seen).max(1),
-        Condition::Probe(Probe::Id(_) | Probe::HasMember(_)) => 0,
         Condition::Probe(Probe::Value { path, test: ValueTest::Equal(key), unique }) => {
             let is_new = seen.insert((path.as_str(), key.as_slice()));
             usize::from(!unique && !is_new)
