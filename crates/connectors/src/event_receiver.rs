@@ -11,14 +11,14 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use provisioning::application::Secret;
 use provisioning::connector::RetryAfter;
 use provisioning::event_log::{Courier, Message, Reception};
-use provisioning::receiver::Receiver;
+use provisioning::receiver::{Receiver, failure};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response};
 use scim_client::hiding::hide;
 use serde_json::Value;
 use url::Url;
 
-use crate::egress::Egress;
+use crate::egress::{Egress, Refusal};
 
 /// What the secret of a webhook begins with; the key behind it is base64.
 pub const SECRET_PREFIX: &str = "whsec_";
@@ -42,17 +42,17 @@ impl HttpCourier {
     /// Under these rules of the network.
     pub fn new(egress: Egress) -> Result<Self, Fault> {
         let egress = Egress { request_seconds_max: egress.request_seconds_max.min(DELIVERY_SECONDS_MAX), ..egress };
-        Ok(Self { egress, http: egress.client()? })
+        Ok(Self { http: egress.client()?, egress })
     }
 
-    /// Refuses a URL that can never be delivered to.
-    pub fn check(&self, url: &str) -> Result<(), Fault> {
-        let url: Url = url.parse().map_err(|error| Fault::from_source(format!("the URL {url:?} is none"), error))?;
-        self.egress.check(&url)
+    /// Refuses a URL that may not be reached now.
+    pub async fn check(&self, url: &str) -> Result<(), Refusal> {
+        self.egress.check_resolved(&parse(url)?).await
     }
 
     fn request(&self, receiver: &Receiver, message: &Message, now: Timestamp) -> Result<RequestBuilder, String> {
-        self.check(&receiver.url).map_err(|fault| fault.to_string())?;
+        let refused = |refusal: Refusal| failure("its address may not be reached", &refusal.to_string());
+        parse(&receiver.url).and_then(|url| self.egress.check(&url)).map_err(refused)?;
         let request = self.http.post(&receiver.url);
         match message {
             Message::Webhook { id, body } => {
@@ -80,8 +80,16 @@ impl HttpCourier {
     }
 }
 
+fn parse(url: &str) -> Result<Url, Refusal> {
+    url.parse().map_err(|error| Refusal { why: format!("the URL {url:?} cannot be read: {error}"), place: None })
+}
+
 #[async_trait]
 impl Courier for HttpCourier {
+    fn never(&self, url: &str) -> Option<String> {
+        parse(url).and_then(|url| self.egress.check(&url)).err().map(|refusal| refusal.to_string())
+    }
+
     async fn send(&self, receiver: &Receiver, message: &Message, now: Timestamp) -> Reception {
         let later = |why: String| Reception::Later { why, retry_after: None };
         let request = match self.request(receiver, message, now) {
@@ -113,7 +121,7 @@ async fn refusal(receiver: &Receiver, message: &Message, response: Response, now
     // Some repeat the headers of the request, and with them the token.
     let told = receiver.secrets.current.as_ref().map_or(told.clone(), |secret| hide(&told, secret.reveal()));
     let told: String = told.chars().filter(|c| !c.is_control()).take(ANSWER_CHARACTERS_MAX).collect();
-    let why = if told.trim().is_empty() { format!("it answered {status}") } else { format!("it answered {status} ({told})") };
+    let why = failure(&format!("it answered {status}"), &told);
     match (status, message) {
         (410, _) => Reception::Gone { why },
         (400, Message::Token(_)) if FOR_GOOD.contains(&said("err")) => Reception::Refused { why },
@@ -148,15 +156,13 @@ fn words(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "it did not answer in time".into();
     }
-    let mut text = if error.is_connect() { "it cannot be reached".to_owned() } else { "the connection broke".to_owned() };
+    let mut innermost = String::new();
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
-        if inner.source().is_none() {
-            text = format!("{text}: {inner}");
-        }
+        innermost = inner.to_string();
         source = inner.source();
     }
-    text
+    failure(if error.is_connect() { "it cannot be reached" } else { "the connection broke" }, &innermost)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The public keys of foreign issuers, fetched: HTTPS only, no private addresses, bounded in size and time, unless the egress rules say otherwise. Keeps
+//! The public keys of foreign issuers, fetched: over HTTPS and from public addresses, unless the operator names the host; bounded in size and time. Keeps
 //! nothing.
 
 use async_trait::async_trait;
@@ -22,7 +22,7 @@ pub struct KeySetFetcher {
 }
 
 impl KeySetFetcher {
-    /// Under these rules; `allow_private_addresses` also allows plain HTTP, for issuers on the same network.
+    /// Under these rules; an issuer that the operator names in `allow_private` may be asked over plain HTTP.
     pub fn new(egress: Egress) -> Result<Self, Fault> {
         let egress = Egress { request_seconds_max: KEY_SET_SECONDS_MAX, connect_seconds_max: KEY_SET_SECONDS_MAX, ..egress };
         Ok(Self { client: egress.client()?, egress })
@@ -30,10 +30,10 @@ impl KeySetFetcher {
 
     fn check(&self, url: &str) -> Result<Url, Fault> {
         let url: Url = url.parse().map_err(|error| Fault::from_source("the URL of the key set cannot be read", error))?;
-        if url.scheme() != "https" && !self.egress.allow_private_addresses {
-            return Err(Fault::new("the URL of the key set must begin with https:"));
-        }
         self.egress.check(&url)?;
+        if url.scheme() != "https" && !self.egress.names(&url) {
+            return Err(Fault::new("the URL of the key set must begin with https:, as `allow_private` does not name its host"));
+        }
         Ok(url)
     }
 }

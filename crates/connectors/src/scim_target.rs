@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::capabilities::{of_config, of_schemas};
-use crate::egress::Egress;
+use crate::egress::{Egress, Refusal};
 
 /// Makes targets; they share one pool of connections.
 #[derive(Clone, Debug)]
@@ -26,13 +26,22 @@ pub struct ScimConnector {
 impl ScimConnector {
     /// Under these rules of the network.
     pub fn new(egress: Egress) -> Result<Self, Fault> {
-        Ok(Self { egress, http: egress.client()? })
+        Ok(Self { http: egress.client()?, egress })
+    }
+
+    /// Refuses a base URL that may not be reached now.
+    pub async fn check(&self, base_url: &Url) -> Result<(), Refusal> {
+        self.egress.check_resolved(base_url).await
     }
 
     /// A client of the SCIM server at this base URL.
     pub fn client(&self, base_url: &str, token: &str) -> Result<Client, Fault> {
-        let base: Url = base_url.parse().map_err(|error| Fault::from_source(format!("the base URL {base_url:?} is none"), error))?;
+        let base = parse(base_url)?;
         self.egress.check(&base)?;
+        self.unchecked_client(base, token)
+    }
+
+    fn unchecked_client(&self, base: Url, token: &str) -> Result<Client, Fault> {
         Client::new(self.http.clone(), base, token)
             .ok_or_else(|| Fault::new("the token holds characters that cannot stand in a header (a line break, perhaps)"))
     }
@@ -40,19 +49,46 @@ impl ScimConnector {
 
 impl Connector for ScimConnector {
     fn connect(&self, application: &Application) -> Result<Arc<dyn Target>, Fault> {
-        Ok(Arc::new(ScimTarget { client: self.client(&application.base_url, application.token.reveal())? }))
+        let base = parse(&application.base_url)?;
+        let refusal = self.egress.check(&base).err();
+        if let Some(for_good) = refusal.as_ref().filter(|refusal| refusal.place.is_none()) {
+            return Err(for_good.clone().into());
+        }
+        Ok(Arc::new(ScimTarget { client: self.unchecked_client(base, application.token.reveal())?, refusal }))
     }
+}
+
+fn parse(base_url: &str) -> Result<Url, Fault> {
+    base_url.parse().map_err(|error| Fault::from_source(format!("the base URL {base_url:?} is none"), error))
 }
 
 struct ScimTarget {
     client: Client,
+    /// Why the rules of the network let nothing be sent: the provisioning log says so for each request.
+    refusal: Option<Refusal>,
 }
 
 impl ScimTarget {
     async fn exchange(&self, request: Request) -> Exchange {
         let begun = Instant::now();
-        let sent = self.client.send(&request).await;
+        let sent = match self.refused() {
+            Ok(()) => self.client.send(&request).await,
+            Err(error) => Err(error),
+        };
         exchange(request, begun, sent)
+    }
+
+    async fn read_all(&self, request: Request) -> Exchange {
+        let begun = Instant::now();
+        let sent = match self.refused() {
+            Ok(()) => read_all(&self.client, &request).await,
+            Err(error) => Err(error),
+        };
+        exchange(request, begun, sent)
+    }
+
+    fn refused(&self) -> Result<(), SendError> {
+        self.refusal.as_ref().map_or(Ok(()), |refusal| Err(SendError::NotSent(refusal.to_string())))
     }
 }
 
@@ -61,10 +97,8 @@ impl Target for ScimTarget {
     async fn discover(&self) -> Result<Capabilities, Box<Exchange>> {
         let config = self.exchange(Request::new(Method::GET, &["ServiceProviderConfig"])).await;
         let mut capabilities = of_config(published(&config)?);
-        let begun = Instant::now();
-        let request = Request::new(Method::GET, &["Schemas"]);
-        let sent = read_all(&self.client, &request).await;
-        capabilities.attributes = published(&exchange(request, begun, sent))?.and_then(of_schemas);
+        let schemas = self.read_all(Request::new(Method::GET, &["Schemas"])).await;
+        capabilities.attributes = published(&schemas)?.and_then(of_schemas);
         Ok(capabilities)
     }
 
@@ -75,9 +109,7 @@ impl Target for ScimTarget {
             request = request.with_query("filter", format!("{attribute} eq {}", Value::from(value)));
             return self.exchange(request).await;
         }
-        let begun = Instant::now();
-        let sent = read_all(&self.client, &request).await;
-        exchange(request, begun, sent)
+        self.read_all(request).await
     }
 
     async fn read(&self, resource_type: &str, remote_id: &str) -> Exchange {

@@ -78,7 +78,7 @@ pub enum Delivery {
     },
     /// The receiver is gone for good, as it says: nothing more is sent until an administrator resumes it.
     Pause {
-        /// What it said.
+        /// What went wrong, as `receiver::failure` writes it.
         error: String,
     },
 }
@@ -203,19 +203,19 @@ pub enum Reception {
     Taken,
     /// Not now.
     Later {
-        /// What went wrong, in words.
+        /// What went wrong, as `receiver::failure` writes it.
         why: String,
         /// When it wants to be asked again.
         retry_after: Option<RetryAfter>,
     },
     /// It will never take this.
     Refused {
-        /// What it said.
+        /// What went wrong, as `receiver::failure` writes it.
         why: String,
     },
     /// It is there no more.
     Gone {
-        /// What it said.
+        /// What went wrong, as `receiver::failure` writes it.
         why: String,
     },
 }
@@ -223,6 +223,8 @@ pub enum Reception {
 /// The way to receivers.
 #[async_trait]
 pub trait Courier: Send + Sync {
+    /// Why nothing can ever be sent to a URL, where that is known beforehand: its address may not be reached, or its scheme not be used.
+    fn never(&self, url: &str) -> Option<String>;
     /// Sends once.
     async fn send(&self, receiver: &Receiver, message: &Message, now: Timestamp) -> Reception;
 }

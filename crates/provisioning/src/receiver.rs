@@ -163,7 +163,7 @@ impl Receiver {
 
 impl Receiver {
     /// As administrators see it, without its secrets.
-    pub fn to_json(&self) -> Value {
+    pub fn to_json(&self, reader: Reader) -> Value {
         let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
         json!({
             "name": self.name,
@@ -174,11 +174,45 @@ impl Receiver {
             "created": self.created.to_string(),
             "attempts": self.attempts,
             "due": text(self.due),
-            "lastError": self.last_error,
+            "lastError": reader.sees(&self.last_error),
             "lastDelivered": text(self.last_delivered),
             "secretChangesUntil": text(self.secrets.previous.as_ref().map(|(_, until)| *until)),
         })
     }
+}
+
+/// Who reads about receivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// Who runs the installation: sees what the other side said.
+    Operator,
+    /// Who administers a tenant: sees what happened, in our words. What the other side said could come from a network that is not the tenant's.
+    Tenant,
+}
+
+impl Reader {
+    /// A failure as this reader sees it.
+    pub fn sees(self, text: &str) -> String {
+        let (happened, said) = text.split_once('\n').unwrap_or((text, ""));
+        match self {
+            Self::Operator if said.is_empty() => happened.to_owned(),
+            Self::Operator => format!("{happened} ({said})"),
+            // Older rows have what was said in parentheses or behind a colon.
+            Self::Tenant => happened.split(" (").next().and_then(|text| text.split(": ").next()).unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// A failure as it is kept: what happened, in our words, and on a line of its own what the other side or the network said.
+pub fn failure(happened: &str, said: &str) -> String {
+    let said = said.replace(char::is_control, " ");
+    if said.trim().is_empty() { happened.to_owned() } else { format!("{happened}\n{}", said.trim()) }
+}
+
+/// The last of so many failures, after which an event is put aside.
+pub fn after_attempts(text: &str, attempts: u32) -> String {
+    let (happened, said) = text.split_once('\n').unwrap_or((text, ""));
+    failure(&format!("{happened}, after {attempts} attempts"), said)
 }
 
 /// Characters of a receiver's name.
@@ -214,13 +248,13 @@ pub fn check(name: &str, kind: ReceiverKind, url: &str, settings: &ReceiverSetti
 
 impl Parcel {
     /// As administrators see it.
-    pub fn to_json(&self) -> Value {
+    pub fn to_json(&self, reader: Reader) -> Value {
         json!({
             "sequence": self.event.sequence,
             "event": self.event.to_json(None),
             "state": self.state,
             "attempts": self.attempts,
-            "error": self.error,
+            "error": reader.sees(&self.error),
         })
     }
 }
@@ -307,6 +341,21 @@ mod tests {
         check("app", ReceiverKind::Push, "ftp://app.example", 3, Some("url"));
         check("app", ReceiverKind::Push, "https://app.example/a b", 3, Some("url"));
         check("app", ReceiverKind::Push, "https://app.example", 0, Some("attemptsMax"));
+    }
+
+    #[test]
+    fn a_tenant_sees_what_happened_and_an_operator_what_was_said_too() {
+        let check = |text: &str, tenant: &str, operator: &str| {
+            assert_eq!((Reader::Tenant.sees(text).as_str(), Reader::Operator.sees(text).as_str()), (tenant, operator));
+        };
+        check("", "", "");
+        check(&failure("it answered 500", ""), "it answered 500", "it answered 500");
+        check(&failure("it answered 500", "the\nkey (x): y"), "it answered 500", "it answered 500 (the key (x): y)");
+        let last = after_attempts(&failure("it answered 500", "no"), 3);
+        check(&last, "it answered 500, after 3 attempts", "it answered 500, after 3 attempts (no)");
+        // As rows were written before.
+        check("it answered 500 (the key), after 3 attempts", "it answered 500", "it answered 500 (the key), after 3 attempts");
+        check("it cannot be reached: refused", "it cannot be reached", "it cannot be reached: refused");
     }
 
     #[test]

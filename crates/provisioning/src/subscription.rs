@@ -17,7 +17,7 @@ use crate::event::LoggedEvent;
 use crate::event_log::{Acknowledgements, Courier, Delivery, EventLog, Message, Receivers, Reception};
 use crate::lanes::ReceiverRoom;
 use crate::pacing;
-use crate::receiver::{ParcelState, Receiver, ReceiverKind};
+use crate::receiver::{ParcelState, Receiver, ReceiverKind, after_attempts};
 use crate::telling::{Teller, WithResource};
 
 /// Limits of event delivery.
@@ -128,6 +128,11 @@ impl Subscriptions {
             let Some(ended) = running.join_next().await else { return Ok(count) };
             notice(ended);
         }
+    }
+
+    /// Why nothing can ever be sent to a URL, where that is known beforehand.
+    pub fn never(&self, url: &str) -> Option<String> {
+        self.ports.courier.never(url)
     }
 
     /// Sends a message that is about nobody.
@@ -248,7 +253,7 @@ impl Subscriptions {
             Reception::Gone { why } => Sent::Not(Delivery::Pause { error: why }),
             Reception::Refused { why } => Sent::Not(Delivery::PutAside { events: events(), error: why }),
             Reception::Later { why, .. } if told.len() == 1 && receiver.attempts + 1 >= receiver.settings.attempts_max => {
-                Sent::Not(Delivery::PutAside { events: events(), error: format!("{why}, after {} attempts", receiver.attempts + 1) })
+                Sent::Not(Delivery::PutAside { events: events(), error: after_attempts(&why, receiver.attempts + 1) })
             }
             Reception::Later { why, retry_after } => {
                 let now = self.ports.clock.now();

@@ -1,8 +1,9 @@
 //! Configuration: flags over environment over file over defaults, and where each value came from. Does not build anything from it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use connectors::egress::Place;
 use directory::tenant::DAYS_MAX;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -147,9 +148,8 @@ pub struct Layer {
     /// Days for which events are kept.
     #[serde(deserialize_with = "as_text")]
     pub event_retention_days: Option<String>,
-    /// Whether keys of foreign issuers may come from private addresses.
-    #[serde(deserialize_with = "as_text")]
-    pub issuer_private_addresses: Option<String>,
+    /// Hosts, addresses and networks that may be reached although they are not public.
+    pub allow_private: Option<Vec<String>>,
     /// Which log lines are written.
     pub log: Option<String>,
     /// How log lines look.
@@ -181,8 +181,7 @@ impl Layer {
             listen: read("listen"),
             database: read("database"),
             public_url: read("public_url"),
-            trusted_proxies: read("trusted_proxies")
-                .map(|list| list.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()),
+            trusted_proxies: read("trusted_proxies").map(|list| parts(&list)),
             tls_cert: read("tls_cert"),
             tls_key: read("tls_key"),
             tls_client_ca: read("tls_client_ca"),
@@ -190,7 +189,7 @@ impl Layer {
             address_rate_limit_per_second: read("address_rate_limit_per_second"),
             lockout_failures: read("lockout_failures"),
             event_retention_days: read("event_retention_days"),
-            issuer_private_addresses: read("issuer_private_addresses"),
+            allow_private: read("allow_private").map(|list| parts(&list)),
             log: read("log"),
             log_format: read("log_format"),
         }
@@ -208,6 +207,17 @@ impl Layer {
                 .hint("`rollcall config show` lists every key; each is written as there, in lower case with underscores")
         })
     }
+}
+
+/// What the servers of the demo reach: each other.
+fn this_machine(listen: IpAddr) -> Vec<Place> {
+    let bits = if listen.is_ipv4() { 32 } else { 128 };
+    vec![Place::Network(Ipv4Addr::LOCALHOST.into(), 32), Place::Network(Ipv6Addr::LOCALHOST.into(), 128), Place::Network(listen, bits)]
+}
+
+/// What commas separate.
+fn parts(list: &str) -> Vec<String> {
+    list.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
 }
 
 fn variable_name(key: &str) -> String {
@@ -243,8 +253,8 @@ pub struct Configuration {
     pub lockout_failures: Setting<Option<u32>>,
     /// Days for which the change feed keeps what happened; `None`: as the engine has it.
     pub event_retention_days: Setting<Option<u32>>,
-    /// Whether keys of foreign issuers may come from private addresses, and over plain HTTP.
-    pub issuer_private_addresses: Setting<bool>,
+    /// Hosts, addresses and networks that applications, receivers and issuers may have although they are not public.
+    pub allow_private: Setting<Vec<Place>>,
     /// Which log lines are written.
     pub log: Setting<String>,
     /// How log lines look.
@@ -287,6 +297,7 @@ impl Configuration {
             tls_cert: Setting { value: None, origin },
             tls_key: Setting { value: None, origin },
             tls_client_ca: Setting { value: None, origin },
+            allow_private: Setting { value: this_machine(self.listen.value.ip()), origin },
             bootstrap_token: None,
             ..self.clone()
         }
@@ -307,7 +318,7 @@ impl Configuration {
             ("address_rate_limit_per_second", json!(self.address_rate_limit_per_second.value), self.address_rate_limit_per_second.origin),
             ("lockout_failures", json!(self.lockout_failures.value), self.lockout_failures.origin),
             ("event_retention_days", json!(self.event_retention_days.value), self.event_retention_days.origin),
-            ("issuer_private_addresses", json!(self.issuer_private_addresses.value), self.issuer_private_addresses.origin),
+            ("allow_private", json!(self.allow_private.value.iter().map(Place::to_string).collect::<Vec<_>>()), self.allow_private.origin),
             ("log", json!(self.log.value), self.log.origin),
             ("log_format", json!(self.log_format.value.name()), self.log_format.origin),
         ];
@@ -333,7 +344,7 @@ pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
         "address_rate_limit_per_second",
         "lockout_failures",
         "event_retention_days",
-        "issuer_private_addresses",
+        "allow_private",
         "log",
         "log_format",
     ];
@@ -434,11 +445,11 @@ fn resolve(flags: Layer, environment: Layer, file: Layer) -> Result<Configuratio
             || None,
             |text| parse_days(text).map(Some),
         )?,
-        issuer_private_addresses: parse(
-            "issuer_private_addresses",
-            choose(flags.issuer_private_addresses, environment.issuer_private_addresses, file.issuer_private_addresses),
-            || false,
-            |text| text.parse().map_err(|_| format!("{text:?} is neither `true` nor `false`")),
+        allow_private: parse(
+            "allow_private",
+            choose(flags.allow_private, environment.allow_private, file.allow_private),
+            Vec::new,
+            |list| list.iter().map(|text| text.parse()).collect(),
         )?,
         log: parse("log", choose(flags.log, environment.log, file.log), || LOG_DEFAULT.into(), |text| Ok(text.clone()))?,
         log_format: parse(
@@ -560,14 +571,13 @@ mod tests {
 
     #[test]
     fn numbers_and_flags_of_a_file_need_no_quotes() {
-        let text = "rate_limit_per_second = 50\naddress_rate_limit_per_second = 5\nlockout_failures = \"7\"\nevent_retention_days = 90\nissuer_private_addresses = true\n";
+        let text = "rate_limit_per_second = 50\naddress_rate_limit_per_second = 5\nlockout_failures = \"7\"\nevent_retention_days = 90\n";
         let layer = Layer::from_toml(text, "rollcall.toml").unwrap();
         let configuration = resolve(Layer::default(), Layer::default(), layer).unwrap();
         let rates = [&configuration.rate_limit_per_second, &configuration.address_rate_limit_per_second];
         let numbers = [&configuration.lockout_failures, &configuration.event_retention_days];
         assert_eq!(rates.map(|setting| setting.value), [Some(50), Some(5)]);
         assert_eq!(numbers.map(|setting| setting.value), [Some(7), Some(90)]);
-        assert!(configuration.issuer_private_addresses.value);
         let check = |text: &str, expected: &str| {
             let layer = Layer::from_toml(text, "rollcall.toml");
             let failure = layer.and_then(|layer| resolve(Layer::default(), Layer::default(), layer)).unwrap_err();
@@ -576,6 +586,22 @@ mod tests {
         check("event_retention_days = 0\n", "`event_retention_days` in the configuration file: ");
         check("lockout_failures = -1\n", "`lockout_failures` in the configuration file: ");
         check("rate_limit_per_second = [1]\n", "`rate_limit_per_second`: ");
+    }
+
+    #[test]
+    fn what_is_allowed_by_name_is_read_from_every_layer() {
+        let file = Layer::from_toml("allow_private = [\"127.0.0.1\", \"10.0.0.0/8\", \"chat.internal\"]", "rollcall.toml").unwrap();
+        let environment = Layer::from_environment(|name| (name == "ROLLCALL_ALLOW_PRIVATE").then(|| "::1, wiki.internal".into()));
+        let shown = |environment: Layer, file: Layer| {
+            let allowed = resolve(Layer::default(), environment, file).unwrap().allow_private;
+            (allowed.value.iter().map(Place::to_string).collect::<Vec<_>>().join(" "), allowed.origin)
+        };
+        assert_eq!(shown(Layer::default(), Layer::default()), (String::new(), Origin::Default));
+        assert_eq!(shown(Layer::default(), file.clone()), ("127.0.0.1 10.0.0.0/8 chat.internal".into(), Origin::File));
+        assert_eq!(shown(environment, file), ("::1 wiki.internal".into(), Origin::Environment));
+        let wrong = Layer { allow_private: Some(vec!["http://chat".into()]), ..Layer::default() };
+        let failure = resolve(wrong, Layer::default(), Layer::default()).unwrap_err();
+        assert!(failure.message.starts_with("--allow-private: \"http://chat\" is neither"), "{}", failure.message);
     }
 
     #[test]

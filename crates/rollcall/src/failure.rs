@@ -1,5 +1,6 @@
 //! How a command ends badly: a sentence, a hint, and an exit code that means something. Does not print.
 
+use connectors::egress::Refusal;
 use directory::store::Fault;
 use scim_protocol::{Error, ErrorKind};
 use storage::postgres::ConnectError;
@@ -126,6 +127,19 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         Self::failed(chain(&fault))
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let failure = Self::refused(refusal.to_string());
+        match refusal.place {
+            None => failure,
+            Some(place) => failure.hint(format!(
+                "if it is yours, allow it by name: `allow_private = [\"{place}\"]` in rollcall.toml, ROLLCALL_ALLOW_PRIVATE={place}, or \
+                 --allow-private {place}, for `serve` as well"
+            )),
+        }
     }
 }
 

@@ -79,6 +79,10 @@ struct Global {
     /// read flags: the variable or the file is the better place for a password [variable: ROLLCALL_DATABASE]
     #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
     database: Option<String>,
+    /// A host, an address or a network that applications, receivers and issuers may have although it is not public; may be repeated
+    /// [variable: ROLLCALL_ALLOW_PRIVATE, with commas] [default: none]
+    #[arg(long, global = true, value_name = "PLACE", help_heading = "Everywhere")]
+    allow_private: Vec<String>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -172,7 +176,12 @@ fn not_understood(error: &clap::Error) -> ExitCode {
 #[expect(clippy::disallowed_methods, reason = "the configuration reads the environment, through this function")]
 fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
     let CommandLine { global, command } = command_line;
-    let mut flags = Layer { data: global.data, database: global.database, ..Layer::default() };
+    let mut flags = Layer {
+        data: global.data,
+        database: global.database,
+        allow_private: Some(global.allow_private).filter(|places| !places.is_empty()),
+        ..Layer::default()
+    };
     if let Command::Serve(arguments) = &command {
         arguments.add_to(&mut flags);
     }

@@ -228,10 +228,10 @@ impl Rollcall {
             .with_cursors(Arc::clone(&key) as Arc<dyn CursorSealer>, server_options(configuration).cursor_seconds_max)
             .with_types(Arc::clone(&store.types))
             .with_past(Arc::clone(&store.history), Arc::clone(&store.parking), Arc::clone(&store.pending));
-        let connector = ScimConnector::new(Egress::default())?;
-        let courier = HttpCourier::new(Egress::default())?;
-        let issuers = Egress { allow_private_addresses: configuration.issuer_private_addresses.value, ..Egress::default() };
-        let key_sets: Arc<dyn KeySets> = Arc::new(KeySetFetcher::new(issuers)?);
+        let egress = Egress::allowing(configuration.allow_private.value.clone());
+        let connector = ScimConnector::new(egress.clone())?;
+        let courier = HttpCourier::new(egress.clone())?;
+        let key_sets: Arc<dyn KeySets> = Arc::new(KeySetFetcher::new(egress)?);
         Ok(Self { store, directory, connector, courier, key_sets, hasher: key, clock, ids })
     }
 

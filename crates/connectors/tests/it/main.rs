@@ -60,7 +60,16 @@ impl Fake {
     }
 }
 
+/// Rules that allow the address of these servers.
+fn here() -> Egress {
+    Egress::allowing(vec!["127.0.0.1".parse().unwrap()])
+}
+
 fn target(base_url: &str) -> Result<Arc<dyn Target>, directory::store::Fault> {
+    target_under(here(), base_url)
+}
+
+fn target_under(egress: Egress, base_url: &str) -> Result<Arc<dyn Target>, directory::store::Fault> {
     let application = Application {
         id: ApplicationId(1),
         tenant: TenantId(1),
@@ -71,7 +80,7 @@ fn target(base_url: &str) -> Result<Arc<dyn Target>, directory::store::Fault> {
         settings: ApplicationSettings::default(),
         created: "2026-11-24T10:00:00Z".parse().unwrap(),
     };
-    ScimConnector::new(Egress::default()).unwrap().connect(&application)
+    ScimConnector::new(egress).unwrap().connect(&application)
 }
 
 fn scim(status: u16, body: &Value) -> impl IntoResponse + use<> {
@@ -222,18 +231,53 @@ async fn a_receiver_that_repeats_its_token_is_quoted_without_it() {
     let fake = serve(|_, _| (StatusCode::UNAUTHORIZED, "no access with Bearer s3cret").into_response()).await;
     let receiver = receiver(ReceiverKind::Push, fake.address, Some("s3cret"));
     let now = "2026-11-24T10:00:00Z".parse().unwrap();
-    let reception = HttpCourier::new(Egress::default()).unwrap().send(&receiver, &Message::Token("a.b.c".into()), now).await;
-    let why = "it answered 401 (no access with Bearer (hidden))".to_owned();
+    let reception = HttpCourier::new(here()).unwrap().send(&receiver, &Message::Token("a.b.c".into()), now).await;
+    let why = "it answered 401\nno access with Bearer (hidden)".to_owned();
     assert_eq!(reception, Reception::Later { why, retry_after: None });
 }
 
 #[tokio::test]
 async fn a_webhook_without_a_secret_is_told_nothing() {
     let fake = serve(|_, _| StatusCode::OK.into_response()).await;
-    let courier = HttpCourier::new(Egress::default()).unwrap();
+    let courier = HttpCourier::new(here()).unwrap();
     let message = Message::Webhook { id: "msg_1".into(), body: "{}".into() };
     let reception = courier.send(&receiver(ReceiverKind::Webhook, fake.address, None), &message, Timestamp::UNIX_EPOCH).await;
     assert!(matches!(&reception, Reception::Later { why, .. } if why.contains("no secret to sign with")), "{reception:?}");
     let whole = receiver(ReceiverKind::Webhook, fake.address, Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
     assert_eq!(courier.send(&whole, &message, Timestamp::UNIX_EPOCH).await, Reception::Taken);
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_allowed_is_asked_by_nobody() {
+    let fake = serve(|_, _| scim(200, &json!({"Resources": [], "totalResults": 0}))).await;
+    let port = fake.address.port();
+    let hosts = ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "localhost", "a.localhost", "[::ffff:127.0.0.1]"];
+    let application = |base_url: &str| target_under(Egress::default(), base_url).unwrap();
+    let courier = HttpCourier::new(Egress::default()).unwrap();
+    for host in hosts {
+        let base_url = format!("http://{host}:{port}/scim/v2");
+        let target = application(&base_url);
+        for exchange in [
+            *target.discover().await.unwrap_err(),
+            target.find("User", "userName", "ada", true).await,
+            target.find("User", "userName", "ada", false).await,
+            target.delete("User", "1").await,
+        ] {
+            assert!(matches!(&exchange.reply, Reply::NotSent(why) if !why.is_empty()), "{host}: {:?}", exchange.reply);
+        }
+        let receiver = Receiver { url: base_url, ..receiver(ReceiverKind::Push, fake.address, Some("s3cret")) };
+        assert!(courier.never(&receiver.url).is_some(), "{host}");
+        let reception = courier.send(&receiver, &Message::Token("a.b.c".into()), Timestamp::UNIX_EPOCH).await;
+        assert!(matches!(&reception, Reception::Later { why, .. } if why.starts_with("its address may not be reached\n")), "{reception:?}");
+    }
+    for host in ["0.0.0.0", "[::]", "[fe80::1]"] {
+        assert!(target_under(here(), &format!("http://{host}:{port}")).is_err(), "{host}");
+    }
+    // A name is judged by what the resolver finds, whoever asks: no check comes before this.
+    let asked = Egress::default().client().unwrap().get(format!("http://localhost:{port}/")).send().await;
+    assert!(asked.is_err_and(|error| error.is_connect()));
+    assert!(fake.requests().is_empty());
+    let allowed = Egress::allowing(vec!["localhost".parse().unwrap()]);
+    let asked = allowed.client().unwrap().get(format!("http://localhost:{port}/")).send().await;
+    assert_eq!((asked.unwrap().status().as_u16(), fake.requests().len()), (200, 1));
 }

@@ -145,6 +145,8 @@ impl Named {
 async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), Failure> {
     let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
     let base_url = check_base_url(&arguments.base_url)?;
+    rollcall.connector.check(&base_url).await?;
+    let base_url = base_url.as_str().trim_end_matches('/').to_owned();
     let token = arguments.token.given()?;
     let settings = ApplicationSettings {
         patch: match arguments.patch {
@@ -289,7 +291,7 @@ fn application_json(application: &Application) -> Value {
     })
 }
 
-fn check_base_url(text: &str) -> Result<String, Failure> {
+fn check_base_url(text: &str) -> Result<Url, Failure> {
     let refuse = || {
         Failure::refused(format!("{text:?} is not the base URL of a SCIM API"))
             .hint("give a URL such as https://chat.example.com/scim/v2, without user, query or fragment")
@@ -299,7 +301,7 @@ fn check_base_url(text: &str) -> Result<String, Failure> {
     if !(matches!(url.scheme(), "http" | "https") && url.has_host() && plain) {
         return Err(refuse());
     }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    Ok(url)
 }
 
 impl TokenArguments {
@@ -336,12 +338,13 @@ fn check_token(text: &str, place: &str) -> Result<String, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_base_url, check_token};
+    use super::{Url, check_base_url, check_token};
 
     #[test]
     fn base_urls_are_plain() {
-        let check = |text: &str, expected: Option<&str>| assert_eq!(check_base_url(text).ok().as_deref(), expected, "{text}");
-        check("https://chat.example.com/scim/v2/", Some("https://chat.example.com/scim/v2"));
+        let check =
+            |text: &str, expected: Option<&str>| assert_eq!(check_base_url(text).ok().as_ref().map(Url::as_str), expected, "{text}");
+        check("https://chat.example.com/scim/v2/", Some("https://chat.example.com/scim/v2/"));
         check("http://127.0.0.1:9000/scim", Some("http://127.0.0.1:9000/scim"));
         check("chat.example.com", None);
         check("ftp://chat.example.com", None);

@@ -88,7 +88,7 @@ async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), 
     let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
     if let Some(why) = rollcall.key_sets.never(arguments.jwks_url.as_str()) {
         return Err(Failure::refused(format!("the keys can never be fetched from {}: {why}", arguments.jwks_url))
-            .hint("`issuer_private_addresses` in the configuration allows private addresses and plain HTTP"));
+            .hint("`allow_private` in the configuration, or --allow-private, allows an address that is not public, and plain HTTP to it, by its name"));
     }
     let permissions = arguments.permissions.permissions(rollcall, &tenant).await?;
     let settings = IssuerSettings {

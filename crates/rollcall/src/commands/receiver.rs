@@ -8,7 +8,7 @@ use directory::tenant::Tenant;
 use jiff::SignedDuration;
 use provisioning::application::Secret;
 use provisioning::event_log::{Choice, NewReceiver, Reception};
-use provisioning::receiver::{Detail, ParcelState, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets, check};
+use provisioning::receiver::{Detail, ParcelState, Reader, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets, check};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -217,7 +217,7 @@ async fn add(rollcall: &Rollcall, arguments: Add, configuration: &Configuration,
     };
     check(&arguments.name, kind, &arguments.url, &settings).map_err(|(_, sentence)| Failure::refused(sentence))?;
     if kind != ReceiverKind::Poll {
-        rollcall.courier.check(&arguments.url)?;
+        rollcall.courier.check(&arguments.url).await?;
     }
     let secret = secret(rollcall, kind, arguments.token_file.as_deref())?;
     let new = NewReceiver {
@@ -232,7 +232,7 @@ async fn add(rollcall: &Rollcall, arguments: Add, configuration: &Configuration,
     let added = rollcall.store.receivers.add_receiver(tenant.id, new).await?;
     let receiver = added.ok_or_else(|| Failure::conflict(format!("there is a receiver `{}` already", arguments.name)))?;
     let base = format!("{}/t/{}", wiring::public_url(configuration, None, configuration.tls_cert.value.is_some()), tenant.name);
-    let mut value = receiver.to_json();
+    let mut value = receiver.to_json(Reader::Operator);
     let mut lines = vec![format!("Receiver {} is added; `serve` tells it of every change from now on.", receiver.name)];
     let mut add = |name: &str, label: &str, text: String| {
         lines.push(format!("  {label}: {text}"));
@@ -277,11 +277,11 @@ async fn list(rollcall: &Rollcall, argument: &TenantArgument, output: Output) ->
             state_name(receiver.state).to_owned(),
             receiver.url.clone(),
             last,
-            receiver.last_error.clone(),
+            Reader::Operator.sees(&receiver.last_error),
         ]
     };
     let rows = receivers.iter().map(row).collect();
-    let values = receivers.iter().map(Receiver::to_json).collect();
+    let values = receivers.iter().map(|receiver| receiver.to_json(Reader::Operator)).collect();
     let empty = "No receivers. Add one:\n  rollcall receiver add NAME --kind webhook --url URL";
     output.table(&["name", "kind", "state", "url", "last delivered", "last error"], rows, empty, &Value::Array(values));
     Ok(())
@@ -302,12 +302,12 @@ fn show(receiver: &Receiver, output: Output) {
         ("audience", receiver.audience().to_owned()),
         ("attempts at the next event", receiver.attempts.to_string()),
         ("next attempt", instant_or(receiver.due, "at once")),
-        ("last error", receiver.last_error.clone()),
+        ("last error", Reader::Operator.sees(&receiver.last_error)),
         ("last delivered", instant_or(receiver.last_delivered, "never")),
         ("added", instant(receiver.created)),
     ];
     let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
-    output.table(&["setting", "value"], rows, "", &receiver.to_json());
+    output.table(&["setting", "value"], rows, "", &receiver.to_json(Reader::Operator));
 }
 
 async fn test(rollcall: &Rollcall, named: &Named, configuration: &Configuration, output: Output) -> Result<(), Failure> {
@@ -325,8 +325,12 @@ async fn test(rollcall: &Rollcall, named: &Named, configuration: &Configuration,
             output.say(format!("{name} took the message."), &json!({ "name": name, "taken": true }));
             Ok(())
         }
-        Reception::Later { why, .. } => Err(Failure::unreachable(format!("{name} did not take the message: {why}"))),
-        Reception::Refused { why } | Reception::Gone { why } => Err(Failure::failed(format!("{name} refuses the message: {why}"))),
+        Reception::Later { why, .. } => {
+            Err(Failure::unreachable(format!("{name} did not take the message: {}", Reader::Operator.sees(&why))))
+        }
+        Reception::Refused { why } | Reception::Gone { why } => {
+            Err(Failure::failed(format!("{name} refuses the message: {}", Reader::Operator.sees(&why))))
+        }
     }
 }
 
@@ -369,9 +373,15 @@ async fn list_put_aside(rollcall: &Rollcall, named: &Named, output: Output) -> R
     for parcel in &parcels {
         let event = &parcel.event;
         let resource = format!("{} {}", event.resource_type, event.resource_id);
-        rows.push(vec![event.sequence.to_string(), instant(event.at), resource, parcel.attempts.to_string(), parcel.error.clone()]);
+        rows.push(vec![
+            event.sequence.to_string(),
+            instant(event.at),
+            resource,
+            parcel.attempts.to_string(),
+            Reader::Operator.sees(&parcel.error),
+        ]);
     }
-    let values = parcels.iter().map(provisioning::receiver::Parcel::to_json).collect();
+    let values = parcels.iter().map(|parcel| parcel.to_json(Reader::Operator)).collect();
     let empty = "The dead-letter list is empty: everything was delivered, or is on its way.";
     output.table(&["sequence", "happened", "resource", "attempts", "error"], rows, empty, &Value::Array(values));
     Ok(())

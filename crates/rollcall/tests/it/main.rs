@@ -7,6 +7,7 @@
 mod callers;
 mod commands;
 mod durability;
+mod egress;
 mod events;
 mod files;
 mod http;

@@ -90,7 +90,7 @@ impl Parts {
         let delivery = events.delivery.clone();
         let options = server::Options::default();
         let state = State::new(directory, store.clone(), key, hand.clone(), hand.clone(), options.clone()).with_events(events);
-        let key_sets = Arc::new(KeySetFetcher::new(Egress::default()).unwrap());
+        let key_sets = Arc::new(KeySetFetcher::new(here()).unwrap());
         state.set_callers(Callers { clients: store.clone(), issuers: store, key_sets });
         let router = server::router(state);
         runtime.spawn(async move { server::serve(listener, router, std::future::pending(), &options).await });
@@ -162,6 +162,11 @@ impl Parts {
     }
 }
 
+/// Rules that allow the address of the test's servers.
+fn here() -> Egress {
+    Egress::allowing(vec!["127.0.0.1".parse().unwrap()])
+}
+
 fn events(store: &Arc<Sqlite>, directory: &Directory, hand: &Arc<Hand>, public_url: &str) -> (watch::Sender<u64>, Events) {
     let (announce, commits) = watch::channel(0);
     let teller = Teller::new(store.clone(), store.clone(), directory.clone(), store.clone(), public_url.to_owned());
@@ -169,7 +174,7 @@ fn events(store: &Arc<Sqlite>, directory: &Directory, hand: &Arc<Hand>, public_u
         log: store.clone(),
         receivers: store.clone(),
         teller: teller.clone(),
-        courier: Arc::new(HttpCourier::new(Egress::default()).unwrap()),
+        courier: Arc::new(HttpCourier::new(here()).unwrap()),
         clock: hand.clone(),
         ids: hand.clone(),
         commits: commits.clone(),

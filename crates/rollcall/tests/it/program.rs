@@ -28,7 +28,7 @@ impl Finished {
     }
 }
 
-/// The program on this data folder, without the variables of whoever runs the tests.
+/// The program on this data folder, without the variables of whoever runs the tests; it may reach the servers of the tests.
 pub fn program(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
     for (name, _) in std::env::vars_os() {
@@ -36,7 +36,12 @@ pub fn program(data: &Path) -> Command {
             command.env_remove(name);
         }
     }
-    command.env("ROLLCALL_DATA", data).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .env("ROLLCALL_DATA", data)
+        .env("ROLLCALL_ALLOW_PRIVATE", "127.0.0.1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -69,6 +74,13 @@ impl Serve {
     /// Starts it on any free port and waits until it listens.
     pub fn start(data: &Path, token: Option<&str>) -> Self {
         Self::listen(Self::command(data, token))
+    }
+
+    /// Starts one that may reach these places although they are not public.
+    pub fn start_allowing(data: &Path, places: &str) -> Self {
+        let mut command = Self::command(data, Some(TOKEN));
+        command.env("ROLLCALL_ALLOW_PRIVATE", places);
+        Self::listen(command)
     }
 
     /// One node of several on the database at this URL.
@@ -116,6 +128,12 @@ impl Serve {
     /// One request with the test's token.
     pub fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         send(&self.base(), TOKEN, method, path, body).unwrap_or_else(|| panic!("no answer to {method} {path}"))
+    }
+
+    /// One request to the admin API of the default tenant, with the test's token, which is an operator's.
+    pub fn send_admin(&self, method: &str, path: &str) -> Answer {
+        let base = format!("{}/t/default/admin/v1", self.address);
+        send(&base, TOKEN, method, path, None).unwrap_or_else(|| panic!("no answer to {method} {path}"))
     }
 
     /// SIGKILL.

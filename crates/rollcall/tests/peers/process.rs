@@ -89,7 +89,7 @@ impl Rollcall {
     /// The binary under test with its data folder.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
-        command.args(arguments).env("ROLLCALL_DATA", &self.data);
+        command.args(arguments).env("ROLLCALL_DATA", &self.data).env("ROLLCALL_ALLOW_PRIVATE", "127.0.0.1");
         if let Some(database) = &self.database {
             command.env("ROLLCALL_DATABASE", database);
         }

@@ -77,7 +77,7 @@ impl NewIssuer {
         }
         if let Some(why) = state.callers().and_then(|callers| callers.key_sets.never(&self.jwks_url)) {
             let detail = format!(
-                "`jwksUrl` can never be fetched: {why}; `issuer_private_addresses` in the configuration allows private addresses and plain HTTP."
+                "`jwksUrl` can never be fetched: {why}. The operator of this server can allow an address that is not public, or plain HTTP."
             );
             return wrong("jwksUrl", &detail);
         }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::State as Extract;
-use directory::access::Caller;
+use directory::access::{Caller, Scope};
 use directory::credential::{token_text, webhook_secret_text};
 use http::StatusCode;
 use jiff::SignedDuration;
 use provisioning::application::{Secret, is_bearer_token};
 use provisioning::event_log::NewReceiver;
-use provisioning::receiver::{ParcelState, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets, check};
+use provisioning::receiver::{ParcelState, Reader, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets, check};
 use scim_protocol::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -96,6 +96,11 @@ async fn receivers(state: &State, caller: &Caller) -> Result<Vec<Receiver>, Fail
     Ok(receivers)
 }
 
+/// What the other side answered is shown to operators only.
+fn reader(caller: &Caller) -> Reader {
+    if caller.requires(Scope::Operator).is_ok() { Reader::Operator } else { Reader::Tenant }
+}
+
 async fn find(state: &State, caller: &Caller, name: &str) -> Result<Receiver, Failure> {
     let found = receivers(state, caller).await?.into_iter().find(|receiver| receiver.name == name);
     Ok(found.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("There is no receiver `{name}`.")))?)
@@ -109,7 +114,7 @@ pub(crate) async fn list(
     refuse: Refuse,
 ) -> Result<Answer<Vec<Value>>, Refused> {
     let listed = receivers(&state, &caller).await.map_err(|failure| refuse.with(failure))?;
-    Ok(Answer(StatusCode::OK, listed.iter().map(Receiver::to_json).collect()))
+    Ok(Answer(StatusCode::OK, listed.iter().map(|receiver| receiver.to_json(reader(&caller))).collect()))
 }
 
 /// Adds a receiver; the answer is the only one that shows its secret.
@@ -129,6 +134,12 @@ async fn add(state: &State, caller: &Caller, new: NewReceiverBody) -> Result<Val
         .map_err(|(path, sentence)| Error::new(ErrorKind::InvalidValue, format!("`{path}` is not acceptable: {sentence}")).at(path))?;
     caller.may_give_types(new.settings.types())?;
     caller.may_give_for_good()?;
+    let refused = (new.kind != ReceiverKind::Poll).then(|| events(state).map(|events| events.delivery.never(&new.url))).transpose()?;
+    if let Some(why) = refused.flatten() {
+        let detail =
+            format!("`url` may not be reached: {why}. Accepted is a public address, or one that the operator of this server allows.");
+        return Err(Error::new(ErrorKind::InvalidValue, detail).at("url").into());
+    }
     let made = match new.kind {
         ReceiverKind::Push => None,
         ReceiverKind::Webhook => Some(webhook_secret_text(&state.ids.secret())),
@@ -158,7 +169,7 @@ async fn add(state: &State, caller: &Caller, new: NewReceiverBody) -> Result<Val
     let Some(receiver) = events(state)?.receivers.add_receiver(caller.tenant.id, new).await? else {
         return Err(Error::new(ErrorKind::Conflict, format!("There is a receiver `{name}` already.")).at("name").into());
     };
-    let mut json = receiver.to_json();
+    let mut json = receiver.to_json(reader(caller));
     if let (Some(map), Some(secret)) = (json.as_object_mut(), made) {
         map.insert("secret".into(), secret.into());
     }
@@ -174,7 +185,7 @@ pub(crate) async fn show(
     Parameters((_, name)): Parameters<(String, String)>,
 ) -> Result<Answer<Value>, Refused> {
     let receiver = find(&state, &caller, &name).await.map_err(|failure| refuse.with(failure))?;
-    Ok(Answer(StatusCode::OK, receiver.to_json()))
+    Ok(Answer(StatusCode::OK, receiver.to_json(reader(&caller))))
 }
 
 /// Pauses or resumes a receiver.
@@ -192,7 +203,7 @@ pub(crate) async fn change(
         find(&state, &caller, &name).await
     };
     let receiver = changed.await.map_err(|failure| refuse.with(failure))?;
-    Ok(Answer(StatusCode::OK, receiver.to_json()))
+    Ok(Answer(StatusCode::OK, receiver.to_json(reader(&caller))))
 }
 
 /// Forgets a receiver and everything that waits for it.
@@ -251,7 +262,7 @@ pub(crate) async fn put_aside(
         Ok::<_, Failure>(events(&state)?.receivers.list_parcels(caller.tenant.id, receiver.id, ParcelState::PutAside, LISTED_MAX).await?)
     };
     let parcels = listed.await.map_err(|failure| refuse.with(failure))?;
-    Ok(Answer(StatusCode::OK, parcels.iter().map(provisioning::receiver::Parcel::to_json).collect()))
+    Ok(Answer(StatusCode::OK, parcels.iter().map(|parcel| parcel.to_json(reader(&caller))).collect()))
 }
 
 /// Delivers events of the dead-letter list again.

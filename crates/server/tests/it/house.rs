@@ -81,6 +81,10 @@ struct Nowhere;
 
 #[async_trait]
 impl Courier for Nowhere {
+    fn never(&self, _: &str) -> Option<String> {
+        None
+    }
+
     async fn send(&self, _: &Receiver, _: &Message, _: Timestamp) -> Reception {
         Reception::Later { why: "nobody is there".into(), retry_after: None }
     }

@@ -96,6 +96,10 @@ fn later() -> Reception {
 
 #[async_trait]
 impl Courier for Ends {
+    fn never(&self, _: &str) -> Option<String> {
+        None
+    }
+
     async fn send(&self, receiver: &Receiver, message: &Message, _: Timestamp) -> Reception {
         let Message::Webhook { body, .. } = message else { panic!("a webhook") };
         self.signed.lock().unwrap().extend(receiver.secrets.current.as_ref().map(|secret| secret.reveal().to_owned()));

@@ -1,5 +1,6 @@
 //! The demo's servers, and what was sent between them. Measures, prints and compares; the story is elsewhere.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -72,7 +73,12 @@ impl Server {
         let configuration = configuration.for_demo(folder.join(name));
         let rollcall = Rollcall::open(&configuration, Missing::Create).await?;
         let listener = TcpListener::bind(listen).await.map_err(|error| Failure::failed(format!("cannot listen on {listen}: {error}")))?;
-        let base_url = format!("http://{}/scim/v2", listener.local_addr()?);
+        let mut address = listener.local_addr()?;
+        // One that listens on every address is reached by that of this machine.
+        if address.ip().is_unspecified() {
+            address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        }
+        let base_url = format!("http://{address}/scim/v2");
         let first = wiring::first_start(&rollcall, None).await?;
         let token = first.and_then(|first| first.token).ok_or_else(|| Failure::failed("the first start gave no token"))?;
         let running = running::start(&rollcall, listener, None, &configuration);
