@@ -69,21 +69,13 @@ pub async fn measure(release: &Path) -> Result<Waits, Failure> {
         .env("ROLLCALL_ALLOW_PRIVATE", "127.0.0.1");
     let rollcall = Server::start(&mut command, &address, "/readyz", &data.path().join("rollcall.log"))?;
     let base_url = format!("http://{application}/scim/v2");
-<<<<<<< HEAD:crates/bench/src/sync.rs
     let mut add = Command::new(release.join("rollcall"));
     add.args(["application", "add", "idle", "--base-url", &base_url, "--token", "of-the-application", "--data"]).arg(&folder);
+    add.env("ROLLCALL_ALLOW_PRIVATE", "127.0.0.1");
     let status = add.status()?;
     if !status.success() {
         return Err(format!("`rollcall application add` ended with {status}").into());
     }
-=======
-    test::run(
-        Command::new(release.join("rollcall"))
-            .args(["application", "add", "idle", "--base-url", &base_url, "--token", "of-the-application", "--data"])
-            .arg(&folder)
-            .env("ROLLCALL_ALLOW_PRIVATE", "127.0.0.1"),
-    )?;
->>>>>>> egress:xtask/src/bench/sync.rs
     // The first change finds out what the application can do; it is not among the figures.
     change(&rollcall, 0, &mut arrived).await?;
     let mut own = Vec::with_capacity(CHANGES);

@@ -4,6 +4,8 @@
 
 #![expect(clippy::missing_panics_doc, reason = "panicking is what these functions are for")]
 
+mod unnamed;
+
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
@@ -21,7 +23,7 @@ use scim_protocol::patch_path::PatchPath;
 use scim_protocol::quirk::{QuirkSet, normalize_patch, normalize_resource};
 use scim_protocol::validate::validate;
 use scim_protocol::{AttributePath, Filter, SchemaSet, TypeSchema, ValidResource};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Takes any bytes.
 pub type Target = fn(&[u8]);
@@ -52,6 +54,14 @@ fn somebody() -> &'static ValidResource {
     SOMEBODY.get_or_init(|| {
         let body = serde_json::from_str(USER).expect("the example is JSON");
         validate(schema("User"), body, None, &QuirkSet::standard()).expect("the example is valid").resource
+    })
+}
+
+fn some_team() -> &'static ValidResource {
+    static SOME_TEAM: OnceLock<ValidResource> = OnceLock::new();
+    SOME_TEAM.get_or_init(|| {
+        let body = json!({"schemas": [scim_protocol::schema::standard::GROUP], "displayName": "team"});
+        validate(schema("Group"), body, None, &QuirkSet::standard()).expect("the example is valid").resource
     })
 }
 
@@ -98,12 +108,15 @@ pub fn path(data: &[u8]) {
     }
 }
 
-/// What a PATCH makes of a resource is a valid resource; the difference leads from the one to the other; operations print to a message that parses to the
-/// same operations.
+/// What a PATCH makes of a resource is a valid resource, and nothing that it does not name is changed; the difference leads from the one to the other;
+/// operations print to a message that parses to the same operations.
 pub fn patch(data: &[u8]) {
     let Ok(message) = serde_json::from_slice::<Value>(data) else { return };
     for quirks in quirk_sets() {
         for schema in schemas().types() {
+            let members = ["a", "b"].map(|id| json!({"value": id, "type": "User", "display": id})).to_vec();
+            let resource = if schema.name() == "User" { somebody().clone() } else { some_team().clone() };
+            unnamed::check(schema, quirks, &unnamed::Held { resource, members }, &message);
             let mut message = message.clone();
             normalize_patch(quirks, schema, &mut message);
             let Ok(operations) = parse(schema, message, quirks) else { continue };

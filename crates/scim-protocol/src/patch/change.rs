@@ -133,7 +133,9 @@ impl Change<'_> {
         self.work.spend(held.as_deref().map_or(1, steps_of).saturating_mul(given.steps()))?;
         match held {
             Some(Value::Array(elements)) => {
-                elements.iter_mut().for_each(|element| self.element(element, &given));
+                for element in elements.iter_mut() {
+                    self.element(element, &given);
+                }
                 let all: Vec<usize> = (0..elements.len()).collect();
                 settle(elements, &all);
             }

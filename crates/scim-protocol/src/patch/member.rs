@@ -1,6 +1,6 @@
 //! Operations on `members`, kept as operations so that nobody has to load a group to change it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -10,6 +10,7 @@ use crate::attribute_path::AttributePath;
 use crate::error::{Error, ErrorKind};
 use crate::filter::{CompareOp, Filter};
 use crate::member::{OrderedSet, ids, members_attribute};
+use crate::schema::Attribute;
 use crate::schema::set::TypeSchema;
 
 /// What a write does to the members of a group, in a form that commutes. Ids are in order of first mention, once each; no id is in both lists.
@@ -225,8 +226,8 @@ pub fn fold(schema: &TypeSchema, operations: &[MemberOperation], current: &[Valu
 struct Folded<'a> {
     schema: &'a TypeSchema,
     current: &'a [Value],
-    /// The ids in `current`, once somebody has asked.
-    known: Option<HashSet<&'a str>>,
+    /// `current` by id, once an operation has asked.
+    known: Option<HashMap<&'a str, &'a Value>>,
     replace: bool,
     added: OrderedSet,
     removed: OrderedSet,
@@ -249,14 +250,18 @@ impl Folded<'_> {
         }
     }
 
-    /// The ids of the members that match as the operations so far leave them. A filter that names ids looks at no other member.
+    /// The ids of the members that match as the operations so far leave them. A filter that only ids can match looks at no other member.
     fn matching(&mut self, filter: &Filter, work: &mut Work) -> Result<Vec<String>, Error> {
         let Some(attribute) = members_attribute(self.schema) else { return Ok(Vec::new()) };
-        if let Some(mut ids) = named_ids(filter) {
-            work.spend(ids.len() + self.known.as_ref().map_or(self.current.len(), |_| 0))?;
+        if let Some(mut ids) = possible_ids(filter) {
+            work.spend(ids.len().saturating_mul(terms(filter)) + self.known.as_ref().map_or(self.current.len(), |_| 0))?;
             let current = self.current;
-            let known = self.known.get_or_insert_with(|| current.iter().filter_map(id_of).collect());
-            ids.retain(|id| self.added.contains(id) || (known.contains(id.as_str()) && !(self.replace || self.removed.contains(id))));
+            let known = self.known.get_or_insert_with(|| current.iter().filter_map(|element| Some((id_of(element)?, element))).collect());
+            ids.retain(|id| {
+                let element = known.get(id.as_str());
+                let is_there = self.added.contains(id) || (element.is_some() && !(self.replace || self.removed.contains(id)));
+                is_there && element.map_or_else(|| matches_id(filter, attribute, id), |element| filter.matches_element(attribute, element))
+            });
             return Ok(ids);
         }
         work.spend((self.current.len() + self.added.len() + 1).saturating_mul(terms(filter)))?;
@@ -268,9 +273,21 @@ impl Folded<'_> {
                 matching.push(id.to_owned());
             }
         }
-        // Of those that were only just added the id is all that is known.
-        matching.extend(unknown.into_vec().into_iter().filter(|id| filter.matches_element(attribute, &json!({ "value": id }))));
+        matching.extend(unknown.into_vec().into_iter().filter(|id| matches_id(filter, attribute, id)));
         Ok(matching)
+    }
+}
+
+/// Of a member that was only just added the id is all that is known.
+fn matches_id(filter: &Filter, attribute: &Attribute, id: &str) -> bool {
+    filter.matches_element(attribute, &json!({ "value": id }))
+}
+
+/// The ids without which the filter matches nothing: those of `value eq "a"` and of `value eq "a" and type eq "User"`; `None` where any may match.
+fn possible_ids(filter: &Filter) -> Option<Vec<String>> {
+    match filter {
+        Filter::And(all) => all.iter().find_map(possible_ids),
+        filter => named_ids(filter),
     }
 }
 
@@ -394,6 +411,8 @@ mod tests {
         let remove = |filter: &str, value: Value| json!([{"op": "remove", "path": format!("members[{filter}]"), "value": value}]);
         check(remove("value eq \"a\"", json!([{"value": "b"}])), false, &[], &[]);
         check(remove("value eq \"a\" or value eq \"b\"", json!([{"value": "b"}])), false, &[], &["b"]);
+        check(json!([{"op": "remove", "path": "members[type eq \"User\" and value eq \"u1\"]"}]), false, &[], &["u1"]);
+        check(json!([{"op": "remove", "path": "members[value eq \"u1\" and type eq \"Group\"]"}]), false, &[], &[]);
         check(remove("type eq \"Group\"", json!([{"value": "u1"}])), false, &[], &[]);
         check(remove("type eq \"Group\"", json!([{"value": "u1"}, {"value": "g1"}])), false, &[], &["g1"]);
     }
@@ -425,6 +444,8 @@ mod tests {
         assert_eq!(folded(10_000, &add), Ok((10_000, 20_000)));
         let replace = |number: usize| json!({"op": "replace", "path": format!("members[value eq \"u{number}\"].value"), "value": format!("n{number}")});
         assert_eq!(folded(1_000, &replace), Ok((2_000, 2_000)));
+        let typed = |number: usize| json!({"op": "remove", "path": format!("members[value eq \"u{number}\" and type eq \"User\"]")});
+        assert_eq!(folded(1_000, &typed), Ok((1_000, 3_000)));
         let by_type = |number: usize| json!({"op": "remove", "path": format!("members[type eq \"t{number}\"]")});
         assert_eq!(folded(1_000, &by_type).map(|(changed, _)| changed), Ok(0));
         let error = folded(6_000, &by_type).unwrap_err();

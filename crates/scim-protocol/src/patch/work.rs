@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(steps_of(&json!({"value": "a@x", "type": "work", "primary": true})), 1);
         assert_eq!(steps_of(&json!({"value": "a".repeat(1_024)})), 5);
         assert_eq!(steps_of(&json!({"uris": ["a", "b"]})), 3);
-        let filter = Filter::parse(r#"a eq 1 and not (b pr or c[d eq 2 and e eq 3])"#, FilterLimits::default()).unwrap();
+        let filter = Filter::parse("a eq 1 and not (b pr or c[d eq 2 and e eq 3])", FilterLimits::default()).unwrap();
         assert_eq!(terms(&filter), 4);
     }
 }

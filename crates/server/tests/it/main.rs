@@ -27,6 +27,7 @@ mod me;
 mod members;
 mod needs;
 mod paging;
+mod patches;
 mod oauth;
 mod permissions;
 mod profiles;
