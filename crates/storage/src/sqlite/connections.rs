@@ -299,7 +299,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rollcall.db");
         drop(open_writer(&path).unwrap());
-        (folder, Readers::new(&path))
+        (folder, Readers::new(&path, Damage::default()))
     }
 
     #[tokio::test]
