@@ -315,6 +315,8 @@ fn parts_of(attribute: &Attribute, given: &[Value]) -> BTreeSet<String> {
 
 /// Whether an element has all that is given, which must be something.
 fn is_like(attribute: &Attribute, element: &Value, given: &Value) -> bool {
+    let inner = given.get("value").filter(|_| attribute.kind != AttributeType::Complex);
+    let given = inner.unwrap_or(given);
     let Value::Object(given) = given else {
         let held = if attribute.kind == AttributeType::Complex { element.get("value") } else { Some(element) };
         return !given.is_null() && held.is_some_and(|held| alike(held, given));
