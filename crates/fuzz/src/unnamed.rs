@@ -208,7 +208,7 @@ impl Reading<'_> {
         let sub = sub.filter(|sub| !(extension.is_none() && attribute.name == "members" && sub.name == "value"));
         let scope = match (sub, attribute.multi_valued) {
             (Some(sub), multi_valued) => self.sub_attribute(sub, multi_valued, chosen, &value),
-            (None, true) => self.several(attribute, filter.is_some(), chosen, &value),
+            (None, true) => self.several(attribute, filter, chosen, &value),
             (None, false) => self.single(attribute, &chosen, &value),
         };
         Named::new(extension, attribute, scope)
@@ -228,21 +228,23 @@ impl Reading<'_> {
         }
     }
 
-    fn several(&self, attribute: &Attribute, is_filtered: bool, chosen: Vec<Value>, value: &Value) -> Scope {
+    fn several(&self, attribute: &Attribute, filter: Option<&Filter>, chosen: Vec<Value>, value: &Value) -> Scope {
         let given = list(value);
+        // A filter of members names members, too.
+        let new = filter.map_or(0, |filter| filter.paths().len()).max(given.len());
         match self.op {
             "remove" => {
                 let is_meant = |element: &Value| value.is_null() || given.iter().any(|one| is_like(attribute, element, one));
                 Scope::Elements { chosen: chosen.into_iter().filter(is_meant).collect(), parts: None, new: 0 }
             }
-            "replace" if !is_filtered => Scope::Whole,
+            "replace" if filter.is_none() => Scope::Whole,
             "replace" => {
                 let assigns = given.iter().any(|one| one.as_object().is_none_or(|one| one.values().any(|part| !is_nothing(part))));
                 let parts = (!assigns && !is_nothing(value)).then(|| parts_of(attribute, &given));
-                Scope::Elements { chosen, parts, new: 1 }
+                Scope::Elements { chosen, parts, new }
             }
-            _ if is_filtered => Scope::Elements { chosen, parts: Some(parts_of(attribute, &given)), new: 1 },
-            _ => Scope::Added { parts: parts_of(attribute, &given), new: given.len() },
+            _ if filter.is_some() => Scope::Elements { chosen, parts: Some(parts_of(attribute, &given)), new },
+            _ => Scope::Added { parts: parts_of(attribute, &given), new },
         }
     }
 
@@ -313,6 +315,8 @@ fn parts_of(attribute: &Attribute, given: &[Value]) -> BTreeSet<String> {
 
 /// Whether an element has all that is given, which must be something.
 fn is_like(attribute: &Attribute, element: &Value, given: &Value) -> bool {
+    let inner = given.get("value").filter(|_| attribute.kind != AttributeType::Complex);
+    let given = inner.unwrap_or(given);
     let Value::Object(given) = given else {
         let held = if attribute.kind == AttributeType::Complex { element.get("value") } else { Some(element) };
         return !given.is_null() && held.is_some_and(|held| alike(held, given));

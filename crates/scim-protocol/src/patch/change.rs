@@ -169,6 +169,10 @@ impl Change<'_> {
             matched.push(elements.len());
             elements.push(made);
         }
+        // To add to a simple value is to add beside it.
+        if let (Op::Add, None, Given::Whole(value)) = (self.op, self.target.sub, &given) {
+            return self.add(elements, vec![value.clone()]);
+        }
         self.work.spend(matched.len().saturating_mul(given.steps()))?;
         let given = self.replacement(given)?;
         for place in &matched {
