@@ -42,10 +42,8 @@ fn close_to_others(path: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     let mode = found.permissions().mode() & 0o7777;
-    if mode & 0o077 == 0 {
-        return Ok(());
-    }
-    fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700))
+    let own = mode & !0o077;
+    if own == mode { Ok(()) } else { fs::set_permissions(path, fs::Permissions::from_mode(own)) }
 }
 
 /// How many bytes can still be written where this file or folder is; `None` where that cannot be known.

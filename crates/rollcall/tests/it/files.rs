@@ -129,14 +129,18 @@ fn files_are_their_owners_alone() {
     for open in [false, true] {
         if open {
             // As another program, or an earlier build, may have left them.
-            names().iter().for_each(|path| fs::set_permissions(path, Permissions::from_mode(0o664)).unwrap());
+            for path in names() {
+                fs::set_permissions(path, Permissions::from_mode(0o664)).unwrap();
+            }
             fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
             let serve = start();
             assert_eq!(add(&serve, "bob"), 201);
             serve.kill();
         }
         assert_eq!(mode(&data), 0o700);
-        names().iter().for_each(|path| assert_eq!(mode(path), 0o600, "{}", path.display()));
+        for path in names() {
+            assert_eq!(mode(&path), 0o600, "{}", path.display());
+        }
     }
 }
 
@@ -207,9 +211,9 @@ fn a_copy_that_is_made_as_the_documentation_says_is_whole() {
     };
     let has_sqlite = Command::new("sqlite3").arg("--version").output().is_ok();
     if has_sqlite {
-        let copied = carry_out(running, "running");
+        let made = carry_out(running, "running");
         assert_eq!(add(&serve, "bob"), 201);
-        let other = Serve::start(&copied, None);
+        let other = Serve::start(&made, None);
         assert_eq!((people(&other), add(&other, "carl")), (1, 201));
     } else {
         eprintln!("the program sqlite3 is not installed: only the copy of a server that was stopped is tried");
@@ -311,7 +315,7 @@ fn readyz_tells_of_a_disk_that_fills_up() {
     // The disk as the program sees it.
     let filler = format!("/proc/{}/root{}/filler", serve.id(), data.path().display());
     let mut file = fs::File::create(&filler).unwrap();
-    while file.write_all(&[1; 65_536]).is_ok() {}
+    while file.write_all(&[1; 4_096]).is_ok() {}
     assert!(readyz_becomes(&serve, 503).contains("full"));
     assert_eq!(people(&serve), 1, "what is there can be read");
     drop(file);

@@ -78,7 +78,8 @@ pub(crate) enum Carry {
 pub(crate) struct Journal {
     database: PathBuf,
     mark: File,
-    journal: Option<File>,
+    /// The journal itself, once it is there.
+    file: Option<File>,
     marked: Option<Extent>,
     /// Whether the file says that it needs the journal.
     is_told: bool,
@@ -106,7 +107,7 @@ impl Journal {
         let path = mark_path(database);
         let mark = open_mark(&path)?;
         make_private(&path);
-        Ok(Self { database: database.to_owned(), mark, journal: None, marked: None, is_told: false, tried_at: 0 })
+        Ok(Self { database: database.to_owned(), mark, file: None, marked: None, is_told: false, tried_at: 0 })
     }
 
     /// To be called before a transaction: the file says that it needs the journal before anything is acknowledged that only the journal has.
@@ -153,11 +154,11 @@ impl Journal {
     }
 
     fn salts(&mut self) -> Option<[u8; 8]> {
-        if self.journal.is_none() {
+        if self.file.is_none() {
             // It stays the same file as long as the connection is open.
-            self.journal = File::open(journal_path(&self.database)).ok();
+            self.file = File::open(journal_path(&self.database)).ok();
         }
-        read_at(&mut self.journal.as_ref()?, SALTS_AT)
+        read_at(&mut self.file.as_ref()?, SALTS_AT)
     }
 }
 
