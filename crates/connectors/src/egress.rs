@@ -256,29 +256,33 @@ fn facets(address: IpAddr) -> Vec<(IpAddr, Kind)> {
     }
 }
 
-/// The special-purpose addresses of IPv4 (RFC 6890 and its registry), and where clouds keep credentials.
+/// The special-purpose addresses of IPv4 (RFC 6890 and its registry), and where Alibaba Cloud, Oracle Cloud and Azure keep credentials.
 fn kind_of_v4(v4: Ipv4Addr) -> Kind {
     match v4.octets() {
-        [0, ..] | [169, 254, ..] | [224..=239, ..] | [255, 255, 255, 255] => Kind::Never,
-        // The metadata of Alibaba Cloud, Oracle Cloud and Azure.
-        [100, 100, 100, 200] | [192, 0, 0, 192] | [168, 63, 129, 16] => Kind::Never,
-        [10 | 127, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Kind::Private,
-        [192, 0, 0 | 2, _] | [192, 88, 99, _] | [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _] | [240..=255, ..] => {
-            Kind::Private
+        [0 | 224..=239, ..] | [169, 254, ..] | [255, 255, 255, 255] | [100, 100, 100, 200] | [192, 0, 0, 192] | [168, 63, 129, 16] => {
+            Kind::Never
         }
+        [10 | 127 | 240..=255, ..]
+        | [172, 16..=31, ..]
+        | [192, 168, ..]
+        | [100, 64..=127, ..]
+        | [192, 0, 0 | 2, _]
+        | [192, 88, 99, _]
+        | [198, 18 | 19, ..]
+        | [198, 51, 100, _]
+        | [203, 0, 113, _] => Kind::Private,
         _ => Kind::Public,
     }
 }
 
-/// The same for IPv6, where only 2000::/3 is public.
+/// The same for IPv6, where only `2000::/3` is public.
 fn facets_of_v6(v6: Ipv6Addr) -> Vec<(IpAddr, Kind)> {
-    let own = |kind| (IpAddr::V6(v6), kind);
     let embedded = |octets: [u8; 4]| (IpAddr::V4(octets.into()), kind_of_v4(octets.into()));
     let [_, _, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13, b14, b15] = v6.octets();
     let last = [b12, b13, b14, b15];
+    let own = (IpAddr::V6(v6), own_kind_of_v6(v6));
     match v6.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 0] => vec![own(Kind::Never)],
-        [0, 0, 0, 0, 0, 0, 0, 1] => vec![own(Kind::Private)],
+        _ if own.1 == Kind::Never || v6.is_loopback() => vec![own],
         // IPv4-compatible and -mapped, IPv4-translated (RFC 2765), NAT64 (RFC 6052).
         [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => vec![embedded(last)],
         // NAT64 of one's own network (RFC 8215): where the IPv4 address stands is that network's to say.
@@ -288,22 +292,29 @@ fn facets_of_v6(v6: Ipv6Addr) -> Vec<(IpAddr, Kind)> {
             let is_never = |(address, kind): &(IpAddr, Kind)| {
                 *kind == Kind::Never && !matches!(address, IpAddr::V4(v4) if v4.octets().starts_with(&[0]))
             };
-            let never = hidden.into_iter().find(is_never);
-            vec![never.unwrap_or(own(Kind::Private))]
+            vec![hidden.into_iter().find(is_never).unwrap_or(own)]
         }
         // 6to4 (RFC 3056).
         [0x2002, ..] => vec![embedded([b2, b3, b4, b5])],
         // Teredo (RFC 4380): the server, and the client with its bits inverted.
         [0x2001, 0, ..] => vec![embedded([b4, b5, b6, b7]), embedded(last.map(|octet| !octet))],
-        // Link-local, multicast; the metadata of AWS and of Google Cloud.
-        [0xfe80..=0xfebf, ..] | [0xff00..=0xffff, ..] => vec![own(Kind::Never)],
-        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => vec![own(Kind::Never)],
-        // Protocol assignments, and the two networks for documentation.
-        [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => vec![own(Kind::Private)],
         // ISATAP (RFC 5214) embeds an IPv4 address in the interface's id.
-        [0x2000..=0x3fff, ..] if [b8 & !2, b9, b10, b11] == [0, 0, 0x5e, 0xfe] => vec![own(Kind::Public), embedded(last)],
-        [0x2000..=0x3fff, ..] => vec![own(Kind::Public)],
-        _ => vec![own(Kind::Private)],
+        _ if [b8 & !2, b9, b10, b11] == [0, 0, 0x5e, 0xfe] => vec![own, embedded(last)],
+        _ => vec![own],
+    }
+}
+
+/// What an IPv6 address is by itself, whatever it embeds.
+fn own_kind_of_v6(v6: Ipv6Addr) -> Kind {
+    match v6.segments() {
+        // No address, link-local, multicast; the metadata of AWS and of Google Cloud.
+        [0, 0, 0, 0, 0, 0, 0, 0]
+        | [0xfe80..=0xfebf | 0xff00..=0xffff, ..]
+        | [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
+        | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => Kind::Never,
+        // Public, apart from protocol assignments and the two networks for documentation.
+        [0x2001, 0x200..=0xdb7 | 0xdb9..=0xffff, ..] | [0x2000 | 0x2002..=0x3ffe, ..] | [0x3fff, 0x1000..=0xffff, ..] => Kind::Public,
+        _ => Kind::Private,
     }
 }
 

@@ -32,7 +32,7 @@ impl Inside {
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 counted.fetch_add(1, Ordering::SeqCst);
-                drop(stream.read(&mut [0; 65_536]));
+                drop(stream.read(&mut [0; 16_000]));
                 let length = INSIDE.len();
                 let answer = format!("HTTP/1.1 500 x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{INSIDE}");
                 drop(stream.write_all(answer.as_bytes()));
