@@ -269,7 +269,7 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience { first: Duration::from_secs(10), next: Duration::from_secs(60), piece: Duration::from_secs(40) };
+    const PATIENCE: Patience = Patience { first: Duration::from_secs(10), next: Duration::from_secs(50), piece: Duration::from_secs(40) };
 
     fn connections(all_max: usize, per_address_max: usize, health_max: usize) -> Arc<Connections> {
         let trusted_proxies = vec!["10.0.0.1".parse().unwrap()];
@@ -297,9 +297,9 @@ mod tests {
         let activity = Activity::new();
         drop(activity.request());
         let start = activity.state().idle_since;
-        assert_eq!(activity.look(PATIENCE, after(start, 59)), Look::Again(after(start, 60)));
-        assert_eq!(activity.look(PATIENCE, after(start, 60)), Look::Idle);
-        assert_eq!(activity.look(PATIENCE, after(start, 70)), Look::Over);
+        assert_eq!(activity.look(PATIENCE, after(start, 49)), Look::Again(after(start, 50)));
+        assert_eq!(activity.look(PATIENCE, after(start, 50)), Look::Idle);
+        assert_eq!(activity.look(PATIENCE, after(start, 60)), Look::Over);
     }
 
     #[test]

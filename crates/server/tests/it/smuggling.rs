@@ -111,7 +111,7 @@ impl Shape {
         let (method, path, with_token, content_type) = self.target;
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\n");
         if with_token {
-            head.push_str(&format!("Authorization: Bearer {token}\r\n"));
+            head = head + "Authorization: Bearer " + token + "\r\n";
         }
         if self.expect != Expect::No {
             head.push_str("Expect: 100-continue\r\n");
