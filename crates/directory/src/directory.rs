@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use scim_protocol::patch::member::{Split, fold, split};
+use scim_protocol::patch::work::Work;
 use scim_protocol::quirk::{Adaptations, QuirkSet, normalize_patch, normalize_resource};
 use scim_protocol::{Error, ErrorKind, TypeSchema, ValidResource, redaction};
 use serde_json::Value;
@@ -331,7 +332,7 @@ impl Directory {
 
     async fn patch_members(&self, subject: Subject<'_>, split: &Split, answer: PatchAnswer) -> Result<Patched, DirectoryError> {
         let Subject { caller, schema, id, .. } = subject;
-        let members = fold(schema, &split.members, &[])?;
+        let members = fold(schema, &split.members, &[], &mut Work::default())?;
         let decide = |precondition| membership::decide(self.moment(), schema, id, precondition, members.clone());
         let committed = self.commit_expecting(subject, decide).await?;
         let wanted = match answer {

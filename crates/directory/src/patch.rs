@@ -2,6 +2,7 @@
 
 use scim_protocol::patch::apply::apply_noting;
 use scim_protocol::patch::member::{Split, fold};
+use scim_protocol::patch::work::Work;
 use scim_protocol::quirk::{Adaptations, QuirkSet};
 use scim_protocol::{Error, TypeSchema, ValidResource};
 
@@ -23,11 +24,13 @@ pub fn decide(
 ) -> Result<ChangeSet, Error> {
     let StoredResource { id, version, document, members, .. } = current;
     let before = ValidResource::trusted(document.clone().into_tree());
-    let after = if split.others.is_empty() { None } else { Some(apply_noting(schema, &before, &split.others, quirks, noted)?) };
+    // What is counted is the whole PATCH, whichever attributes its operations are on.
+    let mut work = Work::default();
+    let after = if split.others.is_empty() { None } else { Some(apply_noting(schema, &before, &split.others, quirks, &mut work, noted)?) };
     let effect = after.as_ref().map(|after| Effect::between(document, after.document(), false)).unwrap_or_default();
     // Content that did not change is not written again; the members may have.
     let content = after.filter(|after| *after != before).map(|after| content(schema, after));
-    let members = fold(schema, &split.members, &elements(members))?;
+    let members = fold(schema, &split.members, &elements(members), &mut work)?;
     let precondition = Precondition::VersionIs(*version);
     Ok(moment.change_set(schema, id, Change::Update { precondition, content, members, effect }))
 }

@@ -4,6 +4,8 @@
 
 #![expect(clippy::missing_panics_doc, reason = "panicking is what these functions are for")]
 
+mod unnamed;
+
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
@@ -20,8 +22,8 @@ use scim_protocol::patch::{parse, to_json};
 use scim_protocol::patch_path::PatchPath;
 use scim_protocol::quirk::{QuirkSet, normalize_patch, normalize_resource};
 use scim_protocol::validate::validate;
-use scim_protocol::{AttributePath, Filter, SchemaSet, TypeSchema, ValidResource, json};
-use serde_json::{Map, Value};
+use scim_protocol::{AttributePath, Filter, SchemaSet, TypeSchema, ValidResource, json as bodies};
+use serde_json::{Map, Value, json};
 
 /// Most operations of a bulk request.
 const OPERATIONS_MAX: usize = 100;
@@ -55,6 +57,14 @@ fn somebody() -> &'static ValidResource {
     SOMEBODY.get_or_init(|| {
         let body = serde_json::from_str(USER).expect("the example is JSON");
         validate(schema("User"), body, None, &QuirkSet::standard()).expect("the example is valid").resource
+    })
+}
+
+fn some_team() -> &'static ValidResource {
+    static SOME_TEAM: OnceLock<ValidResource> = OnceLock::new();
+    SOME_TEAM.get_or_init(|| {
+        let body = json!({"schemas": [scim_protocol::schema::standard::GROUP], "displayName": "team"});
+        validate(schema("Group"), body, None, &QuirkSet::standard()).expect("the example is valid").resource
     })
 }
 
@@ -101,12 +111,15 @@ pub fn path(data: &[u8]) {
     }
 }
 
-/// What a PATCH makes of a resource is a valid resource; the difference leads from the one to the other; operations print to a message that parses to the
-/// same operations.
+/// What a PATCH makes of a resource is a valid resource, and nothing that it does not name is changed; the difference leads from the one to the other;
+/// operations print to a message that parses to the same operations.
 pub fn patch(data: &[u8]) {
     let Ok(message) = serde_json::from_slice::<Value>(data) else { return };
     for quirks in quirk_sets() {
         for schema in schemas().types() {
+            let members = ["a", "b"].map(|id| json!({"value": id, "type": "User", "display": id})).to_vec();
+            let resource = if schema.name() == "User" { somebody().clone() } else { some_team().clone() };
+            unnamed::check(schema, quirks, &unnamed::Held { resource, members }, &message);
             let mut message = message.clone();
             normalize_patch(quirks, schema, &mut message);
             let Ok(operations) = parse(schema, message, quirks) else { continue };
@@ -129,7 +142,7 @@ pub fn patch(data: &[u8]) {
 
 /// A body that is accepted is accepted again as it was kept, and then nothing changes; the difference from it to another and back holds.
 pub fn body(data: &[u8]) {
-    let Ok(sent) = json::parse(data, None) else { return };
+    let Ok(sent) = bodies::parse(data, None) else { return };
     let _ = SearchRequest::from_body(sent.clone());
     for quirks in quirk_sets() {
         for schema in schemas().types() {
@@ -159,7 +172,7 @@ pub fn cursor(data: &[u8]) {
 
 /// Each operation of a bulk request runs once, and is completed once where it ran without what it refers to.
 pub fn bulk(data: &[u8]) {
-    let Ok(message) = json::parse(data, Some(OPERATIONS_MAX)) else { return };
+    let Ok(message) = bodies::parse(data, Some(OPERATIONS_MAX)) else { return };
     let Ok(request) = BulkRequest::from_body(message) else { return };
     let (mut ran, mut lacking) = (vec![false; request.operations.len()], BTreeSet::new());
     for step in order(schemas(), &request.operations) {

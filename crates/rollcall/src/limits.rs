@@ -1,7 +1,7 @@
 //! Every limit by its name, which ends in its unit, for `rollcall serve --print-limits`. Sets none.
 
 use provisioning::{provisioning as engine, subscription};
-use scim_protocol::{json as body, validate};
+use scim_protocol::{json as body, patch, validate};
 use serde_json::{Value, json};
 use server::lockout::LockoutLimit;
 
@@ -72,6 +72,7 @@ pub fn limits() -> Value {
         "undo": { "changes_max": directory::directory::UNDO_CHANGES_MAX, "changes_per_resource_max": directory::directory::UNDO_ENTRIES_MAX },
         "body": { "values_always": body::BODY_VALUES_ALWAYS, "bytes_per_value_min": body::BODY_BYTES_PER_VALUE_MIN },
         "filter": { "length_bytes_max": filter.length_max, "depth_max": filter.depth_max, "terms_max": filter.terms_max, "costly_terms_max": costly_terms_max },
+        "patch": { "work_steps_max": patch::work::WORK_STEPS_MAX, "bulk_steps_max": patch::work::BULK_STEPS_MAX },
         "projection": { "names_max": scim_protocol::projection::NAMES_MAX },
         "store": storage::limits(),
     })

@@ -70,6 +70,10 @@ impl OrderedSet {
         self.places.contains_key(text)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
     pub(crate) fn into_vec(self) -> Vec<String> {
         let mut placed: Vec<(String, usize)> = self.places.into_iter().collect();
         placed.sort_unstable_by_key(|(_, place)| *place);

@@ -2,8 +2,11 @@
 //! group are in `member`, which never needs the group.
 
 pub mod apply;
+mod change;
 pub mod difference;
 pub mod member;
+mod selection;
+pub mod work;
 
 use serde_json::{Map, Value, json};
 
@@ -121,8 +124,9 @@ fn parse_operation(schema: &TypeSchema, index: usize, operation: Value, quirks: 
         check_path(schema, path, quirks)?;
         // RFC 7644 section 3.5.2.2 gives a remove no value. Those that send one mean only that value, so to empty the attribute would lose the others.
         if op == Op::Remove && value.as_ref().is_some_and(|value| !value.is_null()) && !quirks.has(Quirk::RemoveMembersByValue) {
-            let detail =
-                format!("`{place}` is a remove with a `value`; select what to remove in the `path` (`members[value eq \"...\"]`).");
+            let detail = format!(
+                "`{place}` is a remove with a `value`; select what to remove in the `path` (`members[value eq \"...\"]`), and send no `value`."
+            );
             return refuse(ErrorKind::InvalidValue, detail);
         }
     }

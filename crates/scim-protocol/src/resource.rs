@@ -1,6 +1,11 @@
 //! A resource that has been checked: canonical names, right types, nothing unknown.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
+
+/// A list that is no longer is compared value by value: that is faster than to hash them.
+const SHORT: usize = 8;
 
 /// A resource whose names are spelled as in its schema and whose values have the schema's types. Built by `validate` and `patch::apply`, and by
 /// `trusted` from what the store returns. Holds `schemas`, `externalId`, core attributes and extension objects; never `id`, `meta`, `groups` of a
@@ -51,6 +56,18 @@ fn are_same(a: &[Value], b: &[Value]) -> bool {
     a.iter().all(|element| left.iter().position(|other| is_same(element, other)).map(|place| left.remove(place)).is_some())
 }
 
+/// Leaves every value once: of the same values the first.
+pub(crate) fn distinct(values: &mut Vec<Value>) {
+    let again: Vec<bool> = if values.len() <= SHORT {
+        values.iter().enumerate().map(|(place, value)| values.iter().take(place).any(|before| before == value)).collect()
+    } else {
+        let mut seen = HashSet::with_capacity(values.len());
+        values.iter().map(|value| !seen.insert(value)).collect()
+    };
+    let mut again = again.into_iter();
+    values.retain(|_| again.next() != Some(true));
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -70,5 +87,21 @@ mod tests {
         check(json!({"a": 1}), json!({"a": 1, "b": null}), false);
         check(json!([]), json!({}), false);
         check(json!("x"), json!(["x"]), false);
+    }
+
+    #[test]
+    fn every_value_is_left_once() {
+        let check = |values: Vec<Value>, expected: Vec<Value>| {
+            let mut left = values.clone();
+            distinct(&mut left);
+            assert_eq!(left, expected, "{values:?}");
+        };
+        check(
+            vec![json!(1), json!("1"), json!(1), json!({"a": 1, "b": 2}), json!({"b": 2, "a": 1})],
+            vec![json!(1), json!("1"), json!({"a": 1, "b": 2})],
+        );
+        let numbers = |most: usize| (0..most).map(|number| json!({"value": number, "type": "x"})).collect::<Vec<_>>();
+        check([numbers(50), numbers(60)].concat(), numbers(60));
+        check(Vec::new(), Vec::new());
     }
 }

@@ -6,7 +6,7 @@ use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 pub use self::value::{DATA_BYTES_MAX, ELEMENTS_MAX, INDEXED_TEXT_BYTES_MAX, TEXT_BYTES_MAX};
-pub(crate) use self::value::{Place, check_count, check_length, element, value};
+pub(crate) use self::value::{Place, check_count, check_length, complete, element, parts, value};
 use crate::error::{Error, ErrorKind};
 use crate::member;
 use crate::quirk::{Quirk, QuirkSet};

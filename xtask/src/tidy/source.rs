@@ -27,7 +27,7 @@ const CRATE_LINES: &[(&str, usize)] = &[
     ("server", 8000),
     ("embedding", 600),
     ("embedded", 300),
-    ("fuzz", 300),
+    ("fuzz", 500),
     ("rollcall", 4000),
     ("xtask", 1500),
 ];

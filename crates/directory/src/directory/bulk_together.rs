@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use scim_protocol::messages::{BulkMethod, BulkOperation, BulkRequest, Malformed};
 use scim_protocol::patch::member::{fold, split};
+use scim_protocol::patch::work::Work;
 use scim_protocol::quirk::{Adaptations, normalize_patch, normalize_resource};
 use scim_protocol::{Error, ErrorKind, TypeSchema, ValidResource, redaction};
 use serde_json::Value;
@@ -314,7 +315,7 @@ impl Directory {
         let needs = membership::needs(&split);
         if needs == Needs::Nothing {
             self.check_there(subject, draft).await?;
-            let members = fold(schema, &split.members, &[])?;
+            let members = fold(schema, &split.members, &[], &mut Work::default())?;
             return Ok(membership::decide(draft.moment, schema, id, Precondition::Exists, members));
         }
         let current = self.read_left(subject, needs == Needs::Members, draft).await?;

@@ -1,16 +1,18 @@
-//! Resource + operations = resource, or a refusal and nothing. Does not parse: operations come from `patch::parse`.
+//! Resource + operations = resource, or a refusal and nothing. Does not parse: operations come from `patch::parse`. What one operation does to the value of
+//! one attribute is in `change`.
 
 use serde_json::{Map, Value};
 
-use super::{Op, Operation, PatchPath};
+use super::change::{Change, Given, is_empty};
+use super::work::Work;
+use super::{Op, Operation, PatchPath, selection};
 use crate::attribute_path::AttributePath;
 use crate::error::{Error, ErrorKind};
 use crate::filter::Filter;
-use crate::patch_path::element_from;
 use crate::quirk::{Adaptations, Quirk, QuirkSet};
 use crate::resource::ValidResource;
 use crate::schema::set::TypeSchema;
-use crate::schema::{Attribute, Mutability};
+use crate::schema::{Attribute, AttributeType, Mutability};
 use crate::validate::{self, Place};
 
 /// Applies operations in order (RFC 7644 section 3.5.2); all or nothing. Returns the new resource; equal to the old one where nothing changed. Operations on
@@ -18,28 +20,30 @@ use crate::validate::{self, Place};
 ///
 /// Refuses with `noTarget`, `mutability` (read-only, immutable, or a required attribute left unassigned), `invalidPath` and `invalidValue`.
 pub fn apply(schema: &TypeSchema, resource: &ValidResource, operations: &[Operation], quirks: &QuirkSet) -> Result<ValidResource, Error> {
-    apply_noting(schema, resource, operations, quirks, &mut Adaptations::default())
+    apply_noting(schema, resource, operations, quirks, &mut Work::default(), &mut Adaptations::default())
 }
 
-/// The same; `noted` gets what a quirk has done that could not be known before the resource was.
+/// The same; `work` counts the steps, and `noted` gets what a quirk has done that could not be known before the resource was. Refuses with `tooMany` beyond
+/// the limit of `work`.
 pub fn apply_noting(
     schema: &TypeSchema,
     resource: &ValidResource,
     operations: &[Operation],
     quirks: &QuirkSet,
+    work: &mut Work,
     noted: &mut Adaptations,
 ) -> Result<ValidResource, Error> {
-    let mut work = Patch { schema, quirks, document: resource.document().clone(), made: Vec::new() };
+    let mut run = Patch { schema, quirks, work, document: resource.document().clone(), made: Vec::new() };
     for operation in operations {
         match &operation.path {
-            Some(path) => work.at_path(operation.op, path, operation.value.as_ref())?,
-            None => work.object(operation.op, operation.value.as_ref())?,
+            Some(path) => run.at_path(operation.op, path, operation.value.as_ref())?,
+            None => run.object(operation.op, operation.value.as_ref())?,
         }
     }
-    for path in std::mem::take(&mut work.made) {
+    for path in std::mem::take(&mut run.made) {
         noted.note(Quirk::ElementFromFilter, &path, || format!("made the element that `{path}` describes"));
     }
-    let patched = work.finish();
+    let patched = run.finish();
     check_immutable(schema, resource, &patched)?;
     // RFC 7644 section 3.5.2.2: a required attribute that becomes unassigned is an error of mutability, whichever operation did it.
     validate::required(schema, &patched).map_err(|error| error.of_kind(ErrorKind::Mutability))?;
@@ -48,15 +52,15 @@ pub fn apply_noting(
 
 /// Where a value goes.
 #[derive(Clone, Copy)]
-struct Target<'a> {
-    extension: Option<&'a str>,
-    attribute: &'a Attribute,
-    sub: Option<&'a Attribute>,
-    filter: Option<&'a Filter>,
+pub(super) struct Target<'a> {
+    pub(super) extension: Option<&'a str>,
+    pub(super) attribute: &'a Attribute,
+    pub(super) sub: Option<&'a Attribute>,
+    pub(super) filter: Option<&'a Filter>,
 }
 
 impl Target<'_> {
-    fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         let mut path = self.extension.map(|urn| format!("{urn}:")).unwrap_or_default();
         path.push_str(&self.attribute.name);
         if let Some(sub) = self.sub {
@@ -75,6 +79,7 @@ impl Target<'_> {
 struct Patch<'a> {
     schema: &'a TypeSchema,
     quirks: &'a QuirkSet,
+    work: &'a mut Work,
     document: Map<String, Value>,
     /// Paths whose filter selected nothing and became an element.
     made: Vec<String>,
@@ -117,7 +122,7 @@ impl Patch<'_> {
 
     fn whole_extension(&mut self, op: Op, urn: &str, value: Option<&Value>) -> Result<(), Error> {
         match (op, value) {
-            (Op::Remove, _) | (Op::Replace, Some(Value::Null)) => {
+            (Op::Remove, None) | (Op::Remove | Op::Replace, Some(Value::Null)) => {
                 self.document.remove(urn);
                 Ok(())
             }
@@ -175,11 +180,38 @@ impl Patch<'_> {
             // `schemas` follows from what the resource holds; `finish` writes it.
             return Ok(());
         }
+        if op == Op::Remove {
+            return self.remove(target, value);
+        }
         // The value is checked whatever happens to it afterwards, so that a refusal does not depend on the resource's state.
-        let value = if op == Op::Remove { None } else { self.checked(&target, value)? };
-        if target.leaf().mutability == Mutability::WriteOnly || (op == Op::Add && value.is_none()) {
+        let given = self.checked(op, &target, value)?;
+        if target.leaf().mutability == Mutability::WriteOnly || (op == Op::Add && matches!(given, Given::Nothing)) {
             return Ok(());
         }
+        self.change(op, target, given, None)
+    }
+
+    /// A `remove` with a value removes what is like the value.
+    fn remove(&mut self, target: Target<'_>, value: Option<&Value>) -> Result<(), Error> {
+        if target.leaf().mutability == Mutability::WriteOnly {
+            return Ok(());
+        }
+        let Some(value) = value else { return self.change(Op::Remove, target, Given::Nothing, None) };
+        let (path, Target { extension, attribute, .. }) = (target.path(), target);
+        let (elements, within) = match target.sub {
+            None => (selection::of_attribute(&path, extension, attribute, value)?, None),
+            Some(sub) if sub.multi_valued => (None, selection::within_sub_attribute(&path, sub, value)?),
+            Some(sub) => (selection::of_sub_attribute(&path, extension, (attribute, sub), value)?, None),
+        };
+        let both = match (target.filter, elements) {
+            (Some(filter), Some(elements)) => Some(Filter::And(vec![filter.clone(), elements])),
+            (filter, elements) => elements.or_else(|| filter.cloned()),
+        };
+        self.change(Op::Remove, Target { filter: both.as_ref(), ..target }, Given::Nothing, within.as_ref())
+    }
+
+    /// Changes the value of one attribute. `within`: only these values of a multi-valued sub-attribute.
+    fn change(&mut self, op: Op, target: Target<'_>, given: Given, within: Option<&Filter>) -> Result<(), Error> {
         let container = match target.extension {
             None => &mut self.document,
             Some(urn) => {
@@ -190,37 +222,39 @@ impl Patch<'_> {
         };
         let held = elements_in(container, target.attribute);
         let most = most_elements(container, &target);
-        match (target.filter, target.sub) {
-            (Some(filter), _) => {
-                by_filter(container, op, &target, filter, value, self.quirks)?;
-                if op != Op::Remove && elements_in(container, target.attribute) > held {
-                    let sub = target.sub.map(|sub| format!(".{}", sub.name)).unwrap_or_default();
-                    self.made.push(format!("{}[{filter}]{sub}", target.attribute.name));
-                }
-            }
-            (None, Some(sub)) => by_sub_attribute(container, op, target.attribute, sub, value),
-            (None, None) => whole(container, op, target.attribute, value),
+        let mut change = Change { op, target, within, quirks: self.quirks, work: self.work };
+        change.apply(container, given)?;
+        if let Some(filter) = target.filter.filter(|_| op != Op::Remove && elements_in(container, target.attribute) > held) {
+            let sub = target.sub.map(|sub| format!(".{}", sub.name)).unwrap_or_default();
+            self.made.push(format!("{}[{filter}]{sub}", target.attribute.name));
         }
         // One that has too many from before may still lose some.
         let now = most_elements(container, &target);
         if now > most { validate::check_count(Place::Path(&target.path()), now) } else { Ok(()) }
     }
 
-    /// The operation's value with canonical names and right types; `None` where it is unassigned.
-    fn checked(&self, target: &Target<'_>, value: Option<&Value>) -> Result<Option<Value>, Error> {
-        let value = value.cloned().unwrap_or_default();
-        if value.is_null() {
-            return Ok(None);
-        }
+    /// The operation's value with canonical names and right types.
+    fn checked(&self, op: Op, target: &Target<'_>, value: Option<&Value>) -> Result<Given, Error> {
+        let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(Given::Nothing) };
         let path = target.path();
         let (place, leaf) = (Place::Path(&path), target.leaf());
-        match (target.sub, target.filter, &value) {
-            (None, Some(_), _) => validate::element(place, leaf, value, self.quirks),
-            // RFC 7644 section 3.5.2.1 lets a client add one element without an array around it.
-            (.., Value::Array(_)) => validate::value(place, leaf, value, self.quirks),
-            _ if leaf.multi_valued => Ok(validate::element(place, leaf, value, self.quirks)?.map(|element| Value::Array(vec![element]))),
-            _ => validate::value(place, leaf, value, self.quirks),
+        let is_one = !leaf.multi_valued || (target.sub.is_none() && target.filter.is_some());
+        if is_one && leaf.kind == AttributeType::Complex {
+            let parts = validate::parts(place, leaf, value.clone(), self.quirks)?;
+            return Ok(parts.map_or(Given::Nothing, Given::Parts));
         }
+        let checked = match value {
+            value if is_one => validate::element(place, leaf, value.clone(), self.quirks)?,
+            // RFC 7644 section 3.5.2.1 lets a client add one element without an array around it.
+            Value::Array(_) => validate::value(place, leaf, value.clone(), self.quirks)?,
+            value => validate::element(place, leaf, value.clone(), self.quirks)?.map(|element| Value::Array(vec![element])),
+        };
+        // To replace all values by one without a value is to lose them; who means that says `[]` or null (RFC 7643 section 2.5).
+        if checked.is_none() && op == Op::Replace && holds_object(value) {
+            let detail = format!("`{path}` is given no value that is assigned; `[]` or null removes all of its values.");
+            return Err(Error::new(ErrorKind::InvalidValue, detail).at(path));
+        }
+        Ok(checked.map_or(Given::Nothing, Given::Whole))
     }
 
     /// Drops what became empty and names the schemas that the resource has.
@@ -239,13 +273,8 @@ impl Patch<'_> {
     }
 }
 
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(elements) => elements.is_empty(),
-        Value::Object(object) => object.is_empty(),
-        _ => false,
-    }
+fn holds_object(value: &Value) -> bool {
+    value.is_object() || value.as_array().is_some_and(|elements| elements.iter().any(Value::is_object))
 }
 
 fn read_only(target: &Target<'_>) -> Error {
@@ -280,113 +309,6 @@ fn check_immutable(schema: &TypeSchema, before: &ValidResource, after: &ValidRes
     })
 }
 
-/// RFC 7644 section 3.5.2.1 to 3.5.2.3 for a path that is a whole attribute.
-fn whole(container: &mut Map<String, Value>, op: Op, attribute: &Attribute, value: Option<Value>) {
-    let Some(value) = value else {
-        container.remove(&attribute.name);
-        return;
-    };
-    match (container.get_mut(&attribute.name), value) {
-        (Some(Value::Array(elements)), Value::Array(new)) if op == Op::Add => {
-            let touched: Vec<usize> = new.into_iter().map(|element| add_element(elements, element)).collect();
-            demote(elements, &touched);
-            distinct(elements);
-        }
-        // Both add and replace of a single-valued complex attribute touch only the sub-attributes that are named.
-        (Some(Value::Object(object)), Value::Object(new)) if !attribute.multi_valued => object.extend(new),
-        (_, value) => {
-            container.insert(attribute.name.clone(), value);
-        }
-    }
-}
-
-/// Adds an element, or merges it into the one with the same `value` and `type`: RFC 7643 section 2.4 wants no such pair twice. Answers its place.
-fn add_element(elements: &mut Vec<Value>, new: Value) -> usize {
-    let same = |element: &Value| match (element, &new) {
-        (Value::Object(old), Value::Object(new)) if new.contains_key("value") => {
-            ["value", "type"].iter().all(|name| old.get(*name) == new.get(*name))
-        }
-        (old, new) => old == new,
-    };
-    if let Some(place) = elements.iter().position(same) {
-        if let (Some(Value::Object(old)), Value::Object(new)) = (elements.get_mut(place), new) {
-            old.extend(new);
-        }
-        place
-    } else {
-        elements.push(new);
-        elements.len() - 1
-    }
-}
-
-/// RFC 7644 section 3.5.2: a value that becomes primary makes every other one secondary.
-fn demote(elements: &mut [Value], touched: &[usize]) {
-    let is_primary = |element: &Value| element.get("primary") == Some(&Value::Bool(true));
-    let Some(keep) = touched.iter().rev().copied().find(|place| elements.get(*place).is_some_and(is_primary)) else { return };
-    for (place, element) in elements.iter_mut().enumerate() {
-        if place != keep
-            && is_primary(element)
-            && let Value::Object(object) = element
-        {
-            object.insert("primary".into(), Value::Bool(false));
-        }
-    }
-}
-
-/// What has become the same value is there once, as in a body of POST or PUT.
-fn distinct(elements: &mut Vec<Value>) {
-    let mut kept: Vec<Value> = Vec::with_capacity(elements.len());
-    for element in std::mem::take(elements) {
-        if !kept.contains(&element) {
-            kept.push(element);
-        }
-    }
-    *elements = kept;
-}
-
-/// `attribute.sub` without a filter: of the one value, or of every element.
-fn by_sub_attribute(container: &mut Map<String, Value>, op: Op, attribute: &Attribute, sub: &Attribute, value: Option<Value>) {
-    let set = |object: &mut Map<String, Value>, value: Option<&Value>| set_sub(object, op, sub, value);
-    match container.get_mut(&attribute.name) {
-        Some(Value::Array(elements)) => {
-            elements.iter_mut().filter_map(Value::as_object_mut).for_each(|element| set(element, value.as_ref()));
-            elements.retain(|element| !is_empty(element));
-            let all: Vec<usize> = (0..elements.len()).collect();
-            demote(elements, &all);
-            distinct(elements);
-            // What is empty counts as absent for the next operation, too.
-            if elements.is_empty() {
-                container.remove(&attribute.name);
-            }
-        }
-        Some(Value::Object(object)) => set(object, value.as_ref()),
-        _ => {
-            if let Some(value) = value {
-                let mut object = Map::new();
-                set(&mut object, Some(&value));
-                let object = Value::Object(object);
-                container.insert(attribute.name.clone(), if attribute.multi_valued { Value::Array(vec![object]) } else { object });
-            }
-        }
-    }
-}
-
-fn set_sub(object: &mut Map<String, Value>, op: Op, sub: &Attribute, value: Option<&Value>) {
-    match (object.get_mut(&sub.name), value) {
-        (_, None) => {
-            object.remove(&sub.name);
-        }
-        (Some(Value::Object(old)), Some(Value::Object(new))) => old.extend(new.clone()),
-        (Some(Value::Array(old)), Some(Value::Array(new))) if op == Op::Add => {
-            let fresh: Vec<Value> = new.iter().filter(|value| !old.contains(value)).cloned().collect();
-            old.extend(fresh);
-        }
-        (_, Some(value)) => {
-            object.insert(sub.name.clone(), value.clone());
-        }
-    }
-}
-
 fn elements_in(container: &Map<String, Value>, attribute: &Attribute) -> usize {
     container.get(&attribute.name).and_then(Value::as_array).map_or(0, Vec::len)
 }
@@ -400,81 +322,6 @@ fn most_elements(container: &Map<String, Value>, target: &Target<'_>) -> usize {
     };
     let count = |element: &Value| element.get(&sub.name).and_then(Value::as_array).map_or(0, Vec::len);
     within.iter().map(count).max().unwrap_or(0)
-}
-
-/// `attribute[filter]` and `attribute[filter].sub`.
-fn by_filter(
-    container: &mut Map<String, Value>,
-    op: Op,
-    target: &Target<'_>,
-    filter: &Filter,
-    value: Option<Value>,
-    quirks: &QuirkSet,
-) -> Result<(), Error> {
-    let attribute = target.attribute;
-    if !attribute.multi_valued {
-        let matches = container.get(&attribute.name).is_some_and(|element| filter.matches_element(attribute, element));
-        return match (matches, target.sub, op) {
-            (true, Some(sub), _) => {
-                by_sub_attribute(container, op, attribute, sub, value);
-                Ok(())
-            }
-            (true, None, _) => {
-                whole(container, op, attribute, value);
-                Ok(())
-            }
-            (false, _, Op::Remove) => Ok(()),
-            (false, ..) => Err(no_target(target, filter)),
-        };
-    }
-    let mut elements = match container.remove(&attribute.name) {
-        Some(Value::Array(elements)) => elements,
-        _ => Vec::new(),
-    };
-    let mut matched: Vec<usize> = (0..elements.len())
-        .filter(|place| elements.get(*place).is_some_and(|element| filter.matches_element(attribute, element)))
-        .collect();
-    if matched.is_empty() && value.is_some() {
-        // Entra adds `emails[type eq "work"].value` to a user who has no such element yet, and means one to be made; a whole element that is to
-        // replace what is not there stays `noTarget` (RFC 7644 section 3.5.2.3).
-        let made = (target.sub.is_some() || op == Op::Add).then(|| element_from(attribute, filter)).flatten();
-        let made = made.filter(|_| quirks.has(Quirk::ElementFromFilter)).ok_or_else(|| no_target(target, filter))?;
-        for (name, value) in &made {
-            if let (Some(sub), Some(text)) = (attribute.sub_attribute(name), value.as_str()) {
-                let path = Target { sub: None, ..*target }.path();
-                validate::check_length(Place::Sub(&Place::Path(&path), name), sub, text)?;
-            }
-        }
-        matched.push(elements.len());
-        elements.push(Value::Object(made));
-    }
-    for place in &matched {
-        if let Some(element) = elements.get_mut(*place) {
-            change_element(element, op, target.sub, value.as_ref());
-        }
-    }
-    demote(&mut elements, &matched);
-    elements.retain(|element| !is_empty(element));
-    distinct(&mut elements);
-    if !elements.is_empty() {
-        container.insert(attribute.name.clone(), Value::Array(elements));
-    }
-    Ok(())
-}
-
-/// An element that a filter selected.
-fn change_element(element: &mut Value, op: Op, sub: Option<&Attribute>, value: Option<&Value>) {
-    match (sub, value, element) {
-        (Some(sub), value, Value::Object(object)) => set_sub(object, op, sub, value),
-        (None, Some(Value::Object(new)), Value::Object(object)) if op == Op::Add => object.extend(new.clone()),
-        (None, value, element) => *element = value.cloned().unwrap_or_default(),
-        (Some(_), _, _) => {}
-    }
-}
-
-fn no_target(target: &Target<'_>, filter: &Filter) -> Error {
-    let name = &target.attribute.name;
-    Error::new(ErrorKind::NoTarget, format!("`{name}[{filter}]` selects no value; add one to `{name}` first.")).at(target.path())
 }
 
 #[cfg(test)]
@@ -609,6 +456,140 @@ mod tests {
         check(json!({}), json!([{"op": "add", "value": {urn: {"department": "Ops"}}}]), held.clone());
         check(held.clone(), json!([{"op": "remove", "path": urn}]), json!({}));
         check(held, json!([{"op": "remove", "path": format!("{urn}:department")}]), json!({}));
+    }
+
+    /// RFC 7643 section 2.5 and RFC 7644 section 3.5.2.3: a null unassigns what it stands for, and what is not named stays.
+    #[test]
+    fn a_null_unassigns_its_sub_attribute_and_nothing_else() {
+        let urn = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+        let core = "urn:ietf:params:scim:schemas:core:2.0:User";
+        let held = json!({"name": {"givenName": "A", "familyName": "B", "formatted": "A B"}});
+        for (value, after) in [
+            (json!({"familyName": null}), json!({"givenName": "A", "formatted": "A B"})),
+            (json!({"FAMILYNAME": null}), json!({"givenName": "A", "formatted": "A B"})),
+            (json!({"familyName": null, "givenName": "C"}), json!({"givenName": "C", "formatted": "A B"})),
+            (json!({}), json!({"givenName": "A", "familyName": "B", "formatted": "A B"})),
+            (json!({"givenName": null, "familyName": null, "formatted": null}), Value::Null),
+            (Value::Null, Value::Null),
+        ] {
+            let after = if after.is_null() { json!({}) } else { json!({ "name": after }) };
+            check(held.clone(), json!([{"op": "replace", "path": "name", "value": value}]), after.clone());
+            check(held.clone(), json!([{"op": "replace", "path": format!("{core}:Name"), "value": value}]), after.clone());
+            check(held.clone(), json!([{"op": "replace", "value": {"name": value}}]), after.clone());
+            check(held.clone(), json!([{"op": "replace", "path": core, "value": {"name": value}}]), after);
+        }
+        // To add what is unassigned adds nothing.
+        check(
+            held.clone(),
+            json!([{"op": "add", "path": "name", "value": {"familyName": null, "givenName": "C"}}]),
+            json!({"name": {"givenName": "C", "familyName": "B", "formatted": "A B"}}),
+        );
+        check(held.clone(), json!([{"op": "add", "value": {"name": null}}, {"op": "add", "value": {"name": {}}}]), held);
+        let manager = json!({"value": "7", "$ref": "../Users/7"});
+        let extended = |manager: &Value| json!({"schemas": [core, urn], urn: {"department": "D", "manager": manager}});
+        for (value, after) in [
+            (json!({"displayName": "Bob"}), manager.clone()),
+            (json!({"displayName": "Bob", "value": "8"}), json!({"value": "8", "$ref": "../Users/7"})),
+            (json!({"$ref": null}), json!({"value": "7"})),
+            (json!({"value": null}), json!({"$ref": "../Users/7"})),
+        ] {
+            check(extended(&manager), json!([{"op": "replace", "path": format!("{urn}:manager"), "value": value}]), extended(&after));
+            check(extended(&manager), json!([{"op": "replace", "path": urn, "value": {"manager": value}}]), extended(&after));
+            check(extended(&manager), json!([{"op": "replace", "value": {(urn.to_uppercase()): {"Manager": value}}}]), extended(&after));
+        }
+        for value in [json!({}), json!({"manager": {}})] {
+            check(extended(&manager), json!([{"op": "replace", "path": urn, "value": value}]), extended(&manager));
+        }
+    }
+
+    #[test]
+    fn elements_keep_what_is_not_named() {
+        let work = json!({"value": "a@x", "type": "work", "display": "A"});
+        let held = json!({"emails": [work, {"value": "b@x", "type": "home"}]});
+        let replaced = |value: Value| json!([{"op": "replace", "path": "emails[type eq \"work\"]", "value": value}]);
+        let first = |element: Value| json!({"emails": [element, {"value": "b@x", "type": "home"}]});
+        check(held.clone(), replaced(json!({"value": null})), first(json!({"type": "work", "display": "A"})));
+        check(held.clone(), replaced(json!({"display": null, "primary": null})), first(json!({"value": "a@x", "type": "work"})));
+        check(held.clone(), replaced(json!({})), held.clone());
+        check(held.clone(), replaced(json!(null)), json!({"emails": [{"value": "b@x", "type": "home"}]}));
+        // What assigns something replaces the whole element.
+        check(held.clone(), replaced(json!({"value": "c@x", "type": null})), first(json!({"value": "c@x"})));
+        check(
+            held.clone(),
+            json!([{"op": "add", "path": "emails[type eq \"work\"]", "value": {"display": null, "primary": true}}]),
+            first(json!({"value": "a@x", "type": "work", "display": "A", "primary": true})),
+        );
+        check(
+            held.clone(),
+            json!([{"op": "add", "path": "emails", "value": [{"value": "a@x", "type": "work", "display": null}, null, {}]}]),
+            held.clone(),
+        );
+        check(held.clone(), json!([{"op": "replace", "path": "emails", "value": []}]), json!({}));
+        // All emails are not lost for a value that has none.
+        for value in [json!({}), json!([{}]), json!([{"value": null}]), json!({"value": null})] {
+            refused(held.clone(), json!([{"op": "replace", "path": "emails", "value": value}]), ErrorKind::InvalidValue);
+            refused(held.clone(), json!([{"op": "replace", "value": {"Emails": value}}]), ErrorKind::InvalidValue);
+        }
+    }
+
+    #[test]
+    fn a_remove_with_a_value_removes_what_is_like_it() {
+        let urn = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+        let work = json!({"type": "work", "locality": "Bath", "primary": true});
+        let held = json!({"addresses": [work, {"type": "home", "locality": "Bath"}, {"type": "other"}]});
+        let removed = |path: &str, value: Value| json!([{"op": "remove", "path": path, "value": value}]);
+        let left = |elements: &[Value]| if elements.is_empty() { json!({}) } else { json!({ "addresses": elements }) };
+        let (home, other) = (json!({"type": "home", "locality": "Bath"}), json!({"type": "other"}));
+        for (value, after) in [
+            (json!([{"type": "work"}]), left(&[home.clone(), other.clone()])),
+            (json!({"TYPE": "Work"}), left(&[home.clone(), other.clone()])),
+            (json!([{"type": "work"}, {"type": "other"}]), left(std::slice::from_ref(&home))),
+            (json!([{"locality": "Bath", "country": null}]), left(std::slice::from_ref(&other))),
+            (json!([{"locality": "Bath", "primary": true}]), left(&[home.clone(), other.clone()])),
+            (json!([{"type": "work", "locality": "York"}]), held.clone()),
+            (json!([]), held.clone()),
+            (json!(null), left(&[])),
+        ] {
+            check(held.clone(), removed("addresses", value), after);
+        }
+        check(
+            held.clone(),
+            removed("addresses[locality eq \"Bath\"]", json!([{"type": "home"}, {"type": "other"}])),
+            left(&[work.clone(), other]),
+        );
+        check(held.clone(), removed("addresses.locality", json!("york")), held.clone());
+        check(held.clone(), removed("addresses[type eq \"home\"].locality", json!("York")), held.clone());
+        check(
+            held.clone(),
+            removed("addresses[type eq \"home\"].locality", json!("Bath")),
+            left(&[work, json!({"type": "home"}), json!({"type": "other"})]),
+        );
+        for value in [json!({}), json!([{}]), json!([{"type": null}]), json!([{"shoe": 9}]), json!([{"primary": 7}]), json!(7)] {
+            refused(held.clone(), removed("addresses", value), ErrorKind::InvalidValue);
+        }
+        let one = json!({"title": "T", "name": {"givenName": "A", "familyName": "B"}, urn: {"department": "D", "division": "E"}, "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", urn]});
+        let without = |name: &str| {
+            let mut left = one.clone();
+            left.as_object_mut().unwrap().remove(name);
+            left
+        };
+        check(one.clone(), removed("title", json!("U")), one.clone());
+        check(one.clone(), removed("title", json!("t")), without("title"));
+        check(one.clone(), removed("title", json!("")), without("title"));
+        check(one.clone(), removed("name", json!({"familyName": "C"})), one.clone());
+        check(one.clone(), removed("name", json!({"familyName": "B"})), without("name"));
+        check(one.clone(), removed("name.familyName", json!("C")), one.clone());
+        refused(one.clone(), removed("name", json!({})), ErrorKind::InvalidValue);
+        for value in [json!({}), json!({"department": "X"})] {
+            check(one.clone(), removed(urn, value), one.clone());
+        }
+        let mut left = one.clone();
+        left[urn] = json!({"division": "E"});
+        check(one.clone(), removed(urn, json!({"department": "D"})), left.clone());
+        check(one.clone(), removed(&format!("{urn}:department"), json!("D")), left);
+        refused(one.clone(), removed(urn, json!("D")), ErrorKind::InvalidValue);
+        let strict = patched_with(&QuirkSet::strict(), one, removed("title", json!("T")));
+        assert_eq!(strict.unwrap_err().kind(), ErrorKind::InvalidValue);
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! Operations on `members`, kept as operations so that nobody has to load a group to change it.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value, json};
 
+use super::work::{Work, terms};
 use super::{Op, Operation, PatchPath};
 use crate::attribute_path::AttributePath;
 use crate::error::{Error, ErrorKind};
 use crate::filter::{CompareOp, Filter};
 use crate::member::{OrderedSet, ids, members_attribute};
+use crate::schema::Attribute;
 use crate::schema::set::TypeSchema;
 
 /// What a write does to the members of a group, in a form that commutes. Ids are in order of first mention, once each; no id is in both lists.
@@ -51,8 +55,8 @@ pub struct Split {
     pub others: Vec<Operation>,
 }
 
-/// Parts the operations of a PATCH; a path-less operation whose object has `members` is parted too. A type without `members` gets all in `others`.
-/// `invalidValue` where a member has no id, `noTarget` where a removal names no member.
+/// Parts the operations of a PATCH; an operation whose object of attributes has `members` is parted too. A type without `members` gets all in `others`.
+/// `invalidValue` where a member has no id, `noTarget` where a removal names no member, `mutability` where a member is to lose its id and stay.
 pub fn split(schema: &TypeSchema, operations: Vec<Operation>) -> Result<Split, Error> {
     let mut split = Split::default();
     if members_attribute(schema).is_none() {
@@ -64,10 +68,12 @@ pub fn split(schema: &TypeSchema, operations: Vec<Operation>) -> Result<Split, E
             Operation { op, path: Some(path), value } if is_members(schema, &path.attribute) => {
                 by_path(op, &path, value, &mut split.members)?;
             }
-            Operation { op, path: None, value: Some(Value::Object(object)) } => {
+            Operation { op, path, value: Some(Value::Object(object)) }
+                if path.as_ref().is_none_or(|path| schema.names_whole_core(&path.attribute)) =>
+            {
                 let rest = without_members(schema, op, object, &mut split.members)?;
                 if !rest.is_empty() {
-                    split.others.push(Operation { op, path: None, value: Some(Value::Object(rest)) });
+                    split.others.push(Operation { op, path, value: Some(Value::Object(rest)) });
                 }
             }
             other => split.others.push(other),
@@ -82,7 +88,7 @@ fn is_members(schema: &TypeSchema, path: &AttributePath) -> bool {
         .is_some_and(|resolved| resolved.extension.is_none() && resolved.attribute.is_some_and(|attribute| attribute.name == "members"))
 }
 
-/// Takes `members` out of the object of a path-less operation.
+/// Takes `members` out of the object of an operation on the resource itself.
 fn without_members(
     schema: &TypeSchema,
     op: Op,
@@ -92,7 +98,11 @@ fn without_members(
     let mut rest = Map::new();
     for (key, value) in object {
         if AttributePath::parse(&key).is_ok_and(|path| path.sub_attribute.is_none() && is_members(schema, &path)) {
-            into.push(if op == Op::Add { MemberOperation::Add(ids(value)?) } else { MemberOperation::Replace(ids(value)?) });
+            into.push(match op {
+                Op::Add => MemberOperation::Add(ids(value)?),
+                Op::Remove if !value.is_null() => MemberOperation::Remove(ids(value)?),
+                Op::Remove | Op::Replace => MemberOperation::Replace(ids(value)?),
+            });
         } else {
             rest.insert(key, value);
         }
@@ -105,6 +115,17 @@ fn by_path(op: Op, path: &PatchPath, value: Option<Value>, into: &mut Vec<Member
         // `display`, `type` and `$ref` of a member follow from the member itself; there is nothing to change.
         return Ok(());
     }
+    let names_id = path.sub_name().is_some();
+    let value = value.filter(|value| !value.is_null());
+    // The id of a member is required and immutable (RFC 7643 section 8.7.1): a member is there with it, or not at all.
+    let loses_id = match op {
+        Op::Add => false,
+        Op::Remove => path.filter.is_some(),
+        Op::Replace => value.as_ref().is_none_or(|value| value.as_array().is_some_and(Vec::is_empty)),
+    };
+    if names_id && loses_id {
+        return Err(id_stays(path));
+    }
     let Some(filter) = &path.filter else {
         into.push(match (op, value) {
             (Op::Add, value) => MemberOperation::Add(ids(value.unwrap_or_default())?),
@@ -112,21 +133,42 @@ fn by_path(op: Op, path: &PatchPath, value: Option<Value>, into: &mut Vec<Member
             // RFC 7644 section 3.5.2.2 empties the list. With a value it is Entra's way to name the members to remove
             // (`Quirk::RemoveMembersByValue`); where that is not tolerated, `parse` has refused it.
             // A removal of the ids alone is neither of the two, and whoever sends it may have lost the filter: nobody's group is emptied for it.
-            (Op::Remove, None | Some(Value::Null)) if path.sub_name().is_some() => return Err(no_member_named(path)),
-            (Op::Remove, None | Some(Value::Null)) => MemberOperation::Replace(Vec::new()),
+            (Op::Remove, None) if names_id => return Err(no_member_named(path)),
+            (Op::Remove, None) => MemberOperation::Replace(Vec::new()),
             (Op::Remove, Some(value)) => MemberOperation::Remove(ids(value)?),
         });
         return Ok(());
     };
     into.push(match op {
         Op::Add => MemberOperation::Add(match value {
-            Some(value) if !value.is_null() => ids(value)?,
-            _ => named_ids(filter).unwrap_or_default(),
+            Some(value) => ids(value)?,
+            None => named_ids(filter).unwrap_or_default(),
         }),
-        Op::Remove => named_ids(filter).map_or_else(|| MemberOperation::RemoveWhere(filter.clone()), MemberOperation::Remove),
+        Op::Remove => removal(filter, value)?,
         Op::Replace => MemberOperation::ReplaceWhere(filter.clone(), ids(value.unwrap_or_default())?),
     });
     Ok(())
+}
+
+/// Removes those that a filter selects; with a value only those of them that the value names.
+fn removal(filter: &Filter, value: Option<Value>) -> Result<MemberOperation, Error> {
+    let Some(value) = value else {
+        return Ok(named_ids(filter).map_or_else(|| MemberOperation::RemoveWhere(filter.clone()), MemberOperation::Remove));
+    };
+    let given = ids(value)?;
+    if let Some(mut named) = named_ids(filter) {
+        let given: HashSet<String> = given.into_iter().collect();
+        named.retain(|id| given.contains(id));
+        return Ok(MemberOperation::Remove(named));
+    }
+    let is_it = |id| Filter::Compare { path: AttributePath::of("value"), op: CompareOp::Eq, value: Value::String(id) };
+    Ok(MemberOperation::RemoveWhere(Filter::And(vec![filter.clone(), Filter::Or(given.into_iter().map(is_it).collect())])))
+}
+
+fn id_stays(path: &PatchPath) -> Error {
+    let detail =
+        format!("`{path}` is the id of a member, which cannot be unassigned; remove the member (`members[value eq \"...\"]`) instead.");
+    Error::new(ErrorKind::Mutability, detail).at(path.to_string())
 }
 
 fn no_member_named(path: &PatchPath) -> Error {
@@ -146,10 +188,14 @@ fn named_ids(filter: &Filter) -> Option<Vec<String>> {
 }
 
 /// Folds operations into one delta. `current` (member elements with `value`, `type`, `display`) is only needed where an operation chooses by filter.
-/// `noTarget` where one replaces what is not there (RFC 7644 section 3.5.2.3).
-pub fn fold(schema: &TypeSchema, operations: &[MemberOperation], current: &[Value]) -> Result<MemberDelta, Error> {
-    let mut folded = Folded { schema, current, replace: false, added: OrderedSet::default(), removed: OrderedSet::default() };
+/// `noTarget` where one replaces what is not there (RFC 7644 section 3.5.2.3), `tooMany` beyond the limit of `work`.
+pub fn fold(schema: &TypeSchema, operations: &[MemberOperation], current: &[Value], work: &mut Work) -> Result<MemberDelta, Error> {
+    let mut folded = Folded { schema, current, known: None, replace: false, added: OrderedSet::default(), removed: OrderedSet::default() };
     for operation in operations {
+        match operation {
+            MemberOperation::Add(ids) | MemberOperation::Remove(ids) | MemberOperation::Replace(ids) => work.spend(ids.len() + 1)?,
+            MemberOperation::RemoveWhere(_) | MemberOperation::ReplaceWhere(..) => {}
+        }
         match operation {
             MemberOperation::Add(ids) => folded.add(ids),
             MemberOperation::Remove(ids) => folded.remove(ids),
@@ -158,9 +204,12 @@ pub fn fold(schema: &TypeSchema, operations: &[MemberOperation], current: &[Valu
                 folded.removed = OrderedSet::default();
                 folded.added = ids.iter().cloned().collect();
             }
-            MemberOperation::RemoveWhere(filter) => folded.remove(&folded.matching(filter)),
+            MemberOperation::RemoveWhere(filter) => {
+                let matching = folded.matching(filter, work)?;
+                folded.remove(&matching);
+            }
             MemberOperation::ReplaceWhere(filter, ids) => {
-                let matching = folded.matching(filter);
+                let matching = folded.matching(filter, work)?;
                 if matching.is_empty() {
                     let detail = format!("`members[{filter}]` selects no member; add one to `members` first.");
                     return Err(Error::new(ErrorKind::NoTarget, detail).at("members"));
@@ -177,6 +226,8 @@ pub fn fold(schema: &TypeSchema, operations: &[MemberOperation], current: &[Valu
 struct Folded<'a> {
     schema: &'a TypeSchema,
     current: &'a [Value],
+    /// `current` by id, once an operation has asked.
+    known: Option<HashMap<&'a str, &'a Value>>,
     replace: bool,
     added: OrderedSet,
     removed: OrderedSet,
@@ -199,23 +250,49 @@ impl Folded<'_> {
         }
     }
 
-    /// The ids of the members that match as the operations so far leave them.
-    fn matching(&self, filter: &Filter) -> Vec<String> {
-        let Some(attribute) = members_attribute(self.schema) else { return Vec::new() };
-        let id_of = |element: &Value| element.get("value").and_then(Value::as_str).map(str::to_owned);
-        let known = self.current.iter().filter_map(|element| id_of(element).map(|id| (id, element)));
+    /// The ids of the members that match as the operations so far leave them. A filter that only ids can match looks at no other member.
+    fn matching(&mut self, filter: &Filter, work: &mut Work) -> Result<Vec<String>, Error> {
+        let Some(attribute) = members_attribute(self.schema) else { return Ok(Vec::new()) };
+        if let Some(mut ids) = possible_ids(filter) {
+            work.spend(ids.len().saturating_mul(terms(filter)) + self.known.as_ref().map_or(self.current.len(), |_| 0))?;
+            let current = self.current;
+            let known = self.known.get_or_insert_with(|| current.iter().filter_map(|element| Some((id_of(element)?, element))).collect());
+            ids.retain(|id| {
+                let element = known.get(id.as_str());
+                let is_there = self.added.contains(id) || (element.is_some() && !(self.replace || self.removed.contains(id)));
+                is_there && element.map_or_else(|| matches_id(filter, attribute, id), |element| filter.matches_element(attribute, element))
+            });
+            return Ok(ids);
+        }
+        work.spend((self.current.len() + self.added.len() + 1).saturating_mul(terms(filter)))?;
         let (mut matching, mut unknown) = (Vec::new(), self.added.clone());
-        for (id, element) in known {
-            unknown.remove(&id);
-            let is_there = self.added.contains(&id) || !(self.replace || self.removed.contains(&id));
+        for (id, element) in self.current.iter().filter_map(|element| Some((id_of(element)?, element))) {
+            unknown.remove(id);
+            let is_there = self.added.contains(id) || !(self.replace || self.removed.contains(id));
             if is_there && filter.matches_element(attribute, element) {
-                matching.push(id);
+                matching.push(id.to_owned());
             }
         }
-        // Of those that were only just added the id is all that is known.
-        matching.extend(unknown.into_vec().into_iter().filter(|id| filter.matches_element(attribute, &json!({ "value": id }))));
-        matching
+        matching.extend(unknown.into_vec().into_iter().filter(|id| matches_id(filter, attribute, id)));
+        Ok(matching)
     }
+}
+
+/// Of a member that was only just added the id is all that is known.
+fn matches_id(filter: &Filter, attribute: &Attribute, id: &str) -> bool {
+    filter.matches_element(attribute, &json!({ "value": id }))
+}
+
+/// The ids without which the filter matches nothing: those of `value eq "a"` and of `value eq "a" and type eq "User"`; `None` where any may match.
+fn possible_ids(filter: &Filter) -> Option<Vec<String>> {
+    match filter {
+        Filter::And(all) => all.iter().find_map(possible_ids),
+        filter => named_ids(filter),
+    }
+}
+
+fn id_of(element: &Value) -> Option<&str> {
+    element.get("value").and_then(Value::as_str)
 }
 
 impl FromIterator<String> for OrderedSet {
@@ -239,7 +316,7 @@ mod tests {
         let schema = set.by_name("Group").unwrap();
         let body = json!({ "schemas": [patch::PATCH_SCHEMA], "Operations": operations });
         let split = split(schema, patch::parse(schema, body, &QuirkSet::standard()).unwrap()).unwrap();
-        (fold(schema, &split.members, current).unwrap(), split.others.len())
+        (fold(schema, &split.members, current, &mut Work::default()).unwrap(), split.others.len())
     }
 
     fn refusal(operations: Value) -> ErrorKind {
@@ -247,7 +324,8 @@ mod tests {
         let schema = set.by_name("Group").unwrap();
         let body = json!({ "schemas": [patch::PATCH_SCHEMA], "Operations": operations });
         let parsed = patch::parse(schema, body, &QuirkSet::standard()).unwrap();
-        let folded = split(schema, parsed).and_then(|split| fold(schema, &split.members, &[json!({"value": "u1", "type": "User"})]));
+        let folded = split(schema, parsed)
+            .and_then(|split| fold(schema, &split.members, &[json!({"value": "u1", "type": "User"})], &mut Work::default()));
         folded.unwrap_err().kind()
     }
 
@@ -309,6 +387,69 @@ mod tests {
         assert_eq!(refusal(json!([{"op": "remove", "path": "members.value"}])), ErrorKind::NoTarget);
         assert_eq!(refusal(json!([{"op": "remove", "path": "members.value", "value": null}])), ErrorKind::NoTarget);
         check(json!([{"op": "remove", "path": "members.value", "value": ["a"]}]), false, &[], &["a"]);
+    }
+
+    /// RFC 7643 section 8.7.1: `value` is required and immutable.
+    #[test]
+    fn a_member_does_not_lose_its_id() {
+        for path in ["members[value eq \"u1\"].value", "members[type eq \"User\"].VALUE", "members.value"] {
+            for value in [json!(null), json!([])] {
+                assert_eq!(refusal(json!([{"op": "replace", "path": path, "value": value}])), ErrorKind::Mutability, "{path} {value}");
+            }
+        }
+        assert_eq!(refusal(json!([{"op": "remove", "path": "members[value eq \"u1\"].value"}])), ErrorKind::Mutability);
+        // An id that is none, or none where one must be, is a wrong value.
+        for value in [json!(""), json!({"value": null}), json!({}), json!([{"value": null}])] {
+            let path = "members[value eq \"u1\"]";
+            assert_eq!(refusal(json!([{"op": "replace", "path": path, "value": value}])), ErrorKind::InvalidValue, "{value}");
+            assert_eq!(refusal(json!([{"op": "remove", "path": "members", "value": value}])), ErrorKind::InvalidValue, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_removal_with_filter_and_value_removes_what_both_name() {
+        let remove = |filter: &str, value: Value| json!([{"op": "remove", "path": format!("members[{filter}]"), "value": value}]);
+        check(remove("value eq \"a\"", json!([{"value": "b"}])), false, &[], &[]);
+        check(remove("value eq \"a\" or value eq \"b\"", json!([{"value": "b"}])), false, &[], &["b"]);
+        check(json!([{"op": "remove", "path": "members[type eq \"User\" and value eq \"u1\"]"}]), false, &[], &["u1"]);
+        check(json!([{"op": "remove", "path": "members[value eq \"u1\" and type eq \"Group\"]"}]), false, &[], &[]);
+        check(remove("type eq \"Group\"", json!([{"value": "u1"}])), false, &[], &[]);
+        check(remove("type eq \"Group\"", json!([{"value": "u1"}, {"value": "g1"}])), false, &[], &["g1"]);
+    }
+
+    #[test]
+    fn the_urn_of_the_core_schema_is_the_group_itself() {
+        let urn = crate::schema::standard::GROUP;
+        check(json!([{"op": "add", "path": urn, "value": {"members": [{"value": "a"}]}}]), false, &["a"], &[]);
+        check(json!([{"op": "remove", "path": urn, "value": {"members": [{"value": "a"}]}}]), false, &[], &["a"]);
+        check(json!([{"op": "replace", "path": urn, "value": {"members": [{"value": "a"}]}}]), true, &["a"], &[]);
+    }
+
+    #[test]
+    fn many_operations_take_as_many_steps_and_a_filter_takes_one_for_each_member() {
+        let set = SchemaSet::standard();
+        let schema = set.by_name("Group").unwrap();
+        let current: Vec<Value> = (0..1_000).map(|number| json!({"value": format!("u{number}"), "type": "User"})).collect();
+        let folded = |count: usize, operation: &dyn Fn(usize) -> Value| {
+            let operations: Vec<Value> = (0..count).map(operation).collect();
+            let body = json!({ "schemas": [patch::PATCH_SCHEMA], "Operations": operations });
+            let split = split(schema, patch::parse(schema, body, &QuirkSet::standard()).unwrap()).unwrap();
+            let mut work = Work::default();
+            fold(schema, &split.members, &current, &mut work).map(|delta| (delta.added.len() + delta.removed.len(), work.steps()))
+        };
+        let by_id = |op: &'static str| move |number: usize| json!({"op": op, "path": format!("members[value eq \"u{number}\"]")});
+        let add = |number: usize| json!({"op": "add", "path": "members", "value": [{"value": format!("n{number}")}]});
+        // What Entra sends.
+        assert_eq!(folded(10_000, &by_id("remove")), Ok((10_000, 20_000)));
+        assert_eq!(folded(10_000, &add), Ok((10_000, 20_000)));
+        let replace = |number: usize| json!({"op": "replace", "path": format!("members[value eq \"u{number}\"].value"), "value": format!("n{number}")});
+        assert_eq!(folded(1_000, &replace), Ok((2_000, 2_000)));
+        let typed = |number: usize| json!({"op": "remove", "path": format!("members[value eq \"u{number}\" and type eq \"User\"]")});
+        assert_eq!(folded(1_000, &typed), Ok((1_000, 3_000)));
+        let by_type = |number: usize| json!({"op": "remove", "path": format!("members[type eq \"t{number}\"]")});
+        assert_eq!(folded(1_000, &by_type).map(|(changed, _)| changed), Ok(0));
+        let error = folded(6_000, &by_type).unwrap_err();
+        assert_eq!((error.kind(), error.path()), (ErrorKind::TooMany, Some("Operations")));
     }
 
     #[test]

@@ -8,11 +8,12 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
-use super::apply::apply;
+use super::apply::{apply, apply_noting};
 use super::difference::difference;
+use super::work::{WORK_STEPS_MAX, Work};
 use super::{Operation, PATCH_SCHEMA, parse};
 use crate::error::{Error, ErrorKind};
-use crate::quirk::QuirkSet;
+use crate::quirk::{Adaptations, QuirkSet};
 use crate::resource::ValidResource;
 use crate::schema::optional;
 use crate::schema::set::{SchemaSet, TypeSchema};
@@ -328,6 +329,46 @@ fn patch_does_not_get_past_the_most_values() {
     assert_eq!(after.get("emails").and_then(Value::as_array).map(Vec::len), Some(1_000));
 }
 
+/// The body of 0.46 MB that once took 74 seconds.
+#[test]
+fn the_steps_of_a_patch_are_counted_and_bounded() {
+    let emails: Vec<Value> = (0..1_000).map(|number| json!({"value": format!("{number}@x"), "type": "other"})).collect();
+    let full = user(json!({ "emails": emails }));
+    let decided = |count: usize, operation: &dyn Fn(usize) -> Value| {
+        let operations: Vec<Value> = (0..count).map(operation).collect();
+        let quirks = QuirkSet::standard();
+        let mut work = Work::default();
+        let outcome = apply_noting(schema(), &full, &parsed(&operations, &quirks), &quirks, &mut work, &mut Adaptations::default());
+        (outcome, work.steps())
+    };
+    let named =
+        |number: usize| json!({"op": "replace", "path": format!("emails[value eq \"{}@x\"].display", number % 1_000), "value": "D"});
+    let (outcome, steps) = decided(6_000, &named);
+    let error = outcome.unwrap_err();
+    assert_eq!((error.kind(), error.path()), (ErrorKind::TooMany, Some("Operations")));
+    assert!(error.detail().contains(&WORK_STEPS_MAX.to_string()) && error.detail().contains("fewer operations"), "{error}");
+    // It ends with the operation that passes the limit.
+    assert!(steps > WORK_STEPS_MAX && steps < WORK_STEPS_MAX + 2_000, "{steps}");
+    let (outcome, steps) = decided(1_000, &named);
+    let displays =
+        |patched: &ValidResource| patched.get("emails").unwrap().as_array().unwrap().iter().filter(|email| email["display"] == "D").count();
+    assert_eq!(displays(&outcome.unwrap()), 1_000);
+    assert!((1_000_000..1_100_000).contains(&steps), "{steps}");
+    // Every form counts what it looks at.
+    let all_at_once = json!({"op": "remove", "path": "emails", "value": (0..900).map(|number| json!({"value": format!("{number}@x"), "type": "other"})).collect::<Vec<_>>()});
+    for (operation, least) in [
+        (json!({"op": "replace", "path": "emails.display", "value": "D"}), 1_000),
+        (json!({"op": "replace", "path": "emails.display", "value": "D".repeat(2_560)}), 11_000),
+        (json!({"op": "replace", "path": "emails[type eq \"a\" or not (type eq \"other\")].display", "value": null}), 2_000),
+        (json!({"op": "add", "path": "emails", "value": [{"value": "0@x", "type": "other"}, {"value": "1@x", "type": "other"}]}), 2_000),
+        (all_at_once, 1_800_000),
+        (json!({"op": "replace", "path": "title", "value": "T"}), 1),
+    ] {
+        let (outcome, steps) = decided(1, &|_| operation.clone());
+        assert!(outcome.is_ok() && steps >= least && steps <= least + least / 10 + 2, "{operation}: {steps}");
+    }
+}
+
 /// A sub-attribute may be multi-valued as well (RFC 7643 section 2.3.8 only forbids complex ones).
 #[test]
 fn sub_attributes_may_have_several_values() {
@@ -354,6 +395,18 @@ fn sub_attributes_may_have_several_values() {
             assert_eq!(after, before(expected), "{op} {path} {value}");
         }
         assert_eq!(run(json!(["u:1"]), "add", path, json!([7])).unwrap_err().kind(), ErrorKind::InvalidValue);
+        for (value, expected) in [
+            (json!(["u:1"]), json!(["u:2"])),
+            (json!("u:2"), json!(["u:1"])),
+            (json!(["u:1", "u:2", "u:3"]), Value::Null),
+            (json!([]), json!(["u:1", "u:2"])),
+            (Value::Null, Value::Null),
+        ] {
+            let message = json!({"schemas": [PATCH_SCHEMA], "Operations": [{"op": "remove", "path": path, "value": value}]});
+            let operations = parse(schema, message, &QuirkSet::standard()).unwrap();
+            let after = apply(schema, &before(json!(["u:1", "u:2"])), &operations, &QuirkSet::standard());
+            assert_eq!(after, Ok(before(expected)), "{path} {value}");
+        }
         let full: Vec<String> = (0..1_000).map(|number| format!("u:{number}")).collect();
         let error = run(json!(full), "add", path, json!("u:new")).unwrap_err();
         assert_eq!((error.kind(), error.path()), (ErrorKind::InvalidValue, Some(all)));

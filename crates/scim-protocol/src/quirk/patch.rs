@@ -6,7 +6,7 @@ use super::Quirk;
 use super::resource::{read_as_path, stringified_object};
 use super::rewrite::{Key, Rewrite, is_urn, is_value_id, json_in, modern_urn};
 use crate::patch_path::{PATCH_SCHEMA, PatchPath};
-use crate::schema::{Attribute, Mutability, Schema};
+use crate::schema::{Mutability, Schema};
 
 pub(super) fn normalize(rewrite: &mut Rewrite<'_>, body: &mut Value) {
     let Value::Object(message) = body else { return };
@@ -102,15 +102,11 @@ fn with_path(rewrite: &mut Rewrite<'_>, path: String, mut operation: Map<String,
 /// An operation whose path says what it should.
 fn at_path(rewrite: &mut Rewrite<'_>, path: &PatchPath, text: &str, mut operation: Map<String, Value>, operations: &mut Vec<Value>) {
     boolean_in_filter(rewrite, path);
-    let is_remove = operation.get("op").and_then(Value::as_str) == Some("remove");
+    let is_remove = is_remove(&operation);
     let Some(value) = operation.get_mut("value") else { return operations.push(Value::Object(operation)) };
     let Some((attribute, sub)) = rewrite.leaf(path) else {
         return of_extension(rewrite, text, operation, operations);
     };
-    if is_remove && sub.is_none() && path.filter.is_none() && attribute.multi_valued {
-        rewrite.value(attribute, value, false);
-        return remove_by_value(rewrite, text, attribute, operation, operations);
-    }
     match sub {
         Some(sub) => {
             rewrite.value(sub, value, true);
@@ -122,8 +118,12 @@ fn at_path(rewrite: &mut Rewrite<'_>, path: &PatchPath, text: &str, mut operatio
                 *value = Value::Null;
             }
         }
-        None if path.filter.is_some() => rewrite.element(attribute, value),
+        // A remove may name several of the elements that its filter selects.
+        None if path.filter.is_some() && !is_remove => rewrite.element(attribute, value),
         None => rewrite.value(attribute, value, false),
+    }
+    if is_remove {
+        removes_by_value(rewrite, value);
     }
     operations.push(Value::Object(operation));
 }
@@ -140,33 +140,14 @@ fn in_an_extension(rewrite: &Rewrite<'_>, text: &str) -> Option<(String, PatchPa
     })
 }
 
-/// `remove` of a whole attribute with a value: only those values are meant. Members are taken from the value where they are parted from the rest
-/// (`member::split`); of other attributes each value becomes an operation of its own.
-fn remove_by_value(
-    rewrite: &mut Rewrite<'_>,
-    path: &str,
-    attribute: &Attribute,
-    mut operation: Map<String, Value>,
-    operations: &mut Vec<Value>,
-) {
-    let value = operation.get("value").cloned().unwrap_or_default();
-    if value.is_null()
-        || !rewrite.acts(Quirk::RemoveMembersByValue, |place| format!("removed from `{place}` only the values that the operation names"))
-        || attribute.name == "members"
-    {
-        return operations.push(Value::Object(operation));
-    }
-    let elements = match value {
-        Value::Array(elements) => elements,
-        one => vec![one],
-    };
-    let paths: Option<Vec<String>> = elements.iter().map(|element| selection(path, element)).collect();
-    let Some(paths) = paths else { return operations.push(Value::Object(operation)) };
-    operation.shift_remove("value");
-    for path in paths {
-        let mut removal = operation.clone();
-        removal.insert("path".into(), path.into());
-        operations.push(Value::Object(removal));
+fn is_remove(operation: &Map<String, Value>) -> bool {
+    operation.get("op").and_then(Value::as_str) == Some("remove")
+}
+
+/// Says that a `remove` takes only what its value names; `patch::apply` and `patch::member` find that. Without the quirk `patch::parse` refuses it.
+fn removes_by_value(rewrite: &mut Rewrite<'_>, value: &Value) {
+    if !value.is_null() {
+        rewrite.acts(Quirk::RemoveMembersByValue, |place| format!("removed from `{place}` only the values that the operation names"));
     }
 }
 
@@ -181,8 +162,12 @@ fn selection(path: &str, element: &Value) -> Option<String> {
 /// An operation whose path is the URN of an extension.
 fn of_extension(rewrite: &mut Rewrite<'_>, urn: &str, mut operation: Map<String, Value>, operations: &mut Vec<Value>) {
     let Some(extension) = rewrite.schema.extension(urn) else { return operations.push(Value::Object(operation)) };
+    let removes = is_remove(&operation);
     let Some(value) = operation.get_mut("value") else { return operations.push(Value::Object(operation)) };
     stringified_object(rewrite, value);
+    if removes {
+        removes_by_value(rewrite, value);
+    }
     let mut paths = Vec::new();
     if let Value::Object(held) = value {
         object(rewrite, held, Some(extension), &mut paths);

@@ -257,7 +257,8 @@ impl<'a> Rewrite<'a> {
             && is_empty_reference(object)
             && self.acts(Quirk::ReferenceAsString, |place| format!("read an empty reference for `{place}` as none"))
         {
-            *value = Value::Null;
+            // Other parts of the attribute are not named by it, so a PATCH leaves them as they are.
+            object.values_mut().for_each(|value| *value = Value::Null);
         }
     }
 

@@ -33,7 +33,8 @@ fn change(type_name: &str, held: Value, mut body: Value, set: &QuirkSet) -> (Res
     let outcome = patch::parse(schema, body, set).and_then(|operations| member::split(schema, operations)).and_then(|split| {
         let mut document = apply(schema, &ValidResource::trusted(held), &split.others, set)?.into_document();
         if type_name == "Group" {
-            let delta = member::fold(schema, &split.members, &[json!({"value": "a"}), json!({"value": "b"})])?;
+            let current = [json!({"value": "a"}), json!({"value": "b"})];
+            let delta = member::fold(schema, &split.members, &current, &mut patch::work::Work::default())?;
             let mut members: Vec<String> = if delta.replace { Vec::new() } else { vec!["a".into(), "b".into()] };
             members.retain(|id| !delta.removed.contains(id) && !delta.added.contains(id));
             members.extend(delta.added);

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, ErrorKind};
 use crate::filter::compare::{fold, instant};
 use crate::quirk::{Quirk, QuirkSet};
+use crate::resource::distinct;
 use crate::schema::{Attribute, AttributeType, Mutability, Uniqueness};
 
 /// Most elements of one multi-valued attribute (members of groups are not counted here).
@@ -57,12 +58,9 @@ pub(crate) fn value(path: Place<'_>, attribute: &Attribute, value: Value, quirks
     check_count(path, elements.len())?;
     let mut kept: Vec<Value> = Vec::with_capacity(elements.len());
     for (index, one) in elements.into_iter().enumerate() {
-        if let Some(one) = element(Place::Element(&path, index), attribute, one, quirks)?
-            && !kept.contains(&one)
-        {
-            kept.push(one);
-        }
+        kept.extend(element(Place::Element(&path, index), attribute, one, quirks)?);
     }
+    distinct(&mut kept);
     // RFC 7643 section 2.4: the primary value true may appear no more than once.
     if kept.iter().filter(|element| element.get("primary") == Some(&Value::Bool(true))).count() > 1 {
         return Err(refuse(path, "has more than one value with `primary` true; only one may be primary".into()));
@@ -96,14 +94,7 @@ pub(crate) fn element(path: Place<'_>, attribute: &Attribute, value: Value, quir
     // What may not be read back is not repeated in an error either.
     let found = |value: &Value| if attribute.is_readable() { kind_of(value) } else { "what was sent".to_owned() };
     let wrong = |value: &Value, wanted: &str| Err(refuse(path, format!("must be {wanted}, not {}", found(value))));
-    let value = match value {
-        Value::Null => return Ok(None),
-        Value::Array(mut elements) if quirks.has(Quirk::WrappedSingleValue) && elements.len() <= 1 => match elements.pop() {
-            None | Some(Value::Null) => return Ok(None),
-            Some(one) => one,
-        },
-        value => value,
-    };
+    let Some(value) = unwrapped(value, quirks) else { return Ok(None) };
     match (attribute.kind, value) {
         (AttributeType::Complex, value) => complex(path, attribute, value, quirks),
         (AttributeType::Boolean, Value::Bool(flag)) => Ok(Some(Value::Bool(flag))),
@@ -191,20 +182,44 @@ fn is_reference(text: &str) -> bool {
     })
 }
 
+/// The one value in an array of one, where that is tolerated. `None` where there is none.
+fn unwrapped(value: Value, quirks: &QuirkSet) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::Array(mut elements) if quirks.has(Quirk::WrappedSingleValue) && elements.len() <= 1 => {
+            elements.pop().filter(|one| !one.is_null())
+        }
+        value => Some(value),
+    }
+}
+
 fn complex(path: Place<'_>, attribute: &Attribute, value: Value, quirks: &QuirkSet) -> Result<Option<Value>, Error> {
-    let object = match value {
-        Value::Object(object) => object,
+    let Some(mut kept) = parts(path, attribute, value, quirks)? else { return Ok(None) };
+    super::drop_unassigned(&mut kept);
+    if kept.is_empty() {
+        return Ok(None);
+    }
+    complete(path, attribute, &kept)?;
+    Ok(Some(Value::Object(kept)))
+}
+
+/// The sub-attributes that one complex value names, with null for those that it leaves unassigned. Read-only ones are ignored, and required ones may be
+/// missing: a PATCH names only what it changes. `None` where the value is none as a whole.
+pub(crate) fn parts(path: Place<'_>, attribute: &Attribute, value: Value, quirks: &QuirkSet) -> Result<Option<Map<String, Value>>, Error> {
+    let object = match unwrapped(value, quirks) {
+        None => return Ok(None),
+        Some(Value::Object(object)) => object,
         // A bare id where a reference is wanted (Entra's manager), a bare address where an element is.
-        simple @ Value::String(_) if quirks.has(Quirk::ReferenceAsString) && attribute.sub_attribute("value").is_some() => {
+        Some(simple @ Value::String(_)) if quirks.has(Quirk::ReferenceAsString) && attribute.sub_attribute("value").is_some() => {
             if simple == Value::String(String::new()) {
                 return Ok(None);
             }
             Map::from_iter([("value".to_owned(), simple)])
         }
-        other if attribute.is_readable() => return Err(refuse(path, format!("must be an object, not {}", kind_of(&other)))),
-        _ => return Err(refuse(path, "must be an object".into())),
+        Some(other) if attribute.is_readable() => return Err(refuse(path, format!("must be an object, not {}", kind_of(&other)))),
+        Some(_) => return Err(refuse(path, "must be an object".into())),
     };
-    let mut kept = Map::with_capacity(object.len());
+    let mut named = Map::with_capacity(object.len());
     for (name, value) in object {
         let Some(sub) = attribute.sub_attribute(&name) else {
             if quirks.has(Quirk::IgnoreUnknown) {
@@ -216,20 +231,21 @@ fn complex(path: Place<'_>, attribute: &Attribute, value: Value, quirks: &QuirkS
             continue;
         }
         let checked = self::value(Place::Sub(&path, &sub.name), sub, value, quirks)?;
-        if kept.insert(super::spelled(name, &sub.name), checked.unwrap_or_default()).is_some() {
+        if named.insert(super::spelled(name, &sub.name), checked.unwrap_or_default()).is_some() {
             let path = Place::Sub(&path, &sub.name).to_string();
             return Err(Error::new(ErrorKind::InvalidSyntax, format!("`{path}` is there twice; names are compared without case.")).at(path));
         }
     }
-    super::drop_unassigned(&mut kept);
-    if kept.is_empty() {
-        return Ok(None);
+    Ok(Some(named))
+}
+
+/// Refuses a complex value without a sub-attribute that its attribute requires.
+pub(crate) fn complete(path: Place<'_>, attribute: &Attribute, held: &Map<String, Value>) -> Result<(), Error> {
+    let mut wanted = attribute.sub_attributes.iter().filter(|sub| sub.required && sub.mutability != Mutability::ReadOnly);
+    match wanted.find(|sub| !held.contains_key(&sub.name)) {
+        Some(sub) => Err(refuse(Place::Sub(&path, &sub.name), "is required; it is missing".into())),
+        None => Ok(()),
     }
-    let wanted = attribute.sub_attributes.iter().filter(|sub| sub.required && sub.mutability != Mutability::ReadOnly);
-    if let Some(sub) = wanted.into_iter().find(|sub| !kept.contains_key(&sub.name)) {
-        return Err(refuse(Place::Sub(&path, &sub.name), "is required; it is missing".into()));
-    }
-    Ok(Some(Value::Object(kept)))
 }
 
 fn refuse(path: Place<'_>, problem: String) -> Error {

@@ -24,6 +24,7 @@ mod listener;
 mod me;
 mod members;
 mod paging;
+mod patches;
 mod oauth;
 mod permissions;
 mod profiles;
