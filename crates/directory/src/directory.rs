@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use scim_protocol::patch::member::{Split, fold, split};
-use scim_protocol::patch::work::Work;
+use scim_protocol::patch::work::{Sum, Work};
 use scim_protocol::quirk::{Adaptations, QuirkSet, normalize_patch, normalize_resource};
 use scim_protocol::{Error, ErrorKind, TypeSchema, ValidResource, redaction};
 use serde_json::Value;
@@ -130,6 +130,8 @@ pub struct Directory {
     rehearsal: Option<Arc<Rehearsal>>,
     /// Whether nobody waits for the answer any more.
     stop: Stop,
+    /// What the PATCHes of a bulk request may take together.
+    sum: Option<Sum>,
 }
 
 /// What was, and what is held.
@@ -144,7 +146,20 @@ impl Directory {
     /// A directory over a store.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
         let (sets, stop) = (Arc::default(), Stop::default());
-        Self { store, clock, ids, cursors: None, types: None, sets, journal: None, past: None, unguarded: false, rehearsal: None, stop }
+        Self {
+            store,
+            clock,
+            ids,
+            cursors: None,
+            types: None,
+            sets,
+            journal: None,
+            past: None,
+            unguarded: false,
+            rehearsal: None,
+            stop,
+            sum: None,
+        }
     }
 
     /// The same directory, whose tenants have schemas and resource types of their own.
@@ -341,7 +356,7 @@ impl Directory {
 
     async fn patch_members(&self, subject: Subject<'_>, split: &Split, answer: PatchAnswer) -> Result<Patched, DirectoryError> {
         let Subject { caller, schema, id, .. } = subject;
-        let members = fold(schema, &split.members, &[], &mut Work::default())?;
+        let members = fold(schema, &split.members, &[], &mut self.work())?;
         let decide = |precondition| membership::decide(self.moment(), schema, id, precondition, members.clone());
         let committed = self.commit_expecting(subject, decide).await?;
         let wanted = match answer {
@@ -369,7 +384,7 @@ impl Directory {
             let current = self.read_any(caller, schema, id, needed).await?;
             expected.check(current.version)?;
             let mut noted = Adaptations::default();
-            let change_set = patch::decide(self.moment(), schema, &current, split, &Self::quirks(caller), &mut noted)?;
+            let change_set = patch::decide(self.moment(), schema, &current, split, &Self::quirks(caller), &mut self.work(), &mut noted)?;
             let document = written(&change_set).cloned();
             self.check_allowed(caller, schema, [Some(&current.document), document.as_deref()], None).await?;
             let outcome = self.commit(caller, change_set).await;
@@ -388,6 +403,11 @@ impl Directory {
             }
         }
         Err(too_busy().into())
+    }
+
+    /// Counts the steps of one PATCH, and of the bulk request that it is a part of.
+    fn work(&self) -> Work {
+        self.sum.as_ref().map_or_else(Work::default, Sum::work)
     }
 
     /// Deletes a resource (RFC 7644 section 3.6).

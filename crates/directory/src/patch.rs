@@ -13,24 +13,23 @@ use crate::store::StoredResource;
 
 /// Decides a PATCH of `current`, read with its members where `membership::needs` says so.
 ///
-/// `noted` gets what quirks have done that could not be known before the resource was.
+/// `work` counts the whole PATCH, whichever attributes its operations are on. `noted` gets what quirks have done that could not be known before the resource was.
 pub fn decide(
     moment: Moment,
     schema: &TypeSchema,
     current: &StoredResource,
     split: &Split,
     quirks: &QuirkSet,
+    work: &mut Work,
     noted: &mut Adaptations,
 ) -> Result<ChangeSet, Error> {
     let StoredResource { id, version, document, members, .. } = current;
     let before = ValidResource::trusted(document.clone().into_tree());
-    // What is counted is the whole PATCH, whichever attributes its operations are on.
-    let mut work = Work::default();
-    let after = if split.others.is_empty() { None } else { Some(apply_noting(schema, &before, &split.others, quirks, &mut work, noted)?) };
+    let after = if split.others.is_empty() { None } else { Some(apply_noting(schema, &before, &split.others, quirks, work, noted)?) };
     let effect = after.as_ref().map(|after| Effect::between(document, after.document(), false)).unwrap_or_default();
     // Content that did not change is not written again; the members may have.
     let content = after.filter(|after| *after != before).map(|after| content(schema, after));
-    let members = fold(schema, &split.members, &elements(members), &mut work)?;
+    let members = fold(schema, &split.members, &elements(members), work)?;
     let precondition = Precondition::VersionIs(*version);
     Ok(moment.change_set(schema, id, Change::Update { precondition, content, members, effect }))
 }

@@ -22,7 +22,7 @@ use scim_protocol::patch::{parse, to_json};
 use scim_protocol::patch_path::PatchPath;
 use scim_protocol::quirk::{QuirkSet, normalize_patch, normalize_resource};
 use scim_protocol::validate::validate;
-use scim_protocol::{AttributePath, Filter, SchemaSet, TypeSchema, ValidResource};
+use scim_protocol::{AttributePath, Filter, SchemaSet, TypeSchema, ValidResource, json as bodies};
 use serde_json::{Map, Value, json};
 
 /// Most operations of a bulk request.
@@ -142,7 +142,7 @@ pub fn patch(data: &[u8]) {
 
 /// A body that is accepted is accepted again as it was kept, and then nothing changes; the difference from it to another and back holds.
 pub fn body(data: &[u8]) {
-    let Ok(sent) = scim_protocol::json::parse(data, None) else { return };
+    let Ok(sent) = bodies::parse(data, None) else { return };
     let _ = SearchRequest::from_body(sent.clone());
     for quirks in quirk_sets() {
         for schema in schemas().types() {
@@ -172,7 +172,7 @@ pub fn cursor(data: &[u8]) {
 
 /// Each operation of a bulk request runs once, and is completed once where it ran without what it refers to.
 pub fn bulk(data: &[u8]) {
-    let Ok(message) = scim_protocol::json::parse(data, Some(OPERATIONS_MAX)) else { return };
+    let Ok(message) = bodies::parse(data, Some(OPERATIONS_MAX)) else { return };
     let Ok(request) = BulkRequest::from_body(message) else { return };
     let (mut ran, mut lacking) = (vec![false; request.operations.len()], BTreeSet::new());
     for step in order(schemas(), &request.operations) {

@@ -76,7 +76,7 @@ pub fn limits() -> Value {
             "indexed_text_bytes_max": validate::INDEXED_TEXT_BYTES_MAX,
             "data_bytes_max": validate::DATA_BYTES_MAX,
         },
-        "patch": { "work_steps_max": patch::work::WORK_STEPS_MAX },
+        "patch": { "work_steps_max": patch::work::WORK_STEPS_MAX, "bulk_steps_max": patch::work::BULK_STEPS_MAX },
         "undo": {
             "changes_max": directory::directory::UNDO_CHANGES_MAX,
             "changes_per_resource_max": directory::directory::UNDO_ENTRIES_MAX,

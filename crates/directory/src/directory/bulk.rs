@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use scim_protocol::messages::{BulkMethod, BulkOperation, BulkRequest, Malformed};
+use scim_protocol::patch::work::{BULK_STEPS_MAX, Sum};
 use scim_protocol::schema::group_member::group_member;
 use scim_protocol::{Error, ErrorKind, TypeSchema};
 
@@ -21,6 +22,11 @@ impl Directory {
     /// Runs a bulk request (RFC 7644 section 3.7). Answers in the order of the request; operations that were not reached because of `failOnErrors` have
     /// none. Ends before the next operation once the request is stopped.
     pub async fn bulk(&self, caller: &Caller, request: BulkRequest) -> Vec<BulkAnswer> {
+        let within = Self { sum: Some(Sum::up_to(BULK_STEPS_MAX)), ..self.clone() };
+        within.run_all(caller, request).await
+    }
+
+    async fn run_all(&self, caller: &Caller, request: BulkRequest) -> Vec<BulkAnswer> {
         if request.atomic {
             return self.bulk_or_nothing(caller, &request).await;
         }

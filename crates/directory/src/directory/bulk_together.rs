@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use scim_protocol::messages::{BulkMethod, BulkOperation, BulkRequest, Malformed};
 use scim_protocol::patch::member::{fold, split};
-use scim_protocol::patch::work::Work;
 use scim_protocol::quirk::{Adaptations, normalize_patch, normalize_resource};
 use scim_protocol::{Error, ErrorKind, TypeSchema, ValidResource, redaction};
 use serde_json::Value;
@@ -316,12 +315,12 @@ impl Directory {
         let needs = membership::needs(&split);
         if needs == Needs::Nothing {
             self.check_there(subject, draft).await?;
-            let members = fold(schema, &split.members, &[], &mut Work::default())?;
+            let members = fold(schema, &split.members, &[], &mut self.work())?;
             return Ok(membership::decide(draft.moment, schema, id, Precondition::Exists, members));
         }
         let current = self.read_left(subject, needs == Needs::Members, draft).await?;
         let mut noted = Adaptations::default();
-        let decided = patch::decide(draft.moment, schema, &current, &split, quirks, &mut noted)?;
+        let decided = patch::decide(draft.moment, schema, &current, &split, quirks, &mut self.work(), &mut noted)?;
         self.check_allowed(caller, schema, [Some(&current.document), written(&decided).map(|document| &**document)], Some(draft)).await?;
         if let Some(journal) = &self.journal {
             journal.also_adapted(noted);

@@ -1,5 +1,8 @@
 //! How much one PATCH may make us compute, counted in steps and not in time: the same request is always decided alike. Changes no resource.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind};
@@ -9,6 +12,9 @@ use crate::filter::Filter;
 /// select among a thousand values by four terms.
 pub const WORK_STEPS_MAX: u64 = 4_000_000;
 
+/// Most steps of all PATCHes of one bulk request together.
+pub const BULK_STEPS_MAX: u64 = 16_000_000;
+
 /// Bytes of text that count as one step more.
 const BYTES_PER_STEP: usize = 256;
 
@@ -17,6 +23,38 @@ const BYTES_PER_STEP: usize = 256;
 pub struct Work {
     steps: u64,
     most: u64,
+    sum: Option<Sum>,
+}
+
+/// The steps that the PATCHes of one bulk request have taken together.
+#[derive(Clone, Debug)]
+pub struct Sum {
+    steps: Arc<AtomicU64>,
+    most: u64,
+}
+
+impl Sum {
+    /// None yet, and no more than `most`.
+    pub fn up_to(most: u64) -> Self {
+        Self { steps: Arc::default(), most }
+    }
+
+    /// One more PATCH, whose steps count here too.
+    pub fn work(&self) -> Work {
+        Work { sum: Some(self.clone()), ..Work::default() }
+    }
+
+    fn spend(&self, steps: u64) -> Result<(), Error> {
+        let before = self.steps.fetch_add(steps, Ordering::Relaxed);
+        if before.saturating_add(steps) <= self.most {
+            return Ok(());
+        }
+        let detail = format!(
+            "The PATCH operations of this bulk request take more than {} steps together; send those that were refused in another request.",
+            self.most
+        );
+        Err(Error::new(ErrorKind::TooMany, detail).at("Operations"))
+    }
 }
 
 impl Default for Work {
@@ -28,7 +66,7 @@ impl Default for Work {
 impl Work {
     /// None yet, and no more than `most`.
     pub fn up_to(most: u64) -> Self {
-        Self { steps: 0, most }
+        Self { steps: 0, most, sum: None }
     }
 
     /// The steps so far.
@@ -38,9 +76,10 @@ impl Work {
 
     /// Counts steps before they are taken. `tooMany` (RFC 7644 table 9) beyond the limit.
     pub(crate) fn spend(&mut self, steps: usize) -> Result<(), Error> {
-        self.steps = self.steps.saturating_add(u64::try_from(steps).unwrap_or(u64::MAX));
+        let steps = u64::try_from(steps).unwrap_or(u64::MAX);
+        self.steps = self.steps.saturating_add(steps);
         if self.steps <= self.most {
-            return Ok(());
+            return self.sum.as_ref().map_or(Ok(()), |sum| sum.spend(steps));
         }
         let detail = format!(
             "This PATCH takes more than {} steps; an operation takes one for each value of the attribute that it names, times the terms of its filter. \
@@ -96,5 +135,17 @@ mod tests {
         assert_eq!(steps_of(&json!({"uris": ["a", "b"]})), 3);
         let filter = Filter::parse("a eq 1 and not (b pr or c[d eq 2 and e eq 3])", FilterLimits::default()).unwrap();
         assert_eq!(terms(&filter), 4);
+    }
+
+    #[test]
+    fn the_patches_of_a_bulk_request_have_a_sum() {
+        let sum = Sum::up_to(10);
+        assert!(sum.work().spend(6).is_ok());
+        let mut second = sum.work();
+        assert!(second.spend(4).is_ok());
+        let refusal = second.spend(1).unwrap_err();
+        assert_eq!(refusal.kind(), ErrorKind::TooMany);
+        assert!(refusal.detail().contains("more than 10 steps together"), "{refusal}");
+        assert!(sum.work().spend(1).is_err(), "the next one has none left");
     }
 }
