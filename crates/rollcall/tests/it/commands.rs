@@ -214,8 +214,8 @@ fn an_import_that_is_stopped_says_how_far_it_came() {
     let data = prepared();
     let file = data.path().join("many.csv");
     let lines = 50_000;
-    let text: String = (0..lines).map(|number| format!("user{number}\n")).collect();
-    std::fs::write(&file, format!("userName\n{text}")).unwrap();
+    let names: Vec<String> = (0..lines).map(|number| format!("user{number}")).collect();
+    std::fs::write(&file, format!("userName\n{}\n", names.join("\n"))).unwrap();
     let path = file.to_str().unwrap();
     let mut importing = program(data.path()).args(["import", path, "--json"]).spawn().unwrap();
     // It is stopped in the middle: when somebody has been imported, and before everybody has.
