@@ -137,7 +137,7 @@ pub struct Switches {
     /// How many disables are let through, and how many of a hundred; both have to be exceeded [default: 10,10]
     #[arg(long, value_name = "COUNT,PERCENT", value_parser = parse_threshold)]
     guard_disables: Option<Threshold>,
-    /// The same for deletes [default: 10,10]
+    /// The same for deletes [default: 50,10]
     #[arg(long, value_name = "COUNT,PERCENT", value_parser = parse_threshold)]
     guard_deletes: Option<Threshold>,
     /// The same for members that leave groups [default: 100,20]
