@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 
-use storage::private_files::private_options;
+use storage::private_files::{make_private, private_options};
 
 use crate::configuration::Configuration;
 use crate::wiring;
@@ -22,7 +22,8 @@ pub struct ServingUrl {
 /// Writes the URL down. It holds for as long as the caller keeps the file open.
 pub fn announce(configuration: &Configuration, url: &str) -> io::Result<File> {
     let path = configuration.data.value.join(FILE);
-    let mut file = private_options().create(true).truncate(false).write(true).open(path)?;
+    let mut file = private_options().create(true).truncate(false).write(true).open(&path)?;
+    make_private(&path);
     // Where files cannot be locked, the last URL counts.
     file.lock_shared().ok();
     file.set_len(0)?;
