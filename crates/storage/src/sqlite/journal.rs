@@ -244,6 +244,7 @@ pub(crate) fn check(connection: &Connection, database: &Path) -> Result<(), Faul
 
 /// Goes on with what the file has, after `check` has refused it: what stood only in the journal is lost.
 pub fn accept_lost_journal(database: &Path) -> Result<(), Fault> {
+    check_that_none_was_here(database)?;
     let failed = |error| explain(database, error);
     let connection = Connection::open(database).map_err(failed)?;
     if connection.query_row(own::HAS_INSTALLATION, [], |row| row.get(0)).map(|count: i64| count > 0).map_err(failed)? {
@@ -258,19 +259,32 @@ pub fn accept_lost_journal(database: &Path) -> Result<(), Fault> {
     }
 }
 
-/// Refuses to make a database where one has been.
+/// Refuses to make a database where one has been. SQLite makes one of a file that is missing or empty, and deletes the journal beside it, in which all of the
+/// database may stand.
 pub(crate) fn check_that_none_was_here(database: &Path) -> Result<(), Fault> {
-    let mark = mark_path(database);
-    if database.exists() || !mark.exists() {
+    let state = match size(database) {
+        None => "missing",
+        // SQLite counts one byte as none.
+        Some(0 | 1) => "empty",
+        Some(_) => return Ok(()),
+    };
+    let journal = Some(journal_path(database)).filter(|journal| size(journal).is_some_and(|bytes| bytes > 0));
+    let left: Vec<String> =
+        Some(mark_path(database)).filter(|mark| mark.exists()).into_iter().chain(journal).map(|path| path.display().to_string()).collect();
+    if left.is_empty() {
         return Ok(());
     }
     Err(Fault::new(format!(
-        "the database {} is missing, and {} says that there was one: put the database back together with the file that ends in -wal; to begin with \
-         an empty one, delete {}",
+        "the database {} is {state}, and there was one, of which {left} is left: put the database back together with the file that ends in -wal; nothing was \
+         changed. To begin with an empty one, delete {left}",
         database.display(),
-        mark.display(),
-        mark.display()
+        left = left.join(" and ")
     )))
+}
+
+/// In bytes; `None` where there is no file.
+fn size(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().map(|metadata| metadata.len())
 }
 
 fn missing(database: &Path) -> String {
@@ -567,9 +581,37 @@ mod tests {
     fn a_database_that_is_gone_is_not_made_again() {
         let mut live = Live::new();
         live.commit();
-        let copy = live.image(&["-mark", "-wal"], None);
-        let refusal = open_writer(&copy.path().join("db")).unwrap_err().to_string();
-        assert!(refusal.contains("is missing"), "{refusal}");
-        assert!(!copy.path().join("db").exists() && journal_path(&copy.path().join("db")).exists());
+        let check = |endings: &[&str], bytes: Option<u64>, said: &str| {
+            let copy = live.image(endings, None);
+            let path = copy.path().join("db");
+            if let Some(bytes) = bytes {
+                File::create(&path).unwrap().set_len(bytes).unwrap();
+            }
+            for refusal in [open_writer(&path).map(drop), accept_lost_journal(&path)] {
+                let refusal = refusal.unwrap_err().to_string();
+                assert!(refusal.contains(said), "{endings:?}, {bytes:?} bytes: {refusal}");
+            }
+            for ending in endings {
+                let is_kept = fs::read(beside(&path, ending)).unwrap() == fs::read(beside(&live.path(), ending)).unwrap();
+                assert!(is_kept, "{ending} of {endings:?} is not what it was");
+            }
+            assert_eq!(size(&path), bytes);
+        };
+        for endings in [&["-mark", "-wal"] as &[&str], &["-mark"], &["-wal"]] {
+            check(endings, None, "is missing");
+            // What a copy onto a full disk leaves.
+            check(endings, Some(0), "is empty");
+            check(endings, Some(1), "is empty");
+        }
+    }
+
+    #[test]
+    fn an_empty_file_becomes_a_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        File::create(&path).unwrap();
+        File::create(journal_path(&path)).unwrap();
+        assert_eq!(rows_of(&folder), Some(0), "a first start that was killed before anything was written");
+        drop(open_writer(&path).unwrap());
     }
 }
