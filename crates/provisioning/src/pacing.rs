@@ -8,7 +8,7 @@ use crate::connector::RetryAfter;
 pub const BACKOFF_BASE_MILLISECONDS: u64 = 1_000;
 /// No wait is longer than this.
 pub const BACKOFF_MILLISECONDS_MAX: u64 = 15 * 60 * 1_000;
-/// The wait after a 429 that does not say how long, and the shortest after one that does.
+/// The first wait after an answer that says too fast but not for how long, and the shortest after one that does.
 pub const THROTTLE_MILLISECONDS: u64 = 2_000;
 /// The wait after a refused token: one probe each minute.
 pub const UNAUTHORIZED_MILLISECONDS: u64 = 60_000;
@@ -29,13 +29,18 @@ pub fn after(now: Timestamp, milliseconds: u64) -> Timestamp {
     now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
-/// When an application that throttles may be asked again. Not at once, whatever it says: it has just had too much, and its clock may be behind ours.
-pub fn resume_at(now: Timestamp, retry_after: Option<RetryAfter>) -> Timestamp {
+/// How long an application that says too fast, but not for how long, is left alone, after so many such answers in a row.
+pub fn throttle_milliseconds(answers: u32) -> u64 {
+    THROTTLE_MILLISECONDS.saturating_mul(1_u64.checked_shl(answers.min(32)).unwrap_or(u64::MAX)).min(BACKOFF_MILLISECONDS_MAX)
+}
+
+/// When an application that says how long it wants to be left alone may be asked again. Not at once, whatever it says: it has just had too much, and its
+/// clock may be behind ours.
+pub fn resume_at(now: Timestamp, retry_after: RetryAfter) -> Timestamp {
     let (earliest, latest) = (after(now, THROTTLE_MILLISECONDS), after(now, RETRY_AFTER_SECONDS_MAX * 1_000));
     match retry_after {
-        None => earliest,
-        Some(RetryAfter::Seconds(seconds)) => after(now, seconds.saturating_mul(1_000)).clamp(earliest, latest),
-        Some(RetryAfter::At(instant)) => instant.clamp(earliest, latest),
+        RetryAfter::Seconds(seconds) => after(now, seconds.saturating_mul(1_000)).clamp(earliest, latest),
+        RetryAfter::At(instant) => instant.clamp(earliest, latest),
     }
 }
 
@@ -55,12 +60,12 @@ mod tests {
     fn retry_after_is_honoured_in_both_forms() {
         let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
         let check = |retry_after, expected: &str| assert_eq!(resume_at(now, retry_after), expected.parse::<Timestamp>().unwrap());
-        check(None, "2026-11-24T10:00:02Z");
-        check(Some(RetryAfter::Seconds(90)), "2026-11-24T10:01:30Z");
-        check(Some(RetryAfter::Seconds(u64::MAX)), "2026-11-25T10:00:00Z");
-        check(Some(RetryAfter::At("2026-11-24T11:00:00Z".parse().unwrap())), "2026-11-24T11:00:00Z");
+        assert_eq!(after(now, throttle_milliseconds(0)), "2026-11-24T10:00:02Z".parse::<Timestamp>().unwrap());
+        check(RetryAfter::Seconds(90), "2026-11-24T10:01:30Z");
+        check(RetryAfter::Seconds(u64::MAX), "2026-11-25T10:00:00Z");
+        check(RetryAfter::At("2026-11-24T11:00:00Z".parse().unwrap()), "2026-11-24T11:00:00Z");
         // A clock that is behind ours, and nothing at all: still no hot loop.
-        check(Some(RetryAfter::At("2026-11-24T09:00:00Z".parse().unwrap())), "2026-11-24T10:00:02Z");
-        check(Some(RetryAfter::Seconds(0)), "2026-11-24T10:00:02Z");
+        check(RetryAfter::At("2026-11-24T09:00:00Z".parse().unwrap()), "2026-11-24T10:00:02Z");
+        check(RetryAfter::Seconds(0), "2026-11-24T10:00:02Z");
     }
 }
