@@ -28,5 +28,6 @@ pub mod telling;
 pub mod subscription;
 pub mod dispatcher;
 pub mod worker;
+pub mod dry_run;
 
 pub mod provisioning;

@@ -37,6 +37,13 @@ impl Default for WorkerOptions {
     }
 }
 
+impl WorkerOptions {
+    /// Those that the machine keeps.
+    pub(crate) fn limits(self) -> Limits {
+        Limits { steps_max: self.steps_max, conflicts_max: self.conflicts_max }
+    }
+}
+
 /// Takes claims to applications.
 pub struct Worker {
     store: Arc<dyn Store>,
@@ -84,8 +91,8 @@ impl Worker {
         };
         let Connection { target, knowledge, .. } = self.connection(&application)?;
         let random = self.ids.secret().first_chunk().copied().map_or(0, u64::from_le_bytes);
-        let limits = Limits { steps_max: self.options.steps_max, conflicts_max: self.options.conflicts_max };
-        let subject = Subject { claim: claim.clone(), application, schema: Arc::clone(&schema), knowledge, limits, random };
+        let subject =
+            Subject { claim: claim.clone(), application, schema: Arc::clone(&schema), knowledge, limits: self.options.limits(), random };
         let situation = situation(&*self.store, &*self.ledger, subject).await?;
         let mut run = Run { worker: self, claim, schema, target };
         let (mut state, mut command) = machine::start(situation, self.clock.now());

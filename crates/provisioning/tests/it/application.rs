@@ -10,6 +10,7 @@ use provisioning::application::Application;
 use provisioning::connector::{
     Capabilities, Connector, Created, Exchange, Failure, Outcome, Refusal, RefusalKind, RetryAfter, Target, Trace,
 };
+use provisioning::machine::Request;
 use provisioning::matching::Lookup;
 use provisioning::proof::{Acknowledged, Listing};
 use scim_protocol::TypeSchema;
@@ -38,6 +39,8 @@ pub struct Inner {
     pub requests: Vec<String>,
     /// Changes of parts of accounts.
     pub patches: Vec<AccountChange>,
+    /// Everything that may have changed something.
+    pub writes: Vec<Request>,
     pub trouble: BTreeMap<&'static str, VecDeque<Trouble>>,
     pub no_patch: bool,
     pub no_filter: bool,
@@ -170,6 +173,7 @@ impl Target for MemoryApplication {
 
     async fn create(&self, schema: &TypeSchema, new: &NewAccount) -> Exchange<Created> {
         self.exchange("POST", schema.name(), |inner| {
+            inner.writes.push(Request::Create(new.clone()));
             let mut account = new.attributes.clone();
             let taken = |other: &Map<String, Value>| account.contains_key("userName") && other.get("userName") == account.get("userName");
             if inner.accounts.values().any(taken) {
@@ -208,6 +212,7 @@ impl Target for MemoryApplication {
                 return Err(refused(RefusalKind::NotOffered));
             }
             inner.patches.push(change.clone());
+            inner.writes.push(Request::Change(change.clone()));
             let Some(mut account) = inner.accounts.get(&key).cloned() else { return Err(refused(RefusalKind::Gone)) };
             apply(&mut account, change);
             let same_name =
@@ -225,9 +230,9 @@ impl Target for MemoryApplication {
 
     async fn remove(&self, schema: &TypeSchema, id: &AccountId) -> Exchange<Acknowledged> {
         let key = (schema.name().to_owned(), id.to_string());
-        self.exchange("DELETE", &format!("{}/{id}", schema.name()), |inner| match inner.accounts.remove(&key) {
-            Some(_) => Ok(Acknowledged::silently()),
-            None => Err(refused(RefusalKind::Gone)),
+        self.exchange("DELETE", &format!("{}/{id}", schema.name()), |inner| {
+            inner.writes.push(Request::Remove(id.clone()));
+            inner.accounts.remove(&key).map(|_| Acknowledged::silently()).ok_or(refused(RefusalKind::Gone))
         })
     }
 }

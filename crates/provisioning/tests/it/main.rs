@@ -3,7 +3,12 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
 
 mod application;
+mod dry_run;
+mod faults;
 mod ledger;
 mod log;
+mod model;
+mod pure;
+mod simulation;
 mod sync;
 mod world;
