@@ -84,10 +84,10 @@ impl DryRun {
             let event = match command {
                 Command::Ask { request, lines: more, .. } => {
                     lines.extend(more);
-                    Event::Answered(match paper.write(&request) {
+                    Event::Answered(Box::new(match paper.write(&request) {
                         Some(reply) => reply,
                         None => paper.note(send(&*target, &schema, &request).await),
-                    })
+                    }))
                 }
                 Command::FindOwners { ids, types } => Event::Owners(owners(&*self.ledger, tenant, application.id, ids, &types).await?),
                 Command::WriteLink(_, more) => {

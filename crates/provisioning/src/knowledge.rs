@@ -22,6 +22,7 @@ pub struct Knowledge {
     /// Whether it has ever shown a member of a group.
     pub shows_members: bool,
     hidden: BTreeSet<(String, String)>,
+    shown: BTreeSet<(String, String)>,
     failed_searches: BTreeMap<(String, &'static str), u32>,
     throttled: u32,
     throttled_until: Option<Timestamp>,
@@ -85,9 +86,14 @@ impl Knowledge {
         self.capabilities.filter && failed < SEARCH_FAILURES_MAX
     }
 
-    /// Whether it does not show an attribute that it was given.
+    /// Whether it does not show an attribute that it was given, of any account.
     pub fn is_hidden(&self, resource_type: &str, place: &str) -> bool {
         self.hidden.contains(&(resource_type.to_owned(), place.to_owned()))
+    }
+
+    /// Whether it shows an attribute of some account.
+    pub fn is_shown(&self, resource_type: &str, place: &str) -> bool {
+        self.shown.contains(&(resource_type.to_owned(), place.to_owned()))
     }
 
     /// When an application that says too fast, but not for how long, is asked again: each time twice as long.
@@ -118,8 +124,17 @@ impl Knowledge {
             }
             Fact::SearchWorked(resource_type, attribute) => drop(self.failed_searches.remove(&(resource_type, attribute))),
             Fact::ShowsMembers => self.shows_members = true,
-            Fact::Hides(resource_type, place) => drop(self.hidden.insert((resource_type, place))),
-            Fact::Shows(resource_type, place) => drop(self.hidden.remove(&(resource_type, place))),
+            Fact::Hides(resource_type, place) => {
+                let key = (resource_type, place);
+                if !self.shown.contains(&key) {
+                    self.hidden.insert(key);
+                }
+            }
+            Fact::Shows(resource_type, place) => {
+                let key = (resource_type, place);
+                self.hidden.remove(&key);
+                self.shown.insert(key);
+            }
             Fact::Throttled { now, until } => {
                 // Requests that were on their way together are refused together; that counts once.
                 if self.throttled_until.is_none_or(|before| before <= now) {

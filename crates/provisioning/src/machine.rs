@@ -119,7 +119,7 @@ pub enum Command {
 #[derive(Clone, Debug)]
 pub enum Event {
     /// Of the request that was asked.
-    Answered(Reply),
+    Answered(Box<Reply>),
     /// The application is not to be sent anything now.
     NotServed,
     /// The linked resources by account id.
@@ -168,6 +168,7 @@ enum Phase {
     Unnamed,
     Read,
     ReadOwners(Box<Account>, Trace),
+    Intend(AccountChange, Option<Link>),
     Change(AccountChange, How),
     Remove,
     Dispute(Dispute),
@@ -236,6 +237,8 @@ pub struct State {
     parts: Vec<AccountChange>,
     /// The account as it was read, until something is written.
     current: Option<Account>,
+    /// The link before the request that is on its way, where its effect was put on record before it left.
+    intended: Option<Link>,
     /// How often each value and member was sent.
     sent: BTreeMap<String, u32>,
     /// What was not accepted in this claim.
@@ -261,6 +264,7 @@ pub fn start(situation: Situation, now: Timestamp) -> (State, Command) {
         marks: situation.claim.verify.then_some(Mark::Verify).into_iter().collect(),
         parts: Vec::new(),
         current: None,
+        intended: None,
         sent: BTreeMap::new(),
         aside: BTreeSet::new(),
         pause: None,
@@ -307,24 +311,32 @@ impl State {
     fn on(&mut self, event: Event) -> Command {
         let phase = std::mem::replace(&mut self.phase, Phase::Ended);
         match (phase, event) {
+            (phase, Event::Answered(reply)) => self.on_reply(phase, *reply),
             (_, Event::LeaseLost | Event::LinkWritten(Written::LeaseLost)) => Command::Leave(self.take_lines()),
             (_, Event::NotServed) => self.conclude(Next::RetryAt(self.now)),
-            (Phase::Discover, Event::Answered(Reply::Described(exchange))) => self.on_described(exchange),
-            (Phase::Search(search), Event::Answered(Reply::Listed(exchange))) => self.on_listed(search, exchange),
             (Phase::SearchOwners(search, accounts, trace), Event::Owners(owners)) => self.on_owners(search, accounts, &trace, &owners),
             (Phase::Adopt, Event::LinkWritten(written)) => self.on_adopted(written),
             (Phase::Announce(account), Event::LinkWritten(_)) => self.send_create(account),
-            (Phase::Create(account), Event::Answered(Reply::Created(exchange))) => self.on_created(account, exchange),
             (Phase::Made(trace), Event::LinkWritten(written)) => self.on_made(trace, written),
             (Phase::MadeForAnother(trace), Event::Owners(owners)) => self.on_made_for_another(&trace, &owners),
             (Phase::Unnamed, Event::LinkWritten(_)) => self.advance(),
-            (Phase::Read, Event::Answered(Reply::Read(exchange))) => self.on_read(exchange),
             (Phase::ReadOwners(account, trace), Event::Owners(owners)) => self.settle(*account, &trace, &owners),
-            (Phase::Change(change, how), Event::Answered(Reply::Written(exchange))) => self.on_changed(change, how, exchange),
-            (Phase::Remove, Event::Answered(Reply::Written(exchange))) => self.on_removed(exchange),
-            (Phase::Dispute(dispute), Event::Answered(Reply::Listed(exchange))) => self.on_dispute_listed(dispute, exchange),
+            (Phase::Intend(change, before), Event::LinkWritten(_)) => self.send_intended(change, before),
             (Phase::DisputeOwners(dispute), Event::Owners(owners)) => self.on_dispute_owners(&dispute, &owners),
             // What came is not what was asked: the claim is tried again from what is on record.
+            (..) => self.conclude(Next::RetryAt(self.backoff())),
+        }
+    }
+
+    fn on_reply(&mut self, phase: Phase, reply: Reply) -> Command {
+        match (phase, reply) {
+            (Phase::Discover, Reply::Described(exchange)) => self.on_described(exchange),
+            (Phase::Search(search), Reply::Listed(exchange)) => self.on_listed(search, exchange),
+            (Phase::Create(account), Reply::Created(exchange)) => self.on_created(account, exchange),
+            (Phase::Read, Reply::Read(exchange)) => self.on_read(exchange),
+            (Phase::Change(change, how), Reply::Written(exchange)) => self.on_changed(change, how, exchange),
+            (Phase::Remove, Reply::Written(exchange)) => self.on_removed(exchange),
+            (Phase::Dispute(dispute), Reply::Listed(exchange)) => self.on_dispute_listed(dispute, exchange),
             (..) => self.conclude(Next::RetryAt(self.backoff())),
         }
     }

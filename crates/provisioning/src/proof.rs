@@ -95,7 +95,7 @@ mod tests {
     fn only_a_list_proves_absence() {
         let lookup = Lookup { attribute: "userName", value: "ada".into() };
         let check = |whole, counted: Option<u64>, resources: Value, expected: &str| {
-            let mut listing = Listing { whole, counted, ..Listing::default() };
+            let mut listing = Listing { counted, whole, ..Listing::default() };
             for resource in resources.as_array().unwrap() {
                 let resource = resource.as_object().cloned().unwrap();
                 match Account::of_json(resource.clone()) {

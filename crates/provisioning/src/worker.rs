@@ -129,7 +129,9 @@ impl Worker {
         }
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = connections.get_mut(&application) {
-            facts.into_iter().for_each(|fact| connection.knowledge.learn(fact));
+            for fact in facts {
+                connection.knowledge.learn(fact);
+            }
         }
     }
 }
@@ -218,7 +220,7 @@ impl Run<'_> {
                 }
                 let (target, schema) = (Arc::clone(&self.target), Arc::clone(&self.schema));
                 let reply = self.keep_lease(send(&*target, &schema, &request)).await?;
-                Ok(Some(reply.map_or(Event::LeaseLost, Event::Answered)))
+                Ok(Some(reply.map_or(Event::LeaseLost, |reply| Event::Answered(Box::new(reply)))))
             }
             Command::FindOwners { ids, types } => {
                 let found = owners(&**ledger, self.claim.tenant, self.claim.application, ids, &types).await?;

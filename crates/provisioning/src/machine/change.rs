@@ -23,13 +23,36 @@ impl State {
     /// Sends a change that was decided.
     pub(super) fn send_change(&mut self, change: AccountChange) -> Command {
         if self.can_patch() {
-            return self.ask(Phase::Change(change.clone(), How::InParts), Request::Change(change));
+            let before = self.link.clone();
+            if change.added.is_empty() || self.about.knowledge.shows_members || self.unsettled_members(&change) {
+                return self.send_intended(change, None);
+            }
+            // Where members may never be shown, a crash must not forget who was let in.
+            self.doubt(&change);
+            return match self.link.clone() {
+                Some(link) => self.write_link(Phase::Intend(change, before), link),
+                None => self.advance(),
+            };
         }
         match self.current.take() {
             Some(account) => self.replace(change, &account),
             // What is to be replaced is read first, and what is to be changed is decided by what it is.
             None => self.ask(Phase::Read, Request::Read(change.id)),
         }
+    }
+
+    /// Whether it is on record already that these members may be in.
+    fn unsettled_members(&self, change: &AccountChange) -> bool {
+        let in_doubt = self.stored.as_ref().map(Link::members_in_doubt).unwrap_or_default();
+        change.added.keys().all(|id| in_doubt.contains(id))
+    }
+
+    pub(super) fn send_intended(&mut self, change: AccountChange, before: Option<Link>) -> Command {
+        if before.is_some() {
+            self.is_written();
+        }
+        self.intended = before;
+        self.ask(Phase::Change(change.clone(), How::InParts), Request::Change(change))
     }
 
     /// Sends a part of a change that was not accepted as a whole.
@@ -46,7 +69,14 @@ impl State {
         members.retain(|id| !change.removed.contains(id));
         members.extend(change.added.keys().cloned());
         let members = self.with_kinds(members, Some(account));
-        let whole = mapping::replacement(&self.about.schema, account, &without_members(link), &change, members);
+        // What the application was told and does not show would be lost with the whole.
+        let (told, shown) = (without_members(link), mapping::writable(&self.about.schema, &account.attributes));
+        let hidden = comparison::places(&self.about.schema, [&told]).into_iter().filter_map(|place| {
+            let value = place.value_in(&told).filter(|value| !value.is_null() && place.value_in(&shown).is_none())?.clone();
+            Some(Edit { place, value: Some(value) })
+        });
+        let with_hidden = AccountChange { edits: hidden.chain(change.edits.iter().cloned()).collect(), ..change.clone() };
+        let whole = mapping::replacement(&self.about.schema, account, &told, &with_hidden, members);
         self.ask(Phase::Change(change, How::AsAWhole), Request::Replace(whole))
     }
 
@@ -58,6 +88,13 @@ impl State {
     pub(super) fn on_changed(&mut self, change: AccountChange, how: How, exchange: Exchange<Acknowledged>) -> Command {
         let Exchange { trace, wait, outcome } = exchange;
         self.heed(wait, outcome.is_ok());
+        let intended = self.intended.take();
+        if matches!(outcome, Err(Failure::Refused(_) | Failure::Throttled | Failure::NotReached | Failure::Unauthorized))
+            && intended.is_some()
+        {
+            // It had no effect.
+            self.link = intended;
+        }
         match outcome {
             Ok(acknowledged) => {
                 self.note(self.step_name(), "done", &trace, "");
@@ -238,6 +275,7 @@ impl State {
             }
         }
         self.learn_shown(&compared);
+        self.learn_not_shown(&compared);
         if let Some(shown) = &shown.members {
             self.learn_members();
             let missing: BTreeSet<String> = added.difference(shown).cloned().collect();
@@ -250,16 +288,17 @@ impl State {
         unstored
     }
 
-    fn learn_shown(&mut self, compared: &comparison::Comparison) {
+    /// What was just sent and is not shown is one that is never shown, or was not stored: the account is read where others show it.
+    fn learn_not_shown(&mut self, compared: &comparison::Comparison) {
         let resource_type = self.resource_type().to_owned();
-        for place in compared.not_shown.iter().map(ToString::to_string) {
-            if self.times_sent(&place) > 0 && !self.about.knowledge.is_hidden(&resource_type, &place) {
+        let names = matching::attributes(&resource_type);
+        // Some answer with a part of the account.
+        let is_whole = names.iter().any(|name| compared.shown.contains_key(*name));
+        for place in compared.not_shown.iter().map(ToString::to_string).filter(|place| self.sent.contains_key(place)).collect::<Vec<_>>() {
+            if is_whole && self.about.knowledge.is_shown(&resource_type, &place) {
+                self.set(Mark::Verify);
+            } else if !self.about.knowledge.is_hidden(&resource_type, &place) {
                 self.learn(Fact::Hides(resource_type.clone(), place));
-            }
-        }
-        for place in comparison::places(&self.about.schema, [&compared.shown]) {
-            if self.about.knowledge.is_hidden(&resource_type, &place.to_string()) {
-                self.learn(Fact::Shows(resource_type.clone(), place.to_string()));
             }
         }
     }

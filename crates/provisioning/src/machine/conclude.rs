@@ -1,5 +1,7 @@
 //! How a claim ends, and the lines of the log that tell of it.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::{Command, Mark, Phase, State};
@@ -137,7 +139,7 @@ impl State {
         }
         self.note(step, "retry", trace, "the account is gone; it is looked for before another one is made");
         let mut link = self.new_link(None, LinkState::Creating, self.link.as_ref());
-        link.set_members(Default::default(), &Default::default());
+        link.set_members(BTreeSet::new(), &BTreeSet::new());
         self.link = Some(link);
         self.parts.clear();
         self.current = None;

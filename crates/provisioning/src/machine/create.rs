@@ -23,6 +23,8 @@ impl State {
         let members: Members = desired.members.into_iter().take(members).collect();
         let mut link = self.new_link(None, LinkState::Creating, None);
         link.acknowledged.clone_from(&desired.document);
+        // Should the answer be lost, they may be in.
+        link.set_members(BTreeSet::new(), &members.keys().cloned().collect());
         self.write_link(Phase::Announce(NewAccount { attributes: desired.document, members }), link)
     }
 
@@ -73,6 +75,8 @@ impl State {
 
     /// Links the account that a create was answered with, unless it is another's: an application that answers so has made none, and may have changed that one.
     fn made(&mut self, id: AccountId, sent: &NewAccount, shown: Option<&Account>, trace: Trace) -> Command {
+        // The account is new: nobody has changed it since.
+        self.clear(Mark::Verify);
         let mut link = self.new_link(Some(id.to_string()), LinkState::Linked, None);
         link.acknowledged.clone_from(&sent.attributes);
         let members: BTreeSet<String> = sent.members.keys().cloned().collect();
@@ -98,7 +102,6 @@ impl State {
             return self.find_owners(Phase::MadeForAnother(trace), id.into_iter().collect());
         }
         self.is_written();
-        self.clear(Mark::Verify);
         if let Some(link) = self.link.clone() {
             self.link_to(link);
         }

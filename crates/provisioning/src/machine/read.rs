@@ -113,21 +113,30 @@ impl State {
                 place.put(&mut result, Some(Value::Null));
             }
         }
-        for place in comparison::places(&self.about.schema, [&compared.shown]) {
-            if self.about.knowledge.is_hidden(&resource_type, &place.to_string()) {
-                self.learn(Fact::Shows(resource_type.clone(), place.to_string()));
+        self.learn_shown(compared);
+        result
+    }
+
+    /// Remembers which attributes the application shows.
+    pub(super) fn learn_shown(&mut self, compared: &Comparison) {
+        let resource_type = self.resource_type().to_owned();
+        for place in comparison::places(&self.about.schema, [&compared.shown]).iter().map(ToString::to_string) {
+            if !self.about.knowledge.is_shown(&resource_type, &place) {
+                self.learn(Fact::Shows(resource_type.clone(), place));
             }
         }
-        result
     }
 
     /// What was sent in this claim as often as it may be, and is not there, is not sent again.
     fn put_aside_unstored(&mut self, compared: &Comparison, link: &mut Link, told: &serde_json::Map<String, Value>, trace: &Trace) {
         let resource_type = self.resource_type().to_owned();
         for place in &compared.not_shown {
-            if self.times_sent(&place.to_string()) > 0 {
-                // It was sent just now and is not shown: it is one that is not shown.
-                self.learn(Fact::Hides(resource_type.clone(), place.to_string()));
+            let name = place.to_string();
+            if self.about.knowledge.is_shown(&resource_type, &name) {
+                self.put_aside_if_unstored(&name, trace);
+            } else if self.times_sent(&name) > 0 {
+                // It was sent just now and is not shown, as it never was of anybody.
+                self.learn(Fact::Hides(resource_type.clone(), name));
                 place.put(&mut link.acknowledged, place.value_in(told).cloned());
             }
         }

@@ -1,13 +1,14 @@
 //! Looks for the account that already exists; another one is made only with proof that there is none.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::read::without_members;
 use super::{Command, Dispute, Mark, Owner, Phase, Request, State};
 use crate::account::{Account, AccountId, get, text_of};
 use crate::connector::{Exchange, Failure, Trace};
 use crate::knowledge::Fact;
 use crate::ledger::Written;
-use crate::link::LinkState;
+use crate::link::{Link, LinkState};
 use crate::mapping;
 use crate::matching::{self, Lookup};
 use crate::proof::{Absent, Found, Listing};
@@ -211,13 +212,15 @@ impl State {
     }
 
     fn adopt(&mut self, account: &Account) -> Command {
-        let attempted = self.link.as_ref().map(|link| link.acknowledged.clone()).unwrap_or_default();
+        let attempted = self.link.as_ref().map(without_members).unwrap_or_default();
+        let in_doubt = self.link.as_ref().map(Link::members_in_doubt).unwrap_or_default();
         let wanted = self.desired.as_ref().map_or(&attempted, |desired| &desired.document);
         let acknowledged = mapping::managed(&self.about.schema, &account.attributes, &attempted, wanted);
         // Lists may leave members out, and the account may have members that the directory does not know: a group is read before it is compared.
         let state = if self.resource_type() == "Group" { LinkState::Uncertain } else { LinkState::Linked };
         let mut link = self.new_link(Some(account.id.to_string()), state, None);
         link.acknowledged = acknowledged;
+        link.set_members(BTreeSet::new(), &in_doubt);
         self.write_link(Phase::Adopt, link)
     }
 

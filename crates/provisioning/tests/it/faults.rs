@@ -216,6 +216,20 @@ fn what_is_accepted_and_not_stored_is_held() {
     }
 }
 
+/// F: an attribute that others show and this account does not, although it was just sent, was not stored.
+#[test]
+fn what_others_show_and_this_one_does_not_was_not_stored() {
+    let mut world = world(Behaviour::default());
+    world.put("User", "u1", &ada(), &[]);
+    world.put("User", "u2", &json!({"userName": "bob", "active": true}), &[]);
+    world.calm();
+    world.model.behaviour.drops = ["title".to_owned()].into();
+    world.put("User", "u2", &json!({"userName": "bob", "title": "x", "nickName": "B", "active": true}), &[]);
+    world.calm();
+    assert_eq!(world.held(), ["title was accepted, not stored: the application shows another value"]);
+    assert_eq!(world.account("User", "r2")["nickName"], "B");
+}
+
 /// G: a page of others proves nothing.
 #[test]
 fn an_ignored_filter_makes_no_twin() {

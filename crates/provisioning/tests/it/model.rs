@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provisioning::account::{Account, AccountChange, AccountId, Members, NewAccount, get};
+use provisioning::account::{Account, AccountChange, AccountId, Members, NewAccount, Place, get};
 use provisioning::connector::{Capabilities, Created, Exchange, Failure, Outcome, Refusal, RefusalKind, RetryAfter, Trace};
 use provisioning::machine::{Reply, Request};
 use provisioning::matching::Lookup;
@@ -42,6 +42,7 @@ pub enum Fault {
 
 /// How an application behaves.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an oddity of its own")]
 pub struct Behaviour {
     /// Ids are JSON numbers.
     pub numeric_ids: bool,
@@ -75,6 +76,8 @@ pub struct Behaviour {
     pub creates_active: bool,
     /// `active` cannot be changed, and the answer says that it is as it was.
     pub keeps_active: bool,
+    /// These attributes are accepted and not stored.
+    pub drops: BTreeSet<String>,
     /// The answer to a create has no id.
     pub unnamed: bool,
     /// People cannot be deleted.
@@ -133,12 +136,24 @@ impl Model {
             Some(Fault::NotUnderstoodAfter) => Some(Failure::NotUnderstood),
             _ => None,
         };
-        let kept = (fault == Some(Fault::StoredNothing)).then(|| (self.accounts.clone(), self.members.clone()));
-        let judged = |outcome: Failure| outcome;
+        // An answer that shows an empty group cannot be told from one that hides its members.
+        let is_told = match request {
+            Request::Change(change) if !(change.added.is_empty() && change.removed.is_empty()) => {
+                !self.behaviour.hides_members && self.members.get(change.id.as_str()).is_some_and(|members| !members.is_empty())
+            }
+            // Nor can an attribute that was not there from one that is not shown.
+            Request::Change(change) => change.edits.iter().all(|edit| {
+                let account = self.accounts.get(&(kind.to_owned(), change.id.to_string()));
+                !self.behaviour.hides.contains(&edit.place.attribute)
+                    && account.is_some_and(|account| edit.place.value_in(account).is_some())
+            }),
+            _ => true,
+        };
+        let kept = (fault == Some(Fault::StoredNothing) && is_told).then(|| (self.accounts.clone(), self.members.clone()));
         macro_rules! outcome {
             ($act:expr) => {
                 match before {
-                    Some(failure) => Err(judged(failure)),
+                    Some(failure) => Err(failure),
                     None => {
                         let done = $act;
                         after.map_or(done, Err)
@@ -149,7 +164,7 @@ impl Model {
         let mut reply = match request {
             Request::Discover => Reply::Described(traced(outcome!(self.describe()), wait)),
             Request::Find(lookup) => Reply::Listed(traced(outcome!(self.find(kind, lookup)), wait)),
-            Request::List => Reply::Listed(traced(outcome!(self.list(kind)), wait)),
+            Request::List => Reply::Listed(traced(outcome!(Ok(self.list(kind))), wait)),
             Request::Read(id) => Reply::Read(traced(outcome!(self.read(kind, id)), wait)),
             Request::Create(new) => Reply::Created(traced(outcome!(self.create(kind, new)), wait)),
             Request::Change(change) => Reply::Written(traced(outcome!(self.change(kind, change)), wait)),
@@ -161,7 +176,7 @@ impl Model {
         };
         if let (Some(kept), Request::Change(AccountChange { id, .. })) = (kept, request) {
             (self.accounts, self.members) = kept;
-            if let (Reply::Written(exchange), Some(shown)) = (&mut reply, self.shown(kind, id.as_str())) {
+            if let (Reply::Written(exchange @ Exchange { outcome: Ok(_), .. }), Some(shown)) = (&mut reply, self.shown(kind, id.as_str())) {
                 exchange.outcome = Ok(Acknowledged::showing(id, shown).unwrap());
             }
         }
@@ -201,7 +216,7 @@ impl Model {
             return Err(Failure::Unknown { answered: true });
         }
         if self.behaviour.ignores_filters {
-            return Ok(Listing { whole: false, ..self.list(kind)? });
+            return Ok(Listing { whole: false, ..self.list(kind) });
         }
         let is_it = |document: &Document| {
             let with_case = lookup.attribute == "externalId" || self.behaviour.searches_with_case;
@@ -213,10 +228,10 @@ impl Model {
         Ok(Listing { counted: Some(accounts.len() as u64), accounts, ..Listing::default() })
     }
 
-    fn list(&self, kind: &str) -> Outcome<Listing> {
+    fn list(&self, kind: &str) -> Listing {
         let ids = self.accounts.keys().filter(|(it, _)| it == kind).map(|(_, id)| id.clone());
         let accounts: Vec<Account> = ids.filter_map(|id| self.shown(kind, &id)).collect();
-        Ok(Listing { counted: Some(accounts.len() as u64), accounts, whole: true, ..Listing::default() })
+        Listing { counted: Some(accounts.len() as u64), accounts, whole: true, ..Listing::default() }
     }
 
     fn read(&self, kind: &str, id: &AccountId) -> Outcome<Account> {
@@ -225,8 +240,8 @@ impl Model {
 
     fn check(&self, kind: &str, id: Option<&str>, document: &Document, names: &[String], members: &BTreeSet<String>) -> Outcome<()> {
         if let Some(name) = names.iter().find(|name| self.behaviour.refuses.contains(*name)) {
-            let named = self.behaviour.names_refused.then(|| name.clone());
-            return Err(refused(RefusalKind::InvalidValue, named));
+            let attribute = self.behaviour.names_refused.then(|| name.clone());
+            return Err(refused(RefusalKind::InvalidValue, attribute));
         }
         if self.behaviour.refused_member.as_ref().is_some_and(|member| members.contains(member)) {
             return Err(if self.behaviour.breaks_on_member {
@@ -283,7 +298,9 @@ impl Model {
         let key = (kind.to_owned(), change.id.to_string());
         let mut document = self.accounts.get(&key).cloned().ok_or(refused(RefusalKind::Gone, None))?;
         let names: Vec<String> = change.edits.iter().map(|edit| edit.place.attribute.clone()).collect();
-        for edit in change.edits.iter().filter(|edit| !(self.behaviour.keeps_active && edit.place.is_active())) {
+        let is_dropped =
+            |place: &Place| (self.behaviour.keeps_active && place.is_active()) || self.behaviour.drops.contains(&place.attribute);
+        for edit in change.edits.iter().filter(|edit| !is_dropped(&edit.place)) {
             edit.place.put(&mut document, edit.value.clone());
         }
         self.check(kind, Some(change.id.as_str()), &document, &names, &change.added.keys().cloned().collect())?;
@@ -320,7 +337,9 @@ impl Model {
         }
         self.accounts.remove(&(kind.to_owned(), id.to_string())).ok_or(refused(RefusalKind::Gone, None))?;
         self.members.remove(id.as_str());
-        self.members.values_mut().for_each(|members| drop(members.remove(id.as_str())));
+        for members in self.members.values_mut() {
+            members.remove(id.as_str());
+        }
         Ok(Acknowledged::silently())
     }
 }

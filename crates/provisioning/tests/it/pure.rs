@@ -182,7 +182,7 @@ impl Pure {
                     let Fate { fault, crash: crashes } = fate(&request);
                     crash = crashes;
                     self.pass(1);
-                    Event::Answered(self.model.answer(&kind, &request, fault))
+                    Event::Answered(Box::new(self.model.answer(&kind, &request, fault)))
                 }
                 Command::FindOwners { ids, types } => Event::Owners(self.owners(ids, &types)),
                 Command::WriteLink(link, lines) => {

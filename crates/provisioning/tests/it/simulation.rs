@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use provisioning::account::get;
 use provisioning::application::ApplicationSettings;
-use provisioning::machine::Request;
 use serde_json::{Value, json};
 
 use crate::model::{Behaviour, Document, Fault};
@@ -43,6 +42,10 @@ impl Dice {
         self.roll() % limit
     }
 
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
+    }
+
     fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
@@ -59,7 +62,7 @@ fn behaviour(dice: &mut Dice) -> Behaviour {
         hides: set(hides),
         unique_names,
         lower_case: unique_names && dice.chance(30),
-        failing_search: [None, None, None, Some("externalId"), Some("userName")][dice.below(5) as usize],
+        failing_search: dice.pick(&[None, None, None, Some("externalId"), Some("userName")]),
         ignores_filters: dice.chance(15),
         silent: dice.chance(30),
         no_patch: dice.chance(20),
@@ -76,7 +79,7 @@ fn person(dice: &mut Dice, number: u64) -> Value {
     let mut document = json!({ "userName": format!("Person{number}"), "active": !dice.chance(25) });
     for (name, values) in [("title", ["Countess", "Lady"]), ("nickName", ["A", "B"]), ("displayName", ["One", "Two"])] {
         if dice.chance(60) {
-            document[name] = values[dice.below(2) as usize].into();
+            document[name] = dice.pick(&values).into();
         }
     }
     document
@@ -91,7 +94,9 @@ fn edit(world: &mut Pure, dice: &mut Dice) {
         _ => {
             let here: Vec<String> = world.directory.keys().filter(|(kind, _)| kind == "User").map(|(_, id)| id.clone()).collect();
             let members: Vec<&str> = here.iter().filter(|_| dice.chance(60)).map(String::as_str).collect();
-            world.put("Group", &format!("g{}", dice.below(2)), &json!({ "displayName": format!("team{}", dice.below(2)) }), &members);
+            let group = dice.below(2);
+            let name = dice.pick(&["Team", "Crew"]);
+            world.put("Group", &format!("g{group}"), &json!({ "displayName": format!("{name}{group}") }), &members);
         }
     }
 }
@@ -109,15 +114,12 @@ fn run(seed: u64) -> (Pure, Option<String>) {
     world.model.put("User", "stranger", json!({"userName": "somebody", "active": true}), &[]);
     world.model.put("Group", "other", json!({"displayName": "others"}), &["stranger"]);
     let strangers = world.model.accounts.clone();
-    let percent = [0, 10, 30, 60][dice.below(4) as usize];
+    let percent = dice.pick(&[0, 10, 30, 60]);
     for _ in 0..3 + dice.below(6) {
         edit(&mut world, &mut dice);
         let mut left = 4 + dice.below(12);
         while left > 0
-            && world.step(&mut |_| Fate {
-                fault: dice.chance(percent).then(|| FAULTS[dice.below(12) as usize]),
-                crash: dice.chance(percent / 6),
-            })
+            && world.step(&mut |_| Fate { fault: dice.chance(percent).then(|| dice.pick(&FAULTS)), crash: dice.chance(percent / 6) })
         {
             left -= 1;
         }
@@ -186,10 +188,17 @@ fn judge_person(world: &Pure, number: u64) -> Option<String> {
         let is_ours = world.model.made.contains(*remote_id) || world.links.contains_key(&key);
         return (is_ours && account.get("active") != Some(&json!(false))).then(|| format!("{id} left and is not locked out: {account:?}"));
     };
-    let Some((_, account)) = account else { return Some(format!("{id} has no account: {:?}", world.outbox.get(&key))) };
+    let Some((remote_id, account)) = account else { return Some(format!("{id} has no account: {:?}", world.outbox.get(&key))) };
     let refused = &world.model.behaviour.refuses;
     for name in ["userName", "active", "title", "nickName", "displayName"].into_iter().filter(|name| !refused.contains(*name)) {
         let (there, here) = (account.get(name), wanted.document.get(name));
+        // What an account had when it was adopted, and the directory says nothing about, is not ours to remove. Somebody who was locked out and came back is
+        // adopted, too.
+        // A crash after a request forgets what was sent, and what is not shown cannot be read.
+        let is_hidden = world.model.behaviour.hides.contains(name);
+        if here.is_none() && (remote_id == "old" || !world.settings.delete_users || is_hidden) {
+            continue;
+        }
         let same = match (there.and_then(Value::as_str), here.and_then(Value::as_str)) {
             (Some(there), Some(here)) => there.to_lowercase() == here.to_lowercase(),
             _ => there == here,
@@ -240,7 +249,10 @@ fn whatever_fails_everything_becomes_equal() {
 /// Whether the runs reach what they are about.
 #[test]
 fn the_runs_are_not_idle() {
-    let requests: Vec<Request> = (0..50).flat_map(|seed| run(seed).0.model.requests).collect();
-    let count = |is_it: fn(&Request) -> bool| requests.iter().filter(|request| is_it(request)).count();
-    assert!(count(|request| matches!(request, Request::Read(_))) > 100);
+    let outcomes: Vec<(String, String)> = (0..300).flat_map(|seed| run(seed).0.log).map(|line| (line.step, line.outcome)).collect();
+    for step in ["read", "match", "create", "update", "deactivate", "delete"] {
+        for outcome in ["done", "retry"] {
+            assert!(outcomes.iter().any(|(it, what)| it == step && what == outcome), "{step} {outcome}");
+        }
+    }
 }

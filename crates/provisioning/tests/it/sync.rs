@@ -182,7 +182,7 @@ async fn a_change_is_the_shortest_patch() {
     world.settle().await;
     world.put_user("u1", &json!({"userName": "ada", "name": {"givenName": "Ada", "familyName": "Lovelace"}, "active": false, ENTERPRISE: {"department": "Engines"}}));
     world.settle().await;
-    let patches: Vec<Vec<String>> = world.application.inner().patches.iter().map(|change| change.names()).collect();
+    let patches: Vec<Vec<String>> = world.application.inner().patches.iter().map(provisioning::account::AccountChange::names).collect();
     // Whether somebody may sign in goes alone and first.
     assert_eq!(patches, [vec!["active".to_owned()], vec!["name.familyName".to_owned(), format!("{ENTERPRISE}:department")]]);
     // Somebody who is not active stays linked, and comes back to the same account.

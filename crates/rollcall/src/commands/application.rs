@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use directory::tenant::Tenant;
 use provisioning::application::{Application, ApplicationSettings, ApplicationState, Secret, is_bearer_token};
-use provisioning::connector::{Connector, Exchange, Failure as Failed, RefusalKind, Trace};
+use provisioning::connector::{Capabilities, Connector, Exchange, Failure as Failed, RefusalKind, Trace};
 use provisioning::ledger::NewApplication;
 use provisioning::matching::Lookup;
 use provisioning::proof::{Found, Listing};
@@ -197,7 +197,7 @@ async fn test(rollcall: &Rollcall, application: &Application, output: Output) ->
         Err(_) => {
             let trace = &described.trace;
             warnings.push(format!("Warning: {} failed ({}); what it can do is found out as it goes.", trace.request, said(trace)));
-            Default::default()
+            Capabilities::default()
         }
     };
     let nobody = format!("rollcall-test-{}", wiring::fresh_name());
