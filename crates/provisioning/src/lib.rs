@@ -28,6 +28,7 @@ pub mod telling;
 pub mod subscription;
 pub mod dispatcher;
 pub mod worker;
+pub mod probe;
 pub mod dry_run;
 
 pub mod provisioning;

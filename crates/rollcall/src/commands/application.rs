@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use directory::tenant::Tenant;
 use provisioning::application::{Application, ApplicationSettings, ApplicationState, Secret, is_bearer_token};
-use provisioning::connector::{Capabilities, Connector, Exchange, Failure as Failed, RefusalKind, Trace};
+use provisioning::connector::{Connector, Failure as Failed, RefusalKind, Trace};
 use provisioning::ledger::NewApplication;
-use provisioning::matching::Lookup;
-use provisioning::proof::{Found, Listing};
+use provisioning::probe::{Probe, probe};
 use scim_protocol::SchemaSet;
 use serde_json::{Value, json};
 use url::Url;
@@ -181,43 +180,21 @@ async fn set_state(rollcall: &Rollcall, named: &Named, state: ApplicationState, 
     Ok(())
 }
 
-/// Asks what it can do and searches for somebody who cannot be there, in each way in which the engine searches; that changes nothing.
+/// Asks what the engine would ask, about somebody who cannot be there; that changes nothing.
 async fn test(rollcall: &Rollcall, application: &Application, output: Output) -> Result<(), Failure> {
     let target = rollcall.connector.connect(application)?;
     let name = &application.name;
     let schemas = SchemaSet::standard();
     let schema = schemas.by_name("User").ok_or_else(|| Failure::failed("the standard schemas lack User"))?;
-    let described = target.discover().await;
-    let mut warnings = Vec::new();
-    let capabilities = match described.outcome {
-        Ok(capabilities) => capabilities,
-        Err(failure @ (Failed::Unauthorized | Failed::NotReached | Failed::Throttled)) => {
-            return Err(explain(name, &described.trace, &failure));
-        }
-        Err(_) => {
-            let trace = &described.trace;
-            warnings.push(format!("Warning: {} failed ({}); what it can do is found out as it goes.", trace.request, said(trace)));
-            Capabilities::default()
-        }
-    };
     let nobody = format!("rollcall-test-{}", wiring::fresh_name());
-    let mut searched = Searched::default();
-    for attribute in ["externalId", "userName"].into_iter().filter(|_| capabilities.filter) {
-        let lookup = Lookup { attribute, value: nobody.clone() };
-        searched.look(name, &lookup, target.find(schema, &lookup).await)?;
-    }
-    if !searched.is_proven {
-        let listed = target.list(schema).await;
-        searched.milliseconds = listed.trace.milliseconds;
-        listed.outcome.map_err(|failure| explain(name, &listed.trace, &failure))?;
-    }
-    warnings.append(&mut searched.warnings);
+    let found = probe(&*target, schema, &nobody).await.map_err(|(trace, failure)| explain(name, &trace, &failure))?;
+    let Probe { capabilities, not_described, can_search, ignored, failed, milliseconds } = &found;
     let words = |can: bool, yes: &str, no: &str| if can { yes.to_owned() } else { no.to_owned() };
     let mut lines = vec![
-        format!("{name} answers ({} ms) and accepts the token.", searched.milliseconds),
+        format!("{name} answers ({milliseconds} ms) and accepts the token."),
         words(capabilities.patch, "It can PATCH: changes are sent alone.", "It cannot PATCH: every change is sent as a whole (PUT)."),
         words(
-            searched.is_proven,
+            *can_search,
             "It can filter: accounts that are there already are found by name.",
             "It cannot filter: its whole list is read to find accounts.",
         ),
@@ -227,58 +204,30 @@ async fn test(rollcall: &Rollcall, application: &Application, output: Output) ->
             "It publishes no schemas: all attributes are sent.",
         ),
     ];
-    lines.append(&mut warnings);
+    lines.extend(
+        not_described
+            .iter()
+            .map(|trace| format!("Warning: {} failed ({}); what it can do is found out as it goes.", trace.request, said(trace))),
+    );
+    lines.extend(ignored.iter().map(|(attribute, count)| {
+        format!("Warning: asked for {attribute} of nobody, it returned {count} people: it seems to ignore filters on {attribute}.")
+    }));
+    lines.extend(failed.iter().map(|(attribute, trace)| {
+        let instead = if *attribute == "externalId" { "accounts are looked for by name" } else { "its whole list is read instead" };
+        format!("Warning: it cannot look for {attribute} ({}); {instead}.", said(trace))
+    }));
     let value = json!({
         "name": name,
         "reachable": true,
-        "milliseconds": searched.milliseconds,
+        "milliseconds": milliseconds,
         "patch": capabilities.patch,
-        "filter": searched.is_proven,
+        "filter": can_search,
         "publishesSchemas": capabilities.attributes.is_some(),
-        "ignoresFilters": searched.ignores,
-        "failedSearches": searched.failed,
+        "ignoresFilters": !ignored.is_empty(),
+        "failedSearches": failed.iter().map(|(attribute, _)| *attribute).collect::<Vec<_>>(),
     });
     output.say(lines.join("\n"), &value);
     Ok(())
-}
-
-/// What searches for somebody who cannot be there came to.
-#[derive(Default)]
-struct Searched {
-    milliseconds: u64,
-    /// Whether one of them by a name showed that there is none.
-    is_proven: bool,
-    ignores: bool,
-    failed: Vec<&'static str>,
-    warnings: Vec<String>,
-}
-
-impl Searched {
-    fn look(&mut self, name: &str, lookup: &Lookup, exchange: Exchange<Listing>) -> Result<(), Failure> {
-        let trace = exchange.trace;
-        self.milliseconds = trace.milliseconds;
-        let attribute = lookup.attribute;
-        match exchange.outcome {
-            Ok(listing) if matches!(listing.find(lookup), Found::Nothing(_)) => self.is_proven |= lookup.is_name(),
-            Ok(listing) => {
-                self.ignores = true;
-                self.warnings.push(format!(
-                    "Warning: asked for {attribute} of nobody, it returned {} people: it seems to ignore filters on {attribute}.",
-                    listing.accounts.len() + listing.without_id.len()
-                ));
-            }
-            Err(Failed::Refused(refusal)) if refusal.kind != RefusalKind::Forbidden => self.fail(attribute, &trace),
-            Err(Failed::Unknown { answered: true }) => self.fail(attribute, &trace),
-            Err(failure) => return Err(explain(name, &trace, &failure)),
-        }
-        Ok(())
-    }
-
-    fn fail(&mut self, attribute: &'static str, trace: &Trace) {
-        self.failed.push(attribute);
-        let instead = if attribute == "externalId" { "accounts are looked for by name" } else { "the whole list is read instead" };
-        self.warnings.push(format!("Warning: it cannot look for {attribute} ({}); {instead}.", said(trace)));
-    }
 }
 
 /// In plain words what was wrong.
