@@ -24,12 +24,12 @@ pub struct Probe {
 }
 
 /// Asks; `nobody` is a name that nobody has. Fails where the engine could not work either.
-pub async fn probe(target: &dyn Target, schema: &TypeSchema, nobody: &str) -> Result<Probe, (Trace, Failure)> {
+pub async fn probe(target: &dyn Target, schema: &TypeSchema, nobody: &str) -> Result<Probe, Box<(Trace, Failure)>> {
     let mut probe = Probe::default();
     let Exchange { trace, outcome, .. } = target.discover().await;
     match outcome {
         Ok(capabilities) => probe.capabilities = capabilities,
-        Err(failure @ (Failure::Unauthorized | Failure::NotReached | Failure::Throttled)) => return Err((trace, failure)),
+        Err(failure @ (Failure::Unauthorized | Failure::NotReached | Failure::Throttled)) => return Err(Box::new((trace, failure))),
         Err(_) => probe.not_described = Some(trace),
     }
     if probe.capabilities.filter {
@@ -42,13 +42,13 @@ pub async fn probe(target: &dyn Target, schema: &TypeSchema, nobody: &str) -> Re
     if !probe.can_search {
         let Exchange { trace, outcome, .. } = target.list(schema).await;
         probe.milliseconds = trace.milliseconds;
-        outcome.map_err(|failure| (trace, failure))?;
+        outcome.map_err(|failure| Box::new((trace, failure)))?;
     }
     Ok(probe)
 }
 
 impl Probe {
-    fn take(&mut self, lookup: &Lookup, exchange: Exchange<Listing>) -> Result<(), (Trace, Failure)> {
+    fn take(&mut self, lookup: &Lookup, exchange: Exchange<Listing>) -> Result<(), Box<(Trace, Failure)>> {
         let Exchange { trace, outcome, .. } = exchange;
         self.milliseconds = trace.milliseconds;
         match outcome {
@@ -56,7 +56,7 @@ impl Probe {
             Ok(listing) => self.ignored.push((lookup.attribute, listing.accounts.len() + listing.without_id.len())),
             Err(Failure::Refused(refusal)) if refusal.kind != RefusalKind::Forbidden => self.failed.push((lookup.attribute, trace)),
             Err(Failure::Unknown { answered: true }) => self.failed.push((lookup.attribute, trace)),
-            Err(failure) => return Err((trace, failure)),
+            Err(failure) => return Err(Box::new((trace, failure))),
         }
         Ok(())
     }

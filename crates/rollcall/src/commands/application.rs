@@ -187,7 +187,7 @@ async fn test(rollcall: &Rollcall, application: &Application, output: Output) ->
     let schemas = SchemaSet::standard();
     let schema = schemas.by_name("User").ok_or_else(|| Failure::failed("the standard schemas lack User"))?;
     let nobody = format!("rollcall-test-{}", wiring::fresh_name());
-    let found = probe(&*target, schema, &nobody).await.map_err(|(trace, failure)| explain(name, &trace, &failure))?;
+    let found = probe(&*target, schema, &nobody).await.map_err(|failed| explain(name, &failed.0, &failed.1))?;
     let Probe { capabilities, not_described, can_search, ignored, failed, milliseconds } = &found;
     let words = |can: bool, yes: &str, no: &str| if can { yes.to_owned() } else { no.to_owned() };
     let mut lines = vec![
