@@ -269,7 +269,7 @@ pub fn start(situation: Situation, now: Timestamp) -> (State, Command) {
         aside: BTreeSet::new(),
         pause: None,
         steps: 0,
-        is_step: true,
+        is_step: false,
         log: Vec::new(),
         also: Vec::new(),
         facts: Vec::new(),

@@ -345,6 +345,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_states_of_links_come_back() {
+        for state in [LinkState::Creating, LinkState::Unnamed, LinkState::Linked, LinkState::Uncertain] {
+            assert_eq!(link_state(link_state_text(state)).unwrap(), state);
+        }
+        assert!(link_state("elsewhere").is_err());
+    }
+
+    #[test]
     fn entries_come_back() {
         let row = |unique, attribute, value: &[u8]| IndexRow { unique, attribute, value: value.to_vec() };
         let rows = vec![row(true, -1, b"ann"), row(false, i64::MAX, b""), row(false, 0, &[0, 255])];

@@ -27,6 +27,8 @@ pub(super) struct Search {
     /// The list, once it was read, and how it was asked for.
     listing: Option<(Listing, Trace)>,
     proof: Option<Absent>,
+    /// The resource that the account that was found belongs to.
+    owner: Option<String>,
 }
 
 impl State {
@@ -34,7 +36,7 @@ impl State {
     pub(super) fn search(&mut self, lookups: Vec<Lookup>) -> Command {
         let whole = !self.about.knowledge.capabilities.filter;
         let left = lookups.clone().into();
-        self.look(Search { all: lookups, left, current: None, whole, cannot_filter: false, listing: None, proof: None })
+        self.look(Search { all: lookups, left, current: None, whole, cannot_filter: false, listing: None, proof: None, owner: None })
     }
 
     /// The next lookup.
@@ -49,7 +51,7 @@ impl State {
                     search.left = search.all.clone().into();
                     continue;
                 }
-                return self.not_found(search.proof);
+                return self.not_found(search.proof, search.owner.as_deref());
             };
             if search.whole {
                 search.current = Some(lookup);
@@ -164,6 +166,7 @@ impl State {
             }
         }
         let proof = Absent::by_owners(&taken, own);
+        let owner = taken.into_iter().map(|(_, owner)| owner).find(|owner| !owner.is_empty());
         match (free.len(), free.pop()) {
             (1, Some(account)) => {
                 let is_retried = self.link.as_ref().is_some_and(|link| link.remote_id.is_none() && !self.is(Mark::Vanished));
@@ -174,6 +177,7 @@ impl State {
             (0, _) => {
                 self.note("match", "done", trace, "the account belongs to somebody else");
                 search.proof = proof;
+                search.owner = owner.or(search.owner);
                 self.look(search)
             }
             _ => {
@@ -191,7 +195,7 @@ impl State {
         attempted.is_some() && get(&account.attributes, "externalId").and_then(text_of) == attempted
     }
 
-    fn not_found(&mut self, proof: Option<Absent>) -> Command {
+    fn not_found(&mut self, proof: Option<Absent>, owner: Option<&str>) -> Command {
         if self.is_unnamed() {
             let nothing = Trace { said: "a second account might be a twin".into(), ..Trace::default() };
             return self.hold("create", &nothing, "an account was made that told no id and cannot be found");
@@ -205,7 +209,11 @@ impl State {
             return self.hold("match", &nothing, "the application can be searched neither by name nor by externalId");
         };
         if self.is(Mark::Conflicted) {
-            let trace = Trace { said: "no list shows an account with it".into(), ..Trace::default() };
+            let said = owner.map_or_else(
+                || "no list shows an account with it".to_owned(),
+                |owner| format!("the account that has the name is linked to another resource, {owner:?}"),
+            );
+            let trace = Trace { said, ..Trace::default() };
             return self.dispute("create", trace, "the application says that there is such an account already");
         }
         self.create(proof)

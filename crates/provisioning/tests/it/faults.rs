@@ -300,6 +300,17 @@ fn a_name_in_another_case_is_the_same_name() {
     }
 }
 
+/// I: a name that one of ours keeps is disputed with the reason, and nobody gets a twin.
+#[test]
+fn a_name_that_one_of_ours_keeps_is_held_with_its_owner() {
+    let mut world = world(Behaviour { unique_names: true, ..Behaviour::default() });
+    world.put("User", "u1", &json!({"userName": "ada"}), &[]);
+    world.put("User", "u2", &json!({"userName": "ADA"}), &[]);
+    world.calm();
+    assert_eq!((world.people(), world.held().len()), (1, 1));
+    assert!(world.held()[0].ends_with(r#"the account that has the name is linked to another resource, "u1""#), "{:?}", world.held());
+}
+
 /// J: a search that fails, and a discovery that does, stop nothing.
 #[test]
 fn conveniences_that_fail_stop_nothing() {
