@@ -434,6 +434,30 @@ mod tests {
     }
 
     #[test]
+    fn rfc7643_section_2_4_a_path_finds_a_primary_that_is_not_there_as_false() {
+        let first = json!({"value": "a@x", "type": "work", "primary": true});
+        let held = json!({"emails": [first, {"value": "b@x", "type": "home"}]});
+        for path in
+            ["emails[primary eq false].value", "emails[primary ne true].value", "emails[type eq \"home\" and primary eq \"False\"].value"]
+        {
+            check(
+                held.clone(),
+                json!([{"op": "replace", "path": path, "value": "c@x"}]),
+                json!({"emails": [first, {"value": "c@x", "type": "home"}]}),
+            );
+        }
+        for (path, value) in [("emails[primary eq false]", Value::Null), ("emails", json!([{"primary": false}]))] {
+            check(held.clone(), json!([{"op": "remove", "path": path, "value": value}]), json!({"emails": [first]}));
+        }
+        let only = json!({"emails": [first]});
+        check(
+            only,
+            json!([{"op": "add", "path": "emails[primary eq false].value", "value": "c@x"}]),
+            json!({"emails": [first, {"value": "c@x", "primary": false}]}),
+        );
+    }
+
+    #[test]
     fn entra_makes_one_element_with_several_operations() {
         check(
             json!({}),
