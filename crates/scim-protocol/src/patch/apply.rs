@@ -156,9 +156,8 @@ impl Patch<'_> {
             if self.quirks.has(Quirk::IgnoreUnknown) {
                 return Ok(());
             }
-            return Err(
-                Error::new(ErrorKind::InvalidPath, format!("`{path}` names no attribute of {}.", schema.name())).at(path.to_string())
-            );
+            let detail = format!("The key `{path}` names no attribute of {}; /Schemas lists all.", schema.name());
+            return Err(Error::new(ErrorKind::InvalidSyntax, detail).at(path.to_string()));
         };
         let Some(attribute) = resolved.attribute else {
             return self.whole_extension(op, resolved.extension.unwrap_or_default(), Some(value));

@@ -7,6 +7,7 @@ use scim_protocol::quirk::{Message, Quirk};
 use scim_protocol::schema::standard::{GROUP, USER};
 use serde_json::{Value, json};
 use server::Options;
+use url::form_urlencoded;
 
 use crate::house::{Answer, House};
 use crate::replay::{every_case, failed_cases};
@@ -60,10 +61,11 @@ async fn every_example_is_accepted_by_standard_and_refused_by_strict() {
                 Message::UserPatch => house.scim("PATCH", &format!("/Users/{id}"), Some(example.before)).await,
                 Message::GroupPatch => house.scim("PATCH", &format!("/Groups/{team}"), Some(example.before)).await,
                 Message::Query => {
-                    let pairs =
-                        example.before.as_object().unwrap().iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap()));
-                    house.scim("GET", &format!("/Users?{}", pairs.collect::<Vec<_>>().join("&")), None).await
+                    let pairs = example.before.as_object().unwrap().iter().map(|(name, value)| (name, value.as_str().unwrap()));
+                    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+                    house.scim("GET", &format!("/Users?{query}"), None).await
                 }
+                Message::Bulk => house.scim("POST", "/Bulk", Some(example.before)).await,
             };
             assert_eq!(answer.status.is_success(), accepted, "{} under {profile}: {answer:?}", quirk.name());
         }
@@ -148,4 +150,45 @@ async fn booleans_in_paths_and_numbers_in_quotes_are_adapted_or_refused() {
     refused(&answer, 400, Some("invalidValue"));
     assert!(answer.text("/detail").contains("`count` is `\"5\"`; accepted is an integer"), "{answer:?}");
     assert_eq!(strict.scim("POST", "/Users/.search", asked(json!(5))).await.status, StatusCode::OK);
+}
+
+/// Microsoft's documented check of a reference, and what else names an attribute of an extension without its URN.
+#[tokio::test]
+async fn an_extension_may_be_left_out_wherever_its_attribute_is_named() {
+    let urn = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    for profile in ["standard", "entra"] {
+        let house = of(profile).await;
+        let boss = house.user("boss").await;
+        let body = json!({"schemas": [USER], "userName": "ann", "department": "Sales", "manager": boss, "shoeSize": 9});
+        let made = house.scim("POST", "/Users", Some(body)).await;
+        assert_eq!((made.status, made.text(&format!("/{urn}/department"))), (StatusCode::CREATED, "Sales"), "{made:?}");
+        let ignored = made.headers.get("warning").unwrap().to_str().unwrap();
+        assert_eq!(ignored, "299 - \"Ignored, as no schema has them: shoeSize\"");
+        let id = made.text("/id").to_owned();
+        for (filter, found) in [
+            (format!("id eq \"{id}\" and manager eq \"{boss}\""), 1),
+            (format!("id eq \"{id}\" and manager eq \"{id}\""), 0),
+            (format!("{urn}.manager.value eq \"{boss}\""), 1),
+            ("department eq \"sales\"".to_owned(), 1),
+        ] {
+            let query = form_urlencoded::Serializer::new(String::new())
+                .extend_pairs([("filter", filter.as_str()), ("attributes", "department"), ("sortBy", "department")])
+                .finish();
+            let answer = house.scim("GET", &format!("/Users?{query}"), None).await;
+            assert_eq!((answer.status, &answer.body["totalResults"]), (StatusCode::OK, &json!(found)), "{filter}: {answer:?}");
+            if found == 1 {
+                assert_eq!(answer.body["Resources"][0][urn], json!({"department": "Sales"}), "{filter}");
+            }
+            assert_eq!(answer.headers.get("warning"), None);
+        }
+        let read = house.scim("GET", &format!("/Users/{id}?attributes=department"), None).await;
+        assert_eq!(read.body[urn], json!({"department": "Sales"}));
+    }
+    let house = of("strict").await;
+    let body = json!({"schemas": [USER], "userName": "ann", "department": "Sales"});
+    let refused_key = house.scim("POST", "/Users", Some(body)).await;
+    assert_eq!((refused_key.status, refused_key.text("/scimType")), (StatusCode::BAD_REQUEST, "invalidSyntax"));
+    assert!(refused_key.text("/detail").contains("`department`"), "{refused_key:?}");
+    let refused_filter = house.scim("GET", "/Users?filter=manager%20eq%20%221%22", None).await;
+    assert_eq!((refused_filter.status, refused_filter.text("/scimType")), (StatusCode::BAD_REQUEST, "invalidFilter"));
 }
