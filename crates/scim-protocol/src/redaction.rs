@@ -385,6 +385,20 @@ mod tests {
     }
 
     #[test]
+    fn names_without_the_urn_of_their_extension_are_judged_by_what_they_mean() {
+        let mut schema = SchemaSet::standard().by_name("User").unwrap().as_ref().clone();
+        let extension = json!({"id": "urn:acme:User", "attributes": [{"name": "pin", "type": "string", "returned": "never"}]});
+        schema.extensions.push(serde_json::from_value(extension).unwrap());
+        let dotted = format!("{ENTERPRISE_USER}.department");
+        let sent = json!({"department": "D", dotted.clone(): "D", "pin": SECRET, "urn:acme:User.pin": SECRET});
+        assert_eq!(resource(&schema, sent), json!({"department": "D", dotted.clone(): "D", "pin": "***", "urn:acme:User.pin": "***"}));
+        let operations = |value: &str| json!({"Operations": [{"op": "add", "path": "urn:acme:User.pin", "value": value}, {"op": "add", "path": dotted, "value": "D"}]});
+        assert_eq!(patch(&schema, operations(SECRET)), operations("***"));
+        assert_eq!(filter(&[&schema], "manager eq \"7\""), "manager eq \"7\"");
+        assert_eq!(filter(&[&schema], "pin eq \"7\""), HIDDEN);
+    }
+
+    #[test]
     fn bodies_keep_what_may_be_read() {
         let body = json!({
             "schemas": [USER, SECRET], "userName": "ann", "Password": SECRET, "shoeSize": SECRET, "name": {"givenName": "A", "x": SECRET},

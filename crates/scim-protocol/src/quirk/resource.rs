@@ -27,8 +27,8 @@ pub(super) fn normalize(rewrite: &mut Rewrite<'_>, body: &mut Value) {
 
 /// Adds the extension to `schemas`: a client that does not write its URN does not name it there either.
 fn name_extension(document: &mut Map<String, Value>, urn: &str) {
-    let lists = document.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("schemas"));
-    if let Some(urns) = lists.filter_map(|(_, value)| value.as_array_mut()).next()
+    let mut lists = document.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("schemas"));
+    if let Some(urns) = lists.find_map(|(_, value)| value.as_array_mut())
         && !urns.iter().filter_map(Value::as_str).any(|named| named.eq_ignore_ascii_case(urn))
     {
         urns.push(urn.into());

@@ -13,7 +13,7 @@ use scim_protocol::messages::SearchRequest;
 use scim_protocol::profile::PatchAnswer as PatchExpectation;
 use scim_protocol::projection::Projection;
 use scim_protocol::quirk::normalize_projection;
-use scim_protocol::{Error, ErrorKind, TypeSchema};
+use scim_protocol::{AttributePath, Error, ErrorKind, TypeSchema};
 
 use super::Call;
 use super::render::{View, empty, with_version};
@@ -61,7 +61,7 @@ pub(super) async fn replace(mut call: Call, schema: Arc<TypeSchema>, id: String)
 }
 
 pub(super) async fn patch(mut call: Call, schema: Arc<TypeSchema>, id: String) -> Result<Response, Failure> {
-    let projection = call.projection(std::slice::from_ref(&schema))?;
+    let mut projection = call.projection(std::slice::from_ref(&schema))?;
     let body = call.json(None)?;
     let expected = expected(&call.parts.headers);
     let mut include = include(&schema, &projection);
@@ -72,6 +72,7 @@ pub(super) async fn patch(mut call: Call, schema: Arc<TypeSchema>, id: String) -
         (Projection::Default, PatchResponse::NoContent) => PatchAnswer::Version,
         (Projection::Default, PatchResponse::WithoutMembers) => {
             include.members = false;
+            projection = Projection::Without(vec![AttributePath::of("members")]);
             PatchAnswer::Resource(include)
         }
         _ => PatchAnswer::Resource(without_members(include)),

@@ -192,3 +192,105 @@ async fn an_extension_may_be_left_out_wherever_its_attribute_is_named() {
     let refused_filter = house.scim("GET", "/Users?filter=manager%20eq%20%221%22", None).await;
     assert_eq!((refused_filter.status, refused_filter.text("/scimType")), (StatusCode::BAD_REQUEST, "invalidFilter"));
 }
+
+#[tokio::test]
+async fn a_group_is_refused_the_name_of_another_unless_the_tenant_allows_it() {
+    let group = |name: &str, external_id: &str| Some(json!({"schemas": [GROUP], "displayName": name, "externalId": external_id}));
+    for profile in ["strict", "standard", "entra", "okta"] {
+        let house = of(profile).await;
+        assert_eq!(house.scim("POST", "/Groups", group("Sales", "1")).await.status, StatusCode::CREATED);
+        let other = house.scim("POST", "/Groups", group("Support", "2")).await;
+        let path = format!("/Groups/{}", other.text("/id"));
+        let is_refused = |answer: &Answer| (answer.status, answer.text("/scimType")) == (StatusCode::CONFLICT, "uniqueness");
+        for body in [group("Sales", "1"), group("SALES", "3")] {
+            let answer = house.scim("POST", "/Groups", body).await;
+            assert!(is_refused(&answer) && answer.text("/detail").contains("`displayName`"), "{profile}: {answer:?}");
+        }
+        assert!(is_refused(&house.scim("PUT", &path, group("sales", "2")).await));
+        let rename = operations(json!([{"op": "replace", "path": "displayName", "value": "Sales"}]));
+        assert!(is_refused(&house.scim("PATCH", &path, rename).await));
+        assert_eq!(house.scim("PUT", &path, group("support", "2")).await.status, StatusCode::OK);
+        let create = json!({"method": "POST", "path": "/Groups", "bulkId": "g", "data": group("Sales", "4")});
+        let bulk = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [create]});
+        assert_eq!(house.scim("POST", "/Bulk", Some(bulk)).await.text("/Operations/0/status"), "409");
+        // Without a name there is none to be taken.
+        for _ in 0..2 {
+            let nameless = house.scim("POST", "/Groups", Some(json!({"schemas": [GROUP], "externalId": "x"}))).await;
+            assert_eq!(nameless.status, StatusCode::CREATED, "{profile}: {nameless:?}");
+        }
+    }
+    let lenient = TenantSettings { unique_group_names: false, ..TenantSettings::default() };
+    let house = House::with(Options::default(), lenient).await;
+    for _ in 0..2 {
+        assert_eq!(house.scim("POST", "/Groups", group("Sales", "1")).await.status, StatusCode::CREATED);
+    }
+}
+
+/// Decisions on what the RFCs leave open or clients send otherwise (`docs/quirks.md`).
+#[tokio::test]
+async fn what_the_field_sends_is_taken() {
+    let house = House::new().await;
+    let id = house.user("ann").await;
+    let body =
+        json!({"schemas": [USER], "userName": "bob", "emails": [{"value": "b@x", "type": "work"}, {"value": "b@y", "type": "home"}]});
+    let bob = house.scim("POST", "/Users", Some(body)).await.text("/id").to_owned();
+    let bulk = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "failOnErrors": 0, "Operations": [
+        {"method": "DELETE", "path": "/Users/none"}, {"method": "DELETE", "path": "/Users/neither"},
+    ]});
+    let ran = house.scim("POST", "/Bulk", Some(bulk)).await;
+    assert_eq!((ran.status, ran.body["Operations"].as_array().unwrap().len()), (StatusCode::OK, 2), "{ran:?}");
+    let work = form_urlencoded::byte_serialize(br#"emails[type eq "work"]"#).collect::<String>();
+    let shown = house.scim("GET", &format!("/Users/{bob}?attributes={work}"), None).await;
+    assert_eq!((shown.status, shown.body["emails"].as_array().map(Vec::len), shown.body.get("userName")), (StatusCode::OK, Some(2), None));
+    let hidden = house.scim("GET", &format!("/Users/{bob}?excludedAttributes={work}"), None).await;
+    assert_eq!((hidden.status, hidden.text("/scimType")), (StatusCode::BAD_REQUEST, "invalidValue"));
+    let team = json!({"schemas": [GROUP], "displayName": "team", "members": [{"value": id}, {"value": bob}]});
+    let path = format!("/Groups/{}", house.scim("POST", "/Groups", Some(team)).await.text("/id"));
+    let removal = json!([{"op": "remove", "path": "members", "value": {"members": [{"$ref": null, "value": id}]}}]);
+    assert!(house.scim("PATCH", &path, operations(removal)).await.status.is_success());
+    let left = house.scim("GET", &path, None).await;
+    assert_eq!((left.body["members"].as_array().unwrap().len(), left.text("/members/0/value")), (1, bob.as_str()));
+}
+
+#[tokio::test]
+async fn a_group_without_members_shows_an_empty_list_where_the_tenant_says_so() {
+    for empty_members in [false, true] {
+        let house = House::with(Options::default(), TenantSettings { empty_members, ..TenantSettings::default() }).await;
+        let id = house.user("ann").await;
+        let wanted = empty_members.then(|| json!([]));
+        let made = house.scim("POST", "/Groups", Some(json!({"schemas": [GROUP], "displayName": "g", "members": []}))).await;
+        let path = format!("/Groups/{}", made.text("/id"));
+        let read = house.scim("GET", &path, None).await;
+        let list = house.scim("GET", "/Groups", None).await;
+        for group in [&made.body, &read.body, &list.body["Resources"][0]] {
+            assert_eq!(group.get("members"), wanted.as_ref(), "{group}");
+        }
+        let without = house.scim("GET", &format!("{path}?excludedAttributes=members"), None).await;
+        assert_eq!(without.body.get("members"), None);
+        let user = house.scim("GET", &format!("/Users/{id}"), None).await;
+        assert_eq!(user.body.get("members"), None);
+        let added = operations(json!([{"op": "add", "path": "members", "value": [{"value": id}]}]));
+        house.scim("PATCH", &path, added).await;
+        assert_eq!(house.scim("GET", &path, None).await.body["members"].as_array().map(Vec::len), Some(1));
+    }
+}
+
+#[tokio::test]
+async fn members_show_their_names_where_the_tenant_says_so() {
+    for member_display in [false, true] {
+        let house = House::with(Options::default(), TenantSettings { member_display, ..TenantSettings::default() }).await;
+        let id = house.user("ann").await;
+        let body = json!({"schemas": [GROUP], "displayName": "g", "members": [{"value": id, "display": "made up"}]});
+        let made = house.scim("POST", "/Groups", Some(body)).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+        let read = house.scim("GET", &format!("/Groups/{}", made.text("/id")), None).await;
+        let wanted = member_display.then(|| json!("ann"));
+        for group in [&made.body, &read.body] {
+            assert_eq!(group["members"][0].get("display"), wanted.as_ref(), "{group}");
+        }
+        let schema = house.scim("GET", &format!("/Schemas/{GROUP}"), None).await;
+        let members = schema.body["attributes"].as_array().unwrap().iter().find(|attribute| attribute["name"] == "members").unwrap();
+        let is_listed = members["subAttributes"].as_array().unwrap().iter().any(|sub| sub["name"] == "display");
+        assert_eq!(is_listed, member_display, "{members}");
+    }
+}
