@@ -83,7 +83,7 @@ pub struct TenantSettings {
     pub unique_group_names: bool,
     /// Whether the answer shows `members: []` for a group that has none, and not no `members` (RFC 7643 section 2.5 takes both for the same).
     pub empty_members: bool,
-    /// Whether `members` of a group are answered with their names in `display`, which `/Schemas` then lists.
+    /// Whether `members` of a group are answered with their names in `display`, as `/Schemas` lists it.
     pub member_display: bool,
 }
 
@@ -151,7 +151,7 @@ impl Default for TenantSettings {
             pending_references: None,
             unique_group_names: true,
             empty_members: false,
-            member_display: false,
+            member_display: true,
         }
     }
 }

@@ -3,9 +3,8 @@
 
 use std::sync::{Arc, LazyLock};
 
+use super::Schema;
 use super::set::{ResourceType, SchemaSet, TypeSchema};
-use super::standard::{GROUP, default_sub_attribute};
-use super::{Attribute, Mutability, Schema};
 
 /// URN of the schema.
 pub const GROUP_MEMBER: &str = "urn:ietf:params:scim:schemas:core:2.0:GroupMember";
@@ -37,20 +36,6 @@ pub fn shown(set: &SchemaSet) -> SchemaSet {
     }
     let types = set.types().iter().map(|schema| schema.resource_type.clone()).chain([own.resource_type.clone()]).collect();
     let schemas = set.schemas().iter().cloned().chain([own.core.clone()]).collect();
-    SchemaSet::new(types, schemas).unwrap_or_else(|_| set.clone())
-}
-
-/// The same where `members` of groups are answered with `display`: RFC 7643 section 8.4 shows it, and the schema of section 8.7.1 does not list it.
-pub fn with_member_names(set: &SchemaSet) -> SchemaSet {
-    let types = set.types().iter().map(|schema| schema.resource_type.clone()).collect();
-    let mut schemas = set.schemas().to_vec();
-    let groups = schemas.iter_mut().filter(|schema| schema.id == GROUP).flat_map(|schema| &mut schema.attributes);
-    for members in groups.filter(|attribute| attribute.name == "members") {
-        let is_listed = members.sub_attributes.iter().any(|sub| sub.name == "display");
-        if let Some(display) = default_sub_attribute("display").filter(|_| !is_listed) {
-            members.sub_attributes.push(Attribute { mutability: Mutability::ReadOnly, ..display.clone() });
-        }
-    }
     SchemaSet::new(types, schemas).unwrap_or_else(|_| set.clone())
 }
 

@@ -10,7 +10,7 @@ use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
 use scim_protocol::discovery::{self, Capabilities};
 use scim_protocol::messages::list_response;
-use scim_protocol::schema::group_member::{shown, with_member_names};
+use scim_protocol::schema::group_member::shown;
 use scim_protocol::schema::optional::restricted;
 use scim_protocol::{Error, ErrorKind, SchemaSet};
 use serde_json::{Map, Value};
@@ -58,8 +58,7 @@ pub(super) async fn visible(directory: &Directory, caller: &Caller, id: Option<&
     // A type that the token is not for is not there for its bearer.
     let set = restricted(&set, |schema| caller.permissions.covers(schema.name()));
     // A client that tries every type it finds has to know what a membership is, so the experimental one is shown only where the tenant says so.
-    let set = if caller.tenant.settings.announce_group_members { shown(&set) } else { set };
-    Ok(if caller.tenant.settings.member_display { with_member_names(&set) } else { set })
+    Ok(if caller.tenant.settings.announce_group_members { shown(&set) } else { set })
 }
 
 pub(super) fn resource_types(call: &Call, types: &SchemaSet, id: Option<&str>) -> Result<Response, Failure> {
