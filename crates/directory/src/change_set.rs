@@ -46,9 +46,17 @@ pub struct Policy {
     pub guard: Option<GuardSettings>,
     /// Whether references to what is not there wait.
     pub pending_references: bool,
+    /// Whether a group is refused a `displayName` that another group has.
+    pub unique_group_names: bool,
 }
 
 impl Policy {
+    /// The path of an attribute of this type, not unique by its schema, of which no resource may take a value that another one has. Those that had the
+    /// same value before keep it.
+    pub fn alone(&self, resource_type: &str) -> Option<&'static str> {
+        (self.unique_group_names && resource_type == "Group").then_some("displayName")
+    }
+
     /// What a tenant says about what a client sends.
     pub fn of_client(caller: &Caller) -> Self {
         Self { guard: Some(caller.tenant.settings.guard), ..Self::of_administrator(caller) }
@@ -61,6 +69,7 @@ impl Policy {
             keep_history: caller.tenant.settings.history_days > 0,
             guard: None,
             pending_references: caller.safety().pending_references,
+            unique_group_names: caller.tenant.settings.unique_group_names,
         }
     }
 }

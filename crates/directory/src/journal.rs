@@ -86,6 +86,13 @@ impl Journal {
         }
     }
 
+    /// The names that were ignored so far, as no schema has them.
+    pub fn ignored(&self) -> Vec<String> {
+        let pages = self.pages();
+        let ignored = pages.adaptations.as_slice().iter().filter(|adaptation| adaptation.quirk == Quirk::IgnoreUnknown);
+        ignored.map(|adaptation| adaptation.path.clone()).collect()
+    }
+
     /// The quirks that acted so far.
     pub fn quirks(&self) -> Vec<Quirk> {
         self.pages().adaptations.quirks()

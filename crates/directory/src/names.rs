@@ -52,7 +52,9 @@ fn hidden_type(caller: &Caller, schema: &TypeSchema, path: &AttributePath) -> Op
     match (schema.name(), resolved.attribute?.name.as_str()) {
         (_, "groups") => Some("Group".to_owned()).filter(|name| is_hidden(name)),
         // A member can be of any type.
-        ("GroupMember", "member") => caller.schemas.types().iter().map(|one| one.name()).find(|name| is_hidden(name)).map(str::to_owned),
+        ("GroupMember", "member") | ("Group", "members") => {
+            caller.schemas.types().iter().map(|one| one.name()).find(|name| is_hidden(name)).map(str::to_owned)
+        }
         _ => None,
     }
 }

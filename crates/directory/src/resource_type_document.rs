@@ -170,6 +170,8 @@ mod tests {
         check(badge(json!({"schema": "urn:x:None"})), "schema", "no schema `urn:x:None`");
         check(badge(json!({"schemaExtensions": [{"schema": "urn:x:Badge", "required": false}]})), "schemaExtensions", "twice");
         check(json!({"name": "User", "endpoint": "/People", "schema": USER}), "schema", "cannot be changed");
+        // A tenant without the type that this program brings cannot give its name another meaning.
+        check(badge(json!({"name": "Device", "endpoint": "/Gadgets"})), "schema", "cannot be changed");
         check(json!({"name": "User", "endpoint": "/Users", "schema": USER}), "schemaExtensions", "cannot be left out");
         check(json!({"name": "Badge", "endpoint": "/Badges"}), "name", "missing field `schema`");
     }

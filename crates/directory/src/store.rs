@@ -170,7 +170,7 @@ impl Related {
         let is_group = kind.is_some();
         let kind = kind.map_or(self.resource_type, str::to_owned);
         let mut element = object([("value", self.id), ("type", kind)]);
-        // The Group schema of RFC 7643 section 8.7.1 gives `members` no `display`, so none is answered.
+        // Whether an answer has the names of members is a setting of the tenant, so the server adds them when it answers.
         // What the caller may not read has no name here.
         if (is_group || locate.is_none()) && !self.display.is_empty() {
             element.insert("display".to_owned(), self.display.into());

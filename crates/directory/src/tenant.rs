@@ -79,6 +79,12 @@ pub struct TenantSettings {
     pub revive_answers_200: bool,
     /// Whether members and managers that are not there yet are accepted, and wait.
     pub pending_references: Option<bool>,
+    /// Whether no group may be made or renamed so that two have the same `displayName`. Groups that had the same one before keep it.
+    pub unique_group_names: bool,
+    /// Whether the answer shows `members: []` for a group that has none, and not no `members` (RFC 7643 section 2.5 takes both for the same).
+    pub empty_members: bool,
+    /// Whether `members` of a group are answered with their names in `display`, as `/Schemas` lists it.
+    pub member_display: bool,
 }
 
 /// What PATCH answers with, where the request does not name attributes (RFC 7644 section 3.5.2 leaves it open).
@@ -143,6 +149,9 @@ impl Default for TenantSettings {
             revive_disabled: None,
             revive_answers_200: false,
             pending_references: None,
+            unique_group_names: true,
+            empty_members: false,
+            member_display: true,
         }
     }
 }

@@ -38,8 +38,12 @@ impl AttributePath {
             None => (name, None),
         };
         check_name(attribute, offset, schema.is_some())?;
-        if let Some(sub) = sub_attribute {
-            check_name(sub, offset + attribute.len() + 1, schema.is_some())?;
+        let mut at = offset + attribute.len() + 1;
+        // Some clients write a dot behind a URN, `...:2.0:User.manager.value`; `TypeSchema::meant` says what that is.
+        let parts = if schema.is_some() { usize::MAX } else { 1 };
+        for sub in sub_attribute.into_iter().flat_map(|sub| sub.splitn(parts, '.')) {
+            check_name(sub, at, schema.is_some())?;
+            at += sub.len() + 1;
         }
         Ok(Self { schema: schema.map(str::to_owned), attribute: attribute.to_owned(), sub_attribute: sub_attribute.map(str::to_owned) })
     }
@@ -147,6 +151,8 @@ mod tests {
         check("members.$ref", None, "members", Some("$ref"));
         check("urn:ietf:params:scim:schemas:core:2.0:User:name.givenName", Some(user), "name", Some("givenName"));
         check(user, Some("urn:ietf:params:scim:schemas:core:2.0"), "User", None);
+        let dotted = "urn:ietf:params:scim:schemas:core:2.0:User.name.givenName";
+        check(dotted, Some("urn:ietf:params:scim:schemas:core:2.0"), "User", Some("name.givenName"));
     }
 
     #[test]
@@ -159,6 +165,8 @@ mod tests {
         check("user name", 4);
         check("name.", 5);
         check("name..x", 5);
+        check("name.givenName.x", 14);
+        check("urn:x:User.name..x", 16);
         check("1name", 0);
         check("a:b", 0);
         check("urn::x:userName", 0);

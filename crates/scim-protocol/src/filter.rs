@@ -118,6 +118,7 @@ impl Filter {
             }
             Self::ValuePath { path, filter } => {
                 first_success(resolve_all(types, path)?.into_iter().map(|resolved| match resolved.attribute {
+                    _ if resolved.sub_attribute.is_some() => Err(refuse(path, "is a sub-attribute; brackets follow the attribute itself")),
                     Some(attribute) => filter.check_element(resolved.extension, attribute),
                     None => Err(refuse(path, "is a whole extension; name one of its attributes before the brackets")),
                 }))
@@ -208,6 +209,15 @@ impl Filter {
             types.iter().filter_map(leaf).any(|kind| kind == AttributeType::Boolean)
         };
         self.compared_strings().into_iter().filter(|(path, text)| is_truth(text) && is_boolean(path)).collect()
+    }
+
+    /// Shows each path that names an attribute of the resource, to be changed; not those in brackets, which name sub-attributes.
+    pub(crate) fn each_path(&mut self, visit: &mut impl FnMut(&mut AttributePath)) {
+        match self {
+            Self::And(all) | Self::Or(all) => all.iter_mut().for_each(|filter| filter.each_path(visit)),
+            Self::Not(inner) => inner.each_path(visit),
+            Self::Compare { path, .. } | Self::Present(path) | Self::ValuePath { path, .. } => visit(path),
+        }
     }
 
     /// Every path named, value paths joined (`emails.type`).

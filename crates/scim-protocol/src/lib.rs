@@ -18,6 +18,8 @@ pub mod filter;
 
 pub mod messages;
 
+pub mod projection;
+
 pub mod patch_path;
 
 pub mod member;
@@ -33,8 +35,6 @@ pub mod validate;
 pub mod patch;
 
 pub mod redaction;
-
-pub mod projection;
 
 pub mod event_uri;
 

@@ -142,6 +142,10 @@ fn check_path(schema: &TypeSchema, path: &PatchPath, quirks: &QuirkSet) -> Resul
     let resolved = schema.resolve(&path.attribute).ok_or_else(unknown)?;
     let Some(filter) = &path.filter else { return Ok(()) };
     let attribute = resolved.attribute.ok_or_else(unknown)?;
+    if resolved.sub_attribute.is_some() {
+        let detail = format!("In `{path}`, brackets follow a sub-attribute; they may only follow the attribute itself.");
+        return Err(Error::new(ErrorKind::InvalidPath, detail).at(path.to_string()));
+    }
     filter.check_element(resolved.extension, attribute)?;
     if let Some((name, text)) = filter.strings_for_booleans_of(attribute).first().filter(|_| !quirks.has(Quirk::BooleanString)) {
         return Err(wrong_value(&path.attribute.with_sub_attribute(*name), AttributeType::Boolean, &Value::from(*text)));

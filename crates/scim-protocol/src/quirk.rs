@@ -6,10 +6,9 @@
 mod adaptation;
 mod catalogue;
 mod patch;
+mod question;
 mod resource;
 mod rewrite;
-
-use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -17,10 +16,8 @@ use serde_json::Value;
 
 pub use self::adaptation::{Adaptation, Adaptations};
 pub use self::catalogue::{Example, Message};
+pub use self::question::{normalize_bulk, normalize_filter, normalize_projection, normalize_query, normalize_search, normalize_sort};
 use self::rewrite::Rewrite;
-use crate::error::Error;
-use crate::filter::{Filter, wrong_value};
-use crate::schema::AttributeType;
 use crate::schema::set::TypeSchema;
 
 /// A deviation that a tenant may tolerate.
@@ -47,11 +44,15 @@ pub enum Quirk {
     NumberString,
     PatchAsResource,
     EmptyParameter,
+    ExtensionNames,
+    NamedValue,
+    ZeroFailOnErrors,
+    ValuePathNames,
 }
 
 impl Quirk {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 24] = [
         Self::OpCase,
         Self::BooleanString,
         Self::RemoveMembersByValue,
@@ -72,6 +73,10 @@ impl Quirk {
         Self::NumberString,
         Self::PatchAsResource,
         Self::EmptyParameter,
+        Self::ExtensionNames,
+        Self::NamedValue,
+        Self::ZeroFailOnErrors,
+        Self::ValuePathNames,
     ];
 
     /// The quirk with this name (`op-case`).
@@ -144,52 +149,6 @@ pub fn normalize_patch(set: &QuirkSet, schema: &TypeSchema, body: &mut Value) ->
     let mut rewrite = Rewrite::new(set, schema);
     patch::normalize(&mut rewrite, body);
     rewrite.into_adaptations()
-}
-
-/// Leaves out query parameters that have a name and nothing else; says which.
-pub fn normalize_query(set: &QuirkSet, parameters: &mut Vec<(String, String)>) -> Adaptations {
-    let mut adaptations = Adaptations::default();
-    if set.has(Quirk::EmptyParameter) {
-        // An empty `cursor` asks for the first page (RFC 9865), and an empty list of attributes is one.
-        let names = ["filter", "sortBy", "sortOrder", "startIndex", "count"];
-        parameters.retain(|(name, value)| {
-            let known = names.into_iter().find(|known| known.eq_ignore_ascii_case(name)).filter(|_| value.trim().is_empty());
-            if let Some(name) = known {
-                adaptations.note(Quirk::EmptyParameter, name, || format!("ignored the parameter `{name}`, which has no value"));
-            }
-            known.is_none()
-        });
-    }
-    adaptations
-}
-
-/// Rewrites a `.search` body before it is read: numbers in quotes. Says what was adapted.
-pub fn normalize_search(set: &QuirkSet, body: &mut Value) -> Adaptations {
-    let mut adaptations = Adaptations::default();
-    let Value::Object(body) = body else { return adaptations };
-    for name in ["startIndex", "count"] {
-        let of_name = body.iter_mut().filter(|(key, _)| key.eq_ignore_ascii_case(name));
-        for (_, value) in of_name.filter(|_| set.has(Quirk::NumberString)) {
-            if let Some(number) = value.as_str().and_then(|text| text.trim().parse::<i64>().ok()) {
-                adaptations.note(Quirk::NumberString, name, || format!("accepted a number in quotes for `{name}`"));
-                *value = number.into();
-            }
-        }
-    }
-    adaptations
-}
-
-/// Says where a filter has `"True"` for a boolean; refuses it (`invalidFilter`) where no quirk allows that.
-pub fn check_filter(set: &QuirkSet, types: &[Arc<TypeSchema>], filter: &Filter) -> Result<Adaptations, Error> {
-    let mut adaptations = Adaptations::default();
-    for (path, text) in filter.strings_for_booleans(types) {
-        if !set.has(Quirk::BooleanString) {
-            return Err(wrong_value(&path, AttributeType::Boolean, &Value::from(text)));
-        }
-        let place = path.to_string();
-        adaptations.note(Quirk::BooleanString, &place, || format!("accepted `\"{text}\"` for `{path}` in a filter"));
-    }
-    Ok(adaptations)
 }
 
 #[cfg(test)]

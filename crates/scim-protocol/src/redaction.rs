@@ -54,9 +54,11 @@ pub fn filter(types: &[&TypeSchema], text: &str) -> String {
     match Filter::parse(text, FilterLimits::default()) {
         Ok(filter) => {
             let readable = |path: &crate::AttributePath| {
-                types
-                    .iter()
-                    .any(|schema| schema.resolve(path).is_some_and(|resolved| resolved.attribute.is_some() && resolved.is_readable()))
+                types.iter().any(|schema| {
+                    let meant = schema.meant(path);
+                    let resolved = schema.resolve(meant.as_ref().unwrap_or(path));
+                    resolved.is_some_and(|resolved| resolved.attribute.is_some() && resolved.is_readable())
+                })
             };
             if filter.paths().iter().all(readable) { filter.to_string() } else { HIDDEN.to_owned() }
         }
@@ -224,21 +226,17 @@ fn at_path(schema: &TypeSchema, path: &str, value: &mut Value) {
         return extension_or_core(schema, None, value);
     }
     // Entra names `manager` without the URN of its extension.
-    let found = schema.resolve(&path.attribute).map(|resolved| (resolved.attribute, resolved.sub_attribute, resolved.extension));
+    let named = schema.meant(&path.attribute).unwrap_or(path.attribute);
+    let found = schema.resolve(&named).map(|resolved| (resolved.attribute, resolved.sub_attribute, resolved.extension));
     let (attribute, sub) = match found {
         Some((None, _, Some(urn))) => return extension_or_core(schema, schema.extension(urn), value),
         Some((Some(attribute), sub, _)) => (attribute, sub),
-        _ => match in_extensions(schema, &path.attribute.attribute) {
-            Some(attribute) if path.attribute.schema.is_none() => {
-                (attribute, path.attribute.sub_attribute.as_deref().and_then(|name| attribute.sub_attribute(name)))
-            }
-            _ => return hide(value),
-        },
+        _ => return hide(value),
     };
     if !attribute.is_readable() {
         return hide(value);
     }
-    match (path.sub_attribute.as_deref(), path.attribute.sub_attribute.as_deref(), sub) {
+    match (path.sub_attribute.as_deref(), named.sub_attribute.as_deref(), sub) {
         (Some(name), _, _) => of_sub_attribute(attribute, name, value, 0),
         (None, Some(_), Some(sub)) => of_attribute(sub, value, 0),
         (None, Some(_), None) => hide(value),
@@ -272,10 +270,6 @@ fn attribute_named(schema: &TypeSchema, extension: Option<&Schema>, name: &str, 
         None if extension.is_none() => at_path(schema, name, value),
         None => hide(value),
     }
-}
-
-fn in_extensions<'a>(schema: &'a TypeSchema, name: &str) -> Option<&'a Attribute> {
-    schema.extensions.iter().flat_map(|extension| &extension.attributes).find(|attribute| attribute.name.eq_ignore_ascii_case(name))
 }
 
 fn of_attribute(attribute: &Attribute, value: &mut Value, depth: usize) {
@@ -388,6 +382,20 @@ mod tests {
 
     fn user(check: impl FnOnce(&TypeSchema)) {
         check(SchemaSet::standard().by_name("User").unwrap());
+    }
+
+    #[test]
+    fn names_without_the_urn_of_their_extension_are_judged_by_what_they_mean() {
+        let mut schema = SchemaSet::standard().by_name("User").unwrap().as_ref().clone();
+        let extension = json!({"id": "urn:acme:User", "attributes": [{"name": "pin", "type": "string", "returned": "never"}]});
+        schema.extensions.push(serde_json::from_value(extension).unwrap());
+        let dotted = format!("{ENTERPRISE_USER}.department");
+        let sent = json!({"department": "D", dotted.clone(): "D", "pin": SECRET, "urn:acme:User.pin": SECRET});
+        assert_eq!(resource(&schema, sent), json!({"department": "D", dotted.clone(): "D", "pin": "***", "urn:acme:User.pin": "***"}));
+        let operations = |value: &str| json!({"Operations": [{"op": "add", "path": "urn:acme:User.pin", "value": value}, {"op": "add", "path": dotted, "value": "D"}]});
+        assert_eq!(patch(&schema, operations(SECRET)), operations("***"));
+        assert_eq!(filter(&[&schema], "manager eq \"7\""), "manager eq \"7\"");
+        assert_eq!(filter(&[&schema], "pin eq \"7\""), HIDDEN);
     }
 
     #[test]

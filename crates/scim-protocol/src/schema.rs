@@ -123,6 +123,12 @@ impl Attribute {
         }
     }
 
+    /// Whether `sub` is its `primary`, which is false for a value that does not say it (RFC 7643 section 2.4).
+    pub fn is_primary(&self, sub: &Attribute) -> bool {
+        let is_flag = sub.kind == AttributeType::Boolean && !sub.multi_valued;
+        self.multi_valued && is_flag && sub.name.eq_ignore_ascii_case("primary")
+    }
+
     /// Whether its values name other resources: it has a `$ref` of its own beside the `value`, or is a reference to a type of resources and not to
     /// anything that has a URI (RFC 7643 section 2.3.7).
     pub fn names_resources(&self) -> bool {

@@ -28,7 +28,7 @@ pub struct Validated {
 /// `current` is there for a PUT: immutable attributes must equal it or are kept where the body leaves them out. Read-only attributes are ignored; null,
 /// `[]` and `{}` are unassigned (RFC 7643 section 2.5). A write-only attribute (`password`) is checked and not kept: nothing here may hold it in clear.
 ///
-/// Refuses with `invalidSyntax` (no object, two spellings of one name), `invalidValue` and `mutability`, naming the attribute.
+/// Refuses with `invalidSyntax` (no object, two spellings of one name, a name that no schema has), `invalidValue` and `mutability`, naming the attribute.
 pub fn validate(schema: &TypeSchema, body: Value, current: Option<&ValidResource>, quirks: &QuirkSet) -> Result<Validated, Error> {
     let Value::Object(body) = body else {
         return Err(Error::new(ErrorKind::InvalidSyntax, format!("The body must be a JSON object: a {}.", schema.name())));
@@ -238,7 +238,7 @@ fn twice(name: &str) -> Error {
 }
 
 fn unknown(schema: &TypeSchema, name: &str) -> Error {
-    Error::new(ErrorKind::InvalidValue, format!("`{name}` is not an attribute of {}.", schema.name())).at(name)
+    Error::new(ErrorKind::InvalidSyntax, format!("`{name}` is not an attribute of {}; /Schemas lists all.", schema.name())).at(name)
 }
 
 /// RFC 7644 section 3.5.1: an immutable attribute that has a value keeps it; the body may only repeat it.
@@ -395,7 +395,7 @@ mod tests {
         let strict = run("User", user(json!({"id": "mine", "meta": {}})), &QuirkSet::strict()).unwrap();
         assert_eq!(strict.resource.get("id"), None);
         let unknown = run("User", user(json!({"shoeSize": 9})), &QuirkSet::strict()).unwrap_err();
-        assert_eq!((unknown.kind(), unknown.path()), (ErrorKind::InvalidValue, Some("shoeSize")));
+        assert_eq!((unknown.kind(), unknown.path()), (ErrorKind::InvalidSyntax, Some("shoeSize")));
     }
 
     #[test]

@@ -164,7 +164,7 @@ fn messages() -> Map<String, Value> {
         "BulkRequest": {
             "type": "object",
             "properties": {
-                "schemas": schemas(BULK_REQUEST_SCHEMA), "failOnErrors": {"type": "integer", "minimum": 1},
+                "schemas": schemas(BULK_REQUEST_SCHEMA), "failOnErrors": {"type": "integer", "minimum": 0},
                 "atomic": {"type": "boolean", "description": "All operations are carried out, or none of them; ours, not of the RFC."},
                 "Operations": {"type": "array", "items": {
                     "type": "object",

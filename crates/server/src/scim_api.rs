@@ -29,7 +29,7 @@ use directory::access::Caller;
 use directory::client::ClientRecord;
 use directory::stop::Stop;
 use directory::tenant::TenantId;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, WARNING};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request};
 use provisioning::receiver::ReceiverKind;
@@ -54,6 +54,9 @@ use crate::trace::Trace;
 /// Every method that RFC 7644 has (section 3.2), and HEAD, which is GET.
 const SCIM_METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
+/// Most characters of names in a warning.
+const WARNING_CHARACTERS_MAX: usize = 1_000;
+
 /// A request whose caller is known.
 struct Call {
     state: Arc<State>,
@@ -77,7 +80,20 @@ pub(crate) async fn handle(state: Arc<State>, request: Request<Body>, request_id
     if trace.is_dry_run() {
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static(DRY_RUN));
     }
+    if let Some(warning) = warning(&trace.journal.ignored()) {
+        response.headers_mut().insert(WARNING, warning);
+    }
     response
+}
+
+/// Says which names of the request no schema has, so that a client sees in the answer that their values were not kept.
+fn warning(ignored: &[String]) -> Option<HeaderValue> {
+    if ignored.is_empty() {
+        return None;
+    }
+    let plain = |c: char| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') || c == ' ' { c } else { '?' };
+    let names: String = ignored.join(", ").chars().map(plain).take(WARNING_CHARACTERS_MAX).collect();
+    HeaderValue::from_str(&format!("299 - \"Ignored, as no schema has them: {names}\"")).ok()
 }
 
 async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Result<Response, Failure> {

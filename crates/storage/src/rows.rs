@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use directory::change_set::{Content, Effect, IndexEntry};
+use directory::change_set::{ChangeSet, Content, Effect, IndexEntry};
 use directory::deletion_guard::Removal;
 use directory::document::Document;
 use directory::history::Kind;
@@ -33,6 +33,17 @@ pub(crate) struct IndexRow {
 /// attributes; that two of them meet in 64 bits will not happen.
 pub(crate) fn attribute_key(resource_type: &str, path: &str) -> i64 {
     with_keys(resource_type, |key| key(path))
+}
+
+/// The key of the attribute of which no resource of this type may take a value that another one has.
+pub(crate) fn alone(change_set: &ChangeSet, resource_type: &str) -> Option<i64> {
+    change_set.policy.alone(resource_type).map(|path| attribute_key(resource_type, path))
+}
+
+/// A number for a value of an attribute in a tenant: what takes the same value takes the same lock.
+pub(crate) fn value_lock(tenant: i64, row: &IndexRow) -> i64 {
+    let text = [&tenant.to_be_bytes()[..], &row.attribute.to_be_bytes(), &row.value].concat();
+    digest(&SHA256, &text).as_ref().first_chunk::<8>().copied().map_or(0, i64::from_be_bytes)
 }
 
 /// The keys of several attributes of a type. Every write asks for those of all its attributes, so each thread remembers some.

@@ -98,7 +98,7 @@ fn at_key<'a>(schema: &'a TypeSchema, extension: Option<&str>, key: &str) -> Sco
 fn at<'a>(schema: &'a TypeSchema, path: &AttributePath) -> Scope<'a> {
     match schema.resolve(path) {
         None if schema.names_whole_core(path) => Scope::Attributes(schema, None),
-        None => Scope::Unknown,
+        None => schema.meant(path).map_or(Scope::Unknown, |meant| at(schema, &meant)),
         Some(Resolved { attribute: None, extension, .. }) => Scope::Attributes(schema, extension),
         Some(Resolved { attribute: Some(attribute), .. }) if !attribute.names_resources() => Scope::Text,
         Some(Resolved { sub_attribute: Some(sub), .. }) => of_sub_attribute(sub),

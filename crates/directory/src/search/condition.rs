@@ -122,6 +122,10 @@ enum Kept<'a> {
 }
 
 fn kept<'a>(schema: &'a TypeSchema, resolved: &Resolved<'_>) -> Kept<'a> {
+    // An element without its `primary` has no index row, though a filter takes it for false.
+    if matches!((resolved.attribute, resolved.sub_attribute), (Some(attribute), Some(sub)) if attribute.is_primary(sub)) {
+        return Kept::Nothing;
+    }
     let path = resolved.canonical_path();
     match path.as_str() {
         "id" => Kept::Id,

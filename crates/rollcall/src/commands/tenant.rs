@@ -155,6 +155,15 @@ pub struct Switches {
     /// A POST that revived something answers 200 instead of 201 [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     revive_answers_200: Option<bool>,
+    /// A group is refused a displayName that another group has [default: true]
+    #[arg(long, value_name = "BOOL")]
+    unique_group_names: Option<bool>,
+    /// Members of groups are answered with their names in `display` [default: true]
+    #[arg(long, value_name = "BOOL")]
+    member_display: Option<bool>,
+    /// A group without members is answered with `members: []` [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    empty_members: Option<bool>,
     /// Show the experimental type GroupMember among the resource types and schemas; /GroupMembers answers either way [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     announce_group_members: Option<bool>,
@@ -231,6 +240,9 @@ impl Switches {
         set(&mut settings.revive_deleted, self.revive_deleted);
         set(&mut settings.revive_disabled, self.revive_disabled);
         set(&mut settings.revive_answers_200, self.revive_answers_200);
+        set(&mut settings.unique_group_names, self.unique_group_names);
+        set(&mut settings.member_display, self.member_display);
+        set(&mut settings.empty_members, self.empty_members);
         set(&mut settings.announce_group_members, self.announce_group_members);
         set(&mut settings.lockout_spares_known_tokens, self.lockout_spares_known_tokens);
         settings.check()?;

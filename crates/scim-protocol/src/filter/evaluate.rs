@@ -2,6 +2,7 @@
 //!
 //! - Of a multi-valued attribute one value that compares is enough. A complex attribute without sub-attribute stands for its `value`.
 //! - `ne` is the negation of `eq` over the whole attribute: no value equals. So it holds for an unassigned attribute.
+//! - A `primary` that a value does not have compares as false (RFC 7643 section 2.4); `pr` and null still see that it is not there.
 //! - Unassigned are null, the empty string, `[]`, `{}` and what holds only those: `pr` and `ne null` are false, `eq null` is true, any other comparison false.
 
 use serde_json::{Map, Value};
@@ -48,7 +49,8 @@ pub fn matches_element(filter: &Filter, attribute: &Attribute, element: &Value) 
         Filter::Not(inner) => !matches_element(inner, attribute, element),
         Filter::Present(path) => sub_value(&path.attribute).is_some_and(|(_, value)| is_assigned(value, None)),
         Filter::Compare { path, op, value: literal } => match sub_value(&path.attribute) {
-            Some((sub, value)) => compare(*op, literal, sub, None, value),
+            Some((sub, value)) if literal.is_null() => compare(*op, literal, sub, None, value),
+            Some((sub, value)) => compare(*op, literal, sub, None, said_or_assumed(attribute, sub, element, value)),
             None => compare_unassigned(*op, literal),
         },
         // The parser refuses brackets in brackets.
@@ -89,7 +91,7 @@ fn compare(op: CompareOp, literal: &Value, attribute: &Attribute, sub: Option<&A
     let found = match (&literal, value) {
         (Some(literal), Some(value)) => elements(value).iter().any(|element| {
             let value = match sub {
-                Some(sub) => element.get(&sub.name),
+                Some(sub) => said_or_assumed(attribute, sub, element, element.get(&sub.name)),
                 None => Some(element),
             };
             value.is_some_and(|value| any_holds(op, leaf, value, literal))
@@ -97,6 +99,14 @@ fn compare(op: CompareOp, literal: &Value, attribute: &Attribute, sub: Option<&A
         _ => false,
     };
     if op == CompareOp::Ne { !found } else { found }
+}
+
+static NOT_PRIMARY: Value = Value::Bool(false);
+
+/// The value that an element has for a sub-attribute, or the one that the RFC assumes where the element does not say it.
+fn said_or_assumed<'v>(attribute: &Attribute, sub: &Attribute, element: &Value, said: Option<&'v Value>) -> Option<&'v Value> {
+    let said = said.filter(|value| !value.is_null());
+    if element.is_object() && attribute.is_primary(sub) { said.or(Some(&NOT_PRIMARY)) } else { said }
 }
 
 /// A sub-attribute may be multi-valued itself.
@@ -230,6 +240,38 @@ mod tests {
             r#"members eq "x""#,
             "members pr",
             "userName eq null",
+        ] {
+            assert!(!holds_for_user(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn rfc7643_section_2_4_a_primary_that_is_not_there_is_false() {
+        for text in [
+            "emails.primary eq false",
+            r#"emails.primary eq "False""#,
+            "emails[primary eq false]",
+            r#"emails[type eq "home" and primary eq false]"#,
+            r#"emails[type eq "home" and primary ne true]"#,
+            r#"emails[type eq "home" and not (primary eq true)]"#,
+            r#"emails[primary eq false].value eq "babs@jensen.org""#,
+            // `pr` and null ask whether it is there.
+            r#"emails[type eq "home" and primary eq null]"#,
+            r#"emails[type eq "home" and not (primary pr)]"#,
+            // Without emails there is none that is secondary.
+            "addresses.primary ne false",
+        ] {
+            assert!(holds_for_user(text), "{text}");
+        }
+        for text in [
+            "emails.primary ne false",
+            "not (emails.primary eq false)",
+            r#"emails[type eq "home" and primary ne false]"#,
+            r#"emails[type eq "home" and not (primary eq false)]"#,
+            r#"emails[type eq "work" and primary eq false]"#,
+            r#"emails[type eq "home" and primary eq true]"#,
+            "addresses.primary eq false",
+            "addresses[primary eq false]",
         ] {
             assert!(!holds_for_user(text), "{text}");
         }

@@ -217,7 +217,8 @@ impl<'a> Parser<'a> {
 
     /// `[filter]` after a path, from the bracket on.
     fn brackets(&mut self, path: &AttributePath, start: usize) -> Result<Filter, Error> {
-        if path.sub_attribute.is_some() {
+        // With a URN in front that is only known once the attribute is found: a dot may stand behind the URN.
+        if path.sub_attribute.is_some() && path.schema.is_none() {
             let detail = format!("At position {start}: `{path}` is a sub-attribute; brackets follow the attribute itself.");
             return Err(self.refuse(detail, start..self.at));
         }

@@ -156,9 +156,8 @@ impl Patch<'_> {
             if self.quirks.has(Quirk::IgnoreUnknown) {
                 return Ok(());
             }
-            return Err(
-                Error::new(ErrorKind::InvalidPath, format!("`{path}` names no attribute of {}.", schema.name())).at(path.to_string())
-            );
+            let detail = format!("The key `{path}` names no attribute of {}; /Schemas lists all.", schema.name());
+            return Err(Error::new(ErrorKind::InvalidSyntax, detail).at(path.to_string()));
         };
         let Some(attribute) = resolved.attribute else {
             return self.whole_extension(op, resolved.extension.unwrap_or_default(), Some(value));
@@ -431,6 +430,30 @@ mod tests {
         refused(before.clone(), json!([{"op": "replace", "path": "id", "value": "other"}]), ErrorKind::Mutability);
         refused(before.clone(), json!([{"op": "replace", "path": "emails[type eq", "value": 1}]), ErrorKind::InvalidPath);
         refused(before, json!([{"op": "replace", "path": "shoeSize", "value": 1}]), ErrorKind::InvalidPath);
+    }
+
+    #[test]
+    fn rfc7643_section_2_4_a_path_finds_a_primary_that_is_not_there_as_false() {
+        let first = json!({"value": "a@x", "type": "work", "primary": true});
+        let held = json!({"emails": [first, {"value": "b@x", "type": "home"}]});
+        for path in
+            ["emails[primary eq false].value", "emails[primary ne true].value", "emails[type eq \"home\" and primary eq \"False\"].value"]
+        {
+            check(
+                held.clone(),
+                json!([{"op": "replace", "path": path, "value": "c@x"}]),
+                json!({"emails": [first, {"value": "c@x", "type": "home"}]}),
+            );
+        }
+        for (path, value) in [("emails[primary eq false]", Value::Null), ("emails", json!([{"primary": false}]))] {
+            check(held.clone(), json!([{"op": "remove", "path": path, "value": value}]), json!({"emails": [first]}));
+        }
+        let only = json!({"emails": [first]});
+        check(
+            only,
+            json!([{"op": "add", "path": "emails[primary eq false].value", "value": "c@x"}]),
+            json!({"emails": [first, {"value": "c@x", "primary": false}]}),
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Quirk;
+use crate::messages::BULK_REQUEST_SCHEMA;
 use crate::patch_path::PATCH_SCHEMA;
 use crate::schema::standard::{ENTERPRISE_USER, USER};
 
@@ -23,6 +24,8 @@ pub enum Message {
     GroupPatch,
     /// Query parameters, as an object.
     Query,
+    /// The body of a bulk request.
+    Bulk,
 }
 
 /// What is sent, and what the RFC would have had in its place: with the quirk the first does what the second does without any.
@@ -88,7 +91,7 @@ impl Quirk {
             ),
             Self::PathKeys => (
                 "path-keys",
-                "Keys of a body or a path-less operation may be paths; a path may leave out the URN of an extension.",
+                "Keys of a body or a path-less operation may be paths.",
                 "https://github.com/Captain-P-Goldfish/SCIM-SDK/issues/193",
             ),
             Self::ReferenceAsString => (
@@ -154,6 +157,24 @@ impl Quirk {
                 "A query parameter without a value is as if it were not there.",
                 "https://github.com/simpleidserver/SimpleIdServer/issues/604",
             ),
+            Self::ExtensionNames => (
+                "extension-names",
+                "An attribute that only one extension has may be named without its URN; behind a URN a dot may stand for the colon.",
+                ENTRA_ENDPOINT,
+            ),
+            Self::NamedValue => (
+                "named-value",
+                "The value of an operation may stand in an object below the name of its path.",
+                "https://github.com/pond/scimitar/issues/43",
+            ),
+            Self::ZeroFailOnErrors => (
+                "zero-fail-on-errors",
+                "`failOnErrors` of 0 is as if it were not there.",
+                "https://datatracker.ietf.org/doc/html/rfc7644#section-3.7",
+            ),
+            Self::ValuePathNames => {
+                ("value-path-names", "A name in `attributes` may be a value path; its brackets are ignored.", ENTRA_ENDPOINT)
+            }
             _ => ("reference-id", "SCIM 1.1's `managerId` stands for the `value` of `manager`.", ONELOGIN_SCHEMA),
         }
     }
@@ -235,6 +256,29 @@ impl Quirk {
             Self::EmptyParameter => {
                 Example { message: Message::Query, before: json!({"count": "", "startIndex": "2"}), after: json!({"startIndex": "2"}) }
             }
+            Self::ExtensionNames => {
+                user(json!({"department": "D"}), json!({"schemas": [USER, ENTERPRISE_USER], ENTERPRISE_USER: {"department": "D"}}))
+            }
+            Self::NamedValue => patch(
+                Message::GroupPatch,
+                &json!([{"op": "replace", "path": "members", "value": {"members": []}}]),
+                &json!([{"op": "replace", "path": "members", "value": []}]),
+            ),
+            Self::ZeroFailOnErrors => {
+                let bulk = |extra: Value| {
+                    let mut body = json!({"schemas": [BULK_REQUEST_SCHEMA], "Operations": []});
+                    if let (Some(body), Value::Object(extra)) = (body.as_object_mut(), extra) {
+                        body.extend(extra);
+                    }
+                    body
+                };
+                Example { message: Message::Bulk, before: bulk(json!({"failOnErrors": 0})), after: bulk(json!({})) }
+            }
+            Self::ValuePathNames => Example {
+                message: Message::Query,
+                before: json!({"attributes": "userName,emails[type eq \"work\"].value"}),
+                after: json!({"attributes": "userName,emails.value"}),
+            },
             _ => user(enterprise(json!({"manager": {"managerId": "7"}})), enterprise(json!({"manager": {"value": "7"}}))),
         }
     }

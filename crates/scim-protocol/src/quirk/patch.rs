@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::Quirk;
-use super::resource::{read_as_path, stringified_object};
-use super::rewrite::{Key, Rewrite, is_urn, is_value_id, json_in, modern_urn};
+use super::resource::stringified_object;
+use super::rewrite::{Key, Rewrite, is_value_id, json_in, modern_urn};
 use crate::patch_path::{PATCH_SCHEMA, PatchPath};
 use crate::schema::{Mutability, Schema};
 
@@ -81,11 +81,10 @@ fn with_path(rewrite: &mut Rewrite<'_>, path: String, mut operation: Map<String,
     if rewrite.schema.names_whole_core(&path.attribute) {
         return without_path(rewrite, operation, operations);
     }
-    if rewrite.schema.resolve(&path.attribute).is_none()
-        && let Some((qualified, parsed)) = in_an_extension(rewrite, &text)
-        && rewrite.acts_at(Quirk::PathKeys, &text, |place| format!("read the path `{place}` as `{qualified}`"))
+    if let Some(meant) = rewrite.meant(&path)
+        && rewrite.acts_at(Quirk::ExtensionNames, &text, |place| format!("read the path `{place}` as `{meant}`"))
     {
-        (text, path) = (qualified, parsed);
+        (text, path) = (meant.to_string(), meant);
     }
     if rewrite.leaf(&path).is_none()
         && let Some((renamed, parsed)) = named_value(rewrite, &text)
@@ -104,6 +103,7 @@ fn at_path(rewrite: &mut Rewrite<'_>, path: &PatchPath, text: &str, mut operatio
     boolean_in_filter(rewrite, path);
     let is_remove = is_remove(&operation);
     let Some(value) = operation.get_mut("value") else { return operations.push(Value::Object(operation)) };
+    without_its_name(rewrite, path, value);
     let Some((attribute, sub)) = rewrite.leaf(path) else {
         return of_extension(rewrite, text, operation, operations);
     };
@@ -128,16 +128,19 @@ fn at_path(rewrite: &mut Rewrite<'_>, path: &PatchPath, text: &str, mut operatio
     operations.push(Value::Object(operation));
 }
 
-/// Entra's `manager`, which is an attribute of an extension, without the URN of that.
-fn in_an_extension(rewrite: &Rewrite<'_>, text: &str) -> Option<(String, PatchPath)> {
-    if is_urn(text) {
-        return None;
+/// Takes the value out of an object that has the name of the path's attribute and nothing else: `{"members": [...]}` for `members`.
+fn without_its_name(rewrite: &mut Rewrite<'_>, path: &PatchPath, value: &mut Value) {
+    let Some((attribute, None)) = rewrite.leaf(path).filter(|_| path.filter.is_none()) else { return };
+    let Value::Object(object) = &mut *value else { return };
+    let mut names = object.keys();
+    let (Some(name), None) = (names.next().cloned(), names.next()) else { return };
+    if name.eq_ignore_ascii_case(&attribute.name)
+        && attribute.sub_attribute(&name).is_none()
+        && rewrite.acts(Quirk::NamedValue, |place| format!("read what stands below `{name}` in the value as the value of `{place}`"))
+        && let Some(inner) = object.remove(&name)
+    {
+        *value = inner;
     }
-    rewrite.schema.extensions.iter().find_map(|extension| {
-        let qualified = format!("{}:{text}", extension.id);
-        let path = PatchPath::parse(&qualified).ok()?;
-        rewrite.leaf(&path).map(|_| (qualified, path))
-    })
 }
 
 fn is_remove(operation: &Map<String, Value>) -> bool {
@@ -227,7 +230,7 @@ fn object<'a>(rewrite: &mut Rewrite<'a>, held: &mut Map<String, Value>, extensio
                 continue;
             }
             Key::Path(text, path) => {
-                read_as_path(rewrite, &key);
+                rewrite.read_as_path(&key, &path);
                 let is_read_only = rewrite.leaf(&path).is_some_and(|(attribute, sub)| {
                     [Some(attribute), sub].into_iter().flatten().any(|attribute| attribute.mutability == Mutability::ReadOnly)
                 });

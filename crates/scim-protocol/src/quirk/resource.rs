@@ -17,6 +17,21 @@ pub(super) fn normalize(rewrite: &mut Rewrite<'_>, body: &mut Value) {
         let before = rewrite.enter(&path.to_string());
         place(rewrite, document, &path, value);
         rewrite.leave(before);
+        if let Some(urn) = rewrite.schema.resolve(&path.attribute).and_then(|resolved| resolved.extension)
+            && rewrite.set.has(Quirk::ExtensionNames)
+        {
+            name_extension(document, urn);
+        }
+    }
+}
+
+/// Adds the extension to `schemas`: a client that does not write its URN does not name it there either.
+fn name_extension(document: &mut Map<String, Value>, urn: &str) {
+    let mut lists = document.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("schemas"));
+    if let Some(urns) = lists.find_map(|(_, value)| value.as_array_mut())
+        && !urns.iter().filter_map(Value::as_str).any(|named| named.eq_ignore_ascii_case(urn))
+    {
+        urns.push(urn.into());
     }
 }
 
@@ -80,7 +95,7 @@ fn object<'a>(
                 continue;
             }
             Key::Path(_, path) => {
-                read_as_path(rewrite, &key);
+                rewrite.read_as_path(&key, &path);
                 paths.push((*path, value));
                 continue;
             }
@@ -121,10 +136,6 @@ fn insert(document: &mut Map<String, Value>, key: String, value: Value) {
             document.insert(key, value);
         }
     }
-}
-
-pub(super) fn read_as_path(rewrite: &mut Rewrite<'_>, key: &str) {
-    rewrite.acts_at(Quirk::PathKeys, key, |place| format!("read the key `{place}` as a path"));
 }
 
 pub(super) fn stringified_object(rewrite: &mut Rewrite<'_>, value: &mut Value) {

@@ -82,7 +82,8 @@ impl<'a> Rewrite<'a> {
         Some(modern)
     }
 
-    /// What a key names in the top-level object, or in that of `extension`. A path is only looked for where `PathKeys` is tolerated.
+    /// What a key names in the top-level object, or in that of `extension`. A path is only looked for where `PathKeys` is tolerated, and a name of an
+    /// extension where `ExtensionNames` is.
     pub(super) fn key(&self, key: &str, extension: Option<&'a Schema>) -> Key<'a> {
         let schema = self.schema;
         if let Some(extension) = extension {
@@ -96,7 +97,8 @@ impl<'a> Rewrite<'a> {
         } else if key.eq_ignore_ascii_case(&schema.core.id) && self.set.has(Quirk::PathKeys) {
             return Key::Core;
         }
-        if !self.set.has(Quirk::PathKeys) || !key.contains(['.', ':', '[']) {
+        let is_path = is_path(key);
+        if is_path && !self.set.has(Quirk::PathKeys) || !is_path && extension.is_some() {
             return Key::Unknown;
         }
         let text = match extension {
@@ -105,7 +107,27 @@ impl<'a> Rewrite<'a> {
         };
         match PatchPath::parse(&text) {
             Ok(path) if self.leaf(&path).is_some() => Key::Path(text, Box::new(path)),
-            _ => Key::Unknown,
+            Ok(path) => match self.meant(&path).filter(|path| self.leaf(path).is_some()) {
+                Some(path) => Key::Path(path.to_string(), Box::new(path)),
+                None => Key::Unknown,
+            },
+            Err(_) => Key::Unknown,
+        }
+    }
+
+    /// The path that is meant by one that leads nowhere.
+    pub(super) fn meant(&self, path: &PatchPath) -> Option<PatchPath> {
+        let attribute = self.schema.meant(&path.attribute).filter(|_| self.set.has(Quirk::ExtensionNames))?;
+        Some(PatchPath { attribute, ..path.clone() })
+    }
+
+    /// Says that a key was read as a path, and what the path is where the key does not lead there itself.
+    pub(super) fn read_as_path(&mut self, key: &str, path: &PatchPath) {
+        if is_path(key) {
+            self.acts_at(Quirk::PathKeys, key, |place| format!("read the key `{place}` as a path"));
+        }
+        if PatchPath::parse(key).is_ok_and(|sent| self.meant(&sent).is_some()) {
+            self.acts_at(Quirk::ExtensionNames, key, |place| format!("read the key `{place}` as `{path}`"));
         }
     }
 
@@ -317,6 +339,11 @@ pub(super) fn is_value_id(attribute: &Attribute, name: &str) -> bool {
         && attribute.sub_attribute("value").is_some()
 }
 
+/// Whether a key is more than a name.
+fn is_path(key: &str) -> bool {
+    key.contains(['.', ':', '['])
+}
+
 fn number_in(kind: AttributeType, text: &str) -> Option<Number> {
     let text = text.trim();
     match kind {
@@ -386,7 +413,7 @@ pub(super) fn modern_urn(schema: &TypeSchema, text: &str) -> Option<String> {
     None
 }
 
-/// What follows the URN in a text that begins with it: nothing, or `:` and more.
+/// What follows the URN in a text that begins with it: nothing, or `:` or `.` and more.
 fn begins_with<'t>(text: &'t str, urn: &str) -> Option<&'t str> {
     after(text, urn).filter(|rest| is_end(rest))
 }
@@ -399,5 +426,5 @@ fn after<'t>(text: &'t str, start: &str) -> Option<&'t str> {
 
 /// Whether a URN ends where this follows.
 fn is_end(rest: &str) -> bool {
-    rest.is_empty() || rest.starts_with(':')
+    rest.is_empty() || rest.starts_with([':', '.'])
 }

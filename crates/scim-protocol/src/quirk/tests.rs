@@ -4,12 +4,15 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::error::{Error, ErrorKind};
-use crate::messages::SearchRequest;
+use crate::filter::FilterLimits;
+use crate::messages::{BulkRequest, SearchRequest};
 use crate::patch::{self, PATCH_SCHEMA, apply::apply, member};
+use crate::projection::Projection;
 use crate::resource::ValidResource;
 use crate::schema::set::SchemaSet;
 use crate::schema::standard::{ENTERPRISE_USER, GROUP, USER};
 use crate::validate::validate;
+use crate::{AttributePath, Filter};
 
 /// The outcome of a request, and the quirks that acted.
 fn create(type_name: &str, mut body: Value, set: &QuirkSet) -> (Result<Value, Error>, Vec<Quirk>) {
@@ -69,7 +72,13 @@ fn run(message: Message, body: Value, set: &QuirkSet) -> (Result<Value, Error>, 
             let mut pairs = body.into_iter().map(|(name, value)| (name, value.as_str().unwrap().to_owned())).collect();
             let acted = normalize_query(set, &mut pairs).quirks();
             let request = SearchRequest::from_query(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-            (request.map(|request| json!(format!("{request:?}"))), acted)
+            let projected = request.and_then(|request| Projection::new(&request.attributes, &[]).map(|_| request));
+            (projected.map(|request| json!(format!("{request:?}"))), acted)
+        }
+        Message::Bulk => {
+            let mut body = body;
+            let acted = normalize_bulk(set, &mut body).quirks();
+            (BulkRequest::from_body(body).map(|request| json!(format!("{request:?}"))), acted)
         }
     }
 }
@@ -102,6 +111,7 @@ fn strict_rewrites_nothing() {
         let mut body = before.clone();
         let acted = match message {
             Message::Query => continue,
+            Message::Bulk => normalize_bulk(&QuirkSet::strict(), &mut body),
             Message::User => normalize_resource(&QuirkSet::strict(), schema, &mut body),
             Message::UserPatch | Message::GroupPatch => normalize_patch(&QuirkSet::strict(), schema, &mut body),
         };
@@ -460,4 +470,108 @@ fn refusals_stay() {
     check(json!(["Replace"]), ErrorKind::InvalidSyntax);
     check(json!("nothing"), ErrorKind::InvalidSyntax);
     check(json!([{"op": "Replace", "path": "emails[type eq \"fax\"]", "value": {"value": "q@x"}}]), ErrorKind::NoTarget);
+}
+
+#[test]
+fn a_name_that_one_extension_has_means_that_one_wherever_it_stands() {
+    let urn = ENTERPRISE_USER;
+    let held = json!({urn: {"department": "D", "manager": {"value": "7"}}});
+    for body in [
+        json!({"department": "D", "manager": {"value": "7"}}),
+        json!({"DEPARTMENT": "D", "manager": "7"}),
+        json!({"department": "D", "manager.value": "7"}),
+        json!({format!("{urn}.department"): "D", format!("{urn}.manager.value"): "7"}),
+        json!({urn: {"department": "D"}, "manager": {"value": "7"}}),
+    ] {
+        let whole = with(json!({"schemas": [USER], "userName": "ann"}), body.clone());
+        let (made, acted) = create("User", whole, &QuirkSet::standard());
+        let made = made.unwrap();
+        assert_eq!((&made[urn], acted.contains(&Quirk::ExtensionNames)), (&held[urn], true), "{body}");
+        assert_eq!(made["schemas"], json!([USER, urn]), "{body}");
+        let operations = json!({"schemas": [PATCH_SCHEMA], "Operations": [{"op": "add", "value": body}]});
+        let (changed, acted) = change("User", ann(), operations, &QuirkSet::standard());
+        assert_eq!((&changed.unwrap()[urn], acted.contains(&Quirk::ExtensionNames)), (&held[urn], true), "{body}");
+    }
+    let department = json!({"department": "D"});
+    for path in ["department".to_owned(), format!("{urn}.department"), format!("{}.Department", urn.to_uppercase())] {
+        let operations = json!({"schemas": [PATCH_SCHEMA], "Operations": [{"op": "add", "path": path, "value": "D"}]});
+        let (changed, acted) = change("User", ann(), operations.clone(), &QuirkSet::of(&[Quirk::ExtensionNames]));
+        assert_eq!((&changed.unwrap()[urn], acted), (&department, vec![Quirk::ExtensionNames]), "{path}");
+        let refused = change("User", ann(), operations, &QuirkSet::strict()).0.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidPath, "{path}");
+    }
+    let operations = json!({"schemas": [PATCH_SCHEMA], "Operations": [
+        {"op": "add", "path": format!("{USER}.emails[type eq \"work\"].value"), "value": "a@x"}, {"op": "add", "path": format!("{USER}.name.givenName"), "value": "A"},
+    ]});
+    let changed = change("User", ann(), operations, &QuirkSet::standard()).0.unwrap();
+    assert_eq!((&changed["emails"], &changed["name"]), (&json!([{"type": "work", "value": "a@x"}]), &json!({"givenName": "A"})));
+    // What the core schema has is not an extension's, and what two extensions have is of neither.
+    assert!(SchemaSet::standard().by_name("User").unwrap().meant(&AttributePath::parse("title.x").unwrap()).is_none());
+    let mut twice = SchemaSet::standard().by_name("User").unwrap().as_ref().clone();
+    let mut second = twice.extensions.first().unwrap().clone();
+    second.id = "urn:acme:User".to_owned();
+    twice.extensions.push(second);
+    assert!(twice.meant(&AttributePath::of("department")).is_none());
+    assert_eq!(twice.meant(&AttributePath::parse("urn:acme:User.department").unwrap()).unwrap().to_string(), "urn:acme:User:department");
+}
+
+#[test]
+fn questions_name_attributes_of_extensions_as_bodies_do() {
+    let schemas = SchemaSet::standard();
+    let users = [schemas.by_name("User").unwrap().clone()];
+    let check = |text: &str, wanted: &str| {
+        let mut filter = Filter::parse(text, FilterLimits::default()).unwrap();
+        let said = normalize_filter(&QuirkSet::standard(), schemas.types(), &mut filter).unwrap();
+        assert_eq!((filter.to_string(), said.quirks()), (wanted.to_owned(), vec![Quirk::ExtensionNames]), "{text}");
+        assert!(filter.check(&[&users[0]]).is_ok(), "{text}");
+        let mut strict = Filter::parse(text, FilterLimits::default()).unwrap();
+        assert!(normalize_filter(&QuirkSet::strict(), schemas.types(), &mut strict).unwrap().is_empty());
+        assert_eq!(strict.check(&[&users[0]]).unwrap_err().kind(), ErrorKind::InvalidFilter, "{text}");
+    };
+    let urn = ENTERPRISE_USER;
+    check(r#"id eq "1" and manager eq "2""#, &format!(r#"id eq "1" and {urn}:manager eq "2""#));
+    check(&format!(r#"{urn}.manager eq "2""#), &format!(r#"{urn}:manager eq "2""#));
+    check(&format!(r#"not ({urn}.manager.value eq "2")"#), &format!(r#"not ({urn}:manager.value eq "2")"#));
+    check("manager.displayName pr or department pr", &format!("{urn}:manager.displayName pr or {urn}:department pr"));
+    check(&format!(r#"{USER}.emails[type eq "work"]"#), &format!(r#"{USER}:emails[type eq "work"]"#));
+    let mut sort = AttributePath::of("department");
+    assert_eq!(normalize_sort(&QuirkSet::standard(), &users, &mut sort).quirks(), [Quirk::ExtensionNames]);
+    assert_eq!(sort.to_string(), format!("{urn}:department"));
+    let resource = with(ann(), json!({urn: {"department": "D", "division": "E"}}));
+    let shown = |only: &[&str], without: &[&str]| {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let mut projection = Projection::new(&owned(only), &owned(without)).unwrap();
+        normalize_projection(&QuirkSet::standard(), &users, &mut projection);
+        let Value::Object(mut shown) = resource.clone() else { panic!("a user is an object") };
+        projection.apply(&users[0], &mut shown);
+        shown.get(urn).cloned()
+    };
+    assert_eq!(shown(&["department"], &[]), Some(json!({"department": "D"})));
+    assert_eq!(shown(&[&format!("{urn}.division")], &[]), Some(json!({"division": "E"})));
+    assert_eq!(shown(&[], &["department"]), Some(json!({"division": "E"})));
+}
+
+#[test]
+fn members_may_stand_below_their_own_name() {
+    let check = |value: Value, after: Value| {
+        let operations = json!({"schemas": [PATCH_SCHEMA], "Operations": [{"op": "remove", "path": "members", "value": value}]});
+        let (changed, acted) = change("Group", team(), operations, &QuirkSet::standard());
+        assert_eq!((&changed.unwrap()["members"], acted), (&after, vec![Quirk::NamedValue, Quirk::RemoveMembersByValue]), "{value}");
+    };
+    check(json!({"members": [{"$ref": null, "value": "a"}]}), json!(["b"]));
+    check(json!({"Members": {"value": "b"}}), json!(["a"]));
+    check(json!({"members": []}), json!(["a", "b"]));
+}
+
+#[test]
+fn brackets_among_attributes_are_left_out() {
+    let check = |before: &str, after: &str| {
+        let mut pairs = vec![("Attributes".to_owned(), before.to_owned())];
+        normalize_query(&QuirkSet::standard(), &mut pairs);
+        assert_eq!(pairs[0].1, after, "{before}");
+    };
+    check(r#"emails[type eq "work"]"#, "emails");
+    check(r#"userName,emails[type eq "a],\"b" and primary eq true].value,id"#, "userName,emails.value,id");
+    check("emails[type", "emails[type");
+    check("userName", "userName");
 }

@@ -214,6 +214,48 @@ impl TypeSchema {
         }
     }
 
+    /// The path that a client means by one that leads nowhere. `None` where there is nothing that it could be, or more than one thing.
+    ///
+    /// - The name of an attribute that the core schema does not have and exactly one extension has (`manager`) is that of the extension.
+    /// - A dot behind the URN of a schema (`urn:...:2.0:User.manager`) stands for a colon.
+    ///
+    /// The sub-attribute is taken over as it is, so that a refusal of it names the attribute that was found.
+    pub fn meant(&self, path: &AttributePath) -> Option<AttributePath> {
+        if self.resolve(path).is_some() || self.names_whole_core(path) {
+            return None;
+        }
+        if path.schema.is_some() {
+            return self.behind_a_dot(path);
+        }
+        if self.core_attribute(&path.attribute).is_some() {
+            return None;
+        }
+        let mut having = self.extensions.iter().filter(|extension| extension.attribute(&path.attribute).is_some());
+        match (having.next(), having.next()) {
+            (Some(only), None) => Some(AttributePath { schema: Some(only.id.clone()), ..path.clone() }),
+            _ => None,
+        }
+    }
+
+    fn behind_a_dot(&self, path: &AttributePath) -> Option<AttributePath> {
+        let text = path.to_string();
+        let behind = |urn: &str| {
+            let start = text.get(..urn.len())?;
+            let rest = text.get(urn.len()..)?.strip_prefix('.')?;
+            let named = AttributePath::parse(rest).ok().filter(|_| start.eq_ignore_ascii_case(urn))?;
+            Some(AttributePath { schema: Some(urn.to_owned()), ..named })
+        };
+        let urns = self.extensions.iter().chain([&self.core]).map(|schema| schema.id.as_str());
+        let mut found = urns.filter_map(behind).filter(|path| {
+            let alone = AttributePath { sub_attribute: None, ..path.clone() };
+            self.resolve(&alone).is_some()
+        });
+        match (found.next(), found.next()) {
+            (Some(only), None) => Some(only),
+            _ => None,
+        }
+    }
+
     /// RFC 9944 section 7.1.2 puts extensions within an extension: complex attributes that are named by a URN. A path to one, `EXTENSION:URN` or
     /// `EXTENSION:URN.sub`, was parsed with its last colon as the end of the schema.
     fn named_by_urn(&self, path: &AttributePath, schema: &str) -> Option<Resolved<'_>> {

@@ -225,7 +225,9 @@ pub(crate) fn parts(path: Place<'_>, attribute: &Attribute, value: Value, quirks
             if quirks.has(Quirk::IgnoreUnknown) {
                 continue;
             }
-            return Err(refuse(Place::Sub(&path, &name), "is not an attribute that is known here".into()));
+            let (parent, path) = (&attribute.name, Place::Sub(&path, &name).to_string());
+            let detail = format!("`{path}` is not a sub-attribute of `{parent}`; /Schemas lists all.");
+            return Err(Error::new(ErrorKind::InvalidSyntax, detail).at(path));
         };
         if sub.mutability == Mutability::ReadOnly {
             continue;

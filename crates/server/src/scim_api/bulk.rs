@@ -6,6 +6,7 @@ use directory::version::version_tag;
 use http::StatusCode;
 use scim_protocol::messages::{BulkMethod, BulkOutcome, BulkRequest, BulkResponse};
 use scim_protocol::projection::Projection;
+use scim_protocol::quirk::normalize_bulk;
 
 use super::Call;
 use super::render::{View, json};
@@ -14,7 +15,8 @@ use crate::refusal::{Failure, error_of};
 use crate::request_id::RequestId;
 
 pub(super) async fn bulk(mut call: Call) -> Result<Response, Failure> {
-    let body = call.json(Some(call.state.options.bulk_operations_max))?;
+    let mut body = call.json(Some(call.state.options.bulk_operations_max))?;
+    call.trace.journal.also_adapted(normalize_bulk(&call.quirks(), &mut body));
     let request = BulkRequest::from_body(body)?;
     spend_more(&call.state, &call.caller, request.operations.len());
     let answers = call.directory.bulk(&call.caller, request).await;

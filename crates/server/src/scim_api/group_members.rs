@@ -60,14 +60,14 @@ async fn list(call: Call, request: SearchRequest) -> Result<Response, Failure> {
 }
 
 pub(super) async fn create(mut call: Call) -> Result<Response, Failure> {
-    let projection = call.projection()?;
+    let projection = call.projection(&[])?;
     let body = call.json(None)?;
     let made = call.directory.create_membership(&call.caller, &body).await?;
     answer(&call, StatusCode::CREATED, &projection, &made)
 }
 
 pub(super) async fn read(call: Call, id: String) -> Result<Response, Failure> {
-    let projection = call.projection()?;
+    let projection = call.projection(&[])?;
     let found = call.directory.membership(&call.caller, &id).await?;
     if unchanged(&call.parts.headers, VERSION)? {
         return Ok(with_version(empty(StatusCode::NOT_MODIFIED), VERSION));

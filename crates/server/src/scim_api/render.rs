@@ -46,7 +46,18 @@ impl View<'_> {
             Some(schema) => self.location(schema, id),
             None => String::new(),
         };
+        let shows_names = self.caller.tenant.settings.member_display;
+        // Empty where the caller may not read who the member is.
+        let names: Vec<String> = resource.members.iter().filter(|_| shows_names).map(|member| member.display.clone()).collect();
         let (mut document, mut said) = resource.into_halves(Some(&locate));
+        let elements = said.get_mut("members").and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut);
+        for (element, name) in elements.zip(names).filter(|(_, name)| !name.is_empty()) {
+            element.insert("display".to_owned(), name.into());
+        }
+        let is_group = schema.core_attribute("members").is_some_and(|members| members.multi_valued);
+        if is_group && self.caller.tenant.settings.empty_members && !said.contains_key("members") {
+            said.insert("members".to_owned(), Value::Array(Vec::new()));
+        }
         // Most are answered with the text that is stored; a tree is only made of what has something to hide.
         if !self.projection.keeps_all_of(schema, document.text()) {
             let mut tree = document.into_tree();

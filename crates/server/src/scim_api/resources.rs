@@ -12,14 +12,15 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use scim_protocol::messages::SearchRequest;
 use scim_protocol::profile::PatchAnswer as PatchExpectation;
 use scim_protocol::projection::Projection;
-use scim_protocol::{Error, ErrorKind, TypeSchema};
+use scim_protocol::quirk::normalize_projection;
+use scim_protocol::{AttributePath, Error, ErrorKind, TypeSchema};
 
 use super::Call;
 use super::render::{View, empty, with_version};
 use crate::refusal::Failure;
 
 pub(super) async fn create(mut call: Call, schema: Arc<TypeSchema>) -> Result<Response, Failure> {
-    let projection = call.projection()?;
+    let projection = call.projection(std::slice::from_ref(&schema))?;
     let body = call.json(None)?;
     // What is to be made has no version yet, so it is none that the request could name.
     if let Some(Tags::OneOf(_)) = tags(&call.parts.headers, &IF_MATCH) {
@@ -35,7 +36,7 @@ pub(super) async fn create(mut call: Call, schema: Arc<TypeSchema>) -> Result<Re
 }
 
 pub(super) async fn read(call: Call, schema: Arc<TypeSchema>, id: String) -> Result<Response, Failure> {
-    let projection = call.projection()?;
+    let projection = call.projection(std::slice::from_ref(&schema))?;
     let include = include(&schema, &projection);
     let directory = &call.directory;
     // A group that is small is read in one piece with its members.
@@ -52,7 +53,7 @@ pub(super) async fn read(call: Call, schema: Arc<TypeSchema>, id: String) -> Res
 }
 
 pub(super) async fn replace(mut call: Call, schema: Arc<TypeSchema>, id: String) -> Result<Response, Failure> {
-    let projection = call.projection()?;
+    let projection = call.projection(std::slice::from_ref(&schema))?;
     let body = call.json(None)?;
     let (expected, include) = (expected(&call.parts.headers), include(&schema, &projection));
     let made = call.directory.replace(&call.caller, &schema, &id, body, &expected, without_members(include)).await?;
@@ -60,7 +61,7 @@ pub(super) async fn replace(mut call: Call, schema: Arc<TypeSchema>, id: String)
 }
 
 pub(super) async fn patch(mut call: Call, schema: Arc<TypeSchema>, id: String) -> Result<Response, Failure> {
-    let projection = call.projection()?;
+    let mut projection = call.projection(std::slice::from_ref(&schema))?;
     let body = call.json(None)?;
     let expected = expected(&call.parts.headers);
     let mut include = include(&schema, &projection);
@@ -71,6 +72,7 @@ pub(super) async fn patch(mut call: Call, schema: Arc<TypeSchema>, id: String) -
         (Projection::Default, PatchResponse::NoContent) => PatchAnswer::Version,
         (Projection::Default, PatchResponse::WithoutMembers) => {
             include.members = false;
+            projection = Projection::Without(vec![AttributePath::of("members")]);
             PatchAnswer::Resource(include)
         }
         _ => PatchAnswer::Resource(without_members(include)),
@@ -130,8 +132,8 @@ impl Call {
         Ok(self.view(projection).response(status, schema, resource, more))
     }
 
-    /// `attributes` and `excludedAttributes`.
-    pub(super) fn projection(&self) -> Result<Projection, Failure> {
+    /// `attributes` and `excludedAttributes` of the query, for resources of these types.
+    pub(super) fn projection(&self, types: &[Arc<TypeSchema>]) -> Result<Projection, Failure> {
         if self.parts.uri.query().is_none_or(str::is_empty) {
             return Ok(Projection::Default);
         }
@@ -139,7 +141,14 @@ impl Call {
         let query = self.query();
         let pairs = query.iter().filter(|(name, _)| wanted(name)).map(|(name, value)| (name.as_str(), value.as_str()));
         let request = SearchRequest::from_query(pairs)?;
-        Ok(Projection::new(&request.attributes, &request.excluded_attributes)?)
+        Ok(self.projected(&request, types)?)
+    }
+
+    /// The same of a search.
+    pub(super) fn projected(&self, request: &SearchRequest, types: &[Arc<TypeSchema>]) -> Result<Projection, Error> {
+        let mut projection = Projection::new(&request.attributes, &request.excluded_attributes)?;
+        self.trace.journal.also_adapted(normalize_projection(&self.quirks(), types, &mut projection));
+        Ok(projection)
     }
 
     /// Whether this kind of client expects the resource in the answer to a PATCH.

@@ -8,7 +8,7 @@ use directory::store::{Include, StoredResource};
 use http::StatusCode;
 use scim_protocol::messages::{SearchRequest, cursor_head, list_head};
 use scim_protocol::projection::Projection;
-use scim_protocol::quirk::check_filter;
+use scim_protocol::quirk::{normalize_filter, normalize_sort};
 use scim_protocol::{AttributePath, Error, ErrorKind, Filter, TypeSchema};
 use serde_json::{Map, Value};
 
@@ -37,12 +37,15 @@ async fn search(call: Call, schema: Option<Arc<TypeSchema>>, request: SearchRequ
     // At the base URL, what the caller may not read is not there.
     let readable = || call.caller.schemas.types().iter().filter(|schema| call.caller.permissions.covers(schema.name())).cloned().collect();
     let types: Vec<Arc<TypeSchema>> = schema.map_or_else(readable, |schema| vec![schema]);
-    let projection = Projection::new(&request.attributes, &request.excluded_attributes)?;
-    let filter = request.filter.as_deref().map(|text| Filter::parse(text, options.filter)).transpose()?;
-    if let Some(filter) = &filter {
-        call.trace.journal.also_adapted(check_filter(&call.quirks(), &types, filter)?);
+    let projection = call.projected(&request, &types)?;
+    let mut filter = request.filter.as_deref().map(|text| Filter::parse(text, options.filter)).transpose()?;
+    if let Some(filter) = &mut filter {
+        call.trace.journal.also_adapted(normalize_filter(&call.quirks(), &types, filter)?);
     }
-    let sort = request.sort_by.as_deref().map(|text| sort(text, request.descending)).transpose()?;
+    let mut sort = request.sort_by.as_deref().map(|text| sort(text, request.descending)).transpose()?;
+    if let Some(sort) = &mut sort {
+        call.trace.journal.also_adapted(normalize_sort(&call.quirks(), &types, &mut sort.path));
+    }
     let page = Page {
         offset: request.start_index.saturating_sub(1),
         limit: request.count.unwrap_or(options.page_size_default).min(options.page_size_max),

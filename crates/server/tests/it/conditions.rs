@@ -137,7 +137,7 @@ async fn members_change_only_where_the_condition_holds() {
         ("if-none-match", "W/\"2\"", false),
         ("if-none-match", "W/\"1\", \"2\"", false),
     ] {
-        let body = json!({"schemas": [GROUP], "displayName": "g", "members": [{"value": ann}]});
+        let body = json!({"schemas": [GROUP], "displayName": format!("{name} {value}"), "members": [{"value": ann}]});
         let path = format!("/Groups/{}", house.scim("POST", "/Groups", Some(body)).await.text("/id"));
         assert_eq!(house.scim("PATCH", &path, add(&bob)).await.header("etag"), Some("W/\"2\""));
         let before = house.scim("GET", &path, None).await;

@@ -25,8 +25,8 @@ use super::statements as sql;
 use super::statements_of_safety::CREATE_AGAIN;
 use super::statements_of_schemas::SHARE_TYPES;
 use crate::rows::{
-    IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Told, attribute_key, decode_entries, encode_entries, from_json, index_rows, micros,
-    stored_key, timestamp, version,
+    IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Told, alone, attribute_key, decode_entries, encode_entries, from_json, index_rows,
+    micros, stored_key, timestamp, value_lock, version,
 };
 
 /// Why an attempt failed.
@@ -164,7 +164,9 @@ impl Commit<'_> {
             let statement = self.transaction.prepare_cached(sql::READ_BODY).await?;
             let old = self.transaction.query_one(&statement, &[&self.tenant, &head.resource]).await?;
             let (old, new) = (decode_entries(old.try_get(1)?)?, index_rows(&write.resource_type, &content.index));
-            let given_up: Vec<&IndexRow> = old.iter().filter(|row| row.unique && !new.contains(row)).collect();
+            let alone = alone(self.change_set, &write.resource_type);
+            let is_given_up = |row: &&IndexRow| (row.unique || alone == Some(row.attribute)) && !new.contains(row);
+            let given_up: Vec<&IndexRow> = old.iter().filter(is_given_up).collect();
             self.remove_rows(head.resource, &given_up).await?;
         }
         Ok(())
@@ -370,6 +372,20 @@ impl Commit<'_> {
         self.record_groups(&groups, member_id).await
     }
 
+    /// Refuses a value that another resource has, where the policy wants it alone.
+    async fn check_alone(&self, write: &Write, resource: i64, rows: &[&IndexRow]) -> Result<(), Failure> {
+        let Some(path) = self.change_set.policy.alone(&write.resource_type) else { return Ok(()) };
+        for row in rows.iter().filter(|row| !row.unique && row.attribute == attribute_key(&write.resource_type, path)) {
+            self.query(sql::LOCK_VALUE, &[&value_lock(self.tenant, row)]).await?;
+            // This sees what was committed before the lock was given.
+            let value = stored_key(&row.value);
+            if !self.query(sql::HAS_ANOTHER, &[&self.tenant, &row.attribute, &&*value, &resource]).await?.is_empty() {
+                return Err(CommitError::ValueTaken { path: path.to_owned() }.into());
+            }
+        }
+        Ok(())
+    }
+
     async fn add_rows(&self, write: &Write, content: &Content, resource: i64, rows: &[&IndexRow]) -> Result<(), Failure> {
         let unique = columns(rows, true);
         if !unique.0.is_empty() {
@@ -385,6 +401,7 @@ impl Commit<'_> {
         }
         let others = columns(rows, false);
         if !others.0.is_empty() {
+            self.check_alone(write, resource, rows).await?;
             self.execute(sql::ADD_VALUES, &[&self.tenant, &others.0, &others.1, &resource]).await?;
         }
         Ok(())

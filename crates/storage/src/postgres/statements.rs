@@ -98,6 +98,11 @@ pub(crate) const TAKE_VALUES: &str = "INSERT INTO unique_values (tenant, attribu
      ON CONFLICT DO NOTHING RETURNING attribute, value";
 pub(crate) const RELEASE_VALUES: &str = "DELETE FROM unique_values AS u USING unnest($2::BIGINT[], $3::BYTEA[]) AS v (attribute, value) \
      WHERE u.tenant = $1 AND u.attribute = v.attribute AND u.value = v.value AND u.resource = $4";
+/// Until the end of the transaction nobody else looks whether this value (a number stands for it) is free.
+pub(crate) const LOCK_VALUE: &str = "SELECT pg_advisory_xact_lock($1)";
+/// Whether another resource has the value.
+pub(crate) const HAS_ANOTHER: &str =
+    "SELECT 1 FROM index_values WHERE tenant = $1 AND attribute = $2 AND value = $3 AND resource <> $4 LIMIT 1";
 pub(crate) const ADD_VALUES: &str = "INSERT INTO index_values (tenant, attribute, value, resource) \
      SELECT $1, v.attribute, v.value, $4 FROM unnest($2::BIGINT[], $3::BYTEA[]) AS v (attribute, value) ON CONFLICT DO NOTHING";
 pub(crate) const REMOVE_VALUES: &str = "DELETE FROM index_values AS i USING unnest($2::BIGINT[], $3::BYTEA[]) AS v (attribute, value) \
@@ -184,6 +189,8 @@ pub(crate) const ALL: &[&str] = &[
     TAKE_VALUES,
     RELEASE_VALUES,
     ADD_VALUES,
+    LOCK_VALUE,
+    HAS_ANOTHER,
     REMOVE_VALUES,
     LOCK_MEMBERS,
     ADD_MEMBERS,

@@ -19,7 +19,8 @@ use super::statements as sql;
 use super::statements_of_safety::{CREATE_AGAIN, READ_VERSION};
 use super::writer::Writing;
 use crate::rows::{
-    IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Stored, Told, attribute_key, decode_entries, from_json, micros, timestamp, version,
+    IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Stored, Told, alone, attribute_key, decode_entries, from_json, micros, timestamp,
+    version,
 };
 
 /// What the writes of a change set store, made before their turn comes: the thread that writes is one for all.
@@ -114,7 +115,9 @@ impl Commit<'_, '_> {
             };
             let read = |row: &Row<'_>| row.get::<_, Vec<u8>>(1);
             let entries = self.row(sql::READ_BODY, params![self.tenant, head.resource], read)?;
-            for row in decode_entries(&entries)?.iter().filter(|row| row.unique && !stored.rows.contains(row)) {
+            let alone = alone(self.change_set, &write.resource_type);
+            let is_given_up = |row: &&IndexRow| (row.unique || alone == Some(row.attribute)) && !stored.rows.contains(row);
+            for row in decode_entries(&entries)?.iter().filter(is_given_up) {
                 self.remove_row(row, head.resource)?;
             }
         }
@@ -342,10 +345,13 @@ impl Commit<'_, '_> {
         resource: i64,
         rows: impl Iterator<Item = &'r IndexRow>,
     ) -> Result<(), CommitError> {
+        let alone = alone(self.change_set, &write.resource_type);
         for row in rows {
             let statement = if row.unique { sql::TAKE_VALUE } else { sql::ADD_VALUE };
-            let added = self.execute(statement, params![self.tenant, row.attribute, row.value, resource])?;
-            if row.unique && added == 0 {
+            let values = params![self.tenant, row.attribute, row.value, resource];
+            let added = self.execute(statement, values)?;
+            let is_shared = !row.unique && alone == Some(row.attribute) && self.row(sql::HAS_ANOTHER, values, |row| row.get(0))?;
+            if is_shared || (row.unique && added == 0) {
                 let is_it = |path: &&str| attribute_key(&write.resource_type, path) == row.attribute;
                 let path = content.index.iter().map(|entry| entry.path.as_str()).find(is_it).unwrap_or_default();
                 return Err(CommitError::ValueTaken { path: path.to_owned() });

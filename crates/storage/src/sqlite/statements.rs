@@ -89,6 +89,9 @@ pub(crate) const DELETE_RESOURCE: &str = "DELETE FROM resources WHERE tenant = ?
 pub(crate) const TAKE_VALUE: &str = "INSERT OR IGNORE INTO unique_values (tenant, attribute, value, resource) VALUES (?1, ?2, ?3, ?4)";
 pub(crate) const RELEASE_VALUE: &str = "DELETE FROM unique_values WHERE tenant = ?1 AND attribute = ?2 AND value = ?3 AND resource = ?4";
 pub(crate) const ADD_VALUE: &str = "INSERT OR IGNORE INTO index_values (tenant, attribute, value, resource) VALUES (?1, ?2, ?3, ?4)";
+/// Whether another resource has the value.
+pub(crate) const HAS_ANOTHER: &str =
+    "SELECT EXISTS (SELECT 1 FROM index_values WHERE tenant = ?1 AND attribute = ?2 AND value = ?3 AND resource <> ?4)";
 pub(crate) const REMOVE_VALUE: &str = "DELETE FROM index_values WHERE tenant = ?1 AND attribute = ?2 AND value = ?3 AND resource = ?4";
 
 /// What a remembered count belongs to.
@@ -170,6 +173,7 @@ pub(crate) const ALL: &[&str] = &[
     TAKE_VALUE,
     RELEASE_VALUE,
     ADD_VALUE,
+    HAS_ANOTHER,
     REMOVE_VALUE,
     READ_STATE,
     LIST_KEYS,

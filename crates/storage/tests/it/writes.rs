@@ -23,6 +23,7 @@ on_both_engines!(
     a_change_set_writes_a_resource_more_than_once,
     committing_twice_is_committing_once,
     one_of_two_creates_gets_the_name,
+    groups_take_a_name_that_no_other_has,
     two_cannot_swap_into_one_name,
     one_of_two_conditional_writes_wins,
     unconditional_writes_all_happen,
@@ -220,6 +221,42 @@ async fn one_of_two_creates_gets_the_name(place: Place) {
     }
     assert_eq!(place.log(world.tenant.id).await.len(), 10);
     assert_eq!(place.number("SELECT count(*) FROM resources").await, 10);
+}
+
+/// The tenant's switch: a name that another group has is refused, and those that had the same one before keep it.
+async fn groups_take_a_name_that_no_other_has(place: Place) {
+    let world = World::new(&place).await;
+    let (caller, groups) = (world.caller(), world.schema("Group"));
+    let group = |name: &str, note: &str| json!({"schemas": [GROUP], "displayName": name, "externalId": note});
+    let is_taken = |outcome: &Result<_, DirectoryError>| matches!(outcome, Err(DirectoryError::Refused(error)) if error.kind() == ErrorKind::Uniqueness && error.path() == Some("displayName"));
+    let mut lenient = caller.clone();
+    Arc::make_mut(&mut lenient.tenant).settings.unique_group_names = false;
+    let directory = world.directory();
+    let create = async |caller, body| directory.create(caller, &groups, body, NOTHING).await;
+    let (old, twin) = (create(&lenient, group("Old", "1")).await.unwrap(), create(&lenient, group("old", "2")).await.unwrap());
+    for body in [group("OLD", "3"), group("Old", "1")] {
+        assert!(is_taken(&create(&caller, body).await));
+    }
+    // Those two go on as before, and one of them takes another name, but not back.
+    let replace = async |id: &str, body| directory.replace(&caller, &groups, id, body, &Expected::default(), NOTHING).await;
+    replace(&twin.id, group("Old", "new")).await.unwrap();
+    replace(&twin.id, group("New", "new")).await.unwrap();
+    assert!(is_taken(&replace(&twin.id, group("oLd", "new")).await));
+    // A name is free once its group has another one or is gone.
+    replace(&old.id, group("Older", "1")).await.unwrap();
+    create(&caller, group("Old", "4")).await.unwrap();
+    directory.delete(&caller, &groups, &old.id, &Expected::default()).await.unwrap();
+    create(&caller, group("Older", "5")).await.unwrap();
+    // Of many at once one gets it, on all nodes.
+    let other = World { opened: place.open().await, ..world.clone() };
+    let directories = [world.directory(), other.directory()];
+    let creates = (0..8).map(|number| {
+        let (directory, caller, groups) = (&directories[number % 2], &caller, &groups);
+        async move { directory.create(caller, groups, json!({"schemas": [GROUP], "displayName": "Race"}), NOTHING).await }
+    });
+    let outcomes = join_all(creates).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    assert_eq!(outcomes.iter().filter(|outcome| is_taken(outcome)).count(), 7, "{outcomes:?}");
 }
 
 async fn two_cannot_swap_into_one_name(place: Place) {
