@@ -177,6 +177,12 @@ impl Caller {
                 format!("This token stands for a person and cannot make what stands for another or for nobody; `user` must be `{own}`.");
             return refuse("user", detail);
         }
+        // The bearer finds the person at `/Me`; and making such a token tells whether there is one with that id.
+        if given.user.is_some() && !self.permissions.covers("User") {
+            let detail =
+                "This token is not for the resource type User, so it cannot make a token that stands for a person; leave `user` out.";
+            return refuse("user", detail.into());
+        }
         self.may_give_until(until)
     }
 

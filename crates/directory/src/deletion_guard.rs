@@ -84,14 +84,14 @@ pub struct GuardSettings {
 
 impl Default for GuardSettings {
     /// A tenth of everybody within one hour is more likely an accident than a decision, in a directory of any size. Where a tenth is only a handful of
-    /// people, the number has to be exceeded too, so that ordinary work in a small directory is not held. Groups are rearranged more often, and a membership
-    /// is easier to give back than an account, so more of them may go.
+    /// people, the number has to be exceeded too, so that ordinary work in a small directory is not held. Identity providers disable people first, so that
+    /// number is the smallest; a deleted person and a membership can be restored, and conformance suites delete dozens of people whom they have made.
     fn default() -> Self {
         Self {
             mode: Mode::Refuse,
             window_minutes: 60,
             disables: Threshold { count: 10, percent: 10 },
-            deletes: Threshold { count: 10, percent: 10 },
+            deletes: Threshold { count: 50, percent: 10 },
             memberships: Threshold { count: 100, percent: 20 },
         }
     }
@@ -234,10 +234,12 @@ mod tests {
             assert_eq!(excess.is_some(), held, "{removal:?} {in_window} of {of_all}");
         };
         check(Removal::Delete, 1, 1, false);
-        check(Removal::Delete, 10, 10, false);
-        check(Removal::Delete, 11, 11, true);
-        check(Removal::Delete, 11, 110, false);
-        check(Removal::Delete, 11, 109, true);
+        check(Removal::Delete, 50, 50, false);
+        check(Removal::Delete, 51, 51, true);
+        check(Removal::Delete, 51, 510, false);
+        check(Removal::Delete, 51, 509, true);
+        check(Removal::Disable, 10, 10, false);
+        check(Removal::Disable, 11, 11, true);
         check(Removal::Disable, 28, 278, true);
         check(Removal::Disable, 27, 278, false);
         check(Removal::Delete, 10_000, 100_000, false);

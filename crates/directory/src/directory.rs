@@ -130,7 +130,7 @@ pub struct Directory {
     rehearsal: Option<Arc<Rehearsal>>,
     /// Whether nobody waits for the answer any more.
     stop: Stop,
-    /// What the PATCHes of a bulk request may take together.
+    /// What the `PATCH`es of a bulk request may take together.
     sum: Option<Sum>,
 }
 

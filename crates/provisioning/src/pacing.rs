@@ -60,14 +60,15 @@ impl Contact {
         self.answered |= !self.silent;
     }
 
-    /// What follows for the application, which had left so many requests without an answer when the claim began: it rests, each time for longer, and is then
-    /// asked by one claim at a time until it answers.
+    /// What follows for the application, which had left so many requests without an answer when the claim began: from the second one on it rests, each time
+    /// for longer, and one claim at a time asks it until it answers.
     pub fn reach(self, unanswered: u32, now: Timestamp, random: u64) -> Reach {
         if !self.silent {
             return if self.answered && unanswered > 0 { Reach::Answers } else { Reach::Known };
         }
         let before = if self.answered { 0 } else { unanswered };
-        let rest = backoff_milliseconds(before, random).min(REST_MILLISECONDS_MAX);
+        // Once may be a connection that was cut. It is asked again at once, but by one claim only, so that many do not wait for nothing.
+        let rest = before.checked_sub(1).map_or(0, |before| backoff_milliseconds(before, random).min(REST_MILLISECONDS_MAX));
         Reach::Silent { unanswered: before.saturating_add(1), until: after(now, rest) }
     }
 }
@@ -89,19 +90,19 @@ mod tests {
             assert_eq!(contact.reach(unanswered, now, u64::MAX / 2), expected, "{replies:?}");
         };
         let silent = |unanswered, milliseconds| {
-            let wait = backoff_milliseconds(unanswered - 1, u64::MAX / 2).min(milliseconds);
+            let wait = if unanswered > 1 { backoff_milliseconds(unanswered - 2, u64::MAX / 2).min(milliseconds) } else { 0 };
             Reach::Silent { unanswered, until: after(now, wait) }
         };
         let lost = || Reply::Lost("timed out".into());
         check(&[], 3, Reach::Known);
         check(&[status(200)], 0, Reach::Known);
         check(&[status(500)], 3, Reach::Answers);
-        check(&[lost()], 0, silent(1, 1_000));
-        check(&[Reply::NotSent("refused".into())], 1, silent(2, 2_000));
-        check(&[status(504)], 2, silent(3, 4_000));
+        check(&[lost()], 0, silent(1, 0));
+        check(&[Reply::NotSent("refused".into())], 1, silent(2, 1_000));
+        check(&[status(504)], 2, silent(3, 2_000));
         check(&[lost()], 30, silent(31, REST_MILLISECONDS_MAX));
         // It answered and then fell silent: the count begins anew.
-        check(&[status(200), lost()], 7, silent(1, 1_000));
+        check(&[status(200), lost()], 7, silent(1, 0));
         check(&[lost(), status(200)], 7, Reach::Answers);
     }
 

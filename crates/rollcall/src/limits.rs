@@ -15,31 +15,7 @@ macro_rules! named {
 
 /// All of them, by the part of the program that keeps them.
 pub fn limits() -> Value {
-    let options = server::Options::default();
-    let (rate, address_rate) = (options.rate_limit, options.address_rate_limit);
-    let (keys, lockout, filter) = (options.key_sets, options.lockout, options.filter);
-    let costly_terms_max = options.filter_costly_terms_max;
-    let mut server = named!(options, server::Options {
-        body_bytes_max, large_body_bytes_max, bodies_bytes_max, bodies_per_tenant_bytes_max, bulk_operations_max,
-        short_body_bytes_max, long_requests_max, long_requests_per_tenant_max, turn_wait_seconds_max, request_log_body_bytes_max,
-        request_log_strangers_per_minute_max, request_log_rows_max, page_size_default, page_size_max, cursor_seconds_max,
-        request_seconds_max, readiness_seconds_max, header_read_seconds_max, idle_seconds_max, stall_seconds_max, unread_bytes_max, unread_seconds_max, rate_limit_entries_max, access_token_seconds, connections_max,
-        connections_per_address_max, health_connections_max,
-        head_bytes_max, http2_header_list_bytes_max, http2_streams_max, tls_handshake_seconds_max, tls_reload_seconds,
-        drain_seconds_max, restore_bytes_max, restore_seconds_max, token_cache_seconds_max, token_cache_entries_max, credentials_max, partners_max, event_page_max, event_wait_seconds_max,
-        event_heartbeat_seconds, event_listeners_max, event_listeners_per_tenant_max,
-    } except {
-        rate_limit: _, address_rate_limit: _, key_sets: _, lockout: _, filter: _, filter_costly_terms_max: _, takes_client_certificates: _, public_url: _, trusted_proxies: _,
-    });
-    if let Some(server) = server.as_object_mut() {
-        server.insert("roomless_body_bytes_max".into(), json!(server::ROOMLESS_BYTES_MAX));
-        server.insert("forgotten_bytes_max".into(), json!(server::FORGOTTEN_BYTES_MAX));
-        server.insert("forget_seconds_max".into(), json!(server::FORGET_SECONDS_MAX));
-        server.insert("rate_limit_per_second".into(), json!(rate.map(|limit| limit.per_second)));
-        server.insert("rate_limit_burst".into(), json!(rate.map(|limit| limit.burst)));
-        server.insert("address_rate_limit_per_second".into(), json!(address_rate.map(|limit| limit.per_second)));
-        server.insert("address_rate_limit_burst".into(), json!(address_rate.map(|limit| limit.burst)));
-    }
+    let server::Options { key_sets: keys, lockout, filter, filter_costly_terms_max: costly_terms_max, .. } = server::Options::default();
     let events = named!(subscription::Options::default(), subscription::Options {
         receivers_max, poll_milliseconds, lease_seconds, events_max, retention_days, trim_rows_max,
     } except {});
@@ -49,7 +25,7 @@ pub fn limits() -> Value {
         poll_milliseconds, changes_max, log_lines_max,
     } except { worker: _, lanes: _ });
     json!({
-        "server": server,
+        "server": of_server(),
         "engine": engine,
         "claims": slots,
         "events": events,
@@ -92,4 +68,31 @@ pub fn limits() -> Value {
         "projection": { "names_max": scim_protocol::projection::NAMES_MAX },
         "store": storage::limits(),
     })
+}
+
+fn of_server() -> Value {
+    let options = server::Options::default();
+    let (rate, address_rate) = (options.rate_limit, options.address_rate_limit);
+    let mut server = named!(options, server::Options {
+        body_bytes_max, large_body_bytes_max, bodies_bytes_max, bodies_per_tenant_bytes_max, bulk_operations_max,
+        short_body_bytes_max, long_requests_max, long_requests_per_tenant_max, turn_wait_seconds_max, request_log_body_bytes_max,
+        request_log_strangers_per_minute_max, request_log_rows_max, page_size_default, page_size_max, cursor_seconds_max,
+        request_seconds_max, readiness_seconds_max, header_read_seconds_max, idle_seconds_max, stall_seconds_max, unread_bytes_max, unread_seconds_max, rate_limit_entries_max, access_token_seconds, connections_max,
+        connections_per_address_max, health_connections_max,
+        head_bytes_max, http2_header_list_bytes_max, http2_streams_max, tls_handshake_seconds_max, tls_reload_seconds,
+        drain_seconds_max, restore_bytes_max, restore_seconds_max, token_cache_seconds_max, token_cache_entries_max, credentials_max, partners_max, event_page_max, event_wait_seconds_max,
+        event_heartbeat_seconds, event_listeners_max, event_listeners_per_tenant_max,
+    } except {
+        rate_limit: _, address_rate_limit: _, key_sets: _, lockout: _, filter: _, filter_costly_terms_max: _, takes_client_certificates: _, public_url: _, trusted_proxies: _,
+    });
+    if let Some(server) = server.as_object_mut() {
+        server.insert("roomless_body_bytes_max".into(), json!(server::ROOMLESS_BYTES_MAX));
+        server.insert("forgotten_bytes_max".into(), json!(server::FORGOTTEN_BYTES_MAX));
+        server.insert("forget_seconds_max".into(), json!(server::FORGET_SECONDS_MAX));
+        server.insert("rate_limit_per_second".into(), json!(rate.map(|limit| limit.per_second)));
+        server.insert("rate_limit_burst".into(), json!(rate.map(|limit| limit.burst)));
+        server.insert("address_rate_limit_per_second".into(), json!(address_rate.map(|limit| limit.per_second)));
+        server.insert("address_rate_limit_burst".into(), json!(address_rate.map(|limit| limit.burst)));
+    }
+    server
 }

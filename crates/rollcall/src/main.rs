@@ -20,6 +20,8 @@ mod limits;
 
 mod wiring;
 
+mod serving_url;
+
 mod running;
 
 mod commands;

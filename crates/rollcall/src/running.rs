@@ -54,7 +54,8 @@ pub fn tls(configuration: &Configuration) -> Result<Option<Arc<Tls>>, Failure> {
 pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, configuration: &Configuration) -> Running {
     let options = server_options(configuration);
     let (woken, commits, spreading) = spread(&rollcall.store.committed);
-    let url = public_url(configuration, listener.local_addr().ok(), tls.is_some());
+    let listening = listener.local_addr().unwrap_or(configuration.listen.value);
+    let url = public_url(configuration, listening, tls.is_some());
     let events = rollcall.events(&url, event_options(configuration), commits);
     let delivery = Arc::clone(&events.delivery);
     let state = rollcall.state(configuration, events);

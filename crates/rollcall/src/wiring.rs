@@ -415,10 +415,10 @@ pub async fn first_start(rollcall: &Rollcall, given: Option<&Hidden>) -> Result<
     Ok(Some(First { tenant: tenant.name, token }))
 }
 
-/// Where others find this server: as configured, else where it listens.
-pub fn public_url(configuration: &Configuration, listening: Option<SocketAddr>, tls: bool) -> String {
+/// Where others find a server that listens there: as configured, else that address.
+pub fn public_url(configuration: &Configuration, listening: SocketAddr, tls: bool) -> String {
     let scheme = if tls { "https" } else { "http" };
-    let otherwise = || format!("{scheme}://{}", listening.unwrap_or(configuration.listen.value));
+    let otherwise = || format!("{scheme}://{listening}");
     configuration.public_url.value.as_ref().map_or_else(otherwise, |url| url.as_str().trim_end_matches('/').to_owned())
 }
 

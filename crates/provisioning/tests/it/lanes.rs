@@ -126,11 +126,11 @@ async fn one_that_does_not_answer_is_asked_once_after_growing_rests_until_it_ans
     for number in 0..20 {
         world.put_user(&format!("u{number}"), &json!({"userName": format!("u{number}")}));
     }
-    for _ in 0..14 {
+    for _ in 0..15 {
         world.application.trouble("DISCOVER", Trouble::Unreachable);
     }
     world.engine.run_until_idle().await.unwrap();
-    assert_eq!(world.application.take_requests(false).len(), 4, "it was trusted before");
+    assert_eq!(world.application.take_requests(false).len(), 5, "it was trusted before, and asked once more by one claim");
     let resting = |world: &World| -> Timestamp { world.ledger.state().paused[&7] };
     for number in 1_u32..=10 {
         let rest = resting(&world).duration_since(world.clock.now()).as_millis();

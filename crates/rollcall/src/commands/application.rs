@@ -30,7 +30,7 @@ pub enum Command {
     List(TenantArgument),
     /// Ask an application whether it answers, and say in plain words what it found; changes nothing there
     Test(Named),
-    /// Give an application another token, as where a tenant was restored
+    /// Give an application another token: the old one is refused, or the tenant was restored without it
     Token(NewToken),
     /// Stop sending changes to an application; they wait
     Pause(Named),
@@ -243,7 +243,7 @@ fn judge(name: &str, exchange: &Exchange) -> Result<u64, Failure> {
         ),
         401 | 403 => failed(
             format!("{name} refuses the token ({} to {request})", answer.status),
-            "get a new token from the application, remove it here and add it again",
+            &format!("get a new token from the application and give it to Rollcall: `rollcall application token {name} --token-file FILE`"),
         ),
         404 => failed(
             format!("{name} knows no {request} (404)"),

@@ -16,6 +16,7 @@ use crate::commands::{Named, TenantArgument};
 use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::output::{Output, instant, instant_or};
+use crate::serving_url;
 use crate::wiring::{self, Missing, Rollcall};
 
 /// Most events that are shown at once.
@@ -231,7 +232,8 @@ async fn add(rollcall: &Rollcall, arguments: Add, configuration: &Configuration,
     };
     let added = rollcall.store.receivers.add_receiver(tenant.id, new).await?;
     let receiver = added.ok_or_else(|| Failure::conflict(format!("there is a receiver `{}` already", arguments.name)))?;
-    let base = format!("{}/t/{}", wiring::public_url(configuration, None, configuration.tls_cert.value.is_some()), tenant.name);
+    let serving = serving_url::find(configuration);
+    let base = format!("{}/t/{}", serving.url, tenant.name);
     let mut value = receiver.to_json(Reader::Operator);
     let mut lines = vec![format!("Receiver {} is added; `serve` tells it of every change from now on.", receiver.name)];
     let mut add = |name: &str, label: &str, text: String| {
@@ -250,6 +252,12 @@ async fn add(rollcall: &Rollcall, arguments: Add, configuration: &Configuration,
     }
     if kind == ReceiverKind::Poll {
         add("pollUrl", "poll at", format!("{base}/receivers/{}/poll", receiver.name));
+    }
+    if kind != ReceiverKind::Webhook && serving.is_assumed {
+        lines.push(format!(
+            "No `serve` runs on this data folder and `public_url` is not set: the URLs above are right if `serve` listens on {}.",
+            configuration.listen.value
+        ));
     }
     output.say(lines.join("\n"), &value);
     Ok(())
@@ -318,7 +326,7 @@ async fn test(rollcall: &Rollcall, named: &Named, configuration: &Configuration,
         output.say(format!("{name} comes to us; it was last here: {last}."), &json!({ "name": name, "lastDelivered": last }));
         return Ok(());
     }
-    let public_url = wiring::public_url(configuration, None, configuration.tls_cert.value.is_some());
+    let public_url = serving_url::find(configuration).url;
     let (_announce, commits) = watch::channel(0);
     match rollcall.events(&public_url, wiring::event_options(configuration), commits).delivery.test(&receiver).await? {
         Reception::Taken => {

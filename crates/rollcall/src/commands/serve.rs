@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::limits;
 use crate::output::Output;
 use crate::running::{self, StopSignal};
+use crate::serving_url;
 use crate::wiring::{self, Missing, Rollcall};
 
 /// `rollcall serve`
@@ -101,6 +102,10 @@ pub async fn run(arguments: &Arguments, configuration: &Configuration, output: O
     })?;
     let url = format!("{}://{}", if tls.is_some() { "https" } else { "http" }, listener.local_addr()?);
     greet(&rollcall, configuration, &url, output).await?;
+    let public_url = wiring::public_url(configuration, listener.local_addr()?, tls.is_some());
+    let _announced = serving_url::announce(configuration, &public_url).inspect_err(
+        |error| tracing::warn!(%error, "could not write down the URL of this server; `receiver add` prints that of the configuration"),
+    );
     let mut stop = StopSignal::listen()?;
     let running = running::start(&rollcall, listener, tls, configuration);
     if output.is_json() {

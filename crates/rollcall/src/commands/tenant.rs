@@ -38,7 +38,7 @@ pub enum Command {
     },
     /// List all tenants
     List,
-    /// Suspend a tenant: it answers nobody and no application is told anything; everything stays
+    /// Suspend a tenant: its callers get 403 and nothing is sent to its applications; all data stays
     Suspend {
         /// Its name
         name: String,
@@ -137,7 +137,7 @@ pub struct Switches {
     /// How many disables are let through, and how many of a hundred; both have to be exceeded [default: 10,10]
     #[arg(long, value_name = "COUNT,PERCENT", value_parser = parse_threshold)]
     guard_disables: Option<Threshold>,
-    /// The same for deletes [default: 10,10]
+    /// The same for deletes [default: 50,10]
     #[arg(long, value_name = "COUNT,PERCENT", value_parser = parse_threshold)]
     guard_deletes: Option<Threshold>,
     /// The same for members that leave groups [default: 100,20]
@@ -290,7 +290,7 @@ async fn set_suspended(name: &str, suspended: bool, configuration: &Configuratio
     }
     let tenant = rollcall.tenant(name).await?;
     rollcall.store.life.set_suspended(tenant.id, suspended).await?;
-    let text = if suspended { "is suspended: it answers nobody, and its applications are told nothing" } else { "answers again" };
+    let text = if suspended { "is suspended: its callers get 403, and nothing is sent to its applications" } else { "answers again" };
     output.say(format!("Tenant {name} {text}."), &tenant_json(&rollcall.tenant(name).await?));
     Ok(())
 }
@@ -339,8 +339,12 @@ async fn restore(name: &str, from: &Path, configuration: &Configuration, output:
         RestoreError::Refused(why) => Failure::refused(format!("{}: {why}", from.display())).hint("nothing was changed"),
         RestoreError::Fault(fault) => fault.into(),
     })?;
-    let hint = format!("Tenant {name} is there. Give it a token, and what it has secrets:\n  rollcall token create --tenant {name}");
-    output.say(hint, &tenant_json(&tenant));
+    let text = format!(
+        "Tenant {name} is restored, without secrets. Make it a token, and give its applications and receivers theirs:\n  \
+         rollcall token create --tenant {name}\n  rollcall application token APPLICATION --tenant {name} --token-file FILE\n  \
+         rollcall receiver rotate-secret RECEIVER --tenant {name}"
+    );
+    output.say(text, &tenant_json(&tenant));
     Ok(())
 }
 

@@ -73,6 +73,21 @@ fn a_token_that_no_header_can_hold_is_refused() {
 }
 
 #[test]
+fn the_hint_for_a_token_that_an_application_refuses_is_a_command_that_helps() {
+    let data = tempfile::tempdir().unwrap();
+    let serve = Serve::start(data.path(), Some(TOKEN));
+    done(data.path(), &["application", "add", "chat", "--base-url", &serve.base(), "--token", "revoked"]);
+    let said = run(data.path(), &["application", "test", "chat"]).stderr;
+    assert!(said.contains("refuses the token"), "{said}");
+    let hinted = said.split('`').find(|text| text.starts_with("rollcall application ")).unwrap_or_else(|| panic!("{said}"));
+    let file = data.path().join("chat.token");
+    std::fs::write(&file, TOKEN).unwrap();
+    let hinted = hinted.replace("FILE", file.to_str().unwrap());
+    done(data.path(), &hinted.split(' ').skip(1).collect::<Vec<_>>());
+    assert_eq!(done(data.path(), &["application", "test", "chat"])["reachable"], true);
+}
+
+#[test]
 fn with_json_a_wrong_command_line_is_json_too() {
     let data = tempfile::tempdir().unwrap();
     let check = |arguments: &[&str], message: &str, hint: &str| {
@@ -214,8 +229,8 @@ fn an_import_that_is_stopped_says_how_far_it_came() {
     let data = prepared();
     let file = data.path().join("many.csv");
     let lines = 50_000;
-    let text: String = (0..lines).map(|number| format!("user{number}\n")).collect();
-    std::fs::write(&file, format!("userName\n{text}")).unwrap();
+    let names: Vec<String> = (0..lines).map(|number| format!("user{number}")).collect();
+    std::fs::write(&file, format!("userName\n{}\n", names.join("\n"))).unwrap();
     let path = file.to_str().unwrap();
     let mut importing = program(data.path()).args(["import", path, "--json"]).spawn().unwrap();
     // It is stopped in the middle: when somebody has been imported, and before everybody has.

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -15,7 +16,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::http::send;
-use crate::program::{Serve, TOKEN, run};
+use crate::program::{Serve, TOKEN, finish, program, run};
 
 /// Longer than anything here takes; a test that waits as long has failed.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -226,6 +227,31 @@ fn pushed_and_polled_tokens_verify_across_a_change_of_keys() {
     // Keys in wrong hands are taken back at once.
     assert_eq!(run(data.path(), &["keys", "rotate", "--distrust-old"]).code, 0);
     assert_eq!(run(data.path(), &["keys", "list", "--json"]).json().as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_urls_of_a_new_receiver_lead_to_the_running_server() {
+    let data = tempfile::tempdir().unwrap();
+    let serve = Serve::start(data.path(), Some(TOKEN));
+    let added = add(data.path(), &["audit", "--kind", "poll"]);
+    assert_eq!(added["issuer"], format!("{}/t/default", serve.address));
+    let (base, path) = added["pollUrl"].as_str().unwrap().split_at(serve.address.len());
+    let answer = send(base, added["secret"].as_str().unwrap(), "POST", path, Some(&json!({ "returnImmediately": true }))).unwrap();
+    assert_eq!((answer.status, &answer.body["sets"]), (200, &json!({})));
+    // The file of a server that was killed stays, and is not believed.
+    serve.kill();
+    let assumes = |said: &str| said.contains("No `serve` runs on this data folder");
+    let said = run(data.path(), &["receiver", "add", "later", "--kind", "poll"]).stdout;
+    assert!(said.contains("poll at: http://127.0.0.1:8700/t/default/receivers/later/poll") && assumes(&said), "{said}");
+    let public = |command: &mut Command| finish(command.env("ROLLCALL_PUBLIC_URL", "https://id.example.com")).stdout;
+    let said = public(program(data.path()).args(["receiver", "add", "public", "--kind", "poll"]));
+    assert!(said.contains("poll at: https://id.example.com/t/default/receivers/public/poll") && !assumes(&said), "{said}");
+    // A flag of `serve` counts for commands that do not have it.
+    let mut flagged = program(data.path());
+    flagged.args(["serve", "--listen", "127.0.0.1:0", "--public-url", "https://rollcall.example.com/"]);
+    let _serve = Serve::listen(flagged);
+    let said = run(data.path(), &["receiver", "add", "siem", "--kind", "poll"]).stdout;
+    assert!(said.contains("poll at: https://rollcall.example.com/t/default/receivers/siem/poll") && !assumes(&said), "{said}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod callers;
 mod commands;
+mod docs;
 mod durability;
 mod egress;
 mod events;

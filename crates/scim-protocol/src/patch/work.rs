@@ -12,7 +12,7 @@ use crate::filter::Filter;
 /// select among a thousand values by four terms.
 pub const WORK_STEPS_MAX: u64 = 4_000_000;
 
-/// Most steps of all PATCHes of one bulk request together.
+/// Most steps of all `PATCH`es of one bulk request together.
 pub const BULK_STEPS_MAX: u64 = 16_000_000;
 
 /// Bytes of text that count as one step more.
@@ -26,7 +26,7 @@ pub struct Work {
     sum: Option<Sum>,
 }
 
-/// The steps that the PATCHes of one bulk request have taken together.
+/// The steps that the `PATCH`es of one bulk request have taken together.
 #[derive(Clone, Debug)]
 pub struct Sum {
     steps: Arc<AtomicU64>,
