@@ -138,6 +138,11 @@ async fn answer(request: Request, arrivals: Arrivals, next: Arc<Mutex<u64>>) -> 
             }
             respond(StatusCode::CREATED, &resource)
         }
+        (&Method::PATCH | &Method::DELETE, _) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response
+        }
         _ => respond(
             StatusCode::OK,
             &json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"], "totalResults": 0, "Resources": []}),

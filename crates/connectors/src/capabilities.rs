@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provisioning::connector::{Capabilities, WritableAttributes, get};
+use provisioning::account::get;
+use provisioning::connector::{Capabilities, WritableAttributes};
 use serde_json::{Map, Value};
 
 /// Of `ServiceProviderConfig` (RFC 7643 section 5); what it does not say has its default.

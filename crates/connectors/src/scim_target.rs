@@ -1,15 +1,25 @@
-//! An application that speaks SCIM, behind the engine's port. Decides nothing about answers; `provisioning::outcome` does.
+//! An application that speaks SCIM, behind the engine's port: requests and answers of HTTP on one side, accounts and outcomes on the other. Decides nothing
+//! about what follows.
+
+mod answer;
+mod render;
+mod words;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use directory::store::Fault;
+use provisioning::account::{Account, AccountChange, AccountId, NewAccount, Replacement};
 use provisioning::application::Application;
-use provisioning::connector::{Answer, Capabilities, Connector, Exchange, Reply, RetryAfter, Target};
+use provisioning::connector::{Capabilities, Connector, Created, Exchange, Target};
+use provisioning::matching::Lookup;
+use provisioning::proof::{Acknowledged, Listing};
 use reqwest::Method;
 use scim_client::paging::read_all;
 use scim_client::{Client, Request, Response, SendError};
-use serde_json::{Map, Value};
+use scim_protocol::TypeSchema;
+use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
@@ -54,7 +64,11 @@ impl Connector for ScimConnector {
         if let Some(for_good) = refusal.as_ref().filter(|refusal| refusal.place.is_none()) {
             return Err(for_good.clone().into());
         }
-        Ok(Arc::new(ScimTarget { client: self.unchecked_client(base, application.token.reveal())?, refusal }))
+        Ok(Arc::new(ScimTarget {
+            client: self.unchecked_client(base, application.token.reveal())?,
+            refusal,
+            plain: AtomicBool::new(false),
+        }))
     }
 }
 
@@ -66,25 +80,47 @@ struct ScimTarget {
     client: Client,
     /// Why the rules of the network let nothing be sent: the provisioning log says so for each request.
     refusal: Option<Refusal>,
+    /// Whether it has refused `application/scim+json` and takes `application/json`.
+    plain: AtomicBool,
+}
+
+/// A request that was sent, when, and what came back.
+struct Sent {
+    request: Request,
+    begun: Instant,
+    result: Result<Response, SendError>,
 }
 
 impl ScimTarget {
-    async fn exchange(&self, request: Request) -> Exchange {
+    /// Sends a request. Where the application does not take the media type, once more with the other one, which is remembered.
+    async fn send(&self, request: Request) -> Sent {
         let begun = Instant::now();
-        let sent = match self.refused() {
-            Ok(()) => self.client.send(&request).await,
-            Err(error) => Err(error),
-        };
-        exchange(request, begun, sent)
+        let request = request.plain(self.plain.load(Ordering::Relaxed));
+        let result = self.once(&request).await;
+        if request.is_plain || !matches!(&result, Ok(Response { status: 406 | 415, .. })) {
+            return Sent { request, begun, result };
+        }
+        let request = request.plain(true);
+        let again = self.once(&request).await;
+        if matches!(&again, Ok(response) if !matches!(response.status, 406 | 415)) {
+            self.plain.store(true, Ordering::Relaxed);
+        }
+        Sent { request, begun, result: again }
     }
 
-    async fn read_all(&self, request: Request) -> Exchange {
+    async fn send_all(&self, request: Request) -> Sent {
         let begun = Instant::now();
-        let sent = match self.refused() {
+        let request = request.plain(self.plain.load(Ordering::Relaxed));
+        let result = match self.refused() {
             Ok(()) => read_all(&self.client, &request).await,
             Err(error) => Err(error),
         };
-        exchange(request, begun, sent)
+        Sent { request, begun, result }
+    }
+
+    async fn once(&self, request: &Request) -> Result<Response, SendError> {
+        self.refused()?;
+        self.client.send(request).await
     }
 
     fn refused(&self) -> Result<(), SendError> {
@@ -94,85 +130,61 @@ impl ScimTarget {
 
 #[async_trait]
 impl Target for ScimTarget {
-    async fn discover(&self) -> Result<Capabilities, Box<Exchange>> {
-        let config = self.exchange(Request::new(Method::GET, &["ServiceProviderConfig"])).await;
-        let mut capabilities = of_config(published(&config)?);
-        let schemas = self.read_all(Request::new(Method::GET, &["Schemas"])).await;
-        capabilities.attributes = published(&schemas)?.and_then(of_schemas);
-        Ok(capabilities)
-    }
-
-    async fn find(&self, resource_type: &str, attribute: &str, value: &str, filter: bool) -> Exchange {
-        let mut request = Request::new(Method::GET, &[&endpoint(resource_type)]);
-        if filter {
-            // A JSON string is a filter's string (RFC 7644 section 3.4.2.2).
-            request = request.with_query("filter", format!("{attribute} eq {}", Value::from(value)));
-            return self.exchange(request).await;
-        }
-        self.read_all(request).await
-    }
-
-    async fn read(&self, resource_type: &str, remote_id: &str) -> Exchange {
-        self.exchange(Request::new(Method::GET, &[&endpoint(resource_type), remote_id])).await
-    }
-
-    async fn create(&self, resource_type: &str, body: Map<String, Value>) -> Exchange {
-        self.exchange(Request::new(Method::POST, &[&endpoint(resource_type)]).with_body(Value::Object(body))).await
-    }
-
-    async fn replace(&self, resource_type: &str, remote_id: &str, body: Map<String, Value>) -> Exchange {
-        self.exchange(Request::new(Method::PUT, &[&endpoint(resource_type), remote_id]).with_body(Value::Object(body))).await
-    }
-
-    async fn patch(&self, resource_type: &str, remote_id: &str, body: Value) -> Exchange {
-        self.exchange(Request::new(Method::PATCH, &[&endpoint(resource_type), remote_id]).with_body(body)).await
-    }
-
-    async fn delete(&self, resource_type: &str, remote_id: &str) -> Exchange {
-        self.exchange(Request::new(Method::DELETE, &[&endpoint(resource_type), remote_id])).await
-    }
-}
-
-/// `Users` of `User`; every endpoint of RFC 7644 section 3.2 is made so.
-fn endpoint(resource_type: &str) -> String {
-    format!("{resource_type}s")
-}
-
-/// What a discovery endpoint published; `None` where it merely does not. Fails where the application cannot be spoken to: then nothing is known.
-fn published(exchange: &Exchange) -> Result<Option<&Map<String, Value>>, Box<Exchange>> {
-    match &exchange.reply {
-        Reply::Answer(answer) if answer.is_success() => Ok(answer.body.as_ref()),
-        Reply::Answer(Answer { status: 400 | 404 | 405 | 501, .. }) => Ok(None),
-        _ => Err(Box::new(exchange.clone())),
-    }
-}
-
-fn exchange(request: Request, begun: Instant, sent: Result<Response, SendError>) -> Exchange {
-    let reply = match sent {
-        Ok(response) => Reply::Answer(Answer {
-            status: response.status,
-            body: response.body,
-            text: response.text,
-            retry_after: response.retry_after.map(|wait| match wait {
-                scim_client::RetryAfter::Seconds(seconds) => RetryAfter::Seconds(seconds),
-                scim_client::RetryAfter::At(instant) => RetryAfter::At(instant),
-            }),
-        }),
-        Err(SendError::NotSent(why)) => Reply::NotSent(why),
-        Err(SendError::Lost(why)) => Reply::Lost(why),
-    };
-    let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Exchange { request: request.describe(), body: request.body.map(without_password), reply, milliseconds }
-}
-
-/// The body as the log may keep it.
-fn without_password(mut body: Value) -> Value {
-    if let Value::Object(object) = &mut body {
-        for (name, value) in object.iter_mut() {
-            if name.eq_ignore_ascii_case("password") {
-                *value = "(hidden)".into();
+    async fn discover(&self) -> Exchange<Capabilities> {
+        let config = self.send(Request::new(Method::GET, &["ServiceProviderConfig"])).await;
+        let mut found = answer::described(config, of_config);
+        let Ok(capabilities) = &mut found.outcome else { return found };
+        let schemas = self.send_all(Request::new(Method::GET, &["Schemas"])).await;
+        match answer::described(schemas, |list| list.and_then(of_schemas)) {
+            Exchange { outcome: Ok(attributes), wait, .. } => {
+                capabilities.attributes = attributes;
+                found.wait = found.wait.or(wait);
+                found
             }
+            Exchange { trace, wait, outcome: Err(failure) } => Exchange { trace, wait, outcome: Err(failure) },
         }
     }
-    body
+
+    async fn find(&self, schema: &TypeSchema, lookup: &Lookup) -> Exchange<Listing> {
+        // A JSON string is a filter's string (RFC 7644 section 3.4.2.2).
+        let filter = format!("{} eq {}", lookup.attribute, Value::from(lookup.value.as_str()));
+        let request = Request::new(Method::GET, &[render::endpoint(schema)]).with_query("filter", filter);
+        answer::listed(self.send(request).await, false)
+    }
+
+    async fn list(&self, schema: &TypeSchema) -> Exchange<Listing> {
+        answer::listed(self.send_all(Request::new(Method::GET, &[render::endpoint(schema)])).await, true)
+    }
+
+    async fn read(&self, schema: &TypeSchema, id: &AccountId) -> Exchange<Account> {
+        let sent = self.send(Request::new(Method::GET, &[render::endpoint(schema), id.as_str()])).await;
+        answer::read(sent, id)
+    }
+
+    async fn create(&self, schema: &TypeSchema, account: &NewAccount) -> Exchange<Created> {
+        let body = render::resource(schema, &account.attributes, &account.members);
+        let names = render::names(&account.attributes, &account.members);
+        let sent = self.send(Request::new(Method::POST, &[render::endpoint(schema)]).with_body(Value::Object(body))).await;
+        answer::created(sent, schema, &names)
+    }
+
+    async fn change(&self, schema: &TypeSchema, change: &AccountChange) -> Exchange<Acknowledged> {
+        let body = render::patch(change);
+        let sent = self.send(Request::new(Method::PATCH, &[render::endpoint(schema), change.id.as_str()]).with_body(body)).await;
+        answer::written(sent, &change.id, &render::names_of_change(change))
+    }
+
+    async fn replace(&self, schema: &TypeSchema, replacement: &Replacement) -> Exchange<Acknowledged> {
+        let mut body = render::resource(schema, &replacement.attributes, &replacement.members);
+        body.insert("id".into(), replacement.id.as_str().into());
+        let names = render::names(&replacement.attributes, &replacement.members);
+        let sent =
+            self.send(Request::new(Method::PUT, &[render::endpoint(schema), replacement.id.as_str()]).with_body(Value::Object(body))).await;
+        answer::written(sent, &replacement.id, &names)
+    }
+
+    async fn remove(&self, schema: &TypeSchema, id: &AccountId) -> Exchange<Acknowledged> {
+        let sent = self.send(Request::new(Method::DELETE, &[render::endpoint(schema), id.as_str()])).await;
+        answer::removed(sent)
+    }
 }

@@ -6,17 +6,21 @@
 //! Modules in dependency order: a module uses only those above it.
 
 pub mod application;
+pub mod account;
 pub mod link;
 pub mod provisioning_log;
+pub mod matching;
+pub mod proof;
 pub mod connector;
 pub mod lanes;
 pub mod ledger;
 pub mod scope;
 pub mod mapping;
-pub mod matching;
+pub mod comparison;
 pub mod plan;
 pub mod pacing;
-pub mod outcome;
+pub mod knowledge;
+pub mod machine;
 pub mod event;
 pub mod receiver;
 pub mod security_event;
@@ -25,4 +29,7 @@ pub mod telling;
 pub mod subscription;
 pub mod dispatcher;
 pub mod worker;
+pub mod probe;
+pub mod dry_run;
+
 pub mod provisioning;

@@ -1,5 +1,7 @@
 //! A link: this resource is that account in this application, and what was last acknowledged about it.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,6 +14,8 @@ use crate::application::ApplicationId;
 pub enum LinkState {
     /// A create was about to be sent or its answer was lost: look before creating again.
     Creating,
+    /// An account was made, and the application did not say which id it has: it has to be found, and no other one may be made.
+    Unnamed,
     /// The account is known.
     Linked,
     /// The account is known, but an answer was lost: read it before the next write.
@@ -32,10 +36,34 @@ pub struct Link {
     /// Where it stands.
     pub state: LinkState,
     /// The state the application last acknowledged, of the attributes we manage, without `members`. While creating: what was about to be sent. While
-    /// uncertain: what was acknowledged and what was sent since, together.
+    /// uncertain: what was acknowledged and what was sent since, together. Null: something may be there, and the application does not show it. The name
+    /// `members` holds the ids of members of which it is not known whether they are in.
     pub acknowledged: Map<String, Value>,
     /// The remote ids of members last acknowledged, sorted.
     pub acknowledged_members: Vec<String>,
     /// When it was last written.
     pub updated: Timestamp,
+}
+
+impl Link {
+    /// Members that are in, as far as the application acknowledged.
+    pub fn members(&self) -> BTreeSet<String> {
+        self.acknowledged_members.iter().cloned().collect()
+    }
+
+    /// Members of which it is not known whether they are in: a request about them was lost, and the application does not show members.
+    pub fn members_in_doubt(&self) -> BTreeSet<String> {
+        let ids = self.acknowledged.get("members").and_then(Value::as_array).into_iter().flatten();
+        ids.filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// Says which members are in, and of which it is not known.
+    pub fn set_members(&mut self, members: BTreeSet<String>, in_doubt: &BTreeSet<String>) {
+        self.acknowledged_members = members.into_iter().collect();
+        if in_doubt.is_empty() {
+            self.acknowledged.shift_remove("members");
+        } else {
+            self.acknowledged.insert("members".into(), in_doubt.iter().map(|id| Value::from(id.as_str())).collect());
+        }
+    }
 }

@@ -1,14 +1,15 @@
 //! The default mapping: a resource of the directory to the account it should be over there, and an account over there to what of it we manage.
 //! Does not compare the two; `plan` does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use directory::store::StoredResource;
 use scim_protocol::TypeSchema;
 use scim_protocol::schema::{Attribute, AttributeType, Mutability};
 use serde_json::{Map, Value, json};
 
-use crate::connector::{Capabilities, WritableAttributes, get};
+use crate::account::{Account, AccountChange, Members, Replacement};
+use crate::connector::{Capabilities, WritableAttributes};
 
 /// What an account should be.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,7 +17,7 @@ pub struct Desired {
     /// Attributes, names canonical; without `schemas`, `id`, `meta` and `members`.
     pub document: Map<String, Value>,
     /// Remote ids of members and whether each is a group, sorted.
-    pub members: BTreeMap<String, bool>,
+    pub members: Members,
     /// Ids of resources that it refers to and that have no account yet.
     pub awaits: Vec<String>,
 }
@@ -117,7 +118,7 @@ fn writable_value(attribute: &Attribute, value: &Value) -> Option<Value> {
     (!is_empty(&value)).then_some(value)
 }
 
-fn is_empty(value: &Value) -> bool {
+pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Array(elements) => elements.is_empty(),
@@ -174,7 +175,7 @@ pub fn managed(
 }
 
 /// `expected`: what should be first.
-fn restrict(value: &Value, expected: &[&Value]) -> Value {
+pub(crate) fn restrict(value: &Value, expected: &[&Value]) -> Value {
     match value {
         Value::Object(object) => {
             let kept = object.iter().filter_map(|(name, value)| {
@@ -214,50 +215,23 @@ fn is_same_element(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Remote ids of an account's members.
-pub fn members_of(account: &Map<String, Value>) -> Vec<String> {
-    let members = get(account, "members").and_then(Value::as_array).into_iter().flatten();
-    let ids: BTreeSet<&str> = members.filter_map(|member| get(member.as_object()?, "value")?.as_str()).collect();
-    ids.into_iter().map(str::to_owned).collect()
-}
-
-/// Elements of `members`. Only a group says its type: applications that know users only do not expect one.
-pub fn member_elements<'a>(members: impl Iterator<Item = (&'a String, &'a bool)>) -> Vec<Value> {
-    members.map(|(id, group)| if *group { json!({ "value": id, "type": "Group" }) } else { json!({ "value": id }) }).collect()
-}
-
-/// The body of a POST: `schemas`, the attributes, and these members.
-pub fn creation(schema: &TypeSchema, document: &Map<String, Value>, members: Vec<Value>) -> Map<String, Value> {
-    let extensions = schema.extensions.iter().map(|extension| &extension.id).filter(|urn| document.contains_key(*urn));
-    let schemas: Vec<&String> = std::iter::once(&schema.core.id).chain(extensions).collect();
-    let mut body = Map::new();
-    body.insert("schemas".into(), json!(schemas));
-    body.extend(document.clone());
-    if !members.is_empty() {
-        body.insert("members".into(), Value::Array(members));
-    }
-    body
-}
-
-/// The body of a PUT: the account as it was read with what we manage in its place, so that attributes of the application's own survive.
+/// An account as a whole after a change: as it was read with the changed values in their places, so that attributes of the application's own survive.
+/// `members`: all of its members afterwards.
 pub fn replacement(
     schema: &TypeSchema,
-    account: &Map<String, Value>,
+    account: &Account,
     acknowledged: &Map<String, Value>,
-    desired: &Desired,
-) -> Map<String, Value> {
-    let mut document = writable(schema, account);
-    overlay(schema, &mut document, acknowledged, &desired.document);
-    let foreign = foreign(schema, account);
-    let mut body = creation(schema, &document, member_elements(desired.members.iter()));
-    if let Some(Value::Array(schemas)) = body.get_mut("schemas") {
-        schemas.extend(foreign.keys().filter(|name| name.contains(':')).map(|urn| Value::from(urn.as_str())));
+    change: &AccountChange,
+    members: Members,
+) -> Replacement {
+    let mut document = writable(schema, &account.attributes);
+    for edit in &change.edits {
+        let (held, before) = (edit.place.value_in(&document), edit.place.value_in(acknowledged));
+        let value = edit.value.as_ref().map(|wanted| merged(held, before, wanted));
+        edit.place.put(&mut document, value);
     }
-    body.extend(foreign);
-    if let Some(id) = get(account, "id") {
-        body.insert("id".into(), id.clone());
-    }
-    body
+    document.extend(foreign(schema, &account.attributes));
+    Replacement { id: account.id.clone(), attributes: document, members }
 }
 
 /// What the account has that no schema of ours knows: attributes and extensions of the application's own.
@@ -283,34 +257,5 @@ fn merged(held: Option<&Value>, before: Option<&Value>, wanted: &Value) -> Value
             wanted.iter().map(|one| merged(same(held, one).as_ref(), same(before, one).as_ref(), one)).collect()
         }
         _ => wanted.clone(),
-    }
-}
-
-fn overlay(schema: &TypeSchema, document: &mut Map<String, Value>, acknowledged: &Map<String, Value>, desired: &Map<String, Value>) {
-    let names: BTreeSet<&String> = acknowledged.keys().chain(desired.keys()).collect();
-    for name in names {
-        match (schema.extension(name), desired.get(name)) {
-            (Some(_), wanted) => {
-                let empty = Map::new();
-                let inner = document.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
-                let before = acknowledged.get(name).and_then(Value::as_object).unwrap_or(&empty);
-                let wanted = wanted.and_then(Value::as_object).unwrap_or(&empty);
-                let kept = inner.into_iter().filter(|(key, _)| !before.contains_key(key));
-                let mut merged: Map<String, Value> = kept.collect();
-                merged.extend(wanted.clone());
-                if merged.is_empty() {
-                    drop(document.shift_remove(name));
-                } else {
-                    drop(document.insert(name.clone(), Value::Object(merged)));
-                }
-            }
-            (None, Some(value)) => {
-                let value = merged(document.get(name), acknowledged.get(name), value);
-                document.insert(name.clone(), value);
-            }
-            // Who is not said to be inactive is active, as in a PATCH.
-            (None, None) if name == "active" => drop(document.insert(name.clone(), Value::Bool(true))),
-            (None, None) => drop(document.shift_remove(name)),
-        }
     }
 }

@@ -2,14 +2,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::connector::{Reply, RetryAfter};
+use crate::connector::RetryAfter;
 use crate::ledger::Reach;
 
 /// The first wait is at most this.
 pub const BACKOFF_BASE_MILLISECONDS: u64 = 1_000;
 /// No wait is longer than this.
 pub const BACKOFF_MILLISECONDS_MAX: u64 = 15 * 60 * 1_000;
-/// The wait after a 429 that does not say how long, and the shortest after one that does.
+/// The first wait after an answer that says too fast but not for how long, and the shortest after one that does.
 pub const THROTTLE_MILLISECONDS: u64 = 2_000;
 /// The wait after a refused token: one probe each minute.
 pub const UNAUTHORIZED_MILLISECONDS: u64 = 60_000;
@@ -33,13 +33,18 @@ pub fn after(now: Timestamp, milliseconds: u64) -> Timestamp {
     now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
-/// When an application that throttles may be asked again. Not at once, whatever it says: it has just had too much, and its clock may be behind ours.
-pub fn resume_at(now: Timestamp, retry_after: Option<RetryAfter>) -> Timestamp {
+/// How long an application that says too fast, but not for how long, is left alone, after so many such answers in a row.
+pub fn throttle_milliseconds(answers: u32) -> u64 {
+    THROTTLE_MILLISECONDS.saturating_mul(1_u64.checked_shl(answers.min(32)).unwrap_or(u64::MAX)).min(BACKOFF_MILLISECONDS_MAX)
+}
+
+/// When an application that says how long it wants to be left alone may be asked again. Not at once, whatever it says: it has just had too much, and its
+/// clock may be behind ours.
+pub fn resume_at(now: Timestamp, retry_after: RetryAfter) -> Timestamp {
     let (earliest, latest) = (after(now, THROTTLE_MILLISECONDS), after(now, RETRY_AFTER_SECONDS_MAX * 1_000));
     match retry_after {
-        None => earliest,
-        Some(RetryAfter::Seconds(seconds)) => after(now, seconds.saturating_mul(1_000)).clamp(earliest, latest),
-        Some(RetryAfter::At(instant)) => instant.clamp(earliest, latest),
+        RetryAfter::Seconds(seconds) => after(now, seconds.saturating_mul(1_000)).clamp(earliest, latest),
+        RetryAfter::At(instant) => instant.clamp(earliest, latest),
     }
 }
 
@@ -51,13 +56,10 @@ pub struct Contact {
 }
 
 impl Contact {
-    /// Takes in what came of a request. A gateway that says that nothing answers behind it (502, 504) is no answer.
-    pub fn hear(&mut self, reply: &Reply) {
-        self.silent = match reply {
-            Reply::Answer(answer) => matches!(answer.status, 502 | 504),
-            Reply::NotSent(_) | Reply::Lost(_) => true,
-        };
-        self.answered |= !self.silent;
+    /// Takes in whether a request went without an answer.
+    pub fn hear(&mut self, is_silent: bool) {
+        self.silent = is_silent;
+        self.answered |= !is_silent;
     }
 
     /// What follows for the application, which had left so many requests without an answer when the claim began: from the second one on it rests, each time
@@ -76,34 +78,31 @@ impl Contact {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connector::Answer;
 
     #[test]
     fn an_application_that_does_not_answer_rests_for_longer_each_time() {
         let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
-        let status = |status| Reply::Answer(Answer { status, ..Answer::default() });
-        let check = |replies: &[Reply], unanswered, expected| {
+        let check = |silences: &[bool], unanswered, expected| {
             let mut contact = Contact::default();
-            for reply in replies {
-                contact.hear(reply);
+            for is_silent in silences {
+                contact.hear(*is_silent);
             }
-            assert_eq!(contact.reach(unanswered, now, u64::MAX / 2), expected, "{replies:?}");
+            assert_eq!(contact.reach(unanswered, now, u64::MAX / 2), expected, "{silences:?}");
         };
         let silent = |unanswered, milliseconds| {
             let wait = if unanswered > 1 { backoff_milliseconds(unanswered - 2, u64::MAX / 2).min(milliseconds) } else { 0 };
             Reach::Silent { unanswered, until: after(now, wait) }
         };
-        let lost = || Reply::Lost("timed out".into());
         check(&[], 3, Reach::Known);
-        check(&[status(200)], 0, Reach::Known);
-        check(&[status(500)], 3, Reach::Answers);
-        check(&[lost()], 0, silent(1, 0));
-        check(&[Reply::NotSent("refused".into())], 1, silent(2, 1_000));
-        check(&[status(504)], 2, silent(3, 2_000));
-        check(&[lost()], 30, silent(31, REST_MILLISECONDS_MAX));
+        check(&[false], 0, Reach::Known);
+        check(&[false], 3, Reach::Answers);
+        check(&[true], 0, silent(1, 0));
+        check(&[true], 1, silent(2, 1_000));
+        check(&[true], 2, silent(3, 2_000));
+        check(&[true], 30, silent(31, REST_MILLISECONDS_MAX));
         // It answered and then fell silent: the count begins anew.
-        check(&[status(200), lost()], 7, silent(1, 0));
-        check(&[lost(), status(200)], 7, Reach::Answers);
+        check(&[false, true], 7, silent(1, 0));
+        check(&[true, false], 7, Reach::Answers);
     }
 
     #[test]
@@ -118,12 +117,12 @@ mod tests {
     fn retry_after_is_honoured_in_both_forms() {
         let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
         let check = |retry_after, expected: &str| assert_eq!(resume_at(now, retry_after), expected.parse::<Timestamp>().unwrap());
-        check(None, "2026-11-24T10:00:02Z");
-        check(Some(RetryAfter::Seconds(90)), "2026-11-24T10:01:30Z");
-        check(Some(RetryAfter::Seconds(u64::MAX)), "2026-11-25T10:00:00Z");
-        check(Some(RetryAfter::At("2026-11-24T11:00:00Z".parse().unwrap())), "2026-11-24T11:00:00Z");
+        assert_eq!(after(now, throttle_milliseconds(0)), "2026-11-24T10:00:02Z".parse::<Timestamp>().unwrap());
+        check(RetryAfter::Seconds(90), "2026-11-24T10:01:30Z");
+        check(RetryAfter::Seconds(u64::MAX), "2026-11-25T10:00:00Z");
+        check(RetryAfter::At("2026-11-24T11:00:00Z".parse().unwrap()), "2026-11-24T11:00:00Z");
         // A clock that is behind ours, and nothing at all: still no hot loop.
-        check(Some(RetryAfter::At("2026-11-24T09:00:00Z".parse().unwrap())), "2026-11-24T10:00:02Z");
-        check(Some(RetryAfter::Seconds(0)), "2026-11-24T10:00:02Z");
+        check(RetryAfter::At("2026-11-24T09:00:00Z".parse().unwrap()), "2026-11-24T10:00:02Z");
+        check(RetryAfter::Seconds(0), "2026-11-24T10:00:02Z");
     }
 }

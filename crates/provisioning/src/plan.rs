@@ -4,18 +4,19 @@ use std::collections::BTreeSet;
 
 use scim_protocol::TypeSchema;
 use scim_protocol::resource::is_same;
-use scim_protocol::schema::AttributeType;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use crate::account::{AccountChange, AccountId, Edit, Place};
+use crate::comparison::is_single_complex;
 use crate::link::{Link, LinkState};
-use crate::mapping::{self, Desired};
+use crate::mapping::Desired;
 use crate::matching::{self, Lookup};
 use crate::scope::Scope;
 
 /// All that a decision depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
-    /// The type's standard schema.
+    /// The type's schema.
     pub schema: &'a TypeSchema,
     /// What the resource is to the application.
     pub scope: Scope,
@@ -23,14 +24,14 @@ pub struct Situation<'a> {
     pub desired: Option<&'a Desired>,
     /// The link.
     pub link: Option<&'a Link>,
-    /// Whether the application can PATCH this resource.
-    pub patch: bool,
     /// Whether people who leave are deleted there (else deactivated).
     pub delete_users: bool,
     /// Whether the account is to be read before anything is said of it.
     pub read_first: bool,
     /// Most members in one request.
     pub members_max: usize,
+    /// What the application did not accept in this claim, by name: it is not sent again.
+    pub aside: &'a BTreeSet<String>,
 }
 
 /// What to do next.
@@ -43,28 +44,11 @@ pub enum Step {
     /// Look for the account; create it only with proof that there is none.
     Match(Vec<Lookup>),
     /// Read the account.
-    Read(String),
+    Read(AccountId),
     /// Change it.
-    Patch(Patch),
-    /// Read it and replace it.
-    Replace(String),
-    /// Deactivate it.
-    Deactivate(String),
+    Change(AccountChange),
     /// Delete it.
-    Delete(String),
-}
-
-/// A PATCH and what is acknowledged once it is accepted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Patch {
-    /// The account.
-    pub remote_id: String,
-    /// The operations.
-    pub operations: Vec<Value>,
-    /// The attributes afterwards.
-    pub document: Map<String, Value>,
-    /// The members afterwards, sorted.
-    pub members: Vec<String>,
+    Delete(AccountId),
 }
 
 /// Decides.
@@ -75,123 +59,92 @@ pub fn decide(situation: &Situation<'_>) -> Step {
             _ => Step::Nothing,
         };
     };
-    let remote_id = match (&link.remote_id, link.state) {
-        (Some(remote_id), LinkState::Linked | LinkState::Uncertain) if situation.scope != Scope::Ignored => remote_id.clone(),
-        _ if situation.scope == Scope::Ignored => return Step::Nothing,
-        _ => {
-            let wanted = situation.desired.map(|desired| &desired.document);
-            return Step::Match(matching::lookups(situation.schema.name(), wanted, Some(&link.acknowledged)));
-        }
+    if situation.scope == Scope::Ignored {
+        return Step::Nothing;
+    }
+    let known = link.remote_id.as_ref().filter(|_| matches!(link.state, LinkState::Linked | LinkState::Uncertain));
+    let Some(id) = known.and_then(|id| AccountId::new(id.as_str())) else {
+        let wanted = situation.desired.map(|desired| &desired.document);
+        return Step::Match(matching::lookups(situation.schema.name(), wanted, Some(&link.acknowledged)));
     };
     match situation.desired {
         None if situation.schema.name() == "User" && !situation.delete_users => match link.acknowledged.get("active") {
             Some(Value::Bool(false)) if link.state == LinkState::Linked => Step::Forget,
-            _ => Step::Deactivate(remote_id),
+            _ if situation.aside.contains("active") => Step::Nothing,
+            _ => Step::Change(AccountChange::disable(id)),
         },
-        None => Step::Delete(remote_id),
-        Some(_) if situation.read_first || link.state == LinkState::Uncertain => Step::Read(remote_id),
-        Some(desired) => update(situation, link, remote_id, desired),
+        None => Step::Delete(id),
+        Some(_) if situation.read_first || link.state == LinkState::Uncertain => Step::Read(id),
+        Some(desired) => update(situation, link, id, desired),
     }
 }
 
-fn update(situation: &Situation<'_>, link: &Link, remote_id: String, desired: &Desired) -> Step {
-    let has: BTreeSet<&String> = link.acknowledged_members.iter().collect();
-    let changes = changes(situation.schema, &link.acknowledged, &desired.document);
-    let removed: Vec<&String> = has.iter().copied().filter(|id| !desired.members.contains_key(*id)).collect();
-    let added: Vec<(&String, &bool)> = desired.members.iter().filter(|(id, _)| !has.contains(id)).collect();
-    if changes.is_empty() && removed.is_empty() && added.is_empty() {
-        return Step::Nothing;
+/// The next change. What takes something away from somebody goes alone and first, so that nothing else can have it refused: members who leave, then that
+/// the account may no longer be used, then everything else.
+fn update(situation: &Situation<'_>, link: &Link, id: AccountId, desired: &Desired) -> Step {
+    let is_sent = |name: &str| !situation.aside.contains(name);
+    let (has, in_doubt) = (link.members(), link.members_in_doubt());
+    let removed = has.union(&in_doubt).filter(|member| !desired.members.contains_key(*member) && is_sent(member));
+    let removed: BTreeSet<String> = removed.take(situation.members_max).cloned().collect();
+    if !removed.is_empty() {
+        return Step::Change(AccountChange { removed, ..AccountChange::of(id) });
     }
-    if !situation.patch {
-        return Step::Replace(remote_id);
+    let mut edits = changes(situation.schema, &link.acknowledged, &desired.document);
+    edits.retain(|edit| is_sent(&edit.place.to_string()));
+    if edits.iter().any(|edit| edit.place.is_active() && edit.value == Some(Value::Bool(false))) {
+        return Step::Change(AccountChange::disable(id));
     }
-    let mut operations = changes;
-    let mut members: BTreeSet<String> = has.into_iter().cloned().collect();
-    let removed = removed.into_iter().take(situation.members_max);
-    for id in removed.clone() {
-        // A remove with a value array means "remove these" to some and "remove all" to others; a value path means one thing to all.
-        operations.push(json!({ "op": "remove", "path": format!("members[value eq {}]", quoted(id)) }));
-        members.remove(id);
-    }
-    let added: Vec<_> = added.into_iter().take(situation.members_max.saturating_sub(removed.count())).collect();
-    if !added.is_empty() {
-        members.extend(added.iter().map(|(id, _)| (*id).clone()));
-        operations.push(json!({ "op": "add", "path": "members", "value": mapping::member_elements(added.into_iter()) }));
-    }
-    Step::Patch(Patch { remote_id, operations, document: desired.document.clone(), members: members.into_iter().collect() })
+    let added = desired.members.iter().filter(|(member, _)| !has.contains(*member) && is_sent(member));
+    let added = added.take(situation.members_max).map(|(member, group)| (member.clone(), *group)).collect();
+    let change = AccountChange { edits, added, ..AccountChange::of(id) };
+    if change.is_empty() { Step::Nothing } else { Step::Change(change) }
 }
 
-/// The same change without what an account is matched by, which stays as it was acknowledged; `None` where nothing else is changed, or none of that is.
-pub fn without_name(patch: &Patch, resource_type: &str, acknowledged: &Map<String, Value>) -> Option<Patch> {
-    let kept = matching::attributes(resource_type);
-    let is_name = |operation: &Value| operation.get("path").and_then(Value::as_str).is_some_and(|path| kept.contains(&path));
-    let (names, operations): (Vec<Value>, Vec<Value>) = patch.operations.iter().cloned().partition(is_name);
-    if names.is_empty() || operations.is_empty() {
-        return None;
-    }
-    let mut document = patch.document.clone();
-    for name in kept {
-        match acknowledged.get(name) {
-            Some(old) => drop(document.insert(name.to_owned(), old.clone())),
-            None => drop(document.shift_remove(name)),
-        }
-    }
-    Some(Patch { operations, document, ..patch.clone() })
-}
-
-/// A string of a filter: that of JSON (RFC 7644 section 3.4.2.2).
-fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
-}
-
-/// The operations that make `from` into `to`, in the forms that most applications accept: one plain path each, sub-attributes of a single complex
-/// attribute on their own, a multi-valued attribute whole. (`patch::difference` finds shorter ones, with value paths that fewer applications read.)
-pub fn changes(schema: &TypeSchema, from: &Map<String, Value>, to: &Map<String, Value>) -> Vec<Value> {
-    let mut operations = Vec::new();
-    for name in names(from, to) {
-        let single = |name: &str| schema.core_attribute(name).is_some_and(|a| a.kind == AttributeType::Complex && !a.multi_valued);
+/// The edits that make `from` into `to`, in the forms that most applications accept: sub-attributes of a single complex attribute on their own, a
+/// multi-valued attribute whole. (`patch::difference` finds shorter ones, with value paths that fewer applications read.) In `from` null stands for
+/// something that is not known.
+pub fn changes(schema: &TypeSchema, from: &Map<String, Value>, to: &Map<String, Value>) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    for name in names(from, to).into_iter().filter(|name| *name != "members") {
+        let single = |name: &str| schema.core_attribute(name).is_some_and(is_single_complex);
         match schema.extension(name) {
             Some(extension) => {
                 let empty = Map::new();
                 let part = |side: &Map<String, Value>| side.get(name).and_then(Value::as_object).cloned();
                 let (from, to) = (part(from).unwrap_or_else(|| empty.clone()), part(to).unwrap_or(empty));
                 for inner in names(&from, &to) {
-                    change(&mut operations, &format!("{}:{inner}", extension.id), from.get(inner), to.get(inner));
+                    let place = Place { extension: Some(extension.id.clone()), attribute: inner.clone(), sub: None };
+                    edits.extend(edit(place, from.get(inner), to.get(inner)));
                 }
             }
             None if single(name) => match (from.get(name).and_then(Value::as_object), to.get(name).and_then(Value::as_object)) {
                 (Some(from), Some(to)) => {
                     for inner in names(from, to) {
-                        change(&mut operations, &format!("{name}.{inner}"), from.get(inner), to.get(inner));
+                        let place = Place { extension: None, attribute: name.clone(), sub: Some(inner.clone()) };
+                        edits.extend(edit(place, from.get(inner), to.get(inner)));
                     }
                 }
-                _ => change(&mut operations, name, from.get(name), to.get(name)),
+                _ => edits.extend(edit(Place::core(name), from.get(name), to.get(name))),
             },
-            None => change(&mut operations, name, from.get(name), to.get(name)),
+            None => edits.extend(edit(Place::core(name), from.get(name), to.get(name))),
         }
     }
-    operations
+    edits
 }
 
 fn names<'a>(from: &'a Map<String, Value>, to: &'a Map<String, Value>) -> Vec<&'a String> {
     to.keys().chain(from.keys().filter(|name| !to.contains_key(*name))).collect()
 }
 
-fn change(operations: &mut Vec<Value>, path: &str, from: Option<&Value>, to: Option<&Value>) {
-    match to {
-        None if from.is_none() => {}
+fn edit(place: Place, from: Option<&Value>, to: Option<&Value>) -> Option<Edit> {
+    let value = match to {
+        None if from.is_none() => return None,
         // The order of values means nothing, here and over there.
-        Some(to) if from.is_some_and(|from| is_same(from, to)) => {}
-        // Who is not said to be inactive is active (RFC 7643 section 4.1.1); that nothing is said is taken for the contrary by some.
-        None if path == "active" && from != Some(&Value::Bool(false)) => {}
-        None if path == "active" => operations.push(json!({ "op": "replace", "path": path, "value": true })),
-        // Replace where there is nothing yet is an add (RFC 7644 section 3.5.2.3), and on a multi-valued attribute it never merges.
-        Some(value) => operations.push(json!({ "op": "replace", "path": path, "value": value })),
-        None => operations.push(json!({ "op": "remove", "path": path })),
-    }
-}
-
-/// The PATCH message of these operations.
-pub fn message(operations: &[Value]) -> Value {
-    json!({ "schemas": [scim_protocol::patch::PATCH_SCHEMA], "Operations": operations })
+        Some(to) if from.is_some_and(|from| is_same(from, to)) => return None,
+        // Somebody of whom nothing is said is active (RFC 7643 section 4.1.1); some applications take it for the contrary.
+        None if place.is_active() && from.and_then(Value::as_bool) == Some(true) => return None,
+        None if place.is_active() => Some(Value::Bool(true)),
+        other => other.cloned(),
+    };
+    Some(Edit { place, value })
 }

@@ -259,7 +259,7 @@ impl Subscriptions {
                 let now = self.ports.clock.now();
                 let random = self.ports.ids.secret().first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
                 let backoff = pacing::after(now, pacing::backoff_milliseconds(receiver.attempts, random));
-                let due = retry_after.map_or(backoff, |wait| pacing::resume_at(now, Some(wait)).max(backoff));
+                let due = retry_after.map_or(backoff, |wait| pacing::resume_at(now, wait).max(backoff));
                 Sent::Not(Delivery::RetryAt { due, error: why })
             }
         })

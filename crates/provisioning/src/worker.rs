@@ -1,28 +1,31 @@
-//! *(shell)* Outbox to application: takes one claimed pair as far as it gets, and records what came of it. Decides nothing: `plan` says what to do,
-//! `outcome` what an answer means.
+//! *(shell)* Outbox to application: performs the commands of the machine for one claimed pair, keeps the lease meanwhile, and records. Decides nothing.
 
-mod lookup;
-mod run;
-mod write;
-
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use directory::clock::{Clock, IdGenerator};
-use directory::store::{Fault, Store};
-use scim_protocol::SchemaSet;
+use directory::store::{Fault, Include, Store};
+use directory::tenant::TenantId;
+use scim_protocol::{SchemaSet, TypeSchema};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use crate::account::AccountId;
 use crate::application::{Application, ApplicationId};
-use crate::connector::{Capabilities, Connector, Exchange, Target};
+use crate::connector::{Connector, Target};
+use crate::knowledge::{Fact, Knowledge};
 use crate::ledger::{Claim, Ledger, LinkChange, Next, Reach, Record};
-use crate::worker::run::Run;
+use crate::machine::{self, Command, Event, Limits, Owner, Reply, Request, Situation};
+use crate::mapping;
+use crate::pacing;
 
 /// Limits of a worker.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerOptions {
     /// How long a lease lasts.
     pub lease_seconds: u32,
-    /// Most requests for one claim before others get their turn.
+    /// Most steps for one claim before others get their turn.
     pub steps_max: u32,
     /// How often a refused create or rename is tried again by itself before it is held.
     pub conflicts_max: u32,
@@ -34,24 +37,31 @@ impl Default for WorkerOptions {
     }
 }
 
+impl WorkerOptions {
+    /// Those that the machine keeps.
+    pub(crate) fn limits(self) -> Limits {
+        Limits { steps_max: self.steps_max, conflicts_max: self.conflicts_max }
+    }
+}
+
 /// Takes claims to applications.
 pub struct Worker {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) ledger: Arc<dyn Ledger>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) ids: Arc<dyn IdGenerator>,
-    pub(crate) options: WorkerOptions,
-    pub(crate) schemas: SchemaSet,
+    store: Arc<dyn Store>,
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGenerator>,
+    options: WorkerOptions,
+    schemas: SchemaSet,
     connector: Arc<dyn Connector>,
     connections: Mutex<HashMap<ApplicationId, Connection>>,
 }
 
-/// An application that was connected, and what it said it can do.
+/// An application that was connected, and what is known of it.
 #[derive(Clone)]
-pub(crate) struct Connection {
+struct Connection {
     application: Application,
-    pub(crate) target: Arc<dyn Target>,
-    pub(crate) capabilities: Option<Arc<Capabilities>>,
+    target: Arc<dyn Target>,
+    knowledge: Knowledge,
 }
 
 impl Worker {
@@ -87,9 +97,26 @@ impl Worker {
         let Some(schema) = self.schemas.by_name(&claim.resource_type).cloned() else {
             return self.ledger.record(forget(claim)).await;
         };
-        let connection = self.connection(&application)?;
-        let link = self.ledger.read_link(claim.tenant, claim.application, &claim.resource_type, &claim.resource_id).await?;
-        Run::new(self, claim, application, schema, connection, link).finish().await
+        let Connection { target, knowledge, .. } = self.connection(&application)?;
+        let random = self.ids.secret().first_chunk().copied().map_or(0, u64::from_le_bytes);
+        let subject =
+            Subject { claim: claim.clone(), application, schema: Arc::clone(&schema), knowledge, limits: self.options.limits(), random };
+        let situation = situation(&*self.store, &*self.ledger, subject).await?;
+        let mut run = Run { worker: self, claim, schema, target };
+        let (mut state, mut command) = machine::start(situation, self.clock.now());
+        loop {
+            self.learn(run.claim.application, state.take_facts());
+            let event = match run.perform(command).await {
+                Ok(Some(event)) => event,
+                Ok(None) => return Ok(()),
+                Err(fault) => {
+                    // What was sent was sent, whichever worker goes on from here.
+                    run.write_lines(state.take_lines()).await?;
+                    return Err(fault);
+                }
+            };
+            (state, command) = machine::next(state, event, self.clock.now());
+        }
     }
 
     /// The application's connection; made anew where its settings have changed.
@@ -99,34 +126,159 @@ impl Worker {
             return Ok(known.clone());
         }
         let target = self.connector.connect(application)?;
-        let connection = Connection { application: application.clone(), target, capabilities: None };
+        let connection = Connection { application: application.clone(), target, knowledge: Knowledge::default() };
         connections.insert(application.id, connection.clone());
         Ok(connection)
     }
 
-    /// What the application can do; asked once.
-    pub(crate) async fn capabilities(&self, connection: &Connection) -> Result<Arc<Capabilities>, Box<Exchange>> {
-        if let Some(known) = &connection.capabilities {
-            return Ok(Arc::clone(known));
+    fn learn(&self, application: ApplicationId, facts: Vec<Fact>) {
+        if facts.is_empty() {
+            return;
         }
-        let mut found = connection.target.discover().await?;
-        if let Some(patch) = connection.application.settings.patch {
-            found.patch = patch;
-        }
-        Ok(self.remember(connection.application.id, found))
-    }
-
-    pub(crate) fn random(&self) -> u64 {
-        self.ids.secret().first_chunk().copied().map_or(0, u64::from_le_bytes)
-    }
-
-    /// What was learned of an application since it was asked.
-    pub(crate) fn remember(&self, application: ApplicationId, capabilities: Capabilities) -> Arc<Capabilities> {
-        let capabilities = Arc::new(capabilities);
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = connections.get_mut(&application) {
-            connection.capabilities = Some(Arc::clone(&capabilities));
+            for fact in facts {
+                connection.knowledge.learn(fact);
+            }
         }
-        capabilities
+    }
+}
+
+/// What a claim is about, before anything is read.
+pub(crate) struct Subject {
+    pub(crate) claim: Claim,
+    pub(crate) application: Application,
+    pub(crate) schema: Arc<TypeSchema>,
+    pub(crate) knowledge: Knowledge,
+    pub(crate) limits: Limits,
+    pub(crate) random: u64,
+}
+
+/// Reads what the machine begins with.
+pub(crate) async fn situation(store: &dyn Store, ledger: &dyn Ledger, about: Subject) -> Result<Situation, Fault> {
+    let Subject { claim, application, schema, knowledge, limits, random } = about;
+    let link = ledger.read_link(claim.tenant, claim.application, &claim.resource_type, &claim.resource_id).await?;
+    let include = Include { members: claim.resource_type == "Group", groups: true };
+    let subject = store.read(claim.tenant, &claim.resource_type, &claim.resource_id, include).await?;
+    let references = subject.as_ref().map(mapping::references).unwrap_or_default();
+    let mut remote_ids = BTreeMap::new();
+    if !references.is_empty() {
+        remote_ids.extend(ledger.read_remote_ids(claim.tenant, claim.application, references).await?);
+    }
+    Ok(Situation { claim, application, schema, subject, link, remote_ids, knowledge, limits, random })
+}
+
+/// The resources of these types that are linked to accounts.
+pub(crate) async fn owners(
+    ledger: &dyn Ledger,
+    tenant: TenantId,
+    application: ApplicationId,
+    ids: Vec<AccountId>,
+    types: &[String],
+) -> Result<BTreeMap<AccountId, Owner>, Fault> {
+    let mut found = BTreeMap::new();
+    for id in ids {
+        for resource_type in types {
+            if let Some(resource_id) = ledger.find_linked(tenant, application, resource_type, id.as_str()).await? {
+                let is_waiting = ledger.is_waiting(tenant, application, &resource_id).await?;
+                found.insert(id.clone(), Owner { resource_id, is_waiting });
+                break;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Sends one request.
+pub(crate) async fn send(target: &dyn Target, schema: &TypeSchema, request: &Request) -> Reply {
+    match request {
+        Request::Discover => Reply::Described(target.discover().await),
+        Request::Find(lookup) => Reply::Listed(target.find(schema, lookup).await),
+        Request::List => Reply::Listed(target.list(schema).await),
+        Request::Read(id) => Reply::Read(target.read(schema, id).await),
+        Request::Create(account) => Reply::Created(target.create(schema, account).await),
+        Request::Change(change) => Reply::Written(target.change(schema, change).await),
+        Request::Replace(replacement) => Reply::Written(target.replace(schema, replacement).await),
+        Request::Remove(id) => Reply::Written(target.remove(schema, id).await),
+    }
+}
+
+/// One claim at work.
+struct Run<'a> {
+    worker: &'a Worker,
+    claim: Claim,
+    schema: Arc<TypeSchema>,
+    target: Arc<dyn Target>,
+}
+
+impl Run<'_> {
+    /// Performs a command; `None`: the claim has ended.
+    async fn perform(&mut self, command: Command) -> Result<Option<Event>, Fault> {
+        let ledger = &self.worker.ledger;
+        match command {
+            Command::Ask { request, lines, is_step } => {
+                self.write_lines(lines).await?;
+                if self.is_half_gone() && !self.renew().await? {
+                    return Ok(Some(Event::LeaseLost));
+                }
+                // Somebody may have paused the application since, or it asked another worker to wait.
+                let now = self.worker.clock.now();
+                if is_step && !ledger.is_served(self.claim.tenant, self.claim.application, now).await? {
+                    return Ok(Some(Event::NotServed));
+                }
+                let (target, schema) = (Arc::clone(&self.target), Arc::clone(&self.schema));
+                let reply = self.keep_lease(send(&*target, &schema, &request)).await?;
+                Ok(Some(reply.map_or(Event::LeaseLost, |reply| Event::Answered(Box::new(reply)))))
+            }
+            Command::FindOwners { ids, types } => {
+                let found = owners(&**ledger, self.claim.tenant, self.claim.application, ids, &types).await?;
+                Ok(Some(Event::Owners(found)))
+            }
+            Command::WriteLink(link, lines) => Ok(Some(Event::LinkWritten(ledger.write_link(&self.claim, *link, lines).await?))),
+            Command::Record(record) => {
+                // The lease may have been renewed since the machine began.
+                ledger.record(Record { claim: self.claim.clone(), ..*record }).await?;
+                Ok(None)
+            }
+            Command::Leave(lines) => {
+                self.write_lines(lines).await?;
+                tracing::warn!(application.id = self.claim.application.0, resource.id = %self.claim.resource_id, "lost a lease");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn write_lines(&self, lines: Vec<crate::provisioning_log::LogEntry>) -> Result<(), Fault> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.worker.ledger.write_lines(self.claim.tenant, self.claim.application, lines).await
+    }
+
+    /// Waits for a request and renews the lease meanwhile; `None` where it was lost.
+    async fn keep_lease<T>(&mut self, request: impl Future<Output = T>) -> Result<Option<T>, Fault> {
+        let half = Duration::from_secs(u64::from(self.worker.options.lease_seconds)).div_f64(2.0).max(Duration::from_millis(100));
+        let mut beat = interval_at(Instant::now() + half, half);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(request);
+        loop {
+            tokio::select! {
+                done = &mut request => return Ok(Some(done)),
+                _ = beat.tick() => if !self.renew().await? { return Ok(None) },
+            }
+        }
+    }
+
+    async fn renew(&mut self) -> Result<bool, Fault> {
+        let until = pacing::after(self.worker.clock.now(), u64::from(self.worker.options.lease_seconds) * 1_000);
+        let renewed = self.worker.ledger.renew(&self.claim, until).await?;
+        if renewed {
+            self.claim.lease_until = until;
+        }
+        Ok(renewed)
+    }
+
+    fn is_half_gone(&self) -> bool {
+        pacing::after(self.worker.clock.now(), u64::from(self.worker.options.lease_seconds) * 500) > self.claim.lease_until
     }
 }

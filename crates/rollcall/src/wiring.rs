@@ -26,6 +26,7 @@ use directory::tenant::{Tenant, TenantId, TenantSettings};
 use directory::tenant_life::TenantLife;
 use jiff::Timestamp;
 use provisioning::application::Secret;
+use provisioning::dry_run::DryRun;
 use provisioning::event_log::{EventLog, Receivers, SigningKeys};
 use provisioning::ledger::{Catalogue, Ledger};
 use provisioning::provisioning::{Ports, Provisioning};
@@ -326,6 +327,15 @@ impl Rollcall {
             committed,
         };
         Provisioning::new(ports, provisioning::provisioning::Options::default())
+    }
+
+    /// The engine as it only writes down what it would send.
+    pub fn dry_run(&self) -> DryRun {
+        DryRun {
+            store: Arc::clone(&self.store.identities),
+            ledger: Arc::clone(&self.store.ledger),
+            connector: Arc::new(self.connector.clone()),
+        }
     }
 
     /// The hand of an administrator in a tenant.

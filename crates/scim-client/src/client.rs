@@ -11,6 +11,8 @@ use crate::response::{Response, SendError};
 
 /// The content type of SCIM (RFC 7644 section 8.1).
 const SCIM_JSON: &str = "application/scim+json";
+/// The content type of JSON.
+const PLAIN_JSON: &str = "application/json";
 /// JSON is accepted too, because many servers call SCIM so.
 const ACCEPTED: &str = "application/scim+json, application/json;q=0.9";
 /// The largest answer that is read, in bytes.
@@ -29,12 +31,14 @@ pub struct Request {
     pub query: Vec<(&'static str, String)>,
     /// The body.
     pub body: Option<Value>,
+    /// Whether the body is called `application/json`, for servers that know no other name of it.
+    pub is_plain: bool,
 }
 
 impl Request {
     /// Without parameters and body.
     pub fn new(method: Method, path: &[&str]) -> Self {
-        Self { method, path: path.iter().map(|segment| (*segment).to_owned()).collect(), query: Vec::new(), body: None }
+        Self { method, path: path.iter().map(|segment| (*segment).to_owned()).collect(), query: Vec::new(), body: None, is_plain: false }
     }
 
     /// With a body.
@@ -48,6 +52,12 @@ impl Request {
     pub fn with_query(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.query.push((name, value.into()));
         self
+    }
+
+    /// With its body called `application/json`.
+    #[must_use]
+    pub fn plain(self, is_plain: bool) -> Self {
+        Self { is_plain, ..self }
     }
 
     /// Method and path as a person reads them: not encoded.
@@ -120,9 +130,9 @@ impl Client {
             .http
             .request(request.method.clone(), request.url(&self.base))
             .header(AUTHORIZATION, self.authorization.clone())
-            .header(ACCEPT, ACCEPTED);
+            .header(ACCEPT, if request.is_plain { PLAIN_JSON } else { ACCEPTED });
         if let Some(body) = &request.body {
-            message = message.header(CONTENT_TYPE, SCIM_JSON).body(body.to_string());
+            message = message.header(CONTENT_TYPE, if request.is_plain { PLAIN_JSON } else { SCIM_JSON }).body(body.to_string());
         }
         let mut response = message.send().await.map_err(|error| not_answered(&error))?;
         let mut bytes = Vec::new();

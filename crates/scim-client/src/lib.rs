@@ -5,6 +5,8 @@
 
 pub mod hiding;
 
+mod rate_limit;
+
 pub mod response;
 
 pub mod client;
@@ -12,6 +14,7 @@ pub mod client;
 pub mod paging;
 
 pub use client::{Client, Request};
+pub use rate_limit::RetryAfter;
 /// HTTP methods.
 pub use reqwest::Method;
-pub use response::{Response, RetryAfter, SendError};
+pub use response::{Response, SendError};

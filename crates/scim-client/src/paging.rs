@@ -13,7 +13,7 @@ const PAGE_SIZE: u64 = 200;
 const RESOURCES_MAX: usize = 1_000_000;
 
 /// Reads every page of a list. The answer is one list response with all resources, or the first answer that was not a list. A list of which pages are
-/// missing, or that shows the same page again and again, is no answer: whoever is not in it may still be there.
+/// missing, or that shows the same page again and again, is no answer: what is not in it may still be there.
 pub async fn read_all(client: &Client, request: &Request) -> Result<Response, SendError> {
     let mut whole = Whole::default();
     loop {
@@ -21,6 +21,9 @@ pub async fn read_all(client: &Client, request: &Request) -> Result<Response, Se
         let page = request.clone().with_query("startIndex", start.to_string()).with_query("count", PAGE_SIZE.to_string());
         let mut answer = client.send(&page).await?;
         let Some((found, total)) = answer.body.as_mut().filter(|_| (200..300).contains(&answer.status)).and_then(take_page) else {
+            if whole.may_end() && matches!(answer.status, 400 | 404) {
+                return Ok(Response { status: 200, body: Some(list(whole.resources)), ..Response::default() });
+            }
             return Ok(answer);
         };
         match whole.add(found, total) {
@@ -38,7 +41,8 @@ pub async fn read_all(client: &Client, request: &Request) -> Result<Response, Se
 #[derive(Default)]
 struct Whole {
     resources: Vec<Value>,
-    ids: HashSet<String>,
+    seen: HashSet<String>,
+    total: Option<u64>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -49,12 +53,13 @@ enum Progress {
 }
 
 impl Whole {
-    /// Adds a page. Without `totalResults` a page that is shorter than was asked for is the last one.
+    /// Adds a page. The list ends with a page that is empty or shows nothing new (RFC 7644 section 3.4.2.4), and not where `totalResults` says so: some
+    /// servers count the page there. A page that is the whole of a list whose server knows no pages comes twice.
     fn add(&mut self, page: Vec<Value>, total: Option<u64>) -> Progress {
         let (length, before) = (page.len() as u64, self.resources.len());
+        self.total = total;
         for resource in page {
-            let is_new = resource.get("id").and_then(Value::as_str).is_none_or(|id| self.ids.insert(id.to_owned()));
-            if is_new {
+            if self.seen.insert(identity(&resource)) {
                 self.resources.push(resource);
             }
         }
@@ -62,13 +67,30 @@ impl Whole {
         if count > RESOURCES_MAX {
             return Progress::Broken(format!("the list is longer than {RESOURCES_MAX} resources"));
         }
-        let is_whole = total.map_or(length < PAGE_SIZE, |total| count as u64 >= total);
-        match (is_whole, count > before, total) {
-            (true, ..) => Progress::Whole,
-            (false, true, _) => Progress::More,
-            (false, false, Some(total)) => Progress::Broken(format!("the list ends after {count} of {total} resources")),
-            (false, false, None) => Progress::Broken("the list shows the same page again and again".into()),
+        if count > before {
+            return Progress::More;
         }
+        match total {
+            Some(total) if (count as u64) < total => Progress::Broken(format!("the list ends after {count} of {total} resources")),
+            None if length >= PAGE_SIZE => Progress::Broken("the list shows the same page again and again".into()),
+            _ => Progress::Whole,
+        }
+    }
+}
+
+impl Whole {
+    /// Whether all that are counted are there, so that a server that refuses to show a page after the last one has said that there is none.
+    fn may_end(&self) -> bool {
+        !self.resources.is_empty() && self.total.is_some_and(|total| self.resources.len() as u64 >= total)
+    }
+}
+
+/// What tells a resource from others: its id, which is a number at some servers; where it has none, all of it.
+fn identity(resource: &Value) -> String {
+    match resource.get("id") {
+        Some(Value::String(id)) => id.clone(),
+        Some(Value::Number(id)) => id.to_string(),
+        _ => resource.to_string(),
     }
 }
 
@@ -114,14 +136,21 @@ mod tests {
             };
             assert_eq!(said, expected, "{pages:?}");
         };
-        check(&[(0..2, Some(5)), (2..4, Some(5)), (4..5, Some(5))], "5 resources");
+        check(&[(0..2, Some(5)), (2..4, Some(5)), (4..5, Some(5)), (5..5, Some(5))], "5 resources");
+        check(&[(0..2, Some(5)), (2..4, Some(5)), (4..5, Some(5))], "more");
+        // It counts the page.
+        check(&[(0..2, Some(2)), (2..4, Some(2)), (4..5, Some(1)), (5..5, Some(0))], "5 resources");
+        check(&[(0..2, Some(2))], "more");
+        // It knows no pages.
+        check(&[(0..2, Some(2)), (0..2, Some(2))], "2 resources");
+        check(&[(0..7, None), (0..7, None)], "7 resources");
+        check(&[(0..0, Some(0))], "0 resources");
         // Somebody was deleted meanwhile.
-        check(&[(0..2, Some(4)), (2..3, Some(3))], "3 resources");
+        check(&[(0..2, Some(4)), (2..3, Some(3)), (3..3, Some(3))], "3 resources");
         check(&[(0..2, Some(5)), (2..2, Some(5))], "the list ends after 2 of 5 resources");
         check(&[(0..2, Some(5)), (0..2, Some(5))], "the list ends after 2 of 5 resources");
         check(&[(0..2, Some(5))], "more");
-        check(&[(0..7, None)], "7 resources");
-        check(&[(0..PAGE_SIZE, None), (PAGE_SIZE..PAGE_SIZE + 1, None)], "201 resources");
+        check(&[(0..PAGE_SIZE, None), (PAGE_SIZE..PAGE_SIZE + 1, None), (0..0, None)], "201 resources");
         check(&[(0..PAGE_SIZE, None), (0..PAGE_SIZE, None)], "the list shows the same page again and again");
     }
 

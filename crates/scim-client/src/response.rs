@@ -1,11 +1,10 @@
 //! From bytes to an answer, tolerant of servers that do not keep the RFC. Does not judge it.
 
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use serde_json::{Map, Value};
 
 use crate::hiding::{hide, hide_in};
+use crate::rate_limit::{self, RetryAfter};
 
 /// Characters of a body that is not JSON that are kept, so that a person can see what it was.
 const TEXT_CHARACTERS_MAX: usize = 200;
@@ -23,15 +22,10 @@ pub struct Response {
     pub text: String,
     /// `Retry-After`.
     pub retry_after: Option<RetryAfter>,
-}
-
-/// `Retry-After` (RFC 9110 section 10.2.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetryAfter {
-    /// So many seconds from now.
-    Seconds(u64),
-    /// At this instant.
-    At(Timestamp),
+    /// When requests are allowed again, where other headers say that none is left (`RateLimit-*` and their kin).
+    pub rate_limit: Option<RetryAfter>,
+    /// `Location`: of what was made, or where a redirect points.
+    pub location: Option<String>,
 }
 
 /// Why there is no answer.
@@ -53,43 +47,26 @@ impl Response {
 
     /// Reads one. The token is taken out of what people may be shown, before that is shortened, which could leave half of it; a resource stays as it is.
     pub(crate) fn read(status: u16, headers: &HeaderMap, bytes: &[u8], token: &str) -> Self {
-        let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(retry_after);
+        let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(rate_limit::retry_after);
+        let rate_limit = rate_limit::wait(status, headers);
+        let location = headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(|value| hide(value, token));
         let is_error = !(200..300).contains(&status);
         let beginning = bytes.get(..ERROR_BYTES_MAX).unwrap_or(bytes);
         if let Ok(Value::Object(mut body)) = serde_json::from_slice(if is_error { beginning } else { bytes }) {
             if is_error {
                 body.values_mut().for_each(|value| hide_in(value, token));
             }
-            Self { status, body: Some(body), text: String::new(), retry_after }
+            Self { status, body: Some(body), text: String::new(), retry_after, rate_limit, location }
         } else {
             let text = hide(String::from_utf8_lossy(beginning).trim(), token).chars().take(TEXT_CHARACTERS_MAX).collect();
-            Self { status, body: None, text, retry_after }
+            Self { status, body: None, text, retry_after, rate_limit, location }
         }
     }
-}
-
-fn retry_after(value: &str) -> Option<RetryAfter> {
-    let value = value.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(RetryAfter::Seconds(seconds));
-    }
-    let instant = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
-    Some(RetryAfter::At(instant))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retry_after_in_both_forms() {
-        let check = |value: &str, expected: Option<RetryAfter>| assert_eq!(retry_after(value), expected, "{value}");
-        check("120", Some(RetryAfter::Seconds(120)));
-        check(" 0 ", Some(RetryAfter::Seconds(0)));
-        check("Wed, 21 Oct 2015 07:28:00 GMT", Some(RetryAfter::At("2015-10-21T07:28:00Z".parse().unwrap())));
-        check("soon", None);
-        check("-1", None);
-    }
 
     #[test]
     fn bodies_that_are_no_objects_are_kept_as_text() {

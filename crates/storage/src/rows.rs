@@ -242,6 +242,7 @@ pub(crate) fn application_state(stored: &str) -> ApplicationState {
 pub(crate) fn link_state_text(state: LinkState) -> &'static str {
     match state {
         LinkState::Creating => "creating",
+        LinkState::Unnamed => "unnamed",
         LinkState::Linked => "linked",
         LinkState::Uncertain => "uncertain",
     }
@@ -249,7 +250,9 @@ pub(crate) fn link_state_text(state: LinkState) -> &'static str {
 
 /// The reverse.
 pub(crate) fn link_state(stored: &str) -> Result<LinkState, Fault> {
-    let known = [LinkState::Creating, LinkState::Linked, LinkState::Uncertain].into_iter().find(|state| link_state_text(*state) == stored);
+    let known = [LinkState::Creating, LinkState::Unnamed, LinkState::Linked, LinkState::Uncertain]
+        .into_iter()
+        .find(|state| link_state_text(*state) == stored);
     known.ok_or_else(|| Fault::new(format!("the database has a link in the unknown state `{stored}`")))
 }
 
@@ -340,6 +343,14 @@ pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_states_of_links_come_back() {
+        for state in [LinkState::Creating, LinkState::Unnamed, LinkState::Linked, LinkState::Uncertain] {
+            assert_eq!(link_state(link_state_text(state)).unwrap(), state);
+        }
+        assert!(link_state("elsewhere").is_err());
+    }
 
     #[test]
     fn entries_come_back() {

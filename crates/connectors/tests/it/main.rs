@@ -16,10 +16,13 @@ use connectors::event_receiver::HttpCourier;
 use connectors::scim_target::ScimConnector;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
+use provisioning::account::{AccountId, NewAccount};
 use provisioning::application::{Application, ApplicationId, ApplicationSettings, ApplicationState, Secret};
-use provisioning::connector::{Connector, Reply, RetryAfter, Target};
+use provisioning::connector::{Connector, Failure, Refusal, RefusalKind, RetryAfter, Target};
 use provisioning::event_log::{Courier, Message, Reception};
+use provisioning::matching::Lookup;
 use provisioning::receiver::{Receiver, ReceiverId, ReceiverKind, ReceiverSettings, ReceiverState, Secrets};
+use scim_protocol::{SchemaSet, TypeSchema};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -83,6 +86,22 @@ fn target_under(egress: Egress, base_url: &str) -> Result<Arc<dyn Target>, direc
     ScimConnector::new(egress).unwrap().connect(&application)
 }
 
+fn schema(name: &str) -> Arc<TypeSchema> {
+    SchemaSet::standard().by_name(name).unwrap().clone()
+}
+
+fn user() -> Arc<TypeSchema> {
+    schema("User")
+}
+
+fn id(text: &str) -> AccountId {
+    AccountId::new(text).unwrap()
+}
+
+fn by_name(value: &str) -> Lookup {
+    Lookup { attribute: "userName", value: value.into() }
+}
+
 fn scim(status: u16, body: &Value) -> impl IntoResponse + use<> {
     (StatusCode::from_u16(status).unwrap(), [(header::CONTENT_TYPE, "application/scim+json")], body.to_string())
 }
@@ -91,12 +110,14 @@ fn scim(status: u16, body: &Value) -> impl IntoResponse + use<> {
 async fn requests_are_what_the_rfc_says() {
     let fake = serve(|_, _| scim(200, &json!({"schemas": [], "Resources": [], "totalResults": 0}))).await;
     let target = fake.target();
-    let found = target.find("User", "userName", r#"a"b\c@x"#, true).await;
-    assert_eq!(found.request, r#"GET /Users?filter=userName eq "a\"b\\c@x""#);
-    target.read("Group", "a/b").await;
-    let made = target.create("User", json!({"userName": "ada", "password": "hush"}).as_object().unwrap().clone()).await;
-    assert_eq!(made.body.unwrap(), json!({"userName": "ada", "password": "(hidden)"}), "the log sees no password");
-    target.delete("User", "7").await;
+    let found = target.find(&user(), &by_name(r#"a"b\c@x"#)).await;
+    assert_eq!(found.trace.request, r#"GET /Users?filter=userName eq "a\"b\\c@x""#);
+    target.read(&schema("Group"), &id("a/b")).await;
+    let attributes = json!({"userName": "ada", "password": "hush"}).as_object().unwrap().clone();
+    let made = target.create(&user(), &NewAccount { attributes, ..NewAccount::default() }).await;
+    let sent = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "ada", "password": "(hidden)"});
+    assert_eq!(made.trace.body.unwrap(), sent, "the log sees no password");
+    target.remove(&user(), &id("7")).await;
     assert_eq!(
         fake.requests(),
         [
@@ -117,9 +138,10 @@ async fn without_a_filter_every_page_is_read() {
         scim(200, &json!({"totalResults": 5, "Resources": page}))
     })
     .await;
-    let Reply::Answer(answer) = fake.target().find("User", "userName", "ada", false).await.reply else { panic!("an answer") };
-    let ids: Vec<String> = answer.body.unwrap()["Resources"].as_array().unwrap().iter().map(|r| r["id"].as_str().unwrap().into()).collect();
-    assert_eq!((ids, fake.requests().len()), (["1", "2", "3", "4", "5"].map(String::from).to_vec(), 3));
+    let found = fake.target().list(&user()).await.outcome.unwrap();
+    let ids: Vec<String> = found.accounts.iter().map(|account| account.id.to_string()).collect();
+    // The last page is the one that shows nothing new, whatever is counted.
+    assert_eq!((ids, fake.requests().len()), (["1", "2", "3", "4", "5"].map(String::from).to_vec(), 4));
 }
 
 #[tokio::test]
@@ -129,11 +151,11 @@ async fn discovery_knows_what_is_published_and_no_more() {
         _ => scim(404, &json!({"detail": "no"})),
     })
     .await;
-    let found = fake.target().discover().await.unwrap();
+    let found = fake.target().discover().await.outcome.unwrap();
     assert_eq!((found.patch, found.filter, found.attributes), (false, true, None));
     for status in [401, 429, 500] {
         let fake = serve(move |_, _| scim(status, &json!({}))).await;
-        assert!(fake.target().discover().await.is_err(), "{status}: nothing is known then");
+        assert!(fake.target().discover().await.outcome.is_err(), "{status}: nothing is known then");
     }
 }
 
@@ -142,24 +164,26 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
     let elsewhere = serve(|_, _| scim(200, &json!({}))).await;
     let to = format!("http://{}/scim/v2/Users/1", elsewhere.address);
     let fake = serve(move |_, _| (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to.clone())], "moved")).await;
-    let Reply::Answer(answer) = fake.target().read("User", "1").await.reply else { panic!("an answer") };
-    assert_eq!((answer.status, answer.text.as_str()), (307, "moved"));
+    let exchange = fake.target().read(&user(), &id("1")).await;
+    assert_eq!(exchange.trace.status, Some(307));
+    assert_eq!(exchange.trace.said, format!("status 307: it redirects to http://{}/scim/v2/Users/1", elsewhere.address));
     assert!(elsewhere.requests().is_empty());
 }
 
 #[tokio::test]
 async fn retry_after_arrives() {
     let fake = serve(|_, _| (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "7")], "")).await;
-    let Reply::Answer(answer) = fake.target().read("User", "1").await.reply else { panic!("an answer") };
-    assert_eq!((answer.status, answer.retry_after), (429, Some(RetryAfter::Seconds(7))));
+    let exchange = fake.target().read(&user(), &id("1")).await;
+    assert_eq!((exchange.trace.status, exchange.wait), (Some(429), Some(RetryAfter::Seconds(7))));
+    assert_eq!(exchange.outcome, Err(Failure::Throttled));
 }
 
 #[tokio::test]
 async fn what_never_left_is_told_from_what_may_have_had_its_effect() {
     // Nobody listens: nothing can have happened.
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let exchange = target(&format!("http://{free}")).unwrap().delete("User", "1").await;
-    assert!(matches!(exchange.reply, Reply::NotSent(_)), "{:?}", exchange.reply);
+    let exchange = target(&format!("http://{free}")).unwrap().remove(&user(), &id("1")).await;
+    assert_eq!(exchange.outcome, Err(Failure::NotReached));
     // It reads the request and hangs up; then it promises more than it sends.
     for answer in ["", "HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{\"id\":"] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -172,9 +196,42 @@ async fn what_never_left_is_told_from_what_may_have_had_its_effect() {
                 tokio::io::AsyncWriteExt::write_all(&mut stream, answer.as_bytes()).await.unwrap();
             }
         });
-        let exchange = target(&format!("http://{address}")).unwrap().create("User", serde_json::Map::new()).await;
-        assert!(matches!(exchange.reply, Reply::Lost(_)), "{answer:?}: {:?}", exchange.reply);
+        let exchange = target(&format!("http://{address}")).unwrap().create(&user(), &NewAccount::default()).await;
+        assert_eq!(exchange.outcome, Err(Failure::Unknown { answered: false }), "{answer:?}");
     }
+}
+
+/// Some applications know one media type only.
+#[tokio::test]
+async fn a_refused_media_type_is_changed_once_and_remembered() {
+    let types = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&types);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().fallback(move |request: Request| {
+        let kind = request.headers().get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+        seen.lock().unwrap().push(kind.clone());
+        let status = if kind == "application/json" { StatusCode::NO_CONTENT } else { StatusCode::UNSUPPORTED_MEDIA_TYPE };
+        async move { status }
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let target = target(&format!("http://{address}/scim/v2")).unwrap();
+    for _ in 0..2 {
+        let change = provisioning::account::AccountChange::disable(id("1"));
+        assert!(target.change(&user(), &change).await.outcome.is_ok());
+    }
+    assert_eq!(*types.lock().unwrap(), ["application/scim+json", "application/json", "application/json"]);
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_attribute_and_the_reason() {
+    let refusal = json!({"message": "1 validation error: Value at 'operations.1.updateAttributes.phoneNumbers' failed"});
+    let fake = serve(move |_, _| scim(400, &refusal)).await;
+    let attributes = json!({"userName": "ada", "phoneNumbers": [{"value": "1"}]}).as_object().unwrap().clone();
+    let exchange = fake.target().create(&user(), &NewAccount { attributes, ..NewAccount::default() }).await;
+    let expected = Refusal { kind: RefusalKind::Other, attribute: Some("phoneNumbers".into()) };
+    assert_eq!(exchange.outcome, Err(Failure::Refused(expected)));
+    assert!(exchange.trace.said.starts_with("1 validation error"));
 }
 
 #[test]
@@ -196,12 +253,12 @@ async fn an_answer_that_repeats_the_token_is_kept_without_it() {
     })
     .await;
     let target = fake.target();
-    for id in ["1", "2", "3"] {
-        let exchange = target.read("User", id).await;
-        let Reply::Answer(answer) = &exchange.reply else { panic!("{exchange:?}") };
-        let kept = format!("{exchange:?} {}", provisioning::outcome::describe(&exchange.reply));
+    for account in ["1", "2", "3"] {
+        let exchange = target.read(&user(), &id(account)).await;
+        let kept = format!("{exchange:?}");
         assert!(!kept.contains("s3c") && !kept.contains("%73"), "{kept}");
-        assert!(id == "3" || kept.contains("Bearer (hidden)"), "{answer:?}");
+        // Of an error without words all of it is quoted.
+        assert!(account != "1" || kept.contains("Bearer (hidden)"), "{kept}");
     }
 }
 
@@ -257,14 +314,13 @@ async fn an_address_that_is_not_allowed_is_asked_by_nobody() {
     for host in hosts {
         let base_url = format!("http://{host}:{port}/scim/v2");
         let target = application(&base_url);
-        for exchange in [
-            *target.discover().await.unwrap_err(),
-            target.find("User", "userName", "ada", true).await,
-            target.find("User", "userName", "ada", false).await,
-            target.delete("User", "1").await,
-        ] {
-            assert!(matches!(&exchange.reply, Reply::NotSent(why) if !why.is_empty()), "{host}: {:?}", exchange.reply);
-        }
+        assert_eq!(target.discover().await.outcome.unwrap_err(), Failure::NotReached, "{host}");
+        assert_eq!(target.find(&user(), &by_name("ada")).await.outcome.unwrap_err(), Failure::NotReached, "{host}");
+        let listed = target.list(&user()).await;
+        assert_eq!(listed.outcome.unwrap_err(), Failure::NotReached, "{host}");
+        assert!(!listed.trace.said.is_empty(), "{host}: the log says why nothing was sent");
+        let removed = target.remove(&user(), &id("1")).await;
+        assert_eq!(removed.outcome.unwrap_err(), Failure::NotReached, "{host}");
         let receiver = Receiver { url: base_url, ..receiver(ReceiverKind::Push, fake.address, Some("s3cret")) };
         assert!(courier.never(&receiver.url).is_some(), "{host}");
         let reception = courier.send(&receiver, &Message::Token("a.b.c".into()), Timestamp::UNIX_EPOCH).await;

@@ -1,12 +1,19 @@
-//! An application in memory that can be told to misbehave. Its PATCH is written apart from `scim-protocol`'s, so that one does not excuse the other.
+//! An application in memory that can be told to misbehave.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use directory::store::Fault;
+use provisioning::account::{Account, AccountChange, AccountId, Members, NewAccount, Place, Replacement};
 use provisioning::application::Application;
-use provisioning::connector::{Answer, Capabilities, Connector, Exchange, Reply, RetryAfter, Target};
+use provisioning::connector::{
+    Capabilities, Connector, Created, Exchange, Failure, Outcome, Refusal, RefusalKind, RetryAfter, Target, Trace,
+};
+use provisioning::machine::Request;
+use provisioning::matching::Lookup;
+use provisioning::proof::{Acknowledged, Listing};
+use scim_protocol::TypeSchema;
 use serde_json::{Map, Value, json};
 
 /// What an application does to the next request of a verb.
@@ -30,8 +37,10 @@ pub struct Inner {
     pub accounts: BTreeMap<(String, String), Map<String, Value>>,
     /// Verb and path of each request.
     pub requests: Vec<String>,
-    /// PATCH messages.
-    pub patches: Vec<Value>,
+    /// Changes of parts of accounts.
+    pub patches: Vec<AccountChange>,
+    /// Everything that may have changed something.
+    pub writes: Vec<Request>,
     pub trouble: BTreeMap<&'static str, VecDeque<Trouble>>,
     pub no_patch: bool,
     pub no_filter: bool,
@@ -64,36 +73,62 @@ impl MemoryApplication {
         requests.into_iter().filter(|request| !writes || !(request.starts_with("GET") || request.starts_with("FIND"))).collect()
     }
 
-    fn exchange(&self, verb: &'static str, path: &str, body: Option<Value>, act: impl FnOnce(&mut Inner) -> (u16, Value)) -> Exchange {
+    fn exchange<T>(&self, verb: &'static str, path: &str, act: impl FnOnce(&mut Inner) -> Outcome<T>) -> Exchange<T> {
         let mut inner = self.inner();
         inner.requests.push(format!("{verb} {path}"));
         let trouble = inner.trouble.get_mut(verb).and_then(VecDeque::pop_front);
-        let reply = match trouble {
-            None => {
-                let (status, body) = act(&mut inner);
-                answer(status, body)
+        let mut trace = Trace { request: format!("{verb} {path}"), milliseconds: 1, ..Trace::default() };
+        let mut wait = None;
+        let outcome = match trouble {
+            None => act(&mut inner),
+            Some(Trouble::Status(status)) => {
+                (trace.status, trace.said) = (Some(status), "no".into());
+                Err(failure(status))
             }
-            Some(Trouble::Status(status)) => answer(status, error(status)),
             Some(Trouble::Throttle(seconds)) => {
-                Reply::Answer(Answer { status: 429, retry_after: Some(RetryAfter::Seconds(seconds)), ..Answer::default() })
+                (trace.status, wait) = (Some(429), Some(RetryAfter::Seconds(seconds)));
+                Err(Failure::Throttled)
             }
             Some(Trouble::LoseAnswer) => {
-                act(&mut inner);
-                Reply::Lost("connection reset".into())
+                let _ = act(&mut inner);
+                trace.said = "no answer: connection reset".into();
+                Err(Failure::Unknown { answered: false })
             }
-            Some(Trouble::Unreachable) => Reply::NotSent("connection refused".into()),
-            Some(Trouble::Html) => Reply::Answer(Answer { status: 404, text: "<html>".into(), ..Answer::default() }),
+            Some(Trouble::Unreachable) => {
+                trace.said = "not sent: connection refused".into();
+                Err(Failure::NotReached)
+            }
+            Some(Trouble::Html) => {
+                trace.status = Some(404);
+                Err(refused(RefusalKind::NotFound))
+            }
         };
-        Exchange { request: format!("{verb} {path}"), body, reply, milliseconds: 1 }
+        Exchange { trace, wait, outcome }
     }
 }
 
-fn answer(status: u16, body: Value) -> Reply {
-    Reply::Answer(Answer { status, body: body.as_object().cloned(), text: String::new(), retry_after: None })
+fn refused(kind: RefusalKind) -> Failure {
+    Failure::Refused(Refusal { kind, attribute: None })
 }
 
-fn error(status: u16) -> Value {
-    json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": status.to_string(), "detail": "no"})
+/// What a status with an error of SCIM means; the table is `connectors`'.
+fn failure(status: u16) -> Failure {
+    match status {
+        401 => Failure::Unauthorized,
+        404 => refused(RefusalKind::Gone),
+        405 | 501 => refused(RefusalKind::NotOffered),
+        409 => refused(RefusalKind::Uniqueness),
+        500..=599 => Failure::Unknown { answered: true },
+        _ => refused(RefusalKind::Other),
+    }
+}
+
+fn shown(account: &Map<String, Value>) -> Account {
+    Account::of_json(account.clone()).unwrap()
+}
+
+fn elements(members: &Members) -> Vec<Value> {
+    members.keys().map(|id| json!({ "value": id })).collect()
 }
 
 impl Connector for MemoryApplication {
@@ -104,115 +139,121 @@ impl Connector for MemoryApplication {
 
 #[async_trait]
 impl Target for MemoryApplication {
-    async fn discover(&self) -> Result<Capabilities, Box<Exchange>> {
-        let no_filter = self.inner().no_filter;
-        let exchange = self.exchange("DISCOVER", "/ServiceProviderConfig", None, |_| (200, json!({})));
-        match &exchange.reply {
-            Reply::Answer(answer) if answer.is_success() => Ok(Capabilities { filter: !no_filter, ..Capabilities::default() }),
-            _ => Err(Box::new(exchange)),
-        }
-    }
-
-    async fn find(&self, resource_type: &str, attribute: &str, value: &str, filter: bool) -> Exchange {
-        self.exchange("FIND", &format!("{resource_type} {attribute}={value} {filter}"), None, |inner| {
-            let shown = inner.list_max.filter(|_| filter);
-            let found = inner.accounts.iter().filter(|((kind, _), account)| {
-                kind == resource_type && (!filter || shown.is_some() || account.get(attribute).and_then(Value::as_str) == Some(value))
-            });
-            let found: Vec<&Map<String, Value>> = found.map(|(_, account)| account).collect();
-            let total = found.len();
-            (200, json!({"totalResults": total, "Resources": found[..shown.unwrap_or(total).min(total)]}))
+    async fn discover(&self) -> Exchange<Capabilities> {
+        self.exchange("DISCOVER", "/ServiceProviderConfig", |inner| {
+            Ok(Capabilities { filter: !inner.no_filter, ..Capabilities::default() })
         })
     }
 
-    async fn read(&self, resource_type: &str, remote_id: &str) -> Exchange {
-        let key = (resource_type.to_owned(), remote_id.to_owned());
-        self.exchange("GET", &format!("{resource_type}/{remote_id}"), None, |inner| match inner.accounts.get(&key) {
-            Some(account) => (200, Value::Object(account.clone())),
-            None => (404, error(404)),
+    async fn find(&self, schema: &TypeSchema, lookup: &Lookup) -> Exchange<Listing> {
+        let (kind, Lookup { attribute, value }) = (schema.name(), lookup);
+        self.exchange("FIND", &format!("{kind} {attribute}={value} true"), |inner| {
+            let is_it = |account: &Map<String, Value>| account.get(*attribute).and_then(Value::as_str) == Some(value);
+            let found = inner.accounts.iter().filter(|((it, _), account)| it == kind && (inner.list_max.is_some() || is_it(account)));
+            let found: Vec<Account> = found.map(|(_, account)| shown(account)).collect();
+            let (counted, max) = (Some(found.len() as u64), inner.list_max.unwrap_or(found.len()));
+            Ok(Listing { accounts: found.into_iter().take(max).collect(), counted, ..Listing::default() })
         })
     }
 
-    async fn create(&self, resource_type: &str, body: Map<String, Value>) -> Exchange {
-        let sent = Some(Value::Object(body.clone()));
-        self.exchange("POST", resource_type, sent, |inner| {
-            let taken = |account: &Map<String, Value>| body.contains_key("userName") && account.get("userName") == body.get("userName");
+    async fn list(&self, schema: &TypeSchema) -> Exchange<Listing> {
+        self.exchange("FIND", &format!("{} all", schema.name()), |inner| {
+            let accounts = inner.accounts.iter().filter(|((kind, _), _)| kind == schema.name());
+            let accounts: Vec<Account> = accounts.map(|(_, account)| shown(account)).collect();
+            Ok(Listing { counted: Some(accounts.len() as u64), accounts, whole: true, ..Listing::default() })
+        })
+    }
+
+    async fn read(&self, schema: &TypeSchema, id: &AccountId) -> Exchange<Account> {
+        let key = (schema.name().to_owned(), id.to_string());
+        self.exchange("GET", &format!("{}/{id}", schema.name()), |inner| {
+            inner.accounts.get(&key).map(shown).ok_or(refused(RefusalKind::Gone))
+        })
+    }
+
+    async fn create(&self, schema: &TypeSchema, new: &NewAccount) -> Exchange<Created> {
+        self.exchange("POST", schema.name(), |inner| {
+            inner.writes.push(Request::Create(new.clone()));
+            let mut account = new.attributes.clone();
+            let taken = |other: &Map<String, Value>| account.contains_key("userName") && other.get("userName") == account.get("userName");
             if inner.accounts.values().any(taken) {
-                return (409, error(409));
+                return Err(refused(RefusalKind::Uniqueness));
             }
             inner.counter += 1;
             let id = inner.creates_onto.map_or_else(|| format!("r{}", inner.counter), str::to_owned);
-            let mut account = body;
             account.insert("id".into(), id.clone().into());
-            inner.accounts.insert((resource_type.to_owned(), id), account.clone());
-            (201, Value::Object(account))
+            if !new.members.is_empty() {
+                account.insert("members".into(), elements(&new.members).into());
+            }
+            inner.accounts.insert((schema.name().to_owned(), id), account.clone());
+            Ok(Created::Shown(shown(&account)))
         })
     }
 
-    async fn replace(&self, resource_type: &str, remote_id: &str, body: Map<String, Value>) -> Exchange {
-        let key = (resource_type.to_owned(), remote_id.to_owned());
-        let sent = Some(Value::Object(body.clone()));
-        self.exchange("PUT", &format!("{resource_type}/{remote_id}"), sent, |inner| match inner.accounts.get_mut(&key) {
+    async fn replace(&self, schema: &TypeSchema, whole: &Replacement) -> Exchange<Acknowledged> {
+        let key = (schema.name().to_owned(), whole.id.to_string());
+        self.exchange("PUT", &format!("{}/{}", schema.name(), whole.id), |inner| match inner.accounts.get_mut(&key) {
             Some(account) => {
-                *account = body;
-                (200, Value::Object(account.clone()))
+                account.clone_from(&whole.attributes);
+                account.insert("id".into(), whole.id.as_str().into());
+                if !whole.members.is_empty() {
+                    account.insert("members".into(), elements(&whole.members).into());
+                }
+                Ok(Acknowledged::showing(&whole.id, shown(account)).unwrap())
             }
-            None => (404, error(404)),
+            None => Err(refused(RefusalKind::Gone)),
         })
     }
 
-    async fn patch(&self, resource_type: &str, remote_id: &str, body: Value) -> Exchange {
-        let key = (resource_type.to_owned(), remote_id.to_owned());
-        self.exchange("PATCH", &format!("{resource_type}/{remote_id}"), Some(body.clone()), |inner| {
+    async fn change(&self, schema: &TypeSchema, change: &AccountChange) -> Exchange<Acknowledged> {
+        let key = (schema.name().to_owned(), change.id.to_string());
+        self.exchange("PATCH", &format!("{}/{}", schema.name(), change.id), |inner| {
             if inner.no_patch {
-                return (501, error(501));
+                return Err(refused(RefusalKind::NotOffered));
             }
-            inner.patches.push(body.clone());
-            let Some(mut account) = inner.accounts.get(&key).cloned() else { return (404, error(404)) };
-            for operation in body["Operations"].as_array().unwrap() {
-                apply(&mut account, operation);
-            }
+            inner.patches.push(change.clone());
+            inner.writes.push(Request::Change(change.clone()));
+            let Some(mut account) = inner.accounts.get(&key).cloned() else { return Err(refused(RefusalKind::Gone)) };
+            apply(&mut account, change);
             let same_name =
                 |(id, other): (&(String, String), &Map<String, Value>)| *id != key && other.get("userName") == account.get("userName");
             if inner.unique_names && inner.accounts.iter().any(same_name) {
-                return (409, error(409));
+                return Err(refused(RefusalKind::Uniqueness));
             }
             inner.accounts.insert(key, account);
             if let Some(after) = &inner.after_patch {
                 after();
             }
-            (204, Value::Null)
+            Ok(Acknowledged::silently())
         })
     }
 
-    async fn delete(&self, resource_type: &str, remote_id: &str) -> Exchange {
-        let key = (resource_type.to_owned(), remote_id.to_owned());
-        self.exchange("DELETE", &format!("{resource_type}/{remote_id}"), None, |inner| match inner.accounts.remove(&key) {
-            Some(_) => (204, Value::Null),
-            None => (404, error(404)),
+    async fn remove(&self, schema: &TypeSchema, id: &AccountId) -> Exchange<Acknowledged> {
+        let key = (schema.name().to_owned(), id.to_string());
+        self.exchange("DELETE", &format!("{}/{id}", schema.name()), |inner| {
+            inner.writes.push(Request::Remove(id.clone()));
+            inner.accounts.remove(&key).map(|_| Acknowledged::silently()).ok_or(refused(RefusalKind::Gone))
         })
     }
 }
 
-fn apply(account: &mut Map<String, Value>, operation: &Value) {
-    let (verb, path) = (operation["op"].as_str().unwrap(), operation["path"].as_str().unwrap());
-    if let Some(id) = path.strip_prefix("members[value eq \"").and_then(|rest| rest.strip_suffix("\"]")) {
-        account.get_mut("members").and_then(Value::as_array_mut).unwrap().retain(|member| member["value"] != id);
-        return;
+fn apply(account: &mut Map<String, Value>, change: &AccountChange) {
+    for edit in &change.edits {
+        let Place { extension, attribute, sub } = &edit.place;
+        let outer = extension.as_ref().or(sub.as_ref().map(|_| attribute));
+        let name = sub.as_ref().unwrap_or(attribute);
+        let object = match outer {
+            Some(outer) => account.entry(outer).or_insert(json!({})).as_object_mut().unwrap(),
+            None => &mut *account,
+        };
+        match &edit.value {
+            Some(value) => drop(object.insert(name.clone(), value.clone())),
+            None => drop(object.remove(name)),
+        }
     }
-    if (verb, path) == ("add", "members") {
+    if !(change.added.is_empty() && change.removed.is_empty()) {
         let members = account.entry("members").or_insert(json!([])).as_array_mut().unwrap();
-        members.extend(operation["value"].as_array().unwrap().iter().cloned());
-        return;
-    }
-    let split = path.rfind(':').map(|colon| (&path[..colon], &path[colon + 1..])).or_else(|| path.split_once('.'));
-    let (object, name) = match split {
-        Some((outer, name)) => (account.entry(outer).or_insert(json!({})).as_object_mut().unwrap(), name),
-        None => (account, path),
-    };
-    match verb {
-        "replace" | "add" => drop(object.insert(name.to_owned(), operation["value"].clone())),
-        "remove" => drop(object.remove(name)),
-        other => panic!("an operation {other}"),
+        members.retain(|member| !change.removed.contains(member["value"].as_str().unwrap()));
+        members.extend(elements(&change.added));
     }
 }

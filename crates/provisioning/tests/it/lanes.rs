@@ -8,9 +8,13 @@ use async_trait::async_trait;
 use directory::clock::Clock;
 use directory::store::Fault;
 use jiff::Timestamp;
+use provisioning::account::{Account, AccountChange, AccountId, NewAccount, Replacement};
 use provisioning::application::{Application, ApplicationId, ApplicationSettings};
-use provisioning::connector::{Capabilities, Connector, Exchange, Reply, Target};
-use serde_json::{Map, Value, json};
+use provisioning::connector::{Capabilities, Connector, Created, Exchange, Failure, Target, Trace};
+use provisioning::matching::Lookup;
+use provisioning::proof::{Acknowledged, Listing};
+use scim_protocol::TypeSchema;
+use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 
 use crate::application::{MemoryApplication, Trouble};
@@ -41,34 +45,38 @@ struct Hanging {
 }
 
 impl Hanging {
-    async fn hang(&self) -> Exchange {
+    async fn hang<T>(&self) -> Exchange<T> {
         *self.requests.lock().unwrap().entry(self.id).or_default() += 1;
         drop(self.gate.acquire().await.unwrap());
-        Exchange { request: String::new(), body: None, reply: Reply::Lost("timed out".into()), milliseconds: 30_000 }
+        let trace = Trace { said: "timed out".into(), milliseconds: 30_000, ..Trace::default() };
+        Exchange { trace, wait: None, outcome: Err(Failure::Unknown { answered: false }) }
     }
 }
 
 #[async_trait]
 impl Target for Hanging {
-    async fn discover(&self) -> Result<Capabilities, Box<Exchange>> {
-        Err(Box::new(self.hang().await))
-    }
-    async fn find(&self, _: &str, _: &str, _: &str, _: bool) -> Exchange {
+    async fn discover(&self) -> Exchange<Capabilities> {
         self.hang().await
     }
-    async fn read(&self, _: &str, _: &str) -> Exchange {
+    async fn find(&self, _: &TypeSchema, _: &Lookup) -> Exchange<Listing> {
         self.hang().await
     }
-    async fn create(&self, _: &str, _: Map<String, Value>) -> Exchange {
+    async fn list(&self, _: &TypeSchema) -> Exchange<Listing> {
         self.hang().await
     }
-    async fn replace(&self, _: &str, _: &str, _: Map<String, Value>) -> Exchange {
+    async fn read(&self, _: &TypeSchema, _: &AccountId) -> Exchange<Account> {
         self.hang().await
     }
-    async fn patch(&self, _: &str, _: &str, _: Value) -> Exchange {
+    async fn create(&self, _: &TypeSchema, _: &NewAccount) -> Exchange<Created> {
         self.hang().await
     }
-    async fn delete(&self, _: &str, _: &str) -> Exchange {
+    async fn change(&self, _: &TypeSchema, _: &AccountChange) -> Exchange<Acknowledged> {
+        self.hang().await
+    }
+    async fn replace(&self, _: &TypeSchema, _: &Replacement) -> Exchange<Acknowledged> {
+        self.hang().await
+    }
+    async fn remove(&self, _: &TypeSchema, _: &AccountId) -> Exchange<Acknowledged> {
         self.hang().await
     }
 }

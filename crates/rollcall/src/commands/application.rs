@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use directory::tenant::Tenant;
 use provisioning::application::{Application, ApplicationSettings, ApplicationState, Secret, is_bearer_token};
-use provisioning::connector::{Answer, Connector, Exchange, Reply, get};
+use provisioning::connector::{Connector, Failure as Failed, RefusalKind, Trace};
 use provisioning::ledger::NewApplication;
+use provisioning::probe::{Probe, probe};
+use scim_protocol::SchemaSet;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -180,25 +182,21 @@ async fn set_state(rollcall: &Rollcall, named: &Named, state: ApplicationState, 
     Ok(())
 }
 
-/// Asks what it can do and searches for somebody who cannot be there: both change nothing.
+/// Asks what the engine would ask, about somebody who cannot be there; that changes nothing.
 async fn test(rollcall: &Rollcall, application: &Application, output: Output) -> Result<(), Failure> {
     let target = rollcall.connector.connect(application)?;
     let name = &application.name;
-    let capabilities = match target.discover().await {
-        Ok(capabilities) => capabilities,
-        Err(exchange) => {
-            return Err(judge(name, &exchange).err().unwrap_or_else(|| Failure::failed(format!("{name} cannot be asked what it can do"))));
-        }
-    };
+    let schemas = SchemaSet::standard();
+    let schema = schemas.by_name("User").ok_or_else(|| Failure::failed("the standard schemas lack User"))?;
     let nobody = format!("rollcall-test-{}", wiring::fresh_name());
-    let exchange = target.find("User", "userName", &nobody, capabilities.filter).await;
-    let found = judge(name, &exchange)?;
+    let found = probe(&*target, schema, &nobody).await.map_err(|failed| explain(name, &failed.0, &failed.1))?;
+    let Probe { capabilities, not_described, can_search, ignored, failed, milliseconds } = &found;
     let words = |can: bool, yes: &str, no: &str| if can { yes.to_owned() } else { no.to_owned() };
     let mut lines = vec![
-        format!("{name} answers ({} ms) and accepts the token.", exchange.milliseconds),
+        format!("{name} answers ({milliseconds} ms) and accepts the token."),
         words(capabilities.patch, "It can PATCH: changes are sent alone.", "It cannot PATCH: every change is sent as a whole (PUT)."),
         words(
-            capabilities.filter,
+            *can_search,
             "It can filter: accounts that are there already are found by name.",
             "It cannot filter: its whole list is read to find accounts.",
         ),
@@ -208,65 +206,64 @@ async fn test(rollcall: &Rollcall, application: &Application, output: Output) ->
             "It publishes no schemas: all attributes are sent.",
         ),
     ];
-    if found > 0 && capabilities.filter {
-        lines.push(format!("Warning: asked for a userName that nobody has, it returned {found} people: it seems to ignore filters."));
-    }
+    lines.extend(
+        not_described
+            .iter()
+            .map(|trace| format!("Warning: {} failed ({}); what it can do is found out as it goes.", trace.request, said(trace))),
+    );
+    lines.extend(ignored.iter().map(|(attribute, count)| {
+        format!("Warning: asked for {attribute} of nobody, it returned {count} people: it seems to ignore filters on {attribute}.")
+    }));
+    lines.extend(failed.iter().map(|(attribute, trace)| {
+        let instead = if *attribute == "externalId" { "accounts are looked for by name" } else { "its whole list is read instead" };
+        format!("Warning: it cannot look for {attribute} ({}); {instead}.", said(trace))
+    }));
     let value = json!({
         "name": name,
         "reachable": true,
-        "milliseconds": exchange.milliseconds,
+        "milliseconds": milliseconds,
         "patch": capabilities.patch,
-        "filter": capabilities.filter,
+        "filter": can_search,
         "publishesSchemas": capabilities.attributes.is_some(),
-        "ignoresFilters": found > 0 && capabilities.filter,
+        "ignoresFilters": !ignored.is_empty(),
+        "failedSearches": failed.iter().map(|(attribute, _)| *attribute).collect::<Vec<_>>(),
     });
     output.say(lines.join("\n"), &value);
     Ok(())
 }
 
-/// How many resources an exchange brought, or in plain words what was wrong.
-fn judge(name: &str, exchange: &Exchange) -> Result<u64, Failure> {
-    let request = &exchange.request;
-    let answer = match &exchange.reply {
-        Reply::NotSent(why) | Reply::Lost(why) => {
-            return Err(Failure::unreachable(format!("{name} does not answer to {request}: {why}"))
-                .hint("check the base URL with `rollcall application list`, and that this machine can reach it"));
+/// In plain words what was wrong.
+fn explain(name: &str, trace: &Trace, failure: &Failed) -> Failure {
+    let (request, said) = (&trace.request, said(trace));
+    let status = trace.status.map_or_else(String::new, |status| format!("{status} "));
+    let wrong_base = "the base URL is most likely not that of its SCIM API; it often ends in /scim/v2";
+    match failure {
+        Failed::NotReached | Failed::Unknown { answered: false } => {
+            Failure::unreachable(format!("{name} does not answer to {request}: {said}"))
+                .hint("check the base URL with `rollcall application list`, and that this machine can reach it")
         }
-        Reply::Answer(answer) => answer,
-    };
-    let failed = |sentence: String, hint: &str| Err(Failure::failed(sentence).hint(hint));
-    match answer.status {
-        200..=299 if answer.is_scim() => Ok(total_results(answer)),
-        200..=299 => failed(
-            format!("{name} answered {request} with {} but not with SCIM: {}", answer.status, excerpt(answer)),
-            "the base URL is most likely not that of its SCIM API; it often ends in /scim/v2",
-        ),
-        401 | 403 => failed(
-            format!("{name} refuses the token ({} to {request})", answer.status),
-            &format!("get a new token from the application and give it to Rollcall: `rollcall application token {name} --token-file FILE`"),
-        ),
-        404 => failed(
-            format!("{name} knows no {request} (404)"),
-            "the base URL is most likely not that of its SCIM API; it often ends in /scim/v2",
-        ),
-        429 | 500..=599 => {
-            Err(Failure::unreachable(format!("{name} cannot answer now: {} to {request}: {}", answer.status, excerpt(answer)))
-                .hint("try again later"))
+        Failed::Unauthorized => Failure::failed(format!("{name} refuses the token ({status}to {request}): {said}")).hint(format!(
+            "get a new token from the application and give it to Rollcall: `rollcall application token {name} --token-file FILE`"
+        )),
+        Failed::Throttled | Failed::Unknown { answered: true } => {
+            Failure::unreachable(format!("{name} cannot answer now: {status}to {request}: {said}")).hint("try again later")
         }
-        status => {
-            failed(format!("{name} answered {request} with {status}: {}", excerpt(answer)), "its documentation should say what that means")
+        Failed::NotUnderstood => {
+            Failure::failed(format!("{name} answered {request} with {status}but not with SCIM: {said}")).hint(wrong_base)
+        }
+        Failed::Refused(refusal) => {
+            let refused = Failure::failed(format!("{name} answered {request} with {status}: {said}"));
+            match refusal.kind {
+                RefusalKind::Forbidden => refused.hint("its token does not allow this: get one that may read and write users and groups"),
+                RefusalKind::Gone | RefusalKind::NotFound | RefusalKind::NotOffered => refused.hint(wrong_base),
+                _ => refused.hint("its documentation should say what that means"),
+            }
         }
     }
 }
 
-fn total_results(answer: &Answer) -> u64 {
-    let body = answer.body.as_ref();
-    body.and_then(|body| get(body, "totalResults")).and_then(Value::as_u64).unwrap_or_default()
-}
-
-fn excerpt(answer: &Answer) -> String {
-    let detail = answer.body.as_ref().and_then(|body| get(body, "detail")).and_then(Value::as_str);
-    printable(detail.unwrap_or(&answer.text)).chars().take(200).collect()
+fn said(trace: &Trace) -> String {
+    printable(&trace.said).chars().take(200).collect()
 }
 
 /// The word for a state.

@@ -4,7 +4,8 @@ use clap::{Args, Subcommand};
 use directory::tenant::Tenant;
 use jiff::Timestamp;
 use provisioning::application::{Application, ApplicationId, ApplicationState};
-use provisioning::ledger::{OutOfDate, SyncStatus};
+use provisioning::dry_run::Plan;
+use provisioning::ledger::{Next, OutOfDate, SyncStatus};
 use provisioning::provisioning_log::LogEntry;
 use serde_json::{Value, json};
 
@@ -26,6 +27,22 @@ pub enum Command {
     /// Compare everything (or one person or group) with applications again; the running `serve` does the work
     #[command(after_help = "Examples:\n  rollcall sync now\n  rollcall sync now --application chat --user ada@example.com")]
     Now(About),
+    /// Show what an application would be sent about one person if it were compared now; sends nothing
+    #[command(after_help = "Examples:\n  rollcall sync plan ada@example.com --application chat")]
+    Plan(PlanOf),
+}
+
+/// `rollcall sync plan`
+#[derive(Args, Debug)]
+pub struct PlanOf {
+    /// Whom it is about (id or userName)
+    #[arg(value_name = "PERSON")]
+    person: String,
+    /// Which application
+    #[arg(long, value_name = "NAME")]
+    application: String,
+    #[command(flatten)]
+    tenant: TenantArgument,
 }
 
 /// What it is about.
@@ -64,6 +81,7 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
         }
         Command::Log(arguments) => log(&rollcall, arguments, output).await,
         Command::Now(arguments) => now(&rollcall, arguments, output).await,
+        Command::Plan(arguments) => plan(&rollcall, &arguments, output).await,
     }
 }
 
@@ -181,6 +199,33 @@ async fn now(rollcall: &Rollcall, about: About, output: Output) -> Result<(), Fa
     } else if applications.is_empty() {
         output.line("No applications.");
     }
+    Ok(())
+}
+
+async fn plan(rollcall: &Rollcall, arguments: &PlanOf, output: Output) -> Result<(), Failure> {
+    let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
+    let application = find_application(rollcall, &tenant, &arguments.application).await?;
+    // Somebody who is gone is not found by name any more, and has an id.
+    let found = rollcall.identities(&tenant).await?.find_id("User", &arguments.person).await?;
+    let id = found.unwrap_or_else(|| arguments.person.clone());
+    let dry_run = rollcall.dry_run();
+    let planned = dry_run.plan(tenant.id, &application, "User", &id, rollcall.now()).await?;
+    let Plan { writes, next, lines } = planned.ok_or_else(|| Failure::failed("people are not provisioned"))?;
+    let mut rows = Vec::new();
+    let mut values = Vec::new();
+    for write in &writes {
+        let (step, account, what) = write.explain();
+        let account = account.map_or_else(|| "-".to_owned(), ToString::to_string);
+        rows.push(vec![step.to_owned(), account.clone(), if what.is_null() { String::new() } else { what.to_string() }]);
+        values.push(json!({ "step": step, "account": account, "what": what }));
+    }
+    let remarks: Vec<&LogEntry> = lines.iter().filter(|line| line.outcome != "done").collect();
+    if let (Some(remark), false) = (remarks.last(), next == Next::Done) {
+        let text = format!("{} could not be planned to its end: {}", arguments.application, remark.detail);
+        return Err(Failure::failed(text).hint("`rollcall application test` says whether the application answers"));
+    }
+    let empty = "Nothing would be sent: the account is as it should be.";
+    output.table(&["step", "account", "what"], rows, empty, &Value::Array(values));
     Ok(())
 }
 

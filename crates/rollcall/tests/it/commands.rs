@@ -297,6 +297,7 @@ fn applications_and_sync_are_shown() {
     done(data, &["application", "resume", "chat"]);
     assert_eq!(done(data, &["sync", "log"]), json!([]));
     done(data, &["sync", "now"]);
+    fails(data, &["sync", "plan", "ada", "--application", "chat"], 1, "could not be planned");
     done(data, &["application", "remove", "chat"]);
     assert_eq!(done(data, &["application", "list"]), json!([]));
 }
