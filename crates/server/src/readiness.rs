@@ -63,7 +63,7 @@ mod tests {
     #[async_trait]
     impl Readiness for Fickle {
         async fn check_readiness(&self) -> Result<(), NotReady> {
-            if self.0.fetch_add(1, Ordering::Relaxed) % 2 == 0 { Ok(()) } else { Err(NotReady::Damaged) }
+            if self.0.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { Ok(()) } else { Err(NotReady::Damaged) }
         }
     }
 
