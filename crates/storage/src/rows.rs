@@ -40,12 +40,6 @@ pub(crate) fn alone(change_set: &ChangeSet, resource_type: &str) -> Option<i64> 
     change_set.policy.alone(resource_type).map(|path| attribute_key(resource_type, path))
 }
 
-/// A number for a value of an attribute in a tenant: what takes the same value takes the same lock.
-pub(crate) fn value_lock(tenant: i64, row: &IndexRow) -> i64 {
-    let text = [&tenant.to_be_bytes()[..], &row.attribute.to_be_bytes(), &row.value].concat();
-    digest(&SHA256, &text).as_ref().first_chunk::<8>().copied().map_or(0, i64::from_be_bytes)
-}
-
 /// The keys of several attributes of a type. Every write asks for those of all its attributes, so each thread remembers some.
 fn with_keys<T>(resource_type: &str, ask: impl FnOnce(&mut dyn FnMut(&str) -> i64) -> T) -> T {
     KEYS.with_borrow_mut(|keys| {

@@ -249,7 +249,7 @@ impl Patch<'_> {
             value => validate::element(place, leaf, value.clone(), self.quirks)?.map(|element| Value::Array(vec![element])),
         };
         // To replace all values by one without a value is to lose them; who means that says `[]` or null (RFC 7643 section 2.5).
-        if checked.is_none() && op == Op::Replace && holds_object(value) {
+        if checked.is_none() && op == Op::Replace && holds_one(value, is_one) {
             let detail = format!("`{path}` is given no value that is assigned; `[]` or null removes all of its values.");
             return Err(Error::new(ErrorKind::InvalidValue, detail).at(path));
         }
@@ -272,8 +272,9 @@ impl Patch<'_> {
     }
 }
 
-fn holds_object(value: &Value) -> bool {
-    value.is_object() || value.as_array().is_some_and(|elements| elements.iter().any(Value::is_object))
+/// Whether a value is given, be it one that assigns nothing; `is_one`: where a list is only a way to write one value.
+fn holds_one(value: &Value, is_one: bool) -> bool {
+    value.is_object() || value.as_array().is_some_and(|elements| elements.iter().any(|element| !is_one || element.is_object()))
 }
 
 fn read_only(target: &Target<'_>) -> Error {
@@ -549,7 +550,7 @@ mod tests {
         );
         check(held.clone(), json!([{"op": "replace", "path": "emails", "value": []}]), json!({}));
         // All emails are not lost for a value that has none.
-        for value in [json!({}), json!([{}]), json!([{"value": null}]), json!({"value": null})] {
+        for value in [json!({}), json!([{}]), json!([{"value": null}]), json!({"value": null}), json!([null]), json!([null, {}])] {
             refused(held.clone(), json!([{"op": "replace", "path": "emails", "value": value}]), ErrorKind::InvalidValue);
             refused(held.clone(), json!([{"op": "replace", "value": {"Emails": value}}]), ErrorKind::InvalidValue);
         }

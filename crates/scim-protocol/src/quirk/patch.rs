@@ -67,6 +67,7 @@ fn one(rewrite: &mut Rewrite<'_>, mut operation: Map<String, Value>, operations:
             *op = lower;
         }
     }
+    rewrite.is_removal = is_remove(&operation);
     let path = match operation.get("path") {
         Some(Value::String(text)) if !text.is_empty() => text.clone(),
         None | Some(Value::Null | Value::String(_)) => return without_path(rewrite, operation, operations),

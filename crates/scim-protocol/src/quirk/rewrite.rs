@@ -14,6 +14,8 @@ pub(super) struct Rewrite<'a> {
     pub(super) schema: &'a TypeSchema,
     /// Where the pass is: `emails.primary`.
     place: String,
+    /// Whether values are of a `remove`: they say what goes, so to ignore a part of one would be to remove more than the client named.
+    pub(super) is_removal: bool,
     adaptations: Adaptations,
 }
 
@@ -33,7 +35,7 @@ pub(super) enum Key<'a> {
 
 impl<'a> Rewrite<'a> {
     pub(super) fn new(set: &'a QuirkSet, schema: &'a TypeSchema) -> Self {
-        Self { set, schema, place: String::new(), adaptations: Adaptations::default() }
+        Self { set, schema, place: String::new(), is_removal: false, adaptations: Adaptations::default() }
     }
 
     pub(super) fn into_adaptations(self) -> Adaptations {
@@ -266,7 +268,7 @@ impl<'a> Rewrite<'a> {
         object.retain(|name, value| {
             let before = self.enter(name);
             let stays = match attribute.sub_attribute(name) {
-                None => !self.ignores_unknown(),
+                None => self.is_removal || !self.ignores_unknown(),
                 Some(sub) => {
                     self.value(sub, value, true);
                     true

@@ -467,6 +467,9 @@ fn refusals_stay() {
     check(json!([{"op": "Replace", "path": "active", "value": "perhaps"}]), ErrorKind::InvalidValue);
     check(json!([{"op": "Replace", "path": "active", "value": 7}]), ErrorKind::InvalidValue);
     check(json!([{"op": "Replace", "path": "title", "value": ["a", "b"]}]), ErrorKind::InvalidValue);
+    // Without the part that no schema has it would remove every work address.
+    check(json!([{"op": "Remove", "path": "emails", "value": [{"type": "work", "vaule": "ann@x"}]}]), ErrorKind::InvalidValue);
+    check(json!([{"op": "Remove", "value": {"emails": [{"type": "work", "vaule": "ann@x"}]}}]), ErrorKind::NoTarget);
     check(json!(["Replace"]), ErrorKind::InvalidSyntax);
     check(json!("nothing"), ErrorKind::InvalidSyntax);
     check(json!([{"op": "Replace", "path": "emails[type eq \"fax\"]", "value": {"value": "q@x"}}]), ErrorKind::NoTarget);

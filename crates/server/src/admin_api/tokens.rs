@@ -97,7 +97,13 @@ pub(crate) async fn list(
     refuse: Refuse,
 ) -> Result<Answer<Vec<Token>>, Refused> {
     let tokens = state.tenants.list_tokens(caller.tenant.id).await.map_err(|fault| refuse.with(fault))?;
-    Ok(Answer(StatusCode::OK, tokens.into_iter().map(Token::of).collect()))
+    let shown = |record: TokenRecord| {
+        let mut token = Token::of(record);
+        // Whom a token stands for is the business of those who may know people.
+        token.user = token.user.filter(|_| caller.permissions.covers("User"));
+        token
+    };
+    Ok(Answer(StatusCode::OK, tokens.into_iter().map(shown).collect()))
 }
 
 /// Makes a token; the answer is the only one that shows it.

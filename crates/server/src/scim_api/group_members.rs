@@ -60,7 +60,7 @@ async fn list(call: Call, request: SearchRequest) -> Result<Response, Failure> {
 }
 
 pub(super) async fn create(mut call: Call) -> Result<Response, Failure> {
-    let projection = call.projection(&[])?;
+    let projection = call.projection_of_written(&[])?;
     let body = call.json(None)?;
     let made = call.directory.create_membership(&call.caller, &body).await?;
     answer(&call, StatusCode::CREATED, &projection, &made)

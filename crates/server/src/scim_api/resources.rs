@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::response::Response;
+use directory::access::Scope;
 use directory::directory::PatchAnswer;
 use directory::store::{Include, StoredResource};
 use directory::tenant::PatchResponse;
@@ -20,7 +21,7 @@ use super::render::{View, empty, with_version};
 use crate::refusal::Failure;
 
 pub(super) async fn create(mut call: Call, schema: Arc<TypeSchema>) -> Result<Response, Failure> {
-    let projection = call.projection(std::slice::from_ref(&schema))?;
+    let projection = call.projection_of_written(std::slice::from_ref(&schema))?;
     let body = call.json(None)?;
     // What is to be made has no version yet, so it is none that the request could name.
     if let Some(Tags::OneOf(_)) = tags(&call.parts.headers, &IF_MATCH) {
@@ -53,7 +54,7 @@ pub(super) async fn read(call: Call, schema: Arc<TypeSchema>, id: String) -> Res
 }
 
 pub(super) async fn replace(mut call: Call, schema: Arc<TypeSchema>, id: String) -> Result<Response, Failure> {
-    let projection = call.projection(std::slice::from_ref(&schema))?;
+    let projection = call.projection_of_written(std::slice::from_ref(&schema))?;
     let body = call.json(None)?;
     let (expected, include) = (expected(&call.parts.headers), include(&schema, &projection));
     let made = call.directory.replace(&call.caller, &schema, &id, body, &expected, without_members(include)).await?;
@@ -67,6 +68,7 @@ pub(super) async fn patch(mut call: Call, schema: Arc<TypeSchema>, id: String) -
     let mut include = include(&schema, &projection);
     // Who names attributes is to be answered with them (RFC 7644 section 3.5.2).
     let answer = match (&projection, call.caller.tenant.settings.patch_response) {
+        _ if !call.may_read() => PatchAnswer::Version,
         (Projection::Default, PatchResponse::Automatic) if !call.expects_patched(&schema) => PatchAnswer::Version,
         (Projection::Default, PatchResponse::Automatic) => PatchAnswer::ResourceUnlessLarge(include),
         (Projection::Default, PatchResponse::NoContent) => PatchAnswer::Version,
@@ -149,6 +151,16 @@ impl Call {
         let mut projection = Projection::new(&request.attributes, &request.excluded_attributes)?;
         self.trace.journal.also_adapted(normalize_projection(&self.quirks(), types, &mut projection));
         Ok(projection)
+    }
+
+    /// What the answer to a POST or PUT shows. A caller that may not read is told which resource it is, and nothing that the resource holds.
+    pub(super) fn projection_of_written(&self, types: &[Arc<TypeSchema>]) -> Result<Projection, Failure> {
+        let wanted = self.projection(types)?;
+        Ok(if self.may_read() { wanted } else { Projection::new(&["meta".to_owned()], &[])? })
+    }
+
+    fn may_read(&self) -> bool {
+        self.caller.requires(Scope::Read).is_ok()
     }
 
     /// Whether this kind of client expects the resource in the answer to a PATCH.

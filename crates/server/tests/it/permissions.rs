@@ -36,6 +36,46 @@ async fn a_token_that_reads_does_not_write() {
     assert_eq!(call("GET", &user, None).await.text("/userName"), "ann");
 }
 
+/// The answer to a write holds the whole resource for those only who may read it.
+#[tokio::test]
+async fn a_token_that_writes_does_not_read_by_writing() {
+    let house = House::new().await;
+    let held = json!({"schemas": [USER], "userName": "ann", "title": "Countess", "externalId": "of-the-house"});
+    let id = house.scim("POST", "/Users", Some(held)).await.text("/id").to_owned();
+    let group = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Engines", "members": [{"value": id}]});
+    let team = house.scim("POST", "/Groups", Some(group)).await.text("/id").to_owned();
+    let writer = house.narrow(&[Scope::Write], None).await;
+    let is_silent = |answer: &Answer| {
+        let body = answer.body.to_string();
+        for told in ["Countess", "of-the-house", "Engines", "ann"] {
+            assert!(!body.contains(told), "{answer:?}");
+        }
+    };
+    for query in ["", "?attributes=title,externalId,members,displayName", "?excludedAttributes=meta"] {
+        for (path, attribute) in [(format!("/scim/v2/Users/{id}"), "nickName"), (format!("/scim/v2/Groups/{team}"), "externalId")] {
+            let patch = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [{"op": "replace", "path": attribute, "value": query}]});
+            for headers in [&[] as &[(&str, &str)], &[("prefer", "handling=dry-run")]] {
+                let answer = house.call(&writer, "PATCH", &format!("{path}{query}"), headers, Some(patch.clone())).await;
+                assert!(answer.status.is_success(), "{answer:?}");
+                is_silent(&answer);
+            }
+        }
+        let made =
+            house.call(&writer, "POST", &format!("/scim/v2/Users{query}"), &[], Some(new_user(&format!("bob{}", query.len())))).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+        assert!(!made.text("/id").is_empty() && made.text("/meta/location").ends_with(made.text("/id")), "{made:?}");
+        let membership = json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:GroupMember"], "group": {"value": team}, "member": {"value": made.text("/id")}
+        });
+        let joined = house.call(&writer, "POST", &format!("/scim/v2/GroupMembers{query}"), &[], Some(membership)).await;
+        assert_eq!(joined.status, StatusCode::CREATED, "{joined:?}");
+        is_silent(&joined);
+    }
+    let put = house.call(&writer, "PUT", &format!("/scim/v2/Users/{id}"), &[], Some(new_user("ann"))).await;
+    assert_eq!(put.status, StatusCode::OK, "{put:?}");
+    is_silent(&put);
+}
+
 #[tokio::test]
 async fn a_token_for_groups_does_not_see_users() {
     let house = House::new().await;

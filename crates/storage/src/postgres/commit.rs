@@ -26,7 +26,7 @@ use super::statements_of_safety::CREATE_AGAIN;
 use super::statements_of_schemas::SHARE_TYPES;
 use crate::rows::{
     IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Told, alone, attribute_key, decode_entries, encode_entries, from_json, index_rows,
-    micros, stored_key, timestamp, value_lock, version,
+    micros, stored_key, timestamp, version,
 };
 
 /// Why an attempt failed.
@@ -376,9 +376,9 @@ impl Commit<'_> {
     async fn check_alone(&self, write: &Write, resource: i64, rows: &[&IndexRow]) -> Result<(), Failure> {
         let Some(path) = self.change_set.policy.alone(&write.resource_type) else { return Ok(()) };
         for row in rows.iter().filter(|row| !row.unique && row.attribute == attribute_key(&write.resource_type, path)) {
-            self.query(sql::LOCK_VALUE, &[&value_lock(self.tenant, row)]).await?;
-            // This sees what was committed before the lock was given.
             let value = stored_key(&row.value);
+            self.query(sql::LOCK_VALUE, &[&self.tenant, &row.attribute, &&*value]).await?;
+            // This sees what was committed before the lock was given.
             if !self.query(sql::HAS_ANOTHER, &[&self.tenant, &row.attribute, &&*value, &resource]).await?.is_empty() {
                 return Err(CommitError::ValueTaken { path: path.to_owned() }.into());
             }

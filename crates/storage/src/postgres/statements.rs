@@ -98,8 +98,9 @@ pub(crate) const TAKE_VALUES: &str = "INSERT INTO unique_values (tenant, attribu
      ON CONFLICT DO NOTHING RETURNING attribute, value";
 pub(crate) const RELEASE_VALUES: &str = "DELETE FROM unique_values AS u USING unnest($2::BIGINT[], $3::BYTEA[]) AS v (attribute, value) \
      WHERE u.tenant = $1 AND u.attribute = v.attribute AND u.value = v.value AND u.resource = $4";
-/// Until the end of the transaction nobody else looks whether this value (a number stands for it) is free.
-pub(crate) const LOCK_VALUE: &str = "SELECT pg_advisory_xact_lock($1)";
+/// Until the end of the transaction no other one of the tenant looks whether this value of the attribute is free.
+pub(crate) const LOCK_VALUE: &str = "SELECT pg_advisory_xact_lock(hashtextextended(\
+     'rollcall value of tenant ' || $1::BIGINT || ' ' || $2::BIGINT || ' ' || encode($3::BYTEA, 'hex'), 0))";
 /// Whether another resource has the value.
 pub(crate) const HAS_ANOTHER: &str =
     "SELECT 1 FROM index_values WHERE tenant = $1 AND attribute = $2 AND value = $3 AND resource <> $4 LIMIT 1";
