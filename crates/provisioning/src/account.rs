@@ -206,6 +206,12 @@ impl AccountChange {
         Self { edits: vec![Edit { place: Place::core("active"), value: Some(Value::Bool(false)) }], ..Self::of(id) }
     }
 
+    /// Whether all that it does is to take something away from somebody.
+    pub fn is_revocation(&self) -> bool {
+        let is_disabled = |edit: &Edit| edit.place.is_active() && edit.value == Some(Value::Bool(false));
+        self.added.is_empty() && self.edits.iter().all(is_disabled)
+    }
+
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.parts() == 0

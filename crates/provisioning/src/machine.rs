@@ -223,8 +223,6 @@ enum Mark {
     Drifted,
     /// The account was not where it was known.
     Vanished,
-    /// That was said in a form that proves nothing: only the whole list does.
-    VanishedWithoutProof,
     /// A create or a rename met another account.
     Conflicted,
     /// The account was read again because it had changed.
@@ -250,6 +248,8 @@ pub struct State {
     stored: Option<Link>,
     /// The link as it is now.
     link: Option<Link>,
+    /// The link of an account that is said to be gone in a form that proves nothing: it stays on record until the whole list proves it.
+    lost: Option<Link>,
     desired: Option<Desired>,
     phase: Phase,
     now: Timestamp,
@@ -281,6 +281,7 @@ pub fn start(situation: Situation, now: Timestamp) -> (State, Command) {
         scope: scope::evaluate(&situation.claim.resource_type, situation.subject.as_ref(), &situation.application.settings),
         stored: situation.link.clone(),
         link: situation.link.clone(),
+        lost: None,
         desired: None,
         phase: Phase::Ended,
         now,

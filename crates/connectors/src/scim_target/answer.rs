@@ -54,6 +54,8 @@ fn failure(response: &Response, names: &[String]) -> Failure {
         found.is_some_and(|found| found.eq_ignore_ascii_case(wanted))
     };
     match response.status {
+        // Not followed: what it leads to is no answer of the application, and often a page to log in with that is there for a while.
+        300..=399 => Failure::NotUnderstood,
         401 => Failure::Unauthorized,
         429 => Failure::Throttled,
         // An answer that names a time refuses before it does anything; a 503 that does not may come from a proxy that lost the application's answer.
@@ -62,8 +64,8 @@ fn failure(response: &Response, names: &[String]) -> Failure {
         405 | 501 => refused(RefusalKind::NotOffered),
         408 | 425 | 500..=599 => Failure::Unknown { answered: true },
         403 => refused(RefusalKind::Forbidden),
-        404 if is_error(response) => refused(RefusalKind::Gone),
-        404 => refused(RefusalKind::NotFound),
+        404 | 410 if is_error(response) => refused(RefusalKind::Gone),
+        404 | 410 => refused(RefusalKind::NotFound),
         412 => refused(RefusalKind::Version),
         409 if is_about_uniqueness(response) => refused(RefusalKind::Uniqueness),
         409 => refused(RefusalKind::Conflict),
@@ -247,7 +249,10 @@ mod tests {
             (response(405, error()), refused(RefusalKind::NotOffered)),
             (response(501, error()), refused(RefusalKind::NotOffered)),
             (response(400, error()), refused(RefusalKind::Other)),
-            (response(302, json!("")), refused(RefusalKind::Other)),
+            (response(410, error()), refused(RefusalKind::Gone)),
+            (response(410, json!("")), refused(RefusalKind::NotFound)),
+            (response(302, json!("")), Failure::NotUnderstood),
+            (response(307, json!("<html>")), Failure::NotUnderstood),
         ];
         for (response, expected) in cases {
             assert_eq!(failure(&response, &[]), expected, "{response:?}");

@@ -158,6 +158,8 @@ impl State {
                 self.advance()
             }
             RefusalKind::Version | RefusalKind::Forbidden => self.fail(step, &trace, &Failure::Refused(refusal.clone())),
+            // What takes something away is tried again: what is in its way may leave.
+            RefusalKind::Conflict if change.is_revocation() => self.narrow(&change, None, Mark::Again, &trace),
             _ => self.narrow(&change, refusal.attribute.as_deref(), Mark::Held, &trace),
         }
     }
@@ -322,6 +324,7 @@ impl State {
     pub(super) fn on_removed(&mut self, exchange: Exchange<Acknowledged>) -> Command {
         let Exchange { trace, wait, outcome } = exchange;
         self.heed(wait, outcome.is_ok());
+        let is_person = self.resource_type() == "User";
         let refusal = match outcome {
             Ok(_) => {
                 self.note("delete", "done", &trace, "");
@@ -331,17 +334,29 @@ impl State {
             Err(Failure::Refused(refusal)) => refusal,
             Err(failure) => {
                 if matches!(failure, Failure::Unknown { .. } | Failure::NotUnderstood) {
+                    let is_locked = self.link.as_ref().is_some_and(|link| link.acknowledged.get("active") == Some(&Value::Bool(false)));
                     let id = self.link.as_ref().and_then(|link| link.remote_id.clone()).and_then(AccountId::new);
                     if let Some(id) = id {
                         self.doubt(&AccountChange::of(id));
+                    }
+                    // One answer may be lost by chance; whoever loses each one may still take a change.
+                    if is_person && !is_locked && (failure != Failure::Unknown { answered: false } || self.about.claim.attempts > 0) {
+                        return self.lock_instead(
+                            Mark::Again,
+                            &trace,
+                            "it is not known whether this is deleted; the account is deactivated",
+                        );
                     }
                 }
                 return self.fail("delete", &trace, &failure);
             }
         };
-        let is_person = self.resource_type() == "User";
         match refusal.kind {
             RefusalKind::Gone => self.vanish("delete", &trace, true),
+            // A page of HTML proves nothing, and perhaps only deletions meet it.
+            RefusalKind::NotFound if is_person => {
+                self.lock_instead(Mark::Again, &trace, "it is not known whether this is gone; the account is deactivated")
+            }
             RefusalKind::NotFound => self.vanish("delete", &trace, false),
             RefusalKind::NotOffered if is_person => {
                 self.note("delete", "retry", &trace, "the application does not delete; the account is deactivated instead");
@@ -351,12 +366,18 @@ impl State {
             RefusalKind::NotOffered => self.hold("delete", &trace, "the application does not delete groups"),
             // Somebody who leaves is locked out at least.
             _ if is_person => {
-                let mark = if refusal.kind == RefusalKind::Forbidden { Mark::Again } else { Mark::Held };
-                self.put_aside("delete", String::new(), mark, &trace, "the application does not delete this; the account is deactivated");
-                self.set(Mark::WithoutDelete);
-                self.advance()
+                let is_passing = matches!(refusal.kind, RefusalKind::Forbidden | RefusalKind::Version | RefusalKind::Conflict);
+                let mark = if is_passing { Mark::Again } else { Mark::Held };
+                self.lock_instead(mark, &trace, "the application does not delete this; the account is deactivated")
             }
             _ => self.fail("delete", &trace, &Failure::Refused(refusal)),
         }
+    }
+
+    /// Somebody whose account is not deleted for certain is locked out, and the deletion is put aside.
+    fn lock_instead(&mut self, mark: Mark, trace: &Trace, why: &str) -> Command {
+        self.put_aside("delete", String::new(), mark, trace, why);
+        self.set(Mark::WithoutDelete);
+        self.advance()
     }
 }

@@ -33,6 +33,9 @@ impl State {
     /// Ends the claim.
     pub(super) fn conclude(&mut self, next: Next) -> Command {
         self.phase = Phase::Ended;
+        if let Some(lost) = self.lost.take() {
+            self.link = Some(Link { state: LinkState::Uncertain, updated: self.now, ..lost });
+        }
         let link = match &self.link {
             same if *same == self.stored => LinkChange::Keep,
             Some(link) => LinkChange::Set(link.clone()),
@@ -137,7 +140,7 @@ impl State {
         }
         self.set(Mark::Vanished);
         if !is_proven {
-            self.set(Mark::VanishedWithoutProof);
+            self.lost.clone_from(&self.link);
         }
         self.note(step, "retry", trace, "the account is gone; it is looked for before another one is made");
         let mut link = self.new_link(None, LinkState::Creating, self.link.as_ref());
@@ -145,7 +148,9 @@ impl State {
         self.link = Some(link);
         self.parts.clear();
         self.current = None;
-        self.mark_groups(true);
+        if is_proven {
+            self.mark_groups(true);
+        }
         self.advance()
     }
 

@@ -18,6 +18,9 @@ impl State {
     /// looks before it makes another.
     pub(super) fn create(&mut self, _: Absent) -> Command {
         let Some(desired) = self.desired.clone() else { return self.advance() };
+        if self.lost.take().is_some() {
+            self.mark_groups(true);
+        }
         // What failed before without a word may have failed because of a member: they come afterwards, where each can be told from the others.
         let members = if self.about.claim.attempts > 0 { 0 } else { self.members_max() };
         let members: Members = desired.members.into_iter().take(members).collect();

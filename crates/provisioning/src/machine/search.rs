@@ -44,7 +44,7 @@ impl State {
         loop {
             let Some(lookup) = search.left.pop_front() else {
                 // Where there should be an account, only the whole list can say that there is none.
-                let is_there = self.is(Mark::Conflicted) || self.is(Mark::VanishedWithoutProof) || self.is_unnamed();
+                let is_there = self.is(Mark::Conflicted) || self.lost.is_some() || self.is_unnamed();
                 if is_there && !search.whole && !search.all.is_empty() {
                     search.whole = true;
                     search.proof = None;
@@ -160,9 +160,11 @@ impl State {
         for (id, account) in accounts {
             match owners.get(&id) {
                 Some(owner) if owner.resource_id != *own => taken.push((account, owner.resource_id.clone())),
-                _ if self.scope == Scope::Wanted || self.is_made_by_us(&account) => free.push(account),
+                // That it is ours is on record.
+                Some(_) => free.push(account),
+                None if self.scope == Scope::Wanted || self.is_made_by_us(&account) => free.push(account),
                 // To be revoked without ever having been linked: somebody else made it.
-                _ => taken.push((account, String::new())),
+                None => taken.push((account, String::new())),
             }
         }
         let proof = Absent::by_owners(&taken, own);
@@ -200,8 +202,11 @@ impl State {
             let nothing = Trace { said: "a second account might be a twin".into(), ..Trace::default() };
             return self.hold("create", &nothing, "an account was made that told no id and cannot be found");
         }
-        if self.scope != Scope::Wanted {
-            self.link = None;
+        if self.scope != Scope::Wanted && (proof.is_some() || self.lost.is_none()) {
+            (self.link, self.lost) = (None, None);
+            // What was put aside was about the account.
+            self.clear(Mark::Held);
+            self.clear(Mark::Again);
             return self.advance();
         }
         let Some(proof) = proof else {
@@ -221,7 +226,15 @@ impl State {
 
     fn adopt(&mut self, account: &Account) -> Command {
         let attempted = self.link.as_ref().map(without_members).unwrap_or_default();
-        let in_doubt = self.link.as_ref().map(Link::members_in_doubt).unwrap_or_default();
+        let mut in_doubt = self.link.as_ref().map(Link::members_in_doubt).unwrap_or_default();
+        if let Some(lost) = self.lost.take() {
+            if lost.remote_id.as_deref() == Some(account.id.as_str()) {
+                // It was never gone: members whom we have put there are no strangers.
+                in_doubt.extend(lost.members().into_iter().chain(lost.members_in_doubt()));
+            } else {
+                self.mark_groups(true);
+            }
+        }
         let wanted = self.desired.as_ref().map_or(&attempted, |desired| &desired.document);
         let acknowledged = mapping::managed(&self.about.schema, &account.attributes, &attempted, wanted);
         // Lists may leave members out, and the account may have members that the directory does not know: a group is read before it is compared.

@@ -138,6 +138,81 @@ fn a_refused_deletion_locks_the_account() {
     assert_eq!(world.link("User", "u1").remote_id.as_deref(), Some("r1"));
 }
 
+/// C: where it is not known whether somebody was deleted, the account is locked at once, and the deletion is tried again.
+#[test]
+fn a_deletion_that_is_not_proven_locks_the_account_first() {
+    let faults = [Fault::NotUnderstood, Fault::Broken, Fault::PageNotFound, Fault::Conflict, Fault::NotUnderstoodAfter, Fault::BrokenAfter];
+    for fault in faults {
+        let mut world = world(Behaviour::default());
+        world.put("User", "u1", &ada(), &[]);
+        world.calm();
+        world.take_writes();
+        world.delete("User", "u1");
+        suffer(&mut world, |request| matches!(request, Request::Remove(_)), &[fault; 3]);
+        let writes = world.take_writes();
+        assert!(matches!(writes[0], Request::Remove(_)), "{fault:?} {writes:?}");
+        assert_eq!(changes(&writes[1..2])[0].names(), ["active"], "{fault:?} {writes:?}");
+        assert_eq!(changes(&writes).len(), 1, "locked once is enough: {fault:?} {writes:?}");
+        assert_eq!((world.people(), world.outbox.len(), world.links.len()), (0, 0, 0), "{fault:?}");
+    }
+}
+
+/// C: a revocation that something is in the way of is tried again by itself.
+#[test]
+fn a_conflict_does_not_end_a_revocation() {
+    let mut world = world(Behaviour::default());
+    world.put("User", "u1", &ada(), &[]);
+    world.calm();
+    let after = json!({"userName": "ada", "title": "Countess", "phoneNumbers": [{"value": "+1"}], "active": false});
+    world.put("User", "u1", &after, &[]);
+    suffer(&mut world, Request::is_write, &[Fault::Conflict; 5]);
+    assert_eq!((&world.account("User", "r1")["active"], world.outbox.len()), (&json!(false), 0));
+}
+
+/// A: while pages say that accounts are not there, nobody is let go, and nobody is taken out of a group or left in it.
+#[test]
+fn a_page_that_says_not_found_loses_no_link() {
+    for is_hit in [
+        Request::is_write as fn(&Request) -> bool,
+        |request| !matches!(request, Request::Discover),
+        |request| matches!(request, Request::Read(_)),
+    ] {
+        let mut world = world(Behaviour::default());
+        for id in ["u1", "u2", "u3"] {
+            world.put("User", id, &json!({"userName": id, "active": true}), &[]);
+        }
+        world.put("Group", "g1", &json!({"displayName": "team"}), &["u1", "u2"]);
+        world.calm();
+        let accounts: Vec<Option<String>> = world.links.values().map(|link| link.remote_id.clone()).collect();
+        world.take_writes();
+        // Somebody leaves the group meanwhile.
+        world.put("Group", "g1", &json!({"displayName": "team"}), &["u1"]);
+        world.mark_all();
+        let mut count = 0;
+        let mut fate = |request: &Request| {
+            count += usize::from(is_hit(request));
+            Fate { fault: (is_hit(request) && count < 40).then_some(Fault::PageNotFound), crash: false }
+        };
+        assert!(world.settle(&mut fate), "{:?}", world.log);
+        assert_eq!(world.links.values().map(|link| link.remote_id.clone()).collect::<Vec<_>>(), accounts);
+        assert_eq!(world.model.members["r4"], BTreeSet::from(["r1".to_owned()]));
+        let removed: BTreeSet<String> = changes(&world.take_writes()).iter().flat_map(|change| change.removed.clone()).collect();
+        assert_eq!(removed, BTreeSet::from(["r2".to_owned()]), "nobody else is taken out on the way");
+    }
+}
+
+/// C: somebody who leaves is not taken for a stranger because a page says that the account is not there.
+#[test]
+fn who_leaves_is_known_without_an_external_id() {
+    let mut world = world(Behaviour { hides: ["externalId".into()].into(), ..Behaviour::default() });
+    world.put("User", "u1", &ada(), &[]);
+    world.calm();
+    world.delete("User", "u1");
+    let is_by_id = |request: &Request| matches!(request, Request::Remove(_) | Request::Change(_) | Request::Read(_));
+    suffer(&mut world, is_by_id, &[Fault::PageNotFound; 7]);
+    assert_eq!((world.people(), world.outbox.len(), world.links.len()), (0, 0, 0));
+}
+
 /// E: members that are never shown are unknown, not gone.
 #[test]
 fn hidden_members_are_not_lost() {

@@ -30,6 +30,10 @@ pub enum Fault {
     NotUnderstood,
     /// The same after it had its effect.
     NotUnderstoodAfter,
+    /// 404 with a page of HTML.
+    PageNotFound,
+    /// 409 for a reason that is no name.
+    Conflict,
     /// It never left.
     NotReached,
     /// The answer is a success and shows what was there before.
@@ -124,6 +128,8 @@ impl Model {
             Some(Fault::Refused) => (Some(refused(RefusalKind::Other, None)), None),
             Some(Fault::LostBefore) => (Some(Failure::Unknown { answered: false }), None),
             Some(Fault::Broken) => (Some(Failure::Unknown { answered: true }), None),
+            Some(Fault::PageNotFound) => (Some(refused(RefusalKind::NotFound, None)), None),
+            Some(Fault::Conflict) => (Some(refused(RefusalKind::Conflict, None)), None),
             Some(Fault::Throttled) => (Some(Failure::Throttled), Some(RetryAfter::Seconds(5))),
             Some(Fault::NotUnderstood) => (Some(Failure::NotUnderstood), None),
             Some(Fault::NotReached) => (Some(Failure::NotReached), None),
