@@ -230,6 +230,13 @@ async fn what_is_left_out_is_not_more_either() {
         let body = json!({"name": "x", "resourceTypes": ["Group"], "user": id});
         assert_eq!(call(&groups, "/tokens", body).await.status, StatusCode::FORBIDDEN);
     }
+    let of_ann = json!({"name": "ann's", "scopes": ["read"], "user": ann});
+    assert_eq!(call(&house.token, "/tokens", of_ann).await.status, StatusCode::CREATED);
+    let users = async |token: &str| {
+        let listed = house.call(token, "GET", &format!("{ADMIN}/tokens"), &[], None).await;
+        listed.body.as_array().unwrap().iter().filter(|token| token["user"].is_string()).count()
+    };
+    assert_eq!((users(&house.token).await, users(&groups).await), (1, 0));
     // An operator gives other tenants what it has itself, too.
     let make = json!({"name": "acme"});
     assert_eq!(house.call(&house.token, "POST", "/admin/v1/tenants", &[], Some(make)).await.status, StatusCode::CREATED);
