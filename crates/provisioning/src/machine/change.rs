@@ -89,6 +89,10 @@ impl State {
         let Exchange { trace, wait, outcome } = exchange;
         self.heed(wait, outcome.is_ok());
         let intended = self.intended.take();
+        if how == How::AsAWhole && change.is_revocation() {
+            // That a lock was not accepted as a part says nothing of other parts.
+            self.clear(Mark::WithoutPatch);
+        }
         if matches!(outcome, Err(Failure::Refused(_) | Failure::Throttled | Failure::NotReached | Failure::Unauthorized))
             && intended.is_some()
         {
@@ -158,10 +162,23 @@ impl State {
                 self.advance()
             }
             RefusalKind::Version | RefusalKind::Forbidden => self.fail(step, &trace, &Failure::Refused(refusal.clone())),
+            RefusalKind::InvalidValue | RefusalKind::Other
+                if how == How::InParts && change.is_revocation() && change.touches(&["active"]) =>
+            {
+                self.lock_as_a_whole(change, &trace)
+            }
             // What takes something away is tried again: what is in its way may leave.
             RefusalKind::Conflict if change.is_revocation() => self.narrow(&change, None, Mark::Again, &trace),
             _ => self.narrow(&change, refusal.attribute.as_deref(), Mark::Held, &trace),
         }
+    }
+
+    /// Some do not take this one part of an account and take the whole: who leaves does not stay because of that.
+    fn lock_as_a_whole(&mut self, change: AccountChange, trace: &Trace) -> Command {
+        self.note(self.step_name(), "retry", trace, "the application does not accept this as a PATCH; PUT is sent instead");
+        self.set(Mark::WithoutPatch);
+        self.parts.push(change);
+        self.advance()
     }
 
     /// Sends in two parts what was not accepted as a whole: without the attribute that the refusal names, or by halves. What is not accepted alone is put
