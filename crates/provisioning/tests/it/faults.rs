@@ -182,6 +182,19 @@ fn who_is_not_locked_by_patch_is_locked_by_put() {
     }
 }
 
+/// C: what an account has besides and the application does not take back does not keep somebody active.
+#[test]
+fn what_is_refused_with_the_whole_is_left_out_of_a_revocation() {
+    let mut world = world(Behaviour { no_patch: true, ..Behaviour::default() });
+    world.put("User", "u1", &ada(), &[]);
+    world.calm();
+    world.model.accounts.get_mut(&("User".into(), "r1".into())).unwrap().insert("nickName".into(), "A".into());
+    (world.model.behaviour.refuses, world.model.behaviour.names_refused) = (["nickName".to_owned()].into(), true);
+    world.put("User", "u1", &json!({"userName": "ada", "title": "Countess", "phoneNumbers": [{"value": "+1"}], "active": false}), &[]);
+    world.calm();
+    assert_eq!((&world.account("User", "r1")["active"], world.outbox.len()), (&json!(false), 0), "{:?}", world.log);
+}
+
 /// C: a revocation that something is in the way of is tried again by itself.
 #[test]
 fn a_conflict_does_not_end_a_revocation() {
