@@ -181,8 +181,8 @@ impl State {
 
     /// A revocation sent as a whole does not fail for something else that the account has, where the refusal names it.
     fn leave_out(&mut self, change: &AccountChange, refusal: &Refusal) -> bool {
-        let names = matching::attributes(self.resource_type());
-        let named = refusal.attribute.as_ref().filter(|name| !names.contains(&name.as_str()) && !change.touches(&[name.as_str()]));
+        let needed = matching::attributes(self.resource_type());
+        let named = refusal.attribute.as_ref().filter(|name| !needed.contains(&name.as_str()) && !change.touches(&[name.as_str()]));
         change.is_revocation() && named.is_some_and(|name| self.left_out.insert(name.clone()))
     }
 
