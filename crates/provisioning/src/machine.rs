@@ -264,6 +264,8 @@ pub struct State {
     sent: BTreeMap<String, u32>,
     /// What was not accepted in this claim.
     aside: BTreeSet<String>,
+    /// What the application shows of the account and does not accept with the whole.
+    left_out: BTreeSet<String>,
     /// The application wants to be left alone until then.
     pause: Option<Timestamp>,
     /// Whether the application answers.
@@ -291,6 +293,7 @@ pub fn start(situation: Situation, now: Timestamp) -> (State, Command) {
         intended: None,
         sent: BTreeMap::new(),
         aside: BTreeSet::new(),
+        left_out: BTreeSet::new(),
         pause: None,
         contact: Contact::default(),
         steps: 0,

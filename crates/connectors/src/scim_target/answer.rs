@@ -111,7 +111,9 @@ pub(super) fn listed(sent: Sent, whole: bool) -> Exchange<Listing> {
             return None;
         }
         let body = response.body.take()?;
-        let counted = get(&body, "totalResults").and_then(Value::as_u64);
+        // Some write the number as a string.
+        let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
+        let counted = get(&body, "totalResults").and_then(number);
         let resources = get(&body, "Resources").and_then(Value::as_array);
         if resources.is_none() && counted.is_none() {
             return None;
@@ -271,6 +273,7 @@ mod tests {
         assert!(gone(204, json!("")) && gone(202, json!("")) && gone(200, json!("")));
         assert!(!gone(200, log_in()) && !gone(200, error()) && !gone(200, json!({"id": "7"})));
         let found = |body| listed(sent(response(200, body)), false).outcome.is_ok();
+        assert!(found(json!({"totalResults": "0"})) && !found(json!({"totalResults": "none"})));
         assert!(found(json!({"totalResults": 0})) && found(json!({"Resources": []})));
         assert!(!found(json!({"hello": "world"})) && !found(log_in()) && !found(error()));
         let seen = |body| read(sent(response(200, body)), &id).outcome.is_ok();

@@ -76,7 +76,8 @@ impl State {
             Some(Edit { place, value: Some(value) })
         });
         let with_hidden = AccountChange { edits: hidden.chain(change.edits.iter().cloned()).collect(), ..change.clone() };
-        let whole = mapping::replacement(&self.about.schema, account, &told, &with_hidden, members);
+        let mut whole = mapping::replacement(&self.about.schema, account, &told, &with_hidden, members);
+        whole.attributes.retain(|name, _| !self.left_out.contains(name));
         self.ask(Phase::Change(change, How::AsAWhole), Request::Replace(whole))
     }
 
@@ -89,6 +90,10 @@ impl State {
         let Exchange { trace, wait, outcome } = exchange;
         self.heed(wait, outcome.is_ok());
         let intended = self.intended.take();
+        if how == How::AsAWhole && change.is_revocation() {
+            // That a lock was not accepted as a part says nothing of other parts.
+            self.clear(Mark::WithoutPatch);
+        }
         if matches!(outcome, Err(Failure::Refused(_) | Failure::Throttled | Failure::NotReached | Failure::Unauthorized))
             && intended.is_some()
         {
@@ -158,10 +163,35 @@ impl State {
                 self.advance()
             }
             RefusalKind::Version | RefusalKind::Forbidden => self.fail(step, &trace, &Failure::Refused(refusal.clone())),
+            RefusalKind::InvalidValue | RefusalKind::Other
+                if how == How::InParts && change.is_revocation() && change.touches(&["active"]) =>
+            {
+                self.lock_as_a_whole(change, &trace)
+            }
+            RefusalKind::InvalidValue | RefusalKind::Other if how == How::AsAWhole && self.leave_out(&change, refusal) => {
+                self.note(step, "retry", &trace, "the application does not accept this with the whole; it is sent without");
+                self.parts.push(change);
+                self.advance()
+            }
             // What takes something away is tried again: what is in its way may leave.
             RefusalKind::Conflict if change.is_revocation() => self.narrow(&change, None, Mark::Again, &trace),
             _ => self.narrow(&change, refusal.attribute.as_deref(), Mark::Held, &trace),
         }
+    }
+
+    /// A revocation sent as a whole does not fail for something else that the account has, where the refusal names it.
+    fn leave_out(&mut self, change: &AccountChange, refusal: &Refusal) -> bool {
+        let needed = matching::attributes(self.resource_type());
+        let named = refusal.attribute.as_ref().filter(|name| !needed.contains(&name.as_str()) && !change.touches(&[name.as_str()]));
+        change.is_revocation() && named.is_some_and(|name| self.left_out.insert(name.clone()))
+    }
+
+    /// Some do not take this one part of an account and take the whole: who leaves does not stay because of that.
+    fn lock_as_a_whole(&mut self, change: AccountChange, trace: &Trace) -> Command {
+        self.note(self.step_name(), "retry", trace, "the application does not accept this as a PATCH; PUT is sent instead");
+        self.set(Mark::WithoutPatch);
+        self.parts.push(change);
+        self.advance()
     }
 
     /// Sends in two parts what was not accepted as a whole: without the attribute that the refusal names, or by halves. What is not accepted alone is put

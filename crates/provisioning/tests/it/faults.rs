@@ -157,6 +157,44 @@ fn a_deletion_that_is_not_proven_locks_the_account_first() {
     }
 }
 
+/// C: where PATCH does not lock an account, PUT does; everything else is still sent as PATCH, and one that takes neither is held.
+#[test]
+fn who_is_not_locked_by_patch_is_locked_by_put() {
+    for (delete_users, refuses) in [(true, None), (false, None), (true, Some("active"))] {
+        let mut world = Pure::new(ApplicationSettings { delete_users, ..ApplicationSettings::default() });
+        world.model.behaviour = Behaviour { locks_as_a_whole: true, ..Behaviour::default() };
+        world.put("User", "u1", &ada(), &[]);
+        world.calm();
+        world.take_writes();
+        world.model.behaviour.refuses = refuses.into_iter().map(str::to_owned).collect();
+        if delete_users {
+            let after = json!({"userName": "ada", "title": "Lady", "phoneNumbers": [{"value": "+1"}], "active": false});
+            world.put("User", "u1", &after, &[]);
+        } else {
+            world.delete("User", "u1");
+        }
+        world.calm();
+        let (account, writes) = (world.account("User", "r1").clone(), world.take_writes());
+        assert_eq!((account["active"] == false, world.outbox.len()), (refuses.is_none(), refuses.iter().count()), "{writes:?}");
+        assert_eq!(account["phoneNumbers"], json!([{"value": "+1"}]), "nothing else is lost");
+        assert_eq!(writes.iter().filter(|write| matches!(write, Request::Replace(_))).count(), 1, "{writes:?}");
+        assert_eq!(account["title"] == "Lady", delete_users);
+    }
+}
+
+/// C: what an account has besides and the application does not take back does not keep somebody active.
+#[test]
+fn what_is_refused_with_the_whole_is_left_out_of_a_revocation() {
+    let mut world = world(Behaviour { no_patch: true, ..Behaviour::default() });
+    world.put("User", "u1", &ada(), &[]);
+    world.calm();
+    world.model.accounts.get_mut(&("User".into(), "r1".into())).unwrap().insert("nickName".into(), "A".into());
+    (world.model.behaviour.refuses, world.model.behaviour.names_refused) = (["nickName".to_owned()].into(), true);
+    world.put("User", "u1", &json!({"userName": "ada", "title": "Countess", "phoneNumbers": [{"value": "+1"}], "active": false}), &[]);
+    world.calm();
+    assert_eq!((&world.account("User", "r1")["active"], world.outbox.len()), (&json!(false), 0), "{:?}", world.log);
+}
+
 /// C: a revocation that something is in the way of is tried again by itself.
 #[test]
 fn a_conflict_does_not_end_a_revocation() {

@@ -86,6 +86,8 @@ pub struct Behaviour {
     pub unnamed: bool,
     /// People cannot be deleted.
     pub refuses_delete: bool,
+    /// `active` cannot be changed as a part of an account, only with the whole.
+    pub locks_as_a_whole: bool,
     /// Discovery fails.
     pub no_discovery: bool,
 }
@@ -300,6 +302,9 @@ impl Model {
     fn change(&mut self, kind: &str, change: &AccountChange) -> Outcome<Acknowledged> {
         if self.behaviour.no_patch {
             return Err(refused(RefusalKind::NotOffered, None));
+        }
+        if self.behaviour.locks_as_a_whole && change.touches(&["active"]) {
+            return Err(refused(RefusalKind::Other, None));
         }
         let key = (kind.to_owned(), change.id.to_string());
         let mut document = self.accounts.get(&key).cloned().ok_or(refused(RefusalKind::Gone, None))?;
