@@ -151,7 +151,7 @@ impl Default for TenantSettings {
             pending_references: None,
             unique_group_names: true,
             empty_members: false,
-            member_display: true,
+            member_display: false,
         }
     }
 }

@@ -29,6 +29,9 @@ use crate::proof::{Acknowledged, Listing};
 use crate::provisioning_log::LogEntry;
 use crate::scope::{self, Scope};
 
+/// A request that was lost sooner than this was cut, and not left waiting.
+const SILENT_MILLISECONDS_MIN: u64 = 1_000;
+
 /// All that a claim is about when it begins.
 #[derive(Clone, Debug)]
 pub struct Situation {
@@ -147,13 +150,15 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// Whether there was no answer. A gateway that says that nothing answers behind it (502, 504) is none.
-    pub fn is_silent(&self) -> bool {
-        fn of<T>(Exchange { trace, outcome, .. }: &Exchange<T>) -> bool {
+    /// Whether the application left the request without an answer; `None`: this says nothing about it. A gateway that says that nothing answers behind it
+    /// (502, 504) is no answer. A connection that was cut at once is no silence: it took no place from others.
+    pub fn is_silent(&self) -> Option<bool> {
+        fn of<T>(Exchange { trace, outcome, .. }: &Exchange<T>) -> Option<bool> {
             match outcome {
-                Err(Failure::NotReached | Failure::Unknown { answered: false }) => true,
-                Err(Failure::Unknown { answered: true }) => matches!(trace.status, Some(502 | 504)),
-                _ => false,
+                Err(Failure::NotReached) => Some(true),
+                Err(Failure::Unknown { answered: false }) => (trace.milliseconds >= SILENT_MILLISECONDS_MIN).then_some(true),
+                Err(Failure::Unknown { answered: true }) => Some(matches!(trace.status, Some(502 | 504))),
+                _ => Some(false),
             }
         }
         match self {
@@ -357,7 +362,9 @@ impl State {
     }
 
     fn on_reply(&mut self, phase: Phase, reply: Reply) -> Command {
-        self.contact.hear(reply.is_silent());
+        if let Some(is_silent) = reply.is_silent() {
+            self.contact.hear(is_silent);
+        }
         match (phase, reply) {
             (Phase::Discover, Reply::Described(exchange)) => self.on_described(exchange),
             (Phase::Search(search), Reply::Listed(exchange)) => self.on_listed(search, exchange),

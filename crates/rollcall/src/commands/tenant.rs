@@ -158,7 +158,7 @@ pub struct Switches {
     /// A group is refused a displayName that another group has [default: true]
     #[arg(long, value_name = "BOOL")]
     unique_group_names: Option<bool>,
-    /// Members of groups are answered with their names in `display` [default: true]
+    /// Members of groups are answered with their names in `display` [default: false]
     #[arg(long, value_name = "BOOL")]
     member_display: Option<bool>,
     /// A group without members is answered with `members: []` [default: false]

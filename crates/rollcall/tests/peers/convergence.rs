@@ -17,7 +17,7 @@ const GROUPS: usize = 40;
 const EVENTS_EACH_DAY: usize = 200;
 const SEED: u64 = 20_261_124;
 /// Longer than any retry the faults can cause.
-const CONVERGE_SECONDS_MAX: u64 = 240;
+const CONVERGE_SECONDS_MAX: u64 = 900;
 const APPLICATION_TOKEN: &str = "the-token-of-the-application";
 
 /// An application, its journal, and the network in front of it.
