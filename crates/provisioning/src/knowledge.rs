@@ -10,8 +10,10 @@ use crate::pacing;
 
 /// Where discovery failed it is tried again after this.
 const DISCOVER_AGAIN_MILLISECONDS: u64 = 10 * 60 * 1_000;
-/// A search that failed so often in a row is not used.
+/// A search that failed so often in a row is not used for a while.
 const SEARCH_FAILURES_MAX: u32 = 2;
+/// Then it is tried again.
+const SEARCH_AGAIN_MILLISECONDS: u64 = 10 * 60 * 1_000;
 
 /// What is known.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,7 +25,8 @@ pub struct Knowledge {
     pub shows_members: bool,
     hidden: BTreeSet<(String, String)>,
     shown: BTreeSet<(String, String)>,
-    failed_searches: BTreeMap<(String, &'static str), u32>,
+    /// How often in a row, and when it is tried again.
+    failed_searches: BTreeMap<(String, &'static str), (u32, Timestamp)>,
     throttled: u32,
     throttled_until: Option<Timestamp>,
 }
@@ -49,8 +52,8 @@ pub enum Fact {
     CannotPatch,
     /// It cannot look for accounts.
     CannotFilter,
-    /// A search for this attribute of this type of resource failed.
-    SearchFailed(String, &'static str),
+    /// A search for this attribute of this type of resource failed at this time.
+    SearchFailed(String, &'static str, Timestamp),
     /// It worked.
     SearchWorked(String, &'static str),
     /// It shows members.
@@ -81,9 +84,9 @@ impl Knowledge {
     }
 
     /// Whether its own search is used for this attribute.
-    pub fn can_search(&self, resource_type: &str, attribute: &'static str) -> bool {
-        let failed = self.failed_searches.get(&(resource_type.to_owned(), attribute)).copied().unwrap_or_default();
-        self.capabilities.filter && failed < SEARCH_FAILURES_MAX
+    pub fn can_search(&self, resource_type: &str, attribute: &'static str, now: Timestamp) -> bool {
+        let failed = self.failed_searches.get(&(resource_type.to_owned(), attribute));
+        self.capabilities.filter && failed.is_none_or(|(times, again)| *times < SEARCH_FAILURES_MAX || *again <= now)
     }
 
     /// Whether it does not show an attribute that it was given, of any account.
@@ -119,8 +122,9 @@ impl Knowledge {
             }
             Fact::CannotPatch => self.capabilities.patch = false,
             Fact::CannotFilter => self.capabilities.filter = false,
-            Fact::SearchFailed(resource_type, attribute) => {
-                *self.failed_searches.entry((resource_type, attribute)).or_default() += 1;
+            Fact::SearchFailed(resource_type, attribute, now) => {
+                let (times, again) = self.failed_searches.entry((resource_type, attribute)).or_insert((0, now));
+                (*times, *again) = (times.saturating_add(1), pacing::after(now, SEARCH_AGAIN_MILLISECONDS));
             }
             Fact::SearchWorked(resource_type, attribute) => drop(self.failed_searches.remove(&(resource_type, attribute))),
             Fact::ShowsMembers => self.shows_members = true,
@@ -172,14 +176,16 @@ mod tests {
     }
 
     #[test]
-    fn a_search_that_fails_twice_is_not_used_until_it_works() {
+    fn a_search_that_fails_twice_is_not_used_for_a_while() {
+        let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
         let mut knowledge = Knowledge::default();
-        knowledge.learn(Fact::SearchFailed("User".into(), "externalId"));
-        assert!(knowledge.can_search("User", "externalId"));
-        knowledge.learn(Fact::SearchFailed("User".into(), "externalId"));
-        assert!(!knowledge.can_search("User", "externalId"));
-        assert!(knowledge.can_search("User", "userName") && knowledge.can_search("Group", "externalId"));
+        knowledge.learn(Fact::SearchFailed("User".into(), "externalId", now));
+        assert!(knowledge.can_search("User", "externalId", now));
+        knowledge.learn(Fact::SearchFailed("User".into(), "externalId", now));
+        assert!(!knowledge.can_search("User", "externalId", now));
+        assert!(knowledge.can_search("User", "userName", now) && knowledge.can_search("Group", "externalId", now));
+        assert!(knowledge.can_search("User", "externalId", pacing::after(now, SEARCH_AGAIN_MILLISECONDS)));
         knowledge.learn(Fact::SearchWorked("User".into(), "externalId"));
-        assert!(knowledge.can_search("User", "externalId"));
+        assert!(knowledge.can_search("User", "externalId", now));
     }
 }

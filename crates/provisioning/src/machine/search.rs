@@ -60,7 +60,7 @@ impl State {
                     None => self.ask(Phase::Search(search), Request::List),
                 };
             }
-            if self.about.knowledge.can_search(self.resource_type(), lookup.attribute) {
+            if self.about.knowledge.can_search(self.resource_type(), lookup.attribute, self.now) {
                 search.current = Some(lookup.clone());
                 return self.ask(Phase::Search(search), Request::Find(lookup));
             }
@@ -90,8 +90,12 @@ impl State {
                 }
                 self.judge(search, listing, trace)
             }
+            // An application that cannot answer now (502, 503, 504) says nothing about its search.
+            Err(failure @ Failure::Unknown { answered: true }) if matches!(trace.status, Some(408 | 425 | 502..=504)) => {
+                self.fail("match", &trace, &failure)
+            }
             Err(Failure::Refused(_) | Failure::Unknown { answered: true }) if !search.whole && !lookup.is_name() => {
-                self.learn(Fact::SearchFailed(resource_type, lookup.attribute));
+                self.learn(Fact::SearchFailed(resource_type, lookup.attribute, self.now));
                 self.note("match", "done", &trace, "the application cannot look for externalId; the name has to do");
                 self.look(search)
             }
@@ -103,7 +107,7 @@ impl State {
                 self.look(search)
             }
             Err(Failure::Unknown { answered: true }) if !search.whole => {
-                self.learn(Fact::SearchFailed(resource_type, lookup.attribute));
+                self.learn(Fact::SearchFailed(resource_type, lookup.attribute, self.now));
                 self.note("match", "done", &trace, "looking for this fails; all accounts are read instead");
                 search.whole = true;
                 search.left.push_front(lookup);
@@ -270,7 +274,7 @@ impl State {
         }
         let wanted = self.desired.as_ref().map(|desired| &desired.document);
         let mut by_name = matching::lookups(self.resource_type(), wanted, None).into_iter().filter(Lookup::is_name);
-        match by_name.next().filter(|lookup| self.about.knowledge.can_search(self.about.schema.name(), lookup.attribute)) {
+        match by_name.next().filter(|lookup| self.about.knowledge.can_search(self.about.schema.name(), lookup.attribute, self.now)) {
             Some(lookup) => self.ask(Phase::Dispute(dispute), Request::Find(lookup)),
             None => self.hold(step, &dispute.trace, why),
         }

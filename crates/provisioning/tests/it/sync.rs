@@ -164,6 +164,19 @@ async fn a_lost_answer_to_a_create_makes_no_twin() {
 }
 
 #[tokio::test]
+async fn an_application_that_cannot_answer_for_a_moment_is_still_searched() {
+    let world = world();
+    for _ in 0..6 {
+        world.application.trouble("FIND", Trouble::Status(503));
+    }
+    world.put_user("u1", &ada());
+    world.settle().await;
+    assert_eq!(world.accounts("User").len(), 1);
+    let requests = world.application.take_requests(false);
+    assert!(!requests.iter().any(|request| request.ends_with(" all")), "no whole list was read: {requests:?}");
+}
+
+#[tokio::test]
 async fn somebody_deleted_while_being_made_is_deleted_there() {
     let world = world();
     world.application.trouble("POST", Trouble::LoseAnswer);
