@@ -173,8 +173,7 @@ impl Caller {
         }
         self.may_give_types(given.resource_types.as_deref())?;
         if let Some(own) = self.permissions.user.as_ref().filter(|own| given.user.as_ref() != Some(own)) {
-            let detail =
-                format!("This token stands for a person and cannot make what stands for another or for nobody; `user` must be `{own}`.");
+            let detail = format!("This token stands for a person, so it can make tokens for that person only; `user` must be `{own}`.");
             return refuse("user", detail);
         }
         // The bearer finds the person at `/Me`; and making such a token tells whether there is one with that id.

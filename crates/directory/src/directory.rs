@@ -128,7 +128,7 @@ pub struct Directory {
     unguarded: bool,
     /// Where nothing is kept of what is done: what it is only rehearsed on, which is the store too.
     rehearsal: Option<Arc<Rehearsal>>,
-    /// Whether nobody waits for the answer any more.
+    /// Whether the client has stopped waiting for the answer.
     stop: Stop,
     /// What the `PATCH`es of a bulk request may take together.
     sum: Option<Sum>,

@@ -29,7 +29,7 @@ pub fn check(person: &StoredResource, change_set: &ChangeSet) -> Result<(), Comm
 /// The refusal that names the attribute.
 pub fn refusal(attribute: &str) -> Error {
     let detail = format!(
-        "This token stands for a person, and nobody changes their own `{attribute}`; accepted is a request that leaves their own `active`, `{GROUPS}`, `{}` \
+        "This token stands for a person, and people cannot change their own `{attribute}`; accepted is a request that leaves their own `active`, `{GROUPS}`, `{}` \
          as they are. An administrator can change them.",
         GRANTS.join("`, `")
     );
@@ -64,7 +64,7 @@ fn changed(before: &Map<String, Value>, after: &Map<String, Value>) -> Option<&'
     GRANTS.into_iter().find(|name| !are_same(before.get(*name), after.get(*name)))
 }
 
-/// Whether two lists hold the same values, in whatever order.
+/// Whether two lists hold the same values, in any order.
 fn are_same(one: Option<&Value>, other: Option<&Value>) -> bool {
     if one == other {
         return true;

@@ -51,7 +51,7 @@ pub struct Share {
     amount: u64,
 }
 
-/// Waits for room. Whoever stops waiting leaves the queue.
+/// Waits for room. A request that stops waiting leaves the queue.
 #[derive(Debug)]
 pub struct Acquire {
     room: Arc<Room>,

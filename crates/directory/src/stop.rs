@@ -1,4 +1,4 @@
-//! The sign that nobody waits for the answer to a request any more. What may take long looks at it between its parts; it changes nothing by itself.
+//! The sign that the client no longer waits for the answer to a request. What may take long looks at it between its parts; it changes nothing by itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

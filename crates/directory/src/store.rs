@@ -73,7 +73,7 @@ pub enum CommitError {
     #[error("held: {} removals in the window", .0.in_window)]
     Held(Excess),
     /// A person wants to change what only others may change of them.
-    #[error("nobody changes their own {attribute}")]
+    #[error("people cannot change their own {attribute}")]
     OfOneself {
         /// `active`, `groups`, `roles` or `entitlements`.
         attribute: &'static str,

@@ -69,7 +69,7 @@ pub(crate) async fn poll(
 }
 
 /// The public keys of a tenant. One that has signed nothing yet and one that does not exist are answered alike, in the form of one that signs and with as
-/// much work, so that nobody learns here which tenants there are.
+/// much work, so that the answer does not tell which tenants exist.
 pub(crate) async fn keys((state, events): (&Arc<State>, &Events), tenant: &str) -> Result<Response, Failure> {
     let now = state.clock.now();
     let decoys = decoy_keys(&*state.hasher, tenant, now);

@@ -35,7 +35,7 @@ impl Directory {
         let mut errors = 0_u64;
         let steps = order(&caller.schemas, &request.operations);
         let (mut done, mut together) = (0, CREATES_AT_ONCE);
-        // What nobody waits for is not begun.
+        // The client has gone: the next operation is not begun.
         while let Some(step) = steps.get(done).filter(|_| !self.stop.is_set()) {
             // Nothing new is begun after the last error that is accepted; what was made is still completed, or its answer would not be true.
             if request.fail_on_errors.is_some_and(|most| errors >= most) && matches!(step, Step::Run { .. }) {

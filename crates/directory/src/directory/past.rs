@@ -282,7 +282,7 @@ impl Directory {
         }
         let Some(schema) = caller.schemas.by_name(schema.name()) else { return Ok(None) };
         let wanted = Wanted::of(document);
-        // Who has the `externalId` is who is meant; only where it is nobody's, the `userName` tells.
+        // The person with the `externalId` is meant. If no person has it, the `userName` decides.
         let mut found = self.named(caller, schema, ("externalId", wanted.external_id), draft).await?;
         if found.is_empty() {
             found = self.named(caller, schema, ("userName", wanted.user_name), draft).await?;

@@ -78,7 +78,7 @@ impl State {
 
     /// Links the account that a create was answered with, unless it is another's: an application that answers so has made none, and may have changed that one.
     fn made(&mut self, id: AccountId, sent: &NewAccount, shown: Option<&Account>, trace: Trace) -> Command {
-        // The account is new: nobody has changed it since.
+        // The account is new, so it has not been changed since.
         self.clear(Mark::Verify);
         let mut link = self.new_link(Some(id.to_string()), LinkState::Linked, None);
         link.acknowledged.clone_from(&sent.attributes);

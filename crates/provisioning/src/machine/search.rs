@@ -286,7 +286,7 @@ impl State {
         let lookup = matching::lookups(self.resource_type(), wanted, None).into_iter().find(Lookup::is_name);
         let found = exchange.outcome.ok().zip(lookup).map(|(listing, lookup)| listing.find(&lookup));
         match found {
-            // Whoever had it has left it.
+            // The account that had the value has another one now.
             Some(Found::Nothing(_)) => self.retry(dispute.step, &dispute.trace, dispute.why),
             Some(Found::Accounts(accounts)) => {
                 let ids: Vec<AccountId> = accounts.into_keys().collect();

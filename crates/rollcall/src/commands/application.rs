@@ -212,7 +212,9 @@ async fn test(rollcall: &Rollcall, application: &Application, output: Output) ->
             .map(|trace| format!("Warning: {} failed ({}); what it can do is found out as it goes.", trace.request, said(trace))),
     );
     lines.extend(ignored.iter().map(|(attribute, count)| {
-        format!("Warning: asked for {attribute} of nobody, it returned {count} people: it seems to ignore filters on {attribute}.")
+        format!(
+            "Warning: asked for a {attribute} that no person has, it returned {count} people. It seems to ignore filters on {attribute}."
+        )
     }));
     lines.extend(failed.iter().map(|(attribute, trace)| {
         let instead = if *attribute == "externalId" { "accounts are looked for by name" } else { "its whole list is read instead" };

@@ -28,7 +28,7 @@ impl Drop for Waiting {
     }
 }
 
-/// Answers a request on a thread of its own, when it is its turn. `stop` is set as soon as nobody waits any more.
+/// Answers a request on a thread of its own, when it is its turn. `stop` is set as soon as the client has gone.
 pub(super) async fn answer(
     state: &State,
     tenant: TenantId,

@@ -102,7 +102,7 @@ impl Connections {
 }
 
 impl Connections {
-    /// The same connection, on which nothing goes on once nobody waits for it.
+    /// The same connection. What runs on it is cancelled when its client has gone.
     pub(crate) fn watched(&self, connection: Object) -> Watched {
         Watched { connection: Some(connection), tls: self.tls.clone(), is_answered: false }
     }
@@ -134,7 +134,7 @@ impl Drop for Watched {
         let (cancel, tls, connection) = (connection.cancel_token(), self.tls.clone(), Object::take(connection));
         runtime.spawn(async move {
             if let Err(error) = cancel.cancel_query(tls).await {
-                tracing::debug!(error = %error, "a statement that nobody waits for could not be cancelled");
+                tracing::debug!(error = %error, "a statement whose client has gone could not be cancelled");
             }
             drop(connection);
         });

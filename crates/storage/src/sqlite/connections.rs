@@ -108,7 +108,7 @@ pub(crate) struct Readers {
     damage: Damage,
 }
 
-/// Whether the database was found damaged, by whoever read or wrote it. That stays so until the program ends: where one page is damaged others may be.
+/// Whether a read or a write has found the database damaged. That stays so until the program ends, because other pages may be damaged, too.
 #[derive(Clone, Default)]
 pub(crate) struct Damage(Arc<AtomicBool>);
 
