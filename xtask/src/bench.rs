@@ -7,6 +7,14 @@ use crate::Failure;
 use crate::test::{run, target_folder};
 
 pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
-    run(Command::new("cargo").current_dir(root).args(["build", "--release", "--locked", "--package", "rollcall", "--package", "bench"]))?;
+    run(Command::new("cargo").current_dir(root).args([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "rollcall",
+        "--package",
+        "bench",
+    ]))?;
     run(Command::new(target_folder(root).join("release/bench")).args(arguments))
 }

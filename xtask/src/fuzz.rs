@@ -32,7 +32,11 @@ pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
     targets.sort();
     targets.retain(|target| wanted.is_none_or(|wanted| wanted == target));
     if targets.is_empty() {
-        return Err(format!("there is no such target; crates/fuzz/corpus has a folder for each: {}", wanted.unwrap_or_default()).into());
+        return Err(format!(
+            "there is no such target; crates/fuzz/corpus has a folder for each: {}",
+            wanted.unwrap_or_default()
+        )
+        .into());
     }
     let program = build(root)?;
     for target in targets {
@@ -40,9 +44,20 @@ pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
         std::fs::create_dir_all(&found)?;
         let mut fuzzer = Command::new(&program);
         // New inputs go to the first folder; the corpus in the repository is only read.
-        fuzzer.current_dir(&found).arg(&found).arg(corpus.join(&target)).env("ROLLCALL_FUZZ", &target);
-        fuzzer.arg(format!("-max_total_time={seconds}")).arg(format!("-max_len={INPUT_BYTES_MAX}"));
-        run(fuzzer.args(["-timeout=5", "-rss_limit_mb=1024", "-print_final_stats=1", "-verbosity=0"]))?;
+        fuzzer
+            .current_dir(&found)
+            .arg(&found)
+            .arg(corpus.join(&target))
+            .env("ROLLCALL_FUZZ", &target);
+        fuzzer
+            .arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-max_len={INPUT_BYTES_MAX}"));
+        run(fuzzer.args([
+            "-timeout=5",
+            "-rss_limit_mb=1024",
+            "-print_final_stats=1",
+            "-verbosity=0",
+        ]))?;
     }
     Ok(())
 }
@@ -52,8 +67,23 @@ fn build(root: &Path) -> Result<std::path::PathBuf, Failure> {
     let folder = target_folder(root).join("fuzz-build");
     let target = host()?;
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(root).env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", FLAGS).env("CARGO_PROFILE_RELEASE_LTO", "off");
-    cargo.args(["build", "--release", "--locked", "--package", "fuzz", "--features", "libfuzzer", "--target", &target, "--target-dir"]);
+    cargo
+        .current_dir(root)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTFLAGS", FLAGS)
+        .env("CARGO_PROFILE_RELEASE_LTO", "off");
+    cargo.args([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "fuzz",
+        "--features",
+        "libfuzzer",
+        "--target",
+        &target,
+        "--target-dir",
+    ]);
     run(cargo.arg(&folder))?;
     Ok(folder.join(target).join("release/fuzz"))
 }
@@ -62,5 +92,8 @@ fn build(root: &Path) -> Result<std::path::PathBuf, Failure> {
 fn host() -> Result<String, Failure> {
     let output = Command::new("rustc").arg("-vV").output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned).ok_or_else(|| "rustc does not name its host".into())
+    text.lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .map(str::to_owned)
+        .ok_or_else(|| "rustc does not name its host".into())
 }

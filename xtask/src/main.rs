@@ -1,5 +1,9 @@
 //! The chores of the workspace: `tidy`, `test`, `readme`, `fuzz` and `bench`. Owns no product code, and nothing of the product may depend on it.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool for developers speaks to its terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool for developers speaks to its terminal"
+)]
 
 mod tidy;
 mod test;
@@ -24,7 +28,9 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (command, rest) = arguments.split_first().map_or(("", &[][..]), |(command, rest)| (command.as_str(), rest));
+    let (command, rest) = arguments
+        .split_first()
+        .map_or(("", &[][..]), |(command, rest)| (command.as_str(), rest));
     let outcome = match command {
         "tidy" => tidy::command(&root()),
         "test" => test::command(&root(), rest),

@@ -35,7 +35,10 @@ pub fn command(root: &Path, arguments: &[String]) -> Result<(), Failure> {
 /// The first of the two commands. It stays up when all is shown, so it is stopped as a person stops it.
 fn demo(root: &Path, readme: &str) -> Result<(), Failure> {
     let blocks = blocks(readme, "## Two commands");
-    let line = blocks.first().and_then(|block| block.lines().next()).ok_or("README.md has no first command")?;
+    let line = blocks
+        .first()
+        .and_then(|block| block.lines().next())
+        .ok_or("README.md has no first command")?;
     let mut demo = Background::start(root, line)?;
     demo.wait_for(DEMO_ENDS)?;
     demo.stop()
@@ -45,12 +48,18 @@ fn demo(root: &Path, readme: &str) -> Result<(), Failure> {
 fn tour(root: &Path, readme: &str) -> Result<(), Failure> {
     let data = root.join("rollcall-data");
     if data.exists() {
-        return Err(format!("{} is there already; the tour needs to be the first to use it, so move it away", data.display()).into());
+        return Err(format!(
+            "{} is there already; the tour needs to be the first to use it, so move it away",
+            data.display()
+        )
+        .into());
     }
     let blocks = blocks(readme, "## A tour in four minutes");
     let (serve, talk) = blocks.split_first().ok_or("README.md has no tour")?;
     let mut serving = Background::start(root, serve.trim())?;
-    let told = serving.wait_for(SERVE_ANSWERS).and_then(|()| talk_to(root, talk));
+    let told = serving
+        .wait_for(SERVE_ANSWERS)
+        .and_then(|()| talk_to(root, talk));
     let stopped = serving.stop();
     std::fs::remove_dir_all(&data)?;
     told.and(stopped)
@@ -59,7 +68,11 @@ fn tour(root: &Path, readme: &str) -> Result<(), Failure> {
 /// The blocks of the tour as one shell session, and whether the leaver left the application.
 fn talk_to(root: &Path, blocks: &[String]) -> Result<(), Failure> {
     let script = format!("set -euo pipefail\n{}", blocks.concat());
-    let output = Command::new("bash").current_dir(root).args(["-c", &script]).stderr(Stdio::inherit()).output()?;
+    let output = Command::new("bash")
+        .current_dir(root)
+        .args(["-c", &script])
+        .stderr(Stdio::inherit())
+        .output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{said}");
     if !output.status.success() {
@@ -80,7 +93,17 @@ fn talk_to(root: &Path, blocks: &[String]) -> Result<(), Failure> {
 
 fn is_locked_out(root: &Path) -> Result<bool, Failure> {
     let mut show = Command::new(program(root));
-    let output = show.current_dir(root).args(["user", "show", "ada@example.com", "--tenant", "chat", "--json"]).output()?;
+    let output = show
+        .current_dir(root)
+        .args([
+            "user",
+            "show",
+            "ada@example.com",
+            "--tenant",
+            "chat",
+            "--json",
+        ])
+        .output()?;
     Ok(String::from_utf8_lossy(&output.stdout).contains("\"active\": false"))
 }
 
@@ -123,7 +146,12 @@ impl Background {
         use std::os::unix::process::CommandExt;
         println!("$ {line}");
         let mut command = Command::new("bash");
-        command.current_dir(root).args(["-c", line]).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+        command
+            .current_dir(root)
+            .args(["-c", line])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .process_group(0);
         let mut child = command.spawn()?;
         let lines = BufReader::new(child.stdout.take().ok_or("no standard output")?);
         Ok(Self { child, lines })
@@ -138,12 +166,19 @@ impl Background {
             }
             line.clear();
         }
-        Err(format!("it ended with {} before it said `{beginning}`", self.child.wait()?).into())
+        Err(format!(
+            "it ended with {} before it said `{beginning}`",
+            self.child.wait()?
+        )
+        .into())
     }
 
     /// Ctrl-C, and the end.
     fn stop(&mut self) -> Result<(), Failure> {
-        run(Command::new("kill").arg("-INT").arg("--").arg(format!("-{}", self.child.id())))?;
+        run(Command::new("kill")
+            .arg("-INT")
+            .arg("--")
+            .arg(format!("-{}", self.child.id())))?;
         std::io::copy(&mut self.lines, &mut std::io::sink())?;
         self.child.wait()?;
         Ok(())
@@ -157,7 +192,10 @@ mod tests {
     #[test]
     fn only_shell_blocks_below_the_heading_are_taken() {
         let text = "## A\n```sh\none\n```\n## B\n```sh\ntwo # why\n## no heading\n```\n```json\n{}\n```\n```sh\nthree\n```\n## C\n```sh\nfour\n```\n";
-        assert_eq!(blocks(text, "## B"), ["two # why\n## no heading\n", "three\n"]);
+        assert_eq!(
+            blocks(text, "## B"),
+            ["two # why\n## no heading\n", "three\n"]
+        );
         assert_eq!(blocks(text, "## D"), Vec::<String>::new());
     }
 }

@@ -23,7 +23,11 @@ pub struct Finding {
 
 impl Finding {
     fn new(file: impl Into<String>, line: usize, text: impl Into<String>) -> Self {
-        Self { file: file.into(), line, text: text.into() }
+        Self {
+            file: file.into(),
+            line,
+            text: text.into(),
+        }
     }
 }
 
@@ -51,7 +55,11 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
     let files = source::read_all(root)?;
     let mut findings = Vec::new();
     for file in &files {
-        findings.extend(file.findings.iter().map(|(line, text)| Finding::new(&file.path, *line, text)));
+        findings.extend(
+            file.findings
+                .iter()
+                .map(|(line, text)| Finding::new(&file.path, *line, text)),
+        );
         findings.extend(words::check(file));
     }
     findings.extend(order::check(&files));
@@ -67,13 +75,23 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     let mut waiting = vec![folder.to_path_buf()];
     while let Some(next) = waiting.pop() {
-        for entry in std::fs::read_dir(&next).map_err(|error| format!("{}: {error}", next.display()))? {
+        for entry in
+            std::fs::read_dir(&next).map_err(|error| format!("{}: {error}", next.display()))?
+        {
             let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             if name.starts_with('.') || name == "target" || name == "node_modules" {
                 continue;
             }
-            if path.is_dir() { waiting.push(path) } else { found.push(path) }
+            if path.is_dir() {
+                waiting.push(path);
+            } else {
+                found.push(path);
+            }
         }
     }
     found.sort();
@@ -85,18 +103,28 @@ const ELSEWHERE: &[(&str, &str)] = &[("xtask", "xtask"), ("embedded", "examples/
 
 /// The crate a file belongs to: the folder below `crates` or `examples`, or `xtask`.
 fn crate_of(path: &str) -> &str {
-    let inner = path.strip_prefix("crates/").or_else(|| path.strip_prefix("examples/"));
+    let inner = path
+        .strip_prefix("crates/")
+        .or_else(|| path.strip_prefix("examples/"));
     inner.unwrap_or(path).split('/').next().unwrap_or_default()
 }
 
 /// Where a crate is.
 fn folder_of(name: &str) -> String {
-    ELSEWHERE.iter().find(|(known, _)| *known == name).map_or_else(|| format!("crates/{name}"), |(_, folder)| (*folder).to_owned())
+    ELSEWHERE
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map_or_else(
+            || format!("crates/{name}"),
+            |(_, folder)| (*folder).to_owned(),
+        )
 }
 
 /// Whether a file is only ever compiled for tests.
 fn is_test_file(file: &SourceFile) -> bool {
-    file.path.contains("/tests/") || file.path.ends_with("/tests.rs") || file.path.contains("/benches/")
+    file.path.contains("/tests/")
+        || file.path.ends_with("/tests.rs")
+        || file.path.contains("/benches/")
 }
 
 #[cfg(test)]
@@ -116,6 +144,9 @@ mod tests {
         check("crates/storage/src/sqlite/commit.rs", "storage");
         check("xtask/src/main.rs", "xtask");
         check("examples/embedded/src/lib.rs", "embedded");
-        assert_eq!([folder_of("storage"), folder_of("embedded")], ["crates/storage", "examples/embedded"]);
+        assert_eq!(
+            [folder_of("storage"), folder_of("embedded")],
+            ["crates/storage", "examples/embedded"]
+        );
     }
 }

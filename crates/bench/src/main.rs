@@ -1,7 +1,11 @@
 //! The benchmark: Rollcall beside a reference server, on one machine in one run. Reports; judges only against the targets it prints.
 //! `cargo xtask bench` builds both programs in release mode and runs this one, because a generator of load that is not optimised takes
 //! processor time from both servers.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool for developers speaks to its terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool for developers speaks to its terminal"
+)]
 
 mod server;
 mod load;
@@ -67,16 +71,22 @@ fn main() -> ExitCode {
 
 /// The folder with the programs that are measured: the one this program lies in.
 fn programs() -> Result<PathBuf, Failure> {
-    Ok(std::env::current_exe()?.parent().ok_or("this program lies in no folder")?.to_path_buf())
+    Ok(std::env::current_exe()?
+        .parent()
+        .ok_or("this program lies in no folder")?
+        .to_path_buf())
 }
 
 fn measure_all(arguments: &[String]) -> Result<(), Failure> {
     let options = parse(arguments)?;
     let release = programs()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let (mut lines, mut states, mut figures) = (Vec::new(), Vec::new(), Vec::new());
     for &users in &options.users {
-        let (measured, state, scaled) = runtime.block_on(measure(&release, users, options.requests))?;
+        let (measured, state, scaled) =
+            runtime.block_on(measure(&release, users, options.requests))?;
         lines.extend(measured);
         figures.extend(scaled);
         states.push(state);
@@ -100,12 +110,18 @@ fn measure_all(arguments: &[String]) -> Result<(), Failure> {
 }
 
 fn parse(arguments: &[String]) -> Result<Options, Failure> {
-    let mut options = Options { users: USERS_DEFAULT.to_vec(), out: None, requests: REQUESTS };
+    let mut options = Options {
+        users: USERS_DEFAULT.to_vec(),
+        out: None,
+        requests: REQUESTS,
+    };
     let mut rest = arguments.iter();
     while let Some(flag) = rest.next() {
         let value = rest.next().ok_or(USAGE)?;
         match flag.as_str() {
-            "--users" => options.users = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
+            "--users" => {
+                options.users = value.split(',').map(str::parse).collect::<Result<_, _>>()?;
+            }
             "--out" => options.out = Some(PathBuf::from(value)),
             "--requests" => options.requests = value.parse()?,
             _ => return Err(USAGE.into()),
@@ -115,7 +131,11 @@ fn parse(arguments: &[String]) -> Result<Options, Failure> {
 }
 
 /// A server of each kind with so many users in it.
-async fn measure(release: &Path, users: usize, requests: usize) -> Result<(Vec<Line>, Value, Vec<Figure>), Failure> {
+async fn measure(
+    release: &Path,
+    users: usize,
+    requests: usize,
+) -> Result<(Vec<Line>, Value, Vec<Figure>), Failure> {
     let data = tempfile::tempdir()?;
     let address = free_address()?;
     let start_rollcall = || {
@@ -125,28 +145,86 @@ async fn measure(release: &Path, users: usize, requests: usize) -> Result<(Vec<L
             .arg(data.path().join("rollcall"))
             .env("ROLLCALL_BOOTSTRAP_TOKEN", TOKEN)
             .env("ROLLCALL_RATE_LIMIT_PER_SECOND", "0");
-        Server::start(&mut command, &address, "/readyz", &data.path().join("rollcall.log"))
+        Server::start(
+            &mut command,
+            &address,
+            "/readyz",
+            &data.path().join("rollcall.log"),
+        )
     };
     let reference_address = free_address()?;
     let mut command = Command::new(release.join("bench"));
-    command.args(["reference", &data.path().display().to_string(), &reference_address]);
-    let reference = Server::start(&mut command, &reference_address, "/", &data.path().join("reference.log"))?;
+    command.args([
+        "reference",
+        &data.path().display().to_string(),
+        &reference_address,
+    ]);
+    let reference = Server::start(
+        &mut command,
+        &reference_address,
+        "/",
+        &data.path().join("reference.log"),
+    )?;
     let rollcall = start_rollcall()?;
 
     println!("loading {users} users into each");
-    let both = Both { rollcall: &rollcall, reference: &reference, requests };
+    let both = Both {
+        rollcall: &rollcall,
+        reference: &reference,
+        requests,
+    };
     let (ids, reference_ids) = both.filled(users - requests.min(users)).await?;
     let loaded = ids.len();
-    let posting = Both { requests: requests.min(users), ..both };
-    let post = posting.in_turns("POST", users, WRITE_CONNECTIONS, true, post_from(loaded), post_from(loaded)).await?;
+    let posting = Both {
+        requests: requests.min(users),
+        ..both
+    };
+    let post = posting
+        .in_turns(
+            "POST",
+            users,
+            WRITE_CONNECTIONS,
+            true,
+            post_from(loaded),
+            post_from(loaded),
+        )
+        .await?;
     let ids = [ids, ids_of(&post.measured)?].concat();
     let reference_ids = [reference_ids, ids_of(&post.reference.0)?].concat();
-    let got = both.in_turns("GET by id", users, READ_CONNECTIONS, false, get_of(&ids), get_of(&reference_ids)).await?;
+    let got = both
+        .in_turns(
+            "GET by id",
+            users,
+            READ_CONNECTIONS,
+            false,
+            get_of(&ids),
+            get_of(&reference_ids),
+        )
+        .await?;
     let find = |number: usize| {
-        request("GET", &format!("/scim/v2/Users?filter=userName%20eq%20%22user{}%40example.com%22", scatter(number, users)), TOKEN, None)
+        request(
+            "GET",
+            &format!(
+                "/scim/v2/Users?filter=userName%20eq%20%22user{}%40example.com%22",
+                scatter(number, users)
+            ),
+            TOKEN,
+            None,
+        )
     };
-    let found = both.in_turns("userName eq", users, READ_CONNECTIONS, false, find, find).await?;
-    let patched = both.in_turns("PATCH", users, WRITE_CONNECTIONS, false, patch_of(&ids), patch_of(&reference_ids)).await?;
+    let found = both
+        .in_turns("userName eq", users, READ_CONNECTIONS, false, find, find)
+        .await?;
+    let patched = both
+        .in_turns(
+            "PATCH",
+            users,
+            WRITE_CONNECTIONS,
+            false,
+            patch_of(&ids),
+            patch_of(&reference_ids),
+        )
+        .await?;
 
     let rss_mib = rollcall.rss_mib()?;
     let reference_rss_mib = reference.rss_mib()?;
@@ -156,7 +234,11 @@ async fn measure(release: &Path, users: usize, requests: usize) -> Result<(Vec<L
     let start_ms = again.start.as_secs_f64() * 1e3;
     let figures = scale::measure(&again, &ids, &groups).await?;
     let lines = vec![post, got, found, patched];
-    Ok((lines, json!({"users": users, "rss_mib": rss_mib, "reference_rss_mib": reference_rss_mib, "start_ms": start_ms}), figures))
+    Ok((
+        lines,
+        json!({"users": users, "rss_mib": rss_mib, "reference_rss_mib": reference_rss_mib, "start_ms": start_ms}),
+        figures,
+    ))
 }
 
 /// The two that are compared.
@@ -171,7 +253,10 @@ struct Both<'a> {
 impl Both<'_> {
     /// Loads so many users into each; the ids they got.
     async fn filled(&self, users: usize) -> Result<(Vec<String>, Vec<String>), Failure> {
-        Ok((fill(self.rollcall, users).await?, fill(self.reference, users).await?))
+        Ok((
+            fill(self.rollcall, users).await?,
+            fill(self.reference, users).await?,
+        ))
     }
 
     /// One operation on both, in short turns: a machine that is shared is not equally fast from one second to the next, and this way
@@ -187,31 +272,71 @@ impl Both<'_> {
     ) -> Result<Line, Failure> {
         let (mut own, mut other) = ((Measured::default(), 0.0), (Measured::default(), 0.0));
         for turn in 0..TURNS {
-            let (first, next) = (self.requests * turn / TURNS, self.requests * (turn + 1) / TURNS);
-            for (server, request, sum) in
-                [(self.rollcall, &rollcall as &dyn Fn(usize) -> Request, &mut own), (self.reference, &reference, &mut other)]
-            {
-                let (measured, cpu_us) = timed(server, connections, next - first, keep_bodies, |number| request(first + number)).await?;
+            let (first, next) = (
+                self.requests * turn / TURNS,
+                self.requests * (turn + 1) / TURNS,
+            );
+            for (server, request, sum) in [
+                (
+                    self.rollcall,
+                    &rollcall as &dyn Fn(usize) -> Request,
+                    &mut own,
+                ),
+                (self.reference, &reference, &mut other),
+            ] {
+                let (measured, cpu_us) =
+                    timed(server, connections, next - first, keep_bodies, |number| {
+                        request(first + number)
+                    })
+                    .await?;
                 sum.1 += cpu_us * count(measured.requests) / count(self.requests);
                 sum.0.add(measured);
             }
         }
-        Ok(Line { users, operation, measured: own.0, cpu_us: own.1, reference: other })
+        Ok(Line {
+            users,
+            operation,
+            measured: own.0,
+            cpu_us: own.1,
+            reference: other,
+        })
     }
 }
 
 async fn fill(server: &Server, users: usize) -> Result<Vec<String>, Failure> {
-    ids_of(&Load { address: server.address.clone(), connections: WRITE_CONNECTIONS, keep_bodies: true }.run(users, post_from(0)).await?)
+    ids_of(
+        &Load {
+            address: server.address.clone(),
+            connections: WRITE_CONNECTIONS,
+            keep_bodies: true,
+        }
+        .run(users, post_from(0))
+        .await?,
+    )
 }
 
 /// Creates, numbered from `first`.
 fn post_from(first: usize) -> impl Fn(usize) -> Request {
-    move |number| request("POST", "/scim/v2/Users", TOKEN, Some(&user(first + number).to_string()))
+    move |number| {
+        request(
+            "POST",
+            "/scim/v2/Users",
+            TOKEN,
+            Some(&user(first + number).to_string()),
+        )
+    }
 }
 
 /// Reads of these, scattered.
 fn get_of(ids: &[String]) -> impl Fn(usize) -> Request {
-    move |number| request("GET", &format!("/scim/v2/Users/{}", nth(ids, number)), TOKEN, None)
+    move |number| {
+        request(
+            "GET",
+            &format!("/scim/v2/Users/{}", nth(ids, number)),
+            TOKEN,
+            None,
+        )
+    }
 }
 
 /// Changes of the title of these, scattered.
@@ -219,7 +344,12 @@ fn patch_of(ids: &[String]) -> impl Fn(usize) -> Request {
     move |number| {
         let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
             "Operations": [{"op": "replace", "path": "title", "value": format!("Title {number}")}]});
-        request("PATCH", &format!("/scim/v2/Users/{}", nth(ids, number)), TOKEN, Some(&body.to_string()))
+        request(
+            "PATCH",
+            &format!("/scim/v2/Users/{}", nth(ids, number)),
+            TOKEN,
+            Some(&body.to_string()),
+        )
     }
 }
 
@@ -232,7 +362,13 @@ async fn timed(
     make: impl Fn(usize) -> Request,
 ) -> Result<(Measured, f64), Failure> {
     let before = server.cpu()?;
-    let measured = Load { address: server.address.clone(), connections, keep_bodies }.run(requests, make).await?;
+    let measured = Load {
+        address: server.address.clone(),
+        connections,
+        keep_bodies,
+    }
+    .run(requests, make)
+    .await?;
     let spent = server.cpu()?.saturating_sub(before);
     Ok((measured, spent.as_secs_f64() * 1e6 / count(requests)))
 }
@@ -240,7 +376,11 @@ async fn timed(
 fn ids_of(measured: &Measured) -> Result<Vec<String>, Failure> {
     let id = |body: &Vec<u8>| -> Result<String, Failure> {
         let document: Value = serde_json::from_slice(body)?;
-        Ok(document.get("id").and_then(Value::as_str).ok_or("a created user without an id")?.to_owned())
+        Ok(document
+            .get("id")
+            .and_then(Value::as_str)
+            .ok_or("a created user without an id")?
+            .to_owned())
     };
     measured.bodies.iter().map(id).collect()
 }
@@ -251,17 +391,26 @@ fn scatter(number: usize, below: usize) -> usize {
 }
 
 fn nth(ids: &[String], number: usize) -> &str {
-    ids.get(scatter(number, ids.len())).map_or("", String::as_str)
+    ids.get(scatter(number, ids.len()))
+        .map_or("", String::as_str)
 }
 
 /// One of forty is a Smith.
 fn family(number: usize) -> String {
-    if number.is_multiple_of(40) { format!("Smith{number}") } else { format!("Family{number}") }
+    if number.is_multiple_of(40) {
+        format!("Smith{number}")
+    } else {
+        format!("Family{number}")
+    }
 }
 
 /// One of twenty leads.
 fn title(number: usize) -> &'static str {
-    if number.is_multiple_of(20) { "Team lead" } else { "Engineer" }
+    if number.is_multiple_of(20) {
+        "Team lead"
+    } else {
+        "Engineer"
+    }
 }
 
 /// A user as an identity provider sends one.
@@ -314,7 +463,10 @@ fn table(lines: &[Line]) -> String {
             reference.percentile_ms(99)
         );
         let ratio = format!("{:.2}", line.ratio());
-        text.extend([format!("| {} | {} | {own} | {reference} | {ratio} |\n", line.users, line.operation)]);
+        text.extend([format!(
+            "| {} | {} | {own} | {reference} | {ratio} |\n",
+            line.users, line.operation
+        )]);
     }
     text
 }
@@ -331,16 +483,30 @@ fn state_line(state: &Value) -> String {
 }
 
 /// Fails where a target is missed, after everything was printed.
-fn judge(lines: &[Line], states: &[Value], waits: &Waits, figures: &[Figure]) -> Result<(), Failure> {
+fn judge(
+    lines: &[Line],
+    states: &[Value],
+    waits: &Waits,
+    figures: &[Figure],
+) -> Result<(), Failure> {
     let mut missed = Vec::new();
     let mut expect = |name: String, holds: bool| {
         if !holds {
             missed.push(name);
         }
     };
-    for line in lines.iter().filter(|line| matches!(line.operation, "POST" | "GET by id")) {
+    for line in lines
+        .iter()
+        .filter(|line| matches!(line.operation, "POST" | "GET by id"))
+    {
         let ratio = line.ratio();
-        expect(format!("{} at {} users: {ratio:.2} of the reference, at least 0.5 wanted", line.operation, line.users), ratio >= 0.5);
+        expect(
+            format!(
+                "{} at {} users: {ratio:.2} of the reference, at least 0.5 wanted",
+                line.operation, line.users
+            ),
+            ratio >= 0.5,
+        );
     }
     for found in lines.iter().filter(|line| line.operation == "userName eq") {
         let got = lines
@@ -348,18 +514,37 @@ fn judge(lines: &[Line], states: &[Value], waits: &Waits, figures: &[Figure]) ->
             .find(|line| line.operation == "GET by id" && line.users == found.users)
             .map_or(0.0, |line| line.measured.per_second());
         let ratio = found.measured.per_second() / got;
-        expect(format!("userName eq at {} users: {ratio:.2} of GET by id, at least 0.4 wanted", found.users), ratio >= 0.4);
+        expect(
+            format!(
+                "userName eq at {} users: {ratio:.2} of GET by id, at least 0.4 wanted",
+                found.users
+            ),
+            ratio >= 0.4,
+        );
     }
     for state in states {
         let number = |key: &str| state.get(key).and_then(Value::as_f64).unwrap_or(f64::MAX);
-        expect(format!("{}: at most 128 MiB wanted", state_line(state)), number("rss_mib") <= 128.0);
-        expect(format!("{}: a start within 300 ms wanted", state_line(state)), number("start_ms") <= 300.0);
+        expect(
+            format!("{}: at most 128 MiB wanted", state_line(state)),
+            number("rss_mib") <= 128.0,
+        );
+        expect(
+            format!("{}: a start within 300 ms wanted", state_line(state)),
+            number("start_ms") <= 300.0,
+        );
     }
-    expect(format!("{}: a p99 under 50 ms wanted", waits.line()), waits.percentile_ms(99) < 50.0);
+    expect(
+        format!("{}: a p99 under 50 ms wanted", waits.line()),
+        waits.percentile_ms(99) < 50.0,
+    );
     for figure in figures {
         expect(figure.line(), figure.holds());
     }
-    if missed.is_empty() { Ok(()) } else { Err(format!("bench: missed\n  {}", missed.join("\n  ")).into()) }
+    if missed.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("bench: missed\n  {}", missed.join("\n  ")).into())
+    }
 }
 
 /// The machine, as far as figures depend on it.
@@ -368,7 +553,9 @@ fn machine() -> String {
     let model = info
         .lines()
         .find_map(|line| line.strip_prefix("model name"))
-        .map_or("an unknown processor", |line| line.trim_start_matches([' ', '\t', ':']));
+        .map_or("an unknown processor", |line| {
+            line.trim_start_matches([' ', '\t', ':'])
+        });
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let date = Command::new("date")
         .args(["-u", "+%Y-%m-%d"])

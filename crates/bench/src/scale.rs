@@ -46,18 +46,28 @@ pub struct Figure {
 
 impl Figure {
     pub fn holds(&self) -> bool {
-        if self.at_least { self.value >= self.bound } else { self.value <= self.bound }
+        if self.at_least {
+            self.value >= self.bound
+        } else {
+            self.value <= self.bound
+        }
     }
 
     pub fn line(&self) -> String {
         let word = if self.at_least { "at least" } else { "at most" };
-        format!("{} users: {}: {:.2} {}, {word} {} wanted", self.users, self.name, self.value, self.unit, self.bound)
+        format!(
+            "{} users: {}: {:.2} {}, {word} {} wanted",
+            self.users, self.name, self.value, self.unit, self.bound
+        )
     }
 
     pub fn row(&self) -> String {
         let word = if self.at_least { "at least" } else { "at most" };
         let kept = if self.holds() { "kept" } else { "MISSED" };
-        format!("| {} | {} | {:.2} {} | {word} {} | {kept} |\n", self.users, self.name, self.value, self.unit, self.bound)
+        format!(
+            "| {} | {} | {:.2} {} | {word} {} | {kept} |\n",
+            self.users, self.name, self.value, self.unit, self.bound
+        )
     }
 
     pub fn json(&self) -> Value {
@@ -80,18 +90,33 @@ pub async fn groups(server: &Server, ids: &[String]) -> Result<Groups, Failure> 
         let body =
             json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": name, "members": members(first)}).to_string();
         let path = "/scim/v2/Groups?excludedAttributes=members";
-        let made = load(server, 1, true).run(1, |_| request("POST", path, TOKEN, Some(&body))).await?;
-        let document: Value = serde_json::from_slice(made.bodies.first().ok_or("a group without an answer")?)?;
-        let id = document.get("id").and_then(Value::as_str).ok_or("a group without an id")?.to_owned();
+        let made = load(server, 1, true)
+            .run(1, |_| request("POST", path, TOKEN, Some(&body)))
+            .await?;
+        let document: Value =
+            serde_json::from_slice(made.bodies.first().ok_or("a group without an answer")?)?;
+        let id = document
+            .get("id")
+            .and_then(Value::as_str)
+            .ok_or("a group without an id")?
+            .to_owned();
         for part in more.chunks(MEMBERS_IN_REQUEST) {
-            let (path, body) = (format!("/scim/v2/Groups/{id}"), patch(&json!({"op": "add", "path": "members", "value": members(part)})));
-            load(server, 1, false).run(1, |_| request("PATCH", &path, TOKEN, Some(&body))).await?;
+            let (path, body) = (
+                format!("/scim/v2/Groups/{id}"),
+                patch(&json!({"op": "add", "path": "members", "value": members(part)})),
+            );
+            load(server, 1, false)
+                .run(1, |_| request("PATCH", &path, TOKEN, Some(&body)))
+                .await?;
         }
         Ok::<_, Failure>(id)
     };
     // The last user is in neither, so that there is somebody to add.
     let all = ids.split_last().map(|(_, all)| all).unwrap_or_default();
-    Ok(Groups { large: make("large", all).await?, small: make("small", all.get(..SMALL_GROUP).unwrap_or_default()).await? })
+    Ok(Groups {
+        large: make("large", all).await?,
+        small: make("small", all.get(..SMALL_GROUP).unwrap_or_default()).await?,
+    })
 }
 
 fn members(ids: &[String]) -> Value {
@@ -99,51 +124,135 @@ fn members(ids: &[String]) -> Value {
 }
 
 fn load(server: &Server, connections: usize, keep_bodies: bool) -> Load {
-    Load { address: server.address.clone(), connections, keep_bodies }
+    Load {
+        address: server.address.clone(),
+        connections,
+        keep_bodies,
+    }
 }
 
 /// Everything, on a server that has just been started.
-pub async fn measure(server: &Server, ids: &[String], groups: &Groups) -> Result<Vec<Figure>, Failure> {
+pub async fn measure(
+    server: &Server,
+    ids: &[String],
+    groups: &Groups,
+) -> Result<Vec<Figure>, Failure> {
     let users = ids.len();
-    let at_most = |name: &str, value: f64, bound: f64, unit| Figure { users, name: name.to_owned(), value, bound, at_least: false, unit };
-    let mut figures =
-        vec![at_most("memory while reading, with a group of everybody sent", memory(server, ids, groups).await?, 160.0, "MiB")];
+    let at_most = |name: &str, value: f64, bound: f64, unit| Figure {
+        users,
+        name: name.to_owned(),
+        value,
+        bound,
+        at_least: false,
+        unit,
+    };
+    let mut figures = vec![at_most(
+        "memory while reading, with a group of everybody sent",
+        memory(server, ids, groups).await?,
+        160.0,
+        "MiB",
+    )];
     let far = users * 9 / 10;
     let filters = filters(server, ids).await?.into_iter();
-    let pages =
-        filters.map(|(name, filter)| (format!("{name}, first page of 100"), format!("/Users?count=100&filter={}", encoded(&filter))));
-    for (name, path) in pages.chain([(format!("startIndex={far}&count=100"), format!("/Users?startIndex={far}&count=100"))]) {
+    let pages = filters.map(|(name, filter)| {
+        (
+            format!("{name}, first page of 100"),
+            format!("/Users?count=100&filter={}", encoded(&filter)),
+        )
+    });
+    for (name, path) in pages.chain([(
+        format!("startIndex={far}&count=100"),
+        format!("/Users?startIndex={far}&count=100"),
+    )]) {
         let found = get(server, &path).await?;
-        figures.push(at_most(&format!("{name}, p50"), found.percentile_ms(50), 10.0, "ms"));
+        figures.push(at_most(
+            &format!("{name}, p50"),
+            found.percentile_ms(50),
+            10.0,
+            "ms",
+        ));
         let found = get_after_writes(server, &path, ids).await?;
-        figures.push(at_most(&format!("{name}, after a write each time, p50"), found.percentile_ms(50), 10.0, "ms"));
+        figures.push(at_most(
+            &format!("{name}, after a write each time, p50"),
+            found.percentile_ms(50),
+            10.0,
+            "ms",
+        ));
     }
     let last = ids.last().ok_or("no users")?;
-    let (small, large) = (member(server, &groups.small, last).await?, member(server, &groups.large, last).await?);
+    let (small, large) = (
+        member(server, &groups.small, last).await?,
+        member(server, &groups.large, last).await?,
+    );
     let ratio = large.percentile_ms(50) / small.percentile_ms(50).max(1e-9);
-    figures.push(at_most(&format!("add or remove one of {users} members, beside one of {SMALL_GROUP}, p50"), ratio, 1.3, "times"));
+    figures.push(at_most(
+        &format!("add or remove one of {users} members, beside one of {SMALL_GROUP}, p50"),
+        ratio,
+        1.3,
+        "times",
+    ));
     if users <= MEMBERS_IN_REQUEST {
         let put = put_all_but_one(server, &groups.large, ids).await?;
-        figures.push(at_most(&format!("PUT of a group of {users} less one, p50"), put.percentile_ms(50), REQUEST_MILLISECONDS_MAX, "ms"));
+        figures.push(at_most(
+            &format!("PUT of a group of {users} less one, p50"),
+            put.percentile_ms(50),
+            REQUEST_MILLISECONDS_MAX,
+            "ms",
+        ));
     }
-    let at_least = |name: String, value: f64, bound: f64| Figure { users, name, value, bound, at_least: true, unit: "times" };
+    let at_least = |name: String, value: f64, bound: f64| Figure {
+        users,
+        name,
+        value,
+        bound,
+        at_least: true,
+        unit: "times",
+    };
     let mut first = users;
     let with_log = with_request_log(server, &mut first).await?;
-    figures.push(at_least("creates with the request log, beside those without".to_owned(), with_log, 0.75));
+    figures.push(at_least(
+        "creates with the request log, beside those without".to_owned(),
+        with_log,
+        0.75,
+    ));
     let indexed = index_everybody(server).await?.percentile_ms(50);
-    figures.push(at_most("an attribute that everybody has gets an index", indexed, REQUEST_MILLISECONDS_MAX, "ms"));
+    figures.push(at_most(
+        "an attribute that everybody has gets an index",
+        indexed,
+        REQUEST_MILLISECONDS_MAX,
+        "ms",
+    ));
     for (bulk, single) in [
         (
-            Creates { requests: BULKS, connections: BULK_CONNECTIONS },
-            Creates { requests: CREATES_COMPARED, connections: WRITE_CONNECTIONS },
+            Creates {
+                requests: BULKS,
+                connections: BULK_CONNECTIONS,
+            },
+            Creates {
+                requests: CREATES_COMPARED,
+                connections: WRITE_CONNECTIONS,
+            },
         ),
-        (Creates { requests: 1, connections: 1 }, Creates { requests: REQUESTS, connections: 1 }),
+        (
+            Creates {
+                requests: 1,
+                connections: 1,
+            },
+            Creates {
+                requests: REQUESTS,
+                connections: 1,
+            },
+        ),
     ] {
         let name = format!(
             "creates in bulks of {CREATES_IN_BULK}, {} at a time, beside single ones, {} at a time",
             bulk.connections, single.connections
         );
-        figures.push(at_least(name, bulk_beside_single(server, &mut first, bulk, single).await?, 2.0));
+        figures.push(at_least(
+            name,
+            bulk_beside_single(server, &mut first, bulk, single).await?,
+            2.0,
+        ));
     }
     Ok(figures)
 }
@@ -152,7 +261,11 @@ pub async fn measure(server: &Server, ids: &[String], groups: &Groups) -> Result
 async fn with_request_log(server: &Server, first: &mut usize) -> Result<f64, Failure> {
     let keep = async |days: u32| {
         let body = json!({"settings": {"request_log_days": days}}).to_string();
-        load(server, 1, false).run(1, |_| request("PATCH", "/admin/v1/tenants/default", TOKEN, Some(&body))).await
+        load(server, 1, false)
+            .run(1, |_| {
+                request("PATCH", "/admin/v1/tenants/default", TOKEN, Some(&body))
+            })
+            .await
     };
     let writers = load(server, WRITE_CONNECTIONS, false);
     let (mut with, mut without) = (Measured::default(), Measured::default());
@@ -170,38 +283,81 @@ async fn with_request_log(server: &Server, first: &mut usize) -> Result<f64, Fai
 async fn index_everybody(server: &Server) -> Result<Measured, Failure> {
     let attributes = json!([{"name": "name", "type": "complex", "subAttributes": [{"name": "formatted", "x-indexed": true}]}]);
     let body = json!({"id": USER, "attributes": attributes}).to_string();
-    let indexed = load(server, 1, false).run(1, |_| request("POST", "/t/default/admin/v1/schemas", TOKEN, Some(&body))).await?;
-    load(server, 1, false).run(1, |_| request("DELETE", &format!("/t/default/admin/v1/schemas/{USER}"), TOKEN, None)).await?;
+    let indexed = load(server, 1, false)
+        .run(1, |_| {
+            request("POST", "/t/default/admin/v1/schemas", TOKEN, Some(&body))
+        })
+        .await?;
+    load(server, 1, false)
+        .run(1, |_| {
+            request(
+                "DELETE",
+                &format!("/t/default/admin/v1/schemas/{USER}"),
+                TOKEN,
+                None,
+            )
+        })
+        .await?;
     Ok(indexed)
 }
 
 /// The filters that clients send, by name. That an index answers them, and which one, is tested in `storage` (`query_plans.rs`).
 async fn filters(server: &Server, ids: &[String]) -> Result<Vec<(&'static str, String)>, Failure> {
     let path = format!("/scim/v2/Users/{}", nth(ids, ids.len() / 2));
-    let one = load(server, 1, true).run(1, |_| request("GET", &path, TOKEN, None)).await?;
+    let one = load(server, 1, true)
+        .run(1, |_| request("GET", &path, TOKEN, None))
+        .await?;
     let document: Value = serde_json::from_slice(one.bodies.first().ok_or("no user")?)?;
-    let modified = document.pointer("/meta/lastModified").and_then(Value::as_str).ok_or("a user without lastModified")?.to_owned();
+    let modified = document
+        .pointer("/meta/lastModified")
+        .and_then(Value::as_str)
+        .ok_or("a user without lastModified")?
+        .to_owned();
     Ok(vec![
-        ("emails.value eq", format!("emails.value eq \"user{}@example.com\"", ids.len() / 3)),
-        ("name.familyName sw and active eq", "name.familyName sw \"Sm\" and active eq true".to_owned()),
-        ("meta.lastModified gt", format!("meta.lastModified gt \"{modified}\"")),
+        (
+            "emails.value eq",
+            format!("emails.value eq \"user{}@example.com\"", ids.len() / 3),
+        ),
+        (
+            "name.familyName sw and active eq",
+            "name.familyName sw \"Sm\" and active eq true".to_owned(),
+        ),
+        (
+            "meta.lastModified gt",
+            format!("meta.lastModified gt \"{modified}\""),
+        ),
         ("title co", "title co \"lead\"".to_owned()),
     ])
 }
 
 async fn get(server: &Server, path: &str) -> Result<Measured, Failure> {
     let path = format!("/scim/v2{path}");
-    load(server, 1, false).run(REQUESTS, |_| request("GET", &path, TOKEN, None)).await
+    load(server, 1, false)
+        .run(REQUESTS, |_| request("GET", &path, TOKEN, None))
+        .await
 }
 
 /// The same right after a write, so that nothing that was remembered is of that moment.
-async fn get_after_writes(server: &Server, path: &str, ids: &[String]) -> Result<Measured, Failure> {
+async fn get_after_writes(
+    server: &Server,
+    path: &str,
+    ids: &[String],
+) -> Result<Measured, Failure> {
     let mut all = Measured::default();
     for number in 0..SEARCHES_AFTER_WRITES {
-        let (written, path) = (format!("/scim/v2/Users/{}", nth(ids, number)), format!("/scim/v2{path}"));
-        let body = patch(&json!({"op": "replace", "path": "nickName", "value": format!("Nick {number} of {path}")}));
-        load(server, 1, false).run(1, |_| request("PATCH", &written, TOKEN, Some(&body))).await?;
-        let found = load(server, 1, false).run(1, |_| request("GET", &path, TOKEN, None)).await?;
+        let (written, path) = (
+            format!("/scim/v2/Users/{}", nth(ids, number)),
+            format!("/scim/v2{path}"),
+        );
+        let body = patch(
+            &json!({"op": "replace", "path": "nickName", "value": format!("Nick {number} of {path}")}),
+        );
+        load(server, 1, false)
+            .run(1, |_| request("PATCH", &written, TOKEN, Some(&body)))
+            .await?;
+        let found = load(server, 1, false)
+            .run(1, |_| request("GET", &path, TOKEN, None))
+            .await?;
         all.latencies.extend(found.latencies);
     }
     all.latencies.sort_unstable();
@@ -209,14 +365,23 @@ async fn get_after_writes(server: &Server, path: &str, ids: &[String]) -> Result
 }
 
 fn patch(operation: &Value) -> String {
-    json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]}).to_string()
+    json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]})
+        .to_string()
 }
 
 /// Puts a large group in the place of itself, with another one of its members left out each time.
-async fn put_all_but_one(server: &Server, group: &str, ids: &[String]) -> Result<Measured, Failure> {
+async fn put_all_but_one(
+    server: &Server,
+    group: &str,
+    ids: &[String],
+) -> Result<Measured, Failure> {
     let path = format!("/scim/v2/Groups/{group}?excludedAttributes=members");
     let put = |number: usize| {
-        let members = ids.iter().enumerate().filter(|(place, _)| *place != number).map(|(_, id)| json!({"value": id}));
+        let members = ids
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| *place != number)
+            .map(|(_, id)| json!({"value": id}));
         let body = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "large", "members": members.collect::<Value>()});
         request("PUT", &path, TOKEN, Some(&body.to_string()))
     };
@@ -245,15 +410,33 @@ struct Creates {
 }
 
 /// How many times as many users are created in the same time by bulks. They are numbered from `first` on, which is where the next may begin afterwards.
-async fn bulk_beside_single(server: &Server, first: &mut usize, bulk: Creates, single: Creates) -> Result<f64, Failure> {
+async fn bulk_beside_single(
+    server: &Server,
+    first: &mut usize,
+    bulk: Creates,
+    single: Creates,
+) -> Result<f64, Failure> {
     let (mut bulks, mut singles) = (Measured::default(), Measured::default());
     for _ in 0..TURNS {
-        bulks.add(load(server, bulk.connections, true).run(bulk.requests, bulks_from(*first)).await?);
+        bulks.add(
+            load(server, bulk.connections, true)
+                .run(bulk.requests, bulks_from(*first))
+                .await?,
+        );
         *first += bulk.requests * CREATES_IN_BULK;
-        singles.add(load(server, single.connections, false).run(single.requests, post_from(*first)).await?);
+        singles.add(
+            load(server, single.connections, false)
+                .run(single.requests, post_from(*first))
+                .await?,
+        );
         *first += single.requests;
     }
-    let made = |body: &Vec<u8>| String::from_utf8_lossy(body).matches("\"status\":\"201\"").count() == CREATES_IN_BULK;
+    let made = |body: &Vec<u8>| {
+        String::from_utf8_lossy(body)
+            .matches("\"status\":\"201\"")
+            .count()
+            == CREATES_IN_BULK
+    };
     if !bulks.bodies.iter().all(made) {
         return Err("a bulk did not create".into());
     }
@@ -273,8 +456,14 @@ fn bulks_from(first: usize) -> impl Fn(usize) -> Request {
 /// The most memory while users are read and the large group is sent, again and again.
 async fn memory(server: &Server, ids: &[String], groups: &Groups) -> Result<f64, Failure> {
     let group = format!("/scim/v2/Groups/{}", groups.large);
-    let (read, sent) = (load(server, READ_CONNECTIONS, false), load(server, 2, false));
-    let (reads, sends) = (read.run(REQUESTS * 30, get_of(ids)), sent.run(8, |_| request("GET", &group, TOKEN, None)));
+    let (read, sent) = (
+        load(server, READ_CONNECTIONS, false),
+        load(server, 2, false),
+    );
+    let (reads, sends) = (
+        read.run(REQUESTS * 30, get_of(ids)),
+        sent.run(8, |_| request("GET", &group, TOKEN, None)),
+    );
     let done = Arc::new(AtomicBool::new(false));
     let over = Arc::clone(&done);
     let watch = async {
@@ -306,9 +495,20 @@ mod tests {
 
     #[test]
     fn bounds_are_upper_or_lower() {
-        let figure = |value: f64, at_least: bool| Figure { users: 1, name: "f".into(), value, bound: 2.0, at_least, unit: "ms" };
-        assert!(figure(2.0, false).holds() && figure(1.0, false).holds() && !figure(2.1, false).holds());
+        let figure = |value: f64, at_least: bool| Figure {
+            users: 1,
+            name: "f".into(),
+            value,
+            bound: 2.0,
+            at_least,
+            unit: "ms",
+        };
+        assert!(
+            figure(2.0, false).holds() && figure(1.0, false).holds() && !figure(2.1, false).holds()
+        );
         assert!(figure(2.0, true).holds() && !figure(1.9, true).holds());
-        assert!(figure(3.0, false).row().contains("MISSED") && figure(3.0, true).row().contains("kept"));
+        assert!(
+            figure(3.0, false).row().contains("MISSED") && figure(3.0, true).row().contains("kept")
+        );
     }
 }

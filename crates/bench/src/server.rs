@@ -19,14 +19,31 @@ pub struct Server {
 
 impl Server {
     /// Starts `command` and waits until `path` answers at `address`.
-    pub fn start(command: &mut Command, address: &str, path: &str, log: &Path) -> Result<Self, Failure> {
+    pub fn start(
+        command: &mut Command,
+        address: &str,
+        path: &str,
+        log: &Path,
+    ) -> Result<Self, Failure> {
         let begun = Instant::now();
         let file = std::fs::File::create(log)?;
-        let child = command.stdout(file.try_clone()?).stderr(file).stdin(Stdio::null()).spawn()?;
-        let mut server = Self { child, address: address.to_owned(), start: Duration::ZERO };
+        let child = command
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .stdin(Stdio::null())
+            .spawn()?;
+        let mut server = Self {
+            child,
+            address: address.to_owned(),
+            start: Duration::ZERO,
+        };
         while !answers(address, path) {
             if let Some(status) = server.child.try_wait()? {
-                return Err(format!("{command:?} ended with {status}: {}", std::fs::read_to_string(log)?).into());
+                return Err(format!(
+                    "{command:?} ended with {status}: {}",
+                    std::fs::read_to_string(log)?
+                )
+                .into());
             }
             if begun.elapsed() > Duration::from_secs(START_SECONDS_MAX) {
                 return Err(format!("{command:?} does not answer at {address}").into());
@@ -41,15 +58,30 @@ impl Server {
     pub fn cpu(&self) -> Result<Duration, Failure> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         // The name in parentheses may hold spaces; the fields are counted after it: utime and stime are the 14th and 15th of the line.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |at: usize| -> Result<f64, Failure> { Ok(fields.get(at).ok_or("a short /proc/pid/stat")?.parse::<f64>()?) };
-        Ok(Duration::from_secs_f64((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND))
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let ticks = |at: usize| -> Result<f64, Failure> {
+            Ok(fields
+                .get(at)
+                .ok_or("a short /proc/pid/stat")?
+                .parse::<f64>()?)
+        };
+        Ok(Duration::from_secs_f64(
+            (ticks(11)? + ticks(12)?) / TICKS_PER_SECOND,
+        ))
     }
 
     /// Resident memory in MiB.
     pub fn rss_mib(&self) -> Result<f64, Failure> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .ok_or("no VmRSS")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
     }
 }
@@ -65,13 +97,21 @@ impl Drop for Server {
 /// Whether one GET gets any HTTP answer.
 fn answers(address: &str, path: &str) -> bool {
     use std::io::{Read, Write};
-    let Ok(mut stream) = std::net::TcpStream::connect(address) else { return false };
+    let Ok(mut stream) = std::net::TcpStream::connect(address) else {
+        return false;
+    };
     let mut first = [0; 12];
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n").as_bytes()).is_ok()
+    stream
+        .write_all(
+            format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n").as_bytes(),
+        )
+        .is_ok()
         && stream.read_exact(&mut first).is_ok()
 }
 
 /// An address nobody listens on at this moment.
 pub fn free_address() -> Result<String, Failure> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .to_string())
 }

@@ -37,7 +37,9 @@ pub struct Waits {
 impl Waits {
     pub fn percentile_ms(&self, percent: usize) -> f64 {
         let at = (self.own.len() * percent / 100).min(self.own.len().saturating_sub(1));
-        self.own.get(at).map_or(f64::MAX, |wait| wait.as_secs_f64() * 1e3)
+        self.own
+            .get(at)
+            .map_or(f64::MAX, |wait| wait.as_secs_f64() * 1e3)
     }
 
     pub fn json(&self) -> Value {
@@ -67,10 +69,25 @@ pub async fn measure(release: &Path) -> Result<Waits, Failure> {
         .env("ROLLCALL_BOOTSTRAP_TOKEN", TOKEN)
         .env("ROLLCALL_RATE_LIMIT_PER_SECOND", "0")
         .env("ROLLCALL_ALLOW_PRIVATE", "127.0.0.1");
-    let rollcall = Server::start(&mut command, &address, "/readyz", &data.path().join("rollcall.log"))?;
+    let rollcall = Server::start(
+        &mut command,
+        &address,
+        "/readyz",
+        &data.path().join("rollcall.log"),
+    )?;
     let base_url = format!("http://{application}/scim/v2");
     let mut add = Command::new(release.join("rollcall"));
-    add.args(["application", "add", "idle", "--base-url", &base_url, "--token", "of-the-application", "--data"]).arg(&folder);
+    add.args([
+        "application",
+        "add",
+        "idle",
+        "--base-url",
+        &base_url,
+        "--token",
+        "of-the-application",
+        "--data",
+    ])
+    .arg(&folder);
     add.env("ROLLCALL_ALLOW_PRIVATE", "127.0.0.1");
     let status = add.status()?;
     if !status.success() {
@@ -83,16 +100,45 @@ pub async fn measure(release: &Path) -> Result<Waits, Failure> {
         own.push(change(&rollcall, number, &mut arrived).await?);
     }
     own.sort_unstable();
-    let straight = Load { address: application, connections: 1, keep_bodies: false };
-    let direct = straight.run(CHANGES, |number| request("POST", "/scim/v2/Users", TOKEN, Some(&user(number).to_string()))).await?;
-    Ok(Waits { own, direct_ms: direct.percentile_ms(50) })
+    let straight = Load {
+        address: application,
+        connections: 1,
+        keep_bodies: false,
+    };
+    let direct = straight
+        .run(CHANGES, |number| {
+            request(
+                "POST",
+                "/scim/v2/Users",
+                TOKEN,
+                Some(&user(number).to_string()),
+            )
+        })
+        .await?;
+    Ok(Waits {
+        own,
+        direct_ms: direct.percentile_ms(50),
+    })
 }
 
 /// Creates a user and waits for the first request about it.
-async fn change(rollcall: &Server, number: usize, arrived: &mut UnboundedReceiver<(Instant, String)>) -> Result<Duration, Failure> {
+async fn change(
+    rollcall: &Server,
+    number: usize,
+    arrived: &mut UnboundedReceiver<(Instant, String)>,
+) -> Result<Duration, Failure> {
     let name = format!("user{number}@example.com");
-    let create = request("POST", "/scim/v2/Users", TOKEN, Some(&user(number).to_string()));
-    let one = Load { address: rollcall.address.clone(), connections: 1, keep_bodies: false };
+    let create = request(
+        "POST",
+        "/scim/v2/Users",
+        TOKEN,
+        Some(&user(number).to_string()),
+    );
+    let one = Load {
+        address: rollcall.address.clone(),
+        connections: 1,
+        keep_bodies: false,
+    };
     one.run(1, |_| create.clone()).await?;
     let committed = Instant::now();
     let about_it = async {
@@ -113,7 +159,8 @@ async fn serve(arrivals: Arrivals) -> Result<String, Failure> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
     let next = Arc::new(Mutex::new(0_u64));
-    let routes = Router::new().fallback(move |request: Request| answer(request, arrivals.clone(), next.clone()));
+    let routes = Router::new()
+        .fallback(move |request: Request| answer(request, arrivals.clone(), next.clone()));
     tokio::spawn(async move { axum::serve(listener, routes).await });
     Ok(address)
 }
@@ -122,9 +169,15 @@ async fn serve(arrivals: Arrivals) -> Result<String, Failure> {
 async fn answer(request: Request, arrivals: Arrivals, next: Arc<Mutex<u64>>) -> Response {
     let at = Instant::now();
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, APPLICATION_BODY_BYTES_MAX).await.unwrap_or_default();
+    let body = to_bytes(body, APPLICATION_BODY_BYTES_MAX)
+        .await
+        .unwrap_or_default();
     // `@` is `%40` in a query.
-    let said = format!("{} {}", parts.uri.to_string().replace("%40", "@"), String::from_utf8_lossy(&body));
+    let said = format!(
+        "{} {}",
+        parts.uri.to_string().replace("%40", "@"),
+        String::from_utf8_lossy(&body)
+    );
     // Nobody listens any more once the figures are taken.
     let _ = arrivals.send((at, said));
     match (&parts.method, serde_json::from_slice::<Value>(&body)) {
@@ -153,6 +206,9 @@ async fn answer(request: Request, arrivals: Arrivals, next: Arc<Mutex<u64>>) -> 
 fn respond(status: StatusCode, body: &Value) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/scim+json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/scim+json"),
+    );
     response
 }

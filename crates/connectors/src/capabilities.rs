@@ -9,26 +9,51 @@ use serde_json::{Map, Value};
 /// Of `ServiceProviderConfig` (RFC 7643 section 5); what it does not say has its default.
 pub(crate) fn of_config(config: Option<&Map<String, Value>>) -> Capabilities {
     let supported = |name: &str| get(get(config?, name)?.as_object()?, "supported")?.as_bool();
-    Capabilities { patch: supported("patch").unwrap_or(true), filter: supported("filter").unwrap_or(true), attributes: None }
+    Capabilities {
+        patch: supported("patch").unwrap_or(true),
+        filter: supported("filter").unwrap_or(true),
+        attributes: None,
+    }
 }
 
 /// Of the list of schemas (RFC 7643 section 7); `None` where it holds no attribute of Users, so that it cannot be the whole truth.
-pub(crate) fn of_schemas(list: &Map<String, Value>) -> Option<BTreeMap<String, WritableAttributes>> {
+pub(crate) fn of_schemas(
+    list: &Map<String, Value>,
+) -> Option<BTreeMap<String, WritableAttributes>> {
     let mut schemas = BTreeMap::new();
-    for schema in get(list, "Resources")?.as_array()?.iter().filter_map(Value::as_object) {
-        let Some(id) = get(schema, "id").and_then(Value::as_str) else { continue };
+    for schema in get(list, "Resources")?
+        .as_array()?
+        .iter()
+        .filter_map(Value::as_object)
+    {
+        let Some(id) = get(schema, "id").and_then(Value::as_str) else {
+            continue;
+        };
         let attributes = objects(schema, "attributes").filter(|attribute| is_writable(attribute));
         let attributes = attributes.filter_map(|attribute| {
-            let inner: BTreeSet<String> = objects(attribute, "subAttributes").filter(|sub| is_writable(sub)).filter_map(name).collect();
+            let inner: BTreeSet<String> = objects(attribute, "subAttributes")
+                .filter(|sub| is_writable(sub))
+                .filter_map(name)
+                .collect();
             Some((name(attribute)?, inner))
         });
         schemas.insert(id.to_lowercase(), attributes.collect());
     }
-    schemas.values().any(|attributes: &WritableAttributes| attributes.contains_key("username")).then_some(schemas)
+    schemas
+        .values()
+        .any(|attributes: &WritableAttributes| attributes.contains_key("username"))
+        .then_some(schemas)
 }
 
-fn objects<'a>(object: &'a Map<String, Value>, name: &str) -> impl Iterator<Item = &'a Map<String, Value>> {
-    get(object, name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object)
+fn objects<'a>(
+    object: &'a Map<String, Value>,
+    name: &str,
+) -> impl Iterator<Item = &'a Map<String, Value>> {
+    get(object, name)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
 }
 
 fn name(attribute: &Map<String, Value>) -> Option<String> {
@@ -36,7 +61,9 @@ fn name(attribute: &Map<String, Value>) -> Option<String> {
 }
 
 fn is_writable(attribute: &Map<String, Value>) -> bool {
-    !get(attribute, "mutability").and_then(Value::as_str).is_some_and(|mutability| mutability.eq_ignore_ascii_case("readOnly"))
+    !get(attribute, "mutability")
+        .and_then(Value::as_str)
+        .is_some_and(|mutability| mutability.eq_ignore_ascii_case("readOnly"))
 }
 
 #[cfg(test)]
@@ -52,7 +79,11 @@ mod tests {
             assert_eq!((found.patch, found.filter), (patch, filter), "{config}");
         };
         check(json!(null), true, true);
-        check(json!({"patch": {"supported": false}, "filter": {"supported": false, "maxResults": 0}}), false, false);
+        check(
+            json!({"patch": {"supported": false}, "filter": {"supported": false, "maxResults": 0}}),
+            false,
+            false,
+        );
         check(json!({"Patch": {"Supported": true}}), true, true);
         check(json!({"patch": "yes"}), true, true);
     }
@@ -68,7 +99,10 @@ mod tests {
         let attributes = &found["urn:u"];
         assert_eq!(attributes.keys().collect::<Vec<_>>(), ["name", "username"]);
         assert_eq!(attributes["name"].iter().collect::<Vec<_>>(), ["givenname"]);
-        assert_eq!(of_schemas(json!({"Resources": []}).as_object().unwrap()), None);
+        assert_eq!(
+            of_schemas(json!({"Resources": []}).as_object().unwrap()),
+            None
+        );
         assert_eq!(of_schemas(json!({}).as_object().unwrap()), None);
     }
 }

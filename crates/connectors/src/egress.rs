@@ -32,7 +32,12 @@ pub struct Egress {
 
 impl Default for Egress {
     fn default() -> Self {
-        Self { allow_private: Vec::new(), connect_seconds_max: 5, request_seconds_max: 30, idle_seconds_max: 20 }
+        Self {
+            allow_private: Vec::new(),
+            connect_seconds_max: 5,
+            request_seconds_max: 30,
+            idle_seconds_max: 20,
+        }
     }
 }
 
@@ -47,14 +52,21 @@ pub struct Refusal {
 
 impl Refusal {
     fn for_good(why: impl Into<String>) -> Self {
-        Self { why: why.into(), place: None }
+        Self {
+            why: why.into(),
+            place: None,
+        }
     }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.why)?;
-        if self.place.is_some() { f.write_str(", and `allow_private` does not name it") } else { Ok(()) }
+        if self.place.is_some() {
+            f.write_str(", and `allow_private` does not name it")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -69,7 +81,10 @@ impl From<Refusal> for Fault {
 impl Egress {
     /// These rules, with what the operator allows.
     pub fn allowing(allow_private: Vec<Place>) -> Self {
-        Self { allow_private, ..Self::default() }
+        Self {
+            allow_private,
+            ..Self::default()
+        }
     }
 
     /// An HTTP client that keeps these rules. It follows no redirect: a token must not go where its application did not say it lives. It asks no resolver about
@@ -93,7 +108,10 @@ impl Egress {
     /// what a name leads to can change.
     pub fn check(&self, url: &Url) -> Result<(), Refusal> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(Refusal::for_good(format!("the URL begins with `{}:`; it must begin with https: or http:", url.scheme())));
+            return Err(Refusal::for_good(format!(
+                "the URL begins with `{}:`; it must begin with https: or http:",
+                url.scheme()
+            )));
         }
         let address = match url.host() {
             None => return Err(Refusal::for_good("the URL names no host")),
@@ -101,20 +119,35 @@ impl Egress {
             Some(Host::Ipv6(address)) => IpAddr::V6(address),
             // RFC 6761 section 6.3: such a name always leads to this machine.
             Some(Host::Domain(name)) if is_localhost(name) => {
-                let is_allowed = LOOPBACK.into_iter().any(|address| self.allows(address, self.names_host(name)));
-                let refusal = || Refusal { why: format!("{name} is this machine"), place: Some(host_name(name)) };
+                let is_allowed = LOOPBACK
+                    .into_iter()
+                    .any(|address| self.allows(address, self.names_host(name)));
+                let refusal = || Refusal {
+                    why: format!("{name} is this machine"),
+                    place: Some(host_name(name)),
+                };
                 return if is_allowed { Ok(()) } else { Err(refusal()) };
             }
             Some(Host::Domain(_)) => return Ok(()),
         };
-        if self.allows(address, false) { Ok(()) } else { Err(refusal(&address.to_string(), &[address])) }
+        if self.allows(address, false) {
+            Ok(())
+        } else {
+            Err(refusal(&address.to_string(), &[address]))
+        }
     }
 
     /// Refuses, too, a name that leads to no address that may be reached now. A name that cannot be resolved is not refused: it may be there later.
     pub async fn check_resolved(&self, url: &Url) -> Result<(), Refusal> {
         self.check(url)?;
-        let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
-        let found = timeout(Duration::from_secs(LOOKUP_SECONDS_MAX), lookup_host((name, 0))).await;
+        let Some(Host::Domain(name)) = url.host() else {
+            return Ok(());
+        };
+        let found = timeout(
+            Duration::from_secs(LOOKUP_SECONDS_MAX),
+            lookup_host((name, 0)),
+        )
+        .await;
         let Ok(Ok(found)) = found else { return Ok(()) };
         self.keep_allowed(name, found.collect()).map(drop)
     }
@@ -124,16 +157,21 @@ impl Egress {
         match url.host() {
             None => false,
             Some(Host::Ipv4(address)) => self.lists(IpAddr::V4(address)),
-            Some(Host::Ipv6(address)) => facets(IpAddr::V6(address)).into_iter().any(|(facet, _)| self.lists(facet)),
+            Some(Host::Ipv6(address)) => facets(IpAddr::V6(address))
+                .into_iter()
+                .any(|(facet, _)| self.lists(facet)),
             Some(Host::Domain(name)) => {
-                self.names_host(name) || is_localhost(name) && LOOPBACK.into_iter().any(|address| self.lists(address))
+                self.names_host(name)
+                    || is_localhost(name) && LOOPBACK.into_iter().any(|address| self.lists(address))
             }
         }
     }
 
     fn keep_allowed(&self, name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Refusal> {
         let is_named = self.names_host(name);
-        let (allowed, refused): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| self.allows(address.ip(), is_named));
+        let (allowed, refused): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .partition(|address| self.allows(address.ip(), is_named));
         if !allowed.is_empty() {
             return Ok(allowed);
         }
@@ -155,11 +193,16 @@ impl Egress {
 
     fn names_host(&self, name: &str) -> bool {
         let name = host_name(name);
-        self.allow_private.iter().any(|place| matches!(place, Place::Host(host) if *host == name))
+        self.allow_private
+            .iter()
+            .any(|place| matches!(place, Place::Host(host) if *host == name))
     }
 }
 
-const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+const LOOPBACK: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
 
 fn host_name(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
@@ -172,13 +215,28 @@ fn is_localhost(name: &str) -> bool {
 
 /// Why a host that leads to these addresses may not be reached.
 fn refusal(host: &str, addresses: &[IpAddr]) -> Refusal {
-    let Some(first) = addresses.first() else { return Refusal::for_good(format!("{host} leads to no address")) };
-    let is_never = |address: &IpAddr| facets(*address).iter().any(|(_, kind)| *kind == Kind::Never);
-    let leads_to = if host == first.to_string() { host.to_owned() } else { format!("{host} leads to {first}, which") };
+    let Some(first) = addresses.first() else {
+        return Refusal::for_good(format!("{host} leads to no address"));
+    };
+    let is_never = |address: &IpAddr| {
+        facets(*address)
+            .iter()
+            .any(|(_, kind)| *kind == Kind::Never)
+    };
+    let leads_to = if host == first.to_string() {
+        host.to_owned()
+    } else {
+        format!("{host} leads to {first}, which")
+    };
     if addresses.iter().all(is_never) {
-        return Refusal::for_good(format!("{leads_to} is never reached: it is link-local, multicast, or where a cloud keeps credentials"));
+        return Refusal::for_good(format!(
+            "{leads_to} is never reached: it is link-local, multicast, or where a cloud keeps credentials"
+        ));
     }
-    Refusal { why: format!("{leads_to} is not a public address"), place: Some(host_name(host)) }
+    Refusal {
+        why: format!("{leads_to} is not a public address"),
+        place: Some(host_name(host)),
+    }
 }
 
 /// What an operator allows by name.
@@ -192,10 +250,16 @@ pub enum Place {
 
 impl Place {
     fn holds(&self, address: IpAddr) -> bool {
-        let agree = |difference: u128, width: u32, bits: u8| bits == 0 || difference >> (width - u32::from(bits)) == 0;
+        let agree = |difference: u128, width: u32, bits: u8| {
+            bits == 0 || difference >> (width - u32::from(bits)) == 0
+        };
         match (self, address) {
-            (Self::Network(IpAddr::V4(network), bits), IpAddr::V4(v4)) => agree(u128::from(network.to_bits() ^ v4.to_bits()), 32, *bits),
-            (Self::Network(IpAddr::V6(network), bits), IpAddr::V6(v6)) => agree(network.to_bits() ^ v6.to_bits(), 128, *bits),
+            (Self::Network(IpAddr::V4(network), bits), IpAddr::V4(v4)) => {
+                agree(u128::from(network.to_bits() ^ v4.to_bits()), 32, *bits)
+            }
+            (Self::Network(IpAddr::V6(network), bits), IpAddr::V6(v6)) => {
+                agree(network.to_bits() ^ v6.to_bits(), 128, *bits)
+            }
             _ => false,
         }
     }
@@ -205,14 +269,24 @@ impl FromStr for Place {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected =
-            || format!("{text:?} is neither a host name, an address nor a network, such as chat.internal, 127.0.0.1 or 10.0.0.0/8");
-        let (host, bits) = text.split_once('/').map_or((text, None), |(host, bits)| (host, Some(bits)));
-        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let expected = || {
+            format!(
+                "{text:?} is neither a host name, an address nor a network, such as chat.internal, 127.0.0.1 or 10.0.0.0/8"
+            )
+        };
+        let (host, bits) = text
+            .split_once('/')
+            .map_or((text, None), |(host, bits)| (host, Some(bits)));
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(host);
         let address = match (bare.parse::<IpAddr>(), Host::parse(host)) {
             (Ok(address), _) => address,
             (Err(_), Ok(Host::Ipv4(address))) => IpAddr::V4(address),
-            (Err(_), Ok(Host::Domain(name))) if bits.is_none() && !name.contains('*') => return Ok(Self::Host(host_name(&name))),
+            (Err(_), Ok(Host::Domain(name))) if bits.is_none() && !name.contains('*') => {
+                return Ok(Self::Host(host_name(&name)));
+            }
             _ => return Err(expected()),
         };
         let width: u8 = if address.is_ipv4() { 32 } else { 128 };
@@ -221,7 +295,9 @@ impl FromStr for Place {
             return Err(expected());
         }
         if bits == width && facets(address).iter().any(|(_, kind)| *kind == Kind::Never) {
-            return Err(format!("{address} is never reached: it is link-local, multicast, or where a cloud keeps credentials"));
+            return Err(format!(
+                "{address} is never reached: it is link-local, multicast, or where a cloud keeps credentials"
+            ));
         }
         Ok(Self::Network(address, bits))
     }
@@ -231,7 +307,11 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Host(name) => f.write_str(name),
-            Self::Network(address, bits) if u32::from(*bits) == if address.is_ipv4() { 32 } else { 128 } => write!(f, "{address}"),
+            Self::Network(address, bits)
+                if u32::from(*bits) == if address.is_ipv4() { 32 } else { 128 } =>
+            {
+                write!(f, "{address}")
+            }
             Self::Network(address, bits) => write!(f, "{address}/{bits}"),
         }
     }
@@ -259,9 +339,12 @@ fn facets(address: IpAddr) -> Vec<(IpAddr, Kind)> {
 /// The special-purpose addresses of IPv4 (RFC 6890 and its registry), and where Alibaba Cloud, Oracle Cloud and Azure keep credentials.
 fn kind_of_v4(v4: Ipv4Addr) -> Kind {
     match v4.octets() {
-        [0 | 224..=239, ..] | [169, 254, ..] | [255, 255, 255, 255] | [100, 100, 100, 200] | [192, 0, 0, 192] | [168, 63, 129, 16] => {
-            Kind::Never
-        }
+        [0 | 224..=239, ..]
+        | [169, 254, ..]
+        | [255, 255, 255, 255]
+        | [100, 100, 100, 200]
+        | [192, 0, 0, 192]
+        | [168, 63, 129, 16] => Kind::Never,
         [10 | 127 | 240..=255, ..]
         | [172, 16..=31, ..]
         | [192, 168, ..]
@@ -278,26 +361,49 @@ fn kind_of_v4(v4: Ipv4Addr) -> Kind {
 /// The same for IPv6, where only `2000::/3` is public.
 fn facets_of_v6(v6: Ipv6Addr) -> Vec<(IpAddr, Kind)> {
     let embedded = |octets: [u8; 4]| (IpAddr::V4(octets.into()), kind_of_v4(octets.into()));
-    let [_, _, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13, b14, b15] = v6.octets();
+    let [
+        _,
+        _,
+        b2,
+        b3,
+        b4,
+        b5,
+        b6,
+        b7,
+        b8,
+        b9,
+        b10,
+        b11,
+        b12,
+        b13,
+        b14,
+        b15,
+    ] = v6.octets();
     let last = [b12, b13, b14, b15];
     let own = (IpAddr::V6(v6), own_kind_of_v6(v6));
     match v6.segments() {
         _ if own.1 == Kind::Never || v6.is_loopback() => vec![own],
         // IPv4-compatible and -mapped, IPv4-translated (RFC 2765), NAT64 (RFC 6052).
-        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => vec![embedded(last)],
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..]
+        | [0, 0, 0, 0, 0xffff, 0, ..]
+        | [0x64, 0xff9b, 0, 0, 0, 0, ..] => vec![embedded(last)],
         // NAT64 of one's own network (RFC 8215): where the IPv4 address stands is that network's to say.
         [0x64, 0xff9b, 1, ..] => {
             let hidden = [embedded(last), embedded([b6, b7, b9, b10])];
             // Where none stands there are zeros.
             let is_never = |(address, kind): &(IpAddr, Kind)| {
-                *kind == Kind::Never && !matches!(address, IpAddr::V4(v4) if v4.octets().starts_with(&[0]))
+                *kind == Kind::Never
+                    && !matches!(address, IpAddr::V4(v4) if v4.octets().starts_with(&[0]))
             };
             vec![hidden.into_iter().find(is_never).unwrap_or(own)]
         }
         // 6to4 (RFC 3056).
         [0x2002, ..] => vec![embedded([b2, b3, b4, b5])],
         // Teredo (RFC 4380): the server, and the client with its bits inverted.
-        [0x2001, 0, ..] => vec![embedded([b4, b5, b6, b7]), embedded(last.map(|octet| !octet))],
+        [0x2001, 0, ..] => vec![
+            embedded([b4, b5, b6, b7]),
+            embedded(last.map(|octet| !octet)),
+        ],
         // ISATAP (RFC 5214) embeds an IPv4 address in the interface's id.
         _ if [b8 & !2, b9, b10, b11] == [0, 0, 0x5e, 0xfe] => vec![own, embedded(last)],
         _ => vec![own],
@@ -313,7 +419,9 @@ fn own_kind_of_v6(v6: Ipv6Addr) -> Kind {
         | [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
         | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => Kind::Never,
         // Public, apart from protocol assignments and the two networks for documentation.
-        [0x2001, 0x200..=0xdb7 | 0xdb9..=0xffff, ..] | [0x2000 | 0x2002..=0x3ffe, ..] | [0x3fff, 0x1000..=0xffff, ..] => Kind::Public,
+        [0x2001, 0x200..=0xdb7 | 0xdb9..=0xffff, ..]
+        | [0x2000 | 0x2002..=0x3ffe, ..]
+        | [0x3fff, 0x1000..=0xffff, ..] => Kind::Public,
         _ => Kind::Private,
     }
 }
@@ -349,40 +457,105 @@ mod tests {
         let check = |hosts: &str, may_be_allowed: bool, is_public: bool| {
             for host in hosts.split_whitespace() {
                 let url: Url = format!("http://{host}/scim").parse().unwrap();
-                let found = (open().check(&url).is_ok(), Egress::default().check(&url).is_ok());
+                let found = (
+                    open().check(&url).is_ok(),
+                    Egress::default().check(&url).is_ok(),
+                );
                 assert_eq!(found, (may_be_allowed, is_public), "{host}");
             }
         };
-        check("example.com 8.8.8.8 1.1.1.1:8080 172.15.0.1 172.32.0.1 100.63.0.1 100.128.0.1 198.20.0.1 192.0.1.1", true, true);
-        check("[2606:4700::1111] [2a00:1450::1] [2001:200::1] [2001:4860::8888]", true, true);
-        check("[::ffff:8.8.8.8] [::8.8.8.8] [64:ff9b::8.8.8.8] [2002:808:808::1] [2001:0:808:808::f7f7:f7f7]", true, true);
+        check(
+            "example.com 8.8.8.8 1.1.1.1:8080 172.15.0.1 172.32.0.1 100.63.0.1 100.128.0.1 198.20.0.1 192.0.1.1",
+            true,
+            true,
+        );
+        check(
+            "[2606:4700::1111] [2a00:1450::1] [2001:200::1] [2001:4860::8888]",
+            true,
+            true,
+        );
+        check(
+            "[::ffff:8.8.8.8] [::8.8.8.8] [64:ff9b::8.8.8.8] [2002:808:808::1] [2001:0:808:808::f7f7:f7f7]",
+            true,
+            true,
+        );
         // This machine, in every way to write it.
-        check("127.0.0.1 127.1 127.8.8.8 2130706433 0x7f.1 0177.0.0.1 0x7f000001 127.0.0.1. localhost LOCALHOST. a.localhost", true, false);
-        check("[::1] [0:0::1] [::ffff:127.0.0.1] [::ffff:7f00:1] [::127.0.0.1] [64:ff9b::127.0.0.1] [2002:7f00:1::]", true, false);
+        check(
+            "127.0.0.1 127.1 127.8.8.8 2130706433 0x7f.1 0177.0.0.1 0x7f000001 127.0.0.1. localhost LOCALHOST. a.localhost",
+            true,
+            false,
+        );
+        check(
+            "[::1] [0:0::1] [::ffff:127.0.0.1] [::ffff:7f00:1] [::127.0.0.1] [64:ff9b::127.0.0.1] [2002:7f00:1::]",
+            true,
+            false,
+        );
         // Private networks, in IPv4, in IPv6, and one in the other.
-        check("10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.255 192.168.0.1 100.64.0.1 100.127.255.255", true, false);
-        check("[fc00::1] [fd00::1] [fdff::1] [fec0::1] [feff::1] [::ffff:10.0.0.1] [::10.0.0.1] [::ffff:0:10.0.0.1]", true, false);
-        check("[64:ff9b::10.0.0.1] [64:ff9b:1::1] [64:ff9b:1:a00:0:100::] [2002:a00:1::1] [2002:c0a8:1::1]", true, false);
-        check("[2001:0:a00:1::f7f7:f7f7] [2001:0:808:808::f5ff:fffe] [2606:4700::5efe:10.0.0.1] [2606:4700::200:5efe:a00:1]", true, false);
+        check(
+            "10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.255 192.168.0.1 100.64.0.1 100.127.255.255",
+            true,
+            false,
+        );
+        check(
+            "[fc00::1] [fd00::1] [fdff::1] [fec0::1] [feff::1] [::ffff:10.0.0.1] [::10.0.0.1] [::ffff:0:10.0.0.1]",
+            true,
+            false,
+        );
+        check(
+            "[64:ff9b::10.0.0.1] [64:ff9b:1::1] [64:ff9b:1:a00:0:100::] [2002:a00:1::1] [2002:c0a8:1::1]",
+            true,
+            false,
+        );
+        check(
+            "[2001:0:a00:1::f7f7:f7f7] [2001:0:808:808::f5ff:fffe] [2606:4700::5efe:10.0.0.1] [2606:4700::200:5efe:a00:1]",
+            true,
+            false,
+        );
         // Reserved.
-        check("192.0.0.1 192.0.2.1 198.18.0.1 198.19.255.255 198.51.100.1 203.0.113.1 192.88.99.1 240.0.0.1 255.0.0.1", true, false);
-        check("[100::1] [2001:db8::1] [2001:10::1] [3fff::1] [5f00::1] [4000::1] [::ffff:198.18.0.1]", true, false);
+        check(
+            "192.0.0.1 192.0.2.1 198.18.0.1 198.19.255.255 198.51.100.1 203.0.113.1 192.88.99.1 240.0.0.1 255.0.0.1",
+            true,
+            false,
+        );
+        check(
+            "[100::1] [2001:db8::1] [2001:10::1] [3fff::1] [5f00::1] [4000::1] [::ffff:198.18.0.1]",
+            true,
+            false,
+        );
         // Never: link-local, multicast, "this network", and where clouds keep credentials.
-        check("169.254.169.254 169.254.0.1 224.0.0.1 239.1.1.1 255.255.255.255 0.0.0.0 0.1.2.3 0", false, false);
+        check(
+            "169.254.169.254 169.254.0.1 224.0.0.1 239.1.1.1 255.255.255.255 0.0.0.0 0.1.2.3 0",
+            false,
+            false,
+        );
         check(
             "[::ffff:169.254.169.254] [::169.254.169.254] [64:ff9b::a9fe:a9fe] [64:ff9b:1::a9fe:a9fe] [64:ff9b:1:a9fe:a9:fe00::]",
             false,
             false,
         );
-        check("[2002:a9fe:a9fe::1] [2001:0:a9fe:a9fe::1] [2001:0:808:808::5601:5601] [::ffff:0:169.254.1.1]", false, false);
-        check("[fe80::1] [febf::1] [ff02::1] [::] [::ffff:0.0.0.0] [fd00:ec2::254] [fd20:ce::254]", false, false);
+        check(
+            "[2002:a9fe:a9fe::1] [2001:0:a9fe:a9fe::1] [2001:0:808:808::5601:5601] [::ffff:0:169.254.1.1]",
+            false,
+            false,
+        );
+        check(
+            "[fe80::1] [febf::1] [ff02::1] [::] [::ffff:0.0.0.0] [fd00:ec2::254] [fd20:ce::254]",
+            false,
+            false,
+        );
         check("100.100.100.200 192.0.0.192 168.63.129.16", false, false);
     }
 
     #[test]
     fn what_is_named_is_allowed_and_nothing_beside_it() {
         let check = |list: &[&str], url: &str, expected: bool| {
-            assert_eq!(Egress::allowing(places(list)).check(&url.parse().unwrap()).is_ok(), expected, "{list:?} {url}");
+            assert_eq!(
+                Egress::allowing(places(list))
+                    .check(&url.parse().unwrap())
+                    .is_ok(),
+                expected,
+                "{list:?} {url}"
+            );
         };
         check(&["127.0.0.1"], "http://127.0.0.1:9000", true);
         check(&["127.0.0.1"], "http://[::ffff:127.0.0.1]", true);
@@ -403,25 +576,67 @@ mod tests {
 
     #[test]
     fn a_name_is_judged_by_what_it_leads_to() {
-        let check = |list: &[&str], name: &str, addresses: &[&str], expected: Result<&[&str], Option<&str>>| {
-            let found = addresses.iter().map(|address| SocketAddr::new(address.parse().unwrap(), 0)).collect();
+        let check = |list: &[&str],
+                     name: &str,
+                     addresses: &[&str],
+                     expected: Result<&[&str], Option<&str>>| {
+            let found = addresses
+                .iter()
+                .map(|address| SocketAddr::new(address.parse().unwrap(), 0))
+                .collect();
             let kept = Egress::allowing(places(list)).keep_allowed(name, found);
-            let kept = kept.map(|kept| kept.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>());
-            let expected = expected.map(|kept| kept.iter().map(ToString::to_string).collect::<Vec<_>>());
-            assert_eq!(kept.map_err(|refusal| refusal.place), expected.map_err(|place| place.map(str::to_owned)), "{list:?} {name}");
+            let kept = kept.map(|kept| {
+                kept.iter()
+                    .map(|address| address.ip().to_string())
+                    .collect::<Vec<_>>()
+            });
+            let expected =
+                expected.map(|kept| kept.iter().map(ToString::to_string).collect::<Vec<_>>());
+            assert_eq!(
+                kept.map_err(|refusal| refusal.place),
+                expected.map_err(|place| place.map(str::to_owned)),
+                "{list:?} {name}"
+            );
         };
         check(&[], "a.example", &["8.8.8.8", "10.0.0.1"], Ok(&["8.8.8.8"]));
-        check(&[], "a.example", &["10.0.0.1", "::1"], Err(Some("a.example")));
-        check(&["a.example"], "A.example.", &["10.0.0.1", "169.254.169.254"], Ok(&["10.0.0.1"]));
-        check(&["b.example"], "a.example", &["10.0.0.1"], Err(Some("a.example")));
-        check(&["10.0.0.0/8"], "a.example", &["10.0.0.1", "192.168.0.1"], Ok(&["10.0.0.1"]));
+        check(
+            &[],
+            "a.example",
+            &["10.0.0.1", "::1"],
+            Err(Some("a.example")),
+        );
+        check(
+            &["a.example"],
+            "A.example.",
+            &["10.0.0.1", "169.254.169.254"],
+            Ok(&["10.0.0.1"]),
+        );
+        check(
+            &["b.example"],
+            "a.example",
+            &["10.0.0.1"],
+            Err(Some("a.example")),
+        );
+        check(
+            &["10.0.0.0/8"],
+            "a.example",
+            &["10.0.0.1", "192.168.0.1"],
+            Ok(&["10.0.0.1"]),
+        );
         check(&["a.example"], "a.example", &["169.254.169.254"], Err(None));
     }
 
     #[test]
     fn places_are_read_and_written() {
         let check = |text: &str, expected: Option<&str>| {
-            assert_eq!(text.parse::<Place>().ok().map(|place| place.to_string()).as_deref(), expected, "{text}");
+            assert_eq!(
+                text.parse::<Place>()
+                    .ok()
+                    .map(|place| place.to_string())
+                    .as_deref(),
+                expected,
+                "{text}"
+            );
         };
         check("127.0.0.1", Some("127.0.0.1"));
         check("Chat.Internal.", Some("chat.internal"));
@@ -429,9 +644,18 @@ mod tests {
         check("[::1]", Some("::1"));
         check("fd00::/8", Some("fd00::/8"));
         check("2130706433", Some("127.0.0.1"));
-        for text in
-            ["", "a b", "http://a", "a:80", "10.0.0.0/33", "10.0.0.0/x", "a/8", "*.internal", "169.254.169.254", "::ffff:169.254.1.1"]
-        {
+        for text in [
+            "",
+            "a b",
+            "http://a",
+            "a:80",
+            "10.0.0.0/33",
+            "10.0.0.0/x",
+            "a/8",
+            "*.internal",
+            "169.254.169.254",
+            "::ffff:169.254.1.1",
+        ] {
             check(text, None);
         }
     }

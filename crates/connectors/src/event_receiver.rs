@@ -29,7 +29,12 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// Of these, at most so many characters are told to administrators.
 const ANSWER_CHARACTERS_MAX: usize = 200;
 /// Errors of RFC 8935 section 2.4 that sending the same token again cannot mend.
-const FOR_GOOD: [&str; 4] = ["invalid_request", "invalid_key", "invalid_issuer", "invalid_audience"];
+const FOR_GOOD: [&str; 4] = [
+    "invalid_request",
+    "invalid_key",
+    "invalid_issuer",
+    "invalid_audience",
+];
 
 /// Brings events to receivers.
 #[derive(Clone, Debug)]
@@ -41,8 +46,14 @@ pub struct HttpCourier {
 impl HttpCourier {
     /// Under these rules of the network.
     pub fn new(egress: Egress) -> Result<Self, Fault> {
-        let egress = Egress { request_seconds_max: egress.request_seconds_max.min(DELIVERY_SECONDS_MAX), ..egress };
-        Ok(Self { http: egress.client()?, egress })
+        let egress = Egress {
+            request_seconds_max: egress.request_seconds_max.min(DELIVERY_SECONDS_MAX),
+            ..egress
+        };
+        Ok(Self {
+            http: egress.client()?,
+            egress,
+        })
     }
 
     /// Refuses a URL that may not be reached now.
@@ -50,28 +61,48 @@ impl HttpCourier {
         self.egress.check_resolved(&parse(url)?).await
     }
 
-    fn request(&self, receiver: &Receiver, message: &Message, now: Timestamp) -> Result<RequestBuilder, String> {
-        let refused = |refusal: Refusal| failure("its address may not be reached", &refusal.to_string());
-        parse(&receiver.url).and_then(|url| self.egress.check(&url)).map_err(refused)?;
+    fn request(
+        &self,
+        receiver: &Receiver,
+        message: &Message,
+        now: Timestamp,
+    ) -> Result<RequestBuilder, String> {
+        let refused =
+            |refusal: Refusal| failure("its address may not be reached", &refusal.to_string());
+        parse(&receiver.url)
+            .and_then(|url| self.egress.check(&url))
+            .map_err(refused)?;
         let request = self.http.post(&receiver.url);
         match message {
             Message::Webhook { id, body } => {
                 let timestamp = now.as_second();
-                let signatures: Option<Vec<String>> =
-                    receiver.secrets.live(now).map(|secret| signature(secret, id, timestamp, body)).collect();
+                let signatures: Option<Vec<String>> = receiver
+                    .secrets
+                    .live(now)
+                    .map(|secret| signature(secret, id, timestamp, body))
+                    .collect();
                 let signatures = signatures.ok_or("its signing secret cannot be read")?;
                 // As after a tenant was restored. Nobody is told without a signature.
                 if signatures.is_empty() {
                     return Err("it has no secret to sign with; give it a new one with `rollcall receiver rotate-secret`".into());
                 }
                 let signatures = signatures.join(" ");
-                let request = request.header(CONTENT_TYPE, "application/json").header("webhook-id", id);
-                Ok(request.header("webhook-timestamp", timestamp).header("webhook-signature", signatures).body(body.clone()))
+                let request = request
+                    .header(CONTENT_TYPE, "application/json")
+                    .header("webhook-id", id);
+                Ok(request
+                    .header("webhook-timestamp", timestamp)
+                    .header("webhook-signature", signatures)
+                    .body(body.clone()))
             }
             Message::Token(token) => {
-                let request = request.header(CONTENT_TYPE, "application/secevent+jwt").header(ACCEPT, "application/json");
+                let request = request
+                    .header(CONTENT_TYPE, "application/secevent+jwt")
+                    .header(ACCEPT, "application/json");
                 let request = match &receiver.secrets.current {
-                    Some(secret) => request.header(AUTHORIZATION, format!("Bearer {}", secret.reveal())),
+                    Some(secret) => {
+                        request.header(AUTHORIZATION, format!("Bearer {}", secret.reveal()))
+                    }
                     None => request,
                 };
                 Ok(request.body(token.clone()))
@@ -81,17 +112,26 @@ impl HttpCourier {
 }
 
 fn parse(url: &str) -> Result<Url, Refusal> {
-    url.parse().map_err(|error| Refusal { why: format!("the URL {url:?} cannot be read: {error}"), place: None })
+    url.parse().map_err(|error| Refusal {
+        why: format!("the URL {url:?} cannot be read: {error}"),
+        place: None,
+    })
 }
 
 #[async_trait]
 impl Courier for HttpCourier {
     fn never(&self, url: &str) -> Option<String> {
-        parse(url).and_then(|url| self.egress.check(&url)).err().map(|refusal| refusal.to_string())
+        parse(url)
+            .and_then(|url| self.egress.check(&url))
+            .err()
+            .map(|refusal| refusal.to_string())
     }
 
     async fn send(&self, receiver: &Receiver, message: &Message, now: Timestamp) -> Reception {
-        let later = |why: String| Reception::Later { why, retry_after: None };
+        let later = |why: String| Reception::Later {
+            why,
+            retry_after: None,
+        };
         let request = match self.request(receiver, message, now) {
             Ok(request) => request,
             Err(why) => return later(why),
@@ -106,21 +146,43 @@ impl Courier for HttpCourier {
 
 /// The signature of a message (Standard Webhooks: `v1`, HMAC-SHA-256 over id, time and body).
 fn signature(secret: &Secret, id: &str, timestamp: i64, body: &str) -> Option<String> {
-    let key = BASE64_STANDARD.decode(secret.reveal().strip_prefix(SECRET_PREFIX)?).ok()?;
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), format!("{id}.{timestamp}.{body}").as_bytes());
+    let key = BASE64_STANDARD
+        .decode(secret.reveal().strip_prefix(SECRET_PREFIX)?)
+        .ok()?;
+    let tag = hmac::sign(
+        &hmac::Key::new(hmac::HMAC_SHA256, &key),
+        format!("{id}.{timestamp}.{body}").as_bytes(),
+    );
     Some(format!("v1,{}", BASE64_STANDARD.encode(tag.as_ref())))
 }
 
-async fn refusal(receiver: &Receiver, message: &Message, response: Response, now: Timestamp) -> Reception {
+async fn refusal(
+    receiver: &Receiver,
+    message: &Message,
+    response: Response,
+    now: Timestamp,
+) -> Reception {
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers(), now);
     let text = beginning(response).await;
     let json: Value = serde_json::from_str(&text).unwrap_or_default();
     let said = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
-    let told = if said("err").is_empty() { text.clone() } else { format!("{}: {}", said("err"), said("description")) };
+    let told = if said("err").is_empty() {
+        text.clone()
+    } else {
+        format!("{}: {}", said("err"), said("description"))
+    };
     // Some repeat the headers of the request, and with them the token.
-    let told = receiver.secrets.current.as_ref().map_or(told.clone(), |secret| hide(&told, secret.reveal()));
-    let told: String = told.chars().filter(|c| !c.is_control()).take(ANSWER_CHARACTERS_MAX).collect();
+    let told = receiver
+        .secrets
+        .current
+        .as_ref()
+        .map_or(told.clone(), |secret| hide(&told, secret.reveal()));
+    let told: String = told
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(ANSWER_CHARACTERS_MAX)
+        .collect();
     let why = failure(&format!("it answered {status}"), &told);
     match (status, message) {
         (410, _) => Reception::Gone { why },
@@ -162,7 +224,14 @@ fn words(error: &reqwest::Error) -> String {
         innermost = inner.to_string();
         source = inner.source();
     }
-    failure(if error.is_connect() { "it cannot be reached" } else { "the connection broke" }, &innermost)
+    failure(
+        if error.is_connect() {
+            "it cannot be reached"
+        } else {
+            "the connection broke"
+        },
+        &innermost,
+    )
 }
 
 #[cfg(test)]
@@ -175,7 +244,10 @@ mod tests {
         let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         let body = r#"{"test": 2432232314}"#;
         let signed = signature(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body);
-        assert_eq!(signed.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
+        assert_eq!(
+            signed.as_deref(),
+            Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=")
+        );
         assert_eq!(signature(&Secret::new("other"), "a", 0, ""), None);
     }
 
@@ -187,7 +259,10 @@ mod tests {
             assert_eq!(retry_after(&headers, now), expected, "{text}");
         };
         check("120", Some(RetryAfter::Seconds(120)));
-        check("Tue, 24 Nov 2026 11:00:00 GMT", Some(RetryAfter::At("2026-11-24T11:00:00Z".parse().unwrap())));
+        check(
+            "Tue, 24 Nov 2026 11:00:00 GMT",
+            Some(RetryAfter::At("2026-11-24T11:00:00Z".parse().unwrap())),
+        );
         check("Tue, 24 Nov 2026 09:00:00 GMT", Some(RetryAfter::At(now)));
         check("soon", None);
     }

@@ -36,7 +36,10 @@ pub struct ScimConnector {
 impl ScimConnector {
     /// Under these rules of the network.
     pub fn new(egress: Egress) -> Result<Self, Fault> {
-        Ok(Self { http: egress.client()?, egress })
+        Ok(Self {
+            http: egress.client()?,
+            egress,
+        })
     }
 
     /// Refuses a base URL that may not be reached now.
@@ -52,8 +55,11 @@ impl ScimConnector {
     }
 
     fn unchecked_client(&self, base: Url, token: &str) -> Result<Client, Fault> {
-        Client::new(self.http.clone(), base, token)
-            .ok_or_else(|| Fault::new("the token holds characters that cannot stand in a header (a line break, perhaps)"))
+        Client::new(self.http.clone(), base, token).ok_or_else(|| {
+            Fault::new(
+                "the token holds characters that cannot stand in a header (a line break, perhaps)",
+            )
+        })
     }
 }
 
@@ -73,7 +79,9 @@ impl Connector for ScimConnector {
 }
 
 fn parse(base_url: &str) -> Result<Url, Fault> {
-    base_url.parse().map_err(|error| Fault::from_source(format!("the base URL {base_url:?} is none"), error))
+    base_url
+        .parse()
+        .map_err(|error| Fault::from_source(format!("the base URL {base_url:?} is none"), error))
 }
 
 struct ScimTarget {
@@ -97,15 +105,31 @@ impl ScimTarget {
         let begun = Instant::now();
         let request = request.plain(self.plain.load(Ordering::Relaxed));
         let result = self.once(&request).await;
-        if request.is_plain || !matches!(&result, Ok(Response { status: 406 | 415, .. })) {
-            return Sent { request, begun, result };
+        if request.is_plain
+            || !matches!(
+                &result,
+                Ok(Response {
+                    status: 406 | 415,
+                    ..
+                })
+            )
+        {
+            return Sent {
+                request,
+                begun,
+                result,
+            };
         }
         let request = request.plain(true);
         let again = self.once(&request).await;
         if matches!(&again, Ok(response) if !matches!(response.status, 406 | 415)) {
             self.plain.store(true, Ordering::Relaxed);
         }
-        Sent { request, begun, result: again }
+        Sent {
+            request,
+            begun,
+            result: again,
+        }
     }
 
     async fn send_all(&self, request: Request) -> Sent {
@@ -115,7 +139,11 @@ impl ScimTarget {
             Ok(()) => read_all(&self.client, &request).await,
             Err(error) => Err(error),
         };
-        Sent { request, begun, result }
+        Sent {
+            request,
+            begun,
+            result,
+        }
     }
 
     async fn once(&self, request: &Request) -> Result<Response, SendError> {
@@ -124,67 +152,128 @@ impl ScimTarget {
     }
 
     fn refused(&self) -> Result<(), SendError> {
-        self.refusal.as_ref().map_or(Ok(()), |refusal| Err(SendError::NotSent(refusal.to_string())))
+        self.refusal.as_ref().map_or(Ok(()), |refusal| {
+            Err(SendError::NotSent(refusal.to_string()))
+        })
     }
 }
 
 #[async_trait]
 impl Target for ScimTarget {
     async fn discover(&self) -> Exchange<Capabilities> {
-        let config = self.send(Request::new(Method::GET, &["ServiceProviderConfig"])).await;
+        let config = self
+            .send(Request::new(Method::GET, &["ServiceProviderConfig"]))
+            .await;
         let mut found = answer::described(config, of_config);
-        let Ok(capabilities) = &mut found.outcome else { return found };
+        let Ok(capabilities) = &mut found.outcome else {
+            return found;
+        };
         let schemas = self.send_all(Request::new(Method::GET, &["Schemas"])).await;
         match answer::described(schemas, |list| list.and_then(of_schemas)) {
-            Exchange { outcome: Ok(attributes), wait, .. } => {
+            Exchange {
+                outcome: Ok(attributes),
+                wait,
+                ..
+            } => {
                 capabilities.attributes = attributes;
                 found.wait = found.wait.or(wait);
                 found
             }
-            Exchange { trace, wait, outcome: Err(failure) } => Exchange { trace, wait, outcome: Err(failure) },
+            Exchange {
+                trace,
+                wait,
+                outcome: Err(failure),
+            } => Exchange {
+                trace,
+                wait,
+                outcome: Err(failure),
+            },
         }
     }
 
     async fn find(&self, schema: &TypeSchema, lookup: &Lookup) -> Exchange<Listing> {
         // A JSON string is a filter's string (RFC 7644 section 3.4.2.2).
-        let filter = format!("{} eq {}", lookup.attribute, Value::from(lookup.value.as_str()));
-        let request = Request::new(Method::GET, &[render::endpoint(schema)]).with_query("filter", filter);
+        let filter = format!(
+            "{} eq {}",
+            lookup.attribute,
+            Value::from(lookup.value.as_str())
+        );
+        let request =
+            Request::new(Method::GET, &[render::endpoint(schema)]).with_query("filter", filter);
         answer::listed(self.send(request).await, false)
     }
 
     async fn list(&self, schema: &TypeSchema) -> Exchange<Listing> {
-        answer::listed(self.send_all(Request::new(Method::GET, &[render::endpoint(schema)])).await, true)
+        answer::listed(
+            self.send_all(Request::new(Method::GET, &[render::endpoint(schema)]))
+                .await,
+            true,
+        )
     }
 
     async fn read(&self, schema: &TypeSchema, id: &AccountId) -> Exchange<Account> {
-        let sent = self.send(Request::new(Method::GET, &[render::endpoint(schema), id.as_str()])).await;
+        let sent = self
+            .send(Request::new(
+                Method::GET,
+                &[render::endpoint(schema), id.as_str()],
+            ))
+            .await;
         answer::read(sent, id)
     }
 
     async fn create(&self, schema: &TypeSchema, account: &NewAccount) -> Exchange<Created> {
         let body = render::resource(schema, &account.attributes, &account.members);
         let names = render::names(&account.attributes, &account.members);
-        let sent = self.send(Request::new(Method::POST, &[render::endpoint(schema)]).with_body(Value::Object(body))).await;
+        let sent = self
+            .send(
+                Request::new(Method::POST, &[render::endpoint(schema)])
+                    .with_body(Value::Object(body)),
+            )
+            .await;
         answer::created(sent, schema, &names)
     }
 
     async fn change(&self, schema: &TypeSchema, change: &AccountChange) -> Exchange<Acknowledged> {
         let body = render::patch(change);
-        let sent = self.send(Request::new(Method::PATCH, &[render::endpoint(schema), change.id.as_str()]).with_body(body)).await;
+        let sent = self
+            .send(
+                Request::new(
+                    Method::PATCH,
+                    &[render::endpoint(schema), change.id.as_str()],
+                )
+                .with_body(body),
+            )
+            .await;
         answer::written(sent, &change.id, &render::names_of_change(change))
     }
 
-    async fn replace(&self, schema: &TypeSchema, replacement: &Replacement) -> Exchange<Acknowledged> {
+    async fn replace(
+        &self,
+        schema: &TypeSchema,
+        replacement: &Replacement,
+    ) -> Exchange<Acknowledged> {
         let mut body = render::resource(schema, &replacement.attributes, &replacement.members);
         body.insert("id".into(), replacement.id.as_str().into());
         let names = render::names(&replacement.attributes, &replacement.members);
-        let sent =
-            self.send(Request::new(Method::PUT, &[render::endpoint(schema), replacement.id.as_str()]).with_body(Value::Object(body))).await;
+        let sent = self
+            .send(
+                Request::new(
+                    Method::PUT,
+                    &[render::endpoint(schema), replacement.id.as_str()],
+                )
+                .with_body(Value::Object(body)),
+            )
+            .await;
         answer::written(sent, &replacement.id, &names)
     }
 
     async fn remove(&self, schema: &TypeSchema, id: &AccountId) -> Exchange<Acknowledged> {
-        let sent = self.send(Request::new(Method::DELETE, &[render::endpoint(schema), id.as_str()])).await;
+        let sent = self
+            .send(Request::new(
+                Method::DELETE,
+                &[render::endpoint(schema), id.as_str()],
+            ))
+            .await;
         answer::removed(sent)
     }
 }

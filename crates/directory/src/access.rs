@@ -78,7 +78,13 @@ impl Permissions {
         let mut scopes = scopes.to_vec();
         scopes.sort_unstable();
         scopes.dedup();
-        Self { scopes, resource_types: None, user: None, profile: None, requests_per_second: None }
+        Self {
+            scopes,
+            resource_types: None,
+            user: None,
+            profile: None,
+            requests_per_second: None,
+        }
     }
 
     /// Everything.
@@ -93,7 +99,11 @@ impl Permissions {
 
     /// Whether it is for this resource type.
     pub fn covers(&self, resource_type: &str) -> bool {
-        self.resource_types.as_ref().is_none_or(|types| types.iter().any(|name| name.eq_ignore_ascii_case(resource_type)))
+        self.resource_types.as_ref().is_none_or(|types| {
+            types
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(resource_type))
+        })
     }
 }
 
@@ -115,12 +125,18 @@ pub struct Caller {
 impl Caller {
     /// Which kind of client it is: what its token says, else what its tenant says.
     pub fn profile(&self) -> Option<&'static Profile> {
-        self.permissions.profile.as_deref().and_then(Profile::by_name).or_else(|| self.tenant.settings.client_profile())
+        self.permissions
+            .profile
+            .as_deref()
+            .and_then(Profile::by_name)
+            .or_else(|| self.tenant.settings.client_profile())
     }
 
     /// From now on it acts for the person whom it stands for: what administrators may do besides, it may not.
     pub fn acts_for_oneself(&mut self) {
-        self.permissions.scopes.retain(|scope| matches!(scope, Scope::Read | Scope::Write));
+        self.permissions
+            .scopes
+            .retain(|scope| matches!(scope, Scope::Read | Scope::Write));
     }
 
     /// Refuses (`403`) a caller that may not read resources of this type.
@@ -140,14 +156,22 @@ impl Caller {
         }
         Err(Error::new(
             ErrorKind::InsufficientScope,
-            format!("This token does not have the scope `{}`, which the request needs.", scope.name()),
+            format!(
+                "This token does not have the scope `{}`, which the request needs.",
+                scope.name()
+            ),
         ))
     }
 
     /// Refuses (`403`) a caller that is for some resource types only.
     pub fn is_for_all_types(&self) -> Result<(), Error> {
-        let Some(types) = &self.permissions.resource_types else { return Ok(()) };
-        let detail = format!("This token is only for the resource types {}; the request needs one that is for all.", types.join(", "));
+        let Some(types) = &self.permissions.resource_types else {
+            return Ok(());
+        };
+        let detail = format!(
+            "This token is only for the resource types {}; the request needs one that is for all.",
+            types.join(", ")
+        );
         Err(Error::new(ErrorKind::InsufficientScope, detail))
     }
 
@@ -156,30 +180,56 @@ impl Caller {
         if self.permissions.covers(resource_type) {
             return Ok(());
         }
-        let types = self.permissions.resource_types.as_deref().unwrap_or_default().join(", ");
-        let detail = format!("This token is not for the resource type {resource_type}; it is for {types}.");
+        let types = self
+            .permissions
+            .resource_types
+            .as_deref()
+            .unwrap_or_default()
+            .join(", ");
+        let detail =
+            format!("This token is not for the resource type {resource_type}; it is for {types}.");
         Err(Error::new(ErrorKind::InsufficientScope, detail))
     }
 
     /// Refuses (`403`) to give a credential more than the caller has: a scope, a resource type, or life beyond the caller's own end or the person's whom the
     /// caller stands for. `until` is when the new credential ends; `None`: never.
     pub fn may_give(&self, given: &Permissions, until: Option<Timestamp>) -> Result<(), Error> {
-        let refuse = |path: &str, detail: String| Err(Error::new(ErrorKind::InsufficientScope, detail).at(path));
-        if let Some(scope) = given.scopes.iter().find(|scope| !self.permissions.has(**scope)) {
-            let own = self.permissions.scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join("`, `");
-            let detail =
-                format!("This token cannot give the scope `{}`, which it does not have itself; `scopes` may name `{own}`.", scope.name());
+        let refuse = |path: &str, detail: String| {
+            Err(Error::new(ErrorKind::InsufficientScope, detail).at(path))
+        };
+        if let Some(scope) = given
+            .scopes
+            .iter()
+            .find(|scope| !self.permissions.has(**scope))
+        {
+            let own = self
+                .permissions
+                .scopes
+                .iter()
+                .map(|scope| scope.name())
+                .collect::<Vec<_>>()
+                .join("`, `");
+            let detail = format!(
+                "This token cannot give the scope `{}`, which it does not have itself; `scopes` may name `{own}`.",
+                scope.name()
+            );
             return refuse("scopes", detail);
         }
         self.may_give_types(given.resource_types.as_deref())?;
-        if let Some(own) = self.permissions.user.as_ref().filter(|own| given.user.as_ref() != Some(own)) {
-            let detail = format!("This token stands for a person, so it can make tokens for that person only; `user` must be `{own}`.");
+        if let Some(own) = self
+            .permissions
+            .user
+            .as_ref()
+            .filter(|own| given.user.as_ref() != Some(own))
+        {
+            let detail = format!(
+                "This token stands for a person, so it can make tokens for that person only; `user` must be `{own}`."
+            );
             return refuse("user", detail);
         }
         // The bearer finds the person at `/Me`; and making such a token tells whether there is one with that id.
         if given.user.is_some() && !self.permissions.covers("User") {
-            let detail =
-                "This token is not for the resource type User, so it cannot make a token that stands for a person; leave `user` out.";
+            let detail = "This token is not for the resource type User, so it cannot make a token that stands for a person; leave `user` out.";
             return refuse("user", detail.into());
         }
         self.may_give_until(until)
@@ -187,7 +237,9 @@ impl Caller {
 
     /// Refuses (`403`) to give what is for resource types that the caller is not for; `None`: for all.
     pub fn may_give_types(&self, given: Option<&[String]>) -> Result<(), Error> {
-        let Some(own) = &self.permissions.resource_types else { return Ok(()) };
+        let Some(own) = &self.permissions.resource_types else {
+            return Ok(());
+        };
         if given.is_some_and(|given| given.iter().all(|name| self.permissions.covers(name))) {
             return Ok(());
         }
@@ -200,7 +252,12 @@ impl Caller {
 
     /// Refuses (`403`) to make what lives on when the caller's credential has ended; `None`: what never ends.
     pub fn may_give_until(&self, until: Option<Timestamp>) -> Result<(), Error> {
-        let Some(end) = self.expires.filter(|end| until.is_none_or(|until| until > *end)) else { return Ok(()) };
+        let Some(end) = self
+            .expires
+            .filter(|end| until.is_none_or(|until| until > *end))
+        else {
+            return Ok(());
+        };
         let detail = format!(
             "This token ends at {end}, and what it makes may not live longer; a token can be made with `expires` up to then, and what has no end only \
              with a token that has none."
@@ -221,12 +278,20 @@ impl Caller {
     /// What it may do beyond the RFC to people who were deleted, disabled or have not come yet: what the tenant says, else what its profile says, and
     /// nothing where the profile is `strict`.
     pub fn safety(&self) -> Safety {
-        let Some(profile) = self.profile().filter(|profile| profile.name != STRICT) else { return Safety::default() };
+        let Some(profile) = self.profile().filter(|profile| profile.name != STRICT) else {
+            return Safety::default();
+        };
         let settings = &self.tenant.settings;
         Safety {
-            revive_deleted: settings.revive_deleted.unwrap_or(profile.safety.revive_deleted),
-            revive_disabled: settings.revive_disabled.unwrap_or(profile.safety.revive_disabled),
-            pending_references: settings.pending_references.unwrap_or(profile.safety.pending_references),
+            revive_deleted: settings
+                .revive_deleted
+                .unwrap_or(profile.safety.revive_deleted),
+            revive_disabled: settings
+                .revive_disabled
+                .unwrap_or(profile.safety.revive_disabled),
+            pending_references: settings
+                .pending_references
+                .unwrap_or(profile.safety.pending_references),
         }
     }
 
@@ -244,35 +309,80 @@ mod tests {
     use crate::tenant::{TenantId, TenantSettings};
 
     fn caller(permissions: Permissions) -> Caller {
-        let tenant =
-            Tenant { id: TenantId(1), name: "a".into(), created: Timestamp::UNIX_EPOCH, settings: TenantSettings::default(), revision: 1 };
-        Caller { tenant: Arc::new(tenant), schemas: SchemaSet::standard(), credential_id: "t".into(), permissions, expires: None }
+        let tenant = Tenant {
+            id: TenantId(1),
+            name: "a".into(),
+            created: Timestamp::UNIX_EPOCH,
+            settings: TenantSettings::default(),
+            revision: 1,
+        };
+        Caller {
+            tenant: Arc::new(tenant),
+            schemas: SchemaSet::standard(),
+            credential_id: "t".into(),
+            permissions,
+            expires: None,
+        }
     }
 
     #[test]
     fn nothing_is_given_that_the_giver_does_not_have() {
         let at = |second: i64| Timestamp::from_second(second).unwrap();
-        let types = |names: Option<&[&str]>| names.map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>());
-        let check = |own: &Permissions, end: Option<i64>, given: &Permissions, until: Option<i64>, refused_at: Option<&str>| {
-            let giver = Caller { expires: end.map(at), ..caller(own.clone()) };
+        let types = |names: Option<&[&str]>| {
+            names.map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let check = |own: &Permissions,
+                     end: Option<i64>,
+                     given: &Permissions,
+                     until: Option<i64>,
+                     refused_at: Option<&str>| {
+            let giver = Caller {
+                expires: end.map(at),
+                ..caller(own.clone())
+            };
             let found = giver.may_give(given, until.map(at));
-            assert_eq!(found.err().and_then(|error| error.path().map(str::to_owned)).as_deref(), refused_at, "{own:?} {given:?} {until:?}");
+            assert_eq!(
+                found
+                    .err()
+                    .and_then(|error| error.path().map(str::to_owned))
+                    .as_deref(),
+                refused_at,
+                "{own:?} {given:?} {until:?}"
+            );
         };
         let both = Permissions::of(&[Scope::Read, Scope::Admin]);
         let reads = Permissions::of(&[Scope::Read]);
         check(&both, None, &reads, None, None);
         check(&both, None, &Permissions::default(), None, Some("scopes"));
-        let of = |names: Option<&[&str]>, permissions: &Permissions| Permissions { resource_types: types(names), ..permissions.clone() };
+        let of = |names: Option<&[&str]>, permissions: &Permissions| Permissions {
+            resource_types: types(names),
+            ..permissions.clone()
+        };
         let groups = of(Some(&["Group"]), &both);
         check(&groups, None, &reads, None, Some("resourceTypes"));
-        check(&groups, None, &of(Some(&["User"]), &reads), None, Some("resourceTypes"));
-        check(&groups, None, &of(Some(&["group", "User"]), &reads), None, Some("resourceTypes"));
+        check(
+            &groups,
+            None,
+            &of(Some(&["User"]), &reads),
+            None,
+            Some("resourceTypes"),
+        );
+        check(
+            &groups,
+            None,
+            &of(Some(&["group", "User"]), &reads),
+            None,
+            Some("resourceTypes"),
+        );
         check(&groups, None, &of(Some(&["group"]), &reads), None, None);
         check(&both, None, &of(Some(&["User"]), &reads), None, None);
         check(&both, Some(10), &reads, Some(10), None);
         check(&both, Some(10), &reads, Some(11), Some("expires"));
         check(&both, Some(10), &reads, None, Some("expires"));
-        let of_ann = |permissions: &Permissions| Permissions { user: Some("ann".into()), ..permissions.clone() };
+        let of_ann = |permissions: &Permissions| Permissions {
+            user: Some("ann".into()),
+            ..permissions.clone()
+        };
         check(&of_ann(&both), None, &reads, None, Some("user"));
         check(&of_ann(&both), None, &of_ann(&reads), None, None);
         assert!(caller(of_ann(&both)).may_give_for_good().is_err());
@@ -282,20 +392,40 @@ mod tests {
     #[test]
     fn a_token_may_have_a_profile_of_its_own() {
         let name = |own: Option<&str>| {
-            let caller = caller(Permissions { profile: own.map(str::to_owned), ..Permissions::default() });
+            let caller = caller(Permissions {
+                profile: own.map(str::to_owned),
+                ..Permissions::default()
+            });
             caller.profile().unwrap().name.clone()
         };
-        assert_eq!([name(None), name(Some("okta")), name(Some("none"))], ["standard", "okta", "standard"]);
+        assert_eq!(
+            [name(None), name(Some("okta")), name(Some("none"))],
+            ["standard", "okta", "standard"]
+        );
     }
 
     #[test]
     fn the_tenant_decides_before_the_profile_and_strict_does_nothing() {
         let check = |profile: &str, wish: Option<bool>, expected: bool| {
-            let mut caller = caller(Permissions { profile: Some(profile.into()), ..Permissions::default() });
-            let settings = TenantSettings { pending_references: wish, revive_deleted: wish, ..TenantSettings::default() };
-            caller.tenant = Arc::new(Tenant { settings, ..caller.tenant.as_ref().clone() });
+            let mut caller = caller(Permissions {
+                profile: Some(profile.into()),
+                ..Permissions::default()
+            });
+            let settings = TenantSettings {
+                pending_references: wish,
+                revive_deleted: wish,
+                ..TenantSettings::default()
+            };
+            caller.tenant = Arc::new(Tenant {
+                settings,
+                ..caller.tenant.as_ref().clone()
+            });
             let safety = caller.safety();
-            assert_eq!([safety.pending_references, safety.revive_deleted], [expected; 2], "{profile} {wish:?}");
+            assert_eq!(
+                [safety.pending_references, safety.revive_deleted],
+                [expected; 2],
+                "{profile} {wish:?}"
+            );
         };
         check("standard", None, false);
         check("standard", Some(true), true);
@@ -309,23 +439,58 @@ mod tests {
         let check = |permissions: Permissions, read: bool, write: bool, admin: bool| {
             let caller = caller(permissions);
             let user = caller.schemas.by_name("User").unwrap();
-            let found = [caller.may_read(user).is_ok(), caller.may_write(user).is_ok(), caller.requires(Scope::Admin).is_ok()];
+            let found = [
+                caller.may_read(user).is_ok(),
+                caller.may_write(user).is_ok(),
+                caller.requires(Scope::Admin).is_ok(),
+            ];
             assert_eq!(found, [read, write, admin], "{:?}", caller.permissions);
         };
         check(Permissions::default(), true, true, false);
         check(Permissions::all(), true, true, true);
         check(Permissions::of(&[Scope::Read]), true, false, false);
-        check(Permissions { resource_types: Some(vec!["user".into()]), ..Permissions::default() }, true, true, false);
-        check(Permissions { resource_types: Some(vec!["Group".into()]), ..Permissions::default() }, false, false, false);
+        check(
+            Permissions {
+                resource_types: Some(vec!["user".into()]),
+                ..Permissions::default()
+            },
+            true,
+            true,
+            false,
+        );
+        check(
+            Permissions {
+                resource_types: Some(vec!["Group".into()]),
+                ..Permissions::default()
+            },
+            false,
+            false,
+            false,
+        );
     }
 
     #[test]
     fn refusals_say_what_is_missing() {
-        let groups = caller(Permissions { resource_types: Some(vec!["Group".into()]), ..Permissions::of(&[Scope::Read]) });
+        let groups = caller(Permissions {
+            resource_types: Some(vec!["Group".into()]),
+            ..Permissions::of(&[Scope::Read])
+        });
         let user = groups.schemas.by_name("User").unwrap();
-        assert_eq!(groups.may_read(user).unwrap_err().detail(), "This token is not for the resource type User; it is for Group.");
-        assert!(groups.may_write(user).unwrap_err().detail().contains("scope `write`"));
-        assert_eq!(groups.may_write(user).unwrap_err().kind(), ErrorKind::InsufficientScope);
+        assert_eq!(
+            groups.may_read(user).unwrap_err().detail(),
+            "This token is not for the resource type User; it is for Group."
+        );
+        assert!(
+            groups
+                .may_write(user)
+                .unwrap_err()
+                .detail()
+                .contains("scope `write`")
+        );
+        assert_eq!(
+            groups.may_write(user).unwrap_err().kind(),
+            ErrorKind::InsufficientScope
+        );
     }
 
     #[test]
@@ -334,7 +499,9 @@ mod tests {
             assert_eq!(Scope::by_name(scope.name()), Some(scope));
         }
         assert_eq!(Scope::by_name("Read"), None);
-        let text = serde_json::to_string(&Permissions::of(&[Scope::Write, Scope::Read, Scope::Read])).unwrap();
+        let text =
+            serde_json::to_string(&Permissions::of(&[Scope::Write, Scope::Read, Scope::Read]))
+                .unwrap();
         assert_eq!(text, r#"{"scopes":["read","write"],"resourceTypes":null}"#);
     }
 }

@@ -41,7 +41,9 @@ impl AccessClaims {
     /// What the token opens now: the client's permissions, which may have changed since, narrowed to the token's scopes.
     pub fn permissions(&self, of_client: &Permissions) -> Permissions {
         let mut permissions = of_client.clone();
-        permissions.scopes.retain(|scope| self.scopes.contains(scope));
+        permissions
+            .scopes
+            .retain(|scope| self.scopes.contains(scope));
         permissions
     }
 }
@@ -61,7 +63,12 @@ pub fn open(hasher: &dyn TokenHasher, tenant: TenantId, token: &str) -> Option<A
     }
     let (payload, seal) = token.strip_prefix(PREFIX)?.split_once('.')?;
     let seal = BASE64_URL_SAFE_NO_PAD.decode(seal).ok()?;
-    if !bool::from(hasher.hash(&sealed_text(tenant, payload)).0.ct_eq(seal.as_slice())) {
+    if !bool::from(
+        hasher
+            .hash(&sealed_text(tenant, payload))
+            .0
+            .ct_eq(seal.as_slice()),
+    ) {
         return None;
     }
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
@@ -92,26 +99,53 @@ mod tests {
 
     #[test]
     fn what_is_sealed_opens_here_and_unchanged_only() {
-        let claims =
-            AccessClaims { client: "c".into(), expires: 100, scopes: vec![Scope::Read], certificate: Some([3; 32]), number: u64::MAX };
+        let claims = AccessClaims {
+            client: "c".into(),
+            expires: 100,
+            scopes: vec![Scope::Read],
+            certificate: Some([3; 32]),
+            number: u64::MAX,
+        };
         let token = seal(&Plain, TenantId(1), &claims);
         assert_eq!(open(&Plain, TenantId(1), &token), Some(claims));
         assert_eq!(open(&Plain, TenantId(2), &token), None);
         for place in 0..token.len() {
             let mut changed = token.clone().into_bytes();
             changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
-            assert_eq!(open(&Plain, TenantId(1), &String::from_utf8(changed).unwrap()), None, "byte {place}");
+            assert_eq!(
+                open(&Plain, TenantId(1), &String::from_utf8(changed).unwrap()),
+                None,
+                "byte {place}"
+            );
         }
-        for text in ["", PREFIX, "rollcall_at_.", "rollcall_at_AAAA.AAAA", &"a".repeat(5_000)] {
+        for text in [
+            "",
+            PREFIX,
+            "rollcall_at_.",
+            "rollcall_at_AAAA.AAAA",
+            &"a".repeat(5_000),
+        ] {
             assert_eq!(open(&Plain, TenantId(1), text), None);
         }
     }
 
     #[test]
     fn a_token_opens_no_more_than_its_client_may_now() {
-        let claims = AccessClaims { client: "c".into(), expires: 0, scopes: vec![Scope::Read, Scope::Write], certificate: None, number: 0 };
-        let client = Permissions { resource_types: Some(vec!["User".into()]), ..Permissions::of(&[Scope::Read, Scope::Admin]) };
+        let claims = AccessClaims {
+            client: "c".into(),
+            expires: 0,
+            scopes: vec![Scope::Read, Scope::Write],
+            certificate: None,
+            number: 0,
+        };
+        let client = Permissions {
+            resource_types: Some(vec!["User".into()]),
+            ..Permissions::of(&[Scope::Read, Scope::Admin])
+        };
         let found = claims.permissions(&client);
-        assert_eq!((found.scopes, found.resource_types), (vec![Scope::Read], client.resource_types));
+        assert_eq!(
+            (found.scopes, found.resource_types),
+            (vec![Scope::Read], client.resource_types)
+        );
     }
 }

@@ -23,24 +23,45 @@ pub struct Asked {
 
 /// Whether the values of an attribute of a type are held to those that are allowed.
 fn is_held(schema: &TypeSchema, attribute: &str) -> bool {
-    let value = schema.core.attribute(attribute).and_then(|attribute| attribute.sub_attribute("value"));
+    let value = schema
+        .core
+        .attribute(attribute)
+        .and_then(|attribute| attribute.sub_attribute("value"));
     value.is_some_and(|value| value.enforced && value.canonical_values.is_empty())
 }
 
 /// What a write asks for that was not there before.
-pub fn asked(schema: &TypeSchema, before: Option<&Map<String, Value>>, after: &Map<String, Value>) -> Vec<Asked> {
+pub fn asked(
+    schema: &TypeSchema,
+    before: Option<&Map<String, Value>>,
+    after: &Map<String, Value>,
+) -> Vec<Asked> {
     let values = |document: Option<&Map<String, Value>>, attribute: &str| -> Vec<String> {
-        let elements = document.and_then(|document| document.get(attribute)).and_then(Value::as_array);
-        elements.into_iter().flatten().filter_map(|element| element.get("value")?.as_str().map(str::to_owned)).collect()
+        let elements = document
+            .and_then(|document| document.get(attribute))
+            .and_then(Value::as_array);
+        elements
+            .into_iter()
+            .flatten()
+            .filter_map(|element| element.get("value")?.as_str().map(str::to_owned))
+            .collect()
     };
     let one = |(attribute, resource_type): (&'static str, &'static str)| {
         let known = values(before, attribute);
         let mut values = values(Some(after), attribute);
         values.retain(|value| !known.contains(value));
         values.dedup();
-        Asked { attribute, resource_type, values }
+        Asked {
+            attribute,
+            resource_type,
+            values,
+        }
     };
-    HELD.into_iter().filter(|(attribute, _)| is_held(schema, attribute)).map(one).filter(|asked| !asked.values.is_empty()).collect()
+    HELD.into_iter()
+        .filter(|(attribute, _)| is_held(schema, attribute))
+        .map(one)
+        .filter(|asked| !asked.values.is_empty())
+        .collect()
 }
 
 /// Refuses a set of types that holds values to a resource type which is not there.
@@ -61,16 +82,32 @@ pub fn check(set: &SchemaSet) -> Result<(), Error> {
 impl Asked {
     /// Selects those of the values that are allowed.
     pub fn filter(&self) -> Filter {
-        let is = |path: &str, value: Value| Filter::Compare { path: AttributePath::of(path), op: CompareOp::Eq, value };
-        let mut any: Vec<Filter> = self.values.iter().map(|value| is("value", value.clone().into())).collect();
-        let named = if any.len() == 1 { any.remove(0) } else { Filter::Or(any) };
+        let is = |path: &str, value: Value| Filter::Compare {
+            path: AttributePath::of(path),
+            op: CompareOp::Eq,
+            value,
+        };
+        let mut any: Vec<Filter> = self
+            .values
+            .iter()
+            .map(|value| is("value", value.clone().into()))
+            .collect();
+        let named = if any.len() == 1 {
+            any.remove(0)
+        } else {
+            Filter::Or(any)
+        };
         Filter::And(vec![named, is("supported", true.into())])
     }
 
     /// Refuses values that are not among the allowed ones.
     pub fn check(&self, allowed: &[String]) -> Result<(), Error> {
         let folded: Vec<String> = allowed.iter().map(|value| value.to_lowercase()).collect();
-        match self.values.iter().find(|value| !folded.contains(&value.to_lowercase())) {
+        match self
+            .values
+            .iter()
+            .find(|value| !folded.contains(&value.to_lowercase()))
+        {
             None => Ok(()),
             Some(value) => {
                 let (attribute, resource_type) = (self.attribute, self.resource_type);
@@ -93,7 +130,9 @@ mod tests {
     use crate::tenant_types::TenantTypes;
 
     fn enforced() -> Edit {
-        Edit::PutSchema(json!({"id": USER, "attributes": [{"name": "roles", "subAttributes": [{"name": "value", "x-enforced": true}]}]}))
+        Edit::PutSchema(
+            json!({"id": USER, "attributes": [{"name": "roles", "subAttributes": [{"name": "value", "x-enforced": true}]}]}),
+        )
     }
 
     #[test]
@@ -102,14 +141,31 @@ mod tests {
         let plain = SchemaSet::standard();
         let after = document(json!([{"value": "admin"}, {"value": "staff"}]));
         assert!(asked(plain.by_name("User").unwrap(), None, &after).is_empty());
-        let role = scim_protocol::schema::optional::type_named("Role").unwrap().resource_type.clone();
-        let with_role = TenantTypes { revision: 1, schemas: Vec::new(), resource_types: vec![role] };
+        let role = scim_protocol::schema::optional::type_named("Role")
+            .unwrap()
+            .resource_type
+            .clone();
+        let with_role = TenantTypes {
+            revision: 1,
+            schemas: Vec::new(),
+            resource_types: vec![role],
+        };
         let change = decide(&with_role, &enforced()).unwrap();
         let schema = change.affected[0].schema.clone().unwrap();
         let before = document(json!([{"value": "staff"}]));
         let found = asked(&schema, Some(&before), &after);
-        assert_eq!(found, [Asked { attribute: "roles", resource_type: "Role", values: vec!["admin".into()] }]);
-        assert_eq!(found[0].filter().to_string(), "value eq \"admin\" and supported eq true");
+        assert_eq!(
+            found,
+            [Asked {
+                attribute: "roles",
+                resource_type: "Role",
+                values: vec!["admin".into()]
+            }]
+        );
+        assert_eq!(
+            found[0].filter().to_string(),
+            "value eq \"admin\" and supported eq true"
+        );
         assert!(found[0].check(&["Admin".into()]).is_ok());
         assert!(found[0].check(&[]).unwrap_err().detail().contains("/Roles"));
     }
@@ -117,6 +173,9 @@ mod tests {
     #[test]
     fn without_roles_nothing_can_be_held_to_them() {
         let error = decide(&TenantTypes::default(), &enforced()).unwrap_err();
-        assert!(error.kind() == ErrorKind::Conflict && error.detail().contains("resource type Role"), "{error}");
+        assert!(
+            error.kind() == ErrorKind::Conflict && error.detail().contains("resource type Role"),
+            "{error}"
+        );
     }
 }

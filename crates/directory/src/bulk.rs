@@ -44,22 +44,39 @@ pub fn order(schemas: &SchemaSet, operations: &[Result<BulkOperation, Malformed>
     }
     let mut waits_for: Vec<BTreeSet<usize>> = Vec::with_capacity(operations.len());
     for operation in operations {
-        let names = operation.as_ref().map(|operation| references(schemas, operation)).unwrap_or_default();
-        waits_for.push(names.iter().filter_map(|name| defined.get(*name).copied()).collect());
+        let names = operation
+            .as_ref()
+            .map(|operation| references(schemas, operation))
+            .unwrap_or_default();
+        waits_for.push(
+            names
+                .iter()
+                .filter_map(|name| defined.get(*name).copied())
+                .collect(),
+        );
     }
     sorted(operations, &waits_for)
 }
 
 /// Operations without open references first, by place; where none is left, a POST of the cycle goes without its references.
-fn sorted(operations: &[Result<BulkOperation, Malformed>], waits_for: &[BTreeSet<usize>]) -> Vec<Step> {
+fn sorted(
+    operations: &[Result<BulkOperation, Malformed>],
+    waits_for: &[BTreeSet<usize>],
+) -> Vec<Step> {
     let mut sorting = Sorting::new(operations, waits_for);
     loop {
         if let Some(index) = sorting.ready.pop_first() {
             sorting.run(index, Vec::new());
             continue;
         }
-        let post = sorting.waiting.iter().copied().find(|index| operations.get(*index).is_some_and(is_post));
-        let Some(index) = post else { return sorting.steps };
+        let post = sorting
+            .waiting
+            .iter()
+            .copied()
+            .find(|index| operations.get(*index).is_some_and(is_post));
+        let Some(index) = post else {
+            return sorting.steps;
+        };
         sorting.waiting.remove(&index);
         let lacks = sorting.open.get(index).cloned().unwrap_or_default();
         let without = names_of(operations, &lacks);
@@ -82,7 +99,10 @@ struct Sorting<'a> {
 }
 
 impl<'a> Sorting<'a> {
-    fn new(operations: &'a [Result<BulkOperation, Malformed>], waits_for: &[BTreeSet<usize>]) -> Self {
+    fn new(
+        operations: &'a [Result<BulkOperation, Malformed>],
+        waits_for: &[BTreeSet<usize>],
+    ) -> Self {
         let mut awaited_by: Vec<Vec<usize>> = vec![Vec::new(); operations.len()];
         for (index, names) in waits_for.iter().enumerate() {
             for target in names {
@@ -94,7 +114,15 @@ impl<'a> Sorting<'a> {
         let waits = |index: &usize| waits_for.get(*index).is_some_and(|names| !names.is_empty());
         let (waiting, ready) = (0..operations.len()).partition(waits);
         let steps = Vec::with_capacity(operations.len());
-        Self { operations, open: waits_for.to_vec(), awaited_by, ready, waiting, lacking: BTreeMap::new(), steps }
+        Self {
+            operations,
+            open: waits_for.to_vec(),
+            awaited_by,
+            ready,
+            waiting,
+            lacking: BTreeMap::new(),
+            steps,
+        }
     }
 
     fn run(&mut self, index: usize, without: Vec<String>) {
@@ -105,7 +133,12 @@ impl<'a> Sorting<'a> {
         self.lacking.values_mut().for_each(|names| {
             names.remove(&index);
         });
-        while let Some(index) = self.lacking.iter().find(|(_, names)| names.is_empty()).map(|(index, _)| *index) {
+        while let Some(index) = self
+            .lacking
+            .iter()
+            .find(|(_, names)| names.is_empty())
+            .map(|(index, _)| *index)
+        {
             self.lacking.remove(&index);
             self.steps.push(Step::Complete { index });
             self.release(index, |_| true);
@@ -113,9 +146,15 @@ impl<'a> Sorting<'a> {
     }
 
     /// Those of whoever waits for this operation that need to wait for it no longer.
-    fn release(&mut self, index: usize, may_go: impl Fn(&Result<BulkOperation, Malformed>) -> bool) {
+    fn release(
+        &mut self,
+        index: usize,
+        may_go: impl Fn(&Result<BulkOperation, Malformed>) -> bool,
+    ) {
         for follower in self.awaited_by.get(index).into_iter().flatten() {
-            let Some(names) = self.open.get_mut(*follower) else { continue };
+            let Some(names) = self.open.get_mut(*follower) else {
+                continue;
+            };
             if !self.operations.get(*follower).is_some_and(&may_go) {
                 continue;
             }
@@ -128,30 +167,61 @@ impl<'a> Sorting<'a> {
 }
 
 fn is_post(operation: &Result<BulkOperation, Malformed>) -> bool {
-    operation.as_ref().is_ok_and(|operation| operation.method == BulkMethod::Post)
+    operation
+        .as_ref()
+        .is_ok_and(|operation| operation.method == BulkMethod::Post)
 }
 
-fn names_of(operations: &[Result<BulkOperation, Malformed>], indices: &BTreeSet<usize>) -> Vec<String> {
-    let name = |index: &usize| operations.get(*index)?.as_ref().ok().and_then(defines).map(str::to_owned);
+fn names_of(
+    operations: &[Result<BulkOperation, Malformed>],
+    indices: &BTreeSet<usize>,
+) -> Vec<String> {
+    let name = |index: &usize| {
+        operations
+            .get(*index)?
+            .as_ref()
+            .ok()
+            .and_then(defines)
+            .map(str::to_owned)
+    };
     indices.iter().filter_map(name).collect()
 }
 
 /// The name that others may refer to; only what a POST makes has one.
 fn defines(operation: &BulkOperation) -> Option<&str> {
-    operation.bulk_id.as_deref().filter(|_| operation.method == BulkMethod::Post)
+    operation
+        .bulk_id
+        .as_deref()
+        .filter(|_| operation.method == BulkMethod::Post)
 }
 
 /// The type that an operation is about: one of the tenant's, or the direct memberships of groups.
 fn type_of<'a>(schemas: &'a SchemaSet, operation: &BulkOperation) -> Option<&'a TypeSchema> {
-    let endpoint = operation.path.split('/').find(|segment| !segment.is_empty())?;
+    let endpoint = operation
+        .path
+        .split('/')
+        .find(|segment| !segment.is_empty())?;
     let membership = || group_member().filter(|_| endpoint.eq_ignore_ascii_case("GroupMembers"));
-    schemas.by_endpoint(endpoint).or_else(membership).map(AsRef::as_ref)
+    schemas
+        .by_endpoint(endpoint)
+        .or_else(membership)
+        .map(AsRef::as_ref)
 }
 
 fn references<'a>(schemas: &SchemaSet, operation: &'a BulkOperation) -> Vec<&'a str> {
-    let mut names: Vec<&str> = operation.path.rsplit('/').next().and_then(|last| last.strip_prefix(REFERENCE)).into_iter().collect();
+    let mut names: Vec<&str> = operation
+        .path
+        .rsplit('/')
+        .next()
+        .and_then(|last| last.strip_prefix(REFERENCE))
+        .into_iter()
+        .collect();
     if let Some(data) = operation.data.as_ref().filter(|data| mentions(data)) {
-        collect(Scope::of(type_of(schemas, operation), operation.method), data, &mut names);
+        collect(
+            Scope::of(type_of(schemas, operation), operation.method),
+            data,
+            &mut names,
+        );
     }
     names
 }
@@ -170,18 +240,26 @@ fn collect<'a>(scope: Scope<'_>, value: &'a Value, names: &mut Vec<&'a str>) {
     match (scope, value) {
         (Scope::Text, _) | (_, Value::Null | Value::Bool(_) | Value::Number(_)) => {}
         (Scope::Path, Value::String(path)) => names.extend(in_path(path)),
-        (scope, Value::String(text)) => names.extend(text.strip_prefix(REFERENCE).filter(|_| scope.is_name())),
-        (scope, Value::Array(elements)) => elements.iter().for_each(|element| collect(scope, element, names)),
+        (scope, Value::String(text)) => {
+            names.extend(text.strip_prefix(REFERENCE).filter(|_| scope.is_name()));
+        }
+        (scope, Value::Array(elements)) => elements
+            .iter()
+            .for_each(|element| collect(scope, element, names)),
         (scope, Value::Object(map)) => {
             let members = scope.members(map);
-            map.iter().for_each(|(name, value)| collect(members.named(name), value, names));
+            map.iter()
+                .for_each(|(name, value)| collect(members.named(name), value, names));
         }
     }
 }
 
 /// What the strings of a path's filter refer to: `members[value eq "bulkId:a"]`.
 fn in_path(path: &str) -> impl Iterator<Item = &str> {
-    path.split('"').skip(1).step_by(2).filter_map(|text| text.strip_prefix(REFERENCE))
+    path.split('"')
+        .skip(1)
+        .step_by(2)
+        .filter_map(|text| text.strip_prefix(REFERENCE))
 }
 
 fn resolve_path(path: &mut String, ids: &HashMap<String, String>) -> Result<(), Error> {
@@ -190,17 +268,33 @@ fn resolve_path(path: &mut String, ids: &HashMap<String, String>) -> Result<(), 
         _ => Ok(part.to_owned()),
     };
     // In one pass: a path may be as long as a body.
-    let parts = path.split('"').enumerate().map(resolved).collect::<Result<Vec<_>, _>>()?;
+    let parts = path
+        .split('"')
+        .enumerate()
+        .map(resolved)
+        .collect::<Result<Vec<_>, _>>()?;
     *path = parts.join("\"");
     Ok(())
 }
 
 /// Puts ids in the place of references; refuses (409, RFC 7644 section 3.7.1) one that stands for nothing.
-pub(crate) fn resolve(scope: Scope<'_>, value: &mut Value, ids: &HashMap<String, String>) -> Result<(), Error> {
-    if mentions(value) { resolve_within(scope, value, ids) } else { Ok(()) }
+pub(crate) fn resolve(
+    scope: Scope<'_>,
+    value: &mut Value,
+    ids: &HashMap<String, String>,
+) -> Result<(), Error> {
+    if mentions(value) {
+        resolve_within(scope, value, ids)
+    } else {
+        Ok(())
+    }
 }
 
-fn resolve_within(scope: Scope<'_>, value: &mut Value, ids: &HashMap<String, String>) -> Result<(), Error> {
+fn resolve_within(
+    scope: Scope<'_>,
+    value: &mut Value,
+    ids: &HashMap<String, String>,
+) -> Result<(), Error> {
     match (scope, value) {
         (Scope::Text, _) | (_, Value::Null | Value::Bool(_) | Value::Number(_)) => Ok(()),
         (Scope::Path, Value::String(path)) => resolve_path(path, ids),
@@ -210,10 +304,13 @@ fn resolve_within(scope: Scope<'_>, value: &mut Value, ids: &HashMap<String, Str
             }
             Ok(())
         }
-        (scope, Value::Array(elements)) => elements.iter_mut().try_for_each(|element| resolve_within(scope, element, ids)),
+        (scope, Value::Array(elements)) => elements
+            .iter_mut()
+            .try_for_each(|element| resolve_within(scope, element, ids)),
         (scope, Value::Object(map)) => {
             let members = scope.members(map);
-            map.iter_mut().try_for_each(|(name, value)| resolve_within(members.named(name), value, ids))
+            map.iter_mut()
+                .try_for_each(|(name, value)| resolve_within(members.named(name), value, ids))
         }
     }
 }
@@ -242,7 +339,10 @@ pub(crate) fn leave_out(scope: Scope<'_>, body: &mut Value, names: &[String]) {
 
 fn keep(scope: Scope<'_>, value: &mut Value, names: &HashSet<&str>) -> bool {
     let refers = |scope: Scope<'_>, value: &Value| {
-        let name = value.as_str().filter(|_| scope.is_name()).and_then(|text| text.strip_prefix(REFERENCE));
+        let name = value
+            .as_str()
+            .filter(|_| scope.is_name())
+            .and_then(|text| text.strip_prefix(REFERENCE));
         name.is_some_and(|name| names.contains(name))
     };
     match (scope, value) {
@@ -254,7 +354,11 @@ fn keep(scope: Scope<'_>, value: &mut Value, names: &HashSet<&str>) -> bool {
         (scope, Value::Object(map)) => {
             let members = scope.members(map);
             // Attributes stand for themselves; what names a resource is nothing without it.
-            if scope.is_name() && map.iter().any(|(name, value)| refers(members.named(name), value)) {
+            if scope.is_name()
+                && map
+                    .iter()
+                    .any(|(name, value)| refers(members.named(name), value))
+            {
                 return false;
             }
             map.retain(|name, value| keep(members.named(name), value, names));
@@ -275,37 +379,93 @@ mod tests {
     use super::*;
 
     fn operations(list: Value) -> Vec<Result<BulkOperation, Malformed>> {
-        BulkRequest::from_body(json!({"schemas": [BULK_REQUEST_SCHEMA], "Operations": list})).unwrap().operations
+        BulkRequest::from_body(json!({"schemas": [BULK_REQUEST_SCHEMA], "Operations": list}))
+            .unwrap()
+            .operations
     }
 
     fn post(name: &str, refers_to: &[&str]) -> Value {
-        let members: Vec<Value> = refers_to.iter().map(|name| json!({"value": format!("bulkId:{name}")})).collect();
+        let members: Vec<Value> = refers_to
+            .iter()
+            .map(|name| json!({"value": format!("bulkId:{name}")}))
+            .collect();
         json!({"method": "POST", "path": "/Groups", "bulkId": name, "data": {"displayName": name, "members": members}})
     }
 
     fn run(index: usize) -> Step {
-        Step::Run { index, without: Vec::new() }
+        Step::Run {
+            index,
+            without: Vec::new(),
+        }
     }
 
     #[test]
     fn orders() {
         let schemas = SchemaSet::standard();
-        let check = |list: Value, expected: Vec<Step>| assert_eq!(order(&schemas, &operations(list.clone())), expected, "{list}");
-        check(json!([post("a", &[]), post("b", &["a"])]), vec![run(0), run(1)]);
-        check(json!([post("a", &["b"]), post("b", &[])]), vec![run(1), run(0)]);
-        check(json!([post("a", &["nobody"]), post("b", &[])]), vec![run(0), run(1)]);
-        check(json!([{"method": "DELETE", "path": "/Users/bulkId:b"}, 7, post("b", &[])]), vec![run(1), run(2), run(0)]);
+        let check = |list: Value, expected: Vec<Step>| {
+            assert_eq!(
+                order(&schemas, &operations(list.clone())),
+                expected,
+                "{list}"
+            );
+        };
+        check(
+            json!([post("a", &[]), post("b", &["a"])]),
+            vec![run(0), run(1)],
+        );
+        check(
+            json!([post("a", &["b"]), post("b", &[])]),
+            vec![run(1), run(0)],
+        );
+        check(
+            json!([post("a", &["nobody"]), post("b", &[])]),
+            vec![run(0), run(1)],
+        );
+        check(
+            json!([{"method": "DELETE", "path": "/Users/bulkId:b"}, 7, post("b", &[])]),
+            vec![run(1), run(2), run(0)],
+        );
         let without = |name: &str| vec![name.to_owned()];
         check(
             json!([post("a", &["b"]), post("b", &["a"])]),
-            vec![Step::Run { index: 0, without: without("b") }, run(1), Step::Complete { index: 0 }],
+            vec![
+                Step::Run {
+                    index: 0,
+                    without: without("b"),
+                },
+                run(1),
+                Step::Complete { index: 0 },
+            ],
         );
-        check(json!([post("a", &["a"])]), vec![Step::Run { index: 0, without: without("a") }, Step::Complete { index: 0 }]);
+        check(
+            json!([post("a", &["a"])]),
+            vec![
+                Step::Run {
+                    index: 0,
+                    without: without("a"),
+                },
+                Step::Complete { index: 0 },
+            ],
+        );
         // Whoever changes what a cycle made waits until it is whole; whoever only refers to it does not.
         let delete = json!({"method": "DELETE", "path": "/Groups/bulkId:a"});
         check(
-            json!([post("a", &["b"]), delete, post("c", &["a"]), post("b", &["a", "c"])]),
-            vec![Step::Run { index: 0, without: without("b") }, run(2), run(3), Step::Complete { index: 0 }, run(1)],
+            json!([
+                post("a", &["b"]),
+                delete,
+                post("c", &["a"]),
+                post("b", &["a", "c"])
+            ]),
+            vec![
+                Step::Run {
+                    index: 0,
+                    without: without("b"),
+                },
+                run(2),
+                run(3),
+                Step::Complete { index: 0 },
+                run(1),
+            ],
         );
     }
 
@@ -353,17 +513,24 @@ mod tests {
     fn resolved(name: &str, method: BulkMethod, mut body: Value) -> Result<Value, ErrorKind> {
         let ids = HashMap::from([("q".to_owned(), "1".to_owned())]);
         let schema = schema(name);
-        resolve(Scope::of(Some(&schema), method), &mut body, &ids).map(|()| body).map_err(|error| error.kind())
+        resolve(Scope::of(Some(&schema), method), &mut body, &ids)
+            .map(|()| body)
+            .map_err(|error| error.kind())
     }
 
     #[test]
     fn references_become_ids() {
         let group = |body: Value| resolved("Group", BulkMethod::Post, body);
         assert_eq!(
-            group(json!({"members": [{"value": "bulkId:q"}, {"value": "2"}, "bulkId:q"], "displayName": "x"})),
+            group(
+                json!({"members": [{"value": "bulkId:q"}, {"value": "2"}, "bulkId:q"], "displayName": "x"})
+            ),
             Ok(json!({"members": [{"value": "1"}, {"value": "2"}, "1"], "displayName": "x"}))
         );
-        assert_eq!(group(json!({"members": [{"value": "bulkId:z"}]})), Err(ErrorKind::Conflict));
+        assert_eq!(
+            group(json!({"members": [{"value": "bulkId:z"}]})),
+            Err(ErrorKind::Conflict)
+        );
         let ids = HashMap::from([("q".to_owned(), "1".to_owned())]);
         assert_eq!(resolve_id("bulkId:q", &ids).unwrap(), "1");
         assert_eq!(resolve_id("77", &ids).unwrap(), "77");
@@ -371,9 +538,12 @@ mod tests {
 
     #[test]
     fn only_what_names_a_resource_refers() {
-        let same = |name: &str, method: BulkMethod, body: Value| assert_eq!(resolved(name, method, body.clone()), Ok(body));
+        let same = |name: &str, method: BulkMethod, body: Value| {
+            assert_eq!(resolved(name, method, body.clone()), Ok(body));
+        };
         let becomes = |method: BulkMethod, body: Value, text: &str| {
-            let expected = serde_json::from_str(&body.to_string().replace("bulkId:q", text)).unwrap();
+            let expected =
+                serde_json::from_str(&body.to_string().replace("bulkId:q", text)).unwrap();
             assert_eq!(resolved("User", method, body), Ok(expected));
         };
         same(
@@ -383,16 +553,44 @@ mod tests {
                 "emails": [{"value": "bulkId:foo"}], "urn:ietf:params:scim:schemas:core:2.0:User:title": "bulkId:q",
                 ENTERPRISE_USER: {"department": "bulkId:foo", "manager": {"displayName": "bulkId:foo"}}}),
         );
-        same("Group", BulkMethod::Put, json!({"displayName": "bulkId:q", "members": [{"value": "2", "display": "bulkId:q"}]}));
+        same(
+            "Group",
+            BulkMethod::Put,
+            json!({"displayName": "bulkId:q", "members": [{"value": "2", "display": "bulkId:q"}]}),
+        );
         let manager = format!("{ENTERPRISE_USER}:manager");
-        becomes(BulkMethod::Post, json!({ENTERPRISE_USER: {"manager": {"value": "bulkId:q"}}}), "1");
-        becomes(BulkMethod::Post, json!({ENTERPRISE_USER: {"manager": "bulkId:q"}}), "1");
+        becomes(
+            BulkMethod::Post,
+            json!({ENTERPRISE_USER: {"manager": {"value": "bulkId:q"}}}),
+            "1",
+        );
+        becomes(
+            BulkMethod::Post,
+            json!({ENTERPRISE_USER: {"manager": "bulkId:q"}}),
+            "1",
+        );
         // As quirks read them.
-        becomes(BulkMethod::Post, json!({(&manager): "bulkId:q", "manager.managerId": "bulkId:q"}), "1");
+        becomes(
+            BulkMethod::Post,
+            json!({(&manager): "bulkId:q", "manager.managerId": "bulkId:q"}),
+            "1",
+        );
         let patch = |operation: Value| json!({"schemas": [], "operations": [operation]});
-        becomes(BulkMethod::Patch, patch(json!({"op": "add", "path": manager, "value": "bulkId:q"})), "1");
-        becomes(BulkMethod::Patch, patch(json!({"op": "add", "path": "manager", "value": {"value": "bulkId:q"}})), "1");
-        becomes(BulkMethod::Patch, patch(json!({"op": "add", "value": {ENTERPRISE_USER: {"manager": "bulkId:q"}}})), "1");
+        becomes(
+            BulkMethod::Patch,
+            patch(json!({"op": "add", "path": manager, "value": "bulkId:q"})),
+            "1",
+        );
+        becomes(
+            BulkMethod::Patch,
+            patch(json!({"op": "add", "path": "manager", "value": {"value": "bulkId:q"}})),
+            "1",
+        );
+        becomes(
+            BulkMethod::Patch,
+            patch(json!({"op": "add", "value": {ENTERPRISE_USER: {"manager": "bulkId:q"}}})),
+            "1",
+        );
         for operation in [
             json!({"op": "add", "path": "displayName", "value": "bulkId:q"}),
             json!({"op": "add", "path": "emails[value eq \"bulkId:q\"].type", "value": "bulkId:q"}),
@@ -402,21 +600,44 @@ mod tests {
         ] {
             same("User", BulkMethod::Patch, patch(operation));
         }
-        let members = |id: &str| patch(json!({"op": "remove", "path": format!("members[value eq \"{id}\"]")}));
-        assert_eq!(resolved("Group", BulkMethod::Patch, members("bulkId:q")), Ok(members("1")));
-        assert_eq!(resolved("Group", BulkMethod::Patch, members("bulkId:z")), Err(ErrorKind::Conflict));
+        let members = |id: &str| {
+            patch(json!({"op": "remove", "path": format!("members[value eq \"{id}\"]")}))
+        };
+        assert_eq!(
+            resolved("Group", BulkMethod::Patch, members("bulkId:q")),
+            Ok(members("1"))
+        );
+        assert_eq!(
+            resolved("Group", BulkMethod::Patch, members("bulkId:z")),
+            Err(ErrorKind::Conflict)
+        );
     }
 
     #[test]
     fn what_refers_is_left_out_whole() {
         let leave = |name: &str, mut body: Value, left: Value| {
-            leave_out(Scope::of(Some(&schema(name)), BulkMethod::Post), &mut body, &["q".to_owned()]);
+            leave_out(
+                Scope::of(Some(&schema(name)), BulkMethod::Post),
+                &mut body,
+                &["q".to_owned()],
+            );
             assert_eq!(body, left);
         };
-        leave("Group", json!({"members": [{"value": "bulkId:q", "type": "User"}, {"value": "2"}]}), json!({"members": [{"value": "2"}]}));
-        for manager in [json!({"value": "bulkId:q", "displayName": "d"}), json!("bulkId:q")] {
+        leave(
+            "Group",
+            json!({"members": [{"value": "bulkId:q", "type": "User"}, {"value": "2"}]}),
+            json!({"members": [{"value": "2"}]}),
+        );
+        for manager in [
+            json!({"value": "bulkId:q", "displayName": "d"}),
+            json!("bulkId:q"),
+        ] {
             let body = json!({"title": "bulkId:q", ENTERPRISE_USER: {"manager": manager, "department": "d"}});
-            leave("User", body, json!({"title": "bulkId:q", ENTERPRISE_USER: {"department": "d"}}));
+            leave(
+                "User",
+                body,
+                json!({"title": "bulkId:q", ENTERPRISE_USER: {"department": "d"}}),
+            );
         }
     }
 }

@@ -31,7 +31,11 @@ impl ChangeSet {
     /// The ids of the people whom it deletes or leaves inactive. What was issued to them (tokens, OAuth clients, issuers) ends in the same commit, and does
     /// not come back with them.
     pub fn leavers(&self) -> BTreeSet<&str> {
-        self.writes.iter().filter(|write| write.is_of_a_leaver()).map(|write| write.id.as_str()).collect()
+        self.writes
+            .iter()
+            .filter(|write| write.is_of_a_leaver())
+            .map(|write| write.id.as_str())
+            .collect()
     }
 }
 
@@ -59,7 +63,10 @@ impl Policy {
 
     /// What a tenant says about what a client sends.
     pub fn of_client(caller: &Caller) -> Self {
-        Self { guard: Some(caller.tenant.settings.guard), ..Self::of_administrator(caller) }
+        Self {
+            guard: Some(caller.tenant.settings.guard),
+            ..Self::of_administrator(caller)
+        }
     }
 
     /// What it says about what an administrator does: no guard holds it.
@@ -95,13 +102,23 @@ pub struct Moment {
 impl Moment {
     /// A change set of one write.
     pub(crate) fn change_set(self, schema: &TypeSchema, id: &str, change: Change) -> ChangeSet {
-        let write = Write { resource_type: schema.name().to_owned(), id: id.to_owned(), change };
+        let write = Write {
+            resource_type: schema.name().to_owned(),
+            id: id.to_owned(),
+            change,
+        };
         self.change_set_of(schema.revision, vec![write])
     }
 
     /// A change set of these writes; under whose policy, is said when it is committed.
     pub(crate) fn change_set_of(self, types_revision: u64, writes: Vec<Write>) -> ChangeSet {
-        ChangeSet { change_id: self.change_id, at: self.at, types_revision, writes, policy: Policy::default() }
+        ChangeSet {
+            change_id: self.change_id,
+            at: self.at,
+            types_revision,
+            writes,
+            policy: Policy::default(),
+        }
     }
 }
 
@@ -128,7 +145,10 @@ impl Write {
     /// Whether it deletes a person or leaves one inactive. A new person, also one who comes back after a deletion, has nothing that could end.
     fn is_of_a_leaver(&self) -> bool {
         let leaves = match &self.change {
-            Change::Update { content: Some(content), .. } => !is_active(&content.document),
+            Change::Update {
+                content: Some(content),
+                ..
+            } => !is_active(&content.document),
             Change::Create { .. } | Change::Update { content: None, .. } => false,
             Change::Delete { .. } => true,
         };
@@ -179,11 +199,18 @@ pub struct Effect {
 
 impl Effect {
     /// Compares what a resource held with what it will hold.
-    pub fn between(before: &Map<String, Value>, after: &Map<String, Value>, replaces: bool) -> Self {
+    pub fn between(
+        before: &Map<String, Value>,
+        after: &Map<String, Value>,
+        replaces: bool,
+    ) -> Self {
         let active = (is_active(before) != is_active(after)).then(|| is_active(after));
         let mut attributes = Vec::new();
         for (name, before, after) in differing(before, after) {
-            match (before.and_then(Value::as_object), after.and_then(Value::as_object)) {
+            match (
+                before.and_then(Value::as_object),
+                after.and_then(Value::as_object),
+            ) {
                 (before, after) if name.contains(':') && (before.is_some() || after.is_some()) => {
                     let none = Map::new();
                     let inside = differing(before.unwrap_or(&none), after.unwrap_or(&none));
@@ -192,7 +219,11 @@ impl Effect {
                 _ => attributes.push(name.to_owned()),
             }
         }
-        Self { replaces, active, attributes }
+        Self {
+            replaces,
+            active,
+            attributes,
+        }
     }
 }
 
@@ -201,9 +232,15 @@ fn differing<'a>(
     before: &'a Map<String, Value>,
     after: &'a Map<String, Value>,
 ) -> impl Iterator<Item = (&'a str, Option<&'a Value>, Option<&'a Value>)> {
-    let gone = before.iter().filter(|(name, _)| !after.contains_key(*name)).map(|(name, value)| (name.as_str(), Some(value), None));
-    let there = after.iter().map(|(name, value)| (name.as_str(), before.get(name), Some(value)));
-    gone.chain(there).filter(|(name, before, after)| *name != "schemas" && before != after)
+    let gone = before
+        .iter()
+        .filter(|(name, _)| !after.contains_key(*name))
+        .map(|(name, value)| (name.as_str(), Some(value), None));
+    let there = after
+        .iter()
+        .map(|(name, value)| (name.as_str(), before.get(name), Some(value)));
+    gone.chain(there)
+        .filter(|(name, before, after)| *name != "schemas" && before != after)
 }
 
 /// What must hold when the write is applied, checked in the statement that writes.
@@ -258,9 +295,16 @@ mod tests {
 
     #[test]
     fn leavers_are_people_who_are_deleted_or_left_inactive() {
-        let content =
-            |document: Value| Content { document: document.as_object().unwrap().clone().into(), display: String::new(), index: Vec::new() };
-        let (precondition, members, effect) = (Precondition::Exists, MemberDelta::default(), Effect::default());
+        let content = |document: Value| Content {
+            document: document.as_object().unwrap().clone().into(),
+            display: String::new(),
+            index: Vec::new(),
+        };
+        let (precondition, members, effect) = (
+            Precondition::Exists,
+            MemberDelta::default(),
+            Effect::default(),
+        );
         let update = |document: Option<Value>| Change::Update {
             precondition,
             content: document.map(content),
@@ -268,18 +312,40 @@ mod tests {
             effect: effect.clone(),
         };
         let check = |resource_type: &str, change: Change, leaves: bool| {
-            let write = Write { resource_type: resource_type.into(), id: "a".into(), change };
+            let write = Write {
+                resource_type: resource_type.into(),
+                id: "a".into(),
+                change,
+            };
             let (change_id, at) = (Uuid::nil(), Timestamp::UNIX_EPOCH);
             let again = write.clone();
-            let change_set = ChangeSet { change_id, at, types_revision: 0, writes: vec![write, again], policy: Policy::default() };
-            assert_eq!(change_set.leavers().into_iter().collect::<Vec<_>>(), if leaves { vec!["a"] } else { vec![] }, "{change_set:?}");
+            let change_set = ChangeSet {
+                change_id,
+                at,
+                types_revision: 0,
+                writes: vec![write, again],
+                policy: Policy::default(),
+            };
+            assert_eq!(
+                change_set.leavers().into_iter().collect::<Vec<_>>(),
+                if leaves { vec!["a"] } else { vec![] },
+                "{change_set:?}"
+            );
         };
         check("User", update(Some(json!({"active": false}))), true);
         check("User", update(Some(json!({"active": true}))), false);
         check("User", update(Some(json!({}))), false);
         check("User", update(None), false);
         check("User", Change::Delete { precondition }, true);
-        check("User", Change::Create { content: content(json!({"active": false})), members: Vec::new(), former: None }, false);
+        check(
+            "User",
+            Change::Create {
+                content: content(json!({"active": false})),
+                members: Vec::new(),
+                former: None,
+            },
+            false,
+        );
         check("Device", update(Some(json!({"active": false}))), false);
         check("Group", Change::Delete { precondition }, false);
     }
@@ -287,14 +353,30 @@ mod tests {
     #[test]
     fn effects() {
         let check = |before: Value, after: Value, active: Option<bool>, attributes: &[&str]| {
-            let (Value::Object(before), Value::Object(after)) = (before, after) else { panic!("not objects") };
+            let (Value::Object(before), Value::Object(after)) = (before, after) else {
+                panic!("not objects")
+            };
             let effect = Effect::between(&before, &after, false);
-            assert_eq!((effect.active, effect.attributes), (active, attributes.iter().map(ToString::to_string).collect()), "{after:?}");
+            assert_eq!(
+                (effect.active, effect.attributes),
+                (active, attributes.iter().map(ToString::to_string).collect()),
+                "{after:?}"
+            );
         };
         check(json!({"title": "a"}), json!({"title": "a"}), None, &[]);
-        check(json!({"title": "a", "locale": "de"}), json!({"title": "b", "timezone": "x"}), None, &["locale", "title", "timezone"]);
+        check(
+            json!({"title": "a", "locale": "de"}),
+            json!({"title": "b", "timezone": "x"}),
+            None,
+            &["locale", "title", "timezone"],
+        );
         check(json!({}), json!({"active": true}), None, &["active"]);
-        check(json!({}), json!({"active": false}), Some(false), &["active"]);
+        check(
+            json!({}),
+            json!({"active": false}),
+            Some(false),
+            &["active"],
+        );
         check(json!({"active": false}), json!({}), Some(true), &["active"]);
         check(
             json!({"schemas": ["a"], "urn:x:User": {"department": "d", "division": "e"}}),
@@ -302,6 +384,11 @@ mod tests {
             None,
             &["urn:x:User:department", "urn:x:User:costCenter"],
         );
-        check(json!({}), json!({"urn:x:User": {"division": "e"}}), None, &["urn:x:User:division"]);
+        check(
+            json!({}),
+            json!({"urn:x:User": {"division": "e"}}),
+            None,
+            &["urn:x:User:division"],
+        );
     }
 }

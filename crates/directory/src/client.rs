@@ -13,7 +13,11 @@ use crate::tenant::TenantId;
 
 /// How a client shows at the token endpoint who it is; it has exactly one way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "method", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "method",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase"
+)]
 pub enum ClientAuthentication {
     /// `client_secret_basic` and `client_secret_post` (RFC 6749 section 2.3.1).
     ClientSecret {
@@ -83,7 +87,9 @@ impl ClientRecord {
 
     /// Whether this is its secret; false where it has none.
     pub fn has_secret(&self, hasher: &dyn TokenHasher, secret: &str) -> bool {
-        let ClientAuthentication::ClientSecret { hash } = &self.authentication else { return false };
+        let ClientAuthentication::ClientSecret { hash } = &self.authentication else {
+            return false;
+        };
         bool::from(hash.0.ct_eq(&hasher.hash(secret).0))
     }
 }
@@ -98,7 +104,8 @@ pub trait Clients: Send + Sync {
     /// All of a tenant, oldest first.
     async fn list_clients(&self, tenant: TenantId) -> Result<Vec<ClientRecord>, Fault>;
     /// Revokes one, and with the tenant's revision what is remembered of its tokens; false where there is none.
-    async fn revoke_client(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault>;
+    async fn revoke_client(&self, tenant: TenantId, id: &str, at: Timestamp)
+    -> Result<bool, Fault>;
     /// Remembers that an assertion was used, until it is worth nothing anyway; false where it was used before. Forgets older ones.
     async fn use_assertion(
         &self,
@@ -118,16 +125,24 @@ mod tests {
     fn ways_to_authenticate_are_kept_as_json() {
         let check = |way: ClientAuthentication, json: &str| {
             assert_eq!(serde_json::to_string(&way).unwrap(), json);
-            assert_eq!(serde_json::from_str::<ClientAuthentication>(json).unwrap(), way);
+            assert_eq!(
+                serde_json::from_str::<ClientAuthentication>(json).unwrap(),
+                way
+            );
         };
         let hash = TokenHash([0; 32]);
         check(
             ClientAuthentication::ClientSecret { hash },
             r#"{"method":"client_secret","hash":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#,
         );
-        check(ClientAuthentication::PrivateKeyJwt { keys: vec![] }, r#"{"method":"private_key_jwt","keys":[]}"#);
         check(
-            ClientAuthentication::TlsClientAuth { name: CertificateName::SanDns("a.example".into()) },
+            ClientAuthentication::PrivateKeyJwt { keys: vec![] },
+            r#"{"method":"private_key_jwt","keys":[]}"#,
+        );
+        check(
+            ClientAuthentication::TlsClientAuth {
+                name: CertificateName::SanDns("a.example".into()),
+            },
             r#"{"method":"tls_client_auth","san_dns":"a.example"}"#,
         );
     }

@@ -9,8 +9,22 @@ use crate::change_set::{Change, ChangeSet, Moment};
 use crate::content::content;
 
 /// Decides a create (RFC 7644 section 3.3).
-pub fn decide(moment: Moment, schema: &TypeSchema, id: &str, body: Value, quirks: &QuirkSet) -> Result<ChangeSet, Error> {
+pub fn decide(
+    moment: Moment,
+    schema: &TypeSchema,
+    id: &str,
+    body: Value,
+    quirks: &QuirkSet,
+) -> Result<ChangeSet, Error> {
     let validated = validate(schema, body, None, quirks)?;
     let members = validated.members.unwrap_or_default();
-    Ok(moment.change_set(schema, id, Change::Create { content: content(schema, validated.resource), members, former: None }))
+    Ok(moment.change_set(
+        schema,
+        id,
+        Change::Create {
+            content: content(schema, validated.resource),
+            members,
+            former: None,
+        },
+    ))
 }

@@ -23,8 +23,13 @@ impl serde::Serialize for TokenHash {
 impl<'de> serde::Deserialize<'de> for TokenHash {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text.as_bytes()).map_err(serde::de::Error::custom)?;
-        bytes.try_into().map(Self).map_err(|_| serde::de::Error::custom("a hash has 32 bytes"))
+        let bytes = BASE64_URL_SAFE_NO_PAD
+            .decode(text.as_bytes())
+            .map_err(serde::de::Error::custom)?;
+        bytes
+            .try_into()
+            .map(Self)
+            .map_err(|_| serde::de::Error::custom("a hash has 32 bytes"))
     }
 }
 
@@ -64,7 +69,13 @@ pub struct TokenRequest {
 }
 
 /// What to remember of a token with this text, whatever the text is.
-pub fn issue(hasher: &dyn TokenHasher, id: Uuid, text: &str, request: TokenRequest, at: Timestamp) -> TokenRecord {
+pub fn issue(
+    hasher: &dyn TokenHasher,
+    id: Uuid,
+    text: &str,
+    request: TokenRequest,
+    at: Timestamp,
+) -> TokenRecord {
     TokenRecord {
         id: id.to_string(),
         tenant: request.tenant,
@@ -140,7 +151,9 @@ mod tests {
     impl TokenHasher for Plain {
         fn hash(&self, token: &str) -> TokenHash {
             let mut hash = [0; 32];
-            hash.iter_mut().zip(token.bytes()).for_each(|(to, from)| *to = from);
+            hash.iter_mut()
+                .zip(token.bytes())
+                .for_each(|(to, from)| *to = from);
             TokenHash(hash)
         }
     }
@@ -153,24 +166,36 @@ mod tests {
     fn texts_are_long_and_safe_in_headers() {
         let text = token_text(&[255; 32]);
         assert_eq!(text.len(), "rollcall_".len() + 43);
-        assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)));
+        assert!(
+            text.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+        );
     }
 
     #[test]
     fn who_is_let_in() {
         let tenant = TenantId(1);
-        let request = TokenRequest { tenant, name: "t".into(), expires: Some(at(100)), permissions: Permissions::default() };
-        let record = issue(&Plain, Uuid::nil(), "any text", request, at(0));
-        let check = |record: Option<&TokenRecord>, tenant: i64, text: &str, now: i64, accepted: bool| {
-            let answer = authenticate(record, TenantId(tenant), &Plain.hash(text), at(now));
-            assert_eq!(answer.is_ok(), accepted, "{tenant} {text} {now}");
+        let request = TokenRequest {
+            tenant,
+            name: "t".into(),
+            expires: Some(at(100)),
+            permissions: Permissions::default(),
         };
+        let record = issue(&Plain, Uuid::nil(), "any text", request, at(0));
+        let check =
+            |record: Option<&TokenRecord>, tenant: i64, text: &str, now: i64, accepted: bool| {
+                let answer = authenticate(record, TenantId(tenant), &Plain.hash(text), at(now));
+                assert_eq!(answer.is_ok(), accepted, "{tenant} {text} {now}");
+            };
         check(Some(&record), 1, "any text", 99, true);
         check(Some(&record), 1, "any text", 100, false);
         check(Some(&record), 2, "any text", 1, false);
         check(Some(&record), 1, "my text!", 1, false);
         check(None, 1, "any text", 1, false);
-        let revoked = TokenRecord { revoked: Some(at(5)), ..record };
+        let revoked = TokenRecord {
+            revoked: Some(at(5)),
+            ..record
+        };
         check(Some(&revoked), 1, "any text", 6, false);
     }
 

@@ -5,6 +5,11 @@ use scim_protocol::TypeSchema;
 use crate::change_set::{Change, ChangeSet, Moment, Precondition};
 
 /// Decides a deletion.
-pub fn decide(moment: Moment, schema: &TypeSchema, id: &str, precondition: Precondition) -> ChangeSet {
+pub fn decide(
+    moment: Moment,
+    schema: &TypeSchema,
+    id: &str,
+    precondition: Precondition,
+) -> ChangeSet {
     moment.change_set(schema, id, Change::Delete { precondition })
 }

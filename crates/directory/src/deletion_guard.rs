@@ -90,9 +90,18 @@ impl Default for GuardSettings {
         Self {
             mode: Mode::Refuse,
             window_minutes: 60,
-            disables: Threshold { count: 10, percent: 10 },
-            deletes: Threshold { count: 50, percent: 10 },
-            memberships: Threshold { count: 100, percent: 20 },
+            disables: Threshold {
+                count: 10,
+                percent: 10,
+            },
+            deletes: Threshold {
+                count: 50,
+                percent: 10,
+            },
+            memberships: Threshold {
+                count: 100,
+                percent: 20,
+            },
         }
     }
 }
@@ -146,7 +155,9 @@ impl Removals {
 
     /// Whether nothing was taken away.
     pub fn is_empty(&self) -> bool {
-        Removal::ALL.into_iter().all(|removal| self.of(removal) == 0)
+        Removal::ALL
+            .into_iter()
+            .all(|removal| self.of(removal) == 0)
     }
 }
 
@@ -182,16 +193,33 @@ pub fn may_exceed(settings: &GuardSettings, removal: Removal, in_window: u64) ->
 }
 
 /// Whether a change set is over the threshold of a kind.
-pub fn decide(settings: &GuardSettings, removal: Removal, counted: Counted, at: Timestamp) -> Option<Excess> {
-    let Counted { in_window, of_all, oldest_minute } = counted;
-    let over_percent = in_window.saturating_mul(100) > of_all.saturating_mul(settings.threshold(removal).percent);
+pub fn decide(
+    settings: &GuardSettings,
+    removal: Removal,
+    counted: Counted,
+    at: Timestamp,
+) -> Option<Excess> {
+    let Counted {
+        in_window,
+        of_all,
+        oldest_minute,
+    } = counted;
+    let over_percent =
+        in_window.saturating_mul(100) > of_all.saturating_mul(settings.threshold(removal).percent);
     if !may_exceed(settings, removal, in_window) || !over_percent {
         return None;
     }
     // The first of the window's removals leaves it then; an administrator may decide earlier.
-    let leaves = (oldest_minute + i64::from(settings.window_minutes.clamp(1, WINDOW_MINUTES_MAX))) * 60;
+    let leaves =
+        (oldest_minute + i64::from(settings.window_minutes.clamp(1, WINDOW_MINUTES_MAX))) * 60;
     let wait = u64::try_from(leaves - at.as_second()).unwrap_or_default();
-    Some(Excess { removal, in_window, of_all, window_minutes: settings.window_minutes, retry_after_seconds: wait.max(60) })
+    Some(Excess {
+        removal,
+        in_window,
+        of_all,
+        window_minutes: settings.window_minutes,
+        retry_after_seconds: wait.max(60),
+    })
 }
 
 impl Excess {
@@ -211,11 +239,18 @@ impl Excess {
 pub fn supersedes(later: &[String], earlier: &[String]) -> bool {
     let meets = |one: &String, other: &String| {
         let wild = |one: &str, other: &str| {
-            one == "*" || one.strip_suffix(":*").is_some_and(|all| other.strip_prefix(all).is_some_and(|rest| rest.starts_with(':')))
+            one == "*"
+                || one.strip_suffix(":*").is_some_and(|all| {
+                    other
+                        .strip_prefix(all)
+                        .is_some_and(|rest| rest.starts_with(':'))
+                })
         };
         one == other || wild(one, other) || wild(other, one)
     };
-    later.iter().any(|one| earlier.iter().any(|other| meets(one, other)))
+    later
+        .iter()
+        .any(|one| earlier.iter().any(|other| meets(one, other)))
 }
 
 #[cfg(test)]
@@ -230,8 +265,21 @@ mod tests {
     fn both_thresholds_have_to_be_exceeded() {
         let settings = GuardSettings::default();
         let check = |removal, in_window, of_all, held: bool| {
-            let excess = decide(&settings, removal, Counted { in_window, of_all, oldest_minute: 0 }, at(600));
-            assert_eq!(excess.is_some(), held, "{removal:?} {in_window} of {of_all}");
+            let excess = decide(
+                &settings,
+                removal,
+                Counted {
+                    in_window,
+                    of_all,
+                    oldest_minute: 0,
+                },
+                at(600),
+            );
+            assert_eq!(
+                excess.is_some(),
+                held,
+                "{removal:?} {in_window} of {of_all}"
+            );
         };
         check(Removal::Delete, 1, 1, false);
         check(Removal::Delete, 50, 50, false);
@@ -252,15 +300,43 @@ mod tests {
 
     #[test]
     fn off_is_off() {
-        let settings = GuardSettings { mode: Mode::Off, ..GuardSettings::default() };
-        assert_eq!(decide(&settings, Removal::Delete, Counted { in_window: 9_999, of_all: 9_999, oldest_minute: 0 }, at(0)), None);
+        let settings = GuardSettings {
+            mode: Mode::Off,
+            ..GuardSettings::default()
+        };
+        assert_eq!(
+            decide(
+                &settings,
+                Removal::Delete,
+                Counted {
+                    in_window: 9_999,
+                    of_all: 9_999,
+                    oldest_minute: 0
+                },
+                at(0)
+            ),
+            None
+        );
     }
 
     #[test]
     fn the_wait_ends_when_the_oldest_leaves_the_window() {
-        let settings = GuardSettings { window_minutes: 10, ..GuardSettings::default() };
+        let settings = GuardSettings {
+            window_minutes: 10,
+            ..GuardSettings::default()
+        };
         let check = |oldest_minute, now, seconds| {
-            let excess = decide(&settings, Removal::Delete, Counted { in_window: 300, of_all: 300, oldest_minute }, at(now)).unwrap();
+            let excess = decide(
+                &settings,
+                Removal::Delete,
+                Counted {
+                    in_window: 300,
+                    of_all: 300,
+                    oldest_minute,
+                },
+                at(now),
+            )
+            .unwrap();
             assert_eq!(excess.retry_after_seconds, seconds);
         };
         check(0, 120, 480);
@@ -272,9 +348,17 @@ mod tests {
 
     #[test]
     fn moves_are_not_removals() {
-        let moved = Removals { memberships: 5, memberships_added: 7, ..Removals::default() };
+        let moved = Removals {
+            memberships: 5,
+            memberships_added: 7,
+            ..Removals::default()
+        };
         assert_eq!((moved.of(Removal::Membership), moved.is_empty()), (0, true));
-        let gone = Removals { memberships: 5, memberships_added: 2, ..Removals::default() };
+        let gone = Removals {
+            memberships: 5,
+            memberships_added: 2,
+            ..Removals::default()
+        };
         assert_eq!((gone.of(Removal::Membership), gone.is_empty()), (3, false));
     }
 
@@ -282,7 +366,11 @@ mod tests {
     fn later_writes_about_the_same_supersede() {
         let check = |later: &[&str], earlier: &[&str], expected: bool| {
             let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
-            assert_eq!(supersedes(&owned(later), &owned(earlier)), expected, "{later:?} {earlier:?}");
+            assert_eq!(
+                supersedes(&owned(later), &owned(earlier)),
+                expected,
+                "{later:?} {earlier:?}"
+            );
         };
         check(&["active"], &["active"], true);
         check(&["title"], &["active"], false);

@@ -36,7 +36,9 @@ use self::schema_sets::SchemaSets;
 pub use self::types::Edited;
 pub use self::undo::{UNDO_CHANGES_MAX, UNDO_ENTRIES_MAX, UndoLine, Undone};
 use crate::access::{Caller, Permissions};
-use crate::change_set::{Change, ChangeSet, Committed, Former, Moment, Policy, Precondition, Write};
+use crate::change_set::{
+    Change, ChangeSet, Committed, Former, Moment, Policy, Precondition, Write,
+};
 use crate::clock::{Clock, IdGenerator};
 use crate::credential::unauthorized;
 use crate::document::Document;
@@ -89,7 +91,10 @@ impl PatchAnswer {
     fn include(self) -> Option<Include> {
         match self {
             Self::Version => None,
-            Self::ResourceUnlessLarge(include) => Some(Include { members: false, ..include }),
+            Self::ResourceUnlessLarge(include) => Some(Include {
+                members: false,
+                ..include
+            }),
             Self::Resource(include) => Some(include),
         }
     }
@@ -165,25 +170,46 @@ impl Directory {
     /// The same directory, whose tenants have schemas and resource types of their own.
     #[must_use]
     pub fn with_types(self, types: Arc<dyn SchemaStore>) -> Self {
-        Self { types: Some(types), ..self }
+        Self {
+            types: Some(types),
+            ..self
+        }
     }
 
     /// The same, with what was, what is held and what waits.
     #[must_use]
-    pub fn with_past(self, history: Arc<dyn History>, parking: Arc<dyn Parking>, pending: Arc<dyn PendingReferences>) -> Self {
-        Self { past: Some(Past { history, parking, pending }), ..self }
+    pub fn with_past(
+        self,
+        history: Arc<dyn History>,
+        parking: Arc<dyn Parking>,
+        pending: Arc<dyn PendingReferences>,
+    ) -> Self {
+        Self {
+            past: Some(Past {
+                history,
+                parking,
+                pending,
+            }),
+            ..self
+        }
     }
 
     /// The same directory for one request, which is written down in the journal.
     #[must_use]
     pub fn with_journal(&self, journal: Journal) -> Self {
-        Self { journal: Some(journal), ..self.clone() }
+        Self {
+            journal: Some(journal),
+            ..self.clone()
+        }
     }
 
     /// The same directory for one request, whose operations that have not begun are left out once this is set.
     #[must_use]
     pub fn with_stop(&self, stop: Stop) -> Self {
-        Self { stop, ..self.clone() }
+        Self {
+            stop,
+            ..self.clone()
+        }
     }
 
     /// The same directory, in which nothing is kept: every write is only rehearsed, and later reads see it as if it were done. Refused where the store
@@ -193,13 +219,28 @@ impl Directory {
             let detail = "Dry runs are not offered here, as what is behind this server cannot rehearse a write; nothing was changed.";
             Error::new(ErrorKind::NotImplemented, detail)
         })?;
-        Ok(Self { store: rehearsal.clone(), rehearsal: Some(rehearsal), ..self.clone() })
+        Ok(Self {
+            store: rehearsal.clone(),
+            rehearsal: Some(rehearsal),
+            ..self.clone()
+        })
     }
 
     /// A caller of this tenant whose credential does not end by itself, with the tenant's schemas as they are now.
-    pub async fn caller(&self, tenant: Arc<Tenant>, credential_id: String, permissions: Permissions) -> Result<Caller, Fault> {
+    pub async fn caller(
+        &self,
+        tenant: Arc<Tenant>,
+        credential_id: String,
+        permissions: Permissions,
+    ) -> Result<Caller, Fault> {
         let schemas = self.schemas_of(tenant.id).await?;
-        Ok(Caller { tenant, schemas, credential_id, permissions, expires: None })
+        Ok(Caller {
+            tenant,
+            schemas,
+            credential_id,
+            permissions,
+            expires: None,
+        })
     }
 
     /// Creates a resource (RFC 7644 section 3.3).
@@ -219,11 +260,14 @@ impl Directory {
         let kept = caller.safety().revive_disabled.then(|| body.clone());
         let mut change_set = create::decide(self.moment(), schema, &id, body, quirks)?;
         let document = written(&change_set).cloned();
-        self.check_allowed(caller, schema, [None, document.as_deref()], None).await?;
+        self.check_allowed(caller, schema, [None, document.as_deref()], None)
+            .await?;
         let mut anew = None;
         if let Some(document) = &document {
             if let Some(body) = &kept
-                && let Some(revived) = self.revive_disabled(caller, schema, (body, document), include).await?
+                && let Some(revived) = self
+                    .revive_disabled(caller, schema, (body, document), include)
+                    .await?
             {
                 return Ok(revived);
             }
@@ -233,8 +277,9 @@ impl Directory {
                 come_back(&mut change_set, &tombstone);
             }
         }
-        let has_members =
-            change_set.writes.iter().any(|write| matches!(&write.change, Change::Create { members, .. } if !members.is_empty()));
+        let has_members = change_set.writes.iter().any(
+            |write| matches!(&write.change, Change::Create { members, .. } if !members.is_empty()),
+        );
         let committed = match (self.commit(caller, change_set).await, anew) {
             // Somebody else has brought it back in between.
             (Err(CommitError::NotFound { .. }), Some((new, change_set))) => {
@@ -245,19 +290,38 @@ impl Directory {
         };
         let fresh = fresh(schema, &id, &committed, document);
         // A new resource is in no group yet, and the names of its members are all that is not known here.
-        let include = Include { members: include.members && has_members, groups: false };
+        let include = Include {
+            members: include.members && has_members,
+            groups: false,
+        };
         self.with_members(caller, schema, fresh, include).await
     }
 
     /// Reads a resource (RFC 7644 section 3.4.1).
-    pub async fn read(&self, caller: &Caller, schema: &TypeSchema, id: &str, include: Include) -> Result<StoredResource, DirectoryError> {
+    pub async fn read(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        id: &str,
+        include: Include,
+    ) -> Result<StoredResource, DirectoryError> {
         caller.may_read(schema)?;
         self.read_any(caller, schema, id, include).await
     }
 
     /// The same for whoever writes: a caller that may only write is still answered with what it wrote.
-    async fn read_any(&self, caller: &Caller, schema: &TypeSchema, id: &str, include: Include) -> Result<StoredResource, DirectoryError> {
-        let mut found = self.store.read(caller.tenant.id, schema.name(), id, include).await?.ok_or_else(|| not_found(schema.name(), id))?;
+    async fn read_any(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        id: &str,
+        include: Include,
+    ) -> Result<StoredResource, DirectoryError> {
+        let mut found = self
+            .store
+            .read(caller.tenant.id, schema.name(), id, include)
+            .await?
+            .ok_or_else(|| not_found(schema.name(), id))?;
         hide_names(&caller.permissions, &mut found);
         Ok(found)
     }
@@ -272,8 +336,18 @@ impl Directory {
         expected: &Expected,
         include: Include,
     ) -> Result<StoredResource, DirectoryError> {
-        let outcome = self.replace_now(caller, schema, id, body.clone(), expected, include).await;
-        if self.parks(caller, (schema, id), (Method::Replace, &body), outcome.as_ref().err()).await? {
+        let outcome = self
+            .replace_now(caller, schema, id, body.clone(), expected, include)
+            .await;
+        if self
+            .parks(
+                caller,
+                (schema, id),
+                (Method::Replace, &body),
+                outcome.as_ref().err(),
+            )
+            .await?
+        {
             return self.read_any(caller, schema, id, include).await;
         }
         outcome
@@ -296,15 +370,41 @@ impl Directory {
             self_service::check_groups(&person, &body)?;
         }
         for attempt in 1..=ATTEMPTS_MAX {
-            let current = self.read_any(caller, schema, id, Include { members: false, groups: include.groups }).await?;
+            let current = self
+                .read_any(
+                    caller,
+                    schema,
+                    id,
+                    Include {
+                        members: false,
+                        groups: include.groups,
+                    },
+                )
+                .await?;
             expected.check(current.version)?;
             let held = ValidResource::trusted(current.document.into_tree());
-            let change_set = replace::decide(self.moment(), schema, (id, current.version), &held, body.clone(), quirks)?;
+            let change_set = replace::decide(
+                self.moment(),
+                schema,
+                (id, current.version),
+                &held,
+                body.clone(),
+                quirks,
+            )?;
             let document = written(&change_set).cloned();
-            self.check_allowed(caller, schema, [Some(held.document()), document.as_deref()], None).await?;
+            self.check_allowed(
+                caller,
+                schema,
+                [Some(held.document()), document.as_deref()],
+                None,
+            )
+            .await?;
             match self.commit(caller, change_set).await {
                 Ok(committed) => {
-                    let fresh = StoredResource { groups: current.groups, ..fresh(schema, id, &committed, document) };
+                    let fresh = StoredResource {
+                        groups: current.groups,
+                        ..fresh(schema, id, &committed, document)
+                    };
                     return self.with_members(caller, schema, fresh, include).await;
                 }
                 Err(error) => may_try_again(error, expected, attempt)?,
@@ -323,11 +423,26 @@ impl Directory {
         expected: &Expected,
         answer: PatchAnswer,
     ) -> Result<Patched, DirectoryError> {
-        let outcome = self.patch_now(caller, schema, id, body.clone(), expected, answer).await;
+        let outcome = self
+            .patch_now(caller, schema, id, body.clone(), expected, answer)
+            .await;
         let outcome = outcome.map_err(|error| own_groups(caller, schema, id, error));
-        if self.parks(caller, (schema, id), (Method::Patch, &body), outcome.as_ref().err()).await? {
-            let resource = self.read_any(caller, schema, id, answer.include().unwrap_or_default()).await?;
-            return Ok(Patched { version: resource.version, resource: answer.include().map(|_| resource) });
+        if self
+            .parks(
+                caller,
+                (schema, id),
+                (Method::Patch, &body),
+                outcome.as_ref().err(),
+            )
+            .await?
+        {
+            let resource = self
+                .read_any(caller, schema, id, answer.include().unwrap_or_default())
+                .await?;
+            return Ok(Patched {
+                version: resource.version,
+                resource: answer.include().map(|_| resource),
+            });
         }
         outcome
     }
@@ -346,7 +461,12 @@ impl Directory {
         let adapted = normalize_patch(quirks, schema, &mut body);
         self.note(adapted, || redaction::patch(schema, body.clone()));
         let split = split(schema, scim_protocol::patch::parse(schema, body, quirks)?)?;
-        let subject = Subject { caller, schema, id, expected };
+        let subject = Subject {
+            caller,
+            schema,
+            id,
+            expected,
+        };
         if membership::needs(&split) == Needs::Nothing {
             self.patch_members(subject, &split, answer).await
         } else {
@@ -354,50 +474,110 @@ impl Directory {
         }
     }
 
-    async fn patch_members(&self, subject: Subject<'_>, split: &Split, answer: PatchAnswer) -> Result<Patched, DirectoryError> {
-        let Subject { caller, schema, id, .. } = subject;
+    async fn patch_members(
+        &self,
+        subject: Subject<'_>,
+        split: &Split,
+        answer: PatchAnswer,
+    ) -> Result<Patched, DirectoryError> {
+        let Subject {
+            caller, schema, id, ..
+        } = subject;
         let members = fold(schema, &split.members, &[], &mut self.work())?;
-        let decide = |precondition| membership::decide(self.moment(), schema, id, precondition, members.clone());
+        let decide = |precondition| {
+            membership::decide(self.moment(), schema, id, precondition, members.clone())
+        };
         let committed = self.commit_expecting(subject, decide).await?;
         let wanted = match answer {
             PatchAnswer::Version => None,
             PatchAnswer::Resource(include) => Some(include),
             PatchAnswer::ResourceUnlessLarge(include) => {
-                let is_large = include.members && self.store.has_more_members_than(caller.tenant.id, id, MEMBERS_ANSWERED_MAX).await?;
-                (!is_large).then_some(Include { members: false, ..include })
+                let is_large = include.members
+                    && self
+                        .store
+                        .has_more_members_than(caller.tenant.id, id, MEMBERS_ANSWERED_MAX)
+                        .await?;
+                (!is_large).then_some(Include {
+                    members: false,
+                    ..include
+                })
             }
         };
         match wanted {
             Some(include) => {
                 let resource = self.read_any(caller, schema, id, include).await?;
-                Ok(Patched { version: resource.version, resource: Some(resource) })
+                Ok(Patched {
+                    version: resource.version,
+                    resource: Some(resource),
+                })
             }
-            None => Ok(Patched { version: committed.version, resource: None }),
+            None => Ok(Patched {
+                version: committed.version,
+                resource: None,
+            }),
         }
     }
 
-    async fn patch_document(&self, subject: Subject<'_>, split: &Split, answer: PatchAnswer) -> Result<Patched, DirectoryError> {
-        let Subject { caller, schema, id, expected } = subject;
+    async fn patch_document(
+        &self,
+        subject: Subject<'_>,
+        split: &Split,
+        answer: PatchAnswer,
+    ) -> Result<Patched, DirectoryError> {
+        let Subject {
+            caller,
+            schema,
+            id,
+            expected,
+        } = subject;
         let include = answer.include().unwrap_or_default();
-        let needed = Include { members: membership::needs(split) == Needs::Members, groups: include.groups };
+        let needed = Include {
+            members: membership::needs(split) == Needs::Members,
+            groups: include.groups,
+        };
         for attempt in 1..=ATTEMPTS_MAX {
             let current = self.read_any(caller, schema, id, needed).await?;
             expected.check(current.version)?;
             let mut noted = Adaptations::default();
-            let change_set = patch::decide(self.moment(), schema, &current, split, &Self::quirks(caller), &mut self.work(), &mut noted)?;
+            let change_set = patch::decide(
+                self.moment(),
+                schema,
+                &current,
+                split,
+                &Self::quirks(caller),
+                &mut self.work(),
+                &mut noted,
+            )?;
             let document = written(&change_set).cloned();
-            self.check_allowed(caller, schema, [Some(&current.document), document.as_deref()], None).await?;
+            self.check_allowed(
+                caller,
+                schema,
+                [Some(&current.document), document.as_deref()],
+                None,
+            )
+            .await?;
             let outcome = self.commit(caller, change_set).await;
             if let (Some(journal), Ok(_)) = (&self.journal, &outcome) {
                 journal.also_adapted(noted);
             }
             match outcome {
-                Ok(committed) if answer == PatchAnswer::Version => return Ok(Patched { version: committed.version, resource: None }),
+                Ok(committed) if answer == PatchAnswer::Version => {
+                    return Ok(Patched {
+                        version: committed.version,
+                        resource: None,
+                    });
+                }
                 Ok(committed) => {
                     let document = document.or(Some(current.document));
-                    let fresh = StoredResource { groups: current.groups, ..fresh(schema, id, &committed, document) };
+                    let fresh = StoredResource {
+                        groups: current.groups,
+                        ..fresh(schema, id, &committed, document)
+                    };
                     let resource = self.with_members(caller, schema, fresh, include).await?;
-                    return Ok(Patched { version: resource.version, resource: Some(resource) });
+                    return Ok(Patched {
+                        version: resource.version,
+                        resource: Some(resource),
+                    });
                 }
                 Err(error) => may_try_again(error, expected, attempt)?,
             }
@@ -411,16 +591,43 @@ impl Directory {
     }
 
     /// Deletes a resource (RFC 7644 section 3.6).
-    pub async fn delete(&self, caller: &Caller, schema: &TypeSchema, id: &str, expected: &Expected) -> Result<(), DirectoryError> {
+    pub async fn delete(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        id: &str,
+        expected: &Expected,
+    ) -> Result<(), DirectoryError> {
         let outcome = self.delete_now(caller, schema, id, expected).await;
-        let parked = self.parks(caller, (schema, id), (Method::Delete, &Value::Null), outcome.as_ref().err()).await?;
+        let parked = self
+            .parks(
+                caller,
+                (schema, id),
+                (Method::Delete, &Value::Null),
+                outcome.as_ref().err(),
+            )
+            .await?;
         if parked { Ok(()) } else { outcome }
     }
 
-    async fn delete_now(&self, caller: &Caller, schema: &TypeSchema, id: &str, expected: &Expected) -> Result<(), DirectoryError> {
+    async fn delete_now(
+        &self,
+        caller: &Caller,
+        schema: &TypeSchema,
+        id: &str,
+        expected: &Expected,
+    ) -> Result<(), DirectoryError> {
         caller.may_write(schema)?;
-        let subject = Subject { caller, schema, id, expected };
-        self.commit_expecting(subject, |precondition| delete::decide(self.moment(), schema, id, precondition)).await?;
+        let subject = Subject {
+            caller,
+            schema,
+            id,
+            expected,
+        };
+        self.commit_expecting(subject, |precondition| {
+            delete::decide(self.moment(), schema, id, precondition)
+        })
+        .await?;
         Ok(())
     }
 
@@ -430,34 +637,80 @@ impl Directory {
         subject: Subject<'_>,
         decide: impl Fn(Precondition) -> ChangeSet,
     ) -> Result<Committed, DirectoryError> {
-        let Subject { caller, schema, id, expected } = subject;
+        let Subject {
+            caller,
+            schema,
+            id,
+            expected,
+        } = subject;
         if expected.is_anything() {
-            return self.commit(caller, decide(Precondition::Exists)).await.map_err(refusal);
+            return self
+                .commit(caller, decide(Precondition::Exists))
+                .await
+                .map_err(refusal);
         }
         if let Some(version) = expected.only_version() {
-            return self.commit(caller, decide(Precondition::VersionIs(version))).await.map_err(refusal);
+            return self
+                .commit(caller, decide(Precondition::VersionIs(version)))
+                .await
+                .map_err(refusal);
         }
-        let current = self.read_any(caller, schema, id, Include::default()).await?;
+        let current = self
+            .read_any(caller, schema, id, Include::default())
+            .await?;
         expected.check(current.version)?;
-        self.commit(caller, decide(Precondition::VersionIs(current.version))).await.map_err(refusal)
+        self.commit(caller, decide(Precondition::VersionIs(current.version)))
+            .await
+            .map_err(refusal)
     }
 
     /// Commits a change set of one write.
-    async fn commit(&self, caller: &Caller, change_set: ChangeSet) -> Result<Committed, CommitError> {
-        let committed = self.commit_all(caller, change_set).await?.into_iter().next();
-        committed.ok_or_else(|| Fault::new("the store committed a write without saying what became of it").into())
+    async fn commit(
+        &self,
+        caller: &Caller,
+        change_set: ChangeSet,
+    ) -> Result<Committed, CommitError> {
+        let committed = self
+            .commit_all(caller, change_set)
+            .await?
+            .into_iter()
+            .next();
+        committed.ok_or_else(|| {
+            Fault::new("the store committed a write without saying what became of it").into()
+        })
     }
 
     /// Commits a change set under the caller's policy, and notes what it changed where there is a journal.
-    async fn commit_all(&self, caller: &Caller, mut change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
-        change_set.policy = if self.unguarded { Policy::of_administrator(caller) } else { policy(caller) };
+    async fn commit_all(
+        &self,
+        caller: &Caller,
+        mut change_set: ChangeSet,
+    ) -> Result<Vec<Committed>, CommitError> {
+        change_set.policy = if self.unguarded {
+            Policy::of_administrator(caller)
+        } else {
+            policy(caller)
+        };
         self.check_person(caller, &mut change_set).await?;
         let subject = |write: &Write| (write.resource_type.clone(), write.id.clone());
-        let subjects: Vec<_> = change_set.writes.iter().filter(|_| self.journal.is_some()).map(subject).collect();
+        let subjects: Vec<_> = change_set
+            .writes
+            .iter()
+            .filter(|_| self.journal.is_some())
+            .map(subject)
+            .collect();
         let committed = self.commit_of_today(caller, change_set).await?;
         if let Some(journal) = &self.journal {
-            for ((resource_type, id), committed) in subjects.into_iter().zip(&committed).filter(|(_, committed)| committed.changed) {
-                journal.changed(Touched { resource_type, id, version: committed.version });
+            for ((resource_type, id), committed) in subjects
+                .into_iter()
+                .zip(&committed)
+                .filter(|(_, committed)| committed.changed)
+            {
+                journal.changed(Touched {
+                    resource_type,
+                    id,
+                    version: committed.version,
+                });
             }
         }
         Ok(committed)
@@ -483,32 +736,48 @@ impl Directory {
         if !wants_members && !caller.safety().pending_references {
             return Ok(fresh);
         }
-        let mut again = self.store.read(caller.tenant.id, schema.name(), &fresh.id, include).await?.unwrap_or(fresh);
+        let mut again = self
+            .store
+            .read(caller.tenant.id, schema.name(), &fresh.id, include)
+            .await?
+            .unwrap_or(fresh);
         hide_names(&caller.permissions, &mut again);
         Ok(again)
     }
 
     fn quirks(caller: &Caller) -> QuirkSet {
-        caller.profile().map_or_else(QuirkSet::standard, scim_protocol::Profile::quirks)
+        caller
+            .profile()
+            .map_or_else(QuirkSet::standard, scim_protocol::Profile::quirks)
     }
 
     /// Stores keep microseconds, so that is what is decided with.
     fn moment(&self) -> Moment {
         let now = self.clock.now();
-        Moment { at: Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now), change_id: self.ids.id() }
+        Moment {
+            at: Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now),
+            change_id: self.ids.id(),
+        }
     }
 }
 
 /// What happens with what a caller writes. The guard does not hold what an administrator does by hand on the command line.
 fn policy(caller: &Caller) -> Policy {
-    if caller.credential_id == COMMAND_LINE { Policy::of_administrator(caller) } else { Policy::of_client(caller) }
+    if caller.credential_id == COMMAND_LINE {
+        Policy::of_administrator(caller)
+    } else {
+        Policy::of_client(caller)
+    }
 }
 
 /// Makes a create one of a resource that was deleted.
 fn come_back(change_set: &mut ChangeSet, tombstone: &Tombstone) {
     for write in &mut change_set.writes {
         if let Change::Create { former, .. } = &mut write.change {
-            *former = Some(Former { version: tombstone.version, created: tombstone.created });
+            *former = Some(Former {
+                version: tombstone.version,
+                created: tombstone.created,
+            });
             write.id.clone_from(&tombstone.id);
         }
     }
@@ -516,15 +785,23 @@ fn come_back(change_set: &mut ChangeSet, tombstone: &Tombstone) {
 
 /// The document that a change set leaves behind, where it writes one.
 fn written(change_set: &ChangeSet) -> Option<&Document> {
-    change_set.writes.iter().find_map(|write| match &write.change {
-        Change::Create { content, .. } => Some(&content.document),
-        Change::Update { content, .. } => content.as_ref().map(|content| &content.document),
-        Change::Delete { .. } => None,
-    })
+    change_set
+        .writes
+        .iter()
+        .find_map(|write| match &write.change {
+            Change::Create { content, .. } => Some(&content.document),
+            Change::Update { content, .. } => content.as_ref().map(|content| &content.document),
+            Change::Delete { .. } => None,
+        })
 }
 
 /// A resource as it was just written.
-fn fresh(schema: &TypeSchema, id: &str, committed: &Committed, document: Option<Document>) -> StoredResource {
+fn fresh(
+    schema: &TypeSchema,
+    id: &str,
+    committed: &Committed,
+    document: Option<Document>,
+) -> StoredResource {
     StoredResource {
         resource_type: schema.name().to_owned(),
         id: id.to_owned(),
@@ -538,9 +815,15 @@ fn fresh(schema: &TypeSchema, id: &str, committed: &Committed, document: Option<
 }
 
 /// Whether a write may be decided again: somebody else wrote in between, and the caller did not name a version.
-fn may_try_again(error: CommitError, expected: &Expected, attempt: usize) -> Result<(), DirectoryError> {
+fn may_try_again(
+    error: CommitError,
+    expected: &Expected,
+    attempt: usize,
+) -> Result<(), DirectoryError> {
     match error {
-        CommitError::VersionChanged { .. } if expected.is_anything() && attempt < ATTEMPTS_MAX => Ok(()),
+        CommitError::VersionChanged { .. } if expected.is_anything() && attempt < ATTEMPTS_MAX => {
+            Ok(())
+        }
         CommitError::VersionChanged { .. } if expected.is_anything() => Err(too_busy().into()),
         error => Err(refusal(error)),
     }
@@ -574,7 +857,10 @@ fn refusal(error: CommitError) -> DirectoryError {
 }
 
 fn not_found(resource_type: &str, id: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("There is no {resource_type} with the id `{id}`."))
+    Error::new(
+        ErrorKind::NotFound,
+        format!("There is no {resource_type} with the id `{id}`."),
+    )
 }
 
 fn too_busy() -> Error {

@@ -28,20 +28,29 @@ impl Document {
         }
         // Reading past everything is a fraction of making a tree of it, which an answer does not need.
         serde_json::from_str::<IgnoredAny>(&text)?;
-        Ok(Self { shapes: Arc::new(Shapes { text: text.into(), tree: OnceLock::new() }) })
+        Ok(Self {
+            shapes: Arc::new(Shapes {
+                text: text.into(),
+                tree: OnceLock::new(),
+            }),
+        })
     }
 
     /// As JSON text: an object without spaces around it.
     pub fn text(&self) -> &str {
         // Maps with string keys and JSON values always can be JSON.
-        self.shapes.text.get_or_init(|| serde_json::to_string(&**self).unwrap_or_default())
+        self.shapes
+            .text
+            .get_or_init(|| serde_json::to_string(&**self).unwrap_or_default())
     }
 
     /// The tree itself; copied where somebody else has the document too.
     pub fn into_tree(self) -> Map<String, Value> {
         let _made = &*self;
-        Arc::try_unwrap(self.shapes)
-            .map_or_else(|shared| shared.tree.get().cloned().unwrap_or_default(), |alone| alone.tree.into_inner().unwrap_or_default())
+        Arc::try_unwrap(self.shapes).map_or_else(
+            |shared| shared.tree.get().cloned().unwrap_or_default(),
+            |alone| alone.tree.into_inner().unwrap_or_default(),
+        )
     }
 }
 
@@ -50,13 +59,24 @@ impl Deref for Document {
 
     fn deref(&self) -> &Self::Target {
         // Whoever made it without a tree gave a text, which is known to be an object.
-        self.shapes.tree.get_or_init(|| self.shapes.text.get().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
+        self.shapes.tree.get_or_init(|| {
+            self.shapes
+                .text
+                .get()
+                .and_then(|text| serde_json::from_str(text).ok())
+                .unwrap_or_default()
+        })
     }
 }
 
 impl From<Map<String, Value>> for Document {
     fn from(tree: Map<String, Value>) -> Self {
-        Self { shapes: Arc::new(Shapes { text: OnceLock::new(), tree: tree.into() }) }
+        Self {
+            shapes: Arc::new(Shapes {
+                text: OnceLock::new(),
+                tree: tree.into(),
+            }),
+        }
     }
 }
 

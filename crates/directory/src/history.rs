@@ -32,7 +32,13 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Create, Self::Update, Self::Members, Self::Delete, Self::Restore];
+    pub const ALL: [Self; 5] = [
+        Self::Create,
+        Self::Update,
+        Self::Members,
+        Self::Delete,
+        Self::Restore,
+    ];
 
     /// Its name, in the store and for people.
     pub fn name(self) -> &'static str {
@@ -169,7 +175,13 @@ impl Snapshot {
         let mut document = self.document;
         document.insert("id".into(), self.id.into());
         if !self.members.is_empty() {
-            document.insert("members".into(), self.members.into_iter().map(|id| json!({ "value": id })).collect());
+            document.insert(
+                "members".into(),
+                self.members
+                    .into_iter()
+                    .map(|id| json!({ "value": id }))
+                    .collect(),
+            );
         }
         let meta = json!({
             "resourceType": self.resource_type,
@@ -227,17 +239,46 @@ pub struct Window {
 #[async_trait]
 pub trait History: Send + Sync {
     /// Changes of a resource above this version, oldest first. The creation is among them while the change log has it.
-    async fn entries(&self, tenant: TenantId, id: &str, above_version: u64, limit: u32) -> Result<Vec<Entry>, Fault>;
+    async fn entries(
+        &self,
+        tenant: TenantId,
+        id: &str,
+        above_version: u64,
+        limit: u32,
+    ) -> Result<Vec<Entry>, Fault>;
     /// A resource as it was.
-    async fn snapshot(&self, tenant: TenantId, id: &str, point: Point) -> Result<Remembered, Fault>;
+    async fn snapshot(&self, tenant: TenantId, id: &str, point: Point)
+    -> Result<Remembered, Fault>;
     /// Members that joined or left a group above this version, in order.
-    async fn member_changes(&self, tenant: TenantId, group_id: &str, above_version: u64, limit: u32) -> Result<Vec<MemberChange>, Fault>;
+    async fn member_changes(
+        &self,
+        tenant: TenantId,
+        group_id: &str,
+        above_version: u64,
+        limit: u32,
+    ) -> Result<Vec<MemberChange>, Fault>;
     /// The groups that a resource left because of this change set.
-    async fn groups_left(&self, tenant: TenantId, member_id: &str, change_id: Uuid) -> Result<Vec<String>, Fault>;
+    async fn groups_left(
+        &self,
+        tenant: TenantId,
+        member_id: &str,
+        change_id: Uuid,
+    ) -> Result<Vec<String>, Fault>;
     /// Deleted resources.
-    async fn deleted(&self, tenant: TenantId, which: Deleted, limit: u32) -> Result<Vec<Tombstone>, Fault>;
+    async fn deleted(
+        &self,
+        tenant: TenantId,
+        which: Deleted,
+        limit: u32,
+    ) -> Result<Vec<Tombstone>, Fault>;
     /// Changes of a window behind this place in the change log, in order.
-    async fn changes(&self, tenant: TenantId, window: &Window, after: u64, limit: u32) -> Result<Vec<WindowChange>, Fault>;
+    async fn changes(
+        &self,
+        tenant: TenantId,
+        window: &Window,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<WindowChange>, Fault>;
     /// Forgets what ended before this instant, at most so many changes at once; how many it were.
     async fn prune(&self, tenant: TenantId, before: Timestamp, limit: u32) -> Result<u32, Fault>;
 }
@@ -257,18 +298,51 @@ mod tests {
             before: None,
             created: Timestamp::UNIX_EPOCH,
         };
-        let change = |version: u64, id: &str, joined: bool| MemberChange { version, member_id: id.into(), joined };
-        let changes = [change(2, "a", true), change(2, "b", false), change(3, "x", true), change(4, "a", false), change(4, "c", true)];
+        let change = |version: u64, id: &str, joined: bool| MemberChange {
+            version,
+            member_id: id.into(),
+            joined,
+        };
+        let changes = [
+            change(2, "a", true),
+            change(2, "b", false),
+            change(3, "x", true),
+            change(4, "a", false),
+            change(4, "c", true),
+        ];
         let check = |most: usize, expected: [(&[&str], &[&str], bool); 3]| {
             // Of version 3 nothing is asked.
             let told = lines([2, 4, 5].map(entry).into(), changes.to_vec(), most);
             let ids = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
             let expected = expected.map(|(joined, left, cut)| (ids(joined), ids(left), cut));
-            assert_eq!(told.into_iter().map(|line| (line.joined, line.left, line.members_cut)).collect::<Vec<_>>(), expected, "{most}");
+            assert_eq!(
+                told.into_iter()
+                    .map(|line| (line.joined, line.left, line.members_cut))
+                    .collect::<Vec<_>>(),
+                expected,
+                "{most}"
+            );
         };
-        check(5, [(&["a"], &["b"], false), (&["c"], &["a"], false), (&[], &[], false)]);
-        check(4, [(&["a"], &["b"], false), (&[], &["a"], true), (&[], &[], true)]);
-        check(2, [(&["a"], &["b"], false), (&[], &[], true), (&[], &[], true)]);
+        check(
+            5,
+            [
+                (&["a"], &["b"], false),
+                (&["c"], &["a"], false),
+                (&[], &[], false),
+            ],
+        );
+        check(
+            4,
+            [
+                (&["a"], &["b"], false),
+                (&[], &["a"], true),
+                (&[], &[], true),
+            ],
+        );
+        check(
+            2,
+            [(&["a"], &["b"], false), (&[], &[], true), (&[], &[], true)],
+        );
         check(1, [(&["a"], &[], true), (&[], &[], true), (&[], &[], true)]);
     }
 }

@@ -83,16 +83,35 @@ pub struct Accepted {
 }
 
 /// Checks the claims (RFC 7519 section 4.1). `None`: not accepted; why, nobody outside learns.
-pub fn accept(issuer: &IssuerRecord, claims: &Map<String, Value>, now: Timestamp) -> Option<Accepted> {
+pub fn accept(
+    issuer: &IssuerRecord,
+    claims: &Map<String, Value>,
+    now: Timestamp,
+) -> Option<Accepted> {
     let settings = &issuer.settings;
-    if claims.get("iss").and_then(Value::as_str) != Some(&settings.issuer) || !names_audience(claims, &settings.audiences) {
+    if claims.get("iss").and_then(Value::as_str) != Some(&settings.issuer)
+        || !names_audience(claims, &settings.audiences)
+    {
         return None;
     }
     let expires = check_times(claims, now)?;
-    let required = settings.required_claims.iter().all(|(name, wanted)| claims.get(name).is_some_and(|found| holds(found, wanted)));
-    let subject = claims.get(&settings.subject_claim)?.as_str().filter(|subject| !subject.is_empty())?;
-    let subject: String = subject.chars().filter(|c| !c.is_control()).take(SUBJECT_CHARACTERS_MAX).collect();
-    required.then(|| Accepted { credential_id: format!("{}/{subject}", issuer.name), expires })
+    let required = settings
+        .required_claims
+        .iter()
+        .all(|(name, wanted)| claims.get(name).is_some_and(|found| holds(found, wanted)));
+    let subject = claims
+        .get(&settings.subject_claim)?
+        .as_str()
+        .filter(|subject| !subject.is_empty())?;
+    let subject: String = subject
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(SUBJECT_CHARACTERS_MAX)
+        .collect();
+    required.then(|| Accepted {
+        credential_id: format!("{}/{subject}", issuer.name),
+        expires,
+    })
 }
 
 /// Whether `aud`, a text or a list of texts, has one of these.
@@ -108,12 +127,16 @@ pub fn names_audience(claims: &Map<String, Value>, audiences: &[String]) -> bool
 
 /// `exp` is there and not over, `nbf` and `iat` are not to come. The end, with the leeway.
 pub fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Option<Timestamp> {
-    let leeway = |seconds: f64| seconds + f64::from(i16::try_from(LEEWAY_SECONDS).unwrap_or_default());
+    let leeway =
+        |seconds: f64| seconds + f64::from(i16::try_from(LEEWAY_SECONDS).unwrap_or_default());
     let second = f64::from(u32::try_from(now.as_second()).ok()?);
     // A NumericDate may have a fraction.
     let at = |name: &str| match claims.get(name) {
         None => Some(None),
-        Some(value) => value.as_f64().filter(|at| at.is_finite() && (0.0..f64::from(u32::MAX)).contains(at)).map(Some),
+        Some(value) => value
+            .as_f64()
+            .filter(|at| at.is_finite() && (0.0..f64::from(u32::MAX)).contains(at))
+            .map(Some),
     };
     let (expires, not_before, issued) = (at("exp")??, at("nbf")?, at("iat")?);
     let to_come = |time: Option<f64>| time.is_some_and(|time| time > leeway(second));
@@ -147,13 +170,17 @@ mod tests {
         let settings = json!({"issuer": "https://id.example", "jwksUrl": "https://id.example/keys", "audiences": ["scim", "rollcall"],
             "requiredClaims": {"tid": "t-1", "roles": "provisioner"}, "permissions": {}});
         let settings = serde_json::from_value(settings).unwrap();
-        IssuerRecord { tenant: TenantId(1), name: "entra".into(), created: Timestamp::UNIX_EPOCH, settings }
+        IssuerRecord {
+            tenant: TenantId(1),
+            name: "entra".into(),
+            created: Timestamp::UNIX_EPOCH,
+            settings,
+        }
     }
 
     #[test]
     fn which_claims_are_accepted() {
-        let good =
-            json!({"iss": "https://id.example", "aud": "scim", "exp": 1_000, "sub": "app", "tid": "t-1", "roles": ["x", "provisioner"]});
+        let good = json!({"iss": "https://id.example", "aud": "scim", "exp": 1_000, "sub": "app", "tid": "t-1", "roles": ["x", "provisioner"]});
         let check = |changes: Value, now: i64, accepted: bool| {
             let mut claims = good.as_object().unwrap().clone();
             for (name, value) in changes.as_object().unwrap() {
@@ -192,7 +219,15 @@ mod tests {
     #[test]
     fn who_it_is() {
         let claims = json!({"iss": "https://id.example", "aud": "scim", "exp": 1_000, "sub": "a\nb", "tid": "t-1", "roles": "provisioner"});
-        let found = accept(&issuer(), claims.as_object().unwrap(), Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!((found.credential_id.as_str(), found.expires.as_second()), ("entra/ab", 1_060));
+        let found = accept(
+            &issuer(),
+            claims.as_object().unwrap(),
+            Timestamp::UNIX_EPOCH,
+        )
+        .unwrap();
+        assert_eq!(
+            (found.credential_id.as_str(), found.expires.as_second()),
+            ("entra/ab", 1_060)
+        );
     }
 }

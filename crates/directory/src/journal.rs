@@ -89,7 +89,11 @@ impl Journal {
     /// The names that were ignored so far, as no schema has them.
     pub fn ignored(&self) -> Vec<String> {
         let pages = self.pages();
-        let ignored = pages.adaptations.as_slice().iter().filter(|adaptation| adaptation.quirk == Quirk::IgnoreUnknown);
+        let ignored = pages
+            .adaptations
+            .as_slice()
+            .iter()
+            .filter(|adaptation| adaptation.quirk == Quirk::IgnoreUnknown);
         ignored.map(|adaptation| adaptation.path.clone()).collect()
     }
 
@@ -100,7 +104,16 @@ impl Journal {
 
     /// Takes everything out.
     pub fn take(&self) -> Learned {
-        let Pages { adaptations, understood, changes, .. } = std::mem::take(&mut *self.pages());
-        Learned { adaptations: adaptations.into_vec(), understood, changes }
+        let Pages {
+            adaptations,
+            understood,
+            changes,
+            ..
+        } = std::mem::take(&mut *self.pages());
+        Learned {
+            adaptations: adaptations.into_vec(),
+            understood,
+            changes,
+        }
     }
 }

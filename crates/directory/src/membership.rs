@@ -20,7 +20,12 @@ pub enum Needs {
 
 /// Classifies a PATCH by what it needs.
 pub fn needs(split: &Split) -> Needs {
-    if split.members.iter().any(|operation| matches!(operation, MemberOperation::RemoveWhere(_) | MemberOperation::ReplaceWhere(..))) {
+    if split.members.iter().any(|operation| {
+        matches!(
+            operation,
+            MemberOperation::RemoveWhere(_) | MemberOperation::ReplaceWhere(..)
+        )
+    }) {
         Needs::Members
     } else if split.others.is_empty() && !split.members.is_empty() {
         Needs::Nothing
@@ -31,8 +36,23 @@ pub fn needs(split: &Split) -> Needs {
 
 /// Decides a PATCH of members only, by what `fold` made of it. The group is not read: that it exists is checked in the statement that writes, and such
 /// writes commute.
-pub fn decide(moment: Moment, schema: &TypeSchema, id: &str, precondition: Precondition, members: MemberDelta) -> ChangeSet {
-    moment.change_set(schema, id, Change::Update { precondition, content: None, members, effect: Effect::default() })
+pub fn decide(
+    moment: Moment,
+    schema: &TypeSchema,
+    id: &str,
+    precondition: Precondition,
+    members: MemberDelta,
+) -> ChangeSet {
+    moment.change_set(
+        schema,
+        id,
+        Change::Update {
+            precondition,
+            content: None,
+            members,
+            effect: Effect::default(),
+        },
+    )
 }
 
 /// Members as the elements that filters in PATCH paths are evaluated on.

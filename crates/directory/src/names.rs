@@ -8,7 +8,11 @@ use crate::store::{Membership, Related, StoredResource};
 
 /// Takes the names of related resources out that these permissions are not for. Their ids stay: they are part of the resource itself.
 pub fn hide_names(permissions: &Permissions, resource: &mut StoredResource) {
-    resource.members.iter_mut().chain(&mut resource.groups).for_each(|related| hide_name(permissions, related));
+    resource
+        .members
+        .iter_mut()
+        .chain(&mut resource.groups)
+        .for_each(|related| hide_name(permissions, related));
 }
 
 /// The same of one related resource.
@@ -25,13 +29,24 @@ pub fn hide_membership_names(permissions: &Permissions, membership: &mut Members
 }
 
 /// Refuses (`403`) a filter or an order that goes by names which the caller may not read.
-pub fn check_names(caller: &Caller, schemas: &[&TypeSchema], filter: Option<&Filter>, sort: Option<&AttributePath>) -> Result<(), Error> {
+pub fn check_names(
+    caller: &Caller,
+    schemas: &[&TypeSchema],
+    filter: Option<&Filter>,
+    sort: Option<&AttributePath>,
+) -> Result<(), Error> {
     if caller.permissions.resource_types.is_none() {
         return Ok(());
     }
-    let paths = filter.into_iter().flat_map(Filter::paths).chain(sort.cloned());
+    let paths = filter
+        .into_iter()
+        .flat_map(Filter::paths)
+        .chain(sort.cloned());
     for path in paths {
-        if let Some(hidden) = schemas.iter().find_map(|schema| hidden_type(caller, schema, &path)) {
+        if let Some(hidden) = schemas
+            .iter()
+            .find_map(|schema| hidden_type(caller, schema, &path))
+        {
             let detail = format!(
                 "This token is not for the resource type {hidden}, whose names are in `{path}`, so it can neither filter nor sort by it; \
                  accepted is the sub-attribute `value`."
@@ -44,7 +59,9 @@ pub fn check_names(caller: &Caller, schemas: &[&TypeSchema], filter: Option<&Fil
 
 /// The type whose names a path is about, where the caller may not read it.
 fn hidden_type(caller: &Caller, schema: &TypeSchema, path: &AttributePath) -> Option<String> {
-    let resolved = schema.resolve(path).filter(|found| found.extension.is_none())?;
+    let resolved = schema
+        .resolve(path)
+        .filter(|found| found.extension.is_none())?;
     if resolved.sub_attribute?.name != "display" {
         return None;
     }
@@ -52,9 +69,13 @@ fn hidden_type(caller: &Caller, schema: &TypeSchema, path: &AttributePath) -> Op
     match (schema.name(), resolved.attribute?.name.as_str()) {
         (_, "groups") => Some("Group".to_owned()).filter(|name| is_hidden(name)),
         // A member can be of any type.
-        ("GroupMember", "member") | ("Group", "members") => {
-            caller.schemas.types().iter().map(|one| one.name()).find(|name| is_hidden(name)).map(str::to_owned)
-        }
+        ("GroupMember", "member") | ("Group", "members") => caller
+            .schemas
+            .types()
+            .iter()
+            .map(|one| one.name())
+            .find(|name| is_hidden(name))
+            .map(str::to_owned),
         _ => None,
     }
 }
@@ -72,11 +93,25 @@ mod tests {
     use crate::tenant::{Tenant, TenantId, TenantSettings};
 
     fn caller(types: &[&str]) -> Caller {
-        let tenant =
-            Tenant { id: TenantId(1), name: "a".into(), created: Timestamp::UNIX_EPOCH, settings: TenantSettings::default(), revision: 1 };
+        let tenant = Tenant {
+            id: TenantId(1),
+            name: "a".into(),
+            created: Timestamp::UNIX_EPOCH,
+            settings: TenantSettings::default(),
+            revision: 1,
+        };
         let resource_types = Some(types.iter().map(ToString::to_string).collect());
-        let permissions = Permissions { resource_types, ..Permissions::of(&[Scope::Read]) };
-        Caller { tenant: Arc::new(tenant), schemas: SchemaSet::standard(), credential_id: "t".into(), permissions, expires: None }
+        let permissions = Permissions {
+            resource_types,
+            ..Permissions::of(&[Scope::Read])
+        };
+        Caller {
+            tenant: Arc::new(tenant),
+            schemas: SchemaSet::standard(),
+            credential_id: "t".into(),
+            permissions,
+            expires: None,
+        }
     }
 
     #[test]
@@ -85,7 +120,11 @@ mod tests {
             let caller = caller(types);
             let schema = caller.schemas.by_name(resource_type).unwrap();
             let parsed = Filter::parse(filter, FilterLimits::default()).unwrap();
-            assert_eq!(check_names(&caller, &[schema], Some(&parsed), None).is_ok(), accepted, "{types:?} {filter}");
+            assert_eq!(
+                check_names(&caller, &[schema], Some(&parsed), None).is_ok(),
+                accepted,
+                "{types:?} {filter}"
+            );
         };
         for filter in [
             r#"groups.display eq "a""#,
@@ -99,15 +138,40 @@ mod tests {
             check(&["User", "Group"], "User", filter, true);
         }
         check(&["User"], "User", r#"groups eq "a""#, true);
-        check(&["User"], "User", r#"emails.display eq "a" and groups.value eq "b""#, true);
-        check(&["Group"], "Group", r#"members[value eq "a"] and displayName eq "x""#, true);
+        check(
+            &["User"],
+            "User",
+            r#"emails.display eq "a" and groups.value eq "b""#,
+            true,
+        );
+        check(
+            &["Group"],
+            "Group",
+            r#"members[value eq "a"] and displayName eq "x""#,
+            true,
+        );
     }
 
     #[test]
     fn neither_do_they_order() {
         let only_users = caller(&["User"]);
         let schema = only_users.schemas.by_name("User").unwrap();
-        let check = |path: &str| check_names(&only_users, &[schema], None, Some(&AttributePath::parse(path).unwrap())).is_ok();
-        assert_eq!([check("groups.display"), check("groups.value"), check("displayName")], [false, true, true]);
+        let check = |path: &str| {
+            check_names(
+                &only_users,
+                &[schema],
+                None,
+                Some(&AttributePath::parse(path).unwrap()),
+            )
+            .is_ok()
+        };
+        assert_eq!(
+            [
+                check("groups.display"),
+                check("groups.value"),
+                check("displayName")
+            ],
+            [false, true, true]
+        );
     }
 }

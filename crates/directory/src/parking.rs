@@ -71,15 +71,29 @@ pub struct Allowance {
 #[async_trait]
 pub trait Parking: Send + Sync {
     /// How many of each kind were removed from this minute (since 1970) on.
-    async fn removals_since(&self, tenant: TenantId, minute: i64) -> Result<Vec<(Removal, u64)>, Fault>;
+    async fn removals_since(
+        &self,
+        tenant: TenantId,
+        minute: i64,
+    ) -> Result<Vec<(Removal, u64)>, Fault>;
     /// What is let through, expired ones too.
     async fn allowances(&self, tenant: TenantId) -> Result<Vec<Allowance>, Fault>;
     /// Lets through so many more; what was allowed of this kind before is replaced.
     async fn allow(&self, tenant: TenantId, allowance: Allowance) -> Result<(), Fault>;
     /// Keeps a write; those of the same client about the same that it supersedes go.
-    async fn park(&self, tenant: TenantId, parked: Parked, superseded: Vec<String>) -> Result<(), Fault>;
+    async fn park(
+        &self,
+        tenant: TenantId,
+        parked: Parked,
+        superseded: Vec<String>,
+    ) -> Result<(), Fault>;
     /// Parked writes, the oldest first: all, or those about one resource.
-    async fn list_parked(&self, tenant: TenantId, resource_id: Option<&str>, limit: u32) -> Result<Vec<Parked>, Fault>;
+    async fn list_parked(
+        &self,
+        tenant: TenantId,
+        resource_id: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Parked>, Fault>;
     /// Takes one out.
     async fn remove_parked(&self, tenant: TenantId, id: &str) -> Result<bool, Fault>;
 }

@@ -23,13 +23,44 @@ pub fn decide(
     work: &mut Work,
     noted: &mut Adaptations,
 ) -> Result<ChangeSet, Error> {
-    let StoredResource { id, version, document, members, .. } = current;
+    let StoredResource {
+        id,
+        version,
+        document,
+        members,
+        ..
+    } = current;
     let before = ValidResource::trusted(document.clone().into_tree());
-    let after = if split.others.is_empty() { None } else { Some(apply_noting(schema, &before, &split.others, quirks, work, noted)?) };
-    let effect = after.as_ref().map(|after| Effect::between(document, after.document(), false)).unwrap_or_default();
+    let after = if split.others.is_empty() {
+        None
+    } else {
+        Some(apply_noting(
+            schema,
+            &before,
+            &split.others,
+            quirks,
+            work,
+            noted,
+        )?)
+    };
+    let effect = after
+        .as_ref()
+        .map(|after| Effect::between(document, after.document(), false))
+        .unwrap_or_default();
     // Content that did not change is not written again; the members may have.
-    let content = after.filter(|after| *after != before).map(|after| content(schema, after));
+    let content = after
+        .filter(|after| *after != before)
+        .map(|after| content(schema, after));
     let members = fold(schema, &split.members, &elements(members), work)?;
     let precondition = Precondition::VersionIs(*version);
-    Ok(moment.change_set(schema, id, Change::Update { precondition, content, members, effect }))
+    Ok(moment.change_set(
+        schema,
+        id,
+        Change::Update {
+            precondition,
+            content,
+            members,
+            effect,
+        },
+    ))
 }

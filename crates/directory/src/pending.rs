@@ -34,7 +34,12 @@ pub struct PendingReference {
 #[async_trait]
 pub trait PendingReferences: Send + Sync {
     /// Those of a tenant, the oldest first, behind the first `skip`.
-    async fn list_pending(&self, tenant: TenantId, skip: u32, limit: u32) -> Result<Vec<PendingReference>, Fault>;
+    async fn list_pending(
+        &self,
+        tenant: TenantId,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<PendingReference>, Fault>;
 }
 
 /// The names by which a resource may be waited for.
@@ -48,14 +53,29 @@ pub struct Names {
 impl Names {
     /// Of a resource with this id and document.
     pub fn of(id: &str, document: &Map<String, Value>) -> Self {
-        let text = |name: &str| document.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
-        Self { id: id.to_owned(), user_name: text("userName"), external_id: text("externalId") }
+        let text = |name: &str| {
+            document
+                .get(name)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
+        Self {
+            id: id.to_owned(),
+            user_name: text("userName"),
+            external_id: text("externalId"),
+        }
     }
 
     /// What to look for, folded as `fold` does.
     pub fn folded(&self) -> Vec<String> {
         let mut all = vec![fold(&self.id)];
-        all.extend([&self.user_name, &self.external_id].into_iter().flatten().map(|name| fold(name)));
+        all.extend(
+            [&self.user_name, &self.external_id]
+                .into_iter()
+                .flatten()
+                .map(|name| fold(name)),
+        );
         all.sort_unstable();
         all.dedup();
         all
@@ -65,7 +85,10 @@ impl Names {
     pub fn are_meant_by(&self, value: &str) -> bool {
         value == self.id
             || self.external_id.as_deref() == Some(value)
-            || self.user_name.as_ref().is_some_and(|name| fold(name) == fold(value))
+            || self
+                .user_name
+                .as_ref()
+                .is_some_and(|name| fold(name) == fold(value))
     }
 }
 
@@ -76,12 +99,20 @@ pub fn fold(value: &str) -> String {
 
 /// The manager that a document names.
 pub fn manager(document: &Map<String, Value>) -> Option<&str> {
-    document.get(ENTERPRISE_USER)?.get("manager")?.get("value")?.as_str().filter(|value| !value.is_empty())
+    document
+        .get(ENTERPRISE_USER)?
+        .get("manager")?
+        .get("value")?
+        .as_str()
+        .filter(|value| !value.is_empty())
 }
 
 /// Names another manager in a document that names one; whether it did.
 pub fn set_manager(document: &mut Map<String, Value>, id: &str) -> bool {
-    let place = document.get_mut(ENTERPRISE_USER).and_then(|extension| extension.get_mut("manager")).and_then(|m| m.get_mut("value"));
+    let place = document
+        .get_mut(ENTERPRISE_USER)
+        .and_then(|extension| extension.get_mut("manager"))
+        .and_then(|m| m.get_mut("value"));
     place.map(|place| *place = id.into()).is_some()
 }
 
@@ -98,9 +129,13 @@ mod tests {
 
     #[test]
     fn who_is_meant() {
-        let Value::Object(document) = json!({"userName": "Ann@X", "externalId": "E1"}) else { panic!("an object") };
+        let Value::Object(document) = json!({"userName": "Ann@X", "externalId": "E1"}) else {
+            panic!("an object")
+        };
         let names = Names::of("7", &document);
-        let check = |value: &str, expected: bool| assert_eq!(names.are_meant_by(value), expected, "{value}");
+        let check = |value: &str, expected: bool| {
+            assert_eq!(names.are_meant_by(value), expected, "{value}");
+        };
         check("7", true);
         check("ann@x", true);
         check("E1", true);
@@ -108,13 +143,17 @@ mod tests {
         check("8", false);
         check("", false);
         assert_eq!(names.folded(), ["7", "ann@x", "e1"]);
-        let Value::Object(nameless) = json!({"userName": ""}) else { panic!("an object") };
+        let Value::Object(nameless) = json!({"userName": ""}) else {
+            panic!("an object")
+        };
         assert!(!Names::of("7", &nameless).are_meant_by(""));
     }
 
     #[test]
     fn managers() {
-        let Value::Object(mut document) = json!({ENTERPRISE_USER: {"manager": {"value": "E9", "displayName": "Bo"}}}) else {
+        let Value::Object(mut document) =
+            json!({ENTERPRISE_USER: {"manager": {"value": "E9", "displayName": "Bo"}}})
+        else {
             panic!("an object")
         };
         assert_eq!(manager(&document), Some("E9"));

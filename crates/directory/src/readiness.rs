@@ -14,7 +14,9 @@ pub enum NotReady {
     #[error("the database cannot be written")]
     ReadOnly(#[source] Fault),
     /// Too little room.
-    #[error("the disk of the database is full: {free} bytes are free, and at least {least} have to be")]
+    #[error(
+        "the disk of the database is full: {free} bytes are free, and at least {least} have to be"
+    )]
     DiskFull {
         /// How many bytes are free.
         free: u64,

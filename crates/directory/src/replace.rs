@@ -19,8 +19,23 @@ pub fn decide(
     quirks: &QuirkSet,
 ) -> Result<ChangeSet, Error> {
     let validated = validate(schema, body, Some(current), quirks)?;
-    let members = validated.members.map_or_else(MemberDelta::default, |added| MemberDelta { replace: true, added, removed: Vec::new() });
+    let members = validated
+        .members
+        .map_or_else(MemberDelta::default, |added| MemberDelta {
+            replace: true,
+            added,
+            removed: Vec::new(),
+        });
     let effect = Effect::between(current.document(), validated.resource.document(), true);
     let content = Some(content(schema, validated.resource));
-    Ok(moment.change_set(schema, id, Change::Update { precondition: Precondition::VersionIs(version), content, members, effect }))
+    Ok(moment.change_set(
+        schema,
+        id,
+        Change::Update {
+            precondition: Precondition::VersionIs(version),
+            content,
+            members,
+            effect,
+        },
+    ))
 }

@@ -100,7 +100,10 @@ impl Received {
             BodyKind::Resource(schema) => redaction::resource(schema, body),
             BodyKind::Patch(schema) => redaction::patch(schema, body),
             BodyKind::Bulk(schemas) => redaction::bulk(schemas, body),
-            BodyKind::Search(types) => redaction::search(&types.iter().map(|schema| &**schema).collect::<Vec<_>>(), body),
+            BodyKind::Search(types) => redaction::search(
+                &types.iter().map(|schema| &**schema).collect::<Vec<_>>(),
+                body,
+            ),
         };
         serde_json::value::to_raw_value(&kept).ok().map(Self)
     }
@@ -123,7 +126,9 @@ fn write_id<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> 
 }
 
 fn read_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    String::deserialize(deserializer)?
+        .parse()
+        .map_err(D::Error::custom)
 }
 
 /// What a body is, so that it can be redacted.
@@ -164,9 +169,18 @@ impl Draft {
 
     /// Redacts.
     pub fn finish(self) -> (TenantId, RequestEntry) {
-        let Self { tenant, mut entry, body, query, types } = self;
+        let Self {
+            tenant,
+            mut entry,
+            body,
+            query,
+            types,
+        } = self;
         let types: Vec<&TypeSchema> = types.iter().map(|schema| &**schema).collect();
-        entry.query = query.iter().map(|(name, value)| redaction::parameter(&types, name, value)).collect();
+        entry.query = query
+            .iter()
+            .map(|(name, value)| redaction::parameter(&types, name, value))
+            .collect();
         entry.received = body.and_then(|(body, kind)| Received::redacted(body, &kind));
         (tenant, entry)
     }
@@ -195,7 +209,16 @@ pub struct RequestFilter {
 
 impl Default for RequestFilter {
     fn default() -> Self {
-        Self { status_min: 0, status_max: 999, quirk: None, resource_id: None, credential: None, since: None, before: None, limit: 50 }
+        Self {
+            status_min: 0,
+            status_max: 999,
+            quirk: None,
+            resource_id: None,
+            credential: None,
+            since: None,
+            before: None,
+            limit: 50,
+        }
     }
 }
 
@@ -225,11 +248,16 @@ pub trait RequestLog: Send + Sync {
     /// One entry.
     async fn find(&self, tenant: TenantId, id: Uuid) -> Result<Option<RequestEntry>, Fault>;
     /// Entries, newest first.
-    async fn list(&self, tenant: TenantId, filter: RequestFilter) -> Result<Vec<RequestEntry>, Fault>;
+    async fn list(
+        &self,
+        tenant: TenantId,
+        filter: RequestFilter,
+    ) -> Result<Vec<RequestEntry>, Fault>;
     /// How often each quirk acted for each client; kept longer than the entries.
     async fn quirk_uses(&self, tenant: TenantId) -> Result<Vec<QuirkUse>, Fault>;
     /// Deletes what is older, and of the rest all but the newest `rows_max`; how many were deleted.
-    async fn prune(&self, tenant: TenantId, before: Timestamp, rows_max: u64) -> Result<u64, Fault>;
+    async fn prune(&self, tenant: TenantId, before: Timestamp, rows_max: u64)
+    -> Result<u64, Fault>;
     /// Deletes everything of a tenant.
     async fn erase(&self, tenant: TenantId) -> Result<(), Fault>;
 }

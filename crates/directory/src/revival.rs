@@ -18,13 +18,18 @@ pub struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     /// Those of what is to be created.
     pub fn of(document: &'a Map<String, Value>) -> Self {
-        Self { user_name: text_of(document, "userName"), external_id: text_of(document, "externalId") }
+        Self {
+            user_name: text_of(document, "userName"),
+            external_id: text_of(document, "externalId"),
+        }
     }
 
     /// Whether somebody with this `externalId` is another person: both have one, and they differ. Names are given to somebody else, ids are not; in ids case
     /// matters (RFC 7643 section 3.1).
     pub fn is_other_than(&self, external_id: Option<&str>) -> bool {
-        self.external_id.zip(external_id.filter(|id| !id.is_empty())).is_some_and(|(one, other)| one != other)
+        self.external_id
+            .zip(external_id.filter(|id| !id.is_empty()))
+            .is_some_and(|(one, other)| one != other)
     }
 
     /// Which of those who have one of the names is the person whom the create enables: one whom it means, who is disabled. Where several have the
@@ -33,18 +38,26 @@ impl<'a> Wanted<'a> {
         found.retain(|one| !self.is_other_than(text_of(&one.document, "externalId")));
         if found.len() > 1 {
             let user_name = self.user_name.map(fold);
-            found.retain(|one| user_name.is_some() && text_of(&one.document, "userName").map(fold) == user_name);
+            found.retain(|one| {
+                user_name.is_some() && text_of(&one.document, "userName").map(fold) == user_name
+            });
         }
         let one = found.pop().filter(|_| found.is_empty())?;
         let names = Names::of(&one.id, &one.document);
-        let is_meant = [self.external_id, self.user_name].into_iter().flatten().any(|name| names.are_meant_by(name));
+        let is_meant = [self.external_id, self.user_name]
+            .into_iter()
+            .flatten()
+            .any(|name| names.are_meant_by(name));
         (is_meant && !is_active(&one.document)).then_some(one)
     }
 }
 
 /// A text of a document that is not empty.
 fn text_of<'a>(document: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    document.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+    document
+        .get(name)
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -75,17 +88,57 @@ mod tests {
             assert_eq!(one.as_ref().map(|one| one.id.as_str()), chosen, "{wanted}");
         };
         let ann = |external_id: &str, active: bool| json!({"userName": "ann", "externalId": external_id, "active": active});
-        check(json!({"userName": "ann", "externalId": "1"}), &[ann("1", false)], Some("0"));
-        check(json!({"userName": "anne", "externalId": "1"}), &[ann("1", false)], Some("0"));
-        check(json!({"userName": "ann", "externalId": "2"}), &[ann("1", false)], None);
-        check(json!({"userName": "ann", "externalId": "a"}), &[ann("A", false)], None);
+        check(
+            json!({"userName": "ann", "externalId": "1"}),
+            &[ann("1", false)],
+            Some("0"),
+        );
+        check(
+            json!({"userName": "anne", "externalId": "1"}),
+            &[ann("1", false)],
+            Some("0"),
+        );
+        check(
+            json!({"userName": "ann", "externalId": "2"}),
+            &[ann("1", false)],
+            None,
+        );
+        check(
+            json!({"userName": "ann", "externalId": "a"}),
+            &[ann("A", false)],
+            None,
+        );
         check(json!({"userName": "ANN"}), &[ann("1", false)], Some("0"));
-        check(json!({"userName": "ANN", "externalId": "1"}), &[ann("", false)], Some("0"));
-        check(json!({"userName": "ann", "externalId": "1"}), &[json!({"userName": "ann", "active": false})], Some("0"));
-        check(json!({"userName": "ann", "externalId": "1"}), &[ann("1", true)], None);
-        check(json!({"userName": "ann"}), &[json!({"userName": "ann"})], None);
+        check(
+            json!({"userName": "ANN", "externalId": "1"}),
+            &[ann("", false)],
+            Some("0"),
+        );
+        check(
+            json!({"userName": "ann", "externalId": "1"}),
+            &[json!({"userName": "ann", "active": false})],
+            Some("0"),
+        );
+        check(
+            json!({"userName": "ann", "externalId": "1"}),
+            &[ann("1", true)],
+            None,
+        );
+        check(
+            json!({"userName": "ann"}),
+            &[json!({"userName": "ann"})],
+            None,
+        );
         let bob = json!({"userName": "bob", "externalId": "1", "active": false});
-        check(json!({"userName": "Ann", "externalId": "1"}), &[bob.clone(), ann("1", false)], Some("1"));
-        check(json!({"userName": "cy", "externalId": "1"}), &[bob, ann("1", false)], None);
+        check(
+            json!({"userName": "Ann", "externalId": "1"}),
+            &[bob.clone(), ann("1", false)],
+            Some("1"),
+        );
+        check(
+            json!({"userName": "cy", "externalId": "1"}),
+            &[bob, ann("1", false)],
+            None,
+        );
     }
 }

@@ -3,7 +3,9 @@
 //! Beside the RFC's names it may have `x-indexed` (filters on the attribute use an index), `x-enforced` (no other values than the canonical ones),
 //! `x-forms` (the only forms of a string), and at the top `extends` (the resource types that it extends).
 
-use scim_protocol::schema::{Attribute, AttributeType, Mutability, Returned, Schema, Uniqueness, standard};
+use scim_protocol::schema::{
+    Attribute, AttributeType, Mutability, Returned, Schema, Uniqueness, standard,
+};
 use scim_protocol::{AttributePath, Error, ErrorKind};
 use serde_json::{Map, Value};
 
@@ -22,7 +24,15 @@ const FORM_BYTES_MAX: usize = 255;
 const EXTERNAL_ID: &str = "externalId";
 /// Names that every resource has, or that this program fills.
 const RESERVED: [&str; 6] = ["schemas", "id", EXTERNAL_ID, "meta", "members", "groups"];
-const TOP_NAMES: [&str; 7] = ["schemas", "id", "name", "description", "attributes", "meta", "extends"];
+const TOP_NAMES: [&str; 7] = [
+    "schemas",
+    "id",
+    "name",
+    "description",
+    "attributes",
+    "meta",
+    "extends",
+];
 const ATTRIBUTE_NAMES: [&str; 15] = [
     "name",
     "type",
@@ -69,32 +79,75 @@ pub fn urn_of(document: &Value) -> Result<&str, Error> {
 pub fn read(document: &Value) -> Result<Posted, Error> {
     let map = top(document)?;
     check_urn(urn_of(document)?)?;
-    let attributes = map.get("attributes").and_then(Value::as_array).filter(|attributes| !attributes.is_empty());
-    let attributes = attributes.ok_or_else(|| refuse("attributes", "`attributes` must be an array with at least one attribute"))?;
+    let attributes = map
+        .get("attributes")
+        .and_then(Value::as_array)
+        .filter(|attributes| !attributes.is_empty());
+    let attributes = attributes.ok_or_else(|| {
+        refuse(
+            "attributes",
+            "`attributes` must be an array with at least one attribute",
+        )
+    })?;
     check_list("attributes", attributes, false)?;
-    let schema: Schema = serde_json::from_value(document.clone())
-        .map_err(|error| refuse("attributes", format!("The document is not a schema (RFC 7643 section 7): {error}")))?;
-    schema.attributes.iter().try_for_each(|attribute| check(&attribute.name, attribute, false))?;
-    if let Some(reserved) = schema.attributes.iter().find(|attribute| RESERVED.iter().any(|name| attribute.name.eq_ignore_ascii_case(name)))
-    {
-        let detail =
-            format!("`{}` is a name that a tenant's schema may not use; {} have a meaning of their own", reserved.name, list(&RESERVED));
+    let schema: Schema = serde_json::from_value(document.clone()).map_err(|error| {
+        refuse(
+            "attributes",
+            format!("The document is not a schema (RFC 7643 section 7): {error}"),
+        )
+    })?;
+    schema
+        .attributes
+        .iter()
+        .try_for_each(|attribute| check(&attribute.name, attribute, false))?;
+    if let Some(reserved) = schema.attributes.iter().find(|attribute| {
+        RESERVED
+            .iter()
+            .any(|name| attribute.name.eq_ignore_ascii_case(name))
+    }) {
+        let detail = format!(
+            "`{}` is a name that a tenant's schema may not use; {} have a meaning of their own",
+            reserved.name,
+            list(&RESERVED)
+        );
         return Err(refuse(&reserved.name, detail));
     }
-    Ok(Posted { schema, extends: extends(map)? })
+    Ok(Posted {
+        schema,
+        extends: extends(map)?,
+    })
 }
 
 /// Reads a document that changes a schema which this program brings: it names only what it changes, and only by way of constraints. Where the schema is the
 /// core of a resource type, `externalId` is among what it may name.
-pub fn read_constraint(brought: &Schema, current: &Schema, is_core: bool, document: &Value) -> Result<Schema, Error> {
+pub fn read_constraint(
+    brought: &Schema,
+    current: &Schema,
+    is_core: bool,
+    document: &Value,
+) -> Result<Schema, Error> {
     let map = top(document)?;
     if map.get("extends").is_some() {
-        return Err(refuse("extends", format!("`{}` is no extension, so it cannot have `extends`", brought.id)));
+        return Err(refuse(
+            "extends",
+            format!(
+                "`{}` is no extension, so it cannot have `extends`",
+                brought.id
+            ),
+        ));
     }
     let (mut whole, mut own) = (brought.clone(), current.clone());
     // A constraint that was kept by an earlier program has none of the forms that are brought.
-    for standard in brought.attributes.iter().filter(|standard| !standard.forms.is_empty()) {
-        if let Some(kept) = own.attributes.iter_mut().find(|kept| kept.name == standard.name) {
+    for standard in brought
+        .attributes
+        .iter()
+        .filter(|standard| !standard.forms.is_empty())
+    {
+        if let Some(kept) = own
+            .attributes
+            .iter_mut()
+            .find(|kept| kept.name == standard.name)
+        {
             kept.forms.clone_from(&standard.forms);
         }
     }
@@ -103,11 +156,22 @@ pub fn read_constraint(brought: &Schema, current: &Schema, is_core: bool, docume
     }
     let mut merged = serde_json::to_value(own).unwrap_or_default();
     if let Some(attributes) = map.get("attributes") {
-        let attributes = attributes.as_array().ok_or_else(|| refuse("attributes", "`attributes` must be an array"))?;
-        merge(&brought.id, "attributes", merged.get_mut("attributes"), attributes)?;
+        let attributes = attributes
+            .as_array()
+            .ok_or_else(|| refuse("attributes", "`attributes` must be an array"))?;
+        merge(
+            &brought.id,
+            "attributes",
+            merged.get_mut("attributes"),
+            attributes,
+        )?;
     }
-    let mut schema: Schema = serde_json::from_value(merged)
-        .map_err(|error| refuse("attributes", format!("The document is not a schema (RFC 7643 section 7): {error}")))?;
+    let mut schema: Schema = serde_json::from_value(merged).map_err(|error| {
+        refuse(
+            "attributes",
+            format!("The document is not a schema (RFC 7643 section 7): {error}"),
+        )
+    })?;
     narrowed("", &whole.attributes, &schema.attributes)?;
     if is_core {
         keep_external_id(&mut schema)?;
@@ -118,37 +182,79 @@ pub fn read_constraint(brought: &Schema, current: &Schema, is_core: bool, docume
 /// Standard schemas do not list `externalId`, as every resource has it (RFC 7643 section 3.1).
 fn add_external_id(schema: &mut Schema) {
     if schema.attribute(EXTERNAL_ID).is_none() {
-        schema.attributes.extend(standard::common_attributes().into_iter().filter(|attribute| attribute.name == EXTERNAL_ID));
+        schema.attributes.extend(
+            standard::common_attributes()
+                .into_iter()
+                .filter(|attribute| attribute.name == EXTERNAL_ID),
+        );
     }
 }
 
 /// It is listed only where it is constrained.
 fn keep_external_id(schema: &mut Schema) -> Result<(), Error> {
-    if schema.attribute(EXTERNAL_ID).is_some_and(|attribute| !attribute.indexed) {
-        return Err(refuse(EXTERNAL_ID, "`externalId` is always indexed, because resources are found by it"));
+    if schema
+        .attribute(EXTERNAL_ID)
+        .is_some_and(|attribute| !attribute.indexed)
+    {
+        return Err(refuse(
+            EXTERNAL_ID,
+            "`externalId` is always indexed, because resources are found by it",
+        ));
     }
     let common = standard::common_attributes();
-    schema.attributes.retain(|attribute| attribute.name != EXTERNAL_ID || !common.contains(attribute));
+    schema
+        .attributes
+        .retain(|attribute| attribute.name != EXTERNAL_ID || !common.contains(attribute));
     Ok(())
 }
 
 fn top(document: &Value) -> Result<&Map<String, Value>, Error> {
-    let map = document.as_object().ok_or_else(|| refuse("id", "A schema document must be a JSON object (RFC 7643 section 7)"))?;
+    let map = document.as_object().ok_or_else(|| {
+        refuse(
+            "id",
+            "A schema document must be a JSON object (RFC 7643 section 7)",
+        )
+    })?;
     if let Some(unknown) = map.keys().find(|key| !TOP_NAMES.contains(&key.as_str())) {
-        return Err(refuse(unknown, format!("`{unknown}` is not a member of a schema document; accepted are {}", list(&TOP_NAMES))));
+        return Err(refuse(
+            unknown,
+            format!(
+                "`{unknown}` is not a member of a schema document; accepted are {}",
+                list(&TOP_NAMES)
+            ),
+        ));
     }
-    let names_it = |urns: &Value| urns.as_array().is_some_and(|urns| urns.iter().any(|urn| urn.as_str() == Some(standard::SCHEMA)));
+    let names_it = |urns: &Value| {
+        urns.as_array().is_some_and(|urns| {
+            urns.iter()
+                .any(|urn| urn.as_str() == Some(standard::SCHEMA))
+        })
+    };
     match map.get("schemas") {
-        Some(urns) if !names_it(urns) => Err(refuse("schemas", format!("`schemas` must contain `{}`, or be left out", standard::SCHEMA))),
+        Some(urns) if !names_it(urns) => Err(refuse(
+            "schemas",
+            format!(
+                "`schemas` must contain `{}`, or be left out",
+                standard::SCHEMA
+            ),
+        )),
         _ => Ok(map),
     }
 }
 
 fn extends(map: &Map<String, Value>) -> Result<Vec<String>, Error> {
-    let wrong = || refuse("extends", "`extends` must be an array of names of resource types, such as `[\"User\"]`");
+    let wrong = || {
+        refuse(
+            "extends",
+            "`extends` must be an array of names of resource types, such as `[\"User\"]`",
+        )
+    };
     match map.get("extends") {
         None => Ok(Vec::new()),
-        Some(Value::Array(names)) => names.iter().map(|name| name.as_str().map(str::to_owned).ok_or_else(wrong)).collect(),
+        Some(Value::Array(names)) => names
+            .iter()
+            .map(|name| name.as_str().map(str::to_owned).ok_or_else(wrong))
+            .collect(),
         Some(_) => Err(wrong()),
     }
 }
@@ -163,45 +269,86 @@ fn check_urn(urn: &str) -> Result<(), Error> {
     if urn.len() > URN_BYTES_MAX {
         return wrong("it is longer than 255 bytes");
     }
-    if !urn.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("urn:")) || urn.split(':').count() < 3 {
+    if !urn
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("urn:"))
+        || urn.split(':').count() < 3
+    {
         return wrong("it does not begin with `urn:` and a namespace");
     }
-    if urn.to_ascii_lowercase().starts_with("urn:ietf:params:scim:api:") {
+    if urn
+        .to_ascii_lowercase()
+        .starts_with("urn:ietf:params:scim:api:")
+    {
         return wrong("the namespace `urn:ietf:params:scim:api:` is that of messages");
     }
     // Where the last segment had a dot, no path could tell it from an attribute.
     match AttributePath::parse(urn) {
         Ok(path) if path.sub_attribute.is_none() => Ok(()),
-        _ => wrong("its last segment may have only letters, digits, `-` and `_`, and no segment may be empty"),
+        _ => wrong(
+            "its last segment may have only letters, digits, `-` and `_`, and no segment may be empty",
+        ),
     }
 }
 
 /// The forms of a list of attributes: names, no unknown members, no name twice.
 fn check_list(place: &str, attributes: &[Value], is_sub: bool) -> Result<(), Error> {
     if attributes.len() > ATTRIBUTES_MAX {
-        return Err(refuse(place, format!("`{place}` has {} attributes; at most {ATTRIBUTES_MAX} are accepted", attributes.len())));
+        return Err(refuse(
+            place,
+            format!(
+                "`{place}` has {} attributes; at most {ATTRIBUTES_MAX} are accepted",
+                attributes.len()
+            ),
+        ));
     }
     let mut seen: Vec<&str> = Vec::with_capacity(attributes.len());
     for (index, attribute) in attributes.iter().enumerate() {
-        let map = attribute.as_object().ok_or_else(|| refuse(place, format!("`{place}[{index}]` must be an object")))?;
-        let name = map.get("name").and_then(Value::as_str).ok_or_else(|| refuse(place, format!("`{place}[{index}].name` is missing")))?;
+        let map = attribute
+            .as_object()
+            .ok_or_else(|| refuse(place, format!("`{place}[{index}]` must be an object")))?;
+        let name = map
+            .get("name")
+            .and_then(Value::as_str)
+            .ok_or_else(|| refuse(place, format!("`{place}[{index}].name` is missing")))?;
         check_name(name, is_sub)?;
         if seen.iter().any(|other| other.eq_ignore_ascii_case(name)) {
-            return Err(refuse(name, format!("`{name}` is there twice in `{place}`; names are compared without case")));
+            return Err(refuse(
+                name,
+                format!("`{name}` is there twice in `{place}`; names are compared without case"),
+            ));
         }
         seen.push(name);
-        if let Some(unknown) = map.keys().find(|key| !ATTRIBUTE_NAMES.contains(&key.as_str())) {
-            let detail = format!("`{unknown}` of `{name}` is not a characteristic of attributes; accepted are {}", list(&ATTRIBUTE_NAMES));
+        if let Some(unknown) = map
+            .keys()
+            .find(|key| !ATTRIBUTE_NAMES.contains(&key.as_str()))
+        {
+            let detail = format!(
+                "`{unknown}` of `{name}` is not a characteristic of attributes; accepted are {}",
+                list(&ATTRIBUTE_NAMES)
+            );
             return Err(refuse(name, detail));
         }
         match (map.get("subAttributes"), is_sub) {
             (None, _) => {}
             // RFC 7643 section 2.3.8.
             (Some(_), true) => {
-                return Err(refuse(name, format!("`{name}` is a sub-attribute, so it cannot have sub-attributes of its own")));
+                return Err(refuse(
+                    name,
+                    format!(
+                        "`{name}` is a sub-attribute, so it cannot have sub-attributes of its own"
+                    ),
+                ));
             }
-            (Some(Value::Array(subs)), false) => check_list(&format!("{name}.subAttributes"), subs, true)?,
-            (Some(_), false) => return Err(refuse(name, format!("`subAttributes` of `{name}` must be an array"))),
+            (Some(Value::Array(subs)), false) => {
+                check_list(&format!("{name}.subAttributes"), subs, true)?;
+            }
+            (Some(_), false) => {
+                return Err(refuse(
+                    name,
+                    format!("`subAttributes` of `{name}` must be an array"),
+                ));
+            }
         }
     }
     Ok(())
@@ -210,7 +357,9 @@ fn check_list(place: &str, attributes: &[Value], is_sub: bool) -> Result<(), Err
 /// ATTRNAME of RFC 7643 section 2.1; `$ref` is a name too.
 fn check_name(name: &str, is_sub: bool) -> Result<(), Error> {
     let mut characters = name.chars();
-    let starts = characters.next().is_some_and(|first| first.is_ascii_alphabetic());
+    let starts = characters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic());
     let is_name = starts && characters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
     if (is_name && name.len() <= NAME_BYTES_MAX) || (is_sub && name == "$ref") {
         return Ok(());
@@ -224,7 +373,8 @@ fn check_name(name: &str, is_sub: bool) -> Result<(), Error> {
 /// Characteristics that contradict each other.
 fn check(path: &str, attribute: &Attribute, is_sub: bool) -> Result<(), Error> {
     let is_complex = attribute.kind == AttributeType::Complex;
-    let is_hidden = attribute.returned == Returned::Never || attribute.mutability == Mutability::WriteOnly;
+    let is_hidden =
+        attribute.returned == Returned::Never || attribute.mutability == Mutability::WriteOnly;
     let is_unique = attribute.uniqueness != Uniqueness::None;
     let wrong = |detail: &str| Err(refuse(path, format!("`{path}` {detail}")));
     if is_complex && is_sub {
@@ -242,7 +392,9 @@ fn check(path: &str, attribute: &Attribute, is_sub: bool) -> Result<(), Error> {
         return wrong("is `readOnly` and `required`: no client could ever provide it");
     }
     if (is_unique || attribute.indexed) && (is_complex || is_hidden) {
-        return wrong("has `uniqueness` or `x-indexed`, which complex, `writeOnly` and never returned attributes cannot have");
+        return wrong(
+            "has `uniqueness` or `x-indexed`, which complex, `writeOnly` and never returned attributes cannot have",
+        );
     }
     if is_unique && attribute.kind == AttributeType::Boolean {
         return wrong("is a boolean, of which only two resources could have a unique value");
@@ -262,7 +414,10 @@ fn check(path: &str, attribute: &Attribute, is_sub: bool) -> Result<(), Error> {
     if !attribute.reference_types.is_empty() && attribute.kind != AttributeType::Reference {
         return wrong("has `referenceTypes`, which only references have");
     }
-    attribute.sub_attributes.iter().try_for_each(|sub| check(&format!("{path}.{}", sub.name), sub, true))
+    attribute
+        .sub_attributes
+        .iter()
+        .try_for_each(|sub| check(&format!("{path}.{}", sub.name), sub, true))
 }
 
 fn wrong_forms(attribute: &Attribute) -> Option<&'static str> {
@@ -270,18 +425,40 @@ fn wrong_forms(attribute: &Attribute) -> Option<&'static str> {
     if !forms.is_empty() && attribute.kind != AttributeType::String {
         return Some("has `x-forms`, which only strings have");
     }
-    let is_long = forms.len() > FORMS_MAX || forms.iter().any(|form| form.is_empty() || form.len() > FORM_BYTES_MAX);
+    let is_long = forms.len() > FORMS_MAX
+        || forms
+            .iter()
+            .any(|form| form.is_empty() || form.len() > FORM_BYTES_MAX);
     is_long.then_some("has `x-forms` of which there are more than 10, or one that is empty or longer than 255 bytes")
 }
 
 /// Puts the characteristics that are named over those that are there.
-fn merge(urn: &str, place: &str, into: Option<&mut Value>, attributes: &[Value]) -> Result<(), Error> {
-    let Some(Value::Array(known)) = into else { return Err(refuse(place, format!("`{place}` of `{urn}` has no attributes"))) };
+fn merge(
+    urn: &str,
+    place: &str,
+    into: Option<&mut Value>,
+    attributes: &[Value],
+) -> Result<(), Error> {
+    let Some(Value::Array(known)) = into else {
+        return Err(refuse(
+            place,
+            format!("`{place}` of `{urn}` has no attributes"),
+        ));
+    };
     for posted in attributes {
-        let map = posted.as_object().ok_or_else(|| refuse(place, format!("`{place}` must hold objects")))?;
-        let name =
-            map.get("name").and_then(Value::as_str).ok_or_else(|| refuse(place, format!("An element of `{place}` has no `name`")))?;
-        let is_it = |known: &&mut Value| known.get("name").and_then(Value::as_str).is_some_and(|own| own.eq_ignore_ascii_case(name));
+        let map = posted
+            .as_object()
+            .ok_or_else(|| refuse(place, format!("`{place}` must hold objects")))?;
+        let name = map
+            .get("name")
+            .and_then(Value::as_str)
+            .ok_or_else(|| refuse(place, format!("An element of `{place}` has no `name`")))?;
+        let is_it = |known: &&mut Value| {
+            known
+                .get("name")
+                .and_then(Value::as_str)
+                .is_some_and(|own| own.eq_ignore_ascii_case(name))
+        };
         let Some(own) = known.iter_mut().find(is_it) else {
             let detail = format!(
                 "`{name}` is not an attribute of `{urn}`; attributes are added by a schema of your own that extends the resource type"
@@ -290,11 +467,19 @@ fn merge(urn: &str, place: &str, into: Option<&mut Value>, attributes: &[Value])
         };
         for (key, value) in map.iter().filter(|(key, _)| *key != "name") {
             if !ATTRIBUTE_NAMES.contains(&key.as_str()) {
-                let detail = format!("`{key}` of `{name}` is not a characteristic of attributes; accepted are {}", list(&ATTRIBUTE_NAMES));
+                let detail = format!(
+                    "`{key}` of `{name}` is not a characteristic of attributes; accepted are {}",
+                    list(&ATTRIBUTE_NAMES)
+                );
                 return Err(refuse(name, detail));
             }
             match (key.as_str(), value) {
-                ("subAttributes", Value::Array(subs)) => merge(urn, &format!("{name}.subAttributes"), own.get_mut("subAttributes"), subs)?,
+                ("subAttributes", Value::Array(subs)) => merge(
+                    urn,
+                    &format!("{name}.subAttributes"),
+                    own.get_mut("subAttributes"),
+                    subs,
+                )?,
                 _ => own[key.as_str()] = value.clone(),
             }
         }
@@ -312,13 +497,17 @@ fn narrowed(prefix: &str, brought: &[Attribute], constrained: &[Attribute]) -> R
             canonical_values: own.canonical_values.clone(),
             indexed: own.indexed,
             enforced: own.enforced,
-            forms: if standard.forms.is_empty() { own.forms.clone() } else { standard.forms.clone() },
+            forms: if standard.forms.is_empty() {
+                own.forms.clone()
+            } else {
+                standard.forms.clone()
+            },
             description: own.description.clone(),
             sub_attributes: own.sub_attributes.clone(),
             ..standard.clone()
         };
-        let widened =
-            (standard.required && !own.required) || (standard.uniqueness != Uniqueness::None && own.uniqueness == Uniqueness::None);
+        let widened = (standard.required && !own.required)
+            || (standard.uniqueness != Uniqueness::None && own.uniqueness == Uniqueness::None);
         if *own != allowed || widened {
             let detail = format!(
                 "`{path}` is a standard attribute, of which only constraints can be changed: `required` to true, `uniqueness` to `server`, `canonicalValues`, `x-enforced`, `x-indexed`, `x-forms` where it has none, `description`"
@@ -330,7 +519,11 @@ fn narrowed(prefix: &str, brought: &[Attribute], constrained: &[Attribute]) -> R
             // The standard's own attributes do not all keep these rules, so only changed ones are held to them.
             constraint(&path, own)?;
         }
-        narrowed(&format!("{path}."), &standard.sub_attributes, &own.sub_attributes)?;
+        narrowed(
+            &format!("{path}."),
+            &standard.sub_attributes,
+            &own.sub_attributes,
+        )?;
     }
     Ok(())
 }
@@ -340,19 +533,29 @@ fn constraint(path: &str, own: &Attribute) -> Result<(), Error> {
     if own.required && own.mutability == Mutability::ReadOnly {
         return wrong("is `readOnly`, so no client could provide it");
     }
-    if (own.uniqueness != Uniqueness::None || own.indexed) && (own.kind == AttributeType::Complex || !own.is_readable()) {
-        return wrong("has `uniqueness` or `x-indexed`, which complex and never returned attributes cannot have");
+    if (own.uniqueness != Uniqueness::None || own.indexed)
+        && (own.kind == AttributeType::Complex || !own.is_readable())
+    {
+        return wrong(
+            "has `uniqueness` or `x-indexed`, which complex and never returned attributes cannot have",
+        );
     }
     // Without canonical values these two are held to the tenant's Role and Entitlement resources.
     let is_held = matches!(path, "roles.value" | "entitlements.value");
-    if own.enforced && ((own.canonical_values.is_empty() && !is_held) || own.kind != AttributeType::String) {
+    if own.enforced
+        && ((own.canonical_values.is_empty() && !is_held) || own.kind != AttributeType::String)
+    {
         return wrong("has `x-enforced`, which needs `canonicalValues` of a string");
     }
     wrong_forms(own).map_or(Ok(()), wrong)
 }
 
 fn list(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]
@@ -387,49 +590,160 @@ mod tests {
         let check = |document: Value, place: &str, said: &str| {
             let error = read(&document).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidValue);
-            assert!(error.path() == Some(place) && error.detail().contains(said), "{document}: {error} at {:?}", error.path());
+            assert!(
+                error.path() == Some(place) && error.detail().contains(said),
+                "{document}: {error} at {:?}",
+                error.path()
+            );
         };
         check(json!([]), "id", "JSON object");
         check(json!({"attributes": []}), "id", "`id` is missing");
-        check(json!({"id": "urn:x:A", "atributes": []}), "atributes", "not a member");
-        check(json!({"id": "urn:x:A", "attributes": []}), "attributes", "at least one");
-        check(json!({"schemas": ["urn:x"], "id": "urn:x:A"}), "schemas", "must contain");
-        for urn in ["Badge", "urn:Badge", "urn:x:", "urn:x:a.b", "urn:x:a b", "urn::x:a", "urn:ietf:params:scim:api:messages:2.0:X"] {
-            check(json!({"id": urn, "attributes": [{"name": "a", "type": "string"}]}), "id", "cannot be the URN");
+        check(
+            json!({"id": "urn:x:A", "atributes": []}),
+            "atributes",
+            "not a member",
+        );
+        check(
+            json!({"id": "urn:x:A", "attributes": []}),
+            "attributes",
+            "at least one",
+        );
+        check(
+            json!({"schemas": ["urn:x"], "id": "urn:x:A"}),
+            "schemas",
+            "must contain",
+        );
+        for urn in [
+            "Badge",
+            "urn:Badge",
+            "urn:x:",
+            "urn:x:a.b",
+            "urn:x:a b",
+            "urn::x:a",
+            "urn:ietf:params:scim:api:messages:2.0:X",
+        ] {
+            check(
+                json!({"id": urn, "attributes": [{"name": "a", "type": "string"}]}),
+                "id",
+                "cannot be the URN",
+            );
         }
-        check(with(json!({"type": "string"})), "attributes", "`attributes[0].name` is missing");
+        check(
+            with(json!({"type": "string"})),
+            "attributes",
+            "`attributes[0].name` is missing",
+        );
         for name in ["1a", "a b", "", "$ref", "a.b", &"a".repeat(65)] {
-            check(with(json!({"name": name, "type": "string"})), name, "cannot be the name");
+            check(
+                with(json!({"name": name, "type": "string"})),
+                name,
+                "cannot be the name",
+            );
         }
-        check(with(json!({"name": "Members", "type": "string"})), "Members", "meaning of their own");
-        check(with(json!({"name": "a", "type": "text"})), "attributes", "unknown variant `text`");
-        check(with(json!({"name": "a", "type": "string", "uniquenes": "server"})), "a", "`uniquenes`");
-        check(with(json!({"name": "a", "type": "complex"})), "a", "subAttributes");
-        check(with(json!({"name": "a", "type": "string", "subAttributes": [{"name": "b", "type": "string"}]})), "a", "and only there");
+        check(
+            with(json!({"name": "Members", "type": "string"})),
+            "Members",
+            "meaning of their own",
+        );
+        check(
+            with(json!({"name": "a", "type": "text"})),
+            "attributes",
+            "unknown variant `text`",
+        );
+        check(
+            with(json!({"name": "a", "type": "string", "uniquenes": "server"})),
+            "a",
+            "`uniquenes`",
+        );
+        check(
+            with(json!({"name": "a", "type": "complex"})),
+            "a",
+            "subAttributes",
+        );
+        check(
+            with(
+                json!({"name": "a", "type": "string", "subAttributes": [{"name": "b", "type": "string"}]}),
+            ),
+            "a",
+            "and only there",
+        );
         let nested = json!({"name": "a", "type": "complex", "subAttributes": [{"name": "b", "type": "complex", "subAttributes": []}]});
         check(with(nested), "b", "sub-attributes of its own");
         let nested = json!({"name": "a", "type": "complex", "subAttributes": [{"name": "b", "type": "complex"}]});
         check(with(nested), "a.b", "2.3.8");
-        check(with(json!({"name": "a", "type": "string", "mutability": "writeOnly"})), "a", "`returned` must be `never`");
-        check(with(json!({"name": "a", "type": "string", "mutability": "readOnly", "required": true})), "a", "no client");
-        check(with(json!({"name": "a", "type": "string", "returned": "never", "x-indexed": true})), "a", "`x-indexed`");
-        check(with(json!({"name": "a", "type": "boolean", "uniqueness": "global"})), "a", "boolean");
-        check(with(json!({"name": "a", "type": "string", "x-enforced": true})), "a", "needs `canonicalValues`");
-        check(with(json!({"name": "a", "type": "integer", "canonicalValues": ["1"]})), "a", "only strings");
-        check(with(json!({"name": "a", "type": "string", "referenceTypes": ["User"]})), "a", "only references");
-        check(with(json!({"name": "a", "type": "integer", "x-forms": ["X"]})), "a", "`x-forms`, which only strings");
-        check(with(json!({"name": "a", "type": "string", "x-forms": ["X", ""]})), "a", "one that is empty");
-        check(with(json!({"name": "a", "type": "string", "x-forms": vec!["X"; 11]})), "a", "more than 10");
+        check(
+            with(json!({"name": "a", "type": "string", "mutability": "writeOnly"})),
+            "a",
+            "`returned` must be `never`",
+        );
+        check(
+            with(
+                json!({"name": "a", "type": "string", "mutability": "readOnly", "required": true}),
+            ),
+            "a",
+            "no client",
+        );
+        check(
+            with(json!({"name": "a", "type": "string", "returned": "never", "x-indexed": true})),
+            "a",
+            "`x-indexed`",
+        );
+        check(
+            with(json!({"name": "a", "type": "boolean", "uniqueness": "global"})),
+            "a",
+            "boolean",
+        );
+        check(
+            with(json!({"name": "a", "type": "string", "x-enforced": true})),
+            "a",
+            "needs `canonicalValues`",
+        );
+        check(
+            with(json!({"name": "a", "type": "integer", "canonicalValues": ["1"]})),
+            "a",
+            "only strings",
+        );
+        check(
+            with(json!({"name": "a", "type": "string", "referenceTypes": ["User"]})),
+            "a",
+            "only references",
+        );
+        check(
+            with(json!({"name": "a", "type": "integer", "x-forms": ["X"]})),
+            "a",
+            "`x-forms`, which only strings",
+        );
+        check(
+            with(json!({"name": "a", "type": "string", "x-forms": ["X", ""]})),
+            "a",
+            "one that is empty",
+        );
+        check(
+            with(json!({"name": "a", "type": "string", "x-forms": vec!["X"; 11]})),
+            "a",
+            "more than 10",
+        );
         let twice = json!({"id": "urn:x:A", "attributes": [{"name": "a", "type": "string"}, {"name": "A", "type": "string"}]});
         check(twice, "A", "twice");
-        check(json!({"id": "urn:x:A", "extends": "User", "attributes": [{"name": "a", "type": "string"}]}), "extends", "array of names");
+        check(
+            json!({"id": "urn:x:A", "extends": "User", "attributes": [{"name": "a", "type": "string"}]}),
+            "extends",
+            "array of names",
+        );
     }
 
     #[test]
     fn constraints_narrow_and_do_nothing_else() {
         let all = standard::schemas();
         let user = &all[0];
-        let read = |attributes: Value| read_constraint(user, user, true, &json!({"id": standard::USER, "attributes": attributes}));
+        let read = |attributes: Value| {
+            read_constraint(
+                user,
+                user,
+                true,
+                &json!({"id": standard::USER, "attributes": attributes}),
+            )
+        };
         let constrained = read(json!([
             {"name": "displayname", "required": true},
             {"name": "userType", "canonicalValues": ["Employee"], "x-enforced": true},
@@ -438,40 +752,115 @@ mod tests {
         ]))
         .unwrap();
         let find = |name: &str| constrained.attribute(name).unwrap();
-        assert!(find("displayName").required && find("userType").enforced && !find("title").required);
-        assert_eq!(find("emails").sub_attribute("value").unwrap().uniqueness, Uniqueness::Server);
+        assert!(
+            find("displayName").required && find("userType").enforced && !find("title").required
+        );
+        assert_eq!(
+            find("emails").sub_attribute("value").unwrap().uniqueness,
+            Uniqueness::Server
+        );
         assert_eq!(find("externalId").uniqueness, Uniqueness::Server);
-        assert!(read(json!([{"name": "externalId", "uniqueness": "none"}])).unwrap() == *user, "it is listed only where it is constrained");
+        assert!(
+            read(json!([{"name": "externalId", "uniqueness": "none"}])).unwrap() == *user,
+            "it is listed only where it is constrained"
+        );
         let check = |attributes: Value, said: &str| {
             let error = read(attributes.clone()).unwrap_err();
             assert!(error.detail().contains(said), "{attributes}: {error}");
         };
-        check(json!([{"name": "shoeSize", "type": "integer"}]), "not an attribute of");
-        check(json!([{"name": "userName", "required": false}]), "only constraints");
-        check(json!([{"name": "userName", "uniqueness": "none"}]), "only constraints");
-        check(json!([{"name": "title", "type": "integer"}]), "only constraints");
-        check(json!([{"name": "password", "x-indexed": true}]), "never returned");
+        check(
+            json!([{"name": "shoeSize", "type": "integer"}]),
+            "not an attribute of",
+        );
+        check(
+            json!([{"name": "userName", "required": false}]),
+            "only constraints",
+        );
+        check(
+            json!([{"name": "userName", "uniqueness": "none"}]),
+            "only constraints",
+        );
+        check(
+            json!([{"name": "title", "type": "integer"}]),
+            "only constraints",
+        );
+        check(
+            json!([{"name": "password", "x-indexed": true}]),
+            "never returned",
+        );
         check(json!([{"name": "groups", "required": true}]), "readOnly");
-        check(json!([{"name": "title", "x-enforced": true}]), "needs `canonicalValues`");
-        check(json!([{"name": "title", "length": 4}]), "not a characteristic");
-        check(json!([{"name": "externalId", "caseExact": false}]), "only constraints");
-        check(json!([{"name": "externalId", "x-indexed": false}]), "always indexed");
-        check(json!([{"name": "active", "x-forms": ["X"]}]), "only strings");
-        assert_eq!(read(json!([{"name": "title", "x-forms": ["XX"]}])).unwrap().attribute("title").unwrap().forms, ["XX"]);
-        let ble = optional::schema("urn:ietf:params:scim:schemas:extension:ble:2.0:Device").unwrap();
+        check(
+            json!([{"name": "title", "x-enforced": true}]),
+            "needs `canonicalValues`",
+        );
+        check(
+            json!([{"name": "title", "length": 4}]),
+            "not a characteristic",
+        );
+        check(
+            json!([{"name": "externalId", "caseExact": false}]),
+            "only constraints",
+        );
+        check(
+            json!([{"name": "externalId", "x-indexed": false}]),
+            "always indexed",
+        );
+        check(
+            json!([{"name": "active", "x-forms": ["X"]}]),
+            "only strings",
+        );
+        assert_eq!(
+            read(json!([{"name": "title", "x-forms": ["XX"]}]))
+                .unwrap()
+                .attribute("title")
+                .unwrap()
+                .forms,
+            ["XX"]
+        );
+        let ble =
+            optional::schema("urn:ietf:params:scim:schemas:extension:ble:2.0:Device").unwrap();
         let of_ble = |own: &Schema, forms: Value| {
-            let attribute = json!({"name": "deviceMacAddress", "x-indexed": true, "x-forms": forms});
-            read_constraint(ble, own, false, &json!({"id": ble.id, "attributes": [attribute]}))
+            let attribute =
+                json!({"name": "deviceMacAddress", "x-indexed": true, "x-forms": forms});
+            read_constraint(
+                ble,
+                own,
+                false,
+                &json!({"id": ble.id, "attributes": [attribute]}),
+            )
         };
-        assert_eq!(of_ble(ble, json!(["XX:XX:XX:XX:XX:XX"])).unwrap(), *ble, "as it is shown");
+        assert_eq!(
+            of_ble(ble, json!(["XX:XX:XX:XX:XX:XX"])).unwrap(),
+            *ble,
+            "as it is shown"
+        );
         let mut earlier = ble.clone();
-        earlier.attributes.iter_mut().for_each(|attribute| attribute.forms.clear());
-        assert_eq!(of_ble(&earlier, json!(["XX:XX:XX:XX:XX:XX"])).unwrap(), *ble);
+        earlier
+            .attributes
+            .iter_mut()
+            .for_each(|attribute| attribute.forms.clear());
+        assert_eq!(
+            of_ble(&earlier, json!(["XX:XX:XX:XX:XX:XX"])).unwrap(),
+            *ble
+        );
         for loose in [json!([]), json!(["XX"])] {
-            assert!(of_ble(ble, loose).unwrap_err().detail().contains("only constraints"));
+            assert!(
+                of_ble(ble, loose)
+                    .unwrap_err()
+                    .detail()
+                    .contains("only constraints")
+            );
         }
-        let extension = all.iter().find(|schema| schema.id == standard::ENTERPRISE_USER).unwrap();
+        let extension = all
+            .iter()
+            .find(|schema| schema.id == standard::ENTERPRISE_USER)
+            .unwrap();
         let document = json!({"id": extension.id, "attributes": [{"name": "externalId", "uniqueness": "server"}]});
-        assert!(read_constraint(extension, extension, false, &document).unwrap_err().detail().contains("not an attribute of"));
+        assert!(
+            read_constraint(extension, extension, false, &document)
+                .unwrap_err()
+                .detail()
+                .contains("not an attribute of")
+        );
     }
 }

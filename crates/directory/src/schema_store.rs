@@ -71,7 +71,12 @@ pub trait SchemaStore: Send + Sync {
     /// Those that hold now.
     async fn read_types(&self, tenant: TenantId) -> Result<TenantTypes, Fault>;
     /// All versions of a document, oldest first; `key` is its URN or name in lower case.
-    async fn type_history(&self, tenant: TenantId, kind: DocumentKind, key: &str) -> Result<Vec<DocumentVersion>, Fault>;
+    async fn type_history(
+        &self,
+        tenant: TenantId,
+        kind: DocumentKind,
+        key: &str,
+    ) -> Result<Vec<DocumentVersion>, Fault>;
     /// Checks what is stored, makes the index rows that are missing and lets the change hold, all in one step that no write comes between: a write that was
     /// decided with the types before it is refused from then on. Raises the tenant's revision.
     async fn activate(

@@ -77,17 +77,34 @@ impl SearchPlan {
     /// matches and keeps its place in the order.
     #[must_use]
     pub fn by_position(self, after: Option<Position>) -> Self {
-        Self { offset: 0, keyset: Some(Keyset { after }), ..self }
+        Self {
+            offset: 0,
+            keyset: Some(Keyset { after }),
+            ..self
+        }
     }
 
     /// Whether it asks for one resource of one type by what no other has, as identity providers do before they create somebody; and not for members,
     /// who may be many.
     pub fn finds_one_at_most(&self) -> bool {
         let names_one = |condition: &Condition| {
-            matches!(condition, Condition::Probe(Probe::Id(_) | Probe::Value { unique: true, test: ValueTest::Equal(_), .. }))
+            matches!(
+                condition,
+                Condition::Probe(
+                    Probe::Id(_)
+                        | Probe::Value {
+                            unique: true,
+                            test: ValueTest::Equal(_),
+                            ..
+                        }
+                )
+            )
         };
         let reads_members = self.include.members || self.residual_needs.members;
-        !reads_members && self.residual.is_none() && self.conditions.len() == 1 && self.conditions.iter().all(names_one)
+        !reads_members
+            && self.residual.is_none()
+            && self.conditions.len() == 1
+            && self.conditions.iter().all(names_one)
     }
 
     /// Whether `total_results` of its page is counted. With positions it is left out where no index counts: each page would have to look at everything.
@@ -136,10 +153,21 @@ pub fn plan(
     let mut named: Vec<AttributePath> = residual.iter().flat_map(Filter::paths).collect();
     named.extend(sort.iter().map(|sort| sort.path.clone()));
     let concerns = |attribute: &str| {
-        let is_it = |found: Resolved<'_>| found.extension.is_none() && found.attribute.is_some_and(|found| found.name == attribute);
-        named.iter().any(|path| schemas.iter().filter_map(|schema| schema.resolve(path)).any(is_it))
+        let is_it = |found: Resolved<'_>| {
+            found.extension.is_none()
+                && found.attribute.is_some_and(|found| found.name == attribute)
+        };
+        named.iter().any(|path| {
+            schemas
+                .iter()
+                .filter_map(|schema| schema.resolve(path))
+                .any(is_it)
+        })
     };
-    let residual_needs = Include { members: concerns("members"), groups: concerns("groups") };
+    let residual_needs = Include {
+        members: concerns("members"),
+        groups: concerns("groups"),
+    };
     Ok(SearchPlan {
         types: types.to_vec(),
         conditions,

@@ -17,8 +17,11 @@ const GRANTS: [&str; 2] = ["roles", "entitlements"];
 /// Refuses a change set that changes what its author, this person (read with their groups), may not change of themself.
 pub fn check(person: &StoredResource, change_set: &ChangeSet) -> Result<(), CommitError> {
     for write in &change_set.writes {
-        let attribute =
-            if write.id == person.id { changed_of_person(person, write) } else { changes_groups(person, write).then_some(GROUPS) };
+        let attribute = if write.id == person.id {
+            changed_of_person(person, write)
+        } else {
+            changes_groups(person, write).then_some(GROUPS)
+        };
         if let Some(attribute) = attribute {
             return Err(CommitError::OfOneself { attribute });
         }
@@ -38,20 +41,39 @@ pub fn refusal(attribute: &str) -> Error {
 
 /// Refuses a representation of a person that names a group in which they are not. What it leaves out, and what it repeats, changes nothing.
 pub fn check_groups(person: &StoredResource, body: &Value) -> Result<(), Error> {
-    let named = body.as_object().and_then(|body| body.iter().find(|(name, _)| name.eq_ignore_ascii_case(GROUPS)));
-    let listed = named.and_then(|(_, groups)| groups.as_array()).map(Vec::as_slice).unwrap_or_default();
-    let is_own = |group: &Value| group.get("value").and_then(Value::as_str).is_none_or(|id| person.groups.iter().any(|own| own.id == id));
-    if listed.iter().all(is_own) { Ok(()) } else { Err(refusal(GROUPS)) }
+    let named = body.as_object().and_then(|body| {
+        body.iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(GROUPS))
+    });
+    let listed = named
+        .and_then(|(_, groups)| groups.as_array())
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let is_own = |group: &Value| {
+        group
+            .get("value")
+            .and_then(Value::as_str)
+            .is_none_or(|id| person.groups.iter().any(|own| own.id == id))
+    };
+    if listed.iter().all(is_own) {
+        Ok(())
+    } else {
+        Err(refusal(GROUPS))
+    }
 }
 
 /// What a write to the person changes that it must not.
 fn changed_of_person(person: &StoredResource, write: &Write) -> Option<&'static str> {
     match &write.change {
         // A write that was decided with another version is refused by the commit and decided again.
-        Change::Update { precondition: Precondition::VersionIs(version), .. } if *version != person.version => None,
-        Change::Update { content: Some(Content { document, .. }), .. } if write.resource_type == PERSON => {
-            changed(&person.document, document)
-        }
+        Change::Update {
+            precondition: Precondition::VersionIs(version),
+            ..
+        } if *version != person.version => None,
+        Change::Update {
+            content: Some(Content { document, .. }),
+            ..
+        } if write.resource_type == PERSON => changed(&person.document, document),
         Change::Update { .. } => None,
         Change::Create { .. } | Change::Delete { .. } => Some("active"),
     }
@@ -61,7 +83,9 @@ fn changed(before: &Map<String, Value>, after: &Map<String, Value>) -> Option<&'
     if is_active(before) != is_active(after) {
         return Some("active");
     }
-    GRANTS.into_iter().find(|name| !are_same(before.get(*name), after.get(*name)))
+    GRANTS
+        .into_iter()
+        .find(|name| !are_same(before.get(*name), after.get(*name)))
 }
 
 /// Whether two lists hold the same values, in any order.
@@ -69,16 +93,24 @@ fn are_same(one: Option<&Value>, other: Option<&Value>) -> bool {
     if one == other {
         return true;
     }
-    let elements = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
+    let elements =
+        |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
     let (one, mut other) = (elements(one), elements(other));
     one.len() == other.len()
-        && one.iter().all(|element| other.iter().position(|candidate| candidate == element).map(|place| other.swap_remove(place)).is_some())
+        && one.iter().all(|element| {
+            other
+                .iter()
+                .position(|candidate| candidate == element)
+                .map(|place| other.swap_remove(place))
+                .is_some()
+        })
 }
 
 /// Whether a write to another resource puts the person into a group or takes them out of one, directly or through a group in which they are.
 fn changes_groups(person: &StoredResource, write: &Write) -> bool {
     let names = Names::of(&person.id, &person.document);
-    let leads_to_person = |id: &String| names.are_meant_by(id) || person.groups.iter().any(|group| group.id == *id);
+    let leads_to_person =
+        |id: &String| names.are_meant_by(id) || person.groups.iter().any(|group| group.id == *id);
     let is_in = person.groups.iter().any(|group| group.id == write.id);
     match &write.change {
         Change::Create { members, .. } => members.iter().any(leads_to_person),
@@ -109,7 +141,12 @@ mod tests {
 
     fn person() -> StoredResource {
         let held = json!({"userName": "Ann", "externalId": "E", "active": true, "roles": [{"value": "a"}, {"value": "b"}]});
-        let group = |id: &str, direct| Related { id: id.into(), resource_type: "Group".into(), display: String::new(), direct };
+        let group = |id: &str, direct| Related {
+            id: id.into(),
+            resource_type: "Group".into(),
+            display: String::new(),
+            direct,
+        };
         StoredResource {
             resource_type: PERSON.into(),
             id: "ann".into(),
@@ -123,9 +160,19 @@ mod tests {
     }
 
     fn refused(resource_type: &str, id: &str, change: Change) -> Option<&'static str> {
-        let write = Write { resource_type: resource_type.into(), id: id.into(), change };
+        let write = Write {
+            resource_type: resource_type.into(),
+            id: id.into(),
+            change,
+        };
         let (change_id, at) = (Uuid::nil(), Timestamp::UNIX_EPOCH);
-        let change_set = ChangeSet { change_id, at, types_revision: 0, writes: vec![write], policy: Policy::default() };
+        let change_set = ChangeSet {
+            change_id,
+            at,
+            types_revision: 0,
+            writes: vec![write],
+            policy: Policy::default(),
+        };
         match check(&person(), &change_set) {
             Err(CommitError::OfOneself { attribute }) => Some(attribute),
             outcome => outcome.map(|()| None).unwrap(),
@@ -135,34 +182,96 @@ mod tests {
     #[test]
     fn people_change_what_is_theirs_and_nothing_that_others_decide() {
         let check = |after: Value, version: u64, attribute: Option<&str>| {
-            let content = Some(Content { document: document(after.clone()), display: String::new(), index: Vec::new() });
-            let (precondition, members) = (Precondition::VersionIs(version), MemberDelta::default());
-            let change = Change::Update { precondition, content, members, effect: Effect::default() };
+            let content = Some(Content {
+                document: document(after.clone()),
+                display: String::new(),
+                index: Vec::new(),
+            });
+            let (precondition, members) =
+                (Precondition::VersionIs(version), MemberDelta::default());
+            let change = Change::Update {
+                precondition,
+                content,
+                members,
+                effect: Effect::default(),
+            };
             assert_eq!(refused(PERSON, "ann", change), attribute, "{after}");
         };
         let roles = json!([{"value": "a"}, {"value": "b"}]);
-        check(json!({"userName": "Ann", "title": "Dr", "active": true, "roles": roles}), 3, None);
-        check(json!({"active": true, "roles": [{"value": "b"}, {"value": "a"}]}), 3, None);
+        check(
+            json!({"userName": "Ann", "title": "Dr", "active": true, "roles": roles}),
+            3,
+            None,
+        );
+        check(
+            json!({"active": true, "roles": [{"value": "b"}, {"value": "a"}]}),
+            3,
+            None,
+        );
         check(json!({"roles": roles}), 3, None);
         check(json!({"active": false, "roles": roles}), 3, Some("active"));
         check(json!({"active": true}), 3, Some("roles"));
-        check(json!({"roles": [{"value": "a"}, {"value": "a"}]}), 3, Some("roles"));
-        check(json!({"roles": [{"value": "a"}, {"value": "b", "primary": true}]}), 3, Some("roles"));
-        check(json!({"roles": roles, "entitlements": [{"value": "x"}]}), 3, Some("entitlements"));
+        check(
+            json!({"roles": [{"value": "a"}, {"value": "a"}]}),
+            3,
+            Some("roles"),
+        );
+        check(
+            json!({"roles": [{"value": "a"}, {"value": "b", "primary": true}]}),
+            3,
+            Some("roles"),
+        );
+        check(
+            json!({"roles": roles, "entitlements": [{"value": "x"}]}),
+            3,
+            Some("entitlements"),
+        );
         check(json!({"roles": roles, "entitlements": []}), 3, None);
         check(json!({"active": false}), 2, None);
-        assert_eq!(refused(PERSON, "ann", Change::Delete { precondition: Precondition::Exists }), Some("active"));
-        assert_eq!(refused(PERSON, "bob", Change::Delete { precondition: Precondition::Exists }), None);
+        assert_eq!(
+            refused(
+                PERSON,
+                "ann",
+                Change::Delete {
+                    precondition: Precondition::Exists
+                }
+            ),
+            Some("active")
+        );
+        assert_eq!(
+            refused(
+                PERSON,
+                "bob",
+                Change::Delete {
+                    precondition: Precondition::Exists
+                }
+            ),
+            None
+        );
     }
 
     #[test]
     fn nobody_joins_or_leaves_a_group_by_their_own_hand() {
-        let check = |group: &str, replace: bool, added: &[&str], removed: &[&str], is_refused: bool| {
-            let owned = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
-            let members = MemberDelta { replace, added: owned(added), removed: owned(removed) };
-            let change = Change::Update { precondition: Precondition::Exists, content: None, members, effect: Effect::default() };
-            assert_eq!(refused("Group", group, change), is_refused.then_some(GROUPS), "{group} {added:?} {removed:?}");
-        };
+        let check =
+            |group: &str, replace: bool, added: &[&str], removed: &[&str], is_refused: bool| {
+                let owned = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+                let members = MemberDelta {
+                    replace,
+                    added: owned(added),
+                    removed: owned(removed),
+                };
+                let change = Change::Update {
+                    precondition: Precondition::Exists,
+                    content: None,
+                    members,
+                    effect: Effect::default(),
+                };
+                assert_eq!(
+                    refused("Group", group, change),
+                    is_refused.then_some(GROUPS),
+                    "{group} {added:?} {removed:?}"
+                );
+            };
         check("other", false, &["bob"], &["cy"], false);
         check("other", false, &["ann"], &[], true);
         check("other", false, &["aNN"], &[], true);
@@ -178,22 +287,59 @@ mod tests {
         check("direct", true, &["bob"], &[], true);
         check("direct", true, &[], &[], true);
         let create = |members: &[&str]| Change::Create {
-            content: Content { document: document(json!({})), display: String::new(), index: Vec::new() },
+            content: Content {
+                document: document(json!({})),
+                display: String::new(),
+                index: Vec::new(),
+            },
             members: members.iter().map(ToString::to_string).collect(),
             former: None,
         };
         assert_eq!(refused("Group", "new", create(&["bob"])), None);
-        assert_eq!(refused("Group", "new", create(&["bob", "ann"])), Some(GROUPS));
-        assert_eq!(refused("Group", "direct", Change::Delete { precondition: Precondition::Exists }), Some(GROUPS));
-        assert_eq!(refused("Group", "other", Change::Delete { precondition: Precondition::Exists }), None);
+        assert_eq!(
+            refused("Group", "new", create(&["bob", "ann"])),
+            Some(GROUPS)
+        );
+        assert_eq!(
+            refused(
+                "Group",
+                "direct",
+                Change::Delete {
+                    precondition: Precondition::Exists
+                }
+            ),
+            Some(GROUPS)
+        );
+        assert_eq!(
+            refused(
+                "Group",
+                "other",
+                Change::Delete {
+                    precondition: Precondition::Exists
+                }
+            ),
+            None
+        );
     }
 
     #[test]
     fn groups_may_be_repeated() {
-        let check = |body: Value, is_refused: bool| assert_eq!(check_groups(&person(), &body).is_err(), is_refused, "{body}");
+        let check = |body: Value, is_refused: bool| {
+            assert_eq!(
+                check_groups(&person(), &body).is_err(),
+                is_refused,
+                "{body}"
+            );
+        };
         check(json!({}), false);
         check(json!({"groups": []}), false);
-        check(json!({"groups": [{"value": "direct", "type": "direct"}]}), false);
-        check(json!({"GROUPS": [{"value": "direct"}, {"value": "other"}]}), true);
+        check(
+            json!({"groups": [{"value": "direct", "type": "direct"}]}),
+            false,
+        );
+        check(
+            json!({"GROUPS": [{"value": "direct"}, {"value": "other"}]}),
+            true,
+        );
     }
 }

@@ -62,7 +62,13 @@ pub struct Acquire {
 impl Shares {
     /// Room for `total`, of which one tenant has at most `per_tenant`.
     pub fn new(total: u64, per_tenant: u64) -> Self {
-        Self { room: Arc::new(Room { total, per_tenant: per_tenant.min(total), use_of: Mutex::default() }) }
+        Self {
+            room: Arc::new(Room {
+                total,
+                per_tenant: per_tenant.min(total),
+                use_of: Mutex::default(),
+            }),
+        }
     }
 
     /// Takes an amount for a tenant, or for the program itself (`None`); waits until there is room. Who asks for more than a whole share gets a whole share.
@@ -71,16 +77,32 @@ impl Shares {
         let mut used = self.room.used();
         let number = used.next;
         used.next += 1;
-        used.waiting.insert(number, Waiting { taker, amount, is_given: false, waker: None });
+        used.waiting.insert(
+            number,
+            Waiting {
+                taker,
+                amount,
+                is_given: false,
+                waker: None,
+            },
+        );
         let woken = self.room.give(&mut used);
         drop(used);
         woken.into_iter().for_each(Waker::wake);
-        Acquire { room: Arc::clone(&self.room), number: Some(number) }
+        Acquire {
+            room: Arc::clone(&self.room),
+            number: Some(number),
+        }
     }
 
     /// How many wait.
     pub fn waiting(&self) -> usize {
-        self.room.used().waiting.values().filter(|waiting| !waiting.is_given).count()
+        self.room
+            .used()
+            .waiting
+            .values()
+            .filter(|waiting| !waiting.is_given)
+            .count()
     }
 }
 
@@ -96,12 +118,20 @@ impl Room {
         loop {
             let mut chosen: Option<(u64, u64)> = None;
             for (number, waiting) in used.waiting.iter().filter(|(_, waiting)| !waiting.is_given) {
-                let own = used.taken_by.get(&waiting.taker).copied().unwrap_or_default();
-                if own + waiting.amount <= self.per_tenant && chosen.is_none_or(|(least, _)| own < least) {
+                let own = used
+                    .taken_by
+                    .get(&waiting.taker)
+                    .copied()
+                    .unwrap_or_default();
+                if own + waiting.amount <= self.per_tenant
+                    && chosen.is_none_or(|(least, _)| own < least)
+                {
                     chosen = Some((own, *number));
                 }
             }
-            let Some(next) = chosen.and_then(|(_, number)| used.waiting.get_mut(&number)) else { return woken };
+            let Some(next) = chosen.and_then(|(_, number)| used.waiting.get_mut(&number)) else {
+                return woken;
+            };
             if used.taken + next.amount > self.total {
                 return woken;
             }
@@ -133,8 +163,12 @@ impl Future for Acquire {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Share> {
         let room = Arc::clone(&self.room);
         let mut used = room.used();
-        let Some(number) = self.number else { return Poll::Pending };
-        let Some(waiting) = used.waiting.get_mut(&number) else { return Poll::Pending };
+        let Some(number) = self.number else {
+            return Poll::Pending;
+        };
+        let Some(waiting) = used.waiting.get_mut(&number) else {
+            return Poll::Pending;
+        };
         if !waiting.is_given {
             waiting.waker = Some(context.waker().clone());
             return Poll::Pending;
@@ -143,16 +177,24 @@ impl Future for Acquire {
         used.waiting.remove(&number);
         self.number = None;
         drop(used);
-        Poll::Ready(Share { room, taker, amount })
+        Poll::Ready(Share {
+            room,
+            taker,
+            amount,
+        })
     }
 }
 
 impl Drop for Acquire {
     fn drop(&mut self) {
-        let Some(number) = self.number.take() else { return };
+        let Some(number) = self.number.take() else {
+            return;
+        };
         let left = self.room.used().waiting.remove(&number);
         // Also where nothing was given: one that waits for much may have held up others.
-        let (taker, amount) = left.filter(|left| left.is_given).map_or((None, 0), |left| (left.taker, left.amount));
+        let (taker, amount) = left
+            .filter(|left| left.is_given)
+            .map_or((None, 0), |left| (left.taker, left.amount));
         self.room.give_back(taker, amount);
     }
 }
@@ -188,17 +230,27 @@ mod tests {
         assert!(other.is_some(), "another tenant does not wait behind it");
         held.pop();
         held.extend(own.iter_mut().filter_map(now));
-        assert_eq!((held.len(), shares.waiting()), (4, 1), "what was given back is taken by who waits");
+        assert_eq!(
+            (held.len(), shares.waiting()),
+            (4, 1),
+            "what was given back is taken by who waits"
+        );
     }
 
     #[test]
     fn what_becomes_free_goes_to_who_uses_least() {
         let shares = Shares::new(3, 2);
-        let mut held: Vec<Share> = [A, A, B].into_iter().filter_map(|tenant| now(&mut shares.acquire(tenant, 1))).collect();
+        let mut held: Vec<Share> = [A, A, B]
+            .into_iter()
+            .filter_map(|tenant| now(&mut shares.acquire(tenant, 1)))
+            .collect();
         let (mut of_b, mut of_c) = (shares.acquire(B, 1), shares.acquire(C, 1));
         assert!(now(&mut of_b).is_none() && now(&mut of_c).is_none());
         held.remove(0);
-        assert!(now(&mut of_b).is_none(), "it came first, and has one already");
+        assert!(
+            now(&mut of_b).is_none(),
+            "it came first, and has one already"
+        );
         assert!(now(&mut of_c).is_some());
     }
 
@@ -208,13 +260,19 @@ mod tests {
         let held = now(&mut shares.acquire(A, 1)).unwrap();
         let large = shares.acquire(B, 2);
         let mut small = shares.acquire(B, 1);
-        assert!(now(&mut small).is_none(), "it waits behind one that needs all");
+        assert!(
+            now(&mut small).is_none(),
+            "it waits behind one that needs all"
+        );
         drop(large);
         let given = now(&mut small);
         assert!(given.is_some());
         drop((held, given));
         // Given, and never fetched.
         drop(shares.acquire(A, 2));
-        assert!(now(&mut shares.acquire(None, 9)).is_some(), "all is free, and more than a share is a share");
+        assert!(
+            now(&mut shares.acquire(None, 9)).is_some(),
+            "all is free, and more than a share is a share"
+        );
     }
 }

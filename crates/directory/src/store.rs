@@ -29,11 +29,20 @@ pub struct Fault {
 impl Fault {
     /// A fault without a source.
     pub fn new(context: impl Into<String>) -> Self {
-        Self { context: context.into(), source: None }
+        Self {
+            context: context.into(),
+            source: None,
+        }
     }
     /// A fault with its source.
-    pub fn from_source(context: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { context: context.into(), source: Some(source.into()) }
+    pub fn from_source(
+        context: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            context: context.into(),
+            source: Some(source.into()),
+        }
     }
 }
 
@@ -124,14 +133,37 @@ impl StoredResource {
 
     /// What it holds, and what the directory says of it: `id` first, then `members`, `groups` and `meta`.
     pub fn into_halves(self, locate: Option<Locate<'_>>) -> (Document, Map<String, Value>) {
-        let Self { resource_type, id, version, created, last_modified, document, members, groups } = self;
+        let Self {
+            resource_type,
+            id,
+            version,
+            created,
+            last_modified,
+            document,
+            members,
+            groups,
+        } = self;
         let location = locate.map(|locate| ("location", locate(&resource_type, &id)));
-        let times = [("created", created.to_string()), ("lastModified", last_modified.to_string()), ("version", version_tag(version))];
-        let meta = object(std::iter::once(("resourceType", resource_type)).chain(times).chain(location));
+        let times = [
+            ("created", created.to_string()),
+            ("lastModified", last_modified.to_string()),
+            ("version", version_tag(version)),
+        ];
+        let meta = object(
+            std::iter::once(("resourceType", resource_type))
+                .chain(times)
+                .chain(location),
+        );
         let mut said = Map::with_capacity(SAID_MAX);
         said.insert("id".to_owned(), id.into());
         if !members.is_empty() {
-            said.insert("members".to_owned(), members.into_iter().map(|member| member.into_element(None, locate)).collect());
+            said.insert(
+                "members".to_owned(),
+                members
+                    .into_iter()
+                    .map(|member| member.into_element(None, locate))
+                    .collect(),
+            );
         }
         if !groups.is_empty() {
             let group = |group: Related| {
@@ -160,7 +192,10 @@ fn whole((document, said): (Document, Map<String, Value>)) -> Map<String, Value>
 }
 
 fn object<'a>(members: impl IntoIterator<Item = (&'a str, String)>) -> Map<String, Value> {
-    members.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
+    members
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), Value::String(value)))
+        .collect()
 }
 
 impl Related {
@@ -250,22 +285,51 @@ pub struct MembershipQuery {
 #[async_trait]
 pub trait Memberships: Send + Sync {
     /// Members of a group behind a key, at most so many; none where there is no such group.
-    async fn members_after(&self, tenant: TenantId, group_id: &str, after: i64, limit: u32) -> Result<Vec<Member>, Fault>;
+    async fn members_after(
+        &self,
+        tenant: TenantId,
+        group_id: &str,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Member>, Fault>;
     /// Direct memberships, in the order of their keys.
-    async fn find_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<Vec<Membership>, Fault>;
+    async fn find_memberships(
+        &self,
+        tenant: TenantId,
+        query: &MembershipQuery,
+    ) -> Result<Vec<Membership>, Fault>;
     /// How many direct memberships there are; where they are looked for does not matter.
-    async fn count_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<u64, Fault>;
+    async fn count_memberships(
+        &self,
+        tenant: TenantId,
+        query: &MembershipQuery,
+    ) -> Result<u64, Fault>;
 }
 
 /// Identities.
 #[async_trait]
 pub trait Store: Memberships {
     /// Applies all of a change set or nothing: one `Committed` per write. Durable when it returns.
-    async fn commit(&self, tenant: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError>;
+    async fn commit(
+        &self,
+        tenant: TenantId,
+        change_set: Arc<ChangeSet>,
+    ) -> Result<Vec<Committed>, CommitError>;
     /// One resource.
-    async fn read(&self, tenant: TenantId, resource_type: &str, id: &str, include: Include) -> Result<Option<StoredResource>, Fault>;
+    async fn read(
+        &self,
+        tenant: TenantId,
+        resource_type: &str,
+        id: &str,
+        include: Include,
+    ) -> Result<Option<StoredResource>, Fault>;
     /// Whether a group has more members than this; reads no more of them than it takes to know.
-    async fn has_more_members_than(&self, tenant: TenantId, group_id: &str, count: u32) -> Result<bool, Fault>;
+    async fn has_more_members_than(
+        &self,
+        tenant: TenantId,
+        group_id: &str,
+        count: u32,
+    ) -> Result<bool, Fault>;
     /// A page of a search, from one snapshot.
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault>;
     /// Where commits are rehearsed; `None` from a store that cannot do that.
@@ -279,7 +343,11 @@ pub trait Store: Memberships {
 #[async_trait]
 pub trait Stage: Send + Sync {
     /// What `Store::commit` would answer now. One that is refused leaves nothing.
-    async fn commit(&self, tenant: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError>;
+    async fn commit(
+        &self,
+        tenant: TenantId,
+        change_set: Arc<ChangeSet>,
+    ) -> Result<Vec<Committed>, CommitError>;
     /// Reads what the commits so far left.
     async fn ask(&self, tenant: TenantId, question: Question) -> Result<Found, Fault>;
 }
@@ -350,7 +418,12 @@ pub enum Found {
 #[async_trait]
 pub trait Tenants: Send + Sync {
     /// Makes a tenant; `None` where the name is taken.
-    async fn create_tenant(&self, name: &str, settings: TenantSettings, at: Timestamp) -> Result<Option<Tenant>, Fault>;
+    async fn create_tenant(
+        &self,
+        name: &str,
+        settings: TenantSettings,
+        at: Timestamp,
+    ) -> Result<Option<Tenant>, Fault>;
     /// By name.
     async fn find_tenant(&self, name: &str) -> Result<Option<Tenant>, Fault>;
     /// The revision of the tenant with this name; cheap enough to be asked for at every request.
@@ -360,11 +433,20 @@ pub trait Tenants: Send + Sync {
     /// Stores a token; false, and nothing is stored, where it is for a person who is not there or not active.
     async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault>;
     /// By hash, revoked and expired ones too.
-    async fn find_token(&self, tenant: TenantId, hash: TokenHash) -> Result<Option<TokenRecord>, Fault>;
+    async fn find_token(
+        &self,
+        tenant: TenantId,
+        hash: TokenHash,
+    ) -> Result<Option<TokenRecord>, Fault>;
     /// All of a tenant, oldest first.
     async fn list_tokens(&self, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault>;
     /// Revokes one and raises the tenant's revision; false where there is none.
     async fn revoke_token(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault>;
     /// Remembers a use.
-    async fn record_token_use(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<(), Fault>;
+    async fn record_token_use(
+        &self,
+        tenant: TenantId,
+        id: &str,
+        at: Timestamp,
+    ) -> Result<(), Fault>;
 }

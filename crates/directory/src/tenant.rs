@@ -41,14 +41,23 @@ impl Tenant {
     /// What stands in for a tenant that is not there while a credential is looked up: nobody is in it, and looking takes as long as in any other.
     pub fn none() -> Self {
         let settings = TenantSettings::default();
-        Self { id: TenantId::NONE, name: String::new(), created: Timestamp::UNIX_EPOCH, settings, revision: 0 }
+        Self {
+            id: TenantId::NONE,
+            name: String::new(),
+            created: Timestamp::UNIX_EPOCH,
+            settings,
+            revision: 0,
+        }
     }
 }
 
 /// Switches of a tenant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches that have nothing to do with each other"
+)]
 pub struct TenantSettings {
     /// The client profile (`scim_protocol::profile`) of callers that have none of their own.
     #[serde(alias = "quirks")]
@@ -105,7 +114,12 @@ pub enum PatchResponse {
 
 impl PatchResponse {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Automatic, Self::WithMembers, Self::WithoutMembers, Self::NoContent];
+    pub const ALL: [Self; 4] = [
+        Self::Automatic,
+        Self::WithMembers,
+        Self::WithoutMembers,
+        Self::NoContent,
+    ];
 
     /// Its name in settings.
     pub fn name(self) -> &'static str {
@@ -119,7 +133,9 @@ impl PatchResponse {
 }
 
 /// Settings of older databases have a boolean: whether there is a resource in the answer.
-fn patch_response<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<PatchResponse, D::Error> {
+fn patch_response<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<PatchResponse, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Stored {
@@ -165,23 +181,43 @@ impl TenantSettings {
     /// These, with what a merge patch (RFC 7396) changes. Refuses (`invalidValue`) what is no setting or cannot be one, and `suspended`, which has a way
     /// of its own.
     pub fn merged(&self, patch: &Map<String, Value>) -> Result<Self, Error> {
-        let refuse = |error: &dyn std::fmt::Display| Error::new(ErrorKind::InvalidValue, format!("The settings cannot be: {error}."));
+        let refuse = |error: &dyn std::fmt::Display| {
+            Error::new(
+                ErrorKind::InvalidValue,
+                format!("The settings cannot be: {error}."),
+            )
+        };
         let mut settings = serde_json::to_value(self).map_err(|error| refuse(&error))?;
         merge(&mut settings, patch);
-        let merged: Self = serde_json::from_value(settings).map_err(|error| refuse(&error).at("settings"))?;
+        let merged: Self =
+            serde_json::from_value(settings).map_err(|error| refuse(&error).at("settings"))?;
         if merged.suspended != self.suspended {
-            return Err(Error::new(ErrorKind::InvalidValue, "`suspended` is no setting to change; a tenant is suspended and resumed.")
-                .at("suspended"));
+            return Err(Error::new(
+                ErrorKind::InvalidValue,
+                "`suspended` is no setting to change; a tenant is suspended and resumed.",
+            )
+            .at("suspended"));
         }
         merged.check().map(|()| merged)
     }
 
     /// Refuses (`invalidValue`) a profile that does not exist, and numbers out of their range.
     pub fn check(&self) -> Result<(), Error> {
-        let refuse = |path: &str, detail: String| Err(Error::new(ErrorKind::InvalidValue, detail).at(path));
+        let refuse =
+            |path: &str, detail: String| Err(Error::new(ErrorKind::InvalidValue, detail).at(path));
         if Profile::by_name(&self.profile).is_none() {
-            let known = Profile::all().iter().map(|profile| profile.name.as_str()).collect::<Vec<_>>().join("`, `");
-            return refuse("profile", format!("There is no client profile `{}`; accepted are `{known}`.", self.profile));
+            let known = Profile::all()
+                .iter()
+                .map(|profile| profile.name.as_str())
+                .collect::<Vec<_>>()
+                .join("`, `");
+            return refuse(
+                "profile",
+                format!(
+                    "There is no client profile `{}`; accepted are `{known}`.",
+                    self.profile
+                ),
+            );
         }
         let kept = [
             ("history_days", self.history_days),
@@ -190,17 +226,31 @@ impl TenantSettings {
         ];
         for (path, days) in kept {
             if days > DAYS_MAX {
-                return refuse(path, format!("`{path}` is {days}; accepted are 0 to {DAYS_MAX}."));
+                return refuse(
+                    path,
+                    format!("`{path}` is {days}; accepted are 0 to {DAYS_MAX}."),
+                );
             }
         }
         let minutes = self.guard.window_minutes;
         if !(1..=WINDOW_MINUTES_MAX).contains(&minutes) {
-            return refuse("guard.window_minutes", format!("`guard.window_minutes` is {minutes}; accepted are 1 to {WINDOW_MINUTES_MAX}."));
+            return refuse(
+                "guard.window_minutes",
+                format!(
+                    "`guard.window_minutes` is {minutes}; accepted are 1 to {WINDOW_MINUTES_MAX}."
+                ),
+            );
         }
-        if let Some(removal) = Removal::ALL.into_iter().find(|removal| self.guard.threshold(*removal).percent > 100) {
+        if let Some(removal) = Removal::ALL
+            .into_iter()
+            .find(|removal| self.guard.threshold(*removal).percent > 100)
+        {
             return refuse(
                 "guard",
-                format!("More than 100 percent of kind `{}` cannot be removed; accepted are 0 to 100.", removal.name()),
+                format!(
+                    "More than 100 percent of kind `{}` cannot be removed; accepted are 0 to 100.",
+                    removal.name()
+                ),
             );
         }
         Ok(())
@@ -209,7 +259,9 @@ impl TenantSettings {
 
 /// RFC 7396, for members of objects; null removes one, which gives it its default.
 fn merge(target: &mut Value, patch: &Map<String, Value>) {
-    let Value::Object(target) = target else { return };
+    let Value::Object(target) = target else {
+        return;
+    };
     for (name, value) in patch {
         match (value, target.get_mut(name)) {
             (Value::Null, _) => drop(target.shift_remove(name)),
@@ -222,7 +274,9 @@ fn merge(target: &mut Value, patch: &Map<String, Value>) {
 /// Refuses (`invalidValue`) a name that cannot be a part of a URL: accepted are 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at
 /// both ends.
 pub fn check_name(name: &str) -> Result<(), Error> {
-    let characters = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    let characters = name
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     let edges = !name.starts_with('-') && !name.ends_with('-');
     if characters && edges && (1..=63).contains(&name.len()) {
         return Ok(());
@@ -242,13 +296,22 @@ mod tests {
     #[test]
     fn settings_that_older_versions_stored_are_read() {
         let read = |text: &str| serde_json::from_str::<TenantSettings>(text).unwrap();
-        assert_eq!(read(r#"{"quirks": "strict", "patch_returns_resource": false}"#).profile, "strict");
+        assert_eq!(
+            read(r#"{"quirks": "strict", "patch_returns_resource": false}"#).profile,
+            "strict"
+        );
         assert_eq!(read("{}"), TenantSettings::default());
         let name = |profile: &str| {
-            let settings = TenantSettings { profile: profile.into(), ..TenantSettings::default() };
+            let settings = TenantSettings {
+                profile: profile.into(),
+                ..TenantSettings::default()
+            };
             settings.client_profile().unwrap().name.clone()
         };
-        assert_eq!((name("okta").as_str(), name("from the future").as_str()), ("okta", "standard"));
+        assert_eq!(
+            (name("okta").as_str(), name("from the future").as_str()),
+            ("okta", "standard")
+        );
     }
 
     #[test]
@@ -258,10 +321,19 @@ mod tests {
             assert_eq!(settings.patch_response, expected, "{text}");
         };
         check("{}", PatchResponse::Automatic);
-        check(r#"{"quirks":"strict","patch_returns_resource":true}"#, PatchResponse::Automatic);
-        check(r#"{"patch_returns_resource":false}"#, PatchResponse::NoContent);
+        check(
+            r#"{"quirks":"strict","patch_returns_resource":true}"#,
+            PatchResponse::Automatic,
+        );
+        check(
+            r#"{"patch_returns_resource":false}"#,
+            PatchResponse::NoContent,
+        );
         for response in PatchResponse::ALL {
-            check(&format!(r#"{{"patch_response":"{}"}}"#, response.name()), response);
+            check(
+                &format!(r#"{{"patch_response":"{}"}}"#, response.name()),
+                response,
+            );
         }
     }
 
@@ -271,11 +343,24 @@ mod tests {
         let merged = |patch: Value| default.merged(patch.as_object().unwrap());
         let changed = merged(json!({"profile": "okta", "guard": {"deletes": {"count": 5}}, "pending_references": true})).unwrap();
         assert_eq!(
-            (changed.profile.as_str(), changed.guard.deletes.count, changed.guard.deletes.percent),
+            (
+                changed.profile.as_str(),
+                changed.guard.deletes.count,
+                changed.guard.deletes.percent
+            ),
             ("okta", 5, default.guard.deletes.percent)
         );
-        assert_eq!((changed.pending_references, changed.guard.disables), (Some(true), default.guard.disables));
-        let back = changed.merged(json!({"profile": null, "guard": null, "pending_references": null}).as_object().unwrap()).unwrap();
+        assert_eq!(
+            (changed.pending_references, changed.guard.disables),
+            (Some(true), default.guard.disables)
+        );
+        let back = changed
+            .merged(
+                json!({"profile": null, "guard": null, "pending_references": null})
+                    .as_object()
+                    .unwrap(),
+            )
+            .unwrap();
         assert_eq!(back, default);
         let refused = |patch: Value, said: &str| {
             let error = merged(patch).unwrap_err();
@@ -285,14 +370,18 @@ mod tests {
         refused(json!({"colour": "red"}), "unknown field `colour`");
         refused(json!({"suspended": true}), "suspended and resumed");
         refused(json!({"history_days": 4_000}), "0 to 3650");
-        refused(json!({"provisioning_log_days": 3_651}), "`provisioning_log_days` is 3651; accepted are 0 to 3650");
+        refused(
+            json!({"provisioning_log_days": 3_651}),
+            "`provisioning_log_days` is 3651; accepted are 0 to 3650",
+        );
         refused(json!({"guard": {"window_minutes": 0}}), "1 to 10080");
         refused(json!({"guard": {"disables": {"percent": 101}}}), "0 to 100");
     }
 
     #[test]
     fn names_of_tenants_fit_into_a_url() {
-        let check = |name: &str, accepted: bool| assert_eq!(check_name(name).is_ok(), accepted, "{name}");
+        let check =
+            |name: &str, accepted: bool| assert_eq!(check_name(name).is_ok(), accepted, "{name}");
         check("acme", true);
         check("acme-2", true);
         check("Acme", false);

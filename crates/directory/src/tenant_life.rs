@@ -35,10 +35,20 @@ pub trait TenantLife: Send + Sync {
     /// Gives a tenant other settings, and raises its revision; false where it has changed since it was read, or is gone.
     async fn set_settings(&self, tenant: &Tenant, settings: TenantSettings) -> Result<bool, Fault>;
     /// Writes everything of a tenant apart from secrets as lines of JSON, from one snapshot, one line at a time; says how many lines.
-    async fn export(&self, tenant: TenantId, at: Timestamp, sink: Box<dyn Write + Send>) -> Result<u64, Fault>;
+    async fn export(
+        &self,
+        tenant: TenantId,
+        at: Timestamp,
+        sink: Box<dyn Write + Send>,
+    ) -> Result<u64, Fault>;
     /// Makes a tenant of this name of what `export` wrote, all of it or nothing. Ids, versions and instants stay; its applications have no tokens and are
     /// paused, and everything is marked out of date for them; its receivers have no secrets and are paused; clients that had a secret are revoked.
-    async fn restore(&self, name: &str, at: Timestamp, source: Box<dyn Source>) -> Result<Tenant, RestoreError>;
+    async fn restore(
+        &self,
+        name: &str,
+        at: Timestamp,
+        source: Box<dyn Source>,
+    ) -> Result<Tenant, RestoreError>;
     /// Erases everything of a tenant, and the tenant; false where there is none.
     async fn erase(&self, tenant: TenantId) -> Result<bool, Fault>;
 }

@@ -58,11 +58,18 @@ pub struct TenantTypes {
 
 /// The types of a tenant that was just made, and what they come to: nearly all tenants share it.
 static FIRST: LazyLock<(TenantTypes, Result<SchemaSet, Error>)> = LazyLock::new(|| {
-    let quiet = |brought: &optional::OptionalType| ResourceType { quiet: true, ..brought.resource_type.clone() };
+    let quiet = |brought: &optional::OptionalType| ResourceType {
+        quiet: true,
+        ..brought.resource_type.clone()
+    };
     let mut resource_types: Vec<ResourceType> = optional::types().iter().map(quiet).collect();
     // The order in which stores give documents that came at one moment.
     resource_types.sort_by_key(|brought| brought.name.to_ascii_lowercase());
-    let types = TenantTypes { revision: 1, schemas: Vec::new(), resource_types };
+    let types = TenantTypes {
+        revision: 1,
+        schemas: Vec::new(),
+        resource_types,
+    };
     let set = types.build();
     (types, set)
 });
@@ -88,7 +95,11 @@ pub fn resource_type_document(resource_type: &ResourceType) -> Value {
 
 /// These structures hold strings, booleans and lists of such, which always can be JSON.
 fn document(urn: &str, document: &impl Serialize) -> Value {
-    serde_json::to_value(Kept { schemas: vec![urn.to_owned()], document }).unwrap_or_default()
+    serde_json::to_value(Kept {
+        schemas: vec![urn.to_owned()],
+        document,
+    })
+    .unwrap_or_default()
 }
 
 fn same(a: &str, b: &str) -> bool {
@@ -108,7 +119,9 @@ impl TenantTypes {
 
     /// One of its own resource types, without case.
     pub fn resource_type(&self, name: &str) -> Option<&ResourceType> {
-        self.resource_types.iter().find(|resource_type| same(&resource_type.name, name))
+        self.resource_types
+            .iter()
+            .find(|resource_type| same(&resource_type.name, name))
     }
 
     /// The schema that holds: its own, or the one that this program brings.
@@ -118,15 +131,23 @@ impl TenantTypes {
 
     /// The resource type that holds: its own, or User or Group.
     pub fn known_type(&self, name: &str) -> Option<ResourceType> {
-        self.resource_type(name).cloned().or_else(|| standard_type(name))
+        self.resource_type(name)
+            .cloned()
+            .or_else(|| standard_type(name))
     }
 
     /// All resource types: User and Group first.
     pub fn all_types(&self) -> Vec<ResourceType> {
         let set = SchemaSet::standard();
         let standard = set.types().iter().map(|schema| schema.name().to_owned());
-        let mut types: Vec<ResourceType> = standard.filter_map(|name| self.known_type(&name)).collect();
-        types.extend(self.resource_types.iter().filter(|own| standard_type(&own.name).is_none()).cloned());
+        let mut types: Vec<ResourceType> =
+            standard.filter_map(|name| self.known_type(&name)).collect();
+        types.extend(
+            self.resource_types
+                .iter()
+                .filter(|own| standard_type(&own.name).is_none())
+                .cloned(),
+        );
         types
     }
 
@@ -135,7 +156,11 @@ impl TenantTypes {
         if self.revision == 0 {
             return Ok(SchemaSet::standard());
         }
-        if self == Self::first() { FIRST.1.clone() } else { self.build() }
+        if self == Self::first() {
+            FIRST.1.clone()
+        } else {
+            self.build()
+        }
     }
 
     /// Whether its schemas are those of many tenants, and made already.
@@ -145,10 +170,18 @@ impl TenantTypes {
 
     fn build(&self) -> Result<SchemaSet, Error> {
         let types = self.all_types();
-        let mut schemas: Vec<Schema> =
-            standard::schemas().into_iter().map(|schema| self.schema(&schema.id).cloned().unwrap_or(schema)).collect();
-        let brought = optional::types().iter().filter(|brought| types.iter().any(|found| same(&found.name, &brought.resource_type.name)));
-        let named = types.iter().flat_map(|found| std::iter::once(&found.schema).chain(found.schema_extensions.iter().map(|e| &e.schema)));
+        let mut schemas: Vec<Schema> = standard::schemas()
+            .into_iter()
+            .map(|schema| self.schema(&schema.id).cloned().unwrap_or(schema))
+            .collect();
+        let brought = optional::types().iter().filter(|brought| {
+            types
+                .iter()
+                .any(|found| same(&found.name, &brought.resource_type.name))
+        });
+        let named = types.iter().flat_map(|found| {
+            std::iter::once(&found.schema).chain(found.schema_extensions.iter().map(|e| &e.schema))
+        });
         let urns: Vec<String> = brought
             .flat_map(|brought| brought.schemas.iter().map(|schema| schema.id.clone()))
             .chain(named.cloned())
@@ -165,12 +198,17 @@ impl TenantTypes {
 
 /// A schema that this program brings, without case.
 pub fn brought_schema(urn: &str) -> Option<Schema> {
-    standard::schemas().into_iter().find(|schema| same(&schema.id, urn)).or_else(|| optional::schema(urn).cloned())
+    standard::schemas()
+        .into_iter()
+        .find(|schema| same(&schema.id, urn))
+        .or_else(|| optional::schema(urn).cloned())
 }
 
 /// User or Group as RFC 7643 has them.
 pub fn standard_type(name: &str) -> Option<ResourceType> {
-    SchemaSet::standard().by_name(name).map(|schema| schema.resource_type.clone())
+    SchemaSet::standard()
+        .by_name(name)
+        .map(|schema| schema.resource_type.clone())
 }
 
 #[cfg(test)]
@@ -180,28 +218,67 @@ mod tests {
     #[test]
     fn types_that_are_switched_on_bring_their_schemas() {
         let device = optional::type_named("Device").unwrap();
-        let types = TenantTypes { revision: 3, schemas: Vec::new(), resource_types: vec![device.resource_type.clone()] };
+        let types = TenantTypes {
+            revision: 3,
+            schemas: Vec::new(),
+            resource_types: vec![device.resource_type.clone()],
+        };
         let set = types.schema_set().unwrap();
         assert_eq!(set.revision(), 3);
-        let names: Vec<_> = set.types().iter().map(|schema| (schema.name(), schema.revision)).collect();
+        let names: Vec<_> = set
+            .types()
+            .iter()
+            .map(|schema| (schema.name(), schema.revision))
+            .collect();
         assert_eq!(names, [("User", 3), ("Group", 3), ("Device", 3)]);
         assert_eq!(set.schemas().len(), 6 + device.schemas.len());
-        assert_eq!(TenantTypes::default().schema_set().unwrap().schemas().len(), 6);
+        assert_eq!(
+            TenantTypes::default().schema_set().unwrap().schemas().len(),
+            6
+        );
     }
 
     #[test]
     fn tenants_that_were_just_made_share_their_schemas() {
         let set = |types: TenantTypes| types.schema_set().unwrap();
-        let (one, other) = (set(TenantTypes::first().clone()), set(TenantTypes::first().clone()));
-        assert!(std::ptr::eq(one.schemas(), other.schemas()) && std::ptr::eq(one.types(), other.types()));
+        let (one, other) = (
+            set(TenantTypes::first().clone()),
+            set(TenantTypes::first().clone()),
+        );
+        assert!(
+            std::ptr::eq(one.schemas(), other.schemas())
+                && std::ptr::eq(one.types(), other.types())
+        );
         let names: Vec<_> = one.types().iter().map(|schema| schema.name()).collect();
-        assert_eq!(names, ["User", "Group", "Agent", "AgenticApplication", "Device", "EndpointApp", "Entitlement", "Role"]);
+        assert_eq!(
+            names,
+            [
+                "User",
+                "Group",
+                "Agent",
+                "AgenticApplication",
+                "Device",
+                "EndpointApp",
+                "Entitlement",
+                "Role"
+            ]
+        );
         assert_eq!(one.revision(), 1);
         // Whoever changed anything has their own.
-        let mut changed = TenantTypes { revision: 2, ..TenantTypes::first().clone() };
+        let mut changed = TenantTypes {
+            revision: 2,
+            ..TenantTypes::first().clone()
+        };
         assert_eq!(set(changed.clone()).revision(), 2);
         changed.resource_types.pop();
-        assert!(set(TenantTypes { revision: 1, ..changed }).by_name("Role").is_none());
+        assert!(
+            set(TenantTypes {
+                revision: 1,
+                ..changed
+            })
+            .by_name("Role")
+            .is_none()
+        );
     }
 
     #[test]
@@ -213,6 +290,9 @@ mod tests {
         assert_eq!(kept["attributes"][0]["x-enforced"], true);
         assert_eq!(&serde_json::from_value::<Schema>(kept).unwrap(), schema);
         let kept = resource_type_document(&device.resource_type);
-        assert_eq!(serde_json::from_value::<ResourceType>(kept).unwrap(), device.resource_type);
+        assert_eq!(
+            serde_json::from_value::<ResourceType>(kept).unwrap(),
+            device.resource_type
+        );
     }
 }

@@ -27,9 +27,14 @@ impl Tags {
         let one = |tag: &str| {
             let tag = tag.trim();
             let tag = tag.strip_prefix("W/").unwrap_or(tag);
-            let bare = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag);
+            let bare = tag
+                .strip_prefix('"')
+                .and_then(|tag| tag.strip_suffix('"'))
+                .unwrap_or(tag);
             // Only the spelling that we give out is ours.
-            bare.parse::<u64>().ok().filter(|version| version.to_string() == bare)
+            bare.parse::<u64>()
+                .ok()
+                .filter(|version| version.to_string() == bare)
         };
         Self::OneOf(text.split(',').filter_map(one).collect())
     }
@@ -55,7 +60,10 @@ pub struct Expected {
 impl Expected {
     /// From the header `If-Match`, or the `version` of a bulk operation.
     pub fn if_match(text: &str) -> Self {
-        Self { if_match: Some(Tags::parse(text)), if_none_match: None }
+        Self {
+            if_match: Some(Tags::parse(text)),
+            if_none_match: None,
+        }
     }
 
     /// Whether any version will do.
@@ -66,7 +74,9 @@ impl Expected {
     /// The one version that will do, where that needs no look at the current one.
     pub fn only_version(&self) -> Option<u64> {
         match (&self.if_match, &self.if_none_match) {
-            (Some(Tags::OneOf(versions)), None) => versions.first().copied().filter(|_| versions.len() == 1),
+            (Some(Tags::OneOf(versions)), None) => {
+                versions.first().copied().filter(|_| versions.len() == 1)
+            }
             _ => None,
         }
     }
@@ -74,8 +84,15 @@ impl Expected {
     /// Refuses (`PreconditionFailed`) a version that will not do.
     pub fn check(&self, current: u64) -> Result<(), Error> {
         let matched = self.if_match.as_ref().is_none_or(|tags| tags.name(current));
-        let unmatched = self.if_none_match.as_ref().is_none_or(|tags| !tags.name(current));
-        if matched && unmatched { Ok(()) } else { Err(precondition_failed(current)) }
+        let unmatched = self
+            .if_none_match
+            .as_ref()
+            .is_none_or(|tags| !tags.name(current));
+        if matched && unmatched {
+            Ok(())
+        } else {
+            Err(precondition_failed(current))
+        }
     }
 }
 
@@ -84,7 +101,9 @@ pub fn precondition_failed(current: u64) -> Error {
     let tag = version_tag(current);
     Error::new(
         ErrorKind::PreconditionFailed,
-        format!("The resource is in version {tag} now, which the precondition of the request does not allow."),
+        format!(
+            "The resource is in version {tag} now, which the precondition of the request does not allow."
+        ),
     )
 }
 
@@ -106,10 +125,18 @@ mod tests {
 
     #[test]
     fn demands() {
-        let check = |if_match: Option<&str>, if_none_match: Option<&str>, current: u64, accepted: bool| {
-            let expected = Expected { if_match: if_match.map(Tags::parse), if_none_match: if_none_match.map(Tags::parse) };
-            assert_eq!(expected.check(current).is_ok(), accepted, "{expected:?} {current}");
-        };
+        let check =
+            |if_match: Option<&str>, if_none_match: Option<&str>, current: u64, accepted: bool| {
+                let expected = Expected {
+                    if_match: if_match.map(Tags::parse),
+                    if_none_match: if_none_match.map(Tags::parse),
+                };
+                assert_eq!(
+                    expected.check(current).is_ok(),
+                    accepted,
+                    "{expected:?} {current}"
+                );
+            };
         check(None, None, 1, true);
         check(Some("*"), None, 1, true);
         check(Some("W/\"1\""), None, 1, true);

@@ -7,7 +7,10 @@ use async_trait::async_trait;
 use directory::change_set::{ChangeSet, Committed};
 use directory::content::content;
 use directory::search::{Condition, SearchPlan};
-use directory::store::{CommitError, Fault, Include, Member, Membership, MembershipQuery, Related, SearchPage, Store, StoredResource};
+use directory::store::{
+    CommitError, Fault, Include, Member, Membership, MembershipQuery, Related, SearchPage, Store,
+    StoredResource,
+};
 use directory::tenant::TenantId;
 use scim_protocol::filter::compare::sort_key;
 use scim_protocol::{SchemaSet, TypeSchema, ValidResource};
@@ -30,12 +33,21 @@ pub struct AccountsAsStore {
 impl AccountsAsStore {
     /// Users and groups as the RFC has them.
     pub fn new(accounts: Arc<dyn AccountStore>) -> Self {
-        Self { accounts, schemas: SchemaSet::standard(), writer: Mutex::new(None) }
+        Self {
+            accounts,
+            schemas: SchemaSet::standard(),
+            writer: Mutex::new(None),
+        }
     }
 
     /// The members without what people call them, which takes no reading.
     fn stored(record: Record) -> StoredResource {
-        let related = |id: String| Related { id, resource_type: String::new(), display: String::new(), direct: true };
+        let related = |id: String| Related {
+            id,
+            resource_type: String::new(),
+            display: String::new(),
+            direct: true,
+        };
         StoredResource {
             resource_type: record.resource_type,
             id: record.id,
@@ -49,10 +61,16 @@ impl AccountsAsStore {
     }
 
     /// Everything of a type that the condition may select.
-    async fn candidates(&self, schema: &TypeSchema, condition: &Condition) -> Result<Vec<Record>, Fault> {
+    async fn candidates(
+        &self,
+        schema: &TypeSchema,
+        condition: &Condition,
+    ) -> Result<Vec<Record>, Fault> {
         match user_name(condition) {
             _ if *condition == Condition::Nothing => Ok(Vec::new()),
-            Some(user_name) if schema.name() == "User" => self.accounts.find_by_user_name(&user_name).await,
+            Some(user_name) if schema.name() == "User" => {
+                self.accounts.find_by_user_name(&user_name).await
+            }
             _ => self.accounts.list(schema.name()).await,
         }
     }
@@ -73,11 +91,22 @@ impl AccountsAsStore {
                     resource.members = members(&*self.accounts, &self.schemas, &record).await?;
                 }
                 let document = resource.clone().into_document();
-                if plan.residual.as_ref().is_some_and(|filter| !filter.matches(schema, &document)) {
+                if plan
+                    .residual
+                    .as_ref()
+                    .is_some_and(|filter| !filter.matches(schema, &document))
+                {
                     continue;
                 }
-                let sort = plan.sort.as_ref().and_then(|sort| sort_key(schema, &sort.path, &document));
-                found.push(Found { sort, record, groups: resource.groups });
+                let sort = plan
+                    .sort
+                    .as_ref()
+                    .and_then(|sort| sort_key(schema, &sort.path, &document));
+                found.push(Found {
+                    sort,
+                    record,
+                    groups: resource.groups,
+                });
             }
         }
         Ok(found)
@@ -85,17 +114,39 @@ impl AccountsAsStore {
 
     /// All memberships that are looked for.
     async fn memberships(&self, query: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
-        let wanted = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+        let wanted = |wanted: &Option<String>, found: &str| {
+            wanted.as_ref().is_none_or(|wanted| wanted == found)
+        };
         let mut found = Vec::new();
         for (place, record) in self.accounts.list("Group").await?.into_iter().enumerate() {
             if !wanted(&query.group_id, &record.id) {
                 continue;
             }
-            let display = record.document.get("displayName").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-            let group = Related { id: record.id.clone(), resource_type: record.resource_type.clone(), display, direct: true };
-            for (member_place, member) in members(&*self.accounts, &self.schemas, &record).await?.into_iter().enumerate() {
-                if wanted(&query.member_id, &member.id) && wanted(&query.member_type, &member.resource_type) {
-                    found.push(Membership { keys: (key(place), key(member_place)), group: group.clone(), member });
+            let display = record
+                .document
+                .get("displayName")
+                .and_then(serde_json::Value::as_str)
+                .unwrap_or_default()
+                .to_owned();
+            let group = Related {
+                id: record.id.clone(),
+                resource_type: record.resource_type.clone(),
+                display,
+                direct: true,
+            };
+            for (member_place, member) in members(&*self.accounts, &self.schemas, &record)
+                .await?
+                .into_iter()
+                .enumerate()
+            {
+                if wanted(&query.member_id, &member.id)
+                    && wanted(&query.member_type, &member.resource_type)
+                {
+                    found.push(Membership {
+                        keys: (key(place), key(member_place)),
+                        group: group.clone(),
+                        member,
+                    });
                 }
             }
         }
@@ -103,10 +154,23 @@ impl AccountsAsStore {
     }
 
     /// What of a record the answer needs.
-    async fn answered(&self, record: Record, groups: Vec<Related>, include: Include) -> Result<StoredResource, Fault> {
-        let members = if include.members { members(&*self.accounts, &self.schemas, &record).await? } else { Vec::new() };
+    async fn answered(
+        &self,
+        record: Record,
+        groups: Vec<Related>,
+        include: Include,
+    ) -> Result<StoredResource, Fault> {
+        let members = if include.members {
+            members(&*self.accounts, &self.schemas, &record).await?
+        } else {
+            Vec::new()
+        };
         let groups = if include.groups { groups } else { Vec::new() };
-        Ok(StoredResource { members, groups, ..Self::stored(record) })
+        Ok(StoredResource {
+            members,
+            groups,
+            ..Self::stored(record)
+        })
     }
 }
 
@@ -117,17 +181,46 @@ fn key(place: usize) -> i64 {
 
 #[async_trait]
 impl directory::store::Memberships for AccountsAsStore {
-    async fn members_after(&self, _: TenantId, group_id: &str, after: i64, limit: u32) -> Result<Vec<Member>, Fault> {
-        let Some(group) = self.accounts.get("Group", group_id).await? else { return Ok(Vec::new()) };
-        let all = members(&*self.accounts, &self.schemas, &group).await?.into_iter().enumerate();
-        let found = all.map(|(place, related)| Member { key: key(place), related }).filter(|member| member.key > after);
-        Ok(found.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
+    async fn members_after(
+        &self,
+        _: TenantId,
+        group_id: &str,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Member>, Fault> {
+        let Some(group) = self.accounts.get("Group", group_id).await? else {
+            return Ok(Vec::new());
+        };
+        let all = members(&*self.accounts, &self.schemas, &group)
+            .await?
+            .into_iter()
+            .enumerate();
+        let found = all
+            .map(|(place, related)| Member {
+                key: key(place),
+                related,
+            })
+            .filter(|member| member.key > after);
+        Ok(found
+            .take(usize::try_from(limit).unwrap_or(usize::MAX))
+            .collect())
     }
 
-    async fn find_memberships(&self, _: TenantId, query: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
-        let behind = self.memberships(query).await?.into_iter().filter(|one| query.after.is_none_or(|after| one.keys > after));
+    async fn find_memberships(
+        &self,
+        _: TenantId,
+        query: &MembershipQuery,
+    ) -> Result<Vec<Membership>, Fault> {
+        let behind = self
+            .memberships(query)
+            .await?
+            .into_iter()
+            .filter(|one| query.after.is_none_or(|after| one.keys > after));
         let as_usize = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        Ok(behind.skip(as_usize(query.offset)).take(as_usize(query.limit)).collect())
+        Ok(behind
+            .skip(as_usize(query.offset))
+            .take(as_usize(query.limit))
+            .collect())
     }
 
     async fn count_memberships(&self, _: TenantId, query: &MembershipQuery) -> Result<u64, Fault> {
@@ -145,12 +238,20 @@ struct Found {
 /// Resources without a value come last in ascending order, first in descending order (RFC 7644 section 3.4.2.3).
 fn compare(a: &Found, b: &Found, descending: bool) -> Ordering {
     let ascending = (a.sort.is_none(), &a.sort).cmp(&(b.sort.is_none(), &b.sort));
-    if descending { ascending.reverse() } else { ascending }
+    if descending {
+        ascending.reverse()
+    } else {
+        ascending
+    }
 }
 
 #[async_trait]
 impl Store for AccountsAsStore {
-    async fn commit(&self, _: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError> {
+    async fn commit(
+        &self,
+        _: TenantId,
+        change_set: Arc<ChangeSet>,
+    ) -> Result<Vec<Committed>, CommitError> {
         let mut last = self.writer.lock().await;
         if let Some((_, before)) = last.as_ref().filter(|(id, _)| *id == change_set.change_id) {
             return Ok(before.clone());
@@ -165,15 +266,36 @@ impl Store for AccountsAsStore {
         Ok(answers)
     }
 
-    async fn read(&self, _: TenantId, resource_type: &str, id: &str, include: Include) -> Result<Option<StoredResource>, Fault> {
-        let Some(record) = self.accounts.get(resource_type, id).await? else { return Ok(None) };
-        let groups = if include.groups { Memberships::read(&*self.accounts, &self.schemas).await?.groups_of(id) } else { Vec::new() };
+    async fn read(
+        &self,
+        _: TenantId,
+        resource_type: &str,
+        id: &str,
+        include: Include,
+    ) -> Result<Option<StoredResource>, Fault> {
+        let Some(record) = self.accounts.get(resource_type, id).await? else {
+            return Ok(None);
+        };
+        let groups = if include.groups {
+            Memberships::read(&*self.accounts, &self.schemas)
+                .await?
+                .groups_of(id)
+        } else {
+            Vec::new()
+        };
         self.answered(record, groups, include).await.map(Some)
     }
 
-    async fn has_more_members_than(&self, _: TenantId, group_id: &str, count: u32) -> Result<bool, Fault> {
+    async fn has_more_members_than(
+        &self,
+        _: TenantId,
+        group_id: &str,
+        count: u32,
+    ) -> Result<bool, Fault> {
         let group = self.accounts.get("Group", group_id).await?;
-        Ok(group.is_some_and(|group| u32::try_from(group.members.len()).is_ok_and(|found| found > count)))
+        Ok(group.is_some_and(|group| {
+            u32::try_from(group.members.len()).is_ok_and(|found| found > count)
+        }))
     }
 
     async fn search(&self, _: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault> {
@@ -185,11 +307,19 @@ impl Store for AccountsAsStore {
         }
         let as_usize = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let mut resources = Vec::new();
-        for Found { record, groups, .. } in found.into_iter().skip(as_usize(plan.offset)).take(as_usize(plan.limit)) {
+        for Found { record, groups, .. } in found
+            .into_iter()
+            .skip(as_usize(plan.offset))
+            .take(as_usize(plan.limit))
+        {
             resources.push(self.answered(record, groups, plan.include).await?);
         }
         // Cursors are not offered, so no page ends at a position.
-        Ok(SearchPage { total_results, resources, next: None })
+        Ok(SearchPage {
+            total_results,
+            resources,
+            next: None,
+        })
     }
 }
 
@@ -216,10 +346,21 @@ mod tests {
     #[async_trait]
     impl AccountStore for Kept {
         async fn list(&self, resource_type: &str) -> Result<Vec<Record>, Fault> {
-            Ok(self.records.lock().unwrap().iter().filter(|record| record.resource_type == resource_type).cloned().collect())
+            Ok(self
+                .records
+                .lock()
+                .unwrap()
+                .iter()
+                .filter(|record| record.resource_type == resource_type)
+                .cloned()
+                .collect())
         }
         async fn get(&self, resource_type: &str, id: &str) -> Result<Option<Record>, Fault> {
-            Ok(self.list(resource_type).await?.into_iter().find(|record| record.id == id))
+            Ok(self
+                .list(resource_type)
+                .await?
+                .into_iter()
+                .find(|record| record.id == id))
         }
         async fn apply(&self, _: Vec<AccountChange>) -> Result<(), Fault> {
             Err(Fault::new("the disk is full"))
@@ -227,15 +368,36 @@ mod tests {
         async fn find_by_user_name(&self, user_name: &str) -> Result<Vec<Record>, Fault> {
             *self.by_name.lock().unwrap() += 1;
             let users = self.list("User").await?;
-            Ok(users.into_iter().filter(|user| user.document["userName"].as_str().unwrap().to_lowercase() == user_name).collect())
+            Ok(users
+                .into_iter()
+                .filter(|user| {
+                    user.document["userName"].as_str().unwrap().to_lowercase() == user_name
+                })
+                .collect())
         }
     }
 
-    fn record(resource_type: &str, id: &str, second: i64, document: Value, members: &[&str]) -> Record {
-        let Value::Object(document) = document else { panic!("not an object") };
+    fn record(
+        resource_type: &str,
+        id: &str,
+        second: i64,
+        document: Value,
+        members: &[&str],
+    ) -> Record {
+        let Value::Object(document) = document else {
+            panic!("not an object")
+        };
         let at = Timestamp::from_second(1_700_000_000 + second).unwrap();
         let members = members.iter().map(ToString::to_string).collect();
-        Record { resource_type: resource_type.into(), id: id.into(), version: 1, created: at, last_modified: at, document, members }
+        Record {
+            resource_type: resource_type.into(),
+            id: id.into(),
+            version: 1,
+            created: at,
+            last_modified: at,
+            document,
+            members,
+        }
     }
 
     fn kept() -> Arc<Kept> {
@@ -254,21 +416,49 @@ mod tests {
                 json!({"userName": "bob", "active": false, "emails": [{"value": "b@x", "type": "home"}, {"value": "B@y"}]}),
                 &[],
             ),
-            record("User", "c", 2, json!({"userName": "carl", "title": "boss", "externalId": "X1", "name": {"familyName": "Smith"}}), &[]),
+            record(
+                "User",
+                "c",
+                2,
+                json!({"userName": "carl", "title": "boss", "externalId": "X1", "name": {"familyName": "Smith"}}),
+                &[],
+            ),
             record("Group", "g", 3, json!({"displayName": "G"}), &["a", "h"]),
             record("Group", "h", 4, json!({"displayName": "H"}), &["b", "g"]),
         ];
-        Arc::new(Kept { records: Lock::new(records), by_name: Lock::new(0) })
+        Arc::new(Kept {
+            records: Lock::new(records),
+            by_name: Lock::new(0),
+        })
     }
 
     async fn ids(store: &AccountsAsStore, filter: &str, sort: Option<&str>) -> Vec<String> {
         let types = store.schemas.types().to_vec();
         let filter = Filter::parse(filter, FilterLimits::default()).unwrap();
-        let sort = sort.map(|path| Sort { path: AttributePath::parse(path).unwrap(), descending: true });
-        let plan = plan(&types, Some(filter), sort, Page { offset: 0, limit: 100 }, Include { members: true, groups: true }).unwrap();
+        let sort = sort.map(|path| Sort {
+            path: AttributePath::parse(path).unwrap(),
+            descending: true,
+        });
+        let plan = plan(
+            &types,
+            Some(filter),
+            sort,
+            Page {
+                offset: 0,
+                limit: 100,
+            },
+            Include {
+                members: true,
+                groups: true,
+            },
+        )
+        .unwrap();
         let page = store.search(TenantId(1), plan).await.unwrap();
         assert_eq!(page.total_results, page.resources.len() as u64);
-        page.resources.into_iter().map(|resource| resource.id).collect()
+        page.resources
+            .into_iter()
+            .map(|resource| resource.id)
+            .collect()
     }
 
     #[tokio::test]
@@ -301,8 +491,15 @@ mod tests {
             let mut expected = Vec::new();
             for schema in store.schemas.types() {
                 for record in store.accounts.list(schema.name()).await.unwrap() {
-                    let include = Include { members: true, groups: true };
-                    let read = store.read(TenantId(1), schema.name(), &record.id, include).await.unwrap().unwrap();
+                    let include = Include {
+                        members: true,
+                        groups: true,
+                    };
+                    let read = store
+                        .read(TenantId(1), schema.name(), &record.id, include)
+                        .await
+                        .unwrap()
+                        .unwrap();
                     let document: Map<String, Value> = read.into_document();
                     if parsed.matches(schema, &document) {
                         expected.push(record.id);
@@ -317,9 +514,15 @@ mod tests {
     async fn the_order_of_missing_values_and_the_shortcut_by_name() {
         let kept = kept();
         let store = AccountsAsStore::new(kept.clone());
-        assert_eq!(ids(&store, "userName pr", Some("title")).await, ["b", "a", "c"]);
+        assert_eq!(
+            ids(&store, "userName pr", Some("title")).await,
+            ["b", "a", "c"]
+        );
         assert_eq!(*kept.by_name.lock().unwrap(), 0);
-        assert_eq!(ids(&store, "userName eq \"CARL\" and title pr", None).await, ["c"]);
+        assert_eq!(
+            ids(&store, "userName eq \"CARL\" and title pr", None).await,
+            ["c"]
+        );
         assert_eq!(*kept.by_name.lock().unwrap(), 1);
     }
 
@@ -329,7 +532,9 @@ mod tests {
         let write = directory::change_set::Write {
             resource_type: "User".into(),
             id: "a".into(),
-            change: directory::change_set::Change::Delete { precondition: directory::change_set::Precondition::Exists },
+            change: directory::change_set::Change::Delete {
+                precondition: directory::change_set::Precondition::Exists,
+            },
         };
         let change_set = Arc::new(ChangeSet {
             change_id: Uuid::from_u128(1),
@@ -338,7 +543,10 @@ mod tests {
             writes: vec![write],
             policy: directory::change_set::Policy::default(),
         });
-        assert!(matches!(store.commit(TenantId(1), change_set.clone()).await, Err(CommitError::Fault(_))));
+        assert!(matches!(
+            store.commit(TenantId(1), change_set.clone()).await,
+            Err(CommitError::Fault(_))
+        ));
         // It is not remembered as done either.
         assert!(store.commit(TenantId(1), change_set).await.is_err());
     }

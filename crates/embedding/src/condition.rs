@@ -6,7 +6,11 @@ use directory::store::StoredResource;
 use jiff::Timestamp;
 
 /// Whether the condition selects the resource, which has been read with its members' ids and its groups.
-pub(crate) fn selects(condition: &Condition, resource: &StoredResource, index: &[IndexEntry]) -> bool {
+pub(crate) fn selects(
+    condition: &Condition,
+    resource: &StoredResource,
+    index: &[IndexEntry],
+) -> bool {
     match condition {
         Condition::All => true,
         Condition::Nothing => false,
@@ -22,9 +26,9 @@ fn passes(probe: &Probe, resource: &StoredResource, index: &[IndexEntry]) -> boo
         Probe::Id(id) => resource.id == *id,
         Probe::Created(test) => is_within(*test, resource.created),
         Probe::LastModified(test) => is_within(*test, resource.last_modified),
-        Probe::Value { path, unique, test } => {
-            index.iter().any(|entry| entry.path == *path && entry.unique == *unique && key_passes(test, &entry.key))
-        }
+        Probe::Value { path, unique, test } => index.iter().any(|entry| {
+            entry.path == *path && entry.unique == *unique && key_passes(test, &entry.key)
+        }),
         Probe::HasMember(id) => resource.members.iter().any(|member| member.id == *id),
         Probe::HasMembers => !resource.members.is_empty(),
         Probe::InGroup(id) => resource.groups.iter().any(|group| group.id == *id),
@@ -41,12 +45,23 @@ fn key_passes(test: &ValueTest, key: &[u8]) -> bool {
     match test {
         ValueTest::Present => true,
         ValueTest::Equal(other) => key == other,
-        ValueTest::Range { from, from_open, to, to_open } => {
-            let above = from.as_deref().is_none_or(|from| if *from_open { key > from } else { key >= from });
-            let below = to.as_deref().is_none_or(|to| if *to_open { key < to } else { key <= to });
+        ValueTest::Range {
+            from,
+            from_open,
+            to,
+            to_open,
+        } => {
+            let above = from
+                .as_deref()
+                .is_none_or(|from| if *from_open { key > from } else { key >= from });
+            let below = to
+                .as_deref()
+                .is_none_or(|to| if *to_open { key < to } else { key <= to });
             above && below
         }
-        ValueTest::Contains(part) => part.is_empty() || key.windows(part.len()).any(|window| window == part),
+        ValueTest::Contains(part) => {
+            part.is_empty() || key.windows(part.len()).any(|window| window == part)
+        }
         ValueTest::EndsWith(part) => key.ends_with(part),
     }
 }
@@ -54,9 +69,11 @@ fn key_passes(test: &ValueTest, key: &[u8]) -> bool {
 /// The `userName` that a condition demands, where it demands one: then nothing else has to be looked at.
 pub(crate) fn user_name(condition: &Condition) -> Option<String> {
     match condition {
-        Condition::Probe(Probe::Value { path, test: ValueTest::Equal(key), .. }) if path == "userName" => {
-            String::from_utf8(key.clone()).ok()
-        }
+        Condition::Probe(Probe::Value {
+            path,
+            test: ValueTest::Equal(key),
+            ..
+        }) if path == "userName" => String::from_utf8(key.clone()).ok(),
         Condition::And(all) => all.iter().find_map(user_name),
         _ => None,
     }

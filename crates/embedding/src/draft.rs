@@ -21,8 +21,17 @@ pub(crate) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub(crate) fn new(accounts: &'a dyn AccountStore, schemas: &'a SchemaSet, at: Timestamp) -> Self {
-        Self { accounts, schemas, at, changed: BTreeMap::new() }
+    pub(crate) fn new(
+        accounts: &'a dyn AccountStore,
+        schemas: &'a SchemaSet,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            accounts,
+            schemas,
+            at,
+            changed: BTreeMap::new(),
+        }
     }
 
     /// What the application has to do.
@@ -37,8 +46,15 @@ impl<'a> Draft<'a> {
     /// Decides one write.
     pub(crate) async fn write(&mut self, write: &Write) -> Result<Committed, CommitError> {
         match &write.change {
-            Change::Create { content, members, .. } => self.create(write, content, members).await,
-            Change::Update { precondition, content, members, .. } => {
+            Change::Create {
+                content, members, ..
+            } => self.create(write, content, members).await,
+            Change::Update {
+                precondition,
+                content,
+                members,
+                ..
+            } => {
                 let before = self.existing(write, *precondition).await?;
                 let mut after = before.clone();
                 if let Some(content) = content {
@@ -48,7 +64,9 @@ impl<'a> Draft<'a> {
                 self.check_references(&members.added).await?;
                 let gone: HashSet<&String> = members.removed.iter().collect();
                 let wanted: HashSet<&String> = members.added.iter().collect();
-                after.members.retain(|id| !gone.contains(id) && (!members.replace || wanted.contains(id)));
+                after
+                    .members
+                    .retain(|id| !gone.contains(id) && (!members.replace || wanted.contains(id)));
                 join(&mut after.members, &members.added);
                 if after == before {
                     return Ok(committed(&before, false));
@@ -61,14 +79,25 @@ impl<'a> Draft<'a> {
             }
             Change::Delete { precondition, .. } => {
                 let before = self.existing(write, *precondition).await?;
-                self.changed.insert((write.resource_type.clone(), write.id.clone()), None);
+                self.changed
+                    .insert((write.resource_type.clone(), write.id.clone()), None);
                 self.leave_groups(&write.id).await?;
-                Ok(Committed { version: 0, created: before.created, last_modified: self.at, changed: true })
+                Ok(Committed {
+                    version: 0,
+                    created: before.created,
+                    last_modified: self.at,
+                    changed: true,
+                })
             }
         }
     }
 
-    async fn create(&mut self, write: &Write, content: &Content, members: &[String]) -> Result<Committed, CommitError> {
+    async fn create(
+        &mut self,
+        write: &Write,
+        content: &Content,
+        members: &[String],
+    ) -> Result<Committed, CommitError> {
         self.check_unique(write, content).await?;
         self.check_references(members).await?;
         let mut record = Record {
@@ -100,7 +129,10 @@ impl<'a> Draft<'a> {
     }
 
     fn put(&mut self, record: Record) {
-        self.changed.insert((record.resource_type.clone(), record.id.clone()), Some(record));
+        self.changed.insert(
+            (record.resource_type.clone(), record.id.clone()),
+            Some(record),
+        );
     }
 
     async fn get(&self, resource_type: &str, id: &str) -> Result<Option<Record>, Fault> {
@@ -116,16 +148,39 @@ impl<'a> Draft<'a> {
 
     /// What is kept, with what has been decided about it.
     fn overlay(&self, resource_type: &str, kept: Vec<Record>) -> Vec<Record> {
-        let is_untouched = |record: &Record| !self.changed.contains_key(&(record.resource_type.clone(), record.id.clone()));
-        let decided = self.changed.values().flatten().filter(|record| record.resource_type == resource_type).cloned();
-        kept.into_iter().filter(is_untouched).chain(decided).collect()
+        let is_untouched = |record: &Record| {
+            !self
+                .changed
+                .contains_key(&(record.resource_type.clone(), record.id.clone()))
+        };
+        let decided = self
+            .changed
+            .values()
+            .flatten()
+            .filter(|record| record.resource_type == resource_type)
+            .cloned();
+        kept.into_iter()
+            .filter(is_untouched)
+            .chain(decided)
+            .collect()
     }
 
-    async fn existing(&self, write: &Write, precondition: Precondition) -> Result<Record, CommitError> {
+    async fn existing(
+        &self,
+        write: &Write,
+        precondition: Precondition,
+    ) -> Result<Record, CommitError> {
         let found = self.get(&write.resource_type, &write.id).await?;
-        let found = found.ok_or_else(|| CommitError::NotFound { resource_type: write.resource_type.clone(), id: write.id.clone() })?;
+        let found = found.ok_or_else(|| CommitError::NotFound {
+            resource_type: write.resource_type.clone(),
+            id: write.id.clone(),
+        })?;
         match precondition {
-            Precondition::VersionIs(wanted) if wanted != found.version => Err(CommitError::VersionChanged { current: found.version }),
+            Precondition::VersionIs(wanted) if wanted != found.version => {
+                Err(CommitError::VersionChanged {
+                    current: found.version,
+                })
+            }
             Precondition::VersionIs(_) | Precondition::Exists => Ok(found),
         }
     }
@@ -144,14 +199,22 @@ impl<'a> Draft<'a> {
     }
 
     async fn check_unique(&self, write: &Write, wanted: &Content) -> Result<(), CommitError> {
-        let Some(schema) = self.schemas.by_name(&write.resource_type) else { return Ok(()) };
+        let Some(schema) = self.schemas.by_name(&write.resource_type) else {
+            return Ok(());
+        };
         let unique: Vec<_> = wanted.index.iter().filter(|entry| entry.unique).collect();
         if unique.is_empty() {
             return Ok(());
         }
-        let others = match (unique.as_slice(), wanted.document.get("userName").and_then(Value::as_str)) {
+        let others = match (
+            unique.as_slice(),
+            wanted.document.get("userName").and_then(Value::as_str),
+        ) {
             ([only], Some(user_name)) if only.path == "userName" => {
-                let kept = self.accounts.find_by_user_name(&user_name.to_lowercase()).await?;
+                let kept = self
+                    .accounts
+                    .find_by_user_name(&user_name.to_lowercase())
+                    .await?;
                 self.overlay(&write.resource_type, kept)
             }
             _ => self.list(&write.resource_type).await?,
@@ -159,7 +222,9 @@ impl<'a> Draft<'a> {
         for other in others.into_iter().filter(|other| other.id != write.id) {
             let index = content(schema, ValidResource::trusted(other.document)).index;
             if let Some(taken) = unique.iter().find(|entry| index.contains(entry)) {
-                return Err(CommitError::ValueTaken { path: taken.path.clone() });
+                return Err(CommitError::ValueTaken {
+                    path: taken.path.clone(),
+                });
             }
         }
         Ok(())
@@ -169,9 +234,19 @@ impl<'a> Draft<'a> {
 /// Adds those who are not there yet.
 fn join(members: &mut Vec<String>, added: &[String]) {
     let mut there: HashSet<String> = members.iter().cloned().collect();
-    members.extend(added.iter().filter(|id| there.insert((*id).clone())).cloned());
+    members.extend(
+        added
+            .iter()
+            .filter(|id| there.insert((*id).clone()))
+            .cloned(),
+    );
 }
 
 fn committed(record: &Record, changed: bool) -> Committed {
-    Committed { version: record.version, created: record.created, last_modified: record.last_modified, changed }
+    Committed {
+        version: record.version,
+        created: record.created,
+        last_modified: record.last_modified,
+        changed,
+    }
 }

@@ -56,21 +56,49 @@ pub struct ScimRoutes {
 
 impl ScimRoutes {
     /// Over these accounts. `folder` is there already; tokens (as keyed hashes) and the key are kept in it.
-    pub async fn open(accounts: Arc<dyn AccountStore>, folder: &Path, options: Options) -> Result<Self, Fault> {
+    pub async fn open(
+        accounts: Arc<dyn AccountStore>,
+        folder: &Path,
+        options: Options,
+    ) -> Result<Self, Fault> {
         let database = folder.join("rollcall.db");
-        let hasher = Arc::new(MasterKey::of_database(&folder.join("rollcall.key"), sqlite::is_in_use(&database))?);
+        let hasher = Arc::new(MasterKey::of_database(
+            &folder.join("rollcall.key"),
+            sqlite::is_in_use(&database),
+        )?);
         let own = Arc::new(Sqlite::open(&database, Arc::clone(&hasher))?);
         let machine = Arc::new(Machine);
-        let directory = Directory::new(Arc::new(AccountsAsStore::new(accounts)), machine.clone(), machine.clone());
+        let directory = Directory::new(
+            Arc::new(AccountsAsStore::new(accounts)),
+            machine.clone(),
+            machine.clone(),
+        );
         let tenants: Arc<dyn Tenants> = own.clone();
-        let made = tenants.create_tenant(DEFAULT_TENANT, TenantSettings::default(), machine.now()).await?;
+        let made = tenants
+            .create_tenant(DEFAULT_TENANT, TenantSettings::default(), machine.now())
+            .await?;
         let tenant = match made {
             Some(made) => made,
-            None => tenants.find_tenant(DEFAULT_TENANT).await?.ok_or_else(|| Fault::new("the folder's database has no tenant"))?,
+            None => tenants
+                .find_tenant(DEFAULT_TENANT)
+                .await?
+                .ok_or_else(|| Fault::new("the folder's database has no tenant"))?,
         };
-        let state = State::new(directory, tenants.clone(), hasher.clone(), machine.clone(), machine, options);
+        let state = State::new(
+            directory,
+            tenants.clone(),
+            hasher.clone(),
+            machine.clone(),
+            machine,
+            options,
+        );
         state.try_readiness_of(own);
-        Ok(Self { router: router(state), tenants, hasher, tenant })
+        Ok(Self {
+            router: router(state),
+            tenants,
+            hasher,
+            tenant,
+        })
     }
 
     /// A new token for an identity provider; shown this once.
@@ -82,11 +110,30 @@ impl ScimRoutes {
 
     /// Lets a token in that was made elsewhere, such as one from the application's own settings. Twice the same is no error.
     pub async fn accept_token(&self, name: &str, text: &str) -> Result<(), Fault> {
-        if self.tenants.find_token(self.tenant.id, self.hasher.hash(text)).await?.is_some() {
+        if self
+            .tenants
+            .find_token(self.tenant.id, self.hasher.hash(text))
+            .await?
+            .is_some()
+        {
             return Ok(());
         }
-        let request = TokenRequest { tenant: self.tenant.id, name: name.to_owned(), expires: None, permissions: Permissions::default() };
-        self.tenants.create_token(issue(&*self.hasher, Machine.id(), text, request, Machine.now())).await.map(drop)
+        let request = TokenRequest {
+            tenant: self.tenant.id,
+            name: name.to_owned(),
+            expires: None,
+            permissions: Permissions::default(),
+        };
+        self.tenants
+            .create_token(issue(
+                &*self.hasher,
+                Machine.id(),
+                text,
+                request,
+                Machine.now(),
+            ))
+            .await
+            .map(drop)
     }
 
     /// The routes, below `/scim/v2`. They want the whole path, so they are mounted with `route_service("/scim/v2/{*rest}", ...)` or as the fallback.

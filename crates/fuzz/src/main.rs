@@ -7,10 +7,18 @@ use libfuzzer_sys::fuzz_target;
 
 static TARGET: OnceLock<fuzz::Target> = OnceLock::new();
 
-#[expect(clippy::disallowed_methods, reason = "libFuzzer has the arguments, so the target's name comes by the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "libFuzzer has the arguments, so the target's name comes by the environment"
+)]
 fn target() -> fuzz::Target {
     let name = std::env::var("ROLLCALL_FUZZ").unwrap_or_default();
-    fuzz::target(&name).unwrap_or_else(|| panic!("ROLLCALL_FUZZ is `{name}`; there are {:?}", fuzz::TARGETS.map(|(name, _)| name)))
+    fuzz::target(&name).unwrap_or_else(|| {
+        panic!(
+            "ROLLCALL_FUZZ is `{name}`; there are {:?}",
+            fuzz::TARGETS.map(|(name, _)| name)
+        )
+    })
 }
 
 fuzz_target!(|data: &[u8]| {

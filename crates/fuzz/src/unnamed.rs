@@ -37,8 +37,12 @@ pub struct Held {
 /// Carries out the operations of a message one after the other, and panics where one changes what it does not name.
 pub fn check(schema: &TypeSchema, quirks: &QuirkSet, held: &Held, message: &Value) -> Seen {
     let (mut seen, mut held) = (Seen::default(), held.clone());
-    let Some(object) = message.as_object() else { return seen };
-    let Some((name, Value::Array(operations))) = member(object, "Operations") else { return seen };
+    let Some(object) = message.as_object() else {
+        return seen;
+    };
+    let Some((name, Value::Array(operations))) = member(object, "Operations") else {
+        return seen;
+    };
     for operation in operations {
         let mut one = object.clone();
         one.insert(name.to_owned(), json!([operation]));
@@ -50,7 +54,9 @@ pub fn check(schema: &TypeSchema, quirks: &QuirkSet, held: &Held, message: &Valu
             Some(named) => {
                 seen.checked += 1;
                 if let Some(lost) = broken(schema, &named, &held, &after) {
-                    panic!("{operation} does not name `{lost}`, which it changes:\n{held:?}\n{after:?}");
+                    panic!(
+                        "{operation} does not name `{lost}`, which it changes:\n{held:?}\n{after:?}"
+                    );
                 }
             }
             None => seen.unread += 1,
@@ -61,15 +67,26 @@ pub fn check(schema: &TypeSchema, quirks: &QuirkSet, held: &Held, message: &Valu
 }
 
 /// As `directory` does it.
-fn carried_out(schema: &TypeSchema, quirks: &QuirkSet, held: &Held, mut message: Value) -> Result<Held, Error> {
+fn carried_out(
+    schema: &TypeSchema,
+    quirks: &QuirkSet,
+    held: &Held,
+    mut message: Value,
+) -> Result<Held, Error> {
     normalize_patch(quirks, schema, &mut message);
     let split = split(schema, parse(schema, message, quirks)?)?;
     let resource = apply(schema, &held.resource, &split.others, quirks)?;
     let delta = fold(schema, &split.members, &held.members, &mut Work::default())?;
-    let is_in = |ids: &[String], element: &Value| ids.iter().any(|id| element["value"] == json!(id));
+    let is_in =
+        |ids: &[String], element: &Value| ids.iter().any(|id| element["value"] == json!(id));
     let mut members = held.members.clone();
-    members.retain(|element| is_in(&delta.added, element) || !(delta.replace || is_in(&delta.removed, element)));
-    let new = delta.added.iter().filter(|id| !members.iter().any(|element| element["value"] == json!(id)));
+    members.retain(|element| {
+        is_in(&delta.added, element) || !(delta.replace || is_in(&delta.removed, element))
+    });
+    let new = delta
+        .added
+        .iter()
+        .filter(|id| !members.iter().any(|element| element["value"] == json!(id)));
     let new: Vec<Value> = new.map(|id| json!({"value": id, "type": "User"})).collect();
     members.extend(new);
     Ok(Held { resource, members })
@@ -90,24 +107,44 @@ enum Scope {
     /// These sub-attributes of the one value.
     Parts(BTreeSet<String>),
     /// Of some elements these sub-attributes, or all of them; and as many elements may be new.
-    Elements { chosen: Vec<Value>, parts: Option<BTreeSet<String>>, new: usize },
+    Elements {
+        chosen: Vec<Value>,
+        parts: Option<BTreeSet<String>>,
+        new: usize,
+    },
     /// Elements beside those that are there, which may be merged into them by these sub-attributes.
     Added { parts: BTreeSet<String>, new: usize },
 }
 
 /// A member of an object, by its name without case.
 fn member<'v>(object: &'v Map<String, Value>, name: &str) -> Option<(&'v str, &'v Value)> {
-    let found = object.get_key_value(name).or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)));
+    let found = object.get_key_value(name).or_else(|| {
+        object
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+    });
     found.map(|(key, value)| (key.as_str(), value))
 }
 
 /// What an operation names; `None` where it is not read here.
-fn named(schema: &TypeSchema, quirks: &QuirkSet, operation: &Value, held: &Held) -> Option<Vec<Named>> {
+fn named(
+    schema: &TypeSchema,
+    quirks: &QuirkSet,
+    operation: &Value,
+    held: &Held,
+) -> Option<Vec<Named>> {
     let operation = operation.as_object()?;
     let text = |name: &str| member(operation, name).and_then(|(_, value)| value.as_str());
     let op = text("op")?.trim().to_ascii_lowercase();
-    let value = member(operation, "value").map(|(_, value)| value.clone()).unwrap_or_default();
-    let reading = Reading { schema, quirks, held, op: &op };
+    let value = member(operation, "value")
+        .map(|(_, value)| value.clone())
+        .unwrap_or_default();
+    let reading = Reading {
+        schema,
+        quirks,
+        held,
+        op: &op,
+    };
     match text("path").filter(|path| !path.is_empty()) {
         Some(path) => reading.path(path, &value),
         None => reading.object(None, &reading.unquoted(&value)),
@@ -125,10 +162,17 @@ impl Reading<'_> {
     /// A value as it is meant where it, or an element of it, is sent as JSON in a string.
     fn unquoted(&self, value: &Value) -> Value {
         match value {
-            Value::String(text) if self.quirks.has(Quirk::StringifiedJson) && text.trim_start().starts_with(['{', '[']) => {
-                serde_json::from_str(text).map_or_else(|_| value.clone(), |parsed| self.unquoted(&parsed))
+            Value::String(text)
+                if self.quirks.has(Quirk::StringifiedJson)
+                    && text.trim_start().starts_with(['{', '[']) =>
+            {
+                serde_json::from_str(text)
+                    .map_or_else(|_| value.clone(), |parsed| self.unquoted(&parsed))
             }
-            Value::Array(elements) => elements.iter().map(|element| self.unquoted(element)).collect(),
+            Value::Array(elements) => elements
+                .iter()
+                .map(|element| self.unquoted(element))
+                .collect(),
             value => value.clone(),
         }
     }
@@ -138,21 +182,51 @@ impl Reading<'_> {
         if self.schema.names_whole_core(&path.attribute) {
             return self.object(None, &self.unquoted(value));
         }
-        let sub = path.sub_attribute.clone().or_else(|| path.attribute.sub_attribute.clone());
-        let alone = AttributePath { sub_attribute: None, ..path.attribute.clone() };
+        let sub = path
+            .sub_attribute
+            .clone()
+            .or_else(|| path.attribute.sub_attribute.clone());
+        let alone = AttributePath {
+            sub_attribute: None,
+            ..path.attribute.clone()
+        };
         let qualified = || {
-            let in_extension = |urn: &String| AttributePath { schema: Some(urn.clone()), ..alone.clone() };
-            let mut all = self.schema.extensions.iter().map(|extension| in_extension(&extension.id));
+            let in_extension = |urn: &String| AttributePath {
+                schema: Some(urn.clone()),
+                ..alone.clone()
+            };
+            let mut all = self
+                .schema
+                .extensions
+                .iter()
+                .map(|extension| in_extension(&extension.id));
             all.find_map(|path| self.schema.resolve(&path))
         };
-        let whole = self.schema.resolve(&path.attribute).filter(|resolved| resolved.attribute.is_none());
-        let resolved = whole.or_else(|| self.schema.resolve(&alone)).or_else(|| if alone.schema.is_none() { qualified() } else { None })?;
-        let Some(attribute) = resolved.attribute else { return self.extension(resolved.extension?, value) };
+        let whole = self
+            .schema
+            .resolve(&path.attribute)
+            .filter(|resolved| resolved.attribute.is_none());
+        let resolved = whole.or_else(|| self.schema.resolve(&alone)).or_else(|| {
+            if alone.schema.is_none() {
+                qualified()
+            } else {
+                None
+            }
+        })?;
+        let Some(attribute) = resolved.attribute else {
+            return self.extension(resolved.extension?, value);
+        };
         let sub = match sub {
             Some(name) => Some(sub_of(attribute, &name)?),
             None => None,
         };
-        Some(vec![self.attribute(resolved.extension, attribute, path.filter.as_ref(), sub, value)])
+        Some(vec![self.attribute(
+            resolved.extension,
+            attribute,
+            path.filter.as_ref(),
+            sub,
+            value,
+        )])
     }
 
     /// Attributes by their names, or by paths.
@@ -168,8 +242,12 @@ impl Reading<'_> {
             } else if let Some(found) = self.schema.extension(key).filter(|_| extension.is_none()) {
                 all.extend(self.extension(&found.id, value)?);
             } else {
-                let is_urn = key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("urn:"));
-                let text = extension.filter(|_| !is_urn).map_or_else(|| key.clone(), |urn| format!("{urn}:{key}"));
+                let is_urn = key
+                    .get(..4)
+                    .is_some_and(|start| start.eq_ignore_ascii_case("urn:"));
+                let text = extension
+                    .filter(|_| !is_urn)
+                    .map_or_else(|| key.clone(), |urn| format!("{urn}:{key}"));
                 match self.path(&text, value) {
                     Some(named) => all.extend(named),
                     // An older URN may mean something.
@@ -188,7 +266,11 @@ impl Reading<'_> {
         }
         let extension = self.schema.extension(urn).filter(|_| self.op != "add");
         let whole = |attribute: &Attribute| Named::new(Some(urn), attribute, Scope::Whole);
-        Some(extension.map(|extension| extension.attributes.iter().map(whole).collect()).unwrap_or_default())
+        Some(
+            extension
+                .map(|extension| extension.attributes.iter().map(whole).collect())
+                .unwrap_or_default(),
+        )
     }
 
     fn attribute(
@@ -200,12 +282,22 @@ impl Reading<'_> {
         value: &Value,
     ) -> Named {
         let is_list = attribute.kind == AttributeType::Complex || attribute.multi_valued;
-        let value = if is_list { self.unquoted(value) } else { value.clone() };
+        let value = if is_list {
+            self.unquoted(value)
+        } else {
+            value.clone()
+        };
         let there = self.held.elements(extension, &attribute.name);
-        let chosen: Vec<Value> =
-            there.into_iter().filter(|element| filter.is_none_or(|filter| filter.matches_element(attribute, element))).collect();
+        let chosen: Vec<Value> = there
+            .into_iter()
+            .filter(|element| {
+                filter.is_none_or(|filter| filter.matches_element(attribute, element))
+            })
+            .collect();
         // A member is known by its id, so another id is another member.
-        let sub = sub.filter(|sub| !(extension.is_none() && attribute.name == "members" && sub.name == "value"));
+        let sub = sub.filter(|sub| {
+            !(extension.is_none() && attribute.name == "members" && sub.name == "value")
+        });
         let scope = match (sub, attribute.multi_valued) {
             (Some(sub), multi_valued) => self.sub_attribute(sub, multi_valued, chosen, &value),
             (None, true) => self.several(attribute, filter, chosen, &value),
@@ -214,37 +306,75 @@ impl Reading<'_> {
         Named::new(extension, attribute, scope)
     }
 
-    fn sub_attribute(&self, sub: &Attribute, multi_valued: bool, chosen: Vec<Value>, value: &Value) -> Scope {
+    fn sub_attribute(
+        &self,
+        sub: &Attribute,
+        multi_valued: bool,
+        chosen: Vec<Value>,
+        value: &Value,
+    ) -> Scope {
         let parts = BTreeSet::from([sub.name.clone()]);
         let is_meant = |element: &Value| {
             let held = element.get(&sub.name).unwrap_or(&Value::Null);
-            self.op != "remove" || says_nothing(sub, value) || list(value).iter().any(|one| list(held).iter().any(|held| alike(held, one)))
+            self.op != "remove"
+                || says_nothing(sub, value)
+                || list(value)
+                    .iter()
+                    .any(|one| list(held).iter().any(|held| alike(held, one)))
         };
         let chosen: Vec<Value> = chosen.into_iter().filter(is_meant).collect();
         match (multi_valued, chosen.is_empty()) {
-            (true, _) => Scope::Elements { chosen, parts: Some(parts), new: usize::from(self.op != "remove") },
+            (true, _) => Scope::Elements {
+                chosen,
+                parts: Some(parts),
+                new: usize::from(self.op != "remove"),
+            },
             (false, true) if self.op == "remove" => Scope::Parts(BTreeSet::new()),
             (false, _) => Scope::Parts(parts),
         }
     }
 
-    fn several(&self, attribute: &Attribute, filter: Option<&Filter>, chosen: Vec<Value>, value: &Value) -> Scope {
+    fn several(
+        &self,
+        attribute: &Attribute,
+        filter: Option<&Filter>,
+        chosen: Vec<Value>,
+        value: &Value,
+    ) -> Scope {
         let given = list(value);
         // A filter of members names members, too.
-        let new = filter.map_or(0, |filter| filter.paths().len()).max(given.len());
+        let new = filter
+            .map_or(0, |filter| filter.paths().len())
+            .max(given.len());
         match self.op {
             "remove" => {
-                let is_meant = |element: &Value| value.is_null() || given.iter().any(|one| is_like(attribute, element, one));
-                Scope::Elements { chosen: chosen.into_iter().filter(is_meant).collect(), parts: None, new: 0 }
+                let is_meant = |element: &Value| {
+                    value.is_null() || given.iter().any(|one| is_like(attribute, element, one))
+                };
+                Scope::Elements {
+                    chosen: chosen.into_iter().filter(is_meant).collect(),
+                    parts: None,
+                    new: 0,
+                }
             }
             "replace" if filter.is_none() => Scope::Whole,
             "replace" => {
-                let assigns = given.iter().any(|one| one.as_object().is_none_or(|one| one.values().any(|part| !is_nothing(part))));
+                let assigns = given.iter().any(|one| {
+                    one.as_object()
+                        .is_none_or(|one| one.values().any(|part| !is_nothing(part)))
+                });
                 let parts = (!assigns && !is_nothing(value)).then(|| parts_of(attribute, &given));
                 Scope::Elements { chosen, parts, new }
             }
-            _ if filter.is_some() => Scope::Elements { chosen, parts: Some(parts_of(attribute, &given)), new },
-            _ => Scope::Added { parts: parts_of(attribute, &given), new },
+            _ if filter.is_some() => Scope::Elements {
+                chosen,
+                parts: Some(parts_of(attribute, &given)),
+                new,
+            },
+            _ => Scope::Added {
+                parts: parts_of(attribute, &given),
+                new,
+            },
         }
     }
 
@@ -252,13 +382,19 @@ impl Reading<'_> {
         let given = list(value);
         let nothing = || Scope::Parts(BTreeSet::new());
         if self.op == "remove" {
-            let is_meant =
-                says_nothing(attribute, value) || chosen.iter().any(|held| given.iter().any(|one| is_like(attribute, held, one)));
+            let is_meant = says_nothing(attribute, value)
+                || chosen
+                    .iter()
+                    .any(|held| given.iter().any(|one| is_like(attribute, held, one)));
             return if is_meant { Scope::Whole } else { nothing() };
         }
         match value {
             Value::Null if self.op == "add" => nothing(),
-            _ if attribute.kind != AttributeType::Complex || given.iter().all(|one| one.is_null() || one == "") => Scope::Whole,
+            _ if attribute.kind != AttributeType::Complex
+                || given.iter().all(|one| one.is_null() || one == "") =>
+            {
+                Scope::Whole
+            }
             _ => Scope::Parts(parts_of(attribute, &given)),
         }
     }
@@ -266,14 +402,20 @@ impl Reading<'_> {
 
 impl Named {
     fn new(extension: Option<&str>, attribute: &Attribute, scope: Scope) -> Self {
-        Self { extension: extension.map(str::to_owned), attribute: attribute.name.clone(), scope }
+        Self {
+            extension: extension.map(str::to_owned),
+            attribute: attribute.name.clone(),
+            scope,
+        }
     }
 }
 
 /// SCIM 1.1 called the `value` of `manager` `managerId`.
 fn sub_of<'a>(attribute: &'a Attribute, name: &str) -> Option<&'a Attribute> {
     let is_id = name.eq_ignore_ascii_case(&format!("{}id", attribute.name));
-    attribute.sub_attribute(name).or_else(|| attribute.sub_attribute("value").filter(|_| is_id))
+    attribute
+        .sub_attribute(name)
+        .or_else(|| attribute.sub_attribute("value").filter(|_| is_id))
 }
 
 /// The values of a list, or the one.
@@ -285,13 +427,18 @@ fn list(value: &Value) -> Vec<Value> {
 }
 
 fn is_nothing(value: &Value) -> bool {
-    value.is_null() || value.as_array().is_some_and(|elements| elements.iter().all(Value::is_null))
+    value.is_null()
+        || value
+            .as_array()
+            .is_some_and(|elements| elements.iter().all(Value::is_null))
 }
 
 /// Whether a remove with this value is one without, as the path alone says what goes.
 fn says_nothing(attribute: &Attribute, value: &Value) -> bool {
     // Entra's older dialect puts an object around a simple value.
-    let inner = value.get("value").filter(|_| attribute.kind != AttributeType::Complex && !attribute.multi_valued);
+    let inner = value
+        .get("value")
+        .filter(|_| attribute.kind != AttributeType::Complex && !attribute.multi_valued);
     let value = inner.unwrap_or(value);
     let is_empty = value == "" || value.as_array().is_some_and(Vec::is_empty);
     value.is_null() || (is_empty && !attribute.multi_valued)
@@ -303,7 +450,10 @@ fn parts_of(attribute: &Attribute, given: &[Value]) -> BTreeSet<String> {
     for one in given {
         match one {
             Value::Object(one) => {
-                let subs = one.keys().filter_map(|name| sub_of(attribute, name)).filter(|sub| sub.mutability != Mutability::ReadOnly);
+                let subs = one
+                    .keys()
+                    .filter_map(|name| sub_of(attribute, name))
+                    .filter(|sub| sub.mutability != Mutability::ReadOnly);
                 parts.extend(subs.map(|sub| sub.name.clone()));
             }
             Value::Null => {}
@@ -315,25 +465,55 @@ fn parts_of(attribute: &Attribute, given: &[Value]) -> BTreeSet<String> {
 
 /// Whether an element has all that is given, which must be something.
 fn is_like(attribute: &Attribute, element: &Value, given: &Value) -> bool {
-    let inner = given.get("value").filter(|_| attribute.kind != AttributeType::Complex);
+    let inner = given
+        .get("value")
+        .filter(|_| attribute.kind != AttributeType::Complex);
     let given = inner.unwrap_or(given);
     let Value::Object(given) = given else {
-        let held = if attribute.kind == AttributeType::Complex { element.get("value") } else { Some(element) };
+        let held = if attribute.kind == AttributeType::Complex {
+            element.get("value")
+        } else {
+            Some(element)
+        };
         return !given.is_null() && held.is_some_and(|held| alike(held, given));
     };
     let has_value = member(given, "value").is_some();
-    let sub = |name: &str| if has_value { attribute.sub_attribute(name) } else { sub_of(attribute, name) };
-    let members = given.iter().filter(|(_, value)| !is_nothing(value)).filter_map(|(name, value)| Some((sub(name)?, value)));
-    let mut members = members.filter(|(sub, _)| sub.mutability != Mutability::ReadOnly).peekable();
+    let sub = |name: &str| {
+        if has_value {
+            attribute.sub_attribute(name)
+        } else {
+            sub_of(attribute, name)
+        }
+    };
+    let members = given
+        .iter()
+        .filter(|(_, value)| !is_nothing(value))
+        .filter_map(|(name, value)| Some((sub(name)?, value)));
+    let mut members = members
+        .filter(|(sub, _)| sub.mutability != Mutability::ReadOnly)
+        .peekable();
     let held = |name: &str| element.get(name).map(list).unwrap_or_default();
     members.peek().is_some()
-        && members.all(|(sub, value)| list(value).iter().all(|one| held(&sub.name).iter().any(|held| alike(held, one))))
+        && members.all(|(sub, value)| {
+            list(value)
+                .iter()
+                .all(|one| held(&sub.name).iter().any(|held| alike(held, one)))
+        })
 }
 
 /// Without case, and with booleans and numbers in quotes.
 fn alike(held: &Value, given: &Value) -> bool {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned).trim().to_lowercase();
-    let given = given.as_object().and_then(|object| object.get("value")).unwrap_or(given);
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+            .trim()
+            .to_lowercase()
+    };
+    let given = given
+        .as_object()
+        .and_then(|object| object.get("value"))
+        .unwrap_or(given);
     text(held) == text(given)
 }
 
@@ -342,11 +522,17 @@ impl Held {
         if extension.is_none() && name == "members" {
             return self.members.clone();
         }
-        value_of(self.resource.document(), extension, name).map(list).unwrap_or_default()
+        value_of(self.resource.document(), extension, name)
+            .map(list)
+            .unwrap_or_default()
     }
 }
 
-fn value_of<'v>(document: &'v Map<String, Value>, extension: Option<&str>, name: &str) -> Option<&'v Value> {
+fn value_of<'v>(
+    document: &'v Map<String, Value>,
+    extension: Option<&str>,
+    name: &str,
+) -> Option<&'v Value> {
     match extension {
         Some(urn) => document.get(urn)?.get(name),
         None => document.get(name),
@@ -355,54 +541,86 @@ fn value_of<'v>(document: &'v Map<String, Value>, extension: Option<&str>, name:
 
 /// The first attribute that is different though nothing names what has changed of it.
 fn broken(schema: &TypeSchema, named: &[Named], before: &Held, after: &Held) -> Option<String> {
-    let extensions = schema
-        .extensions
-        .iter()
-        .flat_map(|extension| extension.attributes.iter().map(|attribute| (Some(extension.id.as_str()), attribute.name.as_str())));
-    let own = schema.common.iter().chain(&schema.core.attributes).map(|attribute| (None, attribute.name.as_str()));
-    // `schemas` follows from what the resource holds.
-    own.chain(extensions).filter(|(_, name)| *name != "schemas").find_map(|(extension, name)| {
-        let scopes: Vec<&Scope> = named
+    let extensions = schema.extensions.iter().flat_map(|extension| {
+        extension
+            .attributes
             .iter()
-            .filter(|named| named.extension.as_deref() == extension && named.attribute == name)
-            .map(|named| &named.scope)
-            .collect();
-        let (old, new) = (before.elements(extension, name), after.elements(extension, name));
-        // An attribute that is named twice is named by both, which is more than either allows.
-        let holds = match scopes.as_slice() {
-            [] => old == new,
-            [scope] => allows(scope, &old, &new),
-            _ => true,
-        };
-        (!holds).then(|| extension.map_or_else(|| name.to_owned(), |urn| format!("{urn}:{name}")))
-    })
+            .map(|attribute| (Some(extension.id.as_str()), attribute.name.as_str()))
+    });
+    let own = schema
+        .common
+        .iter()
+        .chain(&schema.core.attributes)
+        .map(|attribute| (None, attribute.name.as_str()));
+    // `schemas` follows from what the resource holds.
+    own.chain(extensions)
+        .filter(|(_, name)| *name != "schemas")
+        .find_map(|(extension, name)| {
+            let scopes: Vec<&Scope> = named
+                .iter()
+                .filter(|named| named.extension.as_deref() == extension && named.attribute == name)
+                .map(|named| &named.scope)
+                .collect();
+            let (old, new) = (
+                before.elements(extension, name),
+                after.elements(extension, name),
+            );
+            // An attribute that is named twice is named by both, which is more than either allows.
+            let holds = match scopes.as_slice() {
+                [] => old == new,
+                [scope] => allows(scope, &old, &new),
+                _ => true,
+            };
+            (!holds)
+                .then(|| extension.map_or_else(|| name.to_owned(), |urn| format!("{urn}:{name}")))
+        })
 }
 
 fn allows(scope: &Scope, old: &[Value], new: &[Value]) -> bool {
     // A value that becomes primary makes every other one secondary (RFC 7644 section 3.5.2).
     let demotes = new.iter().any(|element| element["primary"] == json!(true));
-    let is_kept = |element: &Value, parts: &BTreeSet<String>| new.iter().any(|new| differ_in(element, new, parts, demotes));
+    let is_kept = |element: &Value, parts: &BTreeSet<String>| {
+        new.iter()
+            .any(|new| differ_in(element, new, parts, demotes))
+    };
     let none = BTreeSet::new();
-    let new_ones = || new.iter().filter(|element| !old.iter().any(|old| differ_in(old, element, &none, demotes))).count();
+    let new_ones = || {
+        new.iter()
+            .filter(|element| {
+                !old.iter()
+                    .any(|old| differ_in(old, element, &none, demotes))
+            })
+            .count()
+    };
     match scope {
         Scope::Whole => true,
         Scope::Parts(parts) => {
             let one = |elements: &[Value]| elements.first().cloned().unwrap_or_else(|| json!({}));
             differ_in(&one(old), &one(new), parts, false)
         }
-        Scope::Elements { chosen, parts, new: made } => {
+        Scope::Elements {
+            chosen,
+            parts,
+            new: made,
+        } => {
             let stays = |element: &Value| match parts {
                 _ if !chosen.contains(element) => is_kept(element, &none),
                 None => true,
                 Some(parts) => {
-                    let has_more = element.as_object().is_none_or(|element| element.keys().any(|name| !parts.contains(name)));
+                    let has_more = element
+                        .as_object()
+                        .is_none_or(|element| element.keys().any(|name| !parts.contains(name)));
                     !has_more || is_kept(element, parts)
                 }
             };
             old.iter().all(stays) && new_ones() <= chosen.len() + made
         }
         Scope::Added { parts, new: made } => {
-            let merged: BTreeSet<String> = parts.iter().filter(|name| !["value", "type"].contains(&name.as_str())).cloned().collect();
+            let merged: BTreeSet<String> = parts
+                .iter()
+                .filter(|name| !["value", "type"].contains(&name.as_str()))
+                .cloned()
+                .collect();
             old.iter().all(|element| is_kept(element, &merged)) && new_ones() <= *made
         }
     }
@@ -410,9 +628,16 @@ fn allows(scope: &Scope, old: &[Value], new: &[Value]) -> bool {
 
 /// Whether two values are the same but for these parts.
 fn differ_in(old: &Value, new: &Value, parts: &BTreeSet<String>, demotes: bool) -> bool {
-    let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else { return old == new };
+    let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else {
+        return old == new;
+    };
     old.keys().chain(new.keys()).all(|name| {
-        let is_demoted = || demotes && name == "primary" && old.get(name) == Some(&json!(true)) && new.get(name) == Some(&json!(false));
+        let is_demoted = || {
+            demotes
+                && name == "primary"
+                && old.get(name) == Some(&json!(true))
+                && new.get(name) == Some(&json!(false))
+        };
         parts.contains(name) || old.get(name) == new.get(name) || is_demoted()
     })
 }
@@ -447,9 +672,19 @@ mod tests {
         ]});
         let mut schemas = standard::schemas();
         schemas.push(serde_json::from_value(badges).unwrap());
-        let mut types: Vec<_> = SchemaSet::standard().types().iter().map(|schema| schema.resource_type.clone()).collect();
-        let user = types.iter_mut().find(|resource_type| resource_type.name == "User").unwrap();
-        user.schema_extensions.push(SchemaExtension { schema: BADGES.into(), required: false });
+        let mut types: Vec<_> = SchemaSet::standard()
+            .types()
+            .iter()
+            .map(|schema| schema.resource_type.clone())
+            .collect();
+        let user = types
+            .iter_mut()
+            .find(|resource_type| resource_type.name == "User")
+            .unwrap();
+        user.schema_extensions.push(SchemaExtension {
+            schema: BADGES.into(),
+            required: false,
+        });
         SchemaSet::new(types, schemas).unwrap()
     });
 
@@ -467,17 +702,35 @@ mod tests {
 
     /// An object with some of these members.
     fn any_object(names: &'static [&'static str]) -> impl Strategy<Value = Value> {
-        let part = prop_oneof![3 => any_scalar(), 1 => vec(any_text(), 0..3).prop_map(Value::Array)];
-        (subsequence(names, 0..=names.len()), vec(part, names.len()))
-            .prop_map(|(names, parts)| Value::Object(names.into_iter().map(str::to_owned).zip(parts).collect()))
+        let part =
+            prop_oneof![3 => any_scalar(), 1 => vec(any_text(), 0..3).prop_map(Value::Array)];
+        (subsequence(names, 0..=names.len()), vec(part, names.len())).prop_map(|(names, parts)| {
+            Value::Object(names.into_iter().map(str::to_owned).zip(parts).collect())
+        })
     }
 
     /// What a resource may hold of an attribute: each of these sub-attributes or not, without doubles.
     fn held_object(names: &'static [&'static str]) -> impl Strategy<Value = Value> {
-        (subsequence(names, 1..=names.len()), vec(select(vec!["a", "b", "work", "home"]), names.len())).prop_map(|(names, values)| {
-            let value = |name: &str, text: &str| if name == "codes" { json!([text, "c"]) } else { json!(text) };
-            Value::Object(names.into_iter().zip(values).map(|(name, text)| (name.to_owned(), value(name, text))).collect())
-        })
+        (
+            subsequence(names, 1..=names.len()),
+            vec(select(vec!["a", "b", "work", "home"]), names.len()),
+        )
+            .prop_map(|(names, values)| {
+                let value = |name: &str, text: &str| {
+                    if name == "codes" {
+                        json!([text, "c"])
+                    } else {
+                        json!(text)
+                    }
+                };
+                Value::Object(
+                    names
+                        .into_iter()
+                        .zip(values)
+                        .map(|(name, text)| (name.to_owned(), value(name, text)))
+                        .collect(),
+                )
+            })
     }
 
     fn held_list(names: &'static [&'static str], primary: bool) -> impl Strategy<Value = Value> {
@@ -518,7 +771,8 @@ mod tests {
     }
 
     /// An attribute, by the URN of its extension and its name, with the sub-attributes that are spoken of.
-    fn any_attribute() -> impl Strategy<Value = (&'static str, &'static str, &'static [&'static str])> {
+    fn any_attribute()
+    -> impl Strategy<Value = (&'static str, &'static str, &'static [&'static str])> {
         const NONE: &[&str] = &[];
         select(vec![
             ("", "title", NONE),
@@ -554,7 +808,11 @@ mod tests {
 
     /// What is sent for an attribute with these sub-attributes: rightly, and as clients do.
     fn any_value(names: &'static [&'static str]) -> impl Strategy<Value = Value> {
-        let one = if names.is_empty() { any_scalar().boxed() } else { prop_oneof![5 => any_object(names), 1 => any_scalar()].boxed() };
+        let one = if names.is_empty() {
+            any_scalar().boxed()
+        } else {
+            prop_oneof![5 => any_object(names), 1 => any_scalar()].boxed()
+        };
         let several = vec(one.clone(), 0..3).prop_map(Value::Array);
         prop_oneof![4 => one, 3 => several, 1 => Just(Value::Null)].prop_flat_map(|value| {
             let quoted = json!(value.to_string());
@@ -599,18 +857,27 @@ mod tests {
             GROUP,
             "",
         ]);
-        let id = || select(vec![json!("1"), json!("2"), json!("9"), Value::Null, json!("")]);
+        let id = || {
+            select(vec![
+                json!("1"),
+                json!("2"),
+                json!("9"),
+                Value::Null,
+                json!(""),
+            ])
+        };
         let element = prop_oneof![
             4 => id().prop_map(|id| json!({"value": id})),
             1 => id().prop_map(|id| json!({"$ref": null, "value": id, "type": "User"})),
             1 => Just(json!({"type": "Group"})),
             1 => id(),
         ];
-        let value =
-            prop_oneof![3 => vec(element.clone(), 0..3).prop_map(Value::Array), 3 => element, 1 => Just(json!("[{\"value\": \"1\"}]"))];
+        let value = prop_oneof![3 => vec(element.clone(), 0..3).prop_map(Value::Array), 3 => element, 1 => Just(json!("[{\"value\": \"1\"}]"))];
         (any_op(), path, proptest::option::weighted(0.8, value)).prop_map(|(op, path, value)| {
             let value = match path {
-                "" | GROUP => Some(json!({"members": value.unwrap_or_default(), "displayName": "D"})),
+                "" | GROUP => {
+                    Some(json!({"members": value.unwrap_or_default(), "displayName": "D"}))
+                }
                 _ => value,
             };
             let mut operation = json!({"op": op, "path": path});
@@ -622,10 +889,20 @@ mod tests {
     }
 
     fn team() -> Held {
-        let resource =
-            validate(of_type("Group"), json!({"schemas": [GROUP], "displayName": "team"}), None, &QuirkSet::strict()).unwrap().resource;
-        let members = [("1", "User"), ("2", "User"), ("3", "Group")].map(|(id, kind)| json!({"value": id, "type": kind, "display": id}));
-        Held { resource, members: members.to_vec() }
+        let resource = validate(
+            of_type("Group"),
+            json!({"schemas": [GROUP], "displayName": "team"}),
+            None,
+            &QuirkSet::strict(),
+        )
+        .unwrap()
+        .resource;
+        let members = [("1", "User"), ("2", "User"), ("3", "Group")]
+            .map(|(id, kind)| json!({"value": id, "type": kind, "display": id}));
+        Held {
+            resource,
+            members: members.to_vec(),
+        }
     }
 
     fn message(operations: &[Value]) -> Value {
@@ -633,7 +910,12 @@ mod tests {
     }
 
     fn any_profile() -> impl Strategy<Value = &'static str> {
-        select(Profile::all().iter().map(|profile| profile.name.as_str()).collect::<Vec<_>>())
+        select(
+            Profile::all()
+                .iter()
+                .map(|profile| profile.name.as_str())
+                .collect::<Vec<_>>(),
+        )
     }
 
     fn quirks_of(profile: &str) -> QuirkSet {
@@ -663,11 +945,19 @@ mod tests {
     fn many_generated_operations_are_carried_out() {
         use proptest::strategy::ValueTree;
         let mut runner = proptest::test_runner::TestRunner::deterministic();
-        let operations = vec(any_operation(), 2_000).new_tree(&mut runner).unwrap().current();
+        let operations = vec(any_operation(), 2_000)
+            .new_tree(&mut runner)
+            .unwrap()
+            .current();
         let held = any_user().new_tree(&mut runner).unwrap().current();
-        let one_by_one = operations
-            .iter()
-            .map(|operation| check(of_type("User"), &QuirkSet::standard(), &held, &message(std::slice::from_ref(operation))));
+        let one_by_one = operations.iter().map(|operation| {
+            check(
+                of_type("User"),
+                &QuirkSet::standard(),
+                &held,
+                &message(std::slice::from_ref(operation)),
+            )
+        });
         let checked: usize = one_by_one.map(|seen| seen.checked).sum();
         assert!(checked > 800, "{checked} of {}", operations.len());
     }
@@ -676,29 +966,81 @@ mod tests {
     fn what_breaks_the_law_is_noticed() {
         let user = |beside: Value| {
             let mut body = json!({"schemas": [USER], "userName": "ann"});
-            body.as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
-            Held { resource: validate(of_type("User"), body, None, &QuirkSet::strict()).unwrap().resource, members: Vec::new() }
+            body.as_object_mut()
+                .unwrap()
+                .extend(beside.as_object().unwrap().clone());
+            Held {
+                resource: validate(of_type("User"), body, None, &QuirkSet::strict())
+                    .unwrap()
+                    .resource,
+                members: Vec::new(),
+            }
         };
         let broken = |before: Value, operation: Value, after: Value| {
             let (before, after) = (user(before), user(after));
-            broken(of_type("User"), &named(of_type("User"), &QuirkSet::standard(), &operation, &before).unwrap(), &before, &after)
+            broken(
+                of_type("User"),
+                &named(of_type("User"), &QuirkSet::standard(), &operation, &before).unwrap(),
+                &before,
+                &after,
+            )
         };
         let name = json!({"name": {"givenName": "A", "familyName": "B"}});
         let null = json!({"op": "replace", "path": "name", "value": {"familyName": null}});
-        assert_eq!(broken(name.clone(), null.clone(), json!({})), Some("name".into()));
-        assert_eq!(broken(name.clone(), null.clone(), json!({"name": {"givenName": "A"}})), None);
-        assert_eq!(broken(name, null, json!({"name": {"givenName": "A"}, "title": "T"})), Some("title".into()));
-        let addresses = json!({"addresses": [{"type": "work", "locality": "Bath"}, {"type": "home"}]});
-        let remove = json!({"op": "remove", "path": "addresses", "value": [{"type": "work"}]});
-        assert_eq!(broken(addresses.clone(), remove.clone(), json!({})), Some("addresses".into()));
-        assert_eq!(broken(addresses.clone(), remove, json!({"addresses": [{"type": "home"}]})), None);
-        let add = json!({"op": "add", "path": "addresses", "value": [{"type": "other"}]});
-        assert_eq!(broken(addresses, add, json!({"addresses": [{"type": "other"}]})), Some("addresses".into()));
-        let group = team();
-        let lost = Held { members: Vec::new(), ..group.clone() };
-        let replace = json!({"op": "replace", "path": "members[value eq \"1\"].value", "value": null});
         assert_eq!(
-            super::broken(of_type("Group"), &named(of_type("Group"), &QuirkSet::standard(), &replace, &group).unwrap(), &group, &lost),
+            broken(name.clone(), null.clone(), json!({})),
+            Some("name".into())
+        );
+        assert_eq!(
+            broken(
+                name.clone(),
+                null.clone(),
+                json!({"name": {"givenName": "A"}})
+            ),
+            None
+        );
+        assert_eq!(
+            broken(
+                name,
+                null,
+                json!({"name": {"givenName": "A"}, "title": "T"})
+            ),
+            Some("title".into())
+        );
+        let addresses =
+            json!({"addresses": [{"type": "work", "locality": "Bath"}, {"type": "home"}]});
+        let remove = json!({"op": "remove", "path": "addresses", "value": [{"type": "work"}]});
+        assert_eq!(
+            broken(addresses.clone(), remove.clone(), json!({})),
+            Some("addresses".into())
+        );
+        assert_eq!(
+            broken(
+                addresses.clone(),
+                remove,
+                json!({"addresses": [{"type": "home"}]})
+            ),
+            None
+        );
+        let add = json!({"op": "add", "path": "addresses", "value": [{"type": "other"}]});
+        assert_eq!(
+            broken(addresses, add, json!({"addresses": [{"type": "other"}]})),
+            Some("addresses".into())
+        );
+        let group = team();
+        let lost = Held {
+            members: Vec::new(),
+            ..group.clone()
+        };
+        let replace =
+            json!({"op": "replace", "path": "members[value eq \"1\"].value", "value": null});
+        assert_eq!(
+            super::broken(
+                of_type("Group"),
+                &named(of_type("Group"), &QuirkSet::standard(), &replace, &group).unwrap(),
+                &group,
+                &lost
+            ),
             Some("members".into())
         );
     }

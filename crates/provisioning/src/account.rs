@@ -7,7 +7,12 @@ use serde_json::{Map, Value};
 
 /// A member of a JSON object, its name compared without case.
 pub fn get<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    object.get(name).or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+    object.get(name).or_else(|| {
+        object
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    })
 }
 
 /// The text of a value: a string is its text, and so is a number (some applications write ids as JSON numbers).
@@ -26,7 +31,9 @@ pub struct AccountId(String);
 impl AccountId {
     /// An id; `None` where the text is empty.
     pub fn new(text: impl Into<String>) -> Option<Self> {
-        Some(text.into()).filter(|text: &String| !text.trim().is_empty()).map(Self)
+        Some(text.into())
+            .filter(|text: &String| !text.trim().is_empty())
+            .map(Self)
     }
 
     /// An id as an application writes it: a string or a number.
@@ -66,8 +73,17 @@ impl Account {
         let id = get(&attributes, "id").and_then(AccountId::of_json)?;
         let members: Option<BTreeSet<String>> = get(&attributes, "members")
             .and_then(Value::as_array)
-            .map(|members| members.iter().filter_map(|member| get(member.as_object()?, "value").and_then(text_of)).collect());
-        Some(Self { id, attributes, members: members.filter(|members| !members.is_empty()) })
+            .map(|members| {
+                members
+                    .iter()
+                    .filter_map(|member| get(member.as_object()?, "value").and_then(text_of))
+                    .collect()
+            });
+        Some(Self {
+            id,
+            attributes,
+            members: members.filter(|members| !members.is_empty()),
+        })
     }
 }
 
@@ -105,7 +121,11 @@ pub struct Place {
 impl Place {
     /// An attribute of the core schema.
     pub fn core(attribute: &str) -> Self {
-        Self { extension: None, attribute: attribute.to_owned(), sub: None }
+        Self {
+            extension: None,
+            attribute: attribute.to_owned(),
+            sub: None,
+        }
     }
 
     /// Whether this is the attribute `active`.
@@ -131,7 +151,11 @@ impl Place {
         let Some(urn) = &self.extension else {
             return put_in(document, &self.attribute, self.sub.as_deref(), value);
         };
-        let mut inner = document.get(urn).and_then(Value::as_object).cloned().unwrap_or_default();
+        let mut inner = document
+            .get(urn)
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
         put_in(&mut inner, &self.attribute, self.sub.as_deref(), value);
         if inner.is_empty() {
             document.shift_remove(urn);
@@ -141,11 +165,20 @@ impl Place {
     }
 }
 
-fn put_in(holder: &mut Map<String, Value>, attribute: &str, sub: Option<&str>, value: Option<Value>) {
+fn put_in(
+    holder: &mut Map<String, Value>,
+    attribute: &str,
+    sub: Option<&str>,
+    value: Option<Value>,
+) {
     let value = match sub {
         None => value,
         Some(sub) => {
-            let mut inner = holder.get(attribute).and_then(Value::as_object).cloned().unwrap_or_default();
+            let mut inner = holder
+                .get(attribute)
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default();
             match value {
                 Some(value) => drop(inner.insert(sub.to_owned(), value)),
                 None => drop(inner.shift_remove(sub)),
@@ -198,17 +231,29 @@ pub struct AccountChange {
 impl AccountChange {
     /// A change of nothing yet.
     pub fn of(id: AccountId) -> Self {
-        Self { id, edits: Vec::new(), added: Members::new(), removed: BTreeSet::new() }
+        Self {
+            id,
+            edits: Vec::new(),
+            added: Members::new(),
+            removed: BTreeSet::new(),
+        }
     }
 
     /// That the account may no longer be used.
     pub fn disable(id: AccountId) -> Self {
-        Self { edits: vec![Edit { place: Place::core("active"), value: Some(Value::Bool(false)) }], ..Self::of(id) }
+        Self {
+            edits: vec![Edit {
+                place: Place::core("active"),
+                value: Some(Value::Bool(false)),
+            }],
+            ..Self::of(id)
+        }
     }
 
     /// Whether all that it does is to take something away from somebody.
     pub fn is_revocation(&self) -> bool {
-        let is_disabled = |edit: &Edit| edit.place.is_active() && edit.value == Some(Value::Bool(false));
+        let is_disabled =
+            |edit: &Edit| edit.place.is_active() && edit.value == Some(Value::Bool(false));
         self.added.is_empty() && self.edits.iter().all(is_disabled)
     }
 
@@ -224,14 +269,26 @@ impl AccountChange {
 
     /// Whether it changes one of these attributes.
     pub fn touches(&self, attributes: &[&str]) -> bool {
-        self.edits.iter().any(|edit| edit.place.extension.is_none() && attributes.contains(&edit.place.attribute.as_str()))
+        self.edits.iter().any(|edit| {
+            edit.place.extension.is_none() && attributes.contains(&edit.place.attribute.as_str())
+        })
     }
 
     /// The same change in two: what is not about these attributes, and what is; `None` where one of them would be empty.
     pub fn without(&self, is_apart: impl Fn(&Place) -> bool) -> Option<(Self, Self)> {
-        let (apart, edits): (Vec<Edit>, Vec<Edit>) = self.edits.iter().cloned().partition(|edit| is_apart(&edit.place));
-        let rest = Self { edits, ..self.clone() };
-        let apart = Self { edits: apart, ..Self::of(self.id.clone()) };
+        let (apart, edits): (Vec<Edit>, Vec<Edit>) = self
+            .edits
+            .iter()
+            .cloned()
+            .partition(|edit| is_apart(&edit.place));
+        let rest = Self {
+            edits,
+            ..self.clone()
+        };
+        let apart = Self {
+            edits: apart,
+            ..Self::of(self.id.clone())
+        };
         (!rest.is_empty() && !apart.is_empty()).then_some((rest, apart))
     }
 
@@ -248,13 +305,19 @@ impl AccountChange {
             first
         };
         for id in &self.removed {
-            if is_first() { &mut first } else { &mut second }.removed.insert(id.clone());
+            if is_first() { &mut first } else { &mut second }
+                .removed
+                .insert(id.clone());
         }
         for edit in &self.edits {
-            if is_first() { &mut first } else { &mut second }.edits.push(edit.clone());
+            if is_first() { &mut first } else { &mut second }
+                .edits
+                .push(edit.clone());
         }
         for (id, group) in &self.added {
-            if is_first() { &mut first } else { &mut second }.added.insert(id.clone(), *group);
+            if is_first() { &mut first } else { &mut second }
+                .added
+                .insert(id.clone(), *group);
         }
         Some((first, second))
     }
@@ -262,7 +325,11 @@ impl AccountChange {
     /// The names of what it changes, for people.
     pub fn names(&self) -> Vec<String> {
         let edits = self.edits.iter().map(|edit| edit.place.to_string());
-        let members = self.added.keys().chain(&self.removed).map(|id| format!("the member {id}"));
+        let members = self
+            .added
+            .keys()
+            .chain(&self.removed)
+            .map(|id| format!("the member {id}"));
         edits.chain(members).collect()
     }
 }
@@ -276,7 +343,13 @@ mod tests {
     #[test]
     fn an_id_is_its_text() {
         let check = |value: Value, expected: Option<&str>| {
-            assert_eq!(AccountId::of_json(&value).map(|id| id.to_string()).as_deref(), expected, "{value}");
+            assert_eq!(
+                AccountId::of_json(&value)
+                    .map(|id| id.to_string())
+                    .as_deref(),
+                expected,
+                "{value}"
+            );
         };
         check(json!("a7"), Some("a7"));
         check(json!(7), Some("7"));
@@ -285,14 +358,23 @@ mod tests {
         check(json!(true), None);
         let group = json!({"id": 7, "members": [{"value": 1}, {"value": "2"}, {"display": "x"}]});
         let account = Account::of_json(group.as_object().unwrap().clone()).unwrap();
-        assert_eq!(account.members.unwrap().into_iter().collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(
+            account.members.unwrap().into_iter().collect::<Vec<_>>(),
+            ["1", "2"]
+        );
     }
 
     #[test]
     fn halves_hold_everything_once() {
         let mut change = AccountChange::of(AccountId::new("1").unwrap());
-        change.edits.push(Edit { place: Place::core("title"), value: None });
-        change.edits.push(Edit { place: Place::core("active"), value: Some(json!(true)) });
+        change.edits.push(Edit {
+            place: Place::core("title"),
+            value: None,
+        });
+        change.edits.push(Edit {
+            place: Place::core("active"),
+            value: Some(json!(true)),
+        });
         change.added.insert("m".into(), false);
         let (first, second) = change.halves().unwrap();
         assert_eq!((first.parts(), second.parts()), (1, 2));
@@ -306,13 +388,30 @@ mod tests {
 
     #[test]
     fn a_value_is_put_where_its_place_says() {
-        let mut document = json!({"name": {"givenName": "Ada"}, "urn:x": {"a": 1}}).as_object().cloned().unwrap();
-        let name = Place { extension: None, attribute: "name".into(), sub: Some("familyName".into()) };
-        let own = Place { extension: Some("urn:x".into()), attribute: "a".into(), sub: None };
+        let mut document = json!({"name": {"givenName": "Ada"}, "urn:x": {"a": 1}})
+            .as_object()
+            .cloned()
+            .unwrap();
+        let name = Place {
+            extension: None,
+            attribute: "name".into(),
+            sub: Some("familyName".into()),
+        };
+        let own = Place {
+            extension: Some("urn:x".into()),
+            attribute: "a".into(),
+            sub: None,
+        };
         name.put(&mut document, Some(json!("King")));
         own.put(&mut document, None);
-        assert_eq!(Value::Object(document.clone()), json!({"name": {"givenName": "Ada", "familyName": "King"}}));
+        assert_eq!(
+            Value::Object(document.clone()),
+            json!({"name": {"givenName": "Ada", "familyName": "King"}})
+        );
         assert_eq!(name.value_in(&document), Some(&json!("King")));
-        assert_eq!((name.to_string(), own.to_string()), ("name.familyName".into(), "urn:x:a".into()));
+        assert_eq!(
+            (name.to_string(), own.to_string()),
+            ("name.familyName".into(), "urn:x:a".into())
+        );
     }
 }

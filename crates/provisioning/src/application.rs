@@ -67,7 +67,12 @@ pub struct ApplicationSettings {
 
 impl Default for ApplicationSettings {
     fn default() -> Self {
-        Self { patch: None, members_per_patch_max: 100, delete_users: true, groups: true }
+        Self {
+            patch: None,
+            members_per_patch_max: 100,
+            delete_users: true,
+            groups: true,
+        }
     }
 }
 

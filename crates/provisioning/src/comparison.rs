@@ -11,17 +11,28 @@ use crate::account::{Place, text_of};
 use crate::mapping::{is_empty, restrict, writable};
 
 /// The places that a document has values in: sub-attributes of single complex attributes and attributes of extensions each on their own.
-pub fn places<'a>(schema: &TypeSchema, documents: impl IntoIterator<Item = &'a Map<String, Value>>) -> BTreeSet<Place> {
+pub fn places<'a>(
+    schema: &TypeSchema,
+    documents: impl IntoIterator<Item = &'a Map<String, Value>>,
+) -> BTreeSet<Place> {
     let mut result = BTreeSet::new();
     for document in documents {
         for (name, value) in document {
             match (schema.extension(name), schema.core_attribute(name), value) {
                 (Some(_), _, Value::Object(inner)) => {
-                    let place = |attribute: &String| Place { extension: Some(name.clone()), attribute: attribute.clone(), sub: None };
+                    let place = |attribute: &String| Place {
+                        extension: Some(name.clone()),
+                        attribute: attribute.clone(),
+                        sub: None,
+                    };
                     result.extend(inner.keys().map(place));
                 }
                 (None, Some(attribute), Value::Object(inner)) if is_single_complex(attribute) => {
-                    let place = |sub: &String| Place { extension: None, attribute: name.clone(), sub: Some(sub.clone()) };
+                    let place = |sub: &String| Place {
+                        extension: None,
+                        attribute: name.clone(),
+                        sub: Some(sub.clone()),
+                    };
                     result.extend(inner.keys().map(place));
                 }
                 _ => drop(result.insert(Place::core(name))),
@@ -58,7 +69,12 @@ pub struct Comparison {
 }
 
 /// Compares what an application shows with what it was told last (`told`); `wanted`: what it is to be told, which says what else matters.
-pub fn compare(schema: &TypeSchema, account: &Map<String, Value>, told: &Map<String, Value>, wanted: &Map<String, Value>) -> Comparison {
+pub fn compare(
+    schema: &TypeSchema,
+    account: &Map<String, Value>,
+    told: &Map<String, Value>,
+    wanted: &Map<String, Value>,
+) -> Comparison {
     let account = writable(schema, account);
     let mut result = Comparison::default();
     for place in places(schema, [told, wanted]) {
@@ -68,11 +84,14 @@ pub fn compare(schema: &TypeSchema, account: &Map<String, Value>, told: &Map<Str
         match (told, shown) {
             (None, None) => {}
             (Some(_), None) => drop(result.not_shown.insert(place)),
-            (Some(told), Some(shown)) if !contradicts(attribute_at(schema, &place), told, shown) => {
+            (Some(told), Some(shown))
+                if !contradicts(attribute_at(schema, &place), told, shown) =>
+            {
                 place.put(&mut result.shown, Some(told.clone()));
             }
             (told, Some(shown)) => {
-                let expected: Vec<&Value> = place.value_in(wanted).into_iter().chain(told).collect();
+                let expected: Vec<&Value> =
+                    place.value_in(wanted).into_iter().chain(told).collect();
                 place.put(&mut result.shown, Some(restrict(shown, &expected)));
                 if told.is_some() {
                     result.contradicted.insert(place);
@@ -94,15 +113,25 @@ pub fn contradicts(attribute: Option<&Attribute>, told: &Value, shown: &Value) -
         (Value::Array(told), Value::Array(shown)) => {
             let mut left: Vec<&Value> = shown.iter().collect();
             let is_there = |told: &Value| {
-                let found = left.iter().position(|shown| !contradicts(attribute, told, shown));
+                let found = left
+                    .iter()
+                    .position(|shown| !contradicts(attribute, told, shown));
                 found.map(|place| left.remove(place)).is_some()
             };
             shown.len() != told.len() || !told.iter().all(is_there)
         }
-        (Value::Bool(told), Value::String(shown)) => !shown.eq_ignore_ascii_case(if *told { "true" } else { "false" }),
+        (Value::Bool(told), Value::String(shown)) => {
+            !shown.eq_ignore_ascii_case(if *told { "true" } else { "false" })
+        }
         _ => match (text_of(told), text_of(shown)) {
-            (Some(told), Some(shown)) if attribute.is_some_and(|attribute| attribute.case_exact) => told != shown,
-            (Some(told), Some(shown)) => told != shown && told.to_lowercase() != shown.to_lowercase(),
+            (Some(told), Some(shown))
+                if attribute.is_some_and(|attribute| attribute.case_exact) =>
+            {
+                told != shown
+            }
+            (Some(told), Some(shown)) => {
+                told != shown && told.to_lowercase() != shown.to_lowercase()
+            }
             _ => told != shown,
         },
     }
@@ -125,17 +154,47 @@ mod tests {
         let schema = schemas.by_name("User").unwrap();
         let check = |told: Value, shown: Value, contradicted: &[&str], not_shown: &[&str]| {
             let found = compare(schema, &map(shown), &map(told.clone()), &map(told));
-            let names = |places: &BTreeSet<Place>| places.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let names = |places: &BTreeSet<Place>| {
+                places.iter().map(ToString::to_string).collect::<Vec<_>>()
+            };
             assert_eq!(
                 (names(&found.contradicted), names(&found.not_shown)),
-                (contradicted.iter().map(|s| (*s).to_owned()).collect(), not_shown.iter().map(|s| (*s).to_owned()).collect())
+                (
+                    contradicted.iter().map(|s| (*s).to_owned()).collect(),
+                    not_shown.iter().map(|s| (*s).to_owned()).collect()
+                )
             );
         };
-        check(json!({"userName": "Ada"}), json!({"userName": "ada"}), &[], &[]);
-        check(json!({"externalId": "A"}), json!({"externalId": "a"}), &["externalId"], &[]);
-        check(json!({"externalId": "7"}), json!({"externalId": 7}), &[], &[]);
-        check(json!({"active": false}), json!({"active": true}), &["active"], &[]);
-        check(json!({"active": false}), json!({"active": "False"}), &[], &[]);
+        check(
+            json!({"userName": "Ada"}),
+            json!({"userName": "ada"}),
+            &[],
+            &[],
+        );
+        check(
+            json!({"externalId": "A"}),
+            json!({"externalId": "a"}),
+            &["externalId"],
+            &[],
+        );
+        check(
+            json!({"externalId": "7"}),
+            json!({"externalId": 7}),
+            &[],
+            &[],
+        );
+        check(
+            json!({"active": false}),
+            json!({"active": true}),
+            &["active"],
+            &[],
+        );
+        check(
+            json!({"active": false}),
+            json!({"active": "False"}),
+            &[],
+            &[],
+        );
         check(json!({"active": false}), json!({}), &[], &["active"]);
         check(json!({"title": "x"}), json!({"title": ""}), &[], &["title"]);
         check(
@@ -145,8 +204,23 @@ mod tests {
             &["name.familyName"],
         );
         let work = json!([{"value": "a@b", "type": "work", "primary": true}]);
-        check(json!({ "emails": work }), json!({"emails": [{"value": "A@b", "display": "x"}]}), &[], &[]);
-        check(json!({ "emails": work }), json!({"emails": [{"value": "c@d"}]}), &["emails"], &[]);
-        check(json!({ "emails": work }), json!({"emails": []}), &[], &["emails"]);
+        check(
+            json!({ "emails": work }),
+            json!({"emails": [{"value": "A@b", "display": "x"}]}),
+            &[],
+            &[],
+        );
+        check(
+            json!({ "emails": work }),
+            json!({"emails": [{"value": "c@d"}]}),
+            &["emails"],
+            &[],
+        );
+        check(
+            json!({ "emails": work }),
+            json!({"emails": []}),
+            &[],
+            &["emails"],
+        );
     }
 }

@@ -27,7 +27,11 @@ pub struct Capabilities {
 
 impl Default for Capabilities {
     fn default() -> Self {
-        Self { patch: true, filter: true, attributes: None }
+        Self {
+            patch: true,
+            filter: true,
+            attributes: None,
+        }
     }
 }
 
@@ -151,7 +155,11 @@ pub trait Target: Send + Sync {
     /// Changes parts of one.
     async fn change(&self, schema: &TypeSchema, change: &AccountChange) -> Exchange<Acknowledged>;
     /// Replaces one as a whole.
-    async fn replace(&self, schema: &TypeSchema, replacement: &Replacement) -> Exchange<Acknowledged>;
+    async fn replace(
+        &self,
+        schema: &TypeSchema,
+        replacement: &Replacement,
+    ) -> Exchange<Acknowledged>;
     /// Removes one.
     async fn remove(&self, schema: &TypeSchema, id: &AccountId) -> Exchange<Acknowledged>;
 }

@@ -28,7 +28,13 @@ impl Dispatcher {
         clock: Arc<dyn Clock>,
         changes_max: usize,
     ) -> Self {
-        Self { store, ledger, catalogue, clock, changes_max }
+        Self {
+            store,
+            ledger,
+            catalogue,
+            clock,
+            changes_max,
+        }
     }
 
     /// Dispatches every change that is there, and says how many that were. One query where there is none.
@@ -49,19 +55,27 @@ impl Dispatcher {
     }
 
     async fn dispatch(&self, tenant: TenantId, changes: Vec<LoggedChange>) -> Result<(), Fault> {
-        let Some(cursor) = changes.last().map(|change| change.sequence) else { return Ok(()) };
+        let Some(cursor) = changes.last().map(|change| change.sequence) else {
+            return Ok(());
+        };
         let applications = self.catalogue.list_applications(tenant).await?;
         let mut pairs = Vec::new();
         if !applications.is_empty() {
             // Ten changes to one person are one entry.
             let mut latest: BTreeMap<(String, String), (bool, bool)> = BTreeMap::new();
             for change in changes {
-                let (deleted, member_left) = latest.entry((change.resource_type, change.resource_id)).or_default();
+                let (deleted, member_left) = latest
+                    .entry((change.resource_type, change.resource_id))
+                    .or_default();
                 *deleted = change.deleted;
                 *member_left |= change.member_left;
             }
             for ((resource_type, resource_id), (deleted, member_left)) in latest {
-                let revocation = deleted || member_left || self.is_revocation(tenant, &resource_type, &resource_id).await?;
+                let revocation = deleted
+                    || member_left
+                    || self
+                        .is_revocation(tenant, &resource_type, &resource_id)
+                        .await?;
                 for application in &applications {
                     pairs.push(OutOfDate {
                         application: application.id,
@@ -74,14 +88,24 @@ impl Dispatcher {
                 }
             }
         }
-        self.ledger.mark_out_of_date(tenant, Some(cursor), pairs).await
+        self.ledger
+            .mark_out_of_date(tenant, Some(cursor), pairs)
+            .await
     }
 
-    async fn is_revocation(&self, tenant: TenantId, resource_type: &str, id: &str) -> Result<bool, Fault> {
+    async fn is_revocation(
+        &self,
+        tenant: TenantId,
+        resource_type: &str,
+        id: &str,
+    ) -> Result<bool, Fault> {
         if resource_type != "User" {
             return Ok(false);
         }
-        let subject = self.store.read(tenant, resource_type, id, Include::default()).await?;
+        let subject = self
+            .store
+            .read(tenant, resource_type, id, Include::default())
+            .await?;
         Ok(scope::is_revocation(subject.as_ref()))
     }
 }

@@ -54,7 +54,9 @@ impl DryRun {
         now: Timestamp,
     ) -> Result<Option<Plan>, Fault> {
         let schemas = SchemaSet::standard();
-        let Some(schema) = schemas.by_name(resource_type).cloned() else { return Ok(None) };
+        let Some(schema) = schemas.by_name(resource_type).cloned() else {
+            return Ok(None);
+        };
         let claim = Claim {
             tenant,
             application: application.id,
@@ -83,25 +85,39 @@ impl DryRun {
         let (mut state, mut command) = machine::start(situation, now);
         loop {
             let event = match command {
-                Command::Ask { request, lines: more, .. } => {
+                Command::Ask {
+                    request,
+                    lines: more,
+                    ..
+                } => {
                     lines.extend(more);
                     Event::Answered(Box::new(match paper.write(&request) {
                         Some(reply) => reply,
                         None => paper.note(send(&*target, &schema, &request).await),
                     }))
                 }
-                Command::FindOwners { ids, types } => Event::Owners(owners(&*self.ledger, tenant, application.id, ids, &types).await?),
+                Command::FindOwners { ids, types } => {
+                    Event::Owners(owners(&*self.ledger, tenant, application.id, ids, &types).await?)
+                }
                 Command::WriteLink(_, more) => {
                     lines.extend(more);
                     Event::LinkWritten(Written::Written)
                 }
                 Command::Record(record) => {
                     lines.extend(record.log);
-                    return Ok(Some(Plan { writes: paper.writes, next: record.next, lines }));
+                    return Ok(Some(Plan {
+                        writes: paper.writes,
+                        next: record.next,
+                        lines,
+                    }));
                 }
                 Command::Leave(more) => {
                     lines.extend(more);
-                    return Ok(Some(Plan { writes: paper.writes, next: Next::Done, lines }));
+                    return Ok(Some(Plan {
+                        writes: paper.writes,
+                        next: Next::Done,
+                        lines,
+                    }));
                 }
             };
             (state, command) = machine::next(state, event, now);
@@ -121,8 +137,13 @@ impl Paper {
     fn write(&mut self, request: &Request) -> Option<Reply> {
         if !request.is_write() {
             // What would have been changed is as it would be then.
-            let is_it = |account: &&Account| matches!(request, Request::Read(id) if *id == account.id);
-            let account = self.account.as_ref().filter(|_| !self.writes.is_empty()).filter(is_it)?;
+            let is_it =
+                |account: &&Account| matches!(request, Request::Read(id) if *id == account.id);
+            let account = self
+                .account
+                .as_ref()
+                .filter(|_| !self.writes.is_empty())
+                .filter(is_it)?;
             return Some(Reply::Read(done(account.clone())));
         }
         self.writes.push(request.clone());
@@ -131,7 +152,8 @@ impl Paper {
                 let mut attributes = new.attributes.clone();
                 attributes.insert("id".into(), TO_BE_MADE.into());
                 let made = Account::of_json(attributes).map(|account| {
-                    let members = (!new.members.is_empty()).then(|| new.members.keys().cloned().collect());
+                    let members =
+                        (!new.members.is_empty()).then(|| new.members.keys().cloned().collect());
                     Account { members, ..account }
                 });
                 self.account.clone_from(&made);
@@ -141,8 +163,10 @@ impl Paper {
             Request::Replace(whole) => {
                 let mut attributes = whole.attributes.clone();
                 attributes.insert("id".into(), whole.id.as_str().into());
-                self.account = Account::of_json(attributes)
-                    .map(|account| Account { members: Some(whole.members.keys().cloned().collect()), ..account });
+                self.account = Account::of_json(attributes).map(|account| Account {
+                    members: Some(whole.members.keys().cloned().collect()),
+                    ..account
+                });
                 Reply::Written(done(self.acknowledgement(&whole.id)))
             }
             _ => Reply::Written(done(Acknowledged::silently())),
@@ -163,12 +187,19 @@ impl Paper {
     }
 
     fn acknowledgement(&self, id: &AccountId) -> Acknowledged {
-        self.account.clone().and_then(|account| Acknowledged::showing(id, account)).unwrap_or_else(Acknowledged::silently)
+        self.account
+            .clone()
+            .and_then(|account| Acknowledged::showing(id, account))
+            .unwrap_or_else(Acknowledged::silently)
     }
 
     /// Remembers the account that was read.
     fn note(&mut self, reply: Reply) -> Reply {
-        if let Reply::Read(Exchange { outcome: Ok(account), .. }) = &reply {
+        if let Reply::Read(Exchange {
+            outcome: Ok(account),
+            ..
+        }) = &reply
+        {
             self.account = Some(account.clone());
         }
         reply
@@ -176,13 +207,19 @@ impl Paper {
 }
 
 fn done<T>(value: T) -> Exchange<T> {
-    Exchange { trace: Trace::default(), wait: None, outcome: Ok(value) }
+    Exchange {
+        trace: Trace::default(),
+        wait: None,
+        outcome: Ok(value),
+    }
 }
 
 impl Request {
     /// What it would do, in a word, to which account, and with what: for people.
     pub fn explain(&self) -> (&'static str, Option<&AccountId>, Value) {
-        let members = |members: &crate::account::Members| Value::from(members.keys().cloned().collect::<Vec<_>>());
+        let members = |members: &crate::account::Members| {
+            Value::from(members.keys().cloned().collect::<Vec<_>>())
+        };
         let whole = |attributes: &Map<String, Value>, ids: &crate::account::Members| {
             let mut shown = attributes.clone();
             if !ids.is_empty() {
@@ -199,17 +236,27 @@ impl Request {
             Self::Change(change) => {
                 let mut shown = Map::new();
                 for edit in &change.edits {
-                    shown.insert(edit.place.to_string(), edit.value.clone().unwrap_or_default());
+                    shown.insert(
+                        edit.place.to_string(),
+                        edit.value.clone().unwrap_or_default(),
+                    );
                 }
                 if !change.added.is_empty() {
                     shown.insert("members added".into(), members(&change.added));
                 }
                 if !change.removed.is_empty() {
-                    shown.insert("members removed".into(), Value::from(change.removed.iter().cloned().collect::<Vec<_>>()));
+                    shown.insert(
+                        "members removed".into(),
+                        Value::from(change.removed.iter().cloned().collect::<Vec<_>>()),
+                    );
                 }
                 ("change", Some(&change.id), Value::Object(shown))
             }
-            Self::Replace(replacement) => ("replace", Some(&replacement.id), whole(&replacement.attributes, &replacement.members)),
+            Self::Replace(replacement) => (
+                "replace",
+                Some(&replacement.id),
+                whole(&replacement.attributes, &replacement.members),
+            ),
             Self::Remove(id) => ("delete", Some(id), Value::Null),
         }
     }

@@ -55,7 +55,9 @@ fn write_id<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> 
 }
 
 fn read_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    String::deserialize(deserializer)?
+        .parse()
+        .map_err(D::Error::custom)
 }
 
 impl LoggedEvent {
@@ -73,7 +75,9 @@ impl LoggedEvent {
             Kind::FeedAdd => "feed-add",
             Kind::FeedRemove => "feed-remove",
         };
-        let flip = self.active.map(|active| if active { "activate" } else { "deactivate" });
+        let flip = self
+            .active
+            .map(|active| if active { "activate" } else { "deactivate" });
         std::iter::once(first).chain(flip).collect()
     }
 
@@ -121,7 +125,9 @@ pub(crate) mod tests {
 
     #[test]
     fn events_in_the_words_of_the_feed() {
-        let check = |event: LoggedEvent, expected: Value| assert_eq!(Value::Object(event.to_json(None)), expected);
+        let check = |event: LoggedEvent, expected: Value| {
+            assert_eq!(Value::Object(event.to_json(None)), expected);
+        };
         let common = |kinds: Value, version: bool| {
             let mut event = json!({
                 "id": "000000000000000000000000000000ab-7", "kinds": kinds, "resourceType": "User", "resourceId": "u1",
@@ -132,11 +138,20 @@ pub(crate) mod tests {
             }
             event
         };
-        check(sample(Kind::Create, None, &[]), common(json!(["create"]), true));
-        check(sample(Kind::Delete, None, &[]), common(json!(["delete"]), false));
+        check(
+            sample(Kind::Create, None, &[]),
+            common(json!(["create"]), true),
+        );
+        check(
+            sample(Kind::Delete, None, &[]),
+            common(json!(["delete"]), false),
+        );
         let mut off = common(json!(["change", "deactivate"]), true);
         off["attributes"] = json!(["active"]);
         check(sample(Kind::Patch, Some(false), &["active"]), off);
-        check(sample(Kind::Replace, Some(true), &[]), common(json!(["change", "activate"]), true));
+        check(
+            sample(Kind::Replace, Some(true), &[]),
+            common(json!(["change", "activate"]), true),
+        );
     }
 }

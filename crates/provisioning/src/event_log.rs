@@ -11,7 +11,10 @@ use uuid::Uuid;
 use crate::connector::RetryAfter;
 use crate::event::LoggedEvent;
 use crate::lanes::ReceiverRoom;
-use crate::receiver::{Parcel, ParcelState, Receiver, ReceiverId, ReceiverKind, ReceiverSettings, ReceiverState, Secrets};
+use crate::receiver::{
+    Parcel, ParcelState, Receiver, ReceiverId, ReceiverKind, ReceiverSettings, ReceiverState,
+    Secrets,
+};
 
 /// Which events a tenant's log holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +31,12 @@ pub trait EventLog: Send + Sync {
     /// What the log holds.
     async fn window(&self, tenant: TenantId) -> Result<Window, Fault>;
     /// The events after a place, in order.
-    async fn read_events(&self, tenant: TenantId, after: i64, limit: usize) -> Result<Vec<LoggedEvent>, Fault>;
+    async fn read_events(
+        &self,
+        tenant: TenantId,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<LoggedEvent>, Fault>;
     /// Forgets at most so many rows of each tenant that are older than this, that the outbox knows, and that no receiver still has to be told of.
     async fn trim_events(&self, before: Timestamp, rows: usize) -> Result<u64, Fault>;
 }
@@ -120,37 +128,97 @@ pub struct Handout {
 #[async_trait]
 pub trait Receivers: Send + Sync {
     /// Adds one; `None` where the name is taken.
-    async fn add_receiver(&self, tenant: TenantId, new: NewReceiver) -> Result<Option<Receiver>, Fault>;
+    async fn add_receiver(
+        &self,
+        tenant: TenantId,
+        new: NewReceiver,
+    ) -> Result<Option<Receiver>, Fault>;
     /// All of a tenant, by name.
     async fn list_receivers(&self, tenant: TenantId) -> Result<Vec<Receiver>, Fault>;
     /// One as it is now.
-    async fn read_receiver(&self, tenant: TenantId, id: ReceiverId) -> Result<Option<Receiver>, Fault>;
+    async fn read_receiver(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+    ) -> Result<Option<Receiver>, Fault>;
     /// Pauses or resumes (and forgets the wait of a failed attempt); false where there is none.
-    async fn set_receiver_state(&self, tenant: TenantId, id: ReceiverId, state: ReceiverState) -> Result<bool, Fault>;
+    async fn set_receiver_state(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+        state: ReceiverState,
+    ) -> Result<bool, Fault>;
     /// Gives it other secrets; false where there is none.
-    async fn set_receiver_secrets(&self, tenant: TenantId, id: ReceiverId, secrets: Secrets) -> Result<bool, Fault>;
+    async fn set_receiver_secrets(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+        secrets: Secrets,
+    ) -> Result<bool, Fault>;
     /// Forgets one with everything that waits for it; false where there is none.
     async fn remove_receiver(&self, tenant: TenantId, id: ReceiverId) -> Result<bool, Fault>;
     /// Adds a resource to a receiver's feed or takes it out, and tells the receiver so in the tenant's order. False where it was so already, or where there
     /// is no such receiver.
     async fn choose(&self, receiver: &Receiver, choice: Choice) -> Result<bool, Fault>;
     /// Which of these resources are in a receiver's feed.
-    async fn chosen(&self, tenant: TenantId, id: ReceiverId, resource_ids: Vec<String>) -> Result<Vec<String>, Fault>;
+    async fn chosen(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+        resource_ids: Vec<String>,
+    ) -> Result<Vec<String>, Fault>;
     /// Receivers of all tenants that something is to be sent to now, each under a lease, as many as `room` admits.
-    async fn claim_receivers(&self, now: Timestamp, lease_until: Timestamp, room: ReceiverRoom) -> Result<Vec<Receiver>, Fault>;
+    async fn claim_receivers(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        room: ReceiverRoom,
+    ) -> Result<Vec<Receiver>, Fault>;
     /// Records what became of a claimed receiver's next events; the lease goes on until then, or ends. False where the claim is no longer the newest or the
     /// receiver is no longer served: whoever was sending stops.
-    async fn record_delivery(&self, claim: &Receiver, delivery: Delivery, lease_until: Option<Timestamp>) -> Result<bool, Fault>;
+    async fn record_delivery(
+        &self,
+        claim: &Receiver,
+        delivery: Delivery,
+        lease_until: Option<Timestamp>,
+    ) -> Result<bool, Fault>;
     /// Events that are not simply before or after the cursor, in this state, oldest first.
-    async fn list_parcels(&self, tenant: TenantId, id: ReceiverId, state: ParcelState, limit: usize) -> Result<Vec<Parcel>, Fault>;
+    async fn list_parcels(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+        state: ParcelState,
+        limit: usize,
+    ) -> Result<Vec<Parcel>, Fault>;
     /// Wants events that were put aside delivered again (`None`: all); how many.
-    async fn redeliver(&self, tenant: TenantId, id: ReceiverId, sequence: Option<i64>) -> Result<u64, Fault>;
+    async fn redeliver(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+        sequence: Option<i64>,
+    ) -> Result<u64, Fault>;
     /// Forgets events that were put aside (`None`: all); how many.
-    async fn discard(&self, tenant: TenantId, id: ReceiverId, sequence: Option<i64>) -> Result<u64, Fault>;
+    async fn discard(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+        sequence: Option<i64>,
+    ) -> Result<u64, Fault>;
     /// Records what became of one event that was delivered again: it goes, or is put aside once more.
-    async fn record_parcel(&self, claim: &Receiver, sequence: i64, error: Option<String>) -> Result<bool, Fault>;
+    async fn record_parcel(
+        &self,
+        claim: &Receiver,
+        sequence: i64,
+        error: Option<String>,
+    ) -> Result<bool, Fault>;
     /// Takes the acknowledgements of one that polls, then hands out: first what was handed out and not acknowledged, then what is new.
-    async fn poll(&self, receiver: &Receiver, said: Acknowledgements, limit: usize, now: Timestamp) -> Result<Handout, Fault>;
+    async fn poll(
+        &self,
+        receiver: &Receiver,
+        said: Acknowledgements,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Handout, Fault>;
 }
 
 /// A key with which tokens are signed; the private half never leaves the store.
@@ -175,11 +243,26 @@ pub const KEY_OVERLAP_DAYS: i64 = 7;
 #[async_trait]
 pub trait SigningKeys: Send + Sync {
     /// A signed token (JWS, compact) of this type with these claims. Makes the first key, and a new one in the place of one that is too old.
-    async fn sign(&self, tenant: TenantId, token_type: &str, claims: &Value, now: Timestamp) -> Result<String, Fault>;
+    async fn sign(
+        &self,
+        tenant: TenantId,
+        token_type: &str,
+        claims: &Value,
+        now: Timestamp,
+    ) -> Result<String, Fault>;
     /// The keys with which something may be signed that somebody still has to verify, the newest first.
-    async fn signing_keys(&self, tenant: TenantId, now: Timestamp) -> Result<Vec<SigningKey>, Fault>;
+    async fn signing_keys(
+        &self,
+        tenant: TenantId,
+        now: Timestamp,
+    ) -> Result<Vec<SigningKey>, Fault>;
     /// Makes a new key. The old ones stay published for a while, or, where they may be in wrong hands, not a moment.
-    async fn rotate_keys(&self, tenant: TenantId, now: Timestamp, distrust_old: bool) -> Result<SigningKey, Fault>;
+    async fn rotate_keys(
+        &self,
+        tenant: TenantId,
+        now: Timestamp,
+        distrust_old: bool,
+    ) -> Result<SigningKey, Fault>;
 }
 
 /// What is sent to a receiver.

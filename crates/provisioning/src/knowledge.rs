@@ -85,18 +85,23 @@ impl Knowledge {
 
     /// Whether its own search is used for this attribute.
     pub fn can_search(&self, resource_type: &str, attribute: &'static str, now: Timestamp) -> bool {
-        let failed = self.failed_searches.get(&(resource_type.to_owned(), attribute));
-        self.capabilities.filter && failed.is_none_or(|(times, again)| *times < SEARCH_FAILURES_MAX || *again <= now)
+        let failed = self
+            .failed_searches
+            .get(&(resource_type.to_owned(), attribute));
+        self.capabilities.filter
+            && failed.is_none_or(|(times, again)| *times < SEARCH_FAILURES_MAX || *again <= now)
     }
 
     /// Whether it does not show an attribute that it was given, of any account.
     pub fn is_hidden(&self, resource_type: &str, place: &str) -> bool {
-        self.hidden.contains(&(resource_type.to_owned(), place.to_owned()))
+        self.hidden
+            .contains(&(resource_type.to_owned(), place.to_owned()))
     }
 
     /// Whether it shows an attribute of some account.
     pub fn is_shown(&self, resource_type: &str, place: &str) -> bool {
-        self.shown.contains(&(resource_type.to_owned(), place.to_owned()))
+        self.shown
+            .contains(&(resource_type.to_owned(), place.to_owned()))
     }
 
     /// When an application that says too fast, but not for how long, is asked again: each time twice as long.
@@ -118,15 +123,25 @@ impl Knowledge {
                 self.discovered = Discovered::Done;
             }
             Fact::NotDescribed(now) => {
-                self.discovered = Discovered::Failed { again: pacing::after(now, DISCOVER_AGAIN_MILLISECONDS) };
+                self.discovered = Discovered::Failed {
+                    again: pacing::after(now, DISCOVER_AGAIN_MILLISECONDS),
+                };
             }
             Fact::CannotPatch => self.capabilities.patch = false,
             Fact::CannotFilter => self.capabilities.filter = false,
             Fact::SearchFailed(resource_type, attribute, now) => {
-                let (times, again) = self.failed_searches.entry((resource_type, attribute)).or_insert((0, now));
-                (*times, *again) = (times.saturating_add(1), pacing::after(now, SEARCH_AGAIN_MILLISECONDS));
+                let (times, again) = self
+                    .failed_searches
+                    .entry((resource_type, attribute))
+                    .or_insert((0, now));
+                (*times, *again) = (
+                    times.saturating_add(1),
+                    pacing::after(now, SEARCH_AGAIN_MILLISECONDS),
+                );
             }
-            Fact::SearchWorked(resource_type, attribute) => drop(self.failed_searches.remove(&(resource_type, attribute))),
+            Fact::SearchWorked(resource_type, attribute) => {
+                self.failed_searches.remove(&(resource_type, attribute));
+            }
             Fact::ShowsMembers => self.shows_members = true,
             Fact::Hides(resource_type, place) => {
                 let key = (resource_type, place);
@@ -183,8 +198,15 @@ mod tests {
         assert!(knowledge.can_search("User", "externalId", now));
         knowledge.learn(Fact::SearchFailed("User".into(), "externalId", now));
         assert!(!knowledge.can_search("User", "externalId", now));
-        assert!(knowledge.can_search("User", "userName", now) && knowledge.can_search("Group", "externalId", now));
-        assert!(knowledge.can_search("User", "externalId", pacing::after(now, SEARCH_AGAIN_MILLISECONDS)));
+        assert!(
+            knowledge.can_search("User", "userName", now)
+                && knowledge.can_search("Group", "externalId", now)
+        );
+        assert!(knowledge.can_search(
+            "User",
+            "externalId",
+            pacing::after(now, SEARCH_AGAIN_MILLISECONDS)
+        ));
         knowledge.learn(Fact::SearchWorked("User".into(), "externalId"));
         assert!(knowledge.can_search("User", "externalId", now));
     }

@@ -48,33 +48,59 @@ pub struct Room {
 impl Room {
     /// Nothing is at work.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, at_work: HashMap::new(), sharing: 1 }
+        Self {
+            limits,
+            at_work: HashMap::new(),
+            sharing: 1,
+        }
     }
 
     /// Says which applications have something to do, as they share what is free with those at work.
     pub fn share_among(&mut self, waiting: impl Iterator<Item = ApplicationId>) {
-        let newcomers = waiting.filter(|application| !self.at_work.contains_key(application)).count();
+        let newcomers = waiting
+            .filter(|application| !self.at_work.contains_key(application))
+            .count();
         self.sharing = (self.at_work.len() + newcomers).max(1);
     }
 
     /// How many entries of an application may be claimed now. One that answers always gets its first; the others come out of what all share, in equal parts.
     /// One that did not answer is asked by one claim at a time.
     pub fn free_for(&self, lane: &Lane) -> usize {
-        let here = self.at_work.get(&lane.application).map_or(0, |at_work| at_work.claims);
-        let most = if lane.unanswered > 0 { 1 } else { self.limits.per_application.max(1) };
+        let here = self
+            .at_work
+            .get(&lane.application)
+            .map_or(0, |at_work| at_work.claims);
+        let most = if lane.unanswered > 0 {
+            1
+        } else {
+            self.limits.per_application.max(1)
+        };
         let wanted = most.saturating_sub(lane.leased.max(here));
         if here == 0 && !self.has_lane(lane.unanswered > 0) {
             return 0;
         }
-        let shared: usize = self.at_work.values().map(|at_work| at_work.claims.saturating_sub(1)).sum();
-        let fair = self.limits.shared_max.div_ceil(self.sharing).saturating_sub(here.saturating_sub(1));
+        let shared: usize = self
+            .at_work
+            .values()
+            .map(|at_work| at_work.claims.saturating_sub(1))
+            .sum();
+        let fair = self
+            .limits
+            .shared_max
+            .div_ceil(self.sharing)
+            .saturating_sub(here.saturating_sub(1));
         let extra = self.limits.shared_max.saturating_sub(shared).min(fair);
         wanted.min(usize::from(here == 0) + extra)
     }
 
     fn has_lane(&self, is_probe: bool) -> bool {
-        let probes = self.at_work.values().filter(|at_work| at_work.is_probe).count();
-        self.at_work.len() < self.limits.applications_max && !(is_probe && probes >= self.limits.applications_max.div_ceil(2))
+        let probes = self
+            .at_work
+            .values()
+            .filter(|at_work| at_work.is_probe)
+            .count();
+        self.at_work.len() < self.limits.applications_max
+            && !(is_probe && probes >= self.limits.applications_max.div_ceil(2))
     }
 
     /// A claim begins.
@@ -108,7 +134,12 @@ pub struct ReceiverRoom {
 impl ReceiverRoom {
     /// Nothing is sent.
     pub fn new(receivers_max: usize) -> Self {
-        Self { receivers_max, at_work: 0, failing: 0, by_tenant: HashMap::new() }
+        Self {
+            receivers_max,
+            at_work: 0,
+            failing: 0,
+            by_tenant: HashMap::new(),
+        }
     }
 
     /// Whether a receiver that failed so often may be sent to now.
@@ -143,10 +174,18 @@ impl ReceiverRoom {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { applications_max: 100, per_application: 4, shared_max: 32 };
+    const LIMITS: Limits = Limits {
+        applications_max: 100,
+        per_application: 4,
+        shared_max: 32,
+    };
 
     fn lane(application: i64, unanswered: u32) -> Lane {
-        Lane { application: ApplicationId(application), leased: 0, unanswered }
+        Lane {
+            application: ApplicationId(application),
+            leased: 0,
+            unanswered,
+        }
     }
 
     /// Claims as much as there is for so many applications that have endless work; says how many claims each got.
@@ -166,7 +205,9 @@ mod tests {
     fn applications_that_hang_never_take_the_lane_of_another() {
         for hanging in [1_i64, 8, 40, 99] {
             let mut room = Room::new(LIMITS);
-            let lanes: Vec<Lane> = (0..hanging).map(|application| lane(application, 0)).collect();
+            let lanes: Vec<Lane> = (0..hanging)
+                .map(|application| lane(application, 0))
+                .collect();
             for _ in 0..10 {
                 fill(&mut room, &lanes);
             }
@@ -177,7 +218,9 @@ mod tests {
     #[test]
     fn what_is_shared_is_shared_in_equal_parts() {
         let check = |applications: i64, expected: &[usize]| {
-            let lanes: Vec<Lane> = (0..applications).map(|application| lane(application, 0)).collect();
+            let lanes: Vec<Lane> = (0..applications)
+                .map(|application| lane(application, 0))
+                .collect();
             let mut got = fill(&mut Room::new(LIMITS), &lanes);
             got.dedup();
             assert_eq!(got, expected, "{applications} applications");
@@ -196,7 +239,14 @@ mod tests {
         assert_eq!(room.free_for(&lane(1, 1)), 1);
         room.begin(ApplicationId(1), 1);
         assert_eq!(room.free_for(&lane(1, 1)), 0);
-        assert_eq!(room.free_for(&Lane { leased: 1, ..lane(2, 1) }), 0, "another node asks it");
+        assert_eq!(
+            room.free_for(&Lane {
+                leased: 1,
+                ..lane(2, 1)
+            }),
+            0,
+            "another node asks it"
+        );
         room.end(ApplicationId(1));
         assert_eq!(room.free_for(&lane(1, 0)), 4, "it answers again");
     }
@@ -207,7 +257,13 @@ mod tests {
         let silent: Vec<Lane> = (0..200).map(|application| lane(application, 3)).collect();
         assert_eq!(fill(&mut room, &silent).iter().sum::<usize>(), 50);
         let healthy: Vec<Lane> = (200..400).map(|application| lane(application, 0)).collect();
-        assert_eq!(fill(&mut room, &healthy).iter().filter(|claims| **claims > 0).count(), 50);
+        assert_eq!(
+            fill(&mut room, &healthy)
+                .iter()
+                .filter(|claims| **claims > 0)
+                .count(),
+            50
+        );
     }
 
     #[test]
@@ -221,8 +277,15 @@ mod tests {
             }
             count
         };
-        assert_eq!([fill(1, 1), fill(2, 1), fill(3, 1), fill(3, 0), fill(4, 0)], [4, 4, 0, 4, 4]);
+        assert_eq!(
+            [fill(1, 1), fill(2, 1), fill(3, 1), fill(3, 0), fill(4, 0)],
+            [4, 4, 0, 4, 4]
+        );
         room.end(TenantId(1), 1);
-        assert!(room.admits(TenantId(1), 1) && room.admits(TenantId(5), 0) && !room.admits(TenantId(2), 0));
+        assert!(
+            room.admits(TenantId(1), 1)
+                && room.admits(TenantId(5), 0)
+                && !room.admits(TenantId(2), 0)
+        );
     }
 }

@@ -6,7 +6,9 @@ use directory::tenant::TenantId;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::application::{Application, ApplicationId, ApplicationSettings, ApplicationState, Secret};
+use crate::application::{
+    Application, ApplicationId, ApplicationSettings, ApplicationState, Secret,
+};
 use crate::lanes::Room;
 use crate::link::Link;
 use crate::provisioning_log::{LogEntry, ProvisioningLog};
@@ -30,13 +32,27 @@ pub struct NewApplication {
 #[async_trait]
 pub trait Catalogue: Send + Sync {
     /// Adds one and marks every User and Group of the tenant out of date for it; `None` where the name is taken.
-    async fn add_application(&self, tenant: TenantId, new: NewApplication) -> Result<Option<Application>, Fault>;
+    async fn add_application(
+        &self,
+        tenant: TenantId,
+        new: NewApplication,
+    ) -> Result<Option<Application>, Fault>;
     /// All of a tenant, by name.
     async fn list_applications(&self, tenant: TenantId) -> Result<Vec<Application>, Fault>;
     /// Pauses or resumes; false where there is none.
-    async fn set_application_state(&self, tenant: TenantId, id: ApplicationId, state: ApplicationState) -> Result<bool, Fault>;
+    async fn set_application_state(
+        &self,
+        tenant: TenantId,
+        id: ApplicationId,
+        state: ApplicationState,
+    ) -> Result<bool, Fault>;
     /// Gives one another token; false where there is none.
-    async fn set_application_token(&self, tenant: TenantId, id: ApplicationId, token: Secret) -> Result<bool, Fault>;
+    async fn set_application_token(
+        &self,
+        tenant: TenantId,
+        id: ApplicationId,
+        token: Secret,
+    ) -> Result<bool, Fault>;
     /// Forgets one with its links, outbox and log; the accounts over there stay. False where there is none.
     async fn remove_application(&self, tenant: TenantId, id: ApplicationId) -> Result<bool, Fault>;
 }
@@ -195,21 +211,44 @@ pub trait Ledger: ProvisioningLog {
     /// Tenants that have changes after their cursor.
     async fn tenants_with_changes(&self) -> Result<Vec<TenantId>, Fault>;
     /// Changes after the tenant's cursor, in order.
-    async fn read_changes(&self, tenant: TenantId, limit: usize) -> Result<Vec<LoggedChange>, Fault>;
+    async fn read_changes(
+        &self,
+        tenant: TenantId,
+        limit: usize,
+    ) -> Result<Vec<LoggedChange>, Fault>;
     /// Writes outbox entries (one per pair; an older one is renewed) and moves the cursor, in one transaction.
-    async fn mark_out_of_date(&self, tenant: TenantId, cursor: Option<i64>, pairs: Vec<OutOfDate>) -> Result<(), Fault>;
+    async fn mark_out_of_date(
+        &self,
+        tenant: TenantId,
+        cursor: Option<i64>,
+        pairs: Vec<OutOfDate>,
+    ) -> Result<(), Fault>;
     /// Claims due entries of live applications that do not rest, by priority, oldest first; of each application as many as `room` has free for it. A Group is not
     /// claimed while a User of the same application waits that was not tried before, unless it is a revocation (priority 0) or has waited for
     /// `GROUP_WAIT_SECONDS_MAX`.
     /// Opens no write transaction where nothing is due.
-    async fn claim(&self, now: Timestamp, lease_until: Timestamp, room: Room) -> Result<Vec<Claim>, Fault>;
+    async fn claim(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        room: Room,
+    ) -> Result<Vec<Claim>, Fault>;
     /// Marks every User and Group of the tenant, and everything that is linked, out of date and to be verified; says how many pairs. 0 where there is no such
     /// application.
-    async fn mark_all(&self, tenant: TenantId, application: ApplicationId, at: Timestamp) -> Result<u64, Fault>;
+    async fn mark_all(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+        at: Timestamp,
+    ) -> Result<u64, Fault>;
     /// Extends a lease; false where it was lost.
     async fn renew(&self, claim: &Claim, lease_until: Timestamp) -> Result<bool, Fault>;
     /// The application of a claim.
-    async fn read_application(&self, tenant: TenantId, id: ApplicationId) -> Result<Option<Application>, Fault>;
+    async fn read_application(
+        &self,
+        tenant: TenantId,
+        id: ApplicationId,
+    ) -> Result<Option<Application>, Fault>;
     /// One link.
     async fn read_link(
         &self,
@@ -234,14 +273,33 @@ pub trait Ledger: ProvisioningLog {
         remote_id: &str,
     ) -> Result<Option<String>, Fault>;
     /// Whether an application may be sent something now: it is there and live, its tenant is not suspended, and it did not ask us to wait.
-    async fn is_served(&self, tenant: TenantId, application: ApplicationId, now: Timestamp) -> Result<bool, Fault>;
+    async fn is_served(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+        now: Timestamp,
+    ) -> Result<bool, Fault>;
     /// Whether a resource is out of date over there and will be looked after without anybody's help.
-    async fn is_waiting(&self, tenant: TenantId, application: ApplicationId, resource_id: &str) -> Result<bool, Fault>;
+    async fn is_waiting(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+        resource_id: &str,
+    ) -> Result<bool, Fault>;
     /// Writes a link before a request whose answer may be lost, and where an account was made or adopted; in the same transaction, the lines of the log
     /// about what led to it. Where the link is not written, nor are these.
-    async fn write_link(&self, claim: &Claim, link: Link, log: Vec<LogEntry>) -> Result<Written, Fault>;
+    async fn write_link(
+        &self,
+        claim: &Claim,
+        link: Link,
+        log: Vec<LogEntry>,
+    ) -> Result<Written, Fault>;
     /// Records an outcome in one transaction; where the lease was lost, nothing but the lines of the log, each of them once.
     async fn record(&self, record: Record) -> Result<(), Fault>;
     /// How an application stands.
-    async fn status(&self, tenant: TenantId, application: ApplicationId) -> Result<SyncStatus, Fault>;
+    async fn status(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+    ) -> Result<SyncStatus, Fault>;
 }

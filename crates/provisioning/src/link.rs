@@ -53,7 +53,12 @@ impl Link {
 
     /// Members of which it is not known whether they are in: a request about them was lost, and the application does not show members.
     pub fn members_in_doubt(&self) -> BTreeSet<String> {
-        let ids = self.acknowledged.get("members").and_then(Value::as_array).into_iter().flatten();
+        let ids = self
+            .acknowledged
+            .get("members")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         ids.filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
@@ -63,7 +68,10 @@ impl Link {
         if in_doubt.is_empty() {
             self.acknowledged.shift_remove("members");
         } else {
-            self.acknowledged.insert("members".into(), in_doubt.iter().map(|id| Value::from(id.as_str())).collect());
+            self.acknowledged.insert(
+                "members".into(),
+                in_doubt.iter().map(|id| Value::from(id.as_str())).collect(),
+            );
         }
     }
 }

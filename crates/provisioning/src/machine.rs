@@ -88,7 +88,10 @@ pub enum Request {
 impl Request {
     /// Whether it may change something.
     pub fn is_write(&self) -> bool {
-        matches!(self, Self::Create(_) | Self::Change(_) | Self::Replace(_) | Self::Remove(_))
+        matches!(
+            self,
+            Self::Create(_) | Self::Change(_) | Self::Replace(_) | Self::Remove(_)
+        )
     }
 }
 
@@ -156,8 +159,12 @@ impl Reply {
         fn of<T>(Exchange { trace, outcome, .. }: &Exchange<T>) -> Option<bool> {
             match outcome {
                 Err(Failure::NotReached) => Some(true),
-                Err(Failure::Unknown { answered: false }) => (trace.milliseconds >= SILENT_MILLISECONDS_MIN).then_some(true),
-                Err(Failure::Unknown { answered: true }) => Some(matches!(trace.status, Some(502 | 504))),
+                Err(Failure::Unknown { answered: false }) => {
+                    (trace.milliseconds >= SILENT_MILLISECONDS_MIN).then_some(true)
+                }
+                Err(Failure::Unknown { answered: true }) => {
+                    Some(matches!(trace.status, Some(502 | 504)))
+                }
                 _ => Some(false),
             }
         }
@@ -285,14 +292,23 @@ pub struct State {
 /// Begins a claim.
 pub fn start(situation: Situation, now: Timestamp) -> (State, Command) {
     let mut state = State {
-        scope: scope::evaluate(&situation.claim.resource_type, situation.subject.as_ref(), &situation.application.settings),
+        scope: scope::evaluate(
+            &situation.claim.resource_type,
+            situation.subject.as_ref(),
+            &situation.application.settings,
+        ),
         stored: situation.link.clone(),
         link: situation.link.clone(),
         lost: None,
         desired: None,
         phase: Phase::Ended,
         now,
-        marks: situation.claim.verify.then_some(Mark::Verify).into_iter().collect(),
+        marks: situation
+            .claim
+            .verify
+            .then_some(Mark::Verify)
+            .into_iter()
+            .collect(),
         parts: Vec::new(),
         current: None,
         intended: None,
@@ -345,17 +361,29 @@ impl State {
         let phase = std::mem::replace(&mut self.phase, Phase::Ended);
         match (phase, event) {
             (phase, Event::Answered(reply)) => self.on_reply(phase, *reply),
-            (_, Event::LeaseLost | Event::LinkWritten(Written::LeaseLost)) => Command::Leave(self.take_lines()),
+            (_, Event::LeaseLost | Event::LinkWritten(Written::LeaseLost)) => {
+                Command::Leave(self.take_lines())
+            }
             (_, Event::NotServed) => self.conclude(Next::RetryAt(self.now)),
-            (Phase::SearchOwners(search, accounts, trace), Event::Owners(owners)) => self.on_owners(search, accounts, &trace, &owners),
+            (Phase::SearchOwners(search, accounts, trace), Event::Owners(owners)) => {
+                self.on_owners(search, accounts, &trace, &owners)
+            }
             (Phase::Adopt, Event::LinkWritten(written)) => self.on_adopted(written),
             (Phase::Announce(account), Event::LinkWritten(_)) => self.send_create(account),
             (Phase::Made(trace), Event::LinkWritten(written)) => self.on_made(trace, written),
-            (Phase::MadeForAnother(trace), Event::Owners(owners)) => self.on_made_for_another(&trace, &owners),
+            (Phase::MadeForAnother(trace), Event::Owners(owners)) => {
+                self.on_made_for_another(&trace, &owners)
+            }
             (Phase::Unnamed, Event::LinkWritten(_)) => self.advance(),
-            (Phase::ReadOwners(account, trace), Event::Owners(owners)) => self.settle(*account, &trace, &owners),
-            (Phase::Intend(change, before), Event::LinkWritten(_)) => self.send_intended(change, before),
-            (Phase::DisputeOwners(dispute), Event::Owners(owners)) => self.on_dispute_owners(&dispute, &owners),
+            (Phase::ReadOwners(account, trace), Event::Owners(owners)) => {
+                self.settle(*account, &trace, &owners)
+            }
+            (Phase::Intend(change, before), Event::LinkWritten(_)) => {
+                self.send_intended(change, before)
+            }
+            (Phase::DisputeOwners(dispute), Event::Owners(owners)) => {
+                self.on_dispute_owners(&dispute, &owners)
+            }
             // What came is not what was asked: the claim is tried again from what is on record.
             (..) => self.conclude(Next::RetryAt(self.backoff())),
         }
@@ -368,18 +396,28 @@ impl State {
         match (phase, reply) {
             (Phase::Discover, Reply::Described(exchange)) => self.on_described(exchange),
             (Phase::Search(search), Reply::Listed(exchange)) => self.on_listed(search, exchange),
-            (Phase::Create(account), Reply::Created(exchange)) => self.on_created(account, exchange),
+            (Phase::Create(account), Reply::Created(exchange)) => {
+                self.on_created(account, exchange)
+            }
             (Phase::Read, Reply::Read(exchange)) => self.on_read(exchange),
-            (Phase::Change(change, how), Reply::Written(exchange)) => self.on_changed(change, how, exchange),
+            (Phase::Change(change, how), Reply::Written(exchange)) => {
+                self.on_changed(change, how, exchange)
+            }
             (Phase::Remove, Reply::Written(exchange)) => self.on_removed(exchange),
-            (Phase::Dispute(dispute), Reply::Listed(exchange)) => self.on_dispute_listed(dispute, exchange),
+            (Phase::Dispute(dispute), Reply::Listed(exchange)) => {
+                self.on_dispute_listed(dispute, exchange)
+            }
             (..) => self.conclude(Next::RetryAt(self.backoff())),
         }
     }
 
     /// Discovery describes and does not gate (RFC 7644 section 4): only what stands in the way of every request ends the claim.
     fn on_described(&mut self, exchange: Exchange<Capabilities>) -> Command {
-        let Exchange { trace, wait, outcome } = exchange;
+        let Exchange {
+            trace,
+            wait,
+            outcome,
+        } = exchange;
         self.heed(wait, outcome.is_ok());
         let mut capabilities = match outcome {
             Ok(capabilities) => capabilities,
@@ -387,7 +425,12 @@ impl State {
                 return self.fail("discover", &trace, &failure);
             }
             Err(_) => {
-                self.note("discover", "done", &trace, "the application does not say what it can do; the usual is assumed for now");
+                self.note(
+                    "discover",
+                    "done",
+                    &trace,
+                    "the application does not say what it can do; the usual is assumed for now",
+                );
                 self.learn(Fact::NotDescribed(self.now));
                 self.evaluate_desired();
                 return self.advance();
@@ -417,7 +460,8 @@ impl State {
             scope: self.scope,
             desired: self.desired.as_ref(),
             link: self.link.as_ref(),
-            delete_users: self.about.application.settings.delete_users && !self.is(Mark::WithoutDelete),
+            delete_users: self.about.application.settings.delete_users
+                && !self.is(Mark::WithoutDelete),
             read_first: self.is(Mark::Verify),
             members_max: self.members_max(),
             aside: &self.aside,
@@ -440,19 +484,35 @@ impl State {
 
     /// What the account should be, with the accounts it refers to as they are now.
     fn evaluate_desired(&mut self) {
-        let Some(subject) = self.about.subject.as_ref().filter(|_| self.scope == Scope::Wanted) else { return };
+        let Some(subject) = self
+            .about
+            .subject
+            .as_ref()
+            .filter(|_| self.scope == Scope::Wanted)
+        else {
+            return;
+        };
         let mut remote_ids = self.about.remote_ids.clone();
         if let Some(remote_id) = self.link.as_ref().and_then(|link| link.remote_id.clone()) {
             // Somebody may be their own manager.
             remote_ids.insert(subject.id.clone(), remote_id);
         }
-        self.desired = Some(mapping::desired(&self.about.schema, subject, &remote_ids, &self.about.knowledge.capabilities));
+        self.desired = Some(mapping::desired(
+            &self.about.schema,
+            subject,
+            &remote_ids,
+            &self.about.knowledge.capabilities,
+        ));
     }
 
     /// Remembers the account, and finds out whether it refers to itself.
     fn link_to(&mut self, link: Link) {
         self.link = Some(link);
-        if self.desired.as_ref().is_some_and(|desired| desired.awaits.contains(&self.about.claim.resource_id)) {
+        if self
+            .desired
+            .as_ref()
+            .is_some_and(|desired| desired.awaits.contains(&self.about.claim.resource_id))
+        {
             self.evaluate_desired();
         }
     }
@@ -464,10 +524,19 @@ impl State {
         }
         self.phase = phase;
         // What was changed over there before is on record when the next request leaves; lookups and reads are not worth a commit of their own.
-        let is_worth_it = |line: &LogEntry| !matches!(line.step.as_str(), "match" | "read" | "discover");
-        let lines = if self.log.iter().any(is_worth_it) { self.take_lines() } else { Vec::new() };
+        let is_worth_it =
+            |line: &LogEntry| !matches!(line.step.as_str(), "match" | "read" | "discover");
+        let lines = if self.log.iter().any(is_worth_it) {
+            self.take_lines()
+        } else {
+            Vec::new()
+        };
         let is_step = std::mem::replace(&mut self.is_step, false);
-        Command::Ask { request: Box::new(request), lines, is_step }
+        Command::Ask {
+            request: Box::new(request),
+            lines,
+            is_step,
+        }
     }
 
     /// Has the link written before anything else happens, with the lines of what led to it.
@@ -485,7 +554,10 @@ impl State {
 
     fn find_owners(&mut self, phase: Phase, ids: Vec<AccountId>) -> Command {
         self.phase = phase;
-        Command::FindOwners { ids, types: vec![self.about.claim.resource_type.clone()] }
+        Command::FindOwners {
+            ids,
+            types: vec![self.about.claim.resource_type.clone()],
+        }
     }
 
     fn learn(&mut self, fact: Fact) {
@@ -511,20 +583,35 @@ impl State {
 
     fn can_patch(&self) -> bool {
         let settings = &self.about.application.settings;
-        self.about.knowledge.capabilities.patch && settings.patch != Some(false) && !self.is(Mark::WithoutPatch)
+        self.about.knowledge.capabilities.patch
+            && settings.patch != Some(false)
+            && !self.is(Mark::WithoutPatch)
     }
 
     /// Most members in one request. Where accounts are replaced as a whole, several requests would each cost as much as one.
     fn members_max(&self) -> usize {
-        if self.can_patch() { self.about.application.settings.members_per_patch_max.max(1) } else { usize::MAX }
+        if self.can_patch() {
+            self.about.application.settings.members_per_patch_max.max(1)
+        } else {
+            usize::MAX
+        }
     }
 
     /// Members of a group, each with whether it is a group itself.
-    fn with_kinds(&self, ids: impl IntoIterator<Item = String>, shown: Option<&Account>) -> Members {
+    fn with_kinds(
+        &self,
+        ids: impl IntoIterator<Item = String>,
+        shown: Option<&Account>,
+    ) -> Members {
         let desired = self.desired.as_ref().map(|desired| &desired.members);
         let is_group = |id: &String| {
-            desired.and_then(|members| members.get(id)).copied().unwrap_or_else(|| shown.is_some_and(|account| read::is_group(account, id)))
+            desired
+                .and_then(|members| members.get(id))
+                .copied()
+                .unwrap_or_else(|| shown.is_some_and(|account| read::is_group(account, id)))
         };
-        ids.into_iter().map(|id| (id.clone(), is_group(&id))).collect()
+        ids.into_iter()
+            .map(|id| (id.clone(), is_group(&id)))
+            .collect()
     }
 }

@@ -18,7 +18,13 @@ impl Lookup {
     pub fn is_of(&self, resource: &Map<String, Value>) -> bool {
         get(resource, self.attribute)
             .and_then(text_of)
-            .is_some_and(|value| if self.is_name() { value.to_lowercase() == self.value.to_lowercase() } else { value == self.value })
+            .is_some_and(|value| {
+                if self.is_name() {
+                    value.to_lowercase() == self.value.to_lowercase()
+                } else {
+                    value == self.value
+                }
+            })
     }
 
     /// Whether it is about the name that people know, which is compared without case.
@@ -29,12 +35,20 @@ impl Lookup {
 
 /// Matching attributes of a resource type; the stronger one first. An application may hold each of them to be unique.
 pub fn attributes(resource_type: &str) -> [&'static str; 2] {
-    if resource_type == "User" { ["externalId", "userName"] } else { ["externalId", "displayName"] }
+    if resource_type == "User" {
+        ["externalId", "userName"]
+    } else {
+        ["externalId", "displayName"]
+    }
 }
 
 /// What to look for: what the account should be, and what an earlier create whose answer was lost may have made it. A name is looked for in lower case as
 /// well: some applications keep names so and compare them with case when they look.
-pub fn lookups(resource_type: &str, desired: Option<&Map<String, Value>>, attempted: Option<&Map<String, Value>>) -> Vec<Lookup> {
+pub fn lookups(
+    resource_type: &str,
+    desired: Option<&Map<String, Value>>,
+    attempted: Option<&Map<String, Value>>,
+) -> Vec<Lookup> {
     let mut result = Vec::new();
     let mut add = |lookup: Lookup| {
         if !result.contains(&lookup) {
@@ -43,10 +57,18 @@ pub fn lookups(resource_type: &str, desired: Option<&Map<String, Value>>, attemp
     };
     for document in [desired, attempted].into_iter().flatten() {
         for attribute in attributes(resource_type) {
-            let Some(value) = document.get(attribute).and_then(Value::as_str) else { continue };
-            add(Lookup { attribute, value: value.to_owned() });
+            let Some(value) = document.get(attribute).and_then(Value::as_str) else {
+                continue;
+            };
+            add(Lookup {
+                attribute,
+                value: value.to_owned(),
+            });
             if attribute == "userName" {
-                add(Lookup { attribute, value: value.to_lowercase() });
+                add(Lookup {
+                    attribute,
+                    value: value.to_lowercase(),
+                });
             }
         }
     }
@@ -64,15 +86,25 @@ mod tests {
         let map = |value: Value| value.as_object().cloned().unwrap();
         let desired = map(json!({"externalId": "e", "userName": "new"}));
         let attempted = map(json!({"externalId": "e", "userName": "Old"}));
-        let found: Vec<String> = lookups("User", Some(&desired), Some(&attempted)).into_iter().map(|l| l.value).collect();
+        let found: Vec<String> = lookups("User", Some(&desired), Some(&attempted))
+            .into_iter()
+            .map(|l| l.value)
+            .collect();
         assert_eq!(found, ["e", "new", "Old", "old"]);
     }
 
     #[test]
     fn names_are_compared_without_case_and_external_ids_with() {
         let check = |attribute, value: &str, resource: Value, expected| {
-            let lookup = Lookup { attribute, value: value.into() };
-            assert_eq!(lookup.is_of(resource.as_object().unwrap()), expected, "{resource}");
+            let lookup = Lookup {
+                attribute,
+                value: value.into(),
+            };
+            assert_eq!(
+                lookup.is_of(resource.as_object().unwrap()),
+                expected,
+                "{resource}"
+            );
         };
         check("userName", "Ada", json!({"username": "ADA"}), true);
         check("externalId", "e", json!({"externalId": "E"}), false);

@@ -22,8 +22,9 @@ pub const REST_MILLISECONDS_MAX: u64 = 5 * 60 * 1_000;
 /// How long to wait after so many failed attempts (0 for the first): between one half and the whole of `base * 2^attempts`, by a random number.
 /// Never nothing: an application that failed is not asked again at once.
 pub fn backoff_milliseconds(attempts: u32, random: u64) -> u64 {
-    let ceiling =
-        BACKOFF_BASE_MILLISECONDS.saturating_mul(1_u64.checked_shl(attempts.min(32)).unwrap_or(u64::MAX)).min(BACKOFF_MILLISECONDS_MAX);
+    let ceiling = BACKOFF_BASE_MILLISECONDS
+        .saturating_mul(1_u64.checked_shl(attempts.min(32)).unwrap_or(u64::MAX))
+        .min(BACKOFF_MILLISECONDS_MAX);
     ceiling / 2 + random % (ceiling / 2 + 1)
 }
 
@@ -35,15 +36,22 @@ pub fn after(now: Timestamp, milliseconds: u64) -> Timestamp {
 
 /// How long an application that says too fast, but not for how long, is left alone, after so many such answers in a row.
 pub fn throttle_milliseconds(answers: u32) -> u64 {
-    THROTTLE_MILLISECONDS.saturating_mul(1_u64.checked_shl(answers.min(32)).unwrap_or(u64::MAX)).min(BACKOFF_MILLISECONDS_MAX)
+    THROTTLE_MILLISECONDS
+        .saturating_mul(1_u64.checked_shl(answers.min(32)).unwrap_or(u64::MAX))
+        .min(BACKOFF_MILLISECONDS_MAX)
 }
 
 /// When an application that says how long it wants to be left alone may be asked again. Not at once, whatever it says: it has just had too much, and its
 /// clock may be behind ours.
 pub fn resume_at(now: Timestamp, retry_after: RetryAfter) -> Timestamp {
-    let (earliest, latest) = (after(now, THROTTLE_MILLISECONDS), after(now, RETRY_AFTER_SECONDS_MAX * 1_000));
+    let (earliest, latest) = (
+        after(now, THROTTLE_MILLISECONDS),
+        after(now, RETRY_AFTER_SECONDS_MAX * 1_000),
+    );
     match retry_after {
-        RetryAfter::Seconds(seconds) => after(now, seconds.saturating_mul(1_000)).clamp(earliest, latest),
+        RetryAfter::Seconds(seconds) => {
+            after(now, seconds.saturating_mul(1_000)).clamp(earliest, latest)
+        }
         RetryAfter::At(instant) => instant.clamp(earliest, latest),
     }
 }
@@ -66,12 +74,21 @@ impl Contact {
     /// for longer, and one claim at a time asks it until it answers.
     pub fn reach(self, unanswered: u32, now: Timestamp, random: u64) -> Reach {
         if !self.silent {
-            return if self.answered && unanswered > 0 { Reach::Answers } else { Reach::Known };
+            return if self.answered && unanswered > 0 {
+                Reach::Answers
+            } else {
+                Reach::Known
+            };
         }
         let before = if self.answered { 0 } else { unanswered };
         // Once may be a connection that was cut. It is asked again at once, but by one claim only, so that many do not wait for nothing.
-        let rest = before.checked_sub(1).map_or(0, |before| backoff_milliseconds(before, random).min(REST_MILLISECONDS_MAX));
-        Reach::Silent { unanswered: before.saturating_add(1), until: after(now, rest) }
+        let rest = before.checked_sub(1).map_or(0, |before| {
+            backoff_milliseconds(before, random).min(REST_MILLISECONDS_MAX)
+        });
+        Reach::Silent {
+            unanswered: before.saturating_add(1),
+            until: after(now, rest),
+        }
     }
 }
 
@@ -87,11 +104,22 @@ mod tests {
             for is_silent in silences {
                 contact.hear(*is_silent);
             }
-            assert_eq!(contact.reach(unanswered, now, u64::MAX / 2), expected, "{silences:?}");
+            assert_eq!(
+                contact.reach(unanswered, now, u64::MAX / 2),
+                expected,
+                "{silences:?}"
+            );
         };
         let silent = |unanswered, milliseconds| {
-            let wait = if unanswered > 1 { backoff_milliseconds(unanswered - 2, u64::MAX / 2).min(milliseconds) } else { 0 };
-            Reach::Silent { unanswered, until: after(now, wait) }
+            let wait = if unanswered > 1 {
+                backoff_milliseconds(unanswered - 2, u64::MAX / 2).min(milliseconds)
+            } else {
+                0
+            };
+            Reach::Silent {
+                unanswered,
+                until: after(now, wait),
+            }
         };
         check(&[], 3, Reach::Known);
         check(&[false], 0, Reach::Known);
@@ -107,8 +135,19 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_a_quarter_of_an_hour() {
-        for (attempts, ceiling) in [(0, 1_000), (1, 2_000), (5, 32_000), (10, 900_000), (31, 900_000), (u32::MAX, 900_000)] {
-            assert_eq!(backoff_milliseconds(attempts, ceiling / 2), ceiling, "{attempts}");
+        for (attempts, ceiling) in [
+            (0, 1_000),
+            (1, 2_000),
+            (5, 32_000),
+            (10, 900_000),
+            (31, 900_000),
+            (u32::MAX, 900_000),
+        ] {
+            assert_eq!(
+                backoff_milliseconds(attempts, ceiling / 2),
+                ceiling,
+                "{attempts}"
+            );
             assert_eq!(backoff_milliseconds(attempts, 0), ceiling / 2, "{attempts}");
         }
     }
@@ -116,13 +155,27 @@ mod tests {
     #[test]
     fn retry_after_is_honoured_in_both_forms() {
         let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
-        let check = |retry_after, expected: &str| assert_eq!(resume_at(now, retry_after), expected.parse::<Timestamp>().unwrap());
-        assert_eq!(after(now, throttle_milliseconds(0)), "2026-11-24T10:00:02Z".parse::<Timestamp>().unwrap());
+        let check = |retry_after, expected: &str| {
+            assert_eq!(
+                resume_at(now, retry_after),
+                expected.parse::<Timestamp>().unwrap()
+            );
+        };
+        assert_eq!(
+            after(now, throttle_milliseconds(0)),
+            "2026-11-24T10:00:02Z".parse::<Timestamp>().unwrap()
+        );
         check(RetryAfter::Seconds(90), "2026-11-24T10:01:30Z");
         check(RetryAfter::Seconds(u64::MAX), "2026-11-25T10:00:00Z");
-        check(RetryAfter::At("2026-11-24T11:00:00Z".parse().unwrap()), "2026-11-24T11:00:00Z");
+        check(
+            RetryAfter::At("2026-11-24T11:00:00Z".parse().unwrap()),
+            "2026-11-24T11:00:00Z",
+        );
         // A clock that is behind ours, and nothing at all: still no hot loop.
-        check(RetryAfter::At("2026-11-24T09:00:00Z".parse().unwrap()), "2026-11-24T10:00:02Z");
+        check(
+            RetryAfter::At("2026-11-24T09:00:00Z".parse().unwrap()),
+            "2026-11-24T10:00:02Z",
+        );
         check(RetryAfter::Seconds(0), "2026-11-24T10:00:02Z");
     }
 }

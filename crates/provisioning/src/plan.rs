@@ -55,24 +55,37 @@ pub enum Step {
 pub fn decide(situation: &Situation<'_>) -> Step {
     let Some(link) = situation.link else {
         return match (situation.scope, situation.desired) {
-            (Scope::Wanted, Some(desired)) => Step::Match(matching::lookups(situation.schema.name(), Some(&desired.document), None)),
+            (Scope::Wanted, Some(desired)) => Step::Match(matching::lookups(
+                situation.schema.name(),
+                Some(&desired.document),
+                None,
+            )),
             _ => Step::Nothing,
         };
     };
     if situation.scope == Scope::Ignored {
         return Step::Nothing;
     }
-    let known = link.remote_id.as_ref().filter(|_| matches!(link.state, LinkState::Linked | LinkState::Uncertain));
+    let known = link
+        .remote_id
+        .as_ref()
+        .filter(|_| matches!(link.state, LinkState::Linked | LinkState::Uncertain));
     let Some(id) = known.and_then(|id| AccountId::new(id.as_str())) else {
         let wanted = situation.desired.map(|desired| &desired.document);
-        return Step::Match(matching::lookups(situation.schema.name(), wanted, Some(&link.acknowledged)));
+        return Step::Match(matching::lookups(
+            situation.schema.name(),
+            wanted,
+            Some(&link.acknowledged),
+        ));
     };
     match situation.desired {
-        None if situation.schema.name() == "User" && !situation.delete_users => match link.acknowledged.get("active") {
-            Some(Value::Bool(false)) if link.state == LinkState::Linked => Step::Forget,
-            _ if situation.aside.contains("active") => Step::Nothing,
-            _ => Step::Change(AccountChange::disable(id)),
-        },
+        None if situation.schema.name() == "User" && !situation.delete_users => {
+            match link.acknowledged.get("active") {
+                Some(Value::Bool(false)) if link.state == LinkState::Linked => Step::Forget,
+                _ if situation.aside.contains("active") => Step::Nothing,
+                _ => Step::Change(AccountChange::disable(id)),
+            }
+        }
         None => Step::Delete(id),
         Some(_) if situation.read_first || link.state == LinkState::Uncertain => Step::Read(id),
         Some(desired) => update(situation, link, id, desired),
@@ -84,43 +97,87 @@ pub fn decide(situation: &Situation<'_>) -> Step {
 fn update(situation: &Situation<'_>, link: &Link, id: AccountId, desired: &Desired) -> Step {
     let is_sent = |name: &str| !situation.aside.contains(name);
     let (has, in_doubt) = (link.members(), link.members_in_doubt());
-    let removed = has.union(&in_doubt).filter(|member| !desired.members.contains_key(*member) && is_sent(member));
+    let removed = has
+        .union(&in_doubt)
+        .filter(|member| !desired.members.contains_key(*member) && is_sent(member));
     let removed: BTreeSet<String> = removed.take(situation.members_max).cloned().collect();
     if !removed.is_empty() {
-        return Step::Change(AccountChange { removed, ..AccountChange::of(id) });
+        return Step::Change(AccountChange {
+            removed,
+            ..AccountChange::of(id)
+        });
     }
     let mut edits = changes(situation.schema, &link.acknowledged, &desired.document);
     edits.retain(|edit| is_sent(&edit.place.to_string()));
-    if edits.iter().any(|edit| edit.place.is_active() && edit.value == Some(Value::Bool(false))) {
+    if edits
+        .iter()
+        .any(|edit| edit.place.is_active() && edit.value == Some(Value::Bool(false)))
+    {
         return Step::Change(AccountChange::disable(id));
     }
-    let added = desired.members.iter().filter(|(member, _)| !has.contains(*member) && is_sent(member));
-    let added = added.take(situation.members_max).map(|(member, group)| (member.clone(), *group)).collect();
-    let change = AccountChange { edits, added, ..AccountChange::of(id) };
-    if change.is_empty() { Step::Nothing } else { Step::Change(change) }
+    let added = desired
+        .members
+        .iter()
+        .filter(|(member, _)| !has.contains(*member) && is_sent(member));
+    let added = added
+        .take(situation.members_max)
+        .map(|(member, group)| (member.clone(), *group))
+        .collect();
+    let change = AccountChange {
+        edits,
+        added,
+        ..AccountChange::of(id)
+    };
+    if change.is_empty() {
+        Step::Nothing
+    } else {
+        Step::Change(change)
+    }
 }
 
 /// The edits that make `from` into `to`, in the forms that most applications accept: sub-attributes of a single complex attribute on their own, a
 /// multi-valued attribute whole. (`patch::difference` finds shorter ones, with value paths that fewer applications read.) In `from` null stands for
 /// something that is not known.
-pub fn changes(schema: &TypeSchema, from: &Map<String, Value>, to: &Map<String, Value>) -> Vec<Edit> {
+pub fn changes(
+    schema: &TypeSchema,
+    from: &Map<String, Value>,
+    to: &Map<String, Value>,
+) -> Vec<Edit> {
     let mut edits = Vec::new();
-    for name in names(from, to).into_iter().filter(|name| *name != "members") {
+    for name in names(from, to)
+        .into_iter()
+        .filter(|name| *name != "members")
+    {
         let single = |name: &str| schema.core_attribute(name).is_some_and(is_single_complex);
         match schema.extension(name) {
             Some(extension) => {
                 let empty = Map::new();
-                let part = |side: &Map<String, Value>| side.get(name).and_then(Value::as_object).cloned();
-                let (from, to) = (part(from).unwrap_or_else(|| empty.clone()), part(to).unwrap_or(empty));
+                let part =
+                    |side: &Map<String, Value>| side.get(name).and_then(Value::as_object).cloned();
+                let (from, to) = (
+                    part(from).unwrap_or_else(|| empty.clone()),
+                    part(to).unwrap_or(empty),
+                );
                 for inner in names(&from, &to) {
-                    let place = Place { extension: Some(extension.id.clone()), attribute: inner.clone(), sub: None };
+                    let place = Place {
+                        extension: Some(extension.id.clone()),
+                        attribute: inner.clone(),
+                        sub: None,
+                    };
                     edits.extend(edit(place, from.get(inner), to.get(inner)));
                 }
             }
-            None if single(name) => match (from.get(name).and_then(Value::as_object), to.get(name).and_then(Value::as_object)) {
+            None if single(name) => match (
+                from.get(name).and_then(Value::as_object),
+                to.get(name).and_then(Value::as_object),
+            ) {
                 (Some(from), Some(to)) => {
                     for inner in names(from, to) {
-                        let place = Place { extension: None, attribute: name.clone(), sub: Some(inner.clone()) };
+                        let place = Place {
+                            extension: None,
+                            attribute: name.clone(),
+                            sub: Some(inner.clone()),
+                        };
                         edits.extend(edit(place, from.get(inner), to.get(inner)));
                     }
                 }
@@ -133,7 +190,9 @@ pub fn changes(schema: &TypeSchema, from: &Map<String, Value>, to: &Map<String, 
 }
 
 fn names<'a>(from: &'a Map<String, Value>, to: &'a Map<String, Value>) -> Vec<&'a String> {
-    to.keys().chain(from.keys().filter(|name| !to.contains_key(*name))).collect()
+    to.keys()
+        .chain(from.keys().filter(|name| !to.contains_key(*name)))
+        .collect()
 }
 
 fn edit(place: Place, from: Option<&Value>, to: Option<&Value>) -> Option<Edit> {

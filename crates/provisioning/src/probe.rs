@@ -24,17 +24,26 @@ pub struct Probe {
 }
 
 /// Asks; `nobody` is a name that nobody has. Fails where the engine could not work either.
-pub async fn probe(target: &dyn Target, schema: &TypeSchema, nobody: &str) -> Result<Probe, Box<(Trace, Failure)>> {
+pub async fn probe(
+    target: &dyn Target,
+    schema: &TypeSchema,
+    nobody: &str,
+) -> Result<Probe, Box<(Trace, Failure)>> {
     let mut probe = Probe::default();
     let Exchange { trace, outcome, .. } = target.discover().await;
     match outcome {
         Ok(capabilities) => probe.capabilities = capabilities,
-        Err(failure @ (Failure::Unauthorized | Failure::NotReached | Failure::Throttled)) => return Err(Box::new((trace, failure))),
+        Err(failure @ (Failure::Unauthorized | Failure::NotReached | Failure::Throttled)) => {
+            return Err(Box::new((trace, failure)));
+        }
         Err(_) => probe.not_described = Some(trace),
     }
     if probe.capabilities.filter {
         for attribute in crate::matching::attributes(schema.name()) {
-            let lookup = Lookup { attribute, value: nobody.to_owned() };
+            let lookup = Lookup {
+                attribute,
+                value: nobody.to_owned(),
+            };
             let exchange = target.find(schema, &lookup).await;
             probe.take(&lookup, exchange)?;
         }
@@ -48,13 +57,24 @@ pub async fn probe(target: &dyn Target, schema: &TypeSchema, nobody: &str) -> Re
 }
 
 impl Probe {
-    fn take(&mut self, lookup: &Lookup, exchange: Exchange<Listing>) -> Result<(), Box<(Trace, Failure)>> {
+    fn take(
+        &mut self,
+        lookup: &Lookup,
+        exchange: Exchange<Listing>,
+    ) -> Result<(), Box<(Trace, Failure)>> {
         let Exchange { trace, outcome, .. } = exchange;
         self.milliseconds = trace.milliseconds;
         match outcome {
-            Ok(listing) if matches!(listing.find(lookup), Found::Nothing(_)) => self.can_search |= lookup.is_name(),
-            Ok(listing) => self.ignored.push((lookup.attribute, listing.accounts.len() + listing.without_id.len())),
-            Err(Failure::Refused(refusal)) if refusal.kind != RefusalKind::Forbidden => self.failed.push((lookup.attribute, trace)),
+            Ok(listing) if matches!(listing.find(lookup), Found::Nothing(_)) => {
+                self.can_search |= lookup.is_name();
+            }
+            Ok(listing) => self.ignored.push((
+                lookup.attribute,
+                listing.accounts.len() + listing.without_id.len(),
+            )),
+            Err(Failure::Refused(refusal)) if refusal.kind != RefusalKind::Forbidden => {
+                self.failed.push((lookup.attribute, trace));
+            }
             Err(Failure::Unknown { answered: true }) => self.failed.push((lookup.attribute, trace)),
             Err(failure) => return Err(Box::new((trace, failure))),
         }

@@ -36,7 +36,8 @@ pub struct Absent(());
 impl Absent {
     /// Proof by accounts that all have the value and all belong to other resources.
     pub fn by_owners(others: &[(Account, String)], resource_id: &str) -> Option<Self> {
-        (!others.is_empty() && others.iter().all(|(_, owner)| owner != resource_id)).then_some(Self(()))
+        (!others.is_empty() && others.iter().all(|(_, owner)| owner != resource_id))
+            .then_some(Self(()))
     }
 }
 
@@ -70,18 +71,33 @@ impl Listing {
     /// Reads the answer to a lookup. A list that shows accounts without the value was not filtered: some applications ignore filters that they do not know,
     /// and what they count may be one page.
     pub fn find(&self, lookup: &Lookup) -> Found {
-        let accounts = self.accounts.iter().filter(|account| lookup.is_of(&account.attributes));
-        let accounts: BTreeMap<AccountId, Account> = accounts.map(|account| (account.id.clone(), account.clone())).collect();
+        let accounts = self
+            .accounts
+            .iter()
+            .filter(|account| lookup.is_of(&account.attributes));
+        let accounts: BTreeMap<AccountId, Account> = accounts
+            .map(|account| (account.id.clone(), account.clone()))
+            .collect();
         if !accounts.is_empty() {
             return Found::Accounts(accounts);
         }
-        if self.without_id.iter().any(|resource| lookup.is_of(resource)) {
+        if self
+            .without_id
+            .iter()
+            .any(|resource| lookup.is_of(resource))
+        {
             return Found::Unnamed;
         }
         let listed = self.accounts.len() + self.without_id.len();
-        let counted = self.counted.and_then(|counted| usize::try_from(counted).ok());
+        let counted = self
+            .counted
+            .and_then(|counted| usize::try_from(counted).ok());
         let is_complete = counted.is_none_or(|counted| counted <= listed);
-        if is_complete && (self.whole || listed == 0) { Found::Nothing(Absent(())) } else { Found::Partial }
+        if is_complete && (self.whole || listed == 0) {
+            Found::Nothing(Absent(()))
+        } else {
+            Found::Partial
+        }
     }
 }
 
@@ -93,9 +109,16 @@ mod tests {
 
     #[test]
     fn only_a_list_proves_absence() {
-        let lookup = Lookup { attribute: "userName", value: "ada".into() };
+        let lookup = Lookup {
+            attribute: "userName",
+            value: "ada".into(),
+        };
         let check = |whole, counted: Option<u64>, resources: Value, expected: &str| {
-            let mut listing = Listing { counted, whole, ..Listing::default() };
+            let mut listing = Listing {
+                counted,
+                whole,
+                ..Listing::default()
+            };
             for resource in resources.as_array().unwrap() {
                 let resource = resource.as_object().cloned().unwrap();
                 match Account::of_json(resource.clone()) {
@@ -107,7 +130,11 @@ mod tests {
                 Found::Nothing(_) => "nothing".to_owned(),
                 Found::Partial => "partial".to_owned(),
                 Found::Unnamed => "unnamed".to_owned(),
-                Found::Accounts(accounts) => accounts.keys().map(ToString::to_string).collect::<Vec<_>>().join(","),
+                Found::Accounts(accounts) => accounts
+                    .keys()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(","),
             };
             assert_eq!(found, expected, "{listing:?}");
         };
@@ -115,20 +142,57 @@ mod tests {
         check(false, None, json!([]), "nothing");
         check(false, Some(5), json!([]), "partial");
         check(false, Some(1), json!([{"id": "1", "username": "ADA"}]), "1");
-        check(false, None, json!([{"id": 1, "userName": "ada"}, {"id": "2", "userName": "Ada"}]), "1,2");
+        check(
+            false,
+            None,
+            json!([{"id": 1, "userName": "ada"}, {"id": "2", "userName": "Ada"}]),
+            "1,2",
+        );
         // It did not filter, and what it counts may be one page.
-        check(false, Some(1), json!([{"id": "1", "userName": "bob"}]), "partial");
-        check(false, None, json!([{"id": "1", "userName": "bob"}]), "partial");
-        check(true, Some(1), json!([{"id": "1", "userName": "bob"}]), "nothing");
-        check(true, None, json!([{"id": "1", "userName": "bob"}]), "nothing");
-        check(true, Some(2), json!([{"id": "1", "userName": "bob"}]), "partial");
-        check(true, Some(1), json!([{"id": null, "userName": "ada"}]), "unnamed");
+        check(
+            false,
+            Some(1),
+            json!([{"id": "1", "userName": "bob"}]),
+            "partial",
+        );
+        check(
+            false,
+            None,
+            json!([{"id": "1", "userName": "bob"}]),
+            "partial",
+        );
+        check(
+            true,
+            Some(1),
+            json!([{"id": "1", "userName": "bob"}]),
+            "nothing",
+        );
+        check(
+            true,
+            None,
+            json!([{"id": "1", "userName": "bob"}]),
+            "nothing",
+        );
+        check(
+            true,
+            Some(2),
+            json!([{"id": "1", "userName": "bob"}]),
+            "partial",
+        );
+        check(
+            true,
+            Some(1),
+            json!([{"id": null, "userName": "ada"}]),
+            "unnamed",
+        );
     }
 
     #[test]
     fn only_the_account_itself_acknowledges() {
         let asked = AccountId::new("7").unwrap();
-        let shown = |id: Value| Account::of_json(json!({ "id": id }).as_object().cloned().unwrap()).unwrap();
+        let shown = |id: Value| {
+            Account::of_json(json!({ "id": id }).as_object().cloned().unwrap()).unwrap()
+        };
         assert!(Acknowledged::showing(&asked, shown(json!(7))).is_some());
         assert!(Acknowledged::showing(&asked, shown(json!("8"))).is_none());
     }

@@ -40,7 +40,11 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            lanes: Limits { applications_max: 1_000, per_application: 4, shared_max: 32 },
+            lanes: Limits {
+                applications_max: 1_000,
+                per_application: 4,
+                shared_max: 32,
+            },
             poll_milliseconds: 500,
             changes_max: 500,
             log_lines_max: 1_000_000,
@@ -83,11 +87,41 @@ pub struct Provisioning {
 impl Provisioning {
     /// An engine at rest.
     pub fn new(ports: Ports, options: Options) -> Self {
-        let Ports { store, ledger, catalogue, connector, clock, ids, committed } = ports;
-        let dispatcher = Dispatcher::new(Arc::clone(&store), Arc::clone(&ledger), catalogue, Arc::clone(&clock), options.changes_max);
-        let worker = Arc::new(Worker::new(store, Arc::clone(&ledger), connector, Arc::clone(&clock), ids, options.worker));
+        let Ports {
+            store,
+            ledger,
+            catalogue,
+            connector,
+            clock,
+            ids,
+            committed,
+        } = ports;
+        let dispatcher = Dispatcher::new(
+            Arc::clone(&store),
+            Arc::clone(&ledger),
+            catalogue,
+            Arc::clone(&clock),
+            options.changes_max,
+        );
+        let worker = Arc::new(Worker::new(
+            store,
+            Arc::clone(&ledger),
+            connector,
+            Arc::clone(&clock),
+            ids,
+            options.worker,
+        ));
         let room = Arc::new(Mutex::new(Room::new(options.lanes)));
-        Self { dispatcher, worker, ledger, clock, options, committed, marked: Notify::new(), room }
+        Self {
+            dispatcher,
+            worker,
+            ledger,
+            clock,
+            options,
+            committed,
+            marked: Notify::new(),
+            room,
+        }
     }
 
     /// Works until `shutdown` is true or its sender is gone; claims that have begun are finished first.
@@ -150,7 +184,9 @@ impl Provisioning {
         loop {
             self.dispatcher.run_once().await?;
             count += self.claim(&mut running).await?;
-            let Some(ended) = running.join_next().await else { return Ok(count) };
+            let Some(ended) = running.join_next().await else {
+                return Ok(count);
+            };
             notice(ended);
         }
     }
@@ -188,7 +224,10 @@ struct Place {
 impl Place {
     fn take(room: &Arc<Mutex<Room>>, claim: &Claim) -> Self {
         lock(room).begin(claim.application, claim.unanswered);
-        Self { room: Arc::clone(room), application: claim.application }
+        Self {
+            room: Arc::clone(room),
+            application: claim.application,
+        }
     }
 }
 

@@ -55,7 +55,12 @@ pub struct Forget {
 #[async_trait]
 pub trait ProvisioningLog: Send + Sync {
     /// Writes lines about an application, whoever has the lease meanwhile: what was sent was sent. Nothing where the application was removed.
-    async fn write_lines(&self, tenant: TenantId, application: ApplicationId, lines: Vec<LogEntry>) -> Result<(), Fault>;
+    async fn write_lines(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+        lines: Vec<LogEntry>,
+    ) -> Result<(), Fault>;
     /// The newest log lines, newest first.
     async fn read_log(
         &self,
@@ -65,5 +70,10 @@ pub trait ProvisioningLog: Send + Sync {
         limit: usize,
     ) -> Result<Vec<LogEntry>, Fault>;
     /// Forgets the oldest lines of an application; says how many. 0: there is nothing more to forget.
-    async fn shorten_log(&self, tenant: TenantId, application: ApplicationId, forget: Forget) -> Result<u64, Fault>;
+    async fn shorten_log(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+        forget: Forget,
+    ) -> Result<u64, Fault>;
 }

@@ -72,7 +72,14 @@ impl ReceiverSettings {
 
 impl Default for ReceiverSettings {
     fn default() -> Self {
-        Self { detail: Detail::Full, resource_types: Vec::new(), chosen_only: false, audience: None, attempts_max: 16, batch_max: 50 }
+        Self {
+            detail: Detail::Full,
+            resource_types: Vec::new(),
+            chosen_only: false,
+            audience: None,
+            attempts_max: 16,
+            batch_max: 50,
+        }
     }
 }
 
@@ -88,18 +95,28 @@ pub struct Secrets {
 impl Secrets {
     /// A first secret.
     pub fn new(current: Option<Secret>) -> Self {
-        Self { current, previous: None }
+        Self {
+            current,
+            previous: None,
+        }
     }
 
     /// A new secret in the place of the current one, which counts until then.
     #[must_use]
     pub fn rotated(self, next: Secret, until: Timestamp) -> Self {
-        Self { current: Some(next), previous: self.current.map(|current| (current, until)) }
+        Self {
+            current: Some(next),
+            previous: self.current.map(|current| (current, until)),
+        }
     }
 
     /// Those that count now, the newest first.
     pub fn live(&self, now: Timestamp) -> impl Iterator<Item = &Secret> {
-        let previous = self.previous.as_ref().filter(move |(_, until)| now < *until).map(|(secret, _)| secret);
+        let previous = self
+            .previous
+            .as_ref()
+            .filter(move |(_, until)| now < *until)
+            .map(|(secret, _)| secret);
         self.current.iter().chain(previous)
     }
 }
@@ -146,17 +163,25 @@ impl Receiver {
     pub fn wants(&self, event: &LoggedEvent, chosen: bool) -> bool {
         match event.kind {
             // Such a row is about one receiver, which it names.
-            Kind::FeedAdd | Kind::FeedRemove => event.attributes.first().is_some_and(|id| *id == self.id.0.to_string()),
+            Kind::FeedAdd | Kind::FeedRemove => event
+                .attributes
+                .first()
+                .is_some_and(|id| *id == self.id.0.to_string()),
             _ => {
                 let types = self.settings.types();
-                types.is_none_or(|types| types.contains(&event.resource_type)) && (chosen || !self.settings.chosen_only)
+                types.is_none_or(|types| types.contains(&event.resource_type))
+                    && (chosen || !self.settings.chosen_only)
             }
         }
     }
 
     /// Whom its tokens are for.
     pub fn audience(&self) -> &str {
-        let otherwise = if self.url.is_empty() { &self.name } else { &self.url };
+        let otherwise = if self.url.is_empty() {
+            &self.name
+        } else {
+            &self.url
+        };
         self.settings.audience.as_ref().unwrap_or(otherwise)
     }
 }
@@ -198,7 +223,12 @@ impl Reader {
             Self::Operator if said.is_empty() => happened.to_owned(),
             Self::Operator => format!("{happened} ({said})"),
             // Older rows have what was said in parentheses or behind a colon.
-            Self::Tenant => happened.split(" (").next().and_then(|text| text.split(": ").next()).unwrap_or_default().to_owned(),
+            Self::Tenant => happened
+                .split(" (")
+                .next()
+                .and_then(|text| text.split(": ").next())
+                .unwrap_or_default()
+                .to_owned(),
         }
     }
 }
@@ -206,7 +236,11 @@ impl Reader {
 /// A failure as it is kept: what happened, in our words, and on a line of its own what the other side or the network said.
 pub fn failure(happened: &str, said: &str) -> String {
     let said = said.replace(char::is_control, " ");
-    if said.trim().is_empty() { happened.to_owned() } else { format!("{happened}\n{}", said.trim()) }
+    if said.trim().is_empty() {
+        happened.to_owned()
+    } else {
+        format!("{happened}\n{}", said.trim())
+    }
 }
 
 /// The last of so many failures, after which an event is put aside.
@@ -221,15 +255,28 @@ const NAME_LENGTH_MAX: usize = 63;
 const URL_LENGTH_MAX: usize = 2_000;
 
 /// What is wrong with a receiver that somebody wants: the setting, and a sentence. The network's own rules are checked where it is reached.
-pub fn check(name: &str, kind: ReceiverKind, url: &str, settings: &ReceiverSettings) -> Result<(), (&'static str, &'static str)> {
+pub fn check(
+    name: &str,
+    kind: ReceiverKind,
+    url: &str,
+    settings: &ReceiverSettings,
+) -> Result<(), (&'static str, &'static str)> {
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if name.is_empty() || name.len() > NAME_LENGTH_MAX || !name.bytes().all(is_name) {
-        return Err(("name", "The name of a receiver has 1 to 63 lower-case letters, digits and hyphens."));
+        return Err((
+            "name",
+            "The name of a receiver has 1 to 63 lower-case letters, digits and hyphens.",
+        ));
     }
-    let is_url = (url.starts_with("https://") || url.starts_with("http://")) && url.len() <= URL_LENGTH_MAX;
+    let is_url =
+        (url.starts_with("https://") || url.starts_with("http://")) && url.len() <= URL_LENGTH_MAX;
     match kind {
-        ReceiverKind::Poll if !url.is_empty() => return Err(("url", "A receiver that polls has no URL; it comes to us.")),
-        ReceiverKind::Webhook | ReceiverKind::Push if !is_url || url.chars().any(|c| c.is_whitespace() || c.is_control()) => {
+        ReceiverKind::Poll if !url.is_empty() => {
+            return Err(("url", "A receiver that polls has no URL; it comes to us."));
+        }
+        ReceiverKind::Webhook | ReceiverKind::Push
+            if !is_url || url.chars().any(|c| c.is_whitespace() || c.is_control()) =>
+        {
             return Err((
                 "url",
                 "A receiver that is sent to has a URL that begins with https:// (or http://), of at most 2000 characters.",
@@ -312,12 +359,23 @@ mod tests {
 
     #[test]
     fn who_is_told_what() {
-        let check = |settings: ReceiverSettings, event: LoggedEvent, chosen: bool, expected: bool| {
-            assert_eq!(receiver(settings).wants(&event, chosen), expected, "{event:?}");
-        };
+        let check =
+            |settings: ReceiverSettings, event: LoggedEvent, chosen: bool, expected: bool| {
+                assert_eq!(
+                    receiver(settings).wants(&event, chosen),
+                    expected,
+                    "{event:?}"
+                );
+            };
         let all = ReceiverSettings::default();
-        let groups = ReceiverSettings { resource_types: vec!["Group".into()], ..ReceiverSettings::default() };
-        let chosen = ReceiverSettings { chosen_only: true, ..ReceiverSettings::default() };
+        let groups = ReceiverSettings {
+            resource_types: vec!["Group".into()],
+            ..ReceiverSettings::default()
+        };
+        let chosen = ReceiverSettings {
+            chosen_only: true,
+            ..ReceiverSettings::default()
+        };
         check(all.clone(), sample(Kind::Create, None, &[]), false, true);
         check(groups, sample(Kind::Create, None, &[]), true, false);
         check(chosen.clone(), sample(Kind::Patch, None, &[]), false, false);
@@ -328,41 +386,115 @@ mod tests {
 
     #[test]
     fn what_a_receiver_must_be() {
-        let check = |name: &str, kind: ReceiverKind, url: &str, attempts_max: u32, expected: Option<&str>| {
-            let settings = ReceiverSettings { attempts_max, ..ReceiverSettings::default() };
-            assert_eq!(check(name, kind, url, &settings).err().map(|(setting, _)| setting), expected, "{name} {url}");
+        let check = |name: &str,
+                     kind: ReceiverKind,
+                     url: &str,
+                     attempts_max: u32,
+                     expected: Option<&str>| {
+            let settings = ReceiverSettings {
+                attempts_max,
+                ..ReceiverSettings::default()
+            };
+            assert_eq!(
+                check(name, kind, url, &settings)
+                    .err()
+                    .map(|(setting, _)| setting),
+                expected,
+                "{name} {url}"
+            );
         };
-        check("app-1", ReceiverKind::Webhook, "https://app.example/hook", 3, None);
+        check(
+            "app-1",
+            ReceiverKind::Webhook,
+            "https://app.example/hook",
+            3,
+            None,
+        );
         check("app", ReceiverKind::Poll, "", 3, None);
         check("App", ReceiverKind::Poll, "", 3, Some("name"));
         check("", ReceiverKind::Poll, "", 3, Some("name"));
-        check("app", ReceiverKind::Poll, "https://app.example", 3, Some("url"));
+        check(
+            "app",
+            ReceiverKind::Poll,
+            "https://app.example",
+            3,
+            Some("url"),
+        );
         check("app", ReceiverKind::Push, "", 3, Some("url"));
-        check("app", ReceiverKind::Push, "ftp://app.example", 3, Some("url"));
-        check("app", ReceiverKind::Push, "https://app.example/a b", 3, Some("url"));
-        check("app", ReceiverKind::Push, "https://app.example", 0, Some("attemptsMax"));
+        check(
+            "app",
+            ReceiverKind::Push,
+            "ftp://app.example",
+            3,
+            Some("url"),
+        );
+        check(
+            "app",
+            ReceiverKind::Push,
+            "https://app.example/a b",
+            3,
+            Some("url"),
+        );
+        check(
+            "app",
+            ReceiverKind::Push,
+            "https://app.example",
+            0,
+            Some("attemptsMax"),
+        );
     }
 
     #[test]
     fn a_tenant_sees_what_happened_and_an_operator_what_was_said_too() {
         let check = |text: &str, tenant: &str, operator: &str| {
-            assert_eq!((Reader::Tenant.sees(text).as_str(), Reader::Operator.sees(text).as_str()), (tenant, operator));
+            assert_eq!(
+                (
+                    Reader::Tenant.sees(text).as_str(),
+                    Reader::Operator.sees(text).as_str()
+                ),
+                (tenant, operator)
+            );
         };
         check("", "", "");
-        check(&failure("it answered 500", ""), "it answered 500", "it answered 500");
-        check(&failure("it answered 500", "the\nkey (x): y"), "it answered 500", "it answered 500 (the key (x): y)");
+        check(
+            &failure("it answered 500", ""),
+            "it answered 500",
+            "it answered 500",
+        );
+        check(
+            &failure("it answered 500", "the\nkey (x): y"),
+            "it answered 500",
+            "it answered 500 (the key (x): y)",
+        );
         let last = after_attempts(&failure("it answered 500", "no"), 3);
-        check(&last, "it answered 500, after 3 attempts", "it answered 500, after 3 attempts (no)");
+        check(
+            &last,
+            "it answered 500, after 3 attempts",
+            "it answered 500, after 3 attempts (no)",
+        );
         // As rows were written before.
-        check("it answered 500 (the key), after 3 attempts", "it answered 500", "it answered 500 (the key), after 3 attempts");
-        check("it cannot be reached: refused", "it cannot be reached", "it cannot be reached: refused");
+        check(
+            "it answered 500 (the key), after 3 attempts",
+            "it answered 500",
+            "it answered 500 (the key), after 3 attempts",
+        );
+        check(
+            "it cannot be reached: refused",
+            "it cannot be reached",
+            "it cannot be reached: refused",
+        );
     }
 
     #[test]
     fn two_secrets_live_after_a_change() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let secrets = Secrets::new(Some(Secret::new("old"))).rotated(Secret::new("new"), at(10));
-        let live = |now| secrets.live(at(now)).map(Secret::reveal).collect::<Vec<_>>();
+        let live = |now| {
+            secrets
+                .live(at(now))
+                .map(Secret::reveal)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(live(9), ["new", "old"]);
         assert_eq!(live(10), ["new"]);
     }

@@ -20,7 +20,11 @@ pub enum Scope {
 pub const TYPES: [&str; 2] = ["User", "Group"];
 
 /// Says what a resource is to an application. People who are not active belong there too, so that whoever looks them up there finds them locked.
-pub fn evaluate(resource_type: &str, subject: Option<&StoredResource>, settings: &ApplicationSettings) -> Scope {
+pub fn evaluate(
+    resource_type: &str,
+    subject: Option<&StoredResource>,
+    settings: &ApplicationSettings,
+) -> Scope {
     match (resource_type, subject) {
         ("Group", _) if !settings.groups => Scope::Ignored,
         ("User" | "Group", Some(_)) => Scope::Wanted,
@@ -49,16 +53,31 @@ mod tests {
 
     #[test]
     fn revocations_go_first_and_groups_last() {
-        for (resource_type, revocation, expected) in [("User", true, 0), ("Group", true, 0), ("User", false, 2), ("Group", false, 3)] {
-            assert_eq!(priority(resource_type, revocation), expected, "{resource_type} {revocation}");
+        for (resource_type, revocation, expected) in [
+            ("User", true, 0),
+            ("Group", true, 0),
+            ("User", false, 2),
+            ("Group", false, 3),
+        ] {
+            assert_eq!(
+                priority(resource_type, revocation),
+                expected,
+                "{resource_type} {revocation}"
+            );
         }
     }
 
     #[test]
     fn groups_can_be_switched_off() {
-        let off = ApplicationSettings { groups: false, ..ApplicationSettings::default() };
+        let off = ApplicationSettings {
+            groups: false,
+            ..ApplicationSettings::default()
+        };
         assert_eq!(evaluate("Group", None, &off), Scope::Ignored);
         assert_eq!(evaluate("User", None, &off), Scope::Revoked);
-        assert_eq!(evaluate("Device", None, &ApplicationSettings::default()), Scope::Ignored);
+        assert_eq!(
+            evaluate("Device", None, &ApplicationSettings::default()),
+            Scope::Ignored
+        );
     }
 }

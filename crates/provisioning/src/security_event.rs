@@ -25,7 +25,12 @@ pub struct Envelope<'a> {
 
 /// The claims. `resource` is the resource as it was read for this, where it is still there. Where its values are wanted and are not known, the names alone
 /// are told: the receiver then reads for itself, and finds what there is.
-pub fn claims(event: &LoggedEvent, resource: Option<&Map<String, Value>>, detail: Detail, envelope: Envelope<'_>) -> Value {
+pub fn claims(
+    event: &LoggedEvent,
+    resource: Option<&Map<String, Value>>,
+    detail: Detail,
+    envelope: Envelope<'_>,
+) -> Value {
     let mut subject = Map::new();
     subject.insert("format".into(), "scim".into());
     subject.insert("uri".into(), envelope.path.into());
@@ -45,19 +50,39 @@ pub fn claims(event: &LoggedEvent, resource: Option<&Map<String, Value>>, detail
 }
 
 /// One change may be two events: a PATCH that also deactivates.
-fn events(event: &LoggedEvent, resource: Option<&Map<String, Value>>, detail: Detail) -> Map<String, Value> {
+fn events(
+    event: &LoggedEvent,
+    resource: Option<&Map<String, Value>>,
+    detail: Detail,
+) -> Map<String, Value> {
     let values = resource.filter(|_| detail == Detail::Full);
     let mut events = Map::new();
     let mut add = |uri: &str, payload: Value| events.insert(uri.to_owned(), payload);
     match (event.kind, values) {
-        (Kind::Create, Some(resource)) => add(uri::CREATE_FULL, with_version(event, "data", Value::Object(resource.clone()))),
-        (Kind::Create, None) => add(uri::CREATE_NOTICE, with_version(event, "attributes", json!(names(resource)))),
-        (Kind::Replace, Some(resource)) => add(uri::PUT_FULL, with_version(event, "data", Value::Object(resource.clone()))),
-        (Kind::Replace, None) => add(uri::PUT_NOTICE, with_version(event, "attributes", json!(event.attributes))),
-        (Kind::Patch, Some(resource)) if is_told_whole(event, resource) => {
-            add(uri::PATCH_FULL, with_version(event, "data", patch(event, resource)))
-        }
-        (Kind::Patch, _) => add(uri::PATCH_NOTICE, with_version(event, "attributes", json!(event.attributes))),
+        (Kind::Create, Some(resource)) => add(
+            uri::CREATE_FULL,
+            with_version(event, "data", Value::Object(resource.clone())),
+        ),
+        (Kind::Create, None) => add(
+            uri::CREATE_NOTICE,
+            with_version(event, "attributes", json!(names(resource))),
+        ),
+        (Kind::Replace, Some(resource)) => add(
+            uri::PUT_FULL,
+            with_version(event, "data", Value::Object(resource.clone())),
+        ),
+        (Kind::Replace, None) => add(
+            uri::PUT_NOTICE,
+            with_version(event, "attributes", json!(event.attributes)),
+        ),
+        (Kind::Patch, Some(resource)) if is_told_whole(event, resource) => add(
+            uri::PATCH_FULL,
+            with_version(event, "data", patch(event, resource)),
+        ),
+        (Kind::Patch, _) => add(
+            uri::PATCH_NOTICE,
+            with_version(event, "attributes", json!(event.attributes)),
+        ),
         (Kind::Delete, _) => add(uri::DELETE, json!({})),
         (Kind::FeedAdd, _) => add(uri::FEED_ADD, json!({})),
         (Kind::FeedRemove, _) => add(uri::FEED_REMOVE, json!({})),
@@ -72,19 +97,27 @@ fn events(event: &LoggedEvent, resource: Option<&Map<String, Value>>, detail: De
 
 fn with_version(event: &LoggedEvent, name: &str, value: Value) -> Value {
     let mut payload = Map::new();
-    payload.insert("version".into(), directory::version::version_tag(event.version).into());
+    payload.insert(
+        "version".into(),
+        directory::version::version_tag(event.version).into(),
+    );
     payload.insert(name.into(), value);
     Value::Object(payload)
 }
 
 fn names(resource: Option<&Map<String, Value>>) -> Vec<&str> {
     let own = |name: &&String| !matches!(name.as_str(), "schemas" | "id" | "meta");
-    resource.into_iter().flat_map(|resource| resource.keys().filter(own)).map(String::as_str).collect()
+    resource
+        .into_iter()
+        .flat_map(|resource| resource.keys().filter(own))
+        .map(String::as_str)
+        .collect()
 }
 
 /// Whether a PATCH can be told with its values: they are known, and none of them was left out because it is too large (`members`).
 fn is_told_whole(event: &LoggedEvent, resource: &Map<String, Value>) -> bool {
-    let left_out = event.attributes.iter().any(|name| name == "members") && !resource.contains_key("members");
+    let left_out =
+        event.attributes.iter().any(|name| name == "members") && !resource.contains_key("members");
     !event.attributes.is_empty() && !left_out
 }
 
@@ -119,21 +152,48 @@ mod tests {
             panic!("not an object")
         };
         let check = |event: LoggedEvent, there: bool, detail: Detail, expected: Value| {
-            assert_eq!(Value::Object(events(&event, there.then_some(&resource), detail)), expected);
+            assert_eq!(
+                Value::Object(events(&event, there.then_some(&resource), detail)),
+                expected
+            );
         };
         let v = "W/\"3\"";
         let names = json!(["userName", "externalId", "active", "urn:x:User"]);
-        check(sample(Kind::Create, None, &[]), true, Detail::Full, json!({uri::CREATE_FULL: {"version": v, "data": resource}}));
-        check(sample(Kind::Create, None, &[]), true, Detail::Notice, json!({uri::CREATE_NOTICE: {"version": v, "attributes": names}}));
-        check(sample(Kind::Create, None, &[]), false, Detail::Full, json!({uri::CREATE_NOTICE: {"version": v, "attributes": []}}));
+        check(
+            sample(Kind::Create, None, &[]),
+            true,
+            Detail::Full,
+            json!({uri::CREATE_FULL: {"version": v, "data": resource}}),
+        );
+        check(
+            sample(Kind::Create, None, &[]),
+            true,
+            Detail::Notice,
+            json!({uri::CREATE_NOTICE: {"version": v, "attributes": names}}),
+        );
+        check(
+            sample(Kind::Create, None, &[]),
+            false,
+            Detail::Full,
+            json!({uri::CREATE_NOTICE: {"version": v, "attributes": []}}),
+        );
         let operations = json!([
             {"op": "replace", "path": "active", "value": false},
             {"op": "remove", "path": "title"},
             {"op": "replace", "path": "urn:x:User:department", "value": "d"}
         ]);
         let data = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations});
-        let off = sample(Kind::Patch, Some(false), &["active", "title", "urn:x:User:department"]);
-        check(off, true, Detail::Full, json!({uri::PATCH_FULL: {"version": v, "data": data}, uri::DEACTIVATE: {}}));
+        let off = sample(
+            Kind::Patch,
+            Some(false),
+            &["active", "title", "urn:x:User:department"],
+        );
+        check(
+            off,
+            true,
+            Detail::Full,
+            json!({uri::PATCH_FULL: {"version": v, "data": data}, uri::DEACTIVATE: {}}),
+        );
         let attributes = json!(["members"]);
         check(
             sample(Kind::Patch, None, &["members"]),
@@ -147,15 +207,35 @@ mod tests {
             Detail::Notice,
             json!({uri::PUT_NOTICE: {"version": v, "attributes": ["active"]}, uri::ACTIVATE: {}}),
         );
-        check(sample(Kind::Delete, None, &[]), false, Detail::Full, json!({uri::DELETE: {}}));
-        check(sample(Kind::FeedAdd, None, &["5"]), true, Detail::Full, json!({uri::FEED_ADD: {}}));
+        check(
+            sample(Kind::Delete, None, &[]),
+            false,
+            Detail::Full,
+            json!({uri::DELETE: {}}),
+        );
+        check(
+            sample(Kind::FeedAdd, None, &["5"]),
+            true,
+            Detail::Full,
+            json!({uri::FEED_ADD: {}}),
+        );
     }
 
     #[test]
     fn claims_of_a_token() {
         let now = "2026-11-24T10:00:05Z".parse().unwrap();
-        let envelope = Envelope { issuer: "https://r.example/t/acme", audience: "https://app.example", now, path: "/Users/u1" };
-        let claims = claims(&sample(Kind::Delete, None, &[]), None, Detail::Full, envelope);
+        let envelope = Envelope {
+            issuer: "https://r.example/t/acme",
+            audience: "https://app.example",
+            now,
+            path: "/Users/u1",
+        };
+        let claims = claims(
+            &sample(Kind::Delete, None, &[]),
+            None,
+            Detail::Full,
+            envelope,
+        );
         let expected = json!({
             "iss": "https://r.example/t/acme", "iat": 1_795_514_405, "jti": "000000000000000000000000000000ab-7", "aud": "https://app.example",
             "txn": "00000000-0000-0000-0000-0000000000ab", "toe": 1_795_514_400,

@@ -14,7 +14,9 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::event::LoggedEvent;
-use crate::event_log::{Acknowledgements, Courier, Delivery, EventLog, Message, Receivers, Reception};
+use crate::event_log::{
+    Acknowledgements, Courier, Delivery, EventLog, Message, Receivers, Reception,
+};
 use crate::lanes::ReceiverRoom;
 use crate::pacing;
 use crate::receiver::{ParcelState, Receiver, ReceiverKind, after_attempts};
@@ -39,7 +41,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { receivers_max: 256, poll_milliseconds: 500, lease_seconds: 30, events_max: 200, retention_days: 30, trim_rows_max: 10_000 }
+        Self {
+            receivers_max: 256,
+            poll_milliseconds: 500,
+            lease_seconds: 30,
+            events_max: 200,
+            retention_days: 30,
+            trim_rows_max: 10_000,
+        }
     }
 }
 
@@ -84,7 +93,11 @@ impl Subscriptions {
     /// At rest.
     pub fn new(ports: Ports, options: Options) -> Self {
         let room = Arc::new(Mutex::new(ReceiverRoom::new(options.receivers_max.max(1))));
-        Self { ports, options, room }
+        Self {
+            ports,
+            options,
+            room,
+        }
     }
 
     /// Delivers until `shutdown` is true or its sender is gone; requests that are under way are finished first.
@@ -125,7 +138,9 @@ impl Subscriptions {
         let mut count = 0;
         loop {
             count += self.claim(&mut running, &shutdown).await?;
-            let Some(ended) = running.join_next().await else { return Ok(count) };
+            let Some(ended) = running.join_next().await else {
+                return Ok(count);
+            };
             notice(ended);
         }
     }
@@ -138,17 +153,38 @@ impl Subscriptions {
     /// Sends a message that is about nobody.
     pub async fn test(&self, receiver: &Receiver) -> Result<Reception, Fault> {
         let now = self.ports.clock.now();
-        let message = self.ports.teller.test(receiver, self.ports.ids.id(), now).await?;
+        let message = self
+            .ports
+            .teller
+            .test(receiver, self.ports.ids.id(), now)
+            .await?;
         Ok(self.ports.courier.send(receiver, &message, now).await)
     }
 
     /// Takes what one that polls says, and hands out: ids with tokens, and whether there is more.
-    pub async fn poll(&self, receiver: &Receiver, said: Acknowledgements, limit: usize) -> Result<(Vec<(String, String)>, bool), Fault> {
+    pub async fn poll(
+        &self,
+        receiver: &Receiver,
+        said: Acknowledgements,
+        limit: usize,
+    ) -> Result<(Vec<(String, String)>, bool), Fault> {
         let now = self.ports.clock.now();
-        let handout = self.ports.receivers.poll(receiver, said, limit, now).await?;
+        let handout = self
+            .ports
+            .receivers
+            .poll(receiver, said, limit, now)
+            .await?;
         let mut tokens = Vec::with_capacity(handout.events.len());
-        for told in self.ports.teller.for_receiver(receiver, handout.events).await? {
-            tokens.push((told.0.id(), self.ports.teller.token(receiver, &told, now).await?));
+        for told in self
+            .ports
+            .teller
+            .for_receiver(receiver, handout.events)
+            .await?
+        {
+            tokens.push((
+                told.0.id(),
+                self.ports.teller.token(receiver, &told, now).await?,
+            ));
         }
         Ok((tokens, handout.more))
     }
@@ -160,7 +196,12 @@ impl Subscriptions {
         }
         let kept = SignedDuration::from_hours(24 * i64::from(self.options.retention_days));
         let before = now.checked_sub(kept).unwrap_or(Timestamp::MIN);
-        match self.ports.log.trim_events(before, self.options.trim_rows_max).await {
+        match self
+            .ports
+            .log
+            .trim_events(before, self.options.trim_rows_max)
+            .await
+        {
             Ok(trimmed) if trimmed > 0 => now,
             Ok(_) => now.checked_add(TRIM_EVERY).unwrap_or(Timestamp::MAX),
             Err(fault) => {
@@ -170,12 +211,24 @@ impl Subscriptions {
         }
     }
 
-    async fn claim(self: &Arc<Self>, running: &mut JoinSet<Result<(), Fault>>, shutdown: &watch::Receiver<bool>) -> Result<u64, Fault> {
+    async fn claim(
+        self: &Arc<Self>,
+        running: &mut JoinSet<Result<(), Fault>>,
+        shutdown: &watch::Receiver<bool>,
+    ) -> Result<u64, Fault> {
         let room = lock(&self.room).clone();
-        let claimed = self.ports.receivers.claim_receivers(self.ports.clock.now(), self.lease(), room).await?;
+        let claimed = self
+            .ports
+            .receivers
+            .claim_receivers(self.ports.clock.now(), self.lease(), room)
+            .await?;
         let mut count = 0;
         for receiver in claimed {
-            let (delivering, shutdown, place) = (Arc::clone(self), shutdown.clone(), Place::take(&self.room, &receiver));
+            let (delivering, shutdown, place) = (
+                Arc::clone(self),
+                shutdown.clone(),
+                Place::take(&self.room, &receiver),
+            );
             running.spawn(async move {
                 let _place = place;
                 delivering.deliver(receiver, &shutdown).await
@@ -186,23 +239,42 @@ impl Subscriptions {
     }
 
     fn lease(&self) -> Timestamp {
-        pacing::after(self.ports.clock.now(), u64::from(self.options.lease_seconds) * 1_000)
+        pacing::after(
+            self.ports.clock.now(),
+            u64::from(self.options.lease_seconds) * 1_000,
+        )
     }
 
     /// Takes a claimed receiver along the log until there is nothing more, or something fails.
-    async fn deliver(&self, mut receiver: Receiver, shutdown: &watch::Receiver<bool>) -> Result<(), Fault> {
+    async fn deliver(
+        &self,
+        mut receiver: Receiver,
+        shutdown: &watch::Receiver<bool>,
+    ) -> Result<(), Fault> {
         let receivers = &self.ports.receivers;
         if !self.deliver_again(&receiver).await? {
             return Ok(());
         }
         loop {
-            let events = self.ports.log.read_events(receiver.tenant, receiver.cursor, self.options.events_max).await?;
-            let end = events.last().map_or(receiver.cursor, |event| event.sequence);
+            let events = self
+                .ports
+                .log
+                .read_events(receiver.tenant, receiver.cursor, self.options.events_max)
+                .await?;
+            let end = events
+                .last()
+                .map_or(receiver.cursor, |event| event.sequence);
             let mut wanted = self.wanted(&receiver, events).await?;
             while !wanted.is_empty() && !*shutdown.borrow() {
                 // What failed is tried alone, so that one event cannot hold up those beside it for longer than it is tried.
-                let most = if receiver.kind == ReceiverKind::Webhook && receiver.attempts == 0 { receiver.settings.batch_max } else { 1 };
-                let count = wanted.len().min(usize::try_from(most).unwrap_or(usize::MAX).max(1));
+                let most = if receiver.kind == ReceiverKind::Webhook && receiver.attempts == 0 {
+                    receiver.settings.batch_max
+                } else {
+                    1
+                };
+                let count = wanted
+                    .len()
+                    .min(usize::try_from(most).unwrap_or(usize::MAX).max(1));
                 let batch: Vec<LoggedEvent> = wanted.drain(..count).collect();
                 receiver.cursor = batch.last().map_or(receiver.cursor, |event| event.sequence);
                 match self.send(&receiver, batch).await? {
@@ -210,23 +282,38 @@ impl Subscriptions {
                     Sent::Not(delivery) => {
                         let goes_on = matches!(delivery, Delivery::PutAside { .. });
                         let lease = goes_on.then(|| self.lease());
-                        if !receivers.record_delivery(&receiver, delivery, lease).await? || !goes_on {
+                        if !receivers
+                            .record_delivery(&receiver, delivery, lease)
+                            .await?
+                            || !goes_on
+                        {
                             return Ok(());
                         }
                         receiver.attempts = 0;
                         continue;
                     }
                 }
-                let done = Delivery::Done { cursor: receiver.cursor, at: Some(self.ports.clock.now()) };
-                if !receivers.record_delivery(&receiver, done, Some(self.lease())).await? {
+                let done = Delivery::Done {
+                    cursor: receiver.cursor,
+                    at: Some(self.ports.clock.now()),
+                };
+                if !receivers
+                    .record_delivery(&receiver, done, Some(self.lease()))
+                    .await?
+                {
                     return Ok(());
                 }
             }
             let is_stopping = !wanted.is_empty();
-            let is_end = is_stopping || end == receiver.cursor && self.ports.log.window(receiver.tenant).await?.newest <= end;
+            let is_end = is_stopping
+                || end == receiver.cursor
+                    && self.ports.log.window(receiver.tenant).await?.newest <= end;
             receiver.cursor = if is_stopping { receiver.cursor } else { end };
             let lease = (!is_end).then(|| self.lease());
-            let done = Delivery::Done { cursor: receiver.cursor, at: None };
+            let done = Delivery::Done {
+                cursor: receiver.cursor,
+                at: None,
+            };
             if !receivers.record_delivery(&receiver, done, lease).await? || is_end {
                 return Ok(());
             }
@@ -234,14 +321,29 @@ impl Subscriptions {
     }
 
     /// Those that the receiver wants, in order.
-    async fn wanted(&self, receiver: &Receiver, events: Vec<LoggedEvent>) -> Result<VecDeque<LoggedEvent>, Fault> {
+    async fn wanted(
+        &self,
+        receiver: &Receiver,
+        events: Vec<LoggedEvent>,
+    ) -> Result<VecDeque<LoggedEvent>, Fault> {
         let chosen: HashSet<String> = if receiver.settings.chosen_only {
-            let ids = events.iter().map(|event| event.resource_id.clone()).collect();
-            self.ports.receivers.chosen(receiver.tenant, receiver.id, ids).await?.into_iter().collect()
+            let ids = events
+                .iter()
+                .map(|event| event.resource_id.clone())
+                .collect();
+            self.ports
+                .receivers
+                .chosen(receiver.tenant, receiver.id, ids)
+                .await?
+                .into_iter()
+                .collect()
         } else {
             HashSet::new()
         };
-        Ok(events.into_iter().filter(|event| receiver.wants(event, chosen.contains(&event.resource_id))).collect())
+        Ok(events
+            .into_iter()
+            .filter(|event| receiver.wants(event, chosen.contains(&event.resource_id)))
+            .collect())
     }
 
     async fn send(&self, receiver: &Receiver, batch: Vec<LoggedEvent>) -> Result<Sent, Fault> {
@@ -251,24 +353,50 @@ impl Subscriptions {
         Ok(match reception {
             Reception::Taken => Sent::Taken,
             Reception::Gone { why } => Sent::Not(Delivery::Pause { error: why }),
-            Reception::Refused { why } => Sent::Not(Delivery::PutAside { events: events(), error: why }),
-            Reception::Later { why, .. } if told.len() == 1 && receiver.attempts + 1 >= receiver.settings.attempts_max => {
-                Sent::Not(Delivery::PutAside { events: events(), error: after_attempts(&why, receiver.attempts + 1) })
+            Reception::Refused { why } => Sent::Not(Delivery::PutAside {
+                events: events(),
+                error: why,
+            }),
+            Reception::Later { why, .. }
+                if told.len() == 1 && receiver.attempts + 1 >= receiver.settings.attempts_max =>
+            {
+                Sent::Not(Delivery::PutAside {
+                    events: events(),
+                    error: after_attempts(&why, receiver.attempts + 1),
+                })
             }
             Reception::Later { why, retry_after } => {
                 let now = self.ports.clock.now();
-                let random = self.ports.ids.secret().first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-                let backoff = pacing::after(now, pacing::backoff_milliseconds(receiver.attempts, random));
-                let due = retry_after.map_or(backoff, |wait| pacing::resume_at(now, wait).max(backoff));
+                let random = self
+                    .ports
+                    .ids
+                    .secret()
+                    .first_chunk::<8>()
+                    .map_or(0, |bytes| u64::from_be_bytes(*bytes));
+                let backoff =
+                    pacing::after(now, pacing::backoff_milliseconds(receiver.attempts, random));
+                let due =
+                    retry_after.map_or(backoff, |wait| pacing::resume_at(now, wait).max(backoff));
                 Sent::Not(Delivery::RetryAt { due, error: why })
             }
         })
     }
 
     /// With the secrets that the receiver has by now: they may have changed since it was claimed, and a claim lasts as long as there is something to send.
-    async fn send_told(&self, claimed: &Receiver, told: &[WithResource]) -> Result<Reception, Fault> {
-        let Some(receiver) = &self.ports.receivers.read_receiver(claimed.tenant, claimed.id).await? else {
-            return Ok(Reception::Gone { why: "it was removed".into() });
+    async fn send_told(
+        &self,
+        claimed: &Receiver,
+        told: &[WithResource],
+    ) -> Result<Reception, Fault> {
+        let Some(receiver) = &self
+            .ports
+            .receivers
+            .read_receiver(claimed.tenant, claimed.id)
+            .await?
+        else {
+            return Ok(Reception::Gone {
+                why: "it was removed".into(),
+            });
         };
         let now = self.ports.clock.now();
         let message = match (receiver.kind, told.first()) {
@@ -281,16 +409,36 @@ impl Subscriptions {
 
     /// What an administrator wants delivered again goes first; the first failure ends it. False where the claim is no longer ours.
     async fn deliver_again(&self, receiver: &Receiver) -> Result<bool, Fault> {
-        let parcels = self.ports.receivers.list_parcels(receiver.tenant, receiver.id, ParcelState::Again, self.options.events_max).await?;
+        let parcels = self
+            .ports
+            .receivers
+            .list_parcels(
+                receiver.tenant,
+                receiver.id,
+                ParcelState::Again,
+                self.options.events_max,
+            )
+            .await?;
         for parcel in parcels {
             let sequence = parcel.event.sequence;
-            let told = self.ports.teller.for_receiver(receiver, vec![parcel.event]).await?;
+            let told = self
+                .ports
+                .teller
+                .for_receiver(receiver, vec![parcel.event])
+                .await?;
             let error = match self.send_told(receiver, &told).await? {
                 Reception::Taken => None,
-                Reception::Later { why, .. } | Reception::Refused { why } | Reception::Gone { why } => Some(why),
+                Reception::Later { why, .. }
+                | Reception::Refused { why }
+                | Reception::Gone { why } => Some(why),
             };
             let failed = error.is_some();
-            if !self.ports.receivers.record_parcel(receiver, sequence, error).await? {
+            if !self
+                .ports
+                .receivers
+                .record_parcel(receiver, sequence, error)
+                .await?
+            {
                 return Ok(false);
             }
             if failed {
@@ -311,7 +459,11 @@ struct Place {
 impl Place {
     fn take(room: &Arc<Mutex<ReceiverRoom>>, receiver: &Receiver) -> Self {
         lock(room).begin(receiver.tenant, receiver.attempts);
-        Self { room: Arc::clone(room), tenant: receiver.tenant, attempts: receiver.attempts }
+        Self {
+            room: Arc::clone(room),
+            tenant: receiver.tenant,
+            attempts: receiver.attempts,
+        }
     }
 }
 

@@ -43,14 +43,30 @@ impl Teller {
         keys: Arc<dyn SigningKeys>,
         public_url: String,
     ) -> Self {
-        Self { store, tenants, directory, keys, public_url }
+        Self {
+            store,
+            tenants,
+            directory,
+            keys,
+            public_url,
+        }
     }
 
     /// The events for one receiver, with what it may see of the resources.
-    pub async fn for_receiver(&self, receiver: &Receiver, events: Vec<LoggedEvent>) -> Result<Vec<WithResource>, Fault> {
+    pub async fn for_receiver(
+        &self,
+        receiver: &Receiver,
+        events: Vec<LoggedEvent>,
+    ) -> Result<Vec<WithResource>, Fault> {
         let base_url = format!("{}/scim/v2", self.issuer(receiver));
-        let reader = Permissions { resource_types: receiver.settings.types().map(<[_]>::to_vec), ..Permissions::of(&[Scope::Read]) };
-        let caller = Caller { permissions: reader, ..self.caller(receiver).await? };
+        let reader = Permissions {
+            resource_types: receiver.settings.types().map(<[_]>::to_vec),
+            ..Permissions::of(&[Scope::Read])
+        };
+        let caller = Caller {
+            permissions: reader,
+            ..self.caller(receiver).await?
+        };
         self.with_resources(&caller, &base_url, events).await
     }
 
@@ -58,42 +74,89 @@ impl Teller {
     async fn caller(&self, receiver: &Receiver) -> Result<Caller, Fault> {
         let tenant = self.tenants.find_tenant(&receiver.tenant_name).await?;
         let tenant = tenant.ok_or_else(|| Fault::new("the tenant of a receiver is gone"))?;
-        self.directory.caller(Arc::new(tenant), "events".into(), Permissions::of(&[Scope::Read])).await
+        self.directory
+            .caller(
+                Arc::new(tenant),
+                "events".into(),
+                Permissions::of(&[Scope::Read]),
+            )
+            .await
     }
 
     /// The body of a request to a webhook (Standard Webhooks), and its id.
     pub fn webhook(receiver: &Receiver, told: &[WithResource], now: Timestamp) -> Message {
         let with_values = receiver.settings.detail == Detail::Full;
-        let json = |(event, resource): &WithResource| event.to_json(resource.as_deref().filter(|_| with_values));
+        let json = |(event, resource): &WithResource| {
+            event.to_json(resource.as_deref().filter(|_| with_values))
+        };
         let events: Vec<_> = told.iter().map(json).collect();
         let body = json!({
             "type": "rollcall.events",
             "timestamp": now.to_string(),
             "data": {"tenant": receiver.tenant_name, "receiver": receiver.name, "events": events},
         });
-        let first = told.first().map(|(event, _)| event.id()).unwrap_or_default();
-        let id = if told.len() > 1 { format!("{first}+{}", told.len() - 1) } else { first };
-        Message::Webhook { id, body: body.to_string() }
+        let first = told
+            .first()
+            .map(|(event, _)| event.id())
+            .unwrap_or_default();
+        let id = if told.len() > 1 {
+            format!("{first}+{}", told.len() - 1)
+        } else {
+            first
+        };
+        Message::Webhook {
+            id,
+            body: body.to_string(),
+        }
     }
 
     /// An event as a signed token.
-    pub async fn token(&self, receiver: &Receiver, (event, resource): &WithResource, now: Timestamp) -> Result<String, Fault> {
-        let path = path(&self.caller(receiver).await?.schemas, &event.resource_type, &event.resource_id);
+    pub async fn token(
+        &self,
+        receiver: &Receiver,
+        (event, resource): &WithResource,
+        now: Timestamp,
+    ) -> Result<String, Fault> {
+        let path = path(
+            &self.caller(receiver).await?.schemas,
+            &event.resource_type,
+            &event.resource_id,
+        );
         let issuer = self.issuer(receiver);
-        let envelope = Envelope { issuer: &issuer, audience: receiver.audience(), now, path: &path };
-        let claims = claims(event, resource.as_deref(), receiver.settings.detail, envelope);
-        self.keys.sign(receiver.tenant, TOKEN_TYPE, &claims, now).await
+        let envelope = Envelope {
+            issuer: &issuer,
+            audience: receiver.audience(),
+            now,
+            path: &path,
+        };
+        let claims = claims(
+            event,
+            resource.as_deref(),
+            receiver.settings.detail,
+            envelope,
+        );
+        self.keys
+            .sign(receiver.tenant, TOKEN_TYPE, &claims, now)
+            .await
     }
 
     /// What shows that a receiver can be reached, and that it trusts us: a message that is about nobody. The event is that of the Shared Signals Framework.
-    pub async fn test(&self, receiver: &Receiver, id: Uuid, now: Timestamp) -> Result<Message, Fault> {
+    pub async fn test(
+        &self,
+        receiver: &Receiver,
+        id: Uuid,
+        now: Timestamp,
+    ) -> Result<Message, Fault> {
         if receiver.kind == ReceiverKind::Webhook {
             let body = json!({
                 "type": "rollcall.test",
                 "timestamp": now.to_string(),
                 "data": {"tenant": receiver.tenant_name, "receiver": receiver.name, "events": []},
             });
-            return Ok(Message::Webhook { id: format!("test-{}", id.simple()), body: body.to_string() });
+            return Ok(Message::Webhook {
+                id: format!("test-{}", id.simple()),
+                body: body.to_string(),
+            });
         }
         let claims = json!({
             "iss": self.issuer(receiver),
@@ -103,7 +166,10 @@ impl Teller {
             "sub_id": {"format": "opaque", "id": receiver.name},
             "events": {"https://schemas.openid.net/secevent/ssf/event-type/verification": {"state": id.simple().to_string()}},
         });
-        self.keys.sign(receiver.tenant, TOKEN_TYPE, &claims, now).await.map(Message::Token)
+        self.keys
+            .sign(receiver.tenant, TOKEN_TYPE, &claims, now)
+            .await
+            .map(Message::Token)
     }
 
     fn issuer(&self, receiver: &Receiver) -> String {
@@ -111,7 +177,12 @@ impl Teller {
     }
 
     /// Each event with its resource as it is now and as this reader may see it, where it is still there. Reads each resource once, however many events are about it.
-    pub async fn with_resources(&self, caller: &Caller, base_url: &str, events: Vec<LoggedEvent>) -> Result<Vec<WithResource>, Fault> {
+    pub async fn with_resources(
+        &self,
+        caller: &Caller,
+        base_url: &str,
+        events: Vec<LoggedEvent>,
+    ) -> Result<Vec<WithResource>, Fault> {
         let mut read: HashMap<String, Option<Arc<Map<String, Value>>>> = HashMap::new();
         let mut told = Vec::with_capacity(events.len());
         for event in events {
@@ -129,15 +200,37 @@ impl Teller {
         Ok(told)
     }
 
-    async fn resource(&self, caller: &Caller, base_url: &str, event: &LoggedEvent) -> Result<Option<Map<String, Value>>, Fault> {
+    async fn resource(
+        &self,
+        caller: &Caller,
+        base_url: &str,
+        event: &LoggedEvent,
+    ) -> Result<Option<Map<String, Value>>, Fault> {
         let (tenant, schemas) = (caller.tenant.id, &caller.schemas);
-        let Some(schema) = schemas.by_name(&event.resource_type) else { return Ok(None) };
+        let Some(schema) = schemas.by_name(&event.resource_type) else {
+            return Ok(None);
+        };
         let has_members = schema.core_attribute("members").is_some();
-        let members = has_members && !self.store.has_more_members_than(tenant, &event.resource_id, MEMBERS_TOLD_MAX).await?;
-        let include = Include { members, groups: schema.core_attribute("groups").is_some() };
-        let Some(mut found) = self.store.read(tenant, &event.resource_type, &event.resource_id, include).await? else { return Ok(None) };
+        let members = has_members
+            && !self
+                .store
+                .has_more_members_than(tenant, &event.resource_id, MEMBERS_TOLD_MAX)
+                .await?;
+        let include = Include {
+            members,
+            groups: schema.core_attribute("groups").is_some(),
+        };
+        let Some(mut found) = self
+            .store
+            .read(tenant, &event.resource_type, &event.resource_id, include)
+            .await?
+        else {
+            return Ok(None);
+        };
         hide_names(&caller.permissions, &mut found);
-        let locate = |resource_type: &str, id: &str| format!("{base_url}{}", path(schemas, resource_type, id));
+        let locate = |resource_type: &str, id: &str| {
+            format!("{base_url}{}", path(schemas, resource_type, id))
+        };
         let mut document = found.into_located_document(&locate);
         Projection::default().apply(schema, &mut document);
         Ok(Some(document))
@@ -146,7 +239,9 @@ impl Teller {
 
 /// The path of a resource below the base URL.
 pub fn path(schemas: &SchemaSet, resource_type: &str, id: &str) -> String {
-    let endpoint =
-        schemas.by_name(resource_type).map_or_else(|| format!("/{resource_type}s"), |schema| schema.resource_type.endpoint.clone());
+    let endpoint = schemas.by_name(resource_type).map_or_else(
+        || format!("/{resource_type}s"),
+        |schema| schema.resource_type.endpoint.clone(),
+    );
     format!("/{}/{id}", endpoint.trim_start_matches('/'))
 }

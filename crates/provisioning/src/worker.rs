@@ -33,14 +33,21 @@ pub struct WorkerOptions {
 
 impl Default for WorkerOptions {
     fn default() -> Self {
-        Self { lease_seconds: 30, steps_max: 200, conflicts_max: 6 }
+        Self {
+            lease_seconds: 30,
+            steps_max: 200,
+            conflicts_max: 6,
+        }
     }
 }
 
 impl WorkerOptions {
     /// Those that the machine keeps.
     pub(crate) fn limits(self) -> Limits {
-        Limits { steps_max: self.steps_max, conflicts_max: self.conflicts_max }
+        Limits {
+            steps_max: self.steps_max,
+            conflicts_max: self.conflicts_max,
+        }
     }
 }
 
@@ -75,7 +82,16 @@ impl Worker {
         options: WorkerOptions,
     ) -> Self {
         let schemas = SchemaSet::standard();
-        Self { store, ledger, clock, ids, options, schemas, connector, connections: Mutex::default() }
+        Self {
+            store,
+            ledger,
+            clock,
+            ids,
+            options,
+            schemas,
+            connector,
+            connections: Mutex::default(),
+        }
     }
 
     /// Takes one claim as far as it gets and records it.
@@ -91,18 +107,40 @@ impl Worker {
             also: Vec::new(),
             reach: Reach::Known,
         };
-        let Some(application) = self.ledger.read_application(claim.tenant, claim.application).await? else {
+        let Some(application) = self
+            .ledger
+            .read_application(claim.tenant, claim.application)
+            .await?
+        else {
             return self.ledger.record(forget(claim)).await;
         };
         let Some(schema) = self.schemas.by_name(&claim.resource_type).cloned() else {
             return self.ledger.record(forget(claim)).await;
         };
-        let Connection { target, knowledge, .. } = self.connection(&application)?;
-        let random = self.ids.secret().first_chunk().copied().map_or(0, u64::from_le_bytes);
-        let subject =
-            Subject { claim: claim.clone(), application, schema: Arc::clone(&schema), knowledge, limits: self.options.limits(), random };
+        let Connection {
+            target, knowledge, ..
+        } = self.connection(&application)?;
+        let random = self
+            .ids
+            .secret()
+            .first_chunk()
+            .copied()
+            .map_or(0, u64::from_le_bytes);
+        let subject = Subject {
+            claim: claim.clone(),
+            application,
+            schema: Arc::clone(&schema),
+            knowledge,
+            limits: self.options.limits(),
+            random,
+        };
         let situation = situation(&*self.store, &*self.ledger, subject).await?;
-        let mut run = Run { worker: self, claim, schema, target };
+        let mut run = Run {
+            worker: self,
+            claim,
+            schema,
+            target,
+        };
         let (mut state, mut command) = machine::start(situation, self.clock.now());
         loop {
             self.learn(run.claim.application, state.take_facts());
@@ -121,12 +159,22 @@ impl Worker {
 
     /// The application's connection; made anew where its settings have changed.
     fn connection(&self, application: &Application) -> Result<Connection, Fault> {
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = connections.get(&application.id).filter(|known| known.application == *application) {
+        let mut connections = self
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = connections
+            .get(&application.id)
+            .filter(|known| known.application == *application)
+        {
             return Ok(known.clone());
         }
         let target = self.connector.connect(application)?;
-        let connection = Connection { application: application.clone(), target, knowledge: Knowledge::default() };
+        let connection = Connection {
+            application: application.clone(),
+            target,
+            knowledge: Knowledge::default(),
+        };
         connections.insert(application.id, connection.clone());
         Ok(connection)
     }
@@ -135,7 +183,10 @@ impl Worker {
         if facts.is_empty() {
             return;
         }
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connections = self
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = connections.get_mut(&application) {
             for fact in facts {
                 connection.knowledge.learn(fact);
@@ -155,17 +206,62 @@ pub(crate) struct Subject {
 }
 
 /// Reads what the machine begins with.
-pub(crate) async fn situation(store: &dyn Store, ledger: &dyn Ledger, about: Subject) -> Result<Situation, Fault> {
-    let Subject { claim, application, schema, knowledge, limits, random } = about;
-    let link = ledger.read_link(claim.tenant, claim.application, &claim.resource_type, &claim.resource_id).await?;
-    let include = Include { members: claim.resource_type == "Group", groups: true };
-    let subject = store.read(claim.tenant, &claim.resource_type, &claim.resource_id, include).await?;
-    let references = subject.as_ref().map(mapping::references).unwrap_or_default();
+pub(crate) async fn situation(
+    store: &dyn Store,
+    ledger: &dyn Ledger,
+    about: Subject,
+) -> Result<Situation, Fault> {
+    let Subject {
+        claim,
+        application,
+        schema,
+        knowledge,
+        limits,
+        random,
+    } = about;
+    let link = ledger
+        .read_link(
+            claim.tenant,
+            claim.application,
+            &claim.resource_type,
+            &claim.resource_id,
+        )
+        .await?;
+    let include = Include {
+        members: claim.resource_type == "Group",
+        groups: true,
+    };
+    let subject = store
+        .read(
+            claim.tenant,
+            &claim.resource_type,
+            &claim.resource_id,
+            include,
+        )
+        .await?;
+    let references = subject
+        .as_ref()
+        .map(mapping::references)
+        .unwrap_or_default();
     let mut remote_ids = BTreeMap::new();
     if !references.is_empty() {
-        remote_ids.extend(ledger.read_remote_ids(claim.tenant, claim.application, references).await?);
+        remote_ids.extend(
+            ledger
+                .read_remote_ids(claim.tenant, claim.application, references)
+                .await?,
+        );
     }
-    Ok(Situation { claim, application, schema, subject, link, remote_ids, knowledge, limits, random })
+    Ok(Situation {
+        claim,
+        application,
+        schema,
+        subject,
+        link,
+        remote_ids,
+        knowledge,
+        limits,
+        random,
+    })
 }
 
 /// The resources of these types that are linked to accounts.
@@ -179,9 +275,18 @@ pub(crate) async fn owners(
     let mut found = BTreeMap::new();
     for id in ids {
         for resource_type in types {
-            if let Some(resource_id) = ledger.find_linked(tenant, application, resource_type, id.as_str()).await? {
+            if let Some(resource_id) = ledger
+                .find_linked(tenant, application, resource_type, id.as_str())
+                .await?
+            {
                 let is_waiting = ledger.is_waiting(tenant, application, &resource_id).await?;
-                found.insert(id.clone(), Owner { resource_id, is_waiting });
+                found.insert(
+                    id.clone(),
+                    Owner {
+                        resource_id,
+                        is_waiting,
+                    },
+                );
                 break;
             }
         }
@@ -216,28 +321,52 @@ impl Run<'_> {
     async fn perform(&mut self, command: Command) -> Result<Option<Event>, Fault> {
         let ledger = &self.worker.ledger;
         match command {
-            Command::Ask { request, lines, is_step } => {
+            Command::Ask {
+                request,
+                lines,
+                is_step,
+            } => {
                 self.write_lines(lines).await?;
                 if self.is_half_gone() && !self.renew().await? {
                     return Ok(Some(Event::LeaseLost));
                 }
                 // Somebody may have paused the application since, or it asked another worker to wait.
                 let now = self.worker.clock.now();
-                if is_step && !ledger.is_served(self.claim.tenant, self.claim.application, now).await? {
+                if is_step
+                    && !ledger
+                        .is_served(self.claim.tenant, self.claim.application, now)
+                        .await?
+                {
                     return Ok(Some(Event::NotServed));
                 }
                 let (target, schema) = (Arc::clone(&self.target), Arc::clone(&self.schema));
                 let reply = self.keep_lease(send(&*target, &schema, &request)).await?;
-                Ok(Some(reply.map_or(Event::LeaseLost, |reply| Event::Answered(Box::new(reply)))))
+                Ok(Some(reply.map_or(Event::LeaseLost, |reply| {
+                    Event::Answered(Box::new(reply))
+                })))
             }
             Command::FindOwners { ids, types } => {
-                let found = owners(&**ledger, self.claim.tenant, self.claim.application, ids, &types).await?;
+                let found = owners(
+                    &**ledger,
+                    self.claim.tenant,
+                    self.claim.application,
+                    ids,
+                    &types,
+                )
+                .await?;
                 Ok(Some(Event::Owners(found)))
             }
-            Command::WriteLink(link, lines) => Ok(Some(Event::LinkWritten(ledger.write_link(&self.claim, *link, lines).await?))),
+            Command::WriteLink(link, lines) => Ok(Some(Event::LinkWritten(
+                ledger.write_link(&self.claim, *link, lines).await?,
+            ))),
             Command::Record(record) => {
                 // The lease may have been renewed since the machine began.
-                ledger.record(Record { claim: self.claim.clone(), ..*record }).await?;
+                ledger
+                    .record(Record {
+                        claim: self.claim.clone(),
+                        ..*record
+                    })
+                    .await?;
                 Ok(None)
             }
             Command::Leave(lines) => {
@@ -248,16 +377,27 @@ impl Run<'_> {
         }
     }
 
-    async fn write_lines(&self, lines: Vec<crate::provisioning_log::LogEntry>) -> Result<(), Fault> {
+    async fn write_lines(
+        &self,
+        lines: Vec<crate::provisioning_log::LogEntry>,
+    ) -> Result<(), Fault> {
         if lines.is_empty() {
             return Ok(());
         }
-        self.worker.ledger.write_lines(self.claim.tenant, self.claim.application, lines).await
+        self.worker
+            .ledger
+            .write_lines(self.claim.tenant, self.claim.application, lines)
+            .await
     }
 
     /// Waits for a request and renews the lease meanwhile; `None` where it was lost.
-    async fn keep_lease<T>(&mut self, request: impl Future<Output = T>) -> Result<Option<T>, Fault> {
-        let half = Duration::from_secs(u64::from(self.worker.options.lease_seconds)).div_f64(2.0).max(Duration::from_millis(100));
+    async fn keep_lease<T>(
+        &mut self,
+        request: impl Future<Output = T>,
+    ) -> Result<Option<T>, Fault> {
+        let half = Duration::from_secs(u64::from(self.worker.options.lease_seconds))
+            .div_f64(2.0)
+            .max(Duration::from_millis(100));
         let mut beat = interval_at(Instant::now() + half, half);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(request);
@@ -270,7 +410,10 @@ impl Run<'_> {
     }
 
     async fn renew(&mut self) -> Result<bool, Fault> {
-        let until = pacing::after(self.worker.clock.now(), u64::from(self.worker.options.lease_seconds) * 1_000);
+        let until = pacing::after(
+            self.worker.clock.now(),
+            u64::from(self.worker.options.lease_seconds) * 1_000,
+        );
         let renewed = self.worker.ledger.renew(&self.claim, until).await?;
         if renewed {
             self.claim.lease_until = until;
@@ -279,6 +422,9 @@ impl Run<'_> {
     }
 
     fn is_half_gone(&self) -> bool {
-        pacing::after(self.worker.clock.now(), u64::from(self.worker.options.lease_seconds) * 500) > self.claim.lease_until
+        pacing::after(
+            self.worker.clock.now(),
+            u64::from(self.worker.options.lease_seconds) * 500,
+        ) > self.claim.lease_until
     }
 }

@@ -25,7 +25,10 @@ enum Place {
     /// A sub-attribute of a complex attribute that holds one value.
     Sub(Attribute),
     /// A sub-attribute of the element with this `type` (or of the primary one).
-    Element { kind: Option<String>, sub: Attribute },
+    Element {
+        kind: Option<String>,
+        sub: Attribute,
+    },
 }
 
 impl Assignment {
@@ -35,27 +38,53 @@ impl Assignment {
             Failure::refused(format!("`{text}` is not an attribute of a {}", schema.name()))
                 .hint("attributes are named as in SCIM: userName, displayName, name.givenName, emails.work, department, active")
         };
-        let (urn, name) = text.rsplit_once(':').map_or((None, text), |(urn, name)| (Some(urn), name));
+        let (urn, name) = text
+            .rsplit_once(':')
+            .map_or((None, text), |(urn, name)| (Some(urn), name));
         let mut segments = name.split('.');
         let first = segments.next().unwrap_or_default();
-        let path = AttributePath { schema: urn.map(str::to_owned), attribute: first.to_owned(), sub_attribute: None };
+        let path = AttributePath {
+            schema: urn.map(str::to_owned),
+            attribute: first.to_owned(),
+            sub_attribute: None,
+        };
         let (extension, attribute) = find(schema, &path).ok_or_else(unknown)?;
         let rest: Vec<&str> = segments.collect();
-        let sub = |name: &str| attribute.sub_attributes.iter().find(|sub| sub.name.eq_ignore_ascii_case(name)).cloned();
+        let sub = |name: &str| {
+            attribute
+                .sub_attributes
+                .iter()
+                .find(|sub| sub.name.eq_ignore_ascii_case(name))
+                .cloned()
+        };
         let complex = attribute.kind == AttributeType::Complex;
         let place = match (complex, attribute.multi_valued, rest.as_slice()) {
             (false, false, []) => Place::Whole,
             (true, false, []) => Place::Sub(sub("value").ok_or_else(unknown)?),
             (true, false, [name]) => Place::Sub(sub(name).ok_or_else(unknown)?),
-            (true, true, []) => Place::Element { kind: None, sub: sub("value").ok_or_else(unknown)? },
+            (true, true, []) => Place::Element {
+                kind: None,
+                sub: sub("value").ok_or_else(unknown)?,
+            },
             (true, true, [one]) => match sub(one) {
                 Some(sub) => Place::Element { kind: None, sub },
-                None => Place::Element { kind: Some((*one).to_owned()), sub: sub("value").ok_or_else(unknown)? },
+                None => Place::Element {
+                    kind: Some((*one).to_owned()),
+                    sub: sub("value").ok_or_else(unknown)?,
+                },
             },
-            (true, true, [kind, name]) => Place::Element { kind: Some((*kind).to_owned()), sub: sub(name).ok_or_else(unknown)? },
+            (true, true, [kind, name]) => Place::Element {
+                kind: Some((*kind).to_owned()),
+                sub: sub(name).ok_or_else(unknown)?,
+            },
             _ => return Err(unknown()),
         };
-        Ok(Self { path: text.to_owned(), extension, attribute: attribute.clone(), place })
+        Ok(Self {
+            path: text.to_owned(),
+            extension,
+            attribute: attribute.clone(),
+            place,
+        })
     }
 
     /// Whether this is the attribute by which people are recognised.
@@ -81,7 +110,9 @@ impl Assignment {
         let name = &self.attribute.name;
         match &self.place {
             Place::Whole => drop(holder.insert(name.clone(), value)),
-            Place::Sub(sub) => with_object(holder, name, |object| drop(object.insert(sub.name.clone(), value))),
+            Place::Sub(sub) => with_object(holder, name, |object| {
+                drop(object.insert(sub.name.clone(), value));
+            }),
             Place::Element { kind, sub } => {
                 let mut elements = match holder.get_mut(name).map(Value::take) {
                     Some(Value::Array(elements)) => elements,
@@ -103,27 +134,42 @@ impl Assignment {
         match &self.place {
             Place::Whole => drop(holder.remove(&self.attribute.name)),
             Place::Sub(sub) => {
-                if let Some(object) = holder.get_mut(&self.attribute.name).and_then(Value::as_object_mut) {
+                if let Some(object) = holder
+                    .get_mut(&self.attribute.name)
+                    .and_then(Value::as_object_mut)
+                {
                     object.remove(&sub.name);
                 }
             }
             Place::Element { kind, .. } => {
-                if let Some(elements) = holder.get_mut(&self.attribute.name).and_then(Value::as_array_mut) {
-                    elements.retain(|element| kind.is_some() && !has_type(element, kind.as_deref()));
+                if let Some(elements) = holder
+                    .get_mut(&self.attribute.name)
+                    .and_then(Value::as_array_mut)
+                {
+                    elements
+                        .retain(|element| kind.is_some() && !has_type(element, kind.as_deref()));
                 }
             }
         }
     }
 
     fn value(&self, leaf: &Attribute, text: &str) -> Result<Value, Failure> {
-        let refuse = |expected: &str| Err(Failure::refused(format!("`{}`: {text:?} is not {expected}", self.path)));
+        let refuse = |expected: &str| {
+            Err(Failure::refused(format!(
+                "`{}`: {text:?} is not {expected}",
+                self.path
+            )))
+        };
         match leaf.kind {
             AttributeType::Boolean => match text.to_ascii_lowercase().as_str() {
                 "true" | "yes" | "1" => Ok(Value::Bool(true)),
                 "false" | "no" | "0" => Ok(Value::Bool(false)),
                 _ => refuse("`true` or `false`"),
             },
-            AttributeType::Integer => text.parse::<i64>().map(Value::from).or_else(|_| refuse("a whole number")),
+            AttributeType::Integer => text
+                .parse::<i64>()
+                .map(Value::from)
+                .or_else(|_| refuse("a whole number")),
             AttributeType::Decimal => match text.parse::<f64>().ok().and_then(Number::from_f64) {
                 Some(number) => Ok(Value::Number(number)),
                 None => refuse("a number"),
@@ -134,7 +180,10 @@ impl Assignment {
 }
 
 /// Core and common attributes first, then those of extensions, so that `department` needs no URN.
-fn find<'a>(schema: &'a TypeSchema, path: &AttributePath) -> Option<(Option<String>, &'a Attribute)> {
+fn find<'a>(
+    schema: &'a TypeSchema,
+    path: &AttributePath,
+) -> Option<(Option<String>, &'a Attribute)> {
     if let Some(resolved) = schema.resolve(path) {
         return Some((resolved.extension.map(str::to_owned), resolved.attribute?));
     }
@@ -142,11 +191,20 @@ fn find<'a>(schema: &'a TypeSchema, path: &AttributePath) -> Option<(Option<Stri
         return None;
     }
     let matches = |attribute: &&Attribute| attribute.name.eq_ignore_ascii_case(&path.attribute);
-    schema.extensions.iter().find_map(|extension| Some((Some(extension.id.clone()), extension.attributes.iter().find(matches)?)))
+    schema.extensions.iter().find_map(|extension| {
+        Some((
+            Some(extension.id.clone()),
+            extension.attributes.iter().find(matches)?,
+        ))
+    })
 }
 
 /// Changes the object of this name, which is made where there is none.
-fn with_object(holder: &mut Map<String, Value>, name: &str, change: impl FnOnce(&mut Map<String, Value>)) {
+fn with_object(
+    holder: &mut Map<String, Value>,
+    name: &str,
+    change: impl FnOnce(&mut Map<String, Value>),
+) {
     let mut object = match holder.get_mut(name).map(Value::take) {
         Some(Value::Object(object)) => object,
         _ => Map::new(),
@@ -169,9 +227,15 @@ fn put_in_element(elements: &mut Vec<Value>, kind: Option<&str>, name: &str, val
     let primary = |element: &Value| element.get("primary") == Some(&Value::Bool(true));
     let found = match kind {
         Some(_) => elements.iter().position(|element| has_type(element, kind)),
-        None => elements.iter().position(primary).or(if elements.is_empty() { None } else { Some(0) }),
+        None => elements
+            .iter()
+            .position(primary)
+            .or(if elements.is_empty() { None } else { Some(0) }),
     };
-    if let Some(object) = found.and_then(|index| elements.get_mut(index)).and_then(Value::as_object_mut) {
+    if let Some(object) = found
+        .and_then(|index| elements.get_mut(index))
+        .and_then(Value::as_object_mut)
+    {
         object.insert(name.to_owned(), value);
         return;
     }
@@ -203,27 +267,71 @@ mod tests {
         if text.is_empty() {
             assignment.unset(&mut map);
         } else {
-            assignment.set(&mut map, text).map_err(|failure| failure.message)?;
+            assignment
+                .set(&mut map, text)
+                .map_err(|failure| failure.message)?;
         }
         Ok(Value::Object(map))
     }
 
     #[test]
     fn text_becomes_a_value_at_its_path() {
-        let check = |before: Value, path: &str, text: &str, after: Value| assert_eq!(apply(&before, path, text).unwrap(), after, "{path}");
+        let check = |before: Value, path: &str, text: &str, after: Value| {
+            assert_eq!(apply(&before, path, text).unwrap(), after, "{path}");
+        };
         check(json!({}), "username", "ada", json!({"userName": "ada"}));
-        check(json!({}), "name.givenName", "Ada", json!({"name": {"givenName": "Ada"}}));
+        check(
+            json!({}),
+            "name.givenName",
+            "Ada",
+            json!({"name": {"givenName": "Ada"}}),
+        );
         check(json!({}), "active", "No", json!({"active": false}));
-        check(json!({}), "department", "Engines", json!({ENTERPRISE: {"department": "Engines"}}));
-        check(json!({}), &format!("{ENTERPRISE}:department"), "Engines", json!({ENTERPRISE: {"department": "Engines"}}));
-        check(json!({}), "manager", "17", json!({ENTERPRISE: {"manager": {"value": "17"}}}));
-        check(json!({}), "emails", "a@b.c", json!({"emails": [{"primary": true, "value": "a@b.c"}]}));
-        check(json!({}), "emails.work", "a@b.c", json!({"emails": [{"type": "work", "primary": true, "value": "a@b.c"}]}));
+        check(
+            json!({}),
+            "department",
+            "Engines",
+            json!({ENTERPRISE: {"department": "Engines"}}),
+        );
+        check(
+            json!({}),
+            &format!("{ENTERPRISE}:department"),
+            "Engines",
+            json!({ENTERPRISE: {"department": "Engines"}}),
+        );
+        check(
+            json!({}),
+            "manager",
+            "17",
+            json!({ENTERPRISE: {"manager": {"value": "17"}}}),
+        );
+        check(
+            json!({}),
+            "emails",
+            "a@b.c",
+            json!({"emails": [{"primary": true, "value": "a@b.c"}]}),
+        );
+        check(
+            json!({}),
+            "emails.work",
+            "a@b.c",
+            json!({"emails": [{"type": "work", "primary": true, "value": "a@b.c"}]}),
+        );
         let one = json!({"emails": [{"type": "work", "primary": true, "value": "a@b.c"}]});
-        check(one.clone(), "emails.Work", "x@b.c", json!({"emails": [{"type": "work", "primary": true, "value": "x@b.c"}]}));
+        check(
+            one.clone(),
+            "emails.Work",
+            "x@b.c",
+            json!({"emails": [{"type": "work", "primary": true, "value": "x@b.c"}]}),
+        );
         let two = json!({"emails": [{"type": "work", "primary": true, "value": "a@b.c"}, {"type": "home", "value": "h@b.c"}]});
         check(one, "emails.home", "h@b.c", two.clone());
-        check(two, "emails.home", "", json!({"emails": [{"type": "work", "primary": true, "value": "a@b.c"}]}));
+        check(
+            two,
+            "emails.home",
+            "",
+            json!({"emails": [{"type": "work", "primary": true, "value": "a@b.c"}]}),
+        );
         check(
             json!({}),
             "addresses.work.locality",
@@ -238,7 +346,11 @@ mod tests {
             let message = apply(&json!({}), path, text).unwrap_err();
             assert!(message.contains(said), "{message}");
         };
-        check("nickname.x", "a", "`nickname.x` is not an attribute of a User");
+        check(
+            "nickname.x",
+            "a",
+            "`nickname.x` is not an attribute of a User",
+        );
         check("salary", "1", "`salary` is not an attribute of a User");
         check("active", "maybe", "\"maybe\" is not `true` or `false`");
         check("name.givenNme", "a", "`name.givenNme`");

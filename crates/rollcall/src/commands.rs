@@ -93,23 +93,44 @@ impl Find {
         let shown = u64::try_from(page.resources.len()).unwrap_or(u64::MAX);
         let next = self.start_index.max(1).saturating_add(shown);
         if !output.is_json() && next <= page.total_results && shown > 0 {
-            output.note(format!("{shown} of {} are shown; the next begin at --start-index {next}", page.total_results));
+            output.note(format!(
+                "{shown} of {} are shown; the next begin at --start-index {next}",
+                page.total_results
+            ));
         }
     }
 }
 
 /// An application by its name.
-async fn find_application(rollcall: &Rollcall, tenant: &Tenant, name: &str) -> Result<Application, Failure> {
-    let applications = rollcall.store.catalogue.list_applications(tenant.id).await?;
-    applications.into_iter().find(|application| application.name == name).ok_or_else(|| {
-        Failure::not_found(format!("there is no application `{name}` in tenant {}", tenant.name))
+async fn find_application(
+    rollcall: &Rollcall,
+    tenant: &Tenant,
+    name: &str,
+) -> Result<Application, Failure> {
+    let applications = rollcall
+        .store
+        .catalogue
+        .list_applications(tenant.id)
+        .await?;
+    applications
+        .into_iter()
+        .find(|application| application.name == name)
+        .ok_or_else(|| {
+            Failure::not_found(format!(
+                "there is no application `{name}` in tenant {}",
+                tenant.name
+            ))
             .hint("`rollcall application list` shows those that are there")
-    })
+        })
 }
 
 /// The text of a top-level attribute; empty where there is none.
 fn text_at(resource: &Map<String, Value>, name: &str) -> String {
-    resource.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    resource
+        .get(name)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A resource as a table of attribute paths and values, or as JSON.
@@ -148,12 +169,16 @@ fn flatten(path: &str, separator: char, value: &Value, rows: &mut Vec<Vec<String
 /// An element of a multi-valued attribute in one line: its value, then the rest.
 fn element_text(element: &Value) -> String {
     let Value::Object(object) = element else {
-        return element.as_str().map_or_else(|| element.to_string(), printable);
+        return element
+            .as_str()
+            .map_or_else(|| element.to_string(), printable);
     };
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), printable);
     let value = object.get("value").map(text);
-    let rest =
-        object.iter().filter(|(name, _)| !matches!(name.as_str(), "value" | "$ref")).map(|(name, value)| format!("{name}={}", text(value)));
+    let rest = object
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "value" | "$ref"))
+        .map(|(name, value)| format!("{name}={}", text(value)));
     let rest = rest.collect::<Vec<_>>().join(", ");
     match value {
         Some(value) if rest.is_empty() => value,

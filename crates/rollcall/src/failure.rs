@@ -50,7 +50,11 @@ pub struct Failure {
 impl Failure {
     /// A failure with a sentence.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None }
+        Self {
+            exit,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// Ours.
@@ -67,10 +71,13 @@ impl Failure {
     pub fn of_command_line(error: &clap::Error) -> Self {
         if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             // The parser would show the whole help.
-            return Self::usage("a command is missing").hint("`--help` says which commands there are");
+            return Self::usage("a command is missing")
+                .hint("`--help` says which commands there are");
         }
         let text = error.render().to_string();
-        let mut paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+        let mut paragraphs = text
+            .split("\n\n")
+            .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
         let message = paragraphs.next().unwrap_or_default();
         let failure = Self::usage(message.strip_prefix("error: ").unwrap_or(&message));
         failure.hint(paragraphs.collect::<Vec<_>>().join("; "))
@@ -164,8 +171,13 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match error.kind() {
             ErrorKind::NotFound => Exit::NotFound,
-            ErrorKind::Uniqueness | ErrorKind::Conflict | ErrorKind::PreconditionFailed => Exit::Conflict,
-            ErrorKind::Internal | ErrorKind::NotImplemented | ErrorKind::Unauthorized | ErrorKind::Forbidden => Exit::Failed,
+            ErrorKind::Uniqueness | ErrorKind::Conflict | ErrorKind::PreconditionFailed => {
+                Exit::Conflict
+            }
+            ErrorKind::Internal
+            | ErrorKind::NotImplemented
+            | ErrorKind::Unauthorized
+            | ErrorKind::Forbidden => Exit::Failed,
             ErrorKind::Unavailable | ErrorKind::TooManyRequests => Exit::Unreachable,
             _ => Exit::Refused,
         };
@@ -179,7 +191,13 @@ mod tests {
 
     #[test]
     fn refusals_have_the_exit_code_of_their_kind() {
-        let check = |kind, code| assert_eq!(Failure::from(Error::new(kind, "No.")).exit.code(), code, "{kind:?}");
+        let check = |kind, code| {
+            assert_eq!(
+                Failure::from(Error::new(kind, "No.")).exit.code(),
+                code,
+                "{kind:?}"
+            );
+        };
         check(ErrorKind::NotFound, 3);
         check(ErrorKind::Uniqueness, 4);
         check(ErrorKind::PreconditionFailed, 4);

@@ -47,16 +47,36 @@ pub async fn forget(parts: Forgetting, mut stopped: watch::Receiver<bool>) {
 }
 
 async fn forget_once(parts: &Forgetting) -> Result<(), Fault> {
-    let ago = |days: u32| parts.clock.now().checked_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MIN);
+    let ago = |days: u32| {
+        parts
+            .clock
+            .now()
+            .checked_sub(SignedDuration::from_hours(24 * i64::from(days)))
+            .unwrap_or(Timestamp::MIN)
+    };
     for tenant in parts.tenants.list_tenants().await? {
         let before = ago(tenant.settings.history_days);
-        while parts.history.prune(tenant.id, before, FORGET_AT_ONCE).await? > 0 {
+        while parts
+            .history
+            .prune(tenant.id, before, FORGET_AT_ONCE)
+            .await?
+            > 0
+        {
             tokio::task::yield_now().await;
         }
         let before = ago(tenant.settings.provisioning_log_days);
-        let lines = Forget { before, lines_max: parts.log_lines_max, limit: FORGET_AT_ONCE };
+        let lines = Forget {
+            before,
+            lines_max: parts.log_lines_max,
+            limit: FORGET_AT_ONCE,
+        };
         for application in parts.catalogue.list_applications(tenant.id).await? {
-            while parts.ledger.shorten_log(tenant.id, application.id, lines).await? > 0 {
+            while parts
+                .ledger
+                .shorten_log(tenant.id, application.id, lines)
+                .await?
+                > 0
+            {
                 tokio::task::yield_now().await;
             }
         }
@@ -107,8 +127,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let key = Arc::new(MasterKey::load_or_create(&folder.path().join("key")).unwrap());
         let store = Arc::new(Sqlite::open(&folder.path().join("db"), key).unwrap());
-        let settings = TenantSettings { provisioning_log_days: 7, ..TenantSettings::default() };
-        let tenant = store.create_tenant("acme", settings, Noon.now()).await.unwrap().unwrap();
+        let settings = TenantSettings {
+            provisioning_log_days: 7,
+            ..TenantSettings::default()
+        };
+        let tenant = store
+            .create_tenant("acme", settings, Noon.now())
+            .await
+            .unwrap()
+            .unwrap();
         let new = NewApplication {
             name: "wiki".into(),
             base_url: "https://wiki.example/scim".into(),
@@ -116,8 +143,16 @@ mod tests {
             settings: ApplicationSettings::default(),
             at: Noon.now(),
         };
-        let application = store.add_application(tenant.id, new).await.unwrap().unwrap().id;
-        store.write_lines(tenant.id, application, [9, 8, 6, 1, 0].map(line).to_vec()).await.unwrap();
+        let application = store
+            .add_application(tenant.id, new)
+            .await
+            .unwrap()
+            .unwrap()
+            .id;
+        store
+            .write_lines(tenant.id, application, [9, 8, 6, 1, 0].map(line).to_vec())
+            .await
+            .unwrap();
         let mut parts = Forgetting {
             tenants: store.clone(),
             history: store.clone(),
@@ -129,8 +164,17 @@ mod tests {
         for (lines_max, expected) in [(100, &["0", "1", "6"][..]), (2, &["0", "1"])] {
             parts.log_lines_max = lines_max;
             forget_once(&parts).await.unwrap();
-            let kept = parts.ledger.read_log(tenant.id, None, None, 10).await.unwrap();
-            assert_eq!(kept.into_iter().map(|line| line.display).collect::<Vec<_>>(), expected);
+            let kept = parts
+                .ledger
+                .read_log(tenant.id, None, None, 10)
+                .await
+                .unwrap();
+            assert_eq!(
+                kept.into_iter()
+                    .map(|line| line.display)
+                    .collect::<Vec<_>>(),
+                expected
+            );
         }
     }
 }

@@ -15,7 +15,13 @@ macro_rules! named {
 
 /// All of them, by the part of the program that keeps them.
 pub fn limits() -> Value {
-    let server::Options { key_sets: keys, lockout, filter, filter_costly_terms_max: costly_terms_max, .. } = server::Options::default();
+    let server::Options {
+        key_sets: keys,
+        lockout,
+        filter,
+        filter_costly_terms_max: costly_terms_max,
+        ..
+    } = server::Options::default();
     let events = named!(subscription::Options::default(), subscription::Options {
         receivers_max, poll_milliseconds, lease_seconds, events_max, retention_days, trim_rows_max,
     } except {});
@@ -86,13 +92,34 @@ fn of_server() -> Value {
         rate_limit: _, address_rate_limit: _, key_sets: _, lockout: _, filter: _, filter_costly_terms_max: _, takes_client_certificates: _, public_url: _, trusted_proxies: _,
     });
     if let Some(server) = server.as_object_mut() {
-        server.insert("roomless_body_bytes_max".into(), json!(server::ROOMLESS_BYTES_MAX));
-        server.insert("forgotten_bytes_max".into(), json!(server::FORGOTTEN_BYTES_MAX));
-        server.insert("forget_seconds_max".into(), json!(server::FORGET_SECONDS_MAX));
-        server.insert("rate_limit_per_second".into(), json!(rate.map(|limit| limit.per_second)));
-        server.insert("rate_limit_burst".into(), json!(rate.map(|limit| limit.burst)));
-        server.insert("address_rate_limit_per_second".into(), json!(address_rate.map(|limit| limit.per_second)));
-        server.insert("address_rate_limit_burst".into(), json!(address_rate.map(|limit| limit.burst)));
+        server.insert(
+            "roomless_body_bytes_max".into(),
+            json!(server::ROOMLESS_BYTES_MAX),
+        );
+        server.insert(
+            "forgotten_bytes_max".into(),
+            json!(server::FORGOTTEN_BYTES_MAX),
+        );
+        server.insert(
+            "forget_seconds_max".into(),
+            json!(server::FORGET_SECONDS_MAX),
+        );
+        server.insert(
+            "rate_limit_per_second".into(),
+            json!(rate.map(|limit| limit.per_second)),
+        );
+        server.insert(
+            "rate_limit_burst".into(),
+            json!(rate.map(|limit| limit.burst)),
+        );
+        server.insert(
+            "address_rate_limit_per_second".into(),
+            json!(address_rate.map(|limit| limit.per_second)),
+        );
+        server.insert(
+            "address_rate_limit_burst".into(),
+            json!(address_rate.map(|limit| limit.burst)),
+        );
     }
     server
 }

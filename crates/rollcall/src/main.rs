@@ -2,7 +2,10 @@
 //!
 //! Modules in dependency order: a module uses only those above it. (The blank lines keep rustfmt from sorting them.)
 
-#![expect(clippy::doc_markdown, reason = "comments of arguments are help texts, where backticks would be seen")]
+#![expect(
+    clippy::doc_markdown,
+    reason = "comments of arguments are help texts, where backticks would be seen"
+)]
 
 mod failure;
 
@@ -33,8 +36,8 @@ use clap::{Args, Parser, Subcommand};
 use directory::tenant_types::DocumentKind;
 
 use crate::commands::{
-    application, client, config, demo, group, guard, history, import, issuer, keys, profile, receiver, requests, schema, serve, sync,
-    tenant, token, user,
+    application, client, config, demo, group, guard, history, import, issuer, keys, profile,
+    receiver, requests, schema, serve, sync, tenant, token, user,
 };
 use crate::configuration::{Configuration, Layer};
 use crate::failure::Failure;
@@ -166,7 +169,9 @@ fn main() -> ExitCode {
 /// Says what is wrong with the command line; in JSON where that is asked for, although there are no arguments yet that say so. Help and version are not
 /// failures, and come here too.
 fn not_understood(error: &clap::Error) -> ExitCode {
-    let asks_for_json = std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json");
+    let asks_for_json = std::env::args_os()
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--json");
     if error.exit_code() == 0 || !asks_for_json {
         error.exit();
     }
@@ -175,7 +180,10 @@ fn not_understood(error: &clap::Error) -> ExitCode {
     ExitCode::from(failure.exit.code())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the configuration reads the environment, through this function")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the configuration reads the environment, through this function"
+)]
 fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
     let CommandLine { global, command } = command_line;
     let mut flags = Layer {
@@ -189,24 +197,34 @@ fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
     }
     let data_was_given = flags.data.is_some();
     let configuration = Configuration::read(flags, global.config, |name| std::env::var(name).ok())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         match command {
             Command::Serve(arguments) => serve::run(&arguments, &configuration, output).await,
-            Command::Demo(arguments) => demo::run(&arguments, &configuration, data_was_given, output).await,
+            Command::Demo(arguments) => {
+                demo::run(&arguments, &configuration, data_was_given, output).await
+            }
             Command::Tenant(command) => tenant::run(command, &configuration, output).await,
             Command::Profile(command) => profile::run(&command, output),
             Command::Requests(command) => requests::run(command, &configuration, output).await,
             Command::Token(command) => token::run(command, &configuration, output).await,
-            Command::Schema(command) => schema::run(command, DocumentKind::Schema, &configuration, output).await,
-            Command::ResourceType(command) => schema::run(command, DocumentKind::ResourceType, &configuration, output).await,
+            Command::Schema(command) => {
+                schema::run(command, DocumentKind::Schema, &configuration, output).await
+            }
+            Command::ResourceType(command) => {
+                schema::run(command, DocumentKind::ResourceType, &configuration, output).await
+            }
             Command::Client(command) => client::run(command, &configuration, output).await,
             Command::Issuer(command) => issuer::run(command, &configuration, output).await,
             Command::User(command) => user::run(command, &configuration, output).await,
             Command::Group(command) => group::run(command, &configuration, output).await,
             Command::History(command) => history::run(command, &configuration, output).await,
             Command::Guard(command) => guard::run(command, &configuration, output).await,
-            Command::Application(command) => application::run(command, &configuration, output).await,
+            Command::Application(command) => {
+                application::run(command, &configuration, output).await
+            }
             Command::Sync(command) => sync::run(command, &configuration, output).await,
             Command::Receiver(command) => receiver::run(command, &configuration, output).await,
             Command::Keys(command) => keys::run(command, &configuration, output).await,

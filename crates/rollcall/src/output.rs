@@ -90,12 +90,20 @@ impl Output {
 
     /// How many of them are done; on a terminal only, as everything that moves.
     pub fn progress(self, total: u64, what: &'static str) -> Progress {
-        self.moving(Some(total), "{msg} [{bar:30}] {pos} of {len}, {eta} left", what)
+        self.moving(
+            Some(total),
+            "{msg} [{bar:30}] {pos} of {len}, {eta} left",
+            what,
+        )
     }
 
     /// How much is done of something that is so many bytes long.
     pub fn progress_in_bytes(self, total: u64, what: &'static str) -> Progress {
-        self.moving(Some(total), "{msg} [{bar:30}] {bytes} of {total_bytes}, {eta} left", what)
+        self.moving(
+            Some(total),
+            "{msg} [{bar:30}] {bytes} of {total_bytes}, {eta} left",
+            what,
+        )
     }
 
     /// How many lines there are already, where nobody knows how many there will be. Nothing where the lines themselves go to a terminal.
@@ -111,11 +119,15 @@ impl Output {
     }
 
     fn moving(self, total: Option<u64>, template: &str, what: &'static str) -> Progress {
-        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()).with_message(what);
+        let bar =
+            ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()).with_message(what);
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
-        Progress { bar, may_be_seen: std::io::stderr().is_terminal() && !self.json }
+        Progress {
+            bar,
+            may_be_seen: std::io::stderr().is_terminal() && !self.json,
+        }
     }
 }
 
@@ -176,15 +188,23 @@ pub struct Watched<T> {
 impl<T> Watched<T> {
     /// This file, and its bar.
     pub fn new(file: T, progress: &Progress) -> Self {
-        Self { file, progress: progress.clone() }
+        Self {
+            file,
+            progress: progress.clone(),
+        }
     }
 }
 
 impl<T: Write> Write for Watched<T> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let written = self.file.write(bytes)?;
-        let lines = bytes.iter().take(written).filter(|byte| **byte == b'\n').count();
-        self.progress.advance(u64::try_from(lines).unwrap_or_default());
+        let lines = bytes
+            .iter()
+            .take(written)
+            .filter(|byte| **byte == b'\n')
+            .count();
+        self.progress
+            .advance(u64::try_from(lines).unwrap_or_default());
         Ok(written)
     }
 
@@ -196,7 +216,8 @@ impl<T: Write> Write for Watched<T> {
 impl<T: Read> Read for Watched<T> {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         let read = self.file.read(into)?;
-        self.progress.advance(u64::try_from(read).unwrap_or_default());
+        self.progress
+            .advance(u64::try_from(read).unwrap_or_default());
         Ok(read)
     }
 }
@@ -209,7 +230,9 @@ impl<T: Seek> Seek for Watched<T> {
 
 fn render_table(headers: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(headers.iter().map(|header| header.to_uppercase()));
     for row in rows {
         table.add_row(row.into_iter().map(|cell| printable(&cell)));
@@ -217,12 +240,18 @@ fn render_table(headers: &[&str], rows: Vec<Vec<String>>) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Text from outside must not move the cursor or fake a line: control characters become spaces.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// An instant as people read it: UTC, to the second.
@@ -241,8 +270,17 @@ mod tests {
 
     #[test]
     fn a_table_is_aligned_and_has_no_trailing_blanks() {
-        let text = render_table(&["name", "state"], vec![vec!["chat".into(), "live".into()], vec!["wiki-of-all".into(), "paused".into()]]);
-        assert_eq!(text, "NAME         STATE\nchat         live\nwiki-of-all  paused");
+        let text = render_table(
+            &["name", "state"],
+            vec![
+                vec!["chat".into(), "live".into()],
+                vec!["wiki-of-all".into(), "paused".into()],
+            ],
+        );
+        assert_eq!(
+            text,
+            "NAME         STATE\nchat         live\nwiki-of-all  paused"
+        );
     }
 
     #[test]
@@ -254,7 +292,11 @@ mod tests {
     fn a_bar_shows_itself_after_a_second_and_only_to_people() {
         let check = |may_be_seen, elapsed, expected| {
             let bar = ProgressBar::hidden().with_elapsed(Duration::from_millis(elapsed));
-            assert_eq!(Progress { bar, may_be_seen }.is_due(), expected, "{may_be_seen} {elapsed}");
+            assert_eq!(
+                Progress { bar, may_be_seen }.is_due(),
+                expected,
+                "{may_be_seen} {elapsed}"
+            );
         };
         check(true, 1_000, true);
         check(true, 100, false);
@@ -268,7 +310,10 @@ mod tests {
         let progress = Output::new(true).progress_in_lines(false, "exporting");
         let mut file = Watched::new(Vec::new(), &progress);
         file.write_all(b"a\nb\n\nc").unwrap();
-        assert_eq!((file.file.as_slice(), progress.bar.position()), (&b"a\nb\n\nc"[..], 3));
+        assert_eq!(
+            (file.file.as_slice(), progress.bar.position()),
+            (&b"a\nb\n\nc"[..], 3)
+        );
 
         let progress = Output::new(true).progress_in_bytes(12, "restoring");
         let mut file = Watched::new(std::io::Cursor::new(b"abcdef"), &progress);
@@ -276,7 +321,10 @@ mod tests {
         file.read_to_string(&mut text).unwrap();
         file.rewind().unwrap();
         file.read_to_string(&mut text).unwrap();
-        assert_eq!((text.as_str(), progress.bar.position()), ("abcdefabcdef", 12));
+        assert_eq!(
+            (text.as_str(), progress.bar.position()),
+            ("abcdefabcdef", 12)
+        );
     }
 
     #[tokio::test]

@@ -30,7 +30,9 @@ impl Running {
     pub async fn stop(mut self) -> Result<(), Failure> {
         self.stop.send_replace(true);
         while let Some(ended) = self.tasks.join_next().await {
-            ended.map_err(|error| Failure::failed(format!("a part of the program broke: {error}")))?;
+            ended.map_err(|error| {
+                Failure::failed(format!("a part of the program broke: {error}"))
+            })?;
         }
         // What was asked last is written down, too.
         self.request_log.flush().await?;
@@ -40,18 +42,34 @@ impl Running {
 
 /// The certificate that the configuration names; `None` where it names none.
 pub fn tls(configuration: &Configuration) -> Result<Option<Arc<Tls>>, Failure> {
-    let (Some(certificate), Some(key)) = (&configuration.tls_cert.value, &configuration.tls_key.value) else { return Ok(None) };
+    let (Some(certificate), Some(key)) =
+        (&configuration.tls_cert.value, &configuration.tls_key.value)
+    else {
+        return Ok(None);
+    };
     let client_authorities = configuration.tls_client_ca.value.clone();
-    let files = TlsFiles { certificate: certificate.clone(), key: key.clone(), client_authorities };
+    let files = TlsFiles {
+        certificate: certificate.clone(),
+        key: key.clone(),
+        client_authorities,
+    };
     let tls = Tls::load(files).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-        Failure::usage(format!("TLS cannot be started: {error}{cause}")).hint("--tls-cert and --tls-key name PEM files that go together")
+        let cause = std::error::Error::source(&error)
+            .map(|source| format!(": {source}"))
+            .unwrap_or_default();
+        Failure::usage(format!("TLS cannot be started: {error}{cause}"))
+            .hint("--tls-cert and --tls-key name PEM files that go together")
     })?;
     Ok(Some(Arc::new(tls)))
 }
 
 /// Starts the server on a listener, and the engine.
-pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, configuration: &Configuration) -> Running {
+pub fn start(
+    rollcall: &Rollcall,
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    configuration: &Configuration,
+) -> Running {
     let options = server_options(configuration);
     let (woken, commits, spreading) = spread(&rollcall.store.committed);
     let listening = listener.local_addr().unwrap_or(configuration.listen.value);
@@ -62,7 +80,10 @@ pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, 
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let until = wait_for_stop(stopped.clone());
-    tasks.spawn(server::shorten_request_logs(Arc::clone(&state), wait_for_stop(stopped.clone())));
+    tasks.spawn(server::shorten_request_logs(
+        Arc::clone(&state),
+        wait_for_stop(stopped.clone()),
+    ));
     let router = server::router(state);
     tasks.spawn(async move {
         match tls {
@@ -86,7 +107,11 @@ pub fn start(rollcall: &Rollcall, listener: TcpListener, tls: Option<Arc<Tls>>, 
     tasks.spawn(delivery.run(stopped.clone()));
     tasks.spawn(forget(rollcall.forgetting(), stopped.clone()));
     tasks.spawn(async move { engine.run(stopped).await });
-    Running { stop, tasks, request_log: Arc::clone(&rollcall.store.request_log) }
+    Running {
+        stop,
+        tasks,
+        request_log: Arc::clone(&rollcall.store.request_log),
+    }
 }
 
 /// Looks at the certificate files whenever SIGHUP comes, as long as the answer lives.
@@ -106,8 +131,18 @@ fn reload_on_hangup(tls: Arc<Tls>) -> std::io::Result<JoinSet<()>> {
 const WAKE_EVERY: Duration = Duration::from_millis(10);
 
 /// Tells the engine and everybody who waits for events of each commit, as long as the third part of the answer runs.
-fn spread(committed: &Arc<Notify>) -> (Arc<Notify>, watch::Receiver<u64>, impl Future<Output = ()> + Send + use<>) {
-    let (committed, woken, heard) = (Arc::clone(committed), Arc::new(Notify::new()), Arc::new(Notify::new()));
+fn spread(
+    committed: &Arc<Notify>,
+) -> (
+    Arc<Notify>,
+    watch::Receiver<u64>,
+    impl Future<Output = ()> + Send + use<>,
+) {
+    let (committed, woken, heard) = (
+        Arc::clone(committed),
+        Arc::new(Notify::new()),
+        Arc::new(Notify::new()),
+    );
     let (announce, commits) = watch::channel(0);
     let engine = Arc::clone(&woken);
     let spreading = async move {
@@ -147,7 +182,9 @@ pub fn start_log(configuration: &Configuration) -> Result<(), Failure> {
         Failure::usage(format!("the log filter {text:?} cannot be read: {error}"))
             .hint("write a level (info) or levels of parts (server=debug,warn)")
     })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let started = match configuration.log_format.value {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => lines.json().try_init(),
@@ -158,8 +195,14 @@ pub fn start_log(configuration: &Configuration) -> Result<(), Failure> {
 /// A word of a filter that stands alone and is no level. The filter's own parser takes it for the name of a part and writes everything of that part, which is
 /// nothing where a level is misspelt.
 fn unknown_level(filter: &str) -> Option<&str> {
-    let alone = filter.split(',').map(str::trim).filter(|word| !word.is_empty() && !word.contains(['=', '[']));
-    alone.into_iter().find(|word| word.parse::<tracing_subscriber::filter::LevelFilter>().is_err())
+    let alone = filter
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty() && !word.contains(['=', '[']));
+    alone.into_iter().find(|word| {
+        word.parse::<tracing_subscriber::filter::LevelFilter>()
+            .is_err()
+    })
 }
 
 /// Ctrl-C, or the signal with which service managers stop a program. Heard from the moment on in which this is made, so it is made before anybody is told

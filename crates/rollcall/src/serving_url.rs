@@ -22,7 +22,11 @@ pub struct ServingUrl {
 /// Writes the URL down. It holds for as long as the caller keeps the file open.
 pub fn announce(configuration: &Configuration, url: &str) -> io::Result<File> {
     let path = configuration.data.value.join(FILE);
-    let mut file = private_options().create(true).truncate(false).write(true).open(&path)?;
+    let mut file = private_options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)?;
     make_private(&path);
     // Where files cannot be locked, the last URL counts.
     file.lock_shared().ok();
@@ -35,8 +39,17 @@ pub fn announce(configuration: &Configuration, url: &str) -> io::Result<File> {
 pub fn find(configuration: &Configuration) -> ServingUrl {
     let announced = announced(configuration).ok().flatten();
     let is_assumed = announced.is_none() && configuration.public_url.value.is_none();
-    let configured = || wiring::public_url(configuration, configuration.listen.value, configuration.tls_cert.value.is_some());
-    ServingUrl { url: announced.unwrap_or_else(configured), is_assumed }
+    let configured = || {
+        wiring::public_url(
+            configuration,
+            configuration.listen.value,
+            configuration.tls_cert.value.is_some(),
+        )
+    };
+    ServingUrl {
+        url: announced.unwrap_or_else(configured),
+        is_assumed,
+    }
 }
 
 fn announced(configuration: &Configuration) -> io::Result<Option<String>> {

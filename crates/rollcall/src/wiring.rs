@@ -141,7 +141,11 @@ pub struct AnyStore {
 }
 
 impl AnyStore {
-    fn of<T>(database: T, request_log: Arc<dyn RequestLog>, committed: impl Fn(&T) -> Arc<Notify>) -> Self
+    fn of<T>(
+        database: T,
+        request_log: Arc<dyn RequestLog>,
+        committed: impl Fn(&T) -> Arc<Notify>,
+    ) -> Self
     where
         T: Tenants
             + Catalogue
@@ -216,7 +220,10 @@ impl Rollcall {
             Database::Embedded => {
                 let request_log = Arc::new(SqliteRequestLog::open(&data.join(REQUESTS_FILE))?);
                 let embedded = Sqlite::open(&database, Arc::clone(&key))?;
-                AnyStore { embedded: Some(embedded.clone()), ..AnyStore::of(embedded, request_log, Sqlite::committed) }
+                AnyStore {
+                    embedded: Some(embedded.clone()),
+                    ..AnyStore::of(embedded, request_log, Sqlite::committed)
+                }
             }
             Database::PostgreSql(url) => {
                 let database = Postgres::connect(url.reveal(), Arc::clone(&key)).await?;
@@ -224,16 +231,37 @@ impl Rollcall {
                 AnyStore::of(database, request_log, Postgres::committed)
             }
         };
-        let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGenerator>) = (Arc::new(SystemClock), Arc::new(OsIds));
-        let directory = Directory::new(Arc::clone(&store.identities), Arc::clone(&clock), Arc::clone(&ids))
-            .with_cursors(Arc::clone(&key) as Arc<dyn CursorSealer>, server_options(configuration).cursor_seconds_max)
-            .with_types(Arc::clone(&store.types))
-            .with_past(Arc::clone(&store.history), Arc::clone(&store.parking), Arc::clone(&store.pending));
+        let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGenerator>) =
+            (Arc::new(SystemClock), Arc::new(OsIds));
+        let directory = Directory::new(
+            Arc::clone(&store.identities),
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+        )
+        .with_cursors(
+            Arc::clone(&key) as Arc<dyn CursorSealer>,
+            server_options(configuration).cursor_seconds_max,
+        )
+        .with_types(Arc::clone(&store.types))
+        .with_past(
+            Arc::clone(&store.history),
+            Arc::clone(&store.parking),
+            Arc::clone(&store.pending),
+        );
         let egress = Egress::allowing(configuration.allow_private.value.clone());
         let connector = ScimConnector::new(egress.clone())?;
         let courier = HttpCourier::new(egress.clone())?;
         let key_sets: Arc<dyn KeySets> = Arc::new(KeySetFetcher::new(egress)?);
-        Ok(Self { store, directory, connector, courier, key_sets, hasher: key, clock, ids })
+        Ok(Self {
+            store,
+            directory,
+            connector,
+            courier,
+            key_sets,
+            hasher: key,
+            clock,
+            ids,
+        })
     }
 
     /// Goes on with what the file of the embedded database has, where its journal is lost.
@@ -249,10 +277,24 @@ impl Rollcall {
     }
 
     /// What tells of changes, at rest. `public_url` is where receivers find this server.
-    pub fn events(&self, public_url: &str, options: subscription::Options, commits: watch::Receiver<u64>) -> server::Events {
-        let (store, tenants) = (Arc::clone(&self.store.identities), Arc::clone(&self.store.tenants));
+    pub fn events(
+        &self,
+        public_url: &str,
+        options: subscription::Options,
+        commits: watch::Receiver<u64>,
+    ) -> server::Events {
+        let (store, tenants) = (
+            Arc::clone(&self.store.identities),
+            Arc::clone(&self.store.tenants),
+        );
         let public_url = public_url.trim_end_matches('/').to_owned();
-        let teller = Teller::new(store, tenants, self.directory.clone(), Arc::clone(&self.store.keys), public_url);
+        let teller = Teller::new(
+            store,
+            tenants,
+            self.directory.clone(),
+            Arc::clone(&self.store.keys),
+            public_url,
+        );
         let ports = subscription::Ports {
             log: Arc::clone(&self.store.events),
             receivers: Arc::clone(&self.store.receivers),
@@ -274,7 +316,9 @@ impl Rollcall {
 
     /// Begins to serve the data folder; in a database that many nodes share there is nothing to begin.
     pub async fn begin_to_serve(&self) -> Result<Option<Serving>, Failure> {
-        let Some(database) = &self.store.embedded else { return Ok(None) };
+        let Some(database) = &self.store.embedded else {
+            return Ok(None);
+        };
         match database.begin_to_serve().await? {
             Begun::Serving(serving) => Ok(Some(serving)),
             Begun::Taken => Err(Failure::conflict("another `rollcall serve` serves this data folder already")
@@ -295,13 +339,32 @@ impl Rollcall {
     /// What the server works with.
     pub fn state(&self, configuration: &Configuration, events: server::Events) -> Arc<State> {
         let store = &self.store;
-        let (tenants, hasher, clock) = (Arc::clone(&store.tenants), Arc::clone(&self.hasher), Arc::clone(&self.clock));
-        let state = State::new(self.directory.clone(), tenants, hasher, clock, Arc::clone(&self.ids), server_options(configuration));
+        let (tenants, hasher, clock) = (
+            Arc::clone(&store.tenants),
+            Arc::clone(&self.hasher),
+            Arc::clone(&self.clock),
+        );
+        let state = State::new(
+            self.directory.clone(),
+            tenants,
+            hasher,
+            clock,
+            Arc::clone(&self.ids),
+            server_options(configuration),
+        );
         let state = state.with_events(events);
         state.try_readiness_of(Arc::clone(&store.readiness));
         state.keep_requests(Arc::clone(&store.request_log));
-        let (clients, issuers, key_sets) = (Arc::clone(&store.clients), Arc::clone(&store.issuers), Arc::clone(&self.key_sets));
-        state.set_callers(Callers { clients, issuers, key_sets });
+        let (clients, issuers, key_sets) = (
+            Arc::clone(&store.clients),
+            Arc::clone(&store.issuers),
+            Arc::clone(&self.key_sets),
+        );
+        state.set_callers(Callers {
+            clients,
+            issuers,
+            key_sets,
+        });
         state.offer_tenant_life(Arc::clone(&store.life), configuration.data.value.clone());
         state
     }
@@ -309,10 +372,21 @@ impl Rollcall {
     /// What forgets in time.
     pub fn forgetting(&self) -> Forgetting {
         let store = &self.store;
-        let (tenants, history, clock) = (Arc::clone(&store.tenants), Arc::clone(&store.history), Arc::clone(&self.clock));
+        let (tenants, history, clock) = (
+            Arc::clone(&store.tenants),
+            Arc::clone(&store.history),
+            Arc::clone(&self.clock),
+        );
         let (catalogue, ledger) = (Arc::clone(&store.catalogue), Arc::clone(&store.ledger));
         let log_lines_max = provisioning::provisioning::Options::default().log_lines_max;
-        Forgetting { tenants, history, catalogue, ledger, log_lines_max, clock }
+        Forgetting {
+            tenants,
+            history,
+            catalogue,
+            ledger,
+            log_lines_max,
+            clock,
+        }
     }
 
     /// The engine, at rest; `committed` wakes it.
@@ -341,7 +415,10 @@ impl Rollcall {
     /// The hand of an administrator in a tenant.
     pub async fn administrator(&self, tenant: &str) -> Result<Caller, Failure> {
         let tenant = Arc::new(self.tenant(tenant).await?);
-        Ok(self.directory.caller(tenant, COMMAND_LINE.into(), Permissions::all()).await?)
+        Ok(self
+            .directory
+            .caller(tenant, COMMAND_LINE.into(), Permissions::all())
+            .await?)
     }
 
     /// Now.
@@ -352,7 +429,8 @@ impl Rollcall {
     /// A tenant by its name.
     pub async fn tenant(&self, name: &str) -> Result<Tenant, Failure> {
         self.store.tenants.find_tenant(name).await?.ok_or_else(|| {
-            Failure::not_found(format!("there is no tenant `{name}`")).hint("`rollcall tenant list` shows those that are there")
+            Failure::not_found(format!("there is no tenant `{name}`"))
+                .hint("`rollcall tenant list` shows those that are there")
         })
     }
 
@@ -373,25 +451,52 @@ impl Rollcall {
             (authentication, None)
         } else {
             let secret = token_text(&self.ids.secret());
-            (ClientAuthentication::ClientSecret { hash: self.hasher.hash(&secret) }, Some(Secret::new(secret)))
+            (
+                ClientAuthentication::ClientSecret {
+                    hash: self.hasher.hash(&secret),
+                },
+                Some(Secret::new(secret)),
+            )
         };
         let (id, name, created) = (self.ids.id().to_string(), name.to_owned(), self.now());
-        let client = ClientRecord { id, tenant, name, created, revoked: None, authentication, permissions };
+        let client = ClientRecord {
+            id,
+            tenant,
+            name,
+            created,
+            revoked: None,
+            authentication,
+            permissions,
+        };
         if !self.store.clients.create_client(client.clone()).await? {
-            return Err(Failure::conflict(format!("there is a client `{}` already", client.name)));
+            return Err(Failure::conflict(format!(
+                "there is a client `{}` already",
+                client.name
+            )));
         }
         Ok((client, secret))
     }
 
     /// Makes a token, of this value where one is given.
-    pub async fn issue_token(&self, request: TokenRequest, value: Option<&str>) -> Result<Issued, Failure> {
+    pub async fn issue_token(
+        &self,
+        request: TokenRequest,
+        value: Option<&str>,
+    ) -> Result<Issued, Failure> {
         let text = value.map_or_else(|| token_text(&self.ids.secret()), str::to_owned);
         let record = issue(&*self.hasher, self.ids.id(), &text, request, self.now());
         if !self.store.tenants.create_token(record.clone()).await? {
-            let why = format!("the user {} is not active, so no token can be made for them", record.permissions.user.unwrap_or_default());
-            return Err(Failure::refused(why).hint("make them active first: rollcall user edit USERNAME --set active=true"));
+            let why = format!(
+                "the user {} is not active, so no token can be made for them",
+                record.permissions.user.unwrap_or_default()
+            );
+            return Err(Failure::refused(why)
+                .hint("make them active first: rollcall user edit USERNAME --set active=true"));
         }
-        Ok(Issued { record, token: Secret::new(text) })
+        Ok(Issued {
+            record,
+            token: Secret::new(text),
+        })
     }
 }
 
@@ -405,31 +510,71 @@ pub struct First {
 
 /// Makes the tenant `default` and its first token, where they are not there. A start that was cut short before it printed the token counts as none
 /// only while the tenant has no token.
-pub async fn first_start(rollcall: &Rollcall, given: Option<&Hidden>) -> Result<Option<First>, Failure> {
-    let made = rollcall.store.tenants.create_tenant(DEFAULT_TENANT, TenantSettings::default(), rollcall.now()).await?;
+pub async fn first_start(
+    rollcall: &Rollcall,
+    given: Option<&Hidden>,
+) -> Result<Option<First>, Failure> {
+    let made = rollcall
+        .store
+        .tenants
+        .create_tenant(DEFAULT_TENANT, TenantSettings::default(), rollcall.now())
+        .await?;
     let tenant = match made {
         Some(tenant) => tenant,
         None => rollcall.tenant(DEFAULT_TENANT).await?,
     };
-    if !rollcall.store.tenants.list_tokens(tenant.id).await?.is_empty() {
+    if !rollcall
+        .store
+        .tenants
+        .list_tokens(tenant.id)
+        .await?
+        .is_empty()
+    {
         return Ok(None);
     }
     // Whoever starts the program owns it: the first token may do everything, and makes narrower ones for provisioning clients.
-    let request = TokenRequest { tenant: tenant.id, name: "first".into(), expires: None, permissions: Permissions::all() };
-    let issued = match rollcall.issue_token(request, given.map(Hidden::reveal)).await {
+    let request = TokenRequest {
+        tenant: tenant.id,
+        name: "first".into(),
+        expires: None,
+        permissions: Permissions::all(),
+    };
+    let issued = match rollcall
+        .issue_token(request, given.map(Hidden::reveal))
+        .await
+    {
         // Another node started at the same moment, with the same token.
-        Err(_) if given.is_some() && !rollcall.store.tenants.list_tokens(tenant.id).await?.is_empty() => return Ok(None),
+        Err(_)
+            if given.is_some()
+                && !rollcall
+                    .store
+                    .tenants
+                    .list_tokens(tenant.id)
+                    .await?
+                    .is_empty() =>
+        {
+            return Ok(None);
+        }
         issued => issued?,
     };
     let token = given.is_none().then(|| issued.token.reveal().to_owned());
-    Ok(Some(First { tenant: tenant.name, token }))
+    Ok(Some(First {
+        tenant: tenant.name,
+        token,
+    }))
 }
 
 /// Where others find a server that listens there: as configured, else that address.
 pub fn public_url(configuration: &Configuration, listening: SocketAddr, tls: bool) -> String {
     let scheme = if tls { "https" } else { "http" };
     let otherwise = || format!("{scheme}://{listening}");
-    configuration.public_url.value.as_ref().map_or_else(otherwise, |url| url.as_str().trim_end_matches('/').to_owned())
+    configuration
+        .public_url
+        .value
+        .as_ref()
+        .map_or_else(otherwise, |url| {
+            url.as_str().trim_end_matches('/').to_owned()
+        })
 }
 
 /// What is configured of the server, and what is not.
@@ -438,18 +583,34 @@ pub fn server_options(configuration: &Configuration) -> server::Options {
     let rate = |setting: Option<u32>, default: Option<RateLimit>| match setting {
         None => default,
         Some(0) => None,
-        Some(per_second) => Some(RateLimit { per_second, burst: per_second.saturating_mul(5) }),
+        Some(per_second) => Some(RateLimit {
+            per_second,
+            burst: per_second.saturating_mul(5),
+        }),
     };
     let lockout = match configuration.lockout_failures.value {
         None => defaults.lockout,
-        Some(failures) => LockoutLimit { failures_max: if failures == 0 { u32::MAX } else { failures }, ..defaults.lockout },
+        Some(failures) => LockoutLimit {
+            failures_max: if failures == 0 { u32::MAX } else { failures },
+            ..defaults.lockout
+        },
     };
     server::Options {
-        rate_limit: rate(configuration.rate_limit_per_second.value, defaults.rate_limit),
-        address_rate_limit: rate(configuration.address_rate_limit_per_second.value, defaults.address_rate_limit),
+        rate_limit: rate(
+            configuration.rate_limit_per_second.value,
+            defaults.rate_limit,
+        ),
+        address_rate_limit: rate(
+            configuration.address_rate_limit_per_second.value,
+            defaults.address_rate_limit,
+        ),
         lockout,
         takes_client_certificates: configuration.tls_client_ca.value.is_some(),
-        public_url: configuration.public_url.value.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned()),
+        public_url: configuration
+            .public_url
+            .value
+            .as_ref()
+            .map(|url| url.as_str().trim_end_matches('/').to_owned()),
         trusted_proxies: configuration.trusted_proxies.value.clone(),
         ..defaults
     }
@@ -458,7 +619,13 @@ pub fn server_options(configuration: &Configuration) -> server::Options {
 /// How changes are told and for how long they are kept.
 pub fn event_options(configuration: &Configuration) -> subscription::Options {
     let defaults = subscription::Options::default();
-    subscription::Options { retention_days: configuration.event_retention_days.value.unwrap_or(defaults.retention_days), ..defaults }
+    subscription::Options {
+        retention_days: configuration
+            .event_retention_days
+            .value
+            .unwrap_or(defaults.retention_days),
+        ..defaults
+    }
 }
 
 /// A name that nothing else has.
@@ -482,8 +649,11 @@ async fn key(configuration: &Configuration, database: &Path) -> Result<MasterKey
 /// in it, or everybody may write into it as in `/tmp`, it is also for something else.
 pub fn make_private_folder(path: &Path) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
-        Failure::failed(format!("the data folder {} cannot be used: {error}", path.display()))
-            .hint("name a folder that this user can write into with --data")
+        Failure::failed(format!(
+            "the data folder {} cannot be used: {error}",
+            path.display()
+        ))
+        .hint("name a folder that this user can write into with --data")
     };
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -500,7 +670,9 @@ pub fn make_private_folder(path: &Path) -> Result<(), Failure> {
 
 fn is_only_for_data(path: &Path) -> std::io::Result<bool> {
     #[cfg(unix)]
-    if std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path)?.permissions()) & 0o1000 != 0 {
+    if std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path)?.permissions()) & 0o1000
+        != 0
+    {
         return Ok(false);
     }
     for entry in std::fs::read_dir(path)? {

@@ -18,7 +18,11 @@ const ACCEPTED: &str = "application/scim+json, application/json;q=0.9";
 /// The largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// What stands in a path or a query as it is (RFC 3986 section 2.3).
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// A request below the base URL.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,13 +42,22 @@ pub struct Request {
 impl Request {
     /// Without parameters and body.
     pub fn new(method: Method, path: &[&str]) -> Self {
-        Self { method, path: path.iter().map(|segment| (*segment).to_owned()).collect(), query: Vec::new(), body: None, is_plain: false }
+        Self {
+            method,
+            path: path.iter().map(|segment| (*segment).to_owned()).collect(),
+            query: Vec::new(),
+            body: None,
+            is_plain: false,
+        }
     }
 
     /// With a body.
     #[must_use]
     pub fn with_body(self, body: Value) -> Self {
-        Self { body: Some(body), ..self }
+        Self {
+            body: Some(body),
+            ..self
+        }
     }
 
     /// With one more parameter.
@@ -86,7 +99,11 @@ impl Request {
         }
         url.set_path(&path);
         if !self.query.is_empty() {
-            let pairs: Vec<String> = self.query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+            let pairs: Vec<String> = self
+                .query
+                .iter()
+                .map(|(name, value)| format!("{name}={}", encode(value)))
+                .collect();
             url.set_query(Some(&pairs.join("&")));
         }
         url
@@ -114,7 +131,12 @@ impl Client {
     pub fn new(http: reqwest::Client, base: Url, token: &str) -> Option<Self> {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
         authorization.set_sensitive(true);
-        Some(Self { http, base, authorization, token: token.to_owned() })
+        Some(Self {
+            http,
+            base,
+            authorization,
+            token: token.to_owned(),
+        })
     }
 
     /// Sends one request, once. The token is in nothing that comes back but in resources.
@@ -130,31 +152,66 @@ impl Client {
             .http
             .request(request.method.clone(), request.url(&self.base))
             .header(AUTHORIZATION, self.authorization.clone())
-            .header(ACCEPT, if request.is_plain { PLAIN_JSON } else { ACCEPTED });
+            .header(
+                ACCEPT,
+                if request.is_plain {
+                    PLAIN_JSON
+                } else {
+                    ACCEPTED
+                },
+            );
         if let Some(body) = &request.body {
-            message = message.header(CONTENT_TYPE, if request.is_plain { PLAIN_JSON } else { SCIM_JSON }).body(body.to_string());
+            message = message
+                .header(
+                    CONTENT_TYPE,
+                    if request.is_plain {
+                        PLAIN_JSON
+                    } else {
+                        SCIM_JSON
+                    },
+                )
+                .body(body.to_string());
         }
         let mut response = message.send().await.map_err(|error| not_answered(&error))?;
         let mut bytes = Vec::new();
         // Once the head is there the request had its effect, whatever becomes of the body; without a body it is not known what was made.
-        while let Some(chunk) = response.chunk().await.map_err(|error| SendError::Lost(explain(&error)))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| SendError::Lost(explain(&error)))?
+        {
             if bytes.len().saturating_add(chunk.len()) > ANSWER_BYTES_MAX {
-                return Err(SendError::Lost(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes")));
+                return Err(SendError::Lost(format!(
+                    "the answer is longer than {ANSWER_BYTES_MAX} bytes"
+                )));
             }
             bytes.extend_from_slice(&chunk);
         }
-        Ok(Response::read(response.status().as_u16(), response.headers(), &bytes, &self.token))
+        Ok(Response::read(
+            response.status().as_u16(),
+            response.headers(),
+            &bytes,
+            &self.token,
+        ))
     }
 }
 
 fn not_answered(error: &reqwest::Error) -> SendError {
-    if error.is_connect() || error.is_builder() { SendError::NotSent(explain(error)) } else { SendError::Lost(explain(error)) }
+    if error.is_connect() || error.is_builder() {
+        SendError::NotSent(explain(error))
+    } else {
+        SendError::Lost(explain(error))
+    }
 }
 
 /// The innermost reason, which says most; without the URL.
 fn explain(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return if error.is_connect() { "no connection in time".into() } else { "no answer in time".into() };
+        return if error.is_connect() {
+            "no connection in time".into()
+        } else {
+            "no answer in time".into()
+        };
     }
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
@@ -170,13 +227,21 @@ mod tests {
     #[test]
     fn urls_are_encoded_and_descriptions_are_not() {
         let base: Url = "https://chat.example.com/scim/v2/".parse().unwrap();
-        let request = Request::new(Method::GET, &["Users"]).with_query("filter", r#"userName eq "a&b/c ü""#).with_query("count", "2");
+        let request = Request::new(Method::GET, &["Users"])
+            .with_query("filter", r#"userName eq "a&b/c ü""#)
+            .with_query("count", "2");
         assert_eq!(
             request.url(&base).as_str(),
             "https://chat.example.com/scim/v2/Users?filter=userName%20eq%20%22a%26b%2Fc%20%C3%BC%22&count=2"
         );
-        assert_eq!(request.describe(), r#"GET /Users?filter=userName eq "a&b/c ü"&count=2"#);
+        assert_eq!(
+            request.describe(),
+            r#"GET /Users?filter=userName eq "a&b/c ü"&count=2"#
+        );
         let id = Request::new(Method::DELETE, &["Groups", "a/../b?c"]);
-        assert_eq!(id.url(&base).as_str(), "https://chat.example.com/scim/v2/Groups/a%2F..%2Fb%3Fc");
+        assert_eq!(
+            id.url(&base).as_str(),
+            "https://chat.example.com/scim/v2/Groups/a%2F..%2Fb%3Fc"
+        );
     }
 }

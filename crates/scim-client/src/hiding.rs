@@ -12,7 +12,9 @@ pub fn hide(text: &str, token: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        if let Some(after) = written(rest.as_bytes(), token.as_bytes()).and_then(|length| rest.get(length..)) {
+        if let Some(after) =
+            written(rest.as_bytes(), token.as_bytes()).and_then(|length| rest.get(length..))
+        {
             shown.push_str(HIDDEN);
             rest = after;
         } else {
@@ -27,7 +29,9 @@ pub fn hide(text: &str, token: &str) -> String {
 pub fn hide_in(value: &mut Value, token: &str) {
     match value {
         Value::String(text) => *text = hide(text, token),
-        Value::Array(elements) => elements.iter_mut().for_each(|element| hide_in(element, token)),
+        Value::Array(elements) => elements
+            .iter_mut()
+            .for_each(|element| hide_in(element, token)),
         Value::Object(object) => object.values_mut().for_each(|value| hide_in(value, token)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
@@ -50,7 +54,8 @@ fn written(text: &[u8], token: &[u8]) -> Option<usize> {
 
 /// The same for one byte of it.
 fn written_byte(text: &[u8], byte: u8) -> Option<usize> {
-    let hexadecimal = |digits: &[u8]| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+    let hexadecimal =
+        |digits: &[u8]| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
     let is_it = |digits: Option<&[u8]>| digits.and_then(hexadecimal) == Some(u32::from(byte));
     if text.first() == Some(&b'%') {
         let mut at = 1_usize;
@@ -67,7 +72,11 @@ fn written_byte(text: &[u8], byte: u8) -> Option<usize> {
         }
     }
     // JSON within JSON escapes the escapes.
-    let slashes = text.iter().take(ESCAPES_MAX).take_while(|byte| **byte == b'\\').count();
+    let slashes = text
+        .iter()
+        .take(ESCAPES_MAX)
+        .take_while(|byte| **byte == b'\\')
+        .count();
     let escaped = text.get(slashes..)?;
     if slashes > 0 && escaped.first() == Some(&b'u') && is_it(escaped.get(1..5)) {
         return slashes.checked_add(5);
@@ -87,9 +96,19 @@ mod tests {
 
     #[test]
     fn a_token_is_hidden_however_it_is_written() {
-        let check = |text: &str, token: &str, expected: &str| assert_eq!(hide(text, token), expected, "{text}");
-        check("The token Bearer sekret-tok is not valid", "sekret-tok", "The token Bearer (hidden) is not valid");
-        check("sekret-toksekret-tok, sekret-to", "sekret-tok", "(hidden)(hidden), sekret-to");
+        let check = |text: &str, token: &str, expected: &str| {
+            assert_eq!(hide(text, token), expected, "{text}");
+        };
+        check(
+            "The token Bearer sekret-tok is not valid",
+            "sekret-tok",
+            "The token Bearer (hidden) is not valid",
+        );
+        check(
+            "sekret-toksekret-tok, sekret-to",
+            "sekret-tok",
+            "(hidden)(hidden), sekret-to",
+        );
         check("ä sekretü", "sekret", "ä (hidden)ü");
         let token = r#"a+b/c="d~"#;
         for written in [
@@ -104,7 +123,11 @@ mod tests {
         ] {
             check(&format!("<{written}>"), token, "<(hidden)>");
         }
-        check(r"x\\y x\\\\y x%5Cy x\u005cy", r"x\y", "(hidden) x\\\\\\\\y (hidden) (hidden)");
+        check(
+            r"x\\y x\\\\y x%5Cy x\u005cy",
+            r"x\y",
+            "(hidden) x\\\\\\\\y (hidden) (hidden)",
+        );
         check(r"x\\y", r"x\\y", "(hidden)");
         check("100%", "100%", "(hidden)");
         check("100%25 100%2", "100%", "(hidden)25 (hidden)2");
@@ -117,6 +140,9 @@ mod tests {
     fn a_document_is_searched_to_its_end() {
         let mut value = json!({"detail": "tok", "echo": [{"Authorization": "Bearer tok"}, 1, null], "tok": true});
         hide_in(&mut value, "tok");
-        assert_eq!(value, json!({"detail": "(hidden)", "echo": [{"Authorization": "Bearer (hidden)"}, 1, null], "tok": true}));
+        assert_eq!(
+            value,
+            json!({"detail": "(hidden)", "echo": [{"Authorization": "Bearer (hidden)"}, 1, null], "tok": true})
+        );
     }
 }

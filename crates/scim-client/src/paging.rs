@@ -18,11 +18,23 @@ pub async fn read_all(client: &Client, request: &Request) -> Result<Response, Se
     let mut whole = Whole::default();
     loop {
         let start = whole.resources.len().saturating_add(1);
-        let page = request.clone().with_query("startIndex", start.to_string()).with_query("count", PAGE_SIZE.to_string());
+        let page = request
+            .clone()
+            .with_query("startIndex", start.to_string())
+            .with_query("count", PAGE_SIZE.to_string());
         let mut answer = client.send(&page).await?;
-        let Some((found, total)) = answer.body.as_mut().filter(|_| (200..300).contains(&answer.status)).and_then(take_page) else {
+        let Some((found, total)) = answer
+            .body
+            .as_mut()
+            .filter(|_| (200..300).contains(&answer.status))
+            .and_then(take_page)
+        else {
             if whole.may_end() && matches!(answer.status, 400 | 404) {
-                return Ok(Response { status: 200, body: Some(list(whole.resources)), ..Response::default() });
+                return Ok(Response {
+                    status: 200,
+                    body: Some(list(whole.resources)),
+                    ..Response::default()
+                });
             }
             return Ok(answer);
         };
@@ -71,8 +83,12 @@ impl Whole {
             return Progress::More;
         }
         match total {
-            Some(total) if (count as u64) < total => Progress::Broken(format!("the list ends after {count} of {total} resources")),
-            None if length >= PAGE_SIZE => Progress::Broken("the list shows the same page again and again".into()),
+            Some(total) if (count as u64) < total => {
+                Progress::Broken(format!("the list ends after {count} of {total} resources"))
+            }
+            None if length >= PAGE_SIZE => {
+                Progress::Broken("the list shows the same page again and again".into())
+            }
             _ => Progress::Whole,
         }
     }
@@ -81,7 +97,10 @@ impl Whole {
 impl Whole {
     /// Whether all that are counted are there, so that a server that refuses to show a page after the last one has said that there is none.
     fn may_end(&self) -> bool {
-        !self.resources.is_empty() && self.total.is_some_and(|total| self.resources.len() as u64 >= total)
+        !self.resources.is_empty()
+            && self
+                .total
+                .is_some_and(|total| self.resources.len() as u64 >= total)
     }
 }
 
@@ -96,9 +115,15 @@ fn identity(resource: &Value) -> String {
 
 /// Takes the resources of a page out of it, with `totalResults` where it says so; `None` where it is no list.
 fn take_page(body: &mut Map<String, Value>) -> Option<(Vec<Value>, Option<u64>)> {
-    let name = |wanted: &str| body.keys().find(|name| name.eq_ignore_ascii_case(wanted)).cloned();
+    let name = |wanted: &str| {
+        body.keys()
+            .find(|name| name.eq_ignore_ascii_case(wanted))
+            .cloned()
+    };
     let (resources, total) = (name("Resources"), name("totalResults"));
-    let total = total.and_then(|name| body.get(&name)).and_then(Value::as_u64);
+    let total = total
+        .and_then(|name| body.get(&name))
+        .and_then(Value::as_u64);
     match resources.and_then(|name| body.shift_remove(&name)) {
         Some(Value::Array(resources)) => Some((resources, total)),
         // A list without matches may leave `Resources` out (RFC 7644 section 3.4.2).
@@ -109,7 +134,10 @@ fn take_page(body: &mut Map<String, Value>) -> Option<(Vec<Value>, Option<u64>)>
 
 fn list(resources: Vec<Value>) -> Map<String, Value> {
     let mut body = Map::new();
-    body.insert("schemas".into(), json!(["urn:ietf:params:scim:api:messages:2.0:ListResponse"]));
+    body.insert(
+        "schemas".into(),
+        json!(["urn:ietf:params:scim:api:messages:2.0:ListResponse"]),
+    );
     body.insert("totalResults".into(), json!(resources.len()));
     body.insert("Resources".into(), Value::Array(resources));
     body
@@ -121,7 +149,10 @@ mod tests {
 
     #[test]
     fn a_list_is_whole_or_no_answer() {
-        let page = |ids: std::ops::Range<u64>| ids.map(|id| json!({"id": id.to_string()})).collect::<Vec<_>>();
+        let page = |ids: std::ops::Range<u64>| {
+            ids.map(|id| json!({"id": id.to_string()}))
+                .collect::<Vec<_>>()
+        };
         let check = |pages: &[(std::ops::Range<u64>, Option<u64>)], expected: &str| {
             let mut whole = Whole::default();
             let mut last = Progress::More;
@@ -136,32 +167,77 @@ mod tests {
             };
             assert_eq!(said, expected, "{pages:?}");
         };
-        check(&[(0..2, Some(5)), (2..4, Some(5)), (4..5, Some(5)), (5..5, Some(5))], "5 resources");
+        check(
+            &[
+                (0..2, Some(5)),
+                (2..4, Some(5)),
+                (4..5, Some(5)),
+                (5..5, Some(5)),
+            ],
+            "5 resources",
+        );
         check(&[(0..2, Some(5)), (2..4, Some(5)), (4..5, Some(5))], "more");
         // It counts the page.
-        check(&[(0..2, Some(2)), (2..4, Some(2)), (4..5, Some(1)), (5..5, Some(0))], "5 resources");
+        check(
+            &[
+                (0..2, Some(2)),
+                (2..4, Some(2)),
+                (4..5, Some(1)),
+                (5..5, Some(0)),
+            ],
+            "5 resources",
+        );
         check(&[(0..2, Some(2))], "more");
         // It knows no pages.
         check(&[(0..2, Some(2)), (0..2, Some(2))], "2 resources");
         check(&[(0..7, None), (0..7, None)], "7 resources");
         check(&[(0..0, Some(0))], "0 resources");
         // Somebody was deleted meanwhile.
-        check(&[(0..2, Some(4)), (2..3, Some(3)), (3..3, Some(3))], "3 resources");
-        check(&[(0..2, Some(5)), (2..2, Some(5))], "the list ends after 2 of 5 resources");
-        check(&[(0..2, Some(5)), (0..2, Some(5))], "the list ends after 2 of 5 resources");
+        check(
+            &[(0..2, Some(4)), (2..3, Some(3)), (3..3, Some(3))],
+            "3 resources",
+        );
+        check(
+            &[(0..2, Some(5)), (2..2, Some(5))],
+            "the list ends after 2 of 5 resources",
+        );
+        check(
+            &[(0..2, Some(5)), (0..2, Some(5))],
+            "the list ends after 2 of 5 resources",
+        );
         check(&[(0..2, Some(5))], "more");
-        check(&[(0..PAGE_SIZE, None), (PAGE_SIZE..PAGE_SIZE + 1, None), (0..0, None)], "201 resources");
-        check(&[(0..PAGE_SIZE, None), (0..PAGE_SIZE, None)], "the list shows the same page again and again");
+        check(
+            &[
+                (0..PAGE_SIZE, None),
+                (PAGE_SIZE..PAGE_SIZE + 1, None),
+                (0..0, None),
+            ],
+            "201 resources",
+        );
+        check(
+            &[(0..PAGE_SIZE, None), (0..PAGE_SIZE, None)],
+            "the list shows the same page again and again",
+        );
     }
 
     #[test]
     fn pages() {
         let check = |body: Value, expected: Option<(usize, Option<u64>)>| {
             let found = take_page(&mut body.as_object().cloned().unwrap());
-            assert_eq!(found.map(|(resources, total)| (resources.len(), total)), expected, "{body}");
+            assert_eq!(
+                found.map(|(resources, total)| (resources.len(), total)),
+                expected,
+                "{body}"
+            );
         };
-        check(json!({"totalResults": 5, "Resources": [{}, {}]}), Some((2, Some(5))));
-        check(json!({"totalresults": 1, "resources": [{}]}), Some((1, Some(1))));
+        check(
+            json!({"totalResults": 5, "Resources": [{}, {}]}),
+            Some((2, Some(5))),
+        );
+        check(
+            json!({"totalresults": 1, "resources": [{}]}),
+            Some((1, Some(1))),
+        );
         check(json!({"totalResults": 0}), Some((0, Some(0))));
         check(json!({"totalResults": 3}), None);
         check(json!({"Resources": []}), Some((0, None)));

@@ -47,19 +47,44 @@ impl Response {
 
     /// Reads one. The token is taken out of what people may be shown, before that is shortened, which could leave half of it; a resource stays as it is.
     pub(crate) fn read(status: u16, headers: &HeaderMap, bytes: &[u8], token: &str) -> Self {
-        let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(rate_limit::retry_after);
+        let retry_after = headers
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(rate_limit::retry_after);
         let rate_limit = rate_limit::wait(status, headers);
-        let location = headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(|value| hide(value, token));
+        let location = headers
+            .get(LOCATION)
+            .and_then(|value| value.to_str().ok())
+            .map(|value| hide(value, token));
         let is_error = !(200..300).contains(&status);
         let beginning = bytes.get(..ERROR_BYTES_MAX).unwrap_or(bytes);
-        if let Ok(Value::Object(mut body)) = serde_json::from_slice(if is_error { beginning } else { bytes }) {
+        if let Ok(Value::Object(mut body)) =
+            serde_json::from_slice(if is_error { beginning } else { bytes })
+        {
             if is_error {
                 body.values_mut().for_each(|value| hide_in(value, token));
             }
-            Self { status, body: Some(body), text: String::new(), retry_after, rate_limit, location }
+            Self {
+                status,
+                body: Some(body),
+                text: String::new(),
+                retry_after,
+                rate_limit,
+                location,
+            }
         } else {
-            let text = hide(String::from_utf8_lossy(beginning).trim(), token).chars().take(TEXT_CHARACTERS_MAX).collect();
-            Self { status, body: None, text, retry_after, rate_limit, location }
+            let text = hide(String::from_utf8_lossy(beginning).trim(), token)
+                .chars()
+                .take(TEXT_CHARACTERS_MAX)
+                .collect();
+            Self {
+                status,
+                body: None,
+                text,
+                retry_after,
+                rate_limit,
+                location,
+            }
         }
     }
 }
@@ -72,22 +97,49 @@ mod tests {
     fn bodies_that_are_no_objects_are_kept_as_text() {
         let read = |bytes: &[u8]| Response::read(200, &HeaderMap::new(), bytes, "sekret-tok");
         assert_eq!(read(br#"{"id": "1"}"#).body.unwrap()["id"], "1");
-        assert_eq!((read(b"<html>").body, read(b" <html>").text), (None, "<html>".to_owned()));
-        assert_eq!((read(b"[]").body, read(b"[]").text), (None, "[]".to_owned()));
-        assert_eq!(read("ä".repeat(500).as_bytes()).text.chars().count(), TEXT_CHARACTERS_MAX);
-        assert_eq!(read(b""), Response { status: 200, ..Response::default() });
+        assert_eq!(
+            (read(b"<html>").body, read(b" <html>").text),
+            (None, "<html>".to_owned())
+        );
+        assert_eq!(
+            (read(b"[]").body, read(b"[]").text),
+            (None, "[]".to_owned())
+        );
+        assert_eq!(
+            read("ä".repeat(500).as_bytes()).text.chars().count(),
+            TEXT_CHARACTERS_MAX
+        );
+        assert_eq!(
+            read(b""),
+            Response {
+                status: 200,
+                ..Response::default()
+            }
+        );
     }
 
     #[test]
     fn the_token_is_not_in_what_is_shown() {
-        let read = |status, text: &str| Response::read(status, &HeaderMap::new(), text.as_bytes(), "sekret-tok");
+        let read = |status, text: &str| {
+            Response::read(status, &HeaderMap::new(), text.as_bytes(), "sekret-tok")
+        };
         let refused =
             read(401, r#"{"detail": "Bearer sekret\u002dtok?", "headers": {"authorization": "Bearer sekret\u002Dtok"}}"#).body.unwrap();
-        assert_eq!((&refused["detail"], &refused["headers"]["authorization"]), (&"Bearer (hidden)?".into(), &"Bearer (hidden)".into()));
-        assert_eq!(read(200, r#"{"nickName": "sekret-tok"}"#).body.unwrap()["nickName"], "sekret-tok");
+        assert_eq!(
+            (&refused["detail"], &refused["headers"]["authorization"]),
+            (&"Bearer (hidden)?".into(), &"Bearer (hidden)".into())
+        );
+        assert_eq!(
+            read(200, r#"{"nickName": "sekret-tok"}"#).body.unwrap()["nickName"],
+            "sekret-tok"
+        );
         assert_eq!(read(200, "<p>sekret-tok").text, "<p>(hidden)");
         // Where it is cut, nothing of the token is left.
-        let long = read(500, &format!("{}sekret-tok", ".".repeat(TEXT_CHARACTERS_MAX - 4))).text;
+        let long = read(
+            500,
+            &format!("{}sekret-tok", ".".repeat(TEXT_CHARACTERS_MAX - 4)),
+        )
+        .text;
         assert_eq!(long, format!("{}(hid", ".".repeat(TEXT_CHARACTERS_MAX - 4)));
     }
 }

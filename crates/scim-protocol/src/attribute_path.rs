@@ -41,27 +41,43 @@ impl AttributePath {
         let mut at = offset + attribute.len() + 1;
         // Some clients write a dot behind a URN, `...:2.0:User.manager.value`; `TypeSchema::meant` says what that is.
         let parts = if schema.is_some() { usize::MAX } else { 1 };
-        for sub in sub_attribute.into_iter().flat_map(|sub| sub.splitn(parts, '.')) {
+        for sub in sub_attribute
+            .into_iter()
+            .flat_map(|sub| sub.splitn(parts, '.'))
+        {
             check_name(sub, at, schema.is_some())?;
             at += sub.len() + 1;
         }
-        Ok(Self { schema: schema.map(str::to_owned), attribute: attribute.to_owned(), sub_attribute: sub_attribute.map(str::to_owned) })
+        Ok(Self {
+            schema: schema.map(str::to_owned),
+            attribute: attribute.to_owned(),
+            sub_attribute: sub_attribute.map(str::to_owned),
+        })
     }
 
     /// A path of an attribute without URN and sub-attribute.
     pub fn of(attribute: impl Into<String>) -> Self {
-        Self { schema: None, attribute: attribute.into(), sub_attribute: None }
+        Self {
+            schema: None,
+            attribute: attribute.into(),
+            sub_attribute: None,
+        }
     }
 
     /// The same path with this sub-attribute.
     #[must_use]
     pub fn with_sub_attribute(&self, sub_attribute: impl Into<String>) -> Self {
-        Self { schema: self.schema.clone(), attribute: self.attribute.clone(), sub_attribute: Some(sub_attribute.into()) }
+        Self {
+            schema: self.schema.clone(),
+            attribute: self.attribute.clone(),
+            sub_attribute: Some(sub_attribute.into()),
+        }
     }
 
     /// Whether a character may be part of a path.
     pub(crate) fn is_path_char(c: char) -> bool {
-        c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '$' | '.' | ':' | '%' | '+' | '/' | '#' | '~')
+        c.is_ascii_alphanumeric()
+            || matches!(c, '-' | '_' | '$' | '.' | ':' | '%' | '+' | '/' | '#' | '~')
     }
 }
 
@@ -70,13 +86,19 @@ fn malformed(detail: String, span: Range<usize>) -> Error {
 }
 
 fn check_urn(schema: &str, start: usize) -> Result<(), Error> {
-    let is_urn = schema.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("urn:"));
-    let filled = schema.split(':').all(|segment| !segment.is_empty() && segment.chars().all(AttributePath::is_path_char));
+    let is_urn = schema
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("urn:"));
+    let filled = schema
+        .split(':')
+        .all(|segment| !segment.is_empty() && segment.chars().all(AttributePath::is_path_char));
     if is_urn && filled {
         return Ok(());
     }
     Err(malformed(
-        format!("`{schema}` is not a schema URN; a path is `attribute`, `attribute.sub` or `urn:...:attribute`."),
+        format!(
+            "`{schema}` is not a schema URN; a path is `attribute`, `attribute.sub` or `urn:...:attribute`."
+        ),
         start..start + schema.len(),
     ))
 }
@@ -85,18 +107,24 @@ fn check_urn(schema: &str, start: usize) -> Result<(), Error> {
 fn check_name(name: &str, offset: usize, after_urn: bool) -> Result<(), Error> {
     let mut characters = name.char_indices();
     let Some((_, first)) = characters.next() else {
-        return Err(malformed(format!("An attribute name was expected at position {offset}."), offset..offset));
+        return Err(malformed(
+            format!("An attribute name was expected at position {offset}."),
+            offset..offset,
+        ));
     };
-    let bad = if first.is_ascii_alphabetic() || first == '$' || (after_urn && first.is_ascii_digit()) {
-        characters.find(|(_, c)| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')))
-    } else {
-        Some((0, first))
-    };
+    let bad =
+        if first.is_ascii_alphabetic() || first == '$' || (after_urn && first.is_ascii_digit()) {
+            characters.find(|(_, c)| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')))
+        } else {
+            Some((0, first))
+        };
     match bad {
         None => Ok(()),
         Some((at, c)) => {
             let start = offset + at;
-            let detail = format!("`{c}` at position {start} may not be part of an attribute name; letters, digits, `-` and `_` may.");
+            let detail = format!(
+                "`{c}` at position {start} may not be part of an attribute name; letters, digits, `-` and `_` may."
+            );
             Err(malformed(detail, start..start + c.len_utf8()))
         }
     }
@@ -139,7 +167,11 @@ mod tests {
         let check = |text: &str, schema: Option<&str>, attribute: &str, sub: Option<&str>| {
             let path = AttributePath::parse(text).unwrap();
             assert_eq!(
-                (path.schema.as_deref(), path.attribute.as_str(), path.sub_attribute.as_deref()),
+                (
+                    path.schema.as_deref(),
+                    path.attribute.as_str(),
+                    path.sub_attribute.as_deref()
+                ),
                 (schema, attribute, sub),
                 "{text}"
             );
@@ -149,17 +181,36 @@ mod tests {
         check("userName", None, "userName", None);
         check("name.familyName", None, "name", Some("familyName"));
         check("members.$ref", None, "members", Some("$ref"));
-        check("urn:ietf:params:scim:schemas:core:2.0:User:name.givenName", Some(user), "name", Some("givenName"));
-        check(user, Some("urn:ietf:params:scim:schemas:core:2.0"), "User", None);
+        check(
+            "urn:ietf:params:scim:schemas:core:2.0:User:name.givenName",
+            Some(user),
+            "name",
+            Some("givenName"),
+        );
+        check(
+            user,
+            Some("urn:ietf:params:scim:schemas:core:2.0"),
+            "User",
+            None,
+        );
         let dotted = "urn:ietf:params:scim:schemas:core:2.0:User.name.givenName";
-        check(dotted, Some("urn:ietf:params:scim:schemas:core:2.0"), "User", Some("name.givenName"));
+        check(
+            dotted,
+            Some("urn:ietf:params:scim:schemas:core:2.0"),
+            "User",
+            Some("name.givenName"),
+        );
     }
 
     #[test]
     fn malformed_paths_are_refused_with_their_position() {
         let check = |text: &str, start: usize| {
             let error = AttributePath::parse(text).unwrap_err();
-            assert_eq!((error.kind(), error.span().unwrap().start), (ErrorKind::InvalidPath, start), "{text}");
+            assert_eq!(
+                (error.kind(), error.span().unwrap().start),
+                (ErrorKind::InvalidPath, start),
+                "{text}"
+            );
         };
         check("", 0);
         check("user name", 4);
@@ -176,7 +227,13 @@ mod tests {
 
     #[test]
     fn names_compare_without_case() {
-        assert_eq!(AttributePath::parse("USERNAME").unwrap(), AttributePath::of("userName"));
-        assert_ne!(AttributePath::parse("name.givenName").unwrap(), AttributePath::of("name"));
+        assert_eq!(
+            AttributePath::parse("USERNAME").unwrap(),
+            AttributePath::of("userName")
+        );
+        assert_ne!(
+            AttributePath::parse("name.givenName").unwrap(),
+            AttributePath::of("name")
+        );
     }
 }

@@ -66,9 +66,17 @@ pub fn service_provider_config(capabilities: &Capabilities, base_url: &str) -> M
     }
     if let (true, Value::Object(map)) = (capabilities.events, &mut body) {
         // RFC 9967: which events are sent; no request is answered later by one.
-        map.insert("securityEvents".into(), json!({"asyncRequest": "none", "eventUris": event_uri::ALL}));
+        map.insert(
+            "securityEvents".into(),
+            json!({"asyncRequest": "none", "eventUris": event_uri::ALL}),
+        );
     }
-    document(SERVICE_PROVIDER_CONFIG, body, "ServiceProviderConfig", &location(base_url, "ServiceProviderConfig"))
+    document(
+        SERVICE_PROVIDER_CONFIG,
+        body,
+        "ServiceProviderConfig",
+        &location(base_url, "ServiceProviderConfig"),
+    )
 }
 
 /// RFC 9865 section 4.
@@ -80,7 +88,8 @@ fn pagination(capabilities: &Capabilities) -> Value {
         "defaultPageSize": capabilities.page_size_default,
         "maxPageSize": capabilities.page_size_max,
     });
-    if let (Value::Object(map), Some(seconds)) = (&mut pagination, capabilities.cursor_seconds_max) {
+    if let (Value::Object(map), Some(seconds)) = (&mut pagination, capabilities.cursor_seconds_max)
+    {
         map.insert("cursorTimeout".into(), seconds.into());
     }
     pagination
@@ -91,11 +100,13 @@ fn pagination(capabilities: &Capabilities) -> Value {
 pub fn announce_types(config: &mut Map<String, Value>, set: &SchemaSet) {
     let has = |name: &str| set.by_name(name).is_some();
     if has("Role") || has("Entitlement") {
-        let of =
-            |name: &str, several: &str| json!({"supported": has(name), several: true, "primarySupported": true, "typeSupported": true});
+        let of = |name: &str, several: &str| json!({"supported": has(name), several: true, "primarySupported": true, "typeSupported": true});
         let roles = of("Role", "multipleRolesSupported");
         let entitlements = of("Entitlement", "multipleEntitlementsSupported");
-        config.insert("RolesAndEntitlements".into(), json!({"roles": roles, "entitlements": entitlements}));
+        config.insert(
+            "RolesAndEntitlements".into(),
+            json!({"roles": roles, "entitlements": entitlements}),
+        );
     }
     let (agents, applications) = (has("Agent"), has("AgenticApplication"));
     if agents || applications {
@@ -115,27 +126,49 @@ pub fn resource_types(set: &SchemaSet, base_url: &str) -> Vec<Map<String, Value>
         {
             map.shift_remove("schemaExtensions");
         }
-        document(RESOURCE_TYPE, body, "ResourceType", &location(base_url, &format!("ResourceTypes/{}", resource_type.id)))
+        document(
+            RESOURCE_TYPE,
+            body,
+            "ResourceType",
+            &location(base_url, &format!("ResourceTypes/{}", resource_type.id)),
+        )
     };
-    set.types().iter().map(|schema| one(&schema.resource_type)).collect()
+    set.types()
+        .iter()
+        .map(|schema| one(&schema.resource_type))
+        .collect()
 }
 
 /// All Schema documents. That of `ServiceProviderConfig` lists what may be announced of these types.
 pub fn schemas(set: &SchemaSet, base_url: &str) -> Vec<Map<String, Value>> {
     let mut announcement = Map::new();
     announce_types(&mut announcement, set);
-    let announced = || optional::announced().iter().filter(|attribute| announcement.contains_key(&attribute.name));
+    let announced = || {
+        optional::announced()
+            .iter()
+            .filter(|attribute| announcement.contains_key(&attribute.name))
+    };
     let one = |schema: &Schema| {
         let mut body = to_value(schema);
         if let Some(Value::Array(attributes)) = body.get_mut("attributes") {
             // Extensions within an extension (RFC 9944 section 7.1.2) are schemas of their own here: a URN is no attribute name (RFC 7643 section 2.1).
-            attributes.retain(|attribute| attribute.get("name").and_then(Value::as_str).is_none_or(|name| !name.contains(':')));
+            attributes.retain(|attribute| {
+                attribute
+                    .get("name")
+                    .and_then(Value::as_str)
+                    .is_none_or(|name| !name.contains(':'))
+            });
             if schema.id == SERVICE_PROVIDER_CONFIG {
                 attributes.extend(announced().map(to_value));
             }
         }
         drop_own_names(&mut body);
-        document(SCHEMA, body, "Schema", &location(base_url, &format!("Schemas/{}", schema.id)))
+        document(
+            SCHEMA,
+            body,
+            "Schema",
+            &location(base_url, &format!("Schemas/{}", schema.id)),
+        )
     };
     set.schemas().iter().map(one).collect()
 }
@@ -167,7 +200,10 @@ fn document(schema: &str, body: Value, resource_type: &str, location: &str) -> M
     if let Value::Object(body) = body {
         document.extend(body);
     }
-    document.insert("meta".into(), json!({"resourceType": resource_type, "location": location}));
+    document.insert(
+        "meta".into(),
+        json!({"resourceType": resource_type, "location": location}),
+    );
     document
 }
 
@@ -189,16 +225,35 @@ mod tests {
         };
         let config = service_provider_config(&capabilities, "https://x/scim/v2/");
         let all = standard::schemas();
-        let schema = all.iter().find(|schema| schema.id == SERVICE_PROVIDER_CONFIG).unwrap();
+        let schema = all
+            .iter()
+            .find(|schema| schema.id == SERVICE_PROVIDER_CONFIG)
+            .unwrap();
         let check = |attribute: &Attribute, holder: &Map<String, Value>| {
-            assert!(!attribute.required || holder.contains_key(&attribute.name), "{}", attribute.name);
+            assert!(
+                !attribute.required || holder.contains_key(&attribute.name),
+                "{}",
+                attribute.name
+            );
         };
         for attribute in &schema.attributes {
             check(attribute, &config);
-            let holders = config.get(&attribute.name).map(|value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]));
+            let holders = config.get(&attribute.name).map(|value| {
+                value
+                    .as_array()
+                    .cloned()
+                    .unwrap_or_else(|| vec![value.clone()])
+            });
             for holder in holders.iter().flatten().filter_map(Value::as_object) {
-                attribute.sub_attributes.iter().for_each(|sub| check(sub, holder));
-                assert!(holder.keys().all(|name| attribute.sub_attribute(name).is_some()));
+                attribute
+                    .sub_attributes
+                    .iter()
+                    .for_each(|sub| check(sub, holder));
+                assert!(
+                    holder
+                        .keys()
+                        .all(|name| attribute.sub_attribute(name).is_some())
+                );
             }
         }
         let config = Value::Object(config);
@@ -207,7 +262,10 @@ mod tests {
         assert_eq!(config.pointer("/filter/maxResults"), Some(&json!(9)));
         let pagination = json!({"cursor": true, "index": true, "defaultPaginationMethod": "index", "defaultPageSize": 5, "maxPageSize": 9, "cursorTimeout": 600});
         assert_eq!(config.pointer("/pagination"), Some(&pagination));
-        assert_eq!(config.pointer("/meta/location"), Some(&json!("https://x/scim/v2/ServiceProviderConfig")));
+        assert_eq!(
+            config.pointer("/meta/location"),
+            Some(&json!("https://x/scim/v2/ServiceProviderConfig"))
+        );
     }
 
     /// RFC 7643 section 8.6.
@@ -238,7 +296,17 @@ mod tests {
             json!({"resourceType": "Schema", "location": format!("https://example.com/v2/Schemas/{}", standard::USER)})
         );
         let user_name = &user["attributes"][0];
-        for name in ["name", "type", "multiValued", "description", "required", "caseExact", "mutability", "returned", "uniqueness"] {
+        for name in [
+            "name",
+            "type",
+            "multiValued",
+            "description",
+            "required",
+            "caseExact",
+            "mutability",
+            "returned",
+            "uniqueness",
+        ] {
             assert!(!user_name[name].is_null(), "{name}");
         }
         assert!(user_name["x-indexed"].is_null());
@@ -251,23 +319,61 @@ mod tests {
             let listed = listed.as_array().unwrap();
             assert_eq!(listed.len(), said.len(), "{said:?}");
             for (name, value) in said {
-                let attribute = listed.iter().find(|attribute| attribute["name"] == **name).unwrap_or_else(|| panic!("{name}"));
+                let attribute = listed
+                    .iter()
+                    .find(|attribute| attribute["name"] == **name)
+                    .unwrap_or_else(|| panic!("{name}"));
                 match value.as_object() {
                     Some(inner) => check(&attribute["subAttributes"], inner),
-                    None => assert!(value.is_boolean() && attribute["type"] == "boolean", "{name}"),
+                    None => assert!(
+                        value.is_boolean() && attribute["type"] == "boolean",
+                        "{name}"
+                    ),
                 }
             }
         }
-        let plain = standard::schemas().iter().find(|schema| schema.id == SERVICE_PROVIDER_CONFIG).unwrap().attributes.len();
-        for names in [vec!["Role"], vec!["Entitlement", "Agent"], vec!["AgenticApplication"], vec!["Device"], vec![]] {
-            let brought: Vec<_> = optional::types().iter().filter(|brought| names.contains(&brought.resource_type.name.as_str())).collect();
-            let all = standard::schemas().into_iter().chain(brought.iter().flat_map(|brought| brought.schemas.clone())).collect();
-            let set = SchemaSet::new(brought.iter().map(|brought| brought.resource_type.clone()).collect(), all).unwrap();
+        let plain = standard::schemas()
+            .iter()
+            .find(|schema| schema.id == SERVICE_PROVIDER_CONFIG)
+            .unwrap()
+            .attributes
+            .len();
+        for names in [
+            vec!["Role"],
+            vec!["Entitlement", "Agent"],
+            vec!["AgenticApplication"],
+            vec!["Device"],
+            vec![],
+        ] {
+            let brought: Vec<_> = optional::types()
+                .iter()
+                .filter(|brought| names.contains(&brought.resource_type.name.as_str()))
+                .collect();
+            let all = standard::schemas()
+                .into_iter()
+                .chain(brought.iter().flat_map(|brought| brought.schemas.clone()))
+                .collect();
+            let set = SchemaSet::new(
+                brought
+                    .iter()
+                    .map(|brought| brought.resource_type.clone())
+                    .collect(),
+                all,
+            )
+            .unwrap();
             let mut said = Map::new();
             announce_types(&mut said, &set);
             let shown = schemas(&set, "https://example.com/v2");
-            let shown = shown.iter().find(|schema| schema["id"] == SERVICE_PROVIDER_CONFIG).unwrap();
-            let added = shown["attributes"].as_array().unwrap().get(plain..).unwrap().to_vec();
+            let shown = shown
+                .iter()
+                .find(|schema| schema["id"] == SERVICE_PROVIDER_CONFIG)
+                .unwrap();
+            let added = shown["attributes"]
+                .as_array()
+                .unwrap()
+                .get(plain..)
+                .unwrap()
+                .to_vec();
             check(&Value::Array(added), &said);
         }
     }
@@ -275,9 +381,21 @@ mod tests {
     #[test]
     fn what_follows_a_draft_says_so() {
         for brought in optional::types() {
-            let described = [&brought.resource_type.description, &brought.schemas[0].description];
-            assert!(described.iter().all(|text| text.contains("experimental") == brought.experimental), "{described:?}");
+            let described = [
+                &brought.resource_type.description,
+                &brought.schemas[0].description,
+            ];
+            assert!(
+                described
+                    .iter()
+                    .all(|text| text.contains("experimental") == brought.experimental),
+                "{described:?}"
+            );
         }
-        assert!(optional::announced().iter().all(|attribute| attribute.description.contains("experimental")));
+        assert!(
+            optional::announced()
+                .iter()
+                .all(|attribute| attribute.description.contains("experimental"))
+        );
     }
 }

@@ -126,7 +126,13 @@ pub struct Error {
 impl Error {
     /// A refusal with a sentence for a stranger.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), path: None, span: None, retry_after_seconds: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            path: None,
+            span: None,
+            retry_after_seconds: None,
+        }
     }
 
     /// Names the attribute that was refused.

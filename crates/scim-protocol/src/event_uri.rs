@@ -24,5 +24,16 @@ pub const ACTIVATE: &str = "urn:ietf:params:scim:event:prov:activate";
 pub const DEACTIVATE: &str = "urn:ietf:params:scim:event:prov:deactivate";
 
 /// All that are sent, as `ServiceProviderConfig` announces them.
-pub const ALL: &[&str] =
-    &[FEED_ADD, FEED_REMOVE, CREATE_FULL, CREATE_NOTICE, PATCH_FULL, PATCH_NOTICE, PUT_FULL, PUT_NOTICE, DELETE, ACTIVATE, DEACTIVATE];
+pub const ALL: &[&str] = &[
+    FEED_ADD,
+    FEED_REMOVE,
+    CREATE_FULL,
+    CREATE_NOTICE,
+    PATCH_FULL,
+    PATCH_NOTICE,
+    PUT_FULL,
+    PUT_NOTICE,
+    DELETE,
+    ACTIVATE,
+    DEACTIVATE,
+];

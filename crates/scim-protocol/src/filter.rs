@@ -32,7 +32,17 @@ pub enum CompareOp {
 
 impl CompareOp {
     /// All nine.
-    pub const ALL: [Self; 9] = [Self::Eq, Self::Ne, Self::Co, Self::Sw, Self::Ew, Self::Gt, Self::Ge, Self::Lt, Self::Le];
+    pub const ALL: [Self; 9] = [
+        Self::Eq,
+        Self::Ne,
+        Self::Co,
+        Self::Sw,
+        Self::Ew,
+        Self::Gt,
+        Self::Ge,
+        Self::Lt,
+        Self::Le,
+    ];
 
     /// As it stands in a filter.
     pub fn name(self) -> &'static str {
@@ -50,7 +60,9 @@ impl CompareOp {
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|op| op.name().eq_ignore_ascii_case(name))
+        Self::ALL
+            .into_iter()
+            .find(|op| op.name().eq_ignore_ascii_case(name))
     }
 }
 
@@ -96,7 +108,11 @@ pub struct FilterLimits {
 
 impl Default for FilterLimits {
     fn default() -> Self {
-        Self { length_max: 16 * 1024, depth_max: 64, terms_max: 250 }
+        Self {
+            length_max: 16 * 1024,
+            depth_max: 64,
+            terms_max: 250,
+        }
     }
 }
 
@@ -114,22 +130,40 @@ impl Filter {
             Self::Present(path) => resolve_all(types, path).map(|_| ()),
             Self::Compare { path, op, value } => {
                 // One type in which the comparison makes sense is enough; in the others nothing matches.
-                first_success(resolve_all(types, path)?.into_iter().map(|resolved| check_comparison(path, resolved, *op, value)))
+                first_success(
+                    resolve_all(types, path)?
+                        .into_iter()
+                        .map(|resolved| check_comparison(path, resolved, *op, value)),
+                )
             }
             Self::ValuePath { path, filter } => {
-                first_success(resolve_all(types, path)?.into_iter().map(|resolved| match resolved.attribute {
-                    _ if resolved.sub_attribute.is_some() => Err(refuse(path, "is a sub-attribute; brackets follow the attribute itself")),
-                    Some(attribute) => filter.check_element(resolved.extension, attribute),
-                    None => Err(refuse(path, "is a whole extension; name one of its attributes before the brackets")),
+                first_success(resolve_all(types, path)?.into_iter().map(|resolved| {
+                    match resolved.attribute {
+                        _ if resolved.sub_attribute.is_some() => Err(refuse(
+                            path,
+                            "is a sub-attribute; brackets follow the attribute itself",
+                        )),
+                        Some(attribute) => filter.check_element(resolved.extension, attribute),
+                        None => Err(refuse(
+                            path,
+                            "is a whole extension; name one of its attributes before the brackets",
+                        )),
+                    }
                 }))
             }
         }
     }
 
     /// Refuses (`invalidFilter`) what the inner filter of a value path on this attribute, of this extension, may not say.
-    pub fn check_element(&self, extension: Option<&str>, attribute: &Attribute) -> Result<(), Error> {
+    pub fn check_element(
+        &self,
+        extension: Option<&str>,
+        attribute: &Attribute,
+    ) -> Result<(), Error> {
         let sub = |path: &AttributePath| -> Result<Resolved<'_>, Error> {
-            let joined = || AttributePath::of(attribute.name.clone()).with_sub_attribute(path.attribute.clone());
+            let joined = || {
+                AttributePath::of(attribute.name.clone()).with_sub_attribute(path.attribute.clone())
+            };
             let leaf = if attribute.kind == AttributeType::Complex {
                 attribute.sub_attribute(&path.attribute)
             } else {
@@ -139,18 +173,32 @@ impl Filter {
             if !leaf.is_readable() || path.schema.is_some() || path.sub_attribute.is_some() {
                 return Err(unreadable(&joined()));
             }
-            let written_late = Resolved { extension, attribute: Some(attribute), sub_attribute: Some(leaf) }.stored_instead();
+            let written_late = Resolved {
+                extension,
+                attribute: Some(attribute),
+                sub_attribute: Some(leaf),
+            }
+            .stored_instead();
             match written_late {
                 Some(instead) => Err(not_stored(&joined(), &instead)),
-                None => Ok(Resolved { extension: None, attribute: Some(leaf), sub_attribute: None }),
+                None => Ok(Resolved {
+                    extension: None,
+                    attribute: Some(leaf),
+                    sub_attribute: None,
+                }),
             }
         };
         match self {
-            Self::And(all) | Self::Or(all) => all.iter().try_for_each(|filter| filter.check_element(extension, attribute)),
+            Self::And(all) | Self::Or(all) => all
+                .iter()
+                .try_for_each(|filter| filter.check_element(extension, attribute)),
             Self::Not(inner) => inner.check_element(extension, attribute),
             Self::Present(path) => sub(path).map(|_| ()),
             Self::Compare { path, op, value } => check_comparison(path, sub(path)?, *op, value),
-            Self::ValuePath { path, .. } => Err(refuse(path, "has brackets inside brackets, which no filter may have")),
+            Self::ValuePath { path, .. } => Err(refuse(
+                path,
+                "has brackets inside brackets, which no filter may have",
+            )),
         }
     }
 
@@ -178,7 +226,11 @@ impl Filter {
         match self {
             Self::And(all) | Self::Or(all) => all.iter().flat_map(Self::strings).collect(),
             Self::Not(inner) => inner.strings(),
-            Self::Compare { path, value: Value::String(text), .. } => vec![(path.attribute.as_str(), text.as_str())],
+            Self::Compare {
+                path,
+                value: Value::String(text),
+                ..
+            } => vec![(path.attribute.as_str(), text.as_str())],
             Self::Compare { .. } | Self::Present(_) | Self::ValuePath { .. } => Vec::new(),
         }
     }
@@ -188,35 +240,64 @@ impl Filter {
         match self {
             Self::And(all) | Self::Or(all) => all.iter().flat_map(Self::compared_strings).collect(),
             Self::Not(inner) => inner.compared_strings(),
-            Self::Compare { path, value: Value::String(text), .. } => vec![(path.clone(), text)],
+            Self::Compare {
+                path,
+                value: Value::String(text),
+                ..
+            } => vec![(path.clone(), text)],
             Self::Compare { .. } | Self::Present(_) => Vec::new(),
-            Self::ValuePath { path, filter } => {
-                filter.strings().into_iter().map(|(name, text)| (path.with_sub_attribute(name.to_owned()), text)).collect()
-            }
+            Self::ValuePath { path, filter } => filter
+                .strings()
+                .into_iter()
+                .map(|(name, text)| (path.with_sub_attribute(name.to_owned()), text))
+                .collect(),
         }
     }
 
     /// The same inside a value path on an attribute, by the names of its sub-attributes.
     pub(crate) fn strings_for_booleans_of(&self, attribute: &Attribute) -> Vec<(&str, &str)> {
-        let is_boolean = |name: &str| attribute.sub_attribute(name).is_some_and(|sub| sub.kind == AttributeType::Boolean);
-        self.strings().into_iter().filter(|(name, text)| is_truth(text) && is_boolean(name)).collect()
+        let is_boolean = |name: &str| {
+            attribute
+                .sub_attribute(name)
+                .is_some_and(|sub| sub.kind == AttributeType::Boolean)
+        };
+        self.strings()
+            .into_iter()
+            .filter(|(name, text)| is_truth(text) && is_boolean(name))
+            .collect()
     }
 
     /// The strings `"True"` and `"False"` that stand for booleans: nothing but a quirk lets them. Other strings are refused anyway.
-    pub(crate) fn strings_for_booleans(&self, types: &[Arc<TypeSchema>]) -> Vec<(AttributePath, &str)> {
+    pub(crate) fn strings_for_booleans(
+        &self,
+        types: &[Arc<TypeSchema>],
+    ) -> Vec<(AttributePath, &str)> {
         let is_boolean = |path: &AttributePath| {
-            let leaf = |schema: &Arc<TypeSchema>| Some(schema.resolve(path)?.comparable()?.leaf()?.kind);
-            types.iter().filter_map(leaf).any(|kind| kind == AttributeType::Boolean)
+            let leaf =
+                |schema: &Arc<TypeSchema>| Some(schema.resolve(path)?.comparable()?.leaf()?.kind);
+            types
+                .iter()
+                .filter_map(leaf)
+                .any(|kind| kind == AttributeType::Boolean)
         };
-        self.compared_strings().into_iter().filter(|(path, text)| is_truth(text) && is_boolean(path)).collect()
+        self.compared_strings()
+            .into_iter()
+            .filter(|(path, text)| is_truth(text) && is_boolean(path))
+            .collect()
     }
 
     /// Shows each path that names an attribute of the resource, to be changed; not those in brackets, which name sub-attributes.
     pub(crate) fn each_path(&mut self, visit: &mut impl FnMut(&mut AttributePath)) {
         match self {
-            Self::And(all) | Self::Or(all) => all.iter_mut().for_each(|filter| filter.each_path(visit)),
+            Self::And(all) | Self::Or(all) => {
+                for filter in all {
+                    filter.each_path(visit);
+                }
+            }
             Self::Not(inner) => inner.each_path(visit),
-            Self::Compare { path, .. } | Self::Present(path) | Self::ValuePath { path, .. } => visit(path),
+            Self::Compare { path, .. } | Self::Present(path) | Self::ValuePath { path, .. } => {
+                visit(path);
+            }
         }
     }
 
@@ -226,13 +307,19 @@ impl Filter {
             Self::And(all) | Self::Or(all) => all.iter().flat_map(Self::paths).collect(),
             Self::Not(inner) => inner.paths(),
             Self::Compare { path, .. } | Self::Present(path) => vec![path.clone()],
-            Self::ValuePath { path, filter } => filter.paths().into_iter().map(|inner| path.with_sub_attribute(inner.attribute)).collect(),
+            Self::ValuePath { path, filter } => filter
+                .paths()
+                .into_iter()
+                .map(|inner| path.with_sub_attribute(inner.attribute))
+                .collect(),
         }
     }
 }
 
 fn is_truth(text: &str) -> bool {
-    ["true", "false"].iter().any(|truth| text.eq_ignore_ascii_case(truth))
+    ["true", "false"]
+        .iter()
+        .any(|truth| text.eq_ignore_ascii_case(truth))
 }
 
 fn refuse(path: &AttributePath, reason: &str) -> Error {
@@ -250,15 +337,29 @@ fn unknown(path: &AttributePath) -> Error {
 }
 
 fn unreadable(path: &AttributePath) -> Error {
-    refuse(path, "may not be used in a filter, because it may not be read")
+    refuse(
+        path,
+        "may not be used in a filter, because it may not be read",
+    )
 }
 
 fn not_stored(path: &AttributePath, instead: &str) -> Error {
-    refuse(path, &format!("is a URI that is written when a resource is answered, and is not stored; name `{instead}` instead"))
+    refuse(
+        path,
+        &format!(
+            "is a URI that is written when a resource is answered, and is not stored; name `{instead}` instead"
+        ),
+    )
 }
 
-fn resolve_all<'a>(types: &[&'a TypeSchema], path: &AttributePath) -> Result<Vec<Resolved<'a>>, Error> {
-    let found: Vec<_> = types.iter().filter_map(|schema| schema.resolve(path)).collect();
+fn resolve_all<'a>(
+    types: &[&'a TypeSchema],
+    path: &AttributePath,
+) -> Result<Vec<Resolved<'a>>, Error> {
+    let found: Vec<_> = types
+        .iter()
+        .filter_map(|schema| schema.resolve(path))
+        .collect();
     if found.is_empty() {
         return Err(unknown(path));
     }
@@ -282,17 +383,41 @@ fn first_success(results: impl Iterator<Item = Result<(), Error>>) -> Result<(),
     refusal
 }
 
-fn check_comparison(path: &AttributePath, resolved: Resolved<'_>, op: CompareOp, value: &Value) -> Result<(), Error> {
+fn check_comparison(
+    path: &AttributePath,
+    resolved: Resolved<'_>,
+    op: CompareOp,
+    value: &Value,
+) -> Result<(), Error> {
     if value.is_null() {
         let equality = matches!(op, CompareOp::Eq | CompareOp::Ne);
-        let reason = || format!("is compared with null by `{}`; only `eq` and `ne` compare with null", op.name());
-        return if equality { Ok(()) } else { Err(refuse(path, &reason())) };
+        let reason = || {
+            format!(
+                "is compared with null by `{}`; only `eq` and `ne` compare with null",
+                op.name()
+            )
+        };
+        return if equality {
+            Ok(())
+        } else {
+            Err(refuse(path, &reason()))
+        };
     }
     let Some(leaf) = resolved.comparable().and_then(|resolved| resolved.leaf()) else {
-        return Err(refuse(path, "is complex and has no value of its own; name one of its sub-attributes"));
+        return Err(refuse(
+            path,
+            "is complex and has no value of its own; name one of its sub-attributes",
+        ));
     };
     if !compare::applies(op, leaf.kind) {
-        return Err(refuse(path, &format!("is {}, which `{}` does not compare", kind_words(leaf.kind).0, op.name())));
+        return Err(refuse(
+            path,
+            &format!(
+                "is {}, which `{}` does not compare",
+                kind_words(leaf.kind).0,
+                op.name()
+            ),
+        ));
     }
     if compare::key(leaf, value).is_none() {
         return Err(wrong_value(path, leaf.kind, value));
@@ -303,7 +428,10 @@ fn check_comparison(path: &AttributePath, resolved: Resolved<'_>, op: CompareOp,
 /// A value that an attribute of this type is not compared with.
 pub(crate) fn wrong_value(path: &AttributePath, kind: AttributeType, value: &Value) -> Error {
     let (kind, accepted) = kind_words(kind);
-    refuse(path, &format!("is {kind} and may not be compared with `{value}`; accepted is {accepted}"))
+    refuse(
+        path,
+        &format!("is {kind} and may not be compared with `{value}`; accepted is {accepted}"),
+    )
 }
 
 /// The type, and what it may be compared with, for a stranger.
@@ -324,7 +452,9 @@ fn kind_words(kind: AttributeType) -> (&'static str, &'static str) {
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::And(all) => joined(f, all, " and ", |inner| matches!(inner, Self::And(_) | Self::Or(_))),
+            Self::And(all) => joined(f, all, " and ", |inner| {
+                matches!(inner, Self::And(_) | Self::Or(_))
+            }),
             Self::Or(all) => joined(f, all, " or ", |inner| matches!(inner, Self::Or(_))),
             Self::Not(inner) => write!(f, "not ({inner})"),
             Self::Compare { path, op, value } => write!(f, "{path} {} {value}", op.name()),
@@ -334,12 +464,21 @@ impl fmt::Display for Filter {
     }
 }
 
-fn joined(f: &mut fmt::Formatter<'_>, all: &[Filter], word: &str, needs_parentheses: fn(&Filter) -> bool) -> fmt::Result {
+fn joined(
+    f: &mut fmt::Formatter<'_>,
+    all: &[Filter],
+    word: &str,
+    needs_parentheses: fn(&Filter) -> bool,
+) -> fmt::Result {
     for (at, inner) in all.iter().enumerate() {
         if at > 0 {
             f.write_str(word)?;
         }
-        if needs_parentheses(inner) { write!(f, "({inner})")? } else { write!(f, "{inner}")? }
+        if needs_parentheses(inner) {
+            write!(f, "({inner})")?;
+        } else {
+            write!(f, "{inner}")?;
+        }
     }
     Ok(())
 }
@@ -350,7 +489,9 @@ mod tests {
     use crate::schema::set::SchemaSet;
 
     fn check(text: &str, types: &[&TypeSchema], mentions: Option<&str>) {
-        let result = Filter::parse(text, FilterLimits::default()).unwrap().check(types);
+        let result = Filter::parse(text, FilterLimits::default())
+            .unwrap()
+            .check(types);
         match (result, mentions) {
             (Ok(()), None) => {}
             (Err(error), Some(mentions)) => {
@@ -366,12 +507,36 @@ mod tests {
         let set = SchemaSet::standard();
         let (user, group) = (set.by_name("User").unwrap(), set.by_name("Group").unwrap());
         let manager = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager";
-        check(r#"meta.location eq "https://x/Users/1""#, &[user, group], Some("name `id` instead"));
-        check("not (meta.location pr)", &[group], Some("name `id` instead"));
-        check(r#"members.$ref eq "https://x/Users/1""#, &[group], Some("name `members.value` instead"));
-        check(r#"members[type eq "User" and $ref pr]"#, &[group], Some("name `members.value` instead"));
-        check(r#"groups.$ref ew "/Groups/1""#, &[user, group], Some("name `groups.value` instead"));
-        check(r#"groups[$ref ew "/Groups/1"]"#, &[user], Some("name `groups.value` instead"));
+        check(
+            r#"meta.location eq "https://x/Users/1""#,
+            &[user, group],
+            Some("name `id` instead"),
+        );
+        check(
+            "not (meta.location pr)",
+            &[group],
+            Some("name `id` instead"),
+        );
+        check(
+            r#"members.$ref eq "https://x/Users/1""#,
+            &[group],
+            Some("name `members.value` instead"),
+        );
+        check(
+            r#"members[type eq "User" and $ref pr]"#,
+            &[group],
+            Some("name `members.value` instead"),
+        );
+        check(
+            r#"groups.$ref ew "/Groups/1""#,
+            &[user, group],
+            Some("name `groups.value` instead"),
+        );
+        check(
+            r#"groups[$ref ew "/Groups/1"]"#,
+            &[user],
+            Some("name `groups.value` instead"),
+        );
         // What clients write is stored as they write it.
         check(&format!(r#"{manager}.$ref ew "/Users/1""#), &[user], None);
         check("emails[$ref pr]", &[user], None);
@@ -406,15 +571,27 @@ mod tests {
         check(r#"x509Certificates.value gt "a""#, &[user], Some("`gt`"));
         check("userName eq true", &[user], Some("string in double quotes"));
         check("userName gt null", &[user], Some("null"));
-        check(r#"meta.created gt "2011-05-13T04:42:34Z""#, &[user, group], None);
+        check(
+            r#"meta.created gt "2011-05-13T04:42:34Z""#,
+            &[user, group],
+            None,
+        );
         check(r#"meta.created gt "soon""#, &[user], Some("dateTime"));
         check(r#"meta.created co "2011""#, &[user], Some("`co`"));
-        check("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User pr", &[user], None);
+        check(
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User pr",
+            &[user],
+            None,
+        );
     }
 
     #[test]
     fn paths_are_those_named() {
-        let filter = Filter::parse(r#"userName pr and not (emails[type eq "work" or value pr])"#, FilterLimits::default()).unwrap();
+        let filter = Filter::parse(
+            r#"userName pr and not (emails[type eq "work" or value pr])"#,
+            FilterLimits::default(),
+        )
+        .unwrap();
         let paths: Vec<_> = filter.paths().iter().map(ToString::to_string).collect();
         assert_eq!(paths, ["userName", "emails.type", "emails.value"]);
     }

@@ -21,16 +21,33 @@ pub fn parse(bytes: &[u8], operations_max: Option<usize>) -> Result<Value, Error
     // Some clients put a byte order mark in front.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.trim_ascii().is_empty() {
-        return Err(Error::new(ErrorKind::InvalidSyntax, "The body is empty; accepted is a JSON object."));
+        return Err(Error::new(
+            ErrorKind::InvalidSyntax,
+            "The body is empty; accepted is a JSON object.",
+        ));
     }
     let values_max = BODY_VALUES_ALWAYS.max(bytes.len() / BODY_BYTES_PER_VALUE_MIN);
-    let reading = Reading { values_max, operations_max, values: Cell::new(0), refusal: RefCell::new(None) };
+    let reading = Reading {
+        values_max,
+        operations_max,
+        values: Cell::new(0),
+        refusal: RefCell::new(None),
+    };
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let parsed = Element { reading: &reading, place: Place::Outermost }.deserialize(&mut deserializer);
+    let parsed = Element {
+        reading: &reading,
+        place: Place::Outermost,
+    }
+    .deserialize(&mut deserializer);
     let whole = parsed.and_then(|value| deserializer.end().map(|()| value));
     whole.map_err(|error| {
         let refusal = reading.refusal.take();
-        refusal.unwrap_or_else(|| Error::new(ErrorKind::InvalidSyntax, format!("The body is not JSON: {error}.")))
+        refusal.unwrap_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidSyntax,
+                format!("The body is not JSON: {error}."),
+            )
+        })
     })
 }
 
@@ -79,7 +96,10 @@ struct Element<'a> {
 
 impl Element<'_> {
     fn inside(&self) -> Self {
-        Self { reading: self.reading, place: Place::Inside }
+        Self {
+            reading: self.reading,
+            place: Place::Inside,
+        }
     }
 }
 
@@ -128,11 +148,16 @@ impl<'de> Visitor<'de> for Element<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
-        let most = self.reading.operations_max.filter(|_| self.place == Place::Operations);
+        let most = self
+            .reading
+            .operations_max
+            .filter(|_| self.place == Place::Operations);
         let mut values = Vec::new();
         while let Some(value) = elements.next_element_seed(self.inside())? {
             if let Some(most) = most.filter(|most| values.len() == *most) {
-                return Err(self.reading.refuse(format!("The request has more than {most} operations; accepted are at most {most}.")));
+                return Err(self.reading.refuse(format!(
+                    "The request has more than {most} operations; accepted are at most {most}."
+                )));
             }
             values.push(value);
         }
@@ -142,9 +167,17 @@ impl<'de> Visitor<'de> for Element<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(name) = members.next_key::<String>()? {
-            let are_operations = self.place == Place::Outermost && name.eq_ignore_ascii_case("Operations");
-            let place = if are_operations { Place::Operations } else { Place::Inside };
-            let value = members.next_value_seed(Element { reading: self.reading, place })?;
+            let are_operations =
+                self.place == Place::Outermost && name.eq_ignore_ascii_case("Operations");
+            let place = if are_operations {
+                Place::Operations
+            } else {
+                Place::Inside
+            };
+            let value = members.next_value_seed(Element {
+                reading: self.reading,
+                place,
+            })?;
             map.insert(name, value);
         }
         Ok(Value::Object(map))
@@ -165,30 +198,54 @@ mod tests {
             assert_eq!(found, expected.map_err(str::to_owned), "{text}");
         };
         check("\u{feff}{\"a\": 1}", Ok(json!({"a": 1})));
-        check("[null, true, -1, 18446744073709551615, 1.5, \"a\\u00e9\", {\"a\": {}, \"a\": 2}]", {
-            Ok(json!([null, true, -1, 18_446_744_073_709_551_615_u64, 1.5, "a\u{e9}", {"a": 2}]))
-        });
+        check(
+            "[null, true, -1, 18446744073709551615, 1.5, \"a\\u00e9\", {\"a\": {}, \"a\": 2}]",
+            {
+                Ok(
+                    json!([null, true, -1, 18_446_744_073_709_551_615_u64, 1.5, "a\u{e9}", {"a": 2}]),
+                )
+            },
+        );
         check(" ", Err("The body is empty; accepted is a JSON object."));
-        check("{\"a\":", Err("The body is not JSON: EOF while parsing a value at line 1 column 5."));
-        check("{} x", Err("The body is not JSON: trailing characters at line 1 column 4."));
+        check(
+            "{\"a\":",
+            Err("The body is not JSON: EOF while parsing a value at line 1 column 5."),
+        );
+        check(
+            "{} x",
+            Err("The body is not JSON: trailing characters at line 1 column 4."),
+        );
         assert!(parse("[".repeat(100_000).as_bytes(), None).is_err());
     }
 
     #[test]
     fn parsing_stops_at_the_value_that_is_too_many() {
-        let refused = |text: &str, operations_max: Option<usize>| parse(text.as_bytes(), operations_max).unwrap_err();
+        let refused = |text: &str, operations_max: Option<usize>| {
+            parse(text.as_bytes(), operations_max).unwrap_err()
+        };
         // What follows is not JSON, and is not looked at any more.
         let arrays = format!("[{}!", "[],".repeat(BODY_VALUES_ALWAYS));
         let error = refused(&arrays, None);
         assert_eq!(error.kind(), ErrorKind::PayloadTooLarge);
-        assert!(error.detail().contains("more than 20000 values; accepted are at most 20000"), "{error}");
+        assert!(
+            error
+                .detail()
+                .contains("more than 20000 values; accepted are at most 20000"),
+            "{error}"
+        );
         let members = format!("{{\"a\":[{}!", "{\"a\":0},".repeat(BODY_VALUES_ALWAYS / 2));
         assert_eq!(refused(&members, None).kind(), ErrorKind::PayloadTooLarge);
         let operations = "{\"operations\":[1,2,3!";
-        assert_eq!(refused(operations, Some(3)).kind(), ErrorKind::InvalidSyntax);
+        assert_eq!(
+            refused(operations, Some(3)).kind(),
+            ErrorKind::InvalidSyntax
+        );
         let error = refused("{\"operations\":[1,2,3!", Some(2));
         assert_eq!((error.kind(), error.detail()), {
-            (ErrorKind::PayloadTooLarge, "The request has more than 2 operations; accepted are at most 2.")
+            (
+                ErrorKind::PayloadTooLarge,
+                "The request has more than 2 operations; accepted are at most 2.",
+            )
         });
     }
 
@@ -210,7 +267,8 @@ mod tests {
         leaf.prop_recursive(4, 32, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
-                prop::collection::vec((any::<String>(), inner), 0..4).prop_map(|members| Value::Object(members.into_iter().collect())),
+                prop::collection::vec((any::<String>(), inner), 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
             ]
         })
     }

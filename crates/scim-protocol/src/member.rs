@@ -10,7 +10,11 @@ use crate::schema::set::TypeSchema;
 
 /// The `members` attribute of a type that has one in its core schema.
 pub fn members_attribute(schema: &TypeSchema) -> Option<&Attribute> {
-    schema.core.attributes.iter().find(|attribute| attribute.name == "members" && attribute.multi_valued)
+    schema
+        .core
+        .attributes
+        .iter()
+        .find(|attribute| attribute.name == "members" && attribute.multi_valued)
 }
 
 /// The ids in a value of `members`: an array of elements, or one; an element is an object with `value`, or the id itself.
@@ -30,18 +34,25 @@ pub fn ids(value: Value) -> Result<Vec<String>, Error> {
 fn id(index: usize, element: Value) -> Result<String, Error> {
     let found = match element {
         Value::String(id) => Some(id),
-        Value::Object(object) => {
-            object.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("value")).and_then(|(_, value)| match value {
+        Value::Object(object) => object
+            .into_iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("value"))
+            .and_then(|(_, value)| match value {
                 Value::String(id) => Some(id),
                 _ => None,
-            })
-        }
+            }),
         _ => None,
     };
-    found.filter(|id| !id.is_empty() && !id.contains('\0')).ok_or_else(|| {
-        let place = format!("members[{index}].value");
-        Error::new(ErrorKind::InvalidValue, format!("`{place}` must be the id of the member, as a string.")).at(place)
-    })
+    found
+        .filter(|id| !id.is_empty() && !id.contains('\0'))
+        .ok_or_else(|| {
+            let place = format!("members[{index}].value");
+            Error::new(
+                ErrorKind::InvalidValue,
+                format!("`{place}` must be the id of the member, as a string."),
+            )
+            .at(place)
+        })
 }
 
 /// Strings in order of first mention, with insertion and removal that do not depend on how many there are.
@@ -53,7 +64,10 @@ pub(crate) struct OrderedSet {
 
 impl OrderedSet {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { places: HashMap::with_capacity(capacity), next: 0 }
+        Self {
+            places: HashMap::with_capacity(capacity),
+            next: 0,
+        }
     }
 
     pub(crate) fn insert(&mut self, text: String) {

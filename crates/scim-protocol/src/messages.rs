@@ -63,8 +63,12 @@ impl Paging {
     fn into_request(self, request: &mut SearchRequest) -> Result<(), Error> {
         let Some(cursor) = self.cursor else {
             request.start_index = start_index(self.start_index.unwrap_or(1));
-            let refuse = |shown: String| Parameter::Count.refuse(&format!("`{shown}`"), "an integer");
-            request.count = self.count.map(|number| number.map(count).map_err(refuse)).transpose()?;
+            let refuse =
+                |shown: String| Parameter::Count.refuse(&format!("`{shown}`"), "an integer");
+            request.count = self
+                .count
+                .map(|number| number.map(count).map_err(refuse))
+                .transpose()?;
             return Ok(());
         };
         // RFC 9865 section 2.3: a client asks for one method of paging or for the other.
@@ -80,9 +84,15 @@ impl Paging {
 
 /// RFC 9865 section 2.1: beside a cursor, `count` is a positive integer. What is over the largest page gets the largest page.
 fn positive_count(number: Result<i64, String>) -> Result<u64, Error> {
-    let positive = number.and_then(|number| u64::try_from(number).ok().filter(|number| *number > 0).ok_or_else(|| number.to_string()));
+    let positive = number.and_then(|number| {
+        u64::try_from(number)
+            .ok()
+            .filter(|number| *number > 0)
+            .ok_or_else(|| number.to_string())
+    });
     positive.map_err(|shown| {
-        let detail = format!("`count` is `{shown}`; accepted with a cursor is an integer of at least 1.");
+        let detail =
+            format!("`count` is `{shown}`; accepted with a cursor is an integer of at least 1.");
         Error::new(ErrorKind::InvalidCount, detail).at("count")
     })
 }
@@ -93,13 +103,17 @@ impl SearchRequest {
         let mut request = Self::default();
         let mut paging = Paging::default();
         for (name, value) in pairs {
-            let Some(parameter) = Parameter::from_name(name) else { continue };
+            let Some(parameter) = Parameter::from_name(name) else {
+                continue;
+            };
             match parameter {
                 Parameter::Filter => request.filter = Some(value.to_owned()),
                 Parameter::SortBy => request.sort_by = Some(value.to_owned()),
                 Parameter::SortOrder => request.descending = descending(value)?,
                 Parameter::StartIndex => paging.start_index = Some(number(parameter, value)?),
-                Parameter::Count => paging.count = Some(value.trim().parse().map_err(|_| value.to_owned())),
+                Parameter::Count => {
+                    paging.count = Some(value.trim().parse().map_err(|_| value.to_owned()));
+                }
                 Parameter::Cursor => paging.cursor = Some(value.to_owned()),
                 // Some clients send a list as one parameter for each name.
                 Parameter::Attributes => request.attributes.extend(split(value)),
@@ -116,16 +130,22 @@ impl SearchRequest {
         let mut request = Self::default();
         let mut paging = Paging::default();
         for (name, value) in body {
-            let Some(parameter) = Parameter::from_name(&name).filter(|_| !value.is_null()) else { continue };
+            let Some(parameter) = Parameter::from_name(&name).filter(|_| !value.is_null()) else {
+                continue;
+            };
             match parameter {
                 Parameter::Filter => request.filter = Some(text(parameter, value)?),
                 Parameter::SortBy => request.sort_by = Some(text(parameter, value)?),
                 Parameter::SortOrder => request.descending = descending(&text(parameter, value)?)?,
                 Parameter::StartIndex => paging.start_index = Some(integer(parameter, &value)?),
-                Parameter::Count => paging.count = Some(value.as_i64().ok_or_else(|| value.to_string())),
+                Parameter::Count => {
+                    paging.count = Some(value.as_i64().ok_or_else(|| value.to_string()));
+                }
                 Parameter::Cursor => paging.cursor = Some(text(parameter, value)?),
                 Parameter::Attributes => request.attributes = names(parameter, value)?,
-                Parameter::ExcludedAttributes => request.excluded_attributes = names(parameter, value)?,
+                Parameter::ExcludedAttributes => {
+                    request.excluded_attributes = names(parameter, value)?;
+                }
             }
         }
         paging.into_request(&mut request)?;
@@ -171,21 +191,32 @@ impl Parameter {
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|parameter| parameter.name().eq_ignore_ascii_case(name))
+        Self::ALL
+            .into_iter()
+            .find(|parameter| parameter.name().eq_ignore_ascii_case(name))
     }
 
     fn refuse(self, found: &str, accepted: &str) -> Error {
         let name = self.name();
-        Error::new(ErrorKind::InvalidValue, format!("`{name}` is {found}; accepted is {accepted}.")).at(name)
+        Error::new(
+            ErrorKind::InvalidValue,
+            format!("`{name}` is {found}; accepted is {accepted}."),
+        )
+        .at(name)
     }
 }
 
 fn number(parameter: Parameter, value: &str) -> Result<i64, Error> {
-    value.trim().parse().map_err(|_| parameter.refuse(&format!("`{value}`"), "an integer"))
+    value
+        .trim()
+        .parse()
+        .map_err(|_| parameter.refuse(&format!("`{value}`"), "an integer"))
 }
 
 fn integer(parameter: Parameter, value: &Value) -> Result<i64, Error> {
-    value.as_i64().ok_or_else(|| parameter.refuse(&format!("`{value}`"), "an integer"))
+    value
+        .as_i64()
+        .ok_or_else(|| parameter.refuse(&format!("`{value}`"), "an integer"))
 }
 
 fn text(parameter: Parameter, value: Value) -> Result<String, Error> {
@@ -209,12 +240,19 @@ fn descending(order: &str) -> Result<bool, Error> {
     match order {
         order if order.eq_ignore_ascii_case("ascending") => Ok(false),
         order if order.eq_ignore_ascii_case("descending") => Ok(true),
-        other => Err(Parameter::SortOrder.refuse(&format!("`{other}`"), "`ascending` or `descending`")),
+        other => {
+            Err(Parameter::SortOrder.refuse(&format!("`{other}`"), "`ascending` or `descending`"))
+        }
     }
 }
 
 fn split(names: &str) -> Vec<String> {
-    names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    names
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn names(parameter: Parameter, value: Value) -> Result<Vec<String>, Error> {
@@ -222,7 +260,11 @@ fn names(parameter: Parameter, value: Value) -> Result<Vec<String>, Error> {
         Value::String(names) => Ok(split(&names)),
         Value::Array(names) => names
             .into_iter()
-            .map(|name| text(parameter, name).map_err(|_| parameter.refuse("not a list of strings", "an array of attribute names")))
+            .map(|name| {
+                text(parameter, name).map_err(|_| {
+                    parameter.refuse("not a list of strings", "an array of attribute names")
+                })
+            })
             .collect(),
         other => Err(parameter.refuse(&format!("`{other}`"), "an array of attribute names")),
     }
@@ -234,21 +276,46 @@ fn syntax(detail: impl Into<String>) -> Error {
 
 /// The members of a message whose `schemas` names the URN.
 fn message(body: Value, urn: &str) -> Result<Map<String, Value>, Error> {
-    let Value::Object(body) = body else { return Err(syntax("The body is not a JSON object.")) };
+    let Value::Object(body) = body else {
+        return Err(syntax("The body is not a JSON object."));
+    };
     let schemas = member(&body, "schemas").and_then(Value::as_array);
-    let named =
-        schemas.is_some_and(|schemas| schemas.iter().any(|schema| schema.as_str().is_some_and(|schema| schema.eq_ignore_ascii_case(urn))));
-    if named { Ok(body) } else { Err(syntax(format!("`schemas` does not name `{urn}`, which this request demands.")).at("schemas")) }
+    let named = schemas.is_some_and(|schemas| {
+        schemas.iter().any(|schema| {
+            schema
+                .as_str()
+                .is_some_and(|schema| schema.eq_ignore_ascii_case(urn))
+        })
+    });
+    if named {
+        Ok(body)
+    } else {
+        Err(syntax(format!(
+            "`schemas` does not name `{urn}`, which this request demands."
+        ))
+        .at("schemas"))
+    }
 }
 
 fn member<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    map.get(name).or_else(|| map.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+    map.get(name).or_else(|| {
+        map.iter()
+            .find(|(own, _)| own.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    })
 }
 
 /// A list response.
-pub fn list_response(total_results: u64, start_index: u64, resources: Vec<Map<String, Value>>) -> Value {
+pub fn list_response(
+    total_results: u64,
+    start_index: u64,
+    resources: Vec<Map<String, Value>>,
+) -> Value {
     let mut body = list_head(total_results, start_index, resources.len());
-    body.insert("Resources".into(), Value::Array(resources.into_iter().map(Value::Object).collect()));
+    body.insert(
+        "Resources".into(),
+        Value::Array(resources.into_iter().map(Value::Object).collect()),
+    );
     Value::Object(body)
 }
 
@@ -263,7 +330,11 @@ pub fn list_head(total_results: u64, start_index: u64, items: usize) -> Map<Stri
 }
 
 /// The same for a page that is found by a cursor (RFC 9865 section 2.2): `nextCursor` only where there is more, `totalResults` only where it was counted.
-pub fn cursor_head(total_results: Option<u64>, next_cursor: Option<String>, items: usize) -> Map<String, Value> {
+pub fn cursor_head(
+    total_results: Option<u64>,
+    next_cursor: Option<String>,
+    items: usize,
+) -> Map<String, Value> {
     let mut body = Map::new();
     body.insert("schemas".into(), json!([LIST_SCHEMA]));
     if let Some(total) = total_results {
@@ -298,7 +369,9 @@ impl BulkMethod {
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Post, Self::Put, Self::Patch, Self::Delete].into_iter().find(|method| method.name().eq_ignore_ascii_case(name))
+        [Self::Post, Self::Put, Self::Patch, Self::Delete]
+            .into_iter()
+            .find(|method| method.name().eq_ignore_ascii_case(name))
     }
 }
 
@@ -340,10 +413,14 @@ impl BulkRequest {
         let body = message(body, BULK_REQUEST_SCHEMA)?;
         let fail_on_errors = match member(&body, "failOnErrors") {
             None | Some(Value::Null) => None,
-            Some(number) => Some(number.as_u64().filter(|number| *number > 0).ok_or_else(|| {
-                let detail = format!("`failOnErrors` is `{number}`; accepted is an integer of at least 1.");
-                Error::new(ErrorKind::InvalidValue, detail).at("failOnErrors")
-            })?),
+            Some(number) => Some(number.as_u64().filter(|number| *number > 0).ok_or_else(
+                || {
+                    let detail = format!(
+                        "`failOnErrors` is `{number}`; accepted is an integer of at least 1."
+                    );
+                    Error::new(ErrorKind::InvalidValue, detail).at("failOnErrors")
+                },
+            )?),
         };
         let atomic = match member(&body, "atomic") {
             None | Some(Value::Null) => false,
@@ -353,11 +430,20 @@ impl BulkRequest {
                 return Err(Error::new(ErrorKind::InvalidValue, detail).at("atomic"));
             }
         };
-        let operations = body.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("Operations"));
+        let operations = body
+            .into_iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("Operations"));
         let Some((_, Value::Array(operations))) = operations else {
             return Err(syntax("`Operations` is missing or not an array.").at("Operations"));
         };
-        Ok(Self { fail_on_errors, atomic, operations: operations.into_iter().map(BulkOperation::from_value).collect() })
+        Ok(Self {
+            fail_on_errors,
+            atomic,
+            operations: operations
+                .into_iter()
+                .map(BulkOperation::from_value)
+                .collect(),
+        })
     }
 }
 
@@ -375,36 +461,75 @@ pub struct Malformed {
 impl BulkOperation {
     fn from_value(operation: Value) -> Result<Self, Malformed> {
         let Value::Object(operation) = operation else {
-            return Err(Malformed { method: None, bulk_id: None, error: Box::new(syntax("A bulk operation is not a JSON object.")) });
+            return Err(Malformed {
+                method: None,
+                bulk_id: None,
+                error: Box::new(syntax("A bulk operation is not a JSON object.")),
+            });
         };
-        let text = |name: &str| member(&operation, name).and_then(Value::as_str).map(str::to_owned);
-        let (method, bulk_id) = (text("method").as_deref().and_then(BulkMethod::from_name), text("bulkId"));
-        Self::from_object(operation).map_err(|error| Malformed { method, bulk_id, error: Box::new(error) })
+        let text = |name: &str| {
+            member(&operation, name)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let (method, bulk_id) = (
+            text("method").as_deref().and_then(BulkMethod::from_name),
+            text("bulkId"),
+        );
+        Self::from_object(operation).map_err(|error| Malformed {
+            method,
+            bulk_id,
+            error: Box::new(error),
+        })
     }
 
     fn from_object(mut operation: Map<String, Value>) -> Result<Self, Error> {
-        let data_name = operation.keys().find(|name| name.eq_ignore_ascii_case("data")).cloned();
-        let data = data_name.and_then(|name| operation.shift_remove(&name)).filter(|data| !data.is_null());
+        let data_name = operation
+            .keys()
+            .find(|name| name.eq_ignore_ascii_case("data"))
+            .cloned();
+        let data = data_name
+            .and_then(|name| operation.shift_remove(&name))
+            .filter(|data| !data.is_null());
         let optional = |name: &str| match member(&operation, name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(other) => Err(syntax(format!("`{name}` of a bulk operation is `{other}`; accepted is a string.")).at(name)),
+            Some(other) => Err(syntax(format!(
+                "`{name}` of a bulk operation is `{other}`; accepted is a string."
+            ))
+            .at(name)),
         };
-        let method = optional("method")?.as_deref().and_then(BulkMethod::from_name);
-        let method =
-            method.ok_or_else(|| syntax("`method` of a bulk operation is not one of POST, PUT, PATCH and DELETE.").at("method"))?;
+        let method = optional("method")?
+            .as_deref()
+            .and_then(BulkMethod::from_name);
+        let method = method.ok_or_else(|| {
+            syntax("`method` of a bulk operation is not one of POST, PUT, PATCH and DELETE.")
+                .at("method")
+        })?;
         let bulk_id = optional("bulkId")?;
         if method == BulkMethod::Post && bulk_id.as_deref().unwrap_or_default().is_empty() {
-            return Err(syntax("`bulkId` is missing; a bulk operation with POST needs one.").at("bulkId"));
+            return Err(
+                syntax("`bulkId` is missing; a bulk operation with POST needs one.").at("bulkId"),
+            );
         }
         let path = optional("path")?.filter(|path| path.starts_with('/'));
         let path = path.ok_or_else(|| {
             syntax("`path` of a bulk operation is missing or does not begin with `/`; accepted is `/Users` or `/Users/id`.").at("path")
         })?;
         if method != BulkMethod::Delete && data.is_none() {
-            return Err(syntax(format!("`data` is missing; a bulk operation with {} needs it.", method.name())).at("data"));
+            return Err(syntax(format!(
+                "`data` is missing; a bulk operation with {} needs it.",
+                method.name()
+            ))
+            .at("data"));
         }
-        Ok(Self { method, bulk_id, version: optional("version")?, path, data })
+        Ok(Self {
+            method,
+            bulk_id,
+            version: optional("version")?,
+            path,
+            data,
+        })
     }
 }
 
@@ -419,7 +544,10 @@ pub struct BulkResponse {
 impl BulkResponse {
     /// One with these outcomes, in their order.
     pub fn new(operations: Vec<BulkOutcome>) -> Self {
-        Self { schemas: [BULK_RESPONSE_SCHEMA], operations }
+        Self {
+            schemas: [BULK_RESPONSE_SCHEMA],
+            operations,
+        }
     }
 }
 
@@ -459,32 +587,112 @@ mod tests {
     #[test]
     fn queries() {
         let check = |pairs: &[(&str, &str)], expected: SearchRequest| {
-            assert_eq!(SearchRequest::from_query(pairs.iter().copied()).unwrap(), expected, "{pairs:?}");
+            assert_eq!(
+                SearchRequest::from_query(pairs.iter().copied()).unwrap(),
+                expected,
+                "{pairs:?}"
+            );
         };
         let default = SearchRequest::default;
         check(&[("other", "x")], default());
         check(
             &[("FILTER", "a pr"), ("sortby", "a")],
-            SearchRequest { filter: Some("a pr".into()), sort_by: Some("a".into()), ..default() },
+            SearchRequest {
+                filter: Some("a pr".into()),
+                sort_by: Some("a".into()),
+                ..default()
+            },
         );
-        check(&[("sortOrder", "Descending")], SearchRequest { descending: true, ..default() });
-        check(&[("startIndex", "0"), ("count", "-3")], SearchRequest { start_index: 1, count: Some(0), ..default() });
-        check(&[("startIndex", "-7"), ("count", "10")], SearchRequest { start_index: 1, count: Some(10), ..default() });
-        check(&[("startIndex", "11")], SearchRequest { start_index: 11, ..default() });
-        check(&[("attributes", "a, b.c,,")], SearchRequest { attributes: vec!["a".into(), "b.c".into()], ..default() });
-        check(&[("attributes", "a"), ("attributes", "b.c")], SearchRequest { attributes: vec!["a".into(), "b.c".into()], ..default() });
-        check(&[("excludedAttributes", "members")], SearchRequest { excluded_attributes: vec!["members".into()], ..default() });
-        check(&[("cursor", ""), ("count", "5")], SearchRequest { cursor: Some(String::new()), count: Some(5), ..default() });
-        check(&[("count", "5"), ("Cursor", "abc")], SearchRequest { cursor: Some("abc".into()), count: Some(5), ..default() });
+        check(
+            &[("sortOrder", "Descending")],
+            SearchRequest {
+                descending: true,
+                ..default()
+            },
+        );
+        check(
+            &[("startIndex", "0"), ("count", "-3")],
+            SearchRequest {
+                start_index: 1,
+                count: Some(0),
+                ..default()
+            },
+        );
+        check(
+            &[("startIndex", "-7"), ("count", "10")],
+            SearchRequest {
+                start_index: 1,
+                count: Some(10),
+                ..default()
+            },
+        );
+        check(
+            &[("startIndex", "11")],
+            SearchRequest {
+                start_index: 11,
+                ..default()
+            },
+        );
+        check(
+            &[("attributes", "a, b.c,,")],
+            SearchRequest {
+                attributes: vec!["a".into(), "b.c".into()],
+                ..default()
+            },
+        );
+        check(
+            &[("attributes", "a"), ("attributes", "b.c")],
+            SearchRequest {
+                attributes: vec!["a".into(), "b.c".into()],
+                ..default()
+            },
+        );
+        check(
+            &[("excludedAttributes", "members")],
+            SearchRequest {
+                excluded_attributes: vec!["members".into()],
+                ..default()
+            },
+        );
+        check(
+            &[("cursor", ""), ("count", "5")],
+            SearchRequest {
+                cursor: Some(String::new()),
+                count: Some(5),
+                ..default()
+            },
+        );
+        check(
+            &[("count", "5"), ("Cursor", "abc")],
+            SearchRequest {
+                cursor: Some("abc".into()),
+                count: Some(5),
+                ..default()
+            },
+        );
         for count in ["0", "-1", "x", "1.5", ""] {
-            let error = SearchRequest::from_query([("count", count), ("cursor", "")].into_iter()).unwrap_err();
-            assert_eq!((error.kind(), error.path()), (ErrorKind::InvalidCount, Some("count")), "{count}");
+            let error = SearchRequest::from_query([("count", count), ("cursor", "")].into_iter())
+                .unwrap_err();
+            assert_eq!(
+                (error.kind(), error.path()),
+                (ErrorKind::InvalidCount, Some("count")),
+                "{count}"
+            );
         }
-        let both = SearchRequest::from_query([("startIndex", "1"), ("cursor", "")].into_iter()).unwrap_err();
+        let both = SearchRequest::from_query([("startIndex", "1"), ("cursor", "")].into_iter())
+            .unwrap_err();
         assert_eq!(both.kind(), ErrorKind::InvalidCursor);
-        for (name, value) in [("startIndex", "x"), ("count", ""), ("count", "1.5"), ("sortOrder", "up")] {
+        for (name, value) in [
+            ("startIndex", "x"),
+            ("count", ""),
+            ("count", "1.5"),
+            ("sortOrder", "up"),
+        ] {
             let error = SearchRequest::from_query([(name, value)].into_iter()).unwrap_err();
-            assert_eq!((error.kind(), error.path()), (ErrorKind::InvalidValue, Some(name)));
+            assert_eq!(
+                (error.kind(), error.path()),
+                (ErrorKind::InvalidValue, Some(name))
+            );
         }
     }
 
@@ -499,17 +707,41 @@ mod tests {
             ..SearchRequest::default()
         };
         assert_eq!(SearchRequest::from_body(body).unwrap(), expected);
-        let check = |body: Value, kind: ErrorKind| assert_eq!(SearchRequest::from_body(body.clone()).unwrap_err().kind(), kind, "{body}");
+        let check = |body: Value, kind: ErrorKind| {
+            assert_eq!(
+                SearchRequest::from_body(body.clone()).unwrap_err().kind(),
+                kind,
+                "{body}"
+            );
+        };
         check(json!([]), ErrorKind::InvalidSyntax);
         check(json!({"filter": "a pr"}), ErrorKind::InvalidSyntax);
         check(json!({"schemas": [LIST_SCHEMA]}), ErrorKind::InvalidSyntax);
-        check(json!({"schemas": [SEARCH_SCHEMA], "count": "many"}), ErrorKind::InvalidValue);
-        check(json!({"schemas": [SEARCH_SCHEMA], "count": "5"}), ErrorKind::InvalidValue);
-        check(json!({"schemas": [SEARCH_SCHEMA], "count": "5", "cursor": ""}), ErrorKind::InvalidCount);
-        check(json!({"schemas": [SEARCH_SCHEMA], "filter": 1}), ErrorKind::InvalidValue);
-        check(json!({"schemas": [SEARCH_SCHEMA], "attributes": [1]}), ErrorKind::InvalidValue);
+        check(
+            json!({"schemas": [SEARCH_SCHEMA], "count": "many"}),
+            ErrorKind::InvalidValue,
+        );
+        check(
+            json!({"schemas": [SEARCH_SCHEMA], "count": "5"}),
+            ErrorKind::InvalidValue,
+        );
+        check(
+            json!({"schemas": [SEARCH_SCHEMA], "count": "5", "cursor": ""}),
+            ErrorKind::InvalidCount,
+        );
+        check(
+            json!({"schemas": [SEARCH_SCHEMA], "filter": 1}),
+            ErrorKind::InvalidValue,
+        );
+        check(
+            json!({"schemas": [SEARCH_SCHEMA], "attributes": [1]}),
+            ErrorKind::InvalidValue,
+        );
         let lenient = json!({"schemas": [SEARCH_SCHEMA], "attributes": "a,b", "count": null, "startIndex": -1});
-        let expected = SearchRequest { attributes: vec!["a".into(), "b".into()], ..SearchRequest::default() };
+        let expected = SearchRequest {
+            attributes: vec!["a".into(), "b".into()],
+            ..SearchRequest::default()
+        };
         assert_eq!(SearchRequest::from_body(lenient).unwrap(), expected);
     }
 
@@ -524,8 +756,14 @@ mod tests {
     #[test]
     fn pages_by_cursor() {
         let whole = cursor_head(Some(7), Some("abc".into()), 2);
-        assert_eq!(json!(whole), json!({"schemas": [LIST_SCHEMA], "totalResults": 7, "itemsPerPage": 2, "nextCursor": "abc"}));
-        assert_eq!(json!(cursor_head(None, None, 0)), json!({"schemas": [LIST_SCHEMA], "itemsPerPage": 0}));
+        assert_eq!(
+            json!(whole),
+            json!({"schemas": [LIST_SCHEMA], "totalResults": 7, "itemsPerPage": 2, "nextCursor": "abc"})
+        );
+        assert_eq!(
+            json!(cursor_head(None, None, 0)),
+            json!({"schemas": [LIST_SCHEMA], "itemsPerPage": 0})
+        );
     }
 
     #[test]
@@ -541,8 +779,15 @@ mod tests {
         ]});
         let request = BulkRequest::from_body(body).unwrap();
         assert_eq!(request.fail_on_errors, Some(1));
-        let outcome: Vec<_> =
-            request.operations.iter().map(|o| o.as_ref().map(|o| o.method).map_err(|e| e.error.path().map(str::to_owned))).collect();
+        let outcome: Vec<_> = request
+            .operations
+            .iter()
+            .map(|o| {
+                o.as_ref()
+                    .map(|o| o.method)
+                    .map_err(|e| e.error.path().map(str::to_owned))
+            })
+            .collect();
         let refused = |name: &str| Err(Some(name.to_owned()));
         let expected = [
             Ok(BulkMethod::Post),
@@ -555,12 +800,26 @@ mod tests {
         ];
         assert_eq!(outcome, expected);
         let first = request.operations[0].as_ref().unwrap();
-        assert_eq!((first.bulk_id.as_deref(), first.path.as_str(), &first.data), (Some("q"), "/Users", &Some(json!({"userName": "a"}))));
-        assert_eq!(request.operations[1].as_ref().unwrap().version.as_deref(), Some("W/\"1\""));
-        let check = |body: Value, kind: ErrorKind| assert_eq!(BulkRequest::from_body(body).unwrap_err().kind(), kind);
+        assert_eq!(
+            (first.bulk_id.as_deref(), first.path.as_str(), &first.data),
+            (Some("q"), "/Users", &Some(json!({"userName": "a"})))
+        );
+        assert_eq!(
+            request.operations[1].as_ref().unwrap().version.as_deref(),
+            Some("W/\"1\"")
+        );
+        let check = |body: Value, kind: ErrorKind| {
+            assert_eq!(BulkRequest::from_body(body).unwrap_err().kind(), kind);
+        };
         check(json!({"Operations": []}), ErrorKind::InvalidSyntax);
-        check(json!({"schemas": [BULK_REQUEST_SCHEMA]}), ErrorKind::InvalidSyntax);
-        check(json!({"schemas": [BULK_REQUEST_SCHEMA], "failOnErrors": "x", "Operations": []}), ErrorKind::InvalidValue);
+        check(
+            json!({"schemas": [BULK_REQUEST_SCHEMA]}),
+            ErrorKind::InvalidSyntax,
+        );
+        check(
+            json!({"schemas": [BULK_REQUEST_SCHEMA], "failOnErrors": "x", "Operations": []}),
+            ErrorKind::InvalidValue,
+        );
     }
 
     #[test]
@@ -574,6 +833,9 @@ mod tests {
             response: None,
         };
         let expected = json!({"schemas": [BULK_RESPONSE_SCHEMA], "Operations": [{"location": "https://x/Users/1", "method": "POST", "bulkId": "q", "status": "201"}]});
-        assert_eq!(serde_json::to_value(BulkResponse::new(vec![outcome])).unwrap(), expected);
+        assert_eq!(
+            serde_json::to_value(BulkResponse::new(vec![outcome])).unwrap(),
+            expected
+        );
     }
 }

@@ -27,18 +27,29 @@ pub struct PatchPath {
 impl PatchPath {
     /// Parses a path; `invalidPath` with the position.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let parts = parse_value_path(text, FilterLimits::default()).map_err(|error| error.of_kind(ErrorKind::InvalidPath).at(text))?;
-        Ok(Self { attribute: parts.attribute, filter: parts.filter, sub_attribute: parts.sub_attribute })
+        let parts = parse_value_path(text, FilterLimits::default())
+            .map_err(|error| error.of_kind(ErrorKind::InvalidPath).at(text))?;
+        Ok(Self {
+            attribute: parts.attribute,
+            filter: parts.filter,
+            sub_attribute: parts.sub_attribute,
+        })
     }
 
     /// A path without a filter.
     pub fn plain(attribute: AttributePath) -> Self {
-        Self { attribute, filter: None, sub_attribute: None }
+        Self {
+            attribute,
+            filter: None,
+            sub_attribute: None,
+        }
     }
 
     /// The name of the sub-attribute, wherever it stands.
     pub(crate) fn sub_name(&self) -> Option<&str> {
-        self.sub_attribute.as_deref().or(self.attribute.sub_attribute.as_deref())
+        self.sub_attribute
+            .as_deref()
+            .or(self.attribute.sub_attribute.as_deref())
     }
 }
 
@@ -62,10 +73,16 @@ pub(crate) fn element_from(attribute: &Attribute, filter: &Filter) -> Option<Map
             element.extend(element_from(attribute, filter)?);
             Some(element)
         }),
-        Filter::Compare { path, op: CompareOp::Eq, value } => {
+        Filter::Compare {
+            path,
+            op: CompareOp::Eq,
+            value,
+        } => {
             let sub = attribute.sub_attribute(&path.attribute)?;
             let value = match (sub.kind, value) {
-                (AttributeType::Boolean, Value::String(text)) => Value::Bool(text.eq_ignore_ascii_case("true")),
+                (AttributeType::Boolean, Value::String(text)) => {
+                    Value::Bool(text.eq_ignore_ascii_case("true"))
+                }
                 (_, value) => value.clone(),
             };
             Some(Map::from_iter([(sub.name.clone(), value)]))

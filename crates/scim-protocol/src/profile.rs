@@ -99,7 +99,12 @@ const TEXTS: [&str; 9] = [
 ];
 
 // A test sees to it that each can be read.
-static PROFILES: LazyLock<Vec<Profile>> = LazyLock::new(|| TEXTS.iter().filter_map(|text| serde_json::from_str(text).ok()).collect());
+static PROFILES: LazyLock<Vec<Profile>> = LazyLock::new(|| {
+    TEXTS
+        .iter()
+        .filter_map(|text| serde_json::from_str(text).ok())
+        .collect()
+});
 
 impl Profile {
     /// All of them.
@@ -114,7 +119,11 @@ impl Profile {
 
     /// The quirks it tolerates.
     pub fn quirks(&self) -> QuirkSet {
-        let quirks: Vec<Quirk> = self.tolerates.iter().map(|tolerated| tolerated.quirk).collect();
+        let quirks: Vec<Quirk> = self
+            .tolerates
+            .iter()
+            .map(|tolerated| tolerated.quirk)
+            .collect();
         QuirkSet::of(&quirks)
     }
 }
@@ -125,18 +134,59 @@ mod tests {
 
     #[test]
     fn every_profile_is_there_and_says_where_it_comes_from() {
-        let names: Vec<&str> = Profile::all().iter().map(|profile| profile.name.as_str()).collect();
-        assert_eq!(names, ["strict", "standard", "entra", "okta", "onelogin", "jumpcloud", "google", "ping", "sailpoint"]);
+        let names: Vec<&str> = Profile::all()
+            .iter()
+            .map(|profile| profile.name.as_str())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "strict",
+                "standard",
+                "entra",
+                "okta",
+                "onelogin",
+                "jumpcloud",
+                "google",
+                "ping",
+                "sailpoint"
+            ]
+        );
         for (profile, text) in Profile::all().iter().zip(TEXTS) {
-            assert_eq!(serde_json::from_str::<Profile>(text).as_ref().ok(), Some(profile));
+            assert_eq!(
+                serde_json::from_str::<Profile>(text).as_ref().ok(),
+                Some(profile)
+            );
             assert_eq!(Profile::by_name(&profile.name), Some(profile));
-            assert!(!profile.title.is_empty() && profile.description.ends_with('.'), "{}", profile.name);
-            assert!(profile.sources.iter().all(|source| source.url.starts_with("http") && !source.title.is_empty()), "{}", profile.name);
+            assert!(
+                !profile.title.is_empty() && profile.description.ends_with('.'),
+                "{}",
+                profile.name
+            );
+            assert!(
+                profile
+                    .sources
+                    .iter()
+                    .all(|source| source.url.starts_with("http") && !source.title.is_empty()),
+                "{}",
+                profile.name
+            );
             assert!(!profile.sources.is_empty(), "{}", profile.name);
             for tolerated in &profile.tolerates {
                 let place = format!("{} {}", profile.name, tolerated.quirk.name());
-                assert!(tolerated.source.starts_with("http") && tolerated.sends.ends_with('.'), "{place}");
-                assert_eq!(profile.tolerates.iter().filter(|other| other.quirk == tolerated.quirk).count(), 1, "{place}");
+                assert!(
+                    tolerated.source.starts_with("http") && tolerated.sends.ends_with('.'),
+                    "{place}"
+                );
+                assert_eq!(
+                    profile
+                        .tolerates
+                        .iter()
+                        .filter(|other| other.quirk == tolerated.quirk)
+                        .count(),
+                    1,
+                    "{place}"
+                );
             }
         }
         assert_eq!(Profile::by_name("lenient"), None);
@@ -145,11 +195,19 @@ mod tests {
     #[test]
     fn strict_tolerates_nothing_and_standard_everything() {
         let strict = Profile::by_name("strict").unwrap();
-        assert_eq!((strict.quirks(), strict.safety), (QuirkSet::strict(), Safety::default()));
+        assert_eq!(
+            (strict.quirks(), strict.safety),
+            (QuirkSet::strict(), Safety::default())
+        );
         let standard = Profile::by_name(DEFAULT_PROFILE).unwrap();
         assert_eq!(standard.quirks(), QuirkSet::standard());
         for profile in Profile::all() {
-            assert!(profile.quirks().iter().all(|quirk| standard.quirks().has(quirk)));
+            assert!(
+                profile
+                    .quirks()
+                    .iter()
+                    .all(|quirk| standard.quirks().has(quirk))
+            );
         }
     }
 

@@ -16,7 +16,10 @@ use serde_json::Value;
 
 pub use self::adaptation::{Adaptation, Adaptations};
 pub use self::catalogue::{Example, Message};
-pub use self::question::{normalize_bulk, normalize_filter, normalize_projection, normalize_query, normalize_search, normalize_sort};
+pub use self::question::{
+    normalize_bulk, normalize_filter, normalize_projection, normalize_query, normalize_search,
+    normalize_sort,
+};
 use self::rewrite::Rewrite;
 use crate::schema::set::TypeSchema;
 
@@ -117,7 +120,9 @@ impl QuirkSet {
 
     /// These and no others.
     pub fn of(quirks: &[Quirk]) -> Self {
-        Self { bits: quirks.iter().fold(0, |bits, quirk| bits | bit(*quirk)) }
+        Self {
+            bits: quirks.iter().fold(0, |bits, quirk| bits | bit(*quirk)),
+        }
     }
 
     /// Whether a quirk is tolerated.

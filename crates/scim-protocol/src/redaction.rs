@@ -35,15 +35,17 @@ pub fn patch(schema: &TypeSchema, mut body: Value) -> Value {
 /// The body of a bulk request.
 pub fn bulk(schemas: &SchemaSet, mut body: Value) -> Value {
     object_in(&mut body, |message| {
-        each(message, |name, value| match (name.to_ascii_lowercase().as_str(), value) {
-            ("schemas", value) => urns(value),
-            ("failonerrors", Value::Number(_)) => {}
-            ("operations", Value::Array(operations)) => {
-                for operation in operations {
-                    object_in(operation, |operation| bulk_operation(schemas, operation));
+        each(message, |name, value| {
+            match (name.to_ascii_lowercase().as_str(), value) {
+                ("schemas", value) => urns(value),
+                ("failonerrors", Value::Number(_)) => {}
+                ("operations", Value::Array(operations)) => {
+                    for operation in operations {
+                        object_in(operation, |operation| bulk_operation(schemas, operation));
+                    }
                 }
+                (_, value) => hide(value),
             }
-            (_, value) => hide(value),
         });
     });
     body
@@ -57,10 +59,16 @@ pub fn filter(types: &[&TypeSchema], text: &str) -> String {
                 types.iter().any(|schema| {
                     let meant = schema.meant(path);
                     let resolved = schema.resolve(meant.as_ref().unwrap_or(path));
-                    resolved.is_some_and(|resolved| resolved.attribute.is_some() && resolved.is_readable())
+                    resolved.is_some_and(|resolved| {
+                        resolved.attribute.is_some() && resolved.is_readable()
+                    })
                 })
             };
-            if filter.paths().iter().all(readable) { filter.to_string() } else { HIDDEN.to_owned() }
+            if filter.paths().iter().all(readable) {
+                filter.to_string()
+            } else {
+                HIDDEN.to_owned()
+            }
         }
         Err(_) => HIDDEN.to_owned(),
     }
@@ -69,13 +77,17 @@ pub fn filter(types: &[&TypeSchema], text: &str) -> String {
 /// The body of a `.search`.
 pub fn search(types: &[&TypeSchema], mut body: Value) -> Value {
     object_in(&mut body, |message| {
-        each(message, |name, value| match (name.to_ascii_lowercase().as_str(), value) {
-            ("schemas", value) => urns(value),
-            ("filter", Value::String(text)) => *text = filter(types, text),
-            ("startindex" | "count", Value::Number(_)) => {}
-            ("sortby" | "sortorder", value @ Value::String(_)) => shorten(value),
-            ("attributes" | "excludedattributes", Value::Array(names)) => names.iter_mut().for_each(shorten),
-            (_, value) => hide(value),
+        each(message, |name, value| {
+            match (name.to_ascii_lowercase().as_str(), value) {
+                ("schemas", value) => urns(value),
+                ("filter", Value::String(text)) => *text = filter(types, text),
+                ("startindex" | "count", Value::Number(_)) => {}
+                ("sortby" | "sortorder", value @ Value::String(_)) => shorten(value),
+                ("attributes" | "excludedattributes", Value::Array(names)) => {
+                    names.iter_mut().for_each(shorten);
+                }
+                (_, value) => hide(value),
+            }
         });
     });
     body
@@ -85,7 +97,9 @@ pub fn search(types: &[&TypeSchema], mut body: Value) -> Value {
 pub fn parameter(types: &[&TypeSchema], name: &str, value: &str) -> (String, String) {
     let value = match name.to_ascii_lowercase().as_str() {
         "filter" => filter(types, value),
-        "startindex" | "count" | "sortby" | "sortorder" | "attributes" | "excludedattributes" => shortened(value),
+        "startindex" | "count" | "sortby" | "sortorder" | "attributes" | "excludedattributes" => {
+            shortened(value)
+        }
         _ if value.is_empty() => String::new(),
         _ => HIDDEN.to_owned(),
     };
@@ -97,7 +111,12 @@ pub fn parameter(types: &[&TypeSchema], name: &str, value: &str) -> (String, Str
 pub fn without_write_only(schema: &TypeSchema, mut body: Value) -> Value {
     let mut names = Vec::new();
     let schemas = std::iter::once(&schema.core).chain(&schema.extensions);
-    write_only(schemas.flat_map(|schema| &schema.attributes).chain(&schema.common), &mut names);
+    write_only(
+        schemas
+            .flat_map(|schema| &schema.attributes)
+            .chain(&schema.common),
+        &mut names,
+    );
     leave_out(&names, &mut body);
     body
 }
@@ -113,14 +132,24 @@ fn write_only<'a>(attributes: impl Iterator<Item = &'a Attribute>, names: &mut V
 
 fn leave_out(names: &[&str], value: &mut Value) {
     let is_named = |path: &str| {
-        let last = path.rsplit([':', '.']).next().and_then(|name| name.split('[').next()).unwrap_or_default();
-        names.iter().any(|name| name.eq_ignore_ascii_case(last.trim()))
+        let last = path
+            .rsplit([':', '.'])
+            .next()
+            .and_then(|name| name.split('[').next())
+            .unwrap_or_default();
+        names
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(last.trim()))
     };
-    let is_about = |operation: &Map<String, Value>| text_of(operation, "path").is_some_and(|path| is_named(&path));
+    let is_about = |operation: &Map<String, Value>| {
+        text_of(operation, "path").is_some_and(|path| is_named(&path))
+    };
     match value {
         Value::Object(object) => {
             let is_about = is_about(object);
-            object.retain(|name, _| !(is_named(name) || is_about && name.eq_ignore_ascii_case("value")));
+            object.retain(|name, _| {
+                !(is_named(name) || is_about && name.eq_ignore_ascii_case("value"))
+            });
             for value in object.values_mut() {
                 leave_out(names, value);
             }
@@ -147,7 +176,11 @@ fn redact_resource(schema: &TypeSchema, body: &mut Value) {
 }
 
 fn redact_patch(schema: &TypeSchema, body: &mut Value) {
-    let names_operations = body.as_object().is_some_and(|message| message.keys().any(|name| name.eq_ignore_ascii_case("Operations")));
+    let names_operations = body.as_object().is_some_and(|message| {
+        message
+            .keys()
+            .any(|name| name.eq_ignore_ascii_case("Operations"))
+    });
     if !names_operations {
         return redact_resource(schema, body);
     }
@@ -162,19 +195,29 @@ fn redact_patch(schema: &TypeSchema, body: &mut Value) {
 
 /// What an operation says under a name, whatever its case.
 fn text_of(operation: &Map<String, Value>, wanted: &str) -> Option<String> {
-    operation.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).and_then(|(_, value)| value.as_str()).map(str::to_owned)
+    operation
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+        .and_then(|(_, value)| value.as_str())
+        .map(str::to_owned)
 }
 
 fn bulk_operation(schemas: &SchemaSet, operation: &mut Map<String, Value>) {
     let path = text_of(operation, "path");
-    let endpoint = path.as_deref().and_then(|path| path.split('/').find(|part| !part.is_empty()));
+    let endpoint = path
+        .as_deref()
+        .and_then(|path| path.split('/').find(|part| !part.is_empty()));
     let schema = endpoint.and_then(|endpoint| schemas.by_endpoint(endpoint));
-    let is_patch = text_of(operation, "method").is_some_and(|method| method.eq_ignore_ascii_case(BulkMethod::Patch.name()));
-    each(operation, |name, value| match (name.to_ascii_lowercase().as_str(), value, schema) {
-        ("data", value, Some(schema)) if is_patch => redact_patch(schema, value),
-        ("data", value, Some(schema)) => redact_resource(schema, value),
-        ("path" | "version", value @ Value::String(_), Some(_)) | ("method" | "bulkid", value @ Value::String(_), _) => shorten(value),
-        (_, value, _) => hide(value),
+    let is_patch = text_of(operation, "method")
+        .is_some_and(|method| method.eq_ignore_ascii_case(BulkMethod::Patch.name()));
+    each(operation, |name, value| {
+        match (name.to_ascii_lowercase().as_str(), value, schema) {
+            ("data", value, Some(schema)) if is_patch => redact_patch(schema, value),
+            ("data", value, Some(schema)) => redact_resource(schema, value),
+            ("path" | "version", value @ Value::String(_), Some(_))
+            | ("method" | "bulkid", value @ Value::String(_), _) => shorten(value),
+            (_, value, _) => hide(value),
+        }
     });
 }
 
@@ -193,14 +236,16 @@ fn operations(schema: &TypeSchema, value: &mut Value) {
 
 fn operation_of(schema: &TypeSchema, operation: &mut Map<String, Value>) {
     let path = text_of(operation, "path").filter(|path| !path.is_empty());
-    each(operation, |name, value| match (name.to_ascii_lowercase().as_str(), value) {
-        ("op", value @ Value::String(_)) => shorten(value),
-        ("path", Value::String(text)) => *text = path_text(schema, text),
-        ("value", value) => match &path {
-            Some(path) => at_path(schema, path, value),
-            None => extension_or_core(schema, None, value),
-        },
-        (_, value) => hide(value),
+    each(operation, |name, value| {
+        match (name.to_ascii_lowercase().as_str(), value) {
+            ("op", value @ Value::String(_)) => shorten(value),
+            ("path", Value::String(text)) => *text = path_text(schema, text),
+            ("value", value) => match &path {
+                Some(path) => at_path(schema, path, value),
+                None => extension_or_core(schema, None, value),
+            },
+            (_, value) => hide(value),
+        }
     });
 }
 
@@ -209,34 +254,59 @@ fn path_text(schema: &TypeSchema, text: &str) -> String {
     match PatchPath::parse(text) {
         Ok(path) if path.filter.is_none() => shortened(text),
         Ok(path) => {
-            let attribute = schema.resolve(&path.attribute).and_then(|resolved| resolved.attribute).filter(|found| found.is_readable());
+            let attribute = schema
+                .resolve(&path.attribute)
+                .and_then(|resolved| resolved.attribute)
+                .filter(|found| found.is_readable());
             let names = path.filter.as_ref().map(Filter::paths).unwrap_or_default();
             let is_readable = |attribute: &Attribute| {
-                names.iter().all(|name| attribute.sub_attribute(&name.attribute).is_some_and(Attribute::is_readable))
+                names.iter().all(|name| {
+                    attribute
+                        .sub_attribute(&name.attribute)
+                        .is_some_and(Attribute::is_readable)
+                })
             };
-            if attribute.is_some_and(is_readable) { shortened(text) } else { format!("{}[{HIDDEN}]", path.attribute) }
+            if attribute.is_some_and(is_readable) {
+                shortened(text)
+            } else {
+                format!("{}[{HIDDEN}]", path.attribute)
+            }
         }
         Err(_) => HIDDEN.to_owned(),
     }
 }
 
 fn at_path(schema: &TypeSchema, path: &str, value: &mut Value) {
-    let Ok(path) = PatchPath::parse(path) else { return hide(value) };
+    let Ok(path) = PatchPath::parse(path) else {
+        return hide(value);
+    };
     if schema.names_whole_core(&path.attribute) {
         return extension_or_core(schema, None, value);
     }
     // Entra names `manager` without the URN of its extension.
     let named = schema.meant(&path.attribute).unwrap_or(path.attribute);
-    let found = schema.resolve(&named).map(|resolved| (resolved.attribute, resolved.sub_attribute, resolved.extension));
+    let found = schema.resolve(&named).map(|resolved| {
+        (
+            resolved.attribute,
+            resolved.sub_attribute,
+            resolved.extension,
+        )
+    });
     let (attribute, sub) = match found {
-        Some((None, _, Some(urn))) => return extension_or_core(schema, schema.extension(urn), value),
+        Some((None, _, Some(urn))) => {
+            return extension_or_core(schema, schema.extension(urn), value);
+        }
         Some((Some(attribute), sub, _)) => (attribute, sub),
         _ => return hide(value),
     };
     if !attribute.is_readable() {
         return hide(value);
     }
-    match (path.sub_attribute.as_deref(), named.sub_attribute.as_deref(), sub) {
+    match (
+        path.sub_attribute.as_deref(),
+        named.sub_attribute.as_deref(),
+        sub,
+    ) {
         (Some(name), _, _) => of_sub_attribute(attribute, name, value, 0),
         (None, Some(_), Some(sub)) => of_attribute(sub, value, 0),
         (None, Some(_), None) => hide(value),
@@ -248,25 +318,38 @@ fn extension_or_core(schema: &TypeSchema, extension: Option<&Schema>, value: &mu
     match value {
         Value::Object(object) => attributes(schema, extension, object),
         Value::String(text) => {
-            inside(text, |parsed| if parsed.is_object() { extension_or_core(schema, extension, parsed) } else { hide(parsed) });
+            inside(text, |parsed| {
+                if parsed.is_object() {
+                    extension_or_core(schema, extension, parsed);
+                } else {
+                    hide(parsed);
+                }
+            });
         }
         other => hide(other),
     }
 }
 
 fn attributes(schema: &TypeSchema, extension: Option<&Schema>, object: &mut Map<String, Value>) {
-    each(object, |name, value| attribute_named(schema, extension, name, value));
+    each(object, |name, value| {
+        attribute_named(schema, extension, name, value);
+    });
 }
 
 fn attribute_named(schema: &TypeSchema, extension: Option<&Schema>, name: &str, value: &mut Value) {
     let own = match extension {
-        Some(extension) => extension.attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name)),
+        Some(extension) => extension
+            .attributes
+            .iter()
+            .find(|attribute| attribute.name.eq_ignore_ascii_case(name)),
         None => schema.core_attribute(name),
     };
     match own {
         Some(attribute) if attribute.name == "schemas" => urns(value),
         Some(attribute) => of_attribute(attribute, value, 0),
-        None if extension.is_none() && schema.extension(name).is_some() => extension_or_core(schema, schema.extension(name), value),
+        None if extension.is_none() && schema.extension(name).is_some() => {
+            extension_or_core(schema, schema.extension(name), value);
+        }
         None if extension.is_none() => at_path(schema, name, value),
         None => hide(value),
     }
@@ -277,17 +360,37 @@ fn of_attribute(attribute: &Attribute, value: &mut Value, depth: usize) {
         return hide(value);
     }
     match (value, attribute.kind) {
-        (Value::Array(elements), _) => elements.iter_mut().for_each(|element| of_attribute(attribute, element, depth + 1)),
-        (Value::Object(object), AttributeType::Complex) => each(object, |name, value| of_sub_attribute(attribute, name, value, depth + 1)),
+        (Value::Array(elements), _) => elements
+            .iter_mut()
+            .for_each(|element| of_attribute(attribute, element, depth + 1)),
+        (Value::Object(object), AttributeType::Complex) => each(object, |name, value| {
+            of_sub_attribute(attribute, name, value, depth + 1);
+        }),
         // An object around a single value, as Entra's older dialect has it.
         (Value::Object(object), _) => {
-            each(object, |name, value| if name == "value" { of_attribute(attribute, value, depth + 1) } else { hide(value) });
+            each(object, |name, value| {
+                if name == "value" {
+                    of_attribute(attribute, value, depth + 1);
+                } else {
+                    hide(value);
+                }
+            });
         }
-        (Value::String(text), AttributeType::Complex) if text.trim_start().starts_with(['{', '[']) => {
-            inside(text, |parsed| if parsed.is_string() { hide(parsed) } else { of_attribute(attribute, parsed, depth + 1) });
+        (Value::String(text), AttributeType::Complex)
+            if text.trim_start().starts_with(['{', '[']) =>
+        {
+            inside(text, |parsed| {
+                if parsed.is_string() {
+                    hide(parsed);
+                } else {
+                    of_attribute(attribute, parsed, depth + 1);
+                }
+            });
         }
         // The text alone stands for `value`.
-        (value @ Value::String(_), AttributeType::Complex) => of_sub_attribute(attribute, "value", value, depth + 1),
+        (value @ Value::String(_), AttributeType::Complex) => {
+            of_sub_attribute(attribute, "value", value, depth + 1);
+        }
         _ => {}
     }
 }
@@ -313,7 +416,10 @@ fn each(object: &mut Map<String, Value>, mut redact: impl FnMut(&str, &mut Value
         redact(name, value);
     }
     if object.keys().any(|name| name.len() > NAME_CHARACTERS_MAX) {
-        *object = std::mem::take(object).into_iter().map(|(name, value)| (shortened(&name), value)).collect();
+        *object = std::mem::take(object)
+            .into_iter()
+            .map(|(name, value)| (shortened(&name), value))
+            .collect();
     }
 }
 
@@ -340,7 +446,8 @@ fn urns(value: &mut Value) {
 }
 
 fn is_urn(text: &str) -> bool {
-    text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("urn:"))
+    text.get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("urn:"))
 }
 
 /// That something was there, and nothing else.
@@ -386,12 +493,21 @@ mod tests {
 
     #[test]
     fn names_without_the_urn_of_their_extension_are_judged_by_what_they_mean() {
-        let mut schema = SchemaSet::standard().by_name("User").unwrap().as_ref().clone();
+        let mut schema = SchemaSet::standard()
+            .by_name("User")
+            .unwrap()
+            .as_ref()
+            .clone();
         let extension = json!({"id": "urn:acme:User", "attributes": [{"name": "pin", "type": "string", "returned": "never"}]});
-        schema.extensions.push(serde_json::from_value(extension).unwrap());
+        schema
+            .extensions
+            .push(serde_json::from_value(extension).unwrap());
         let dotted = format!("{ENTERPRISE_USER}.department");
         let sent = json!({"department": "D", dotted.clone(): "D", "pin": SECRET, "urn:acme:User.pin": SECRET});
-        assert_eq!(resource(&schema, sent), json!({"department": "D", dotted.clone(): "D", "pin": "***", "urn:acme:User.pin": "***"}));
+        assert_eq!(
+            resource(&schema, sent),
+            json!({"department": "D", dotted.clone(): "D", "pin": "***", "urn:acme:User.pin": "***"})
+        );
         let operations = |value: &str| json!({"Operations": [{"op": "add", "path": "urn:acme:User.pin", "value": value}, {"op": "add", "path": dotted, "value": "D"}]});
         assert_eq!(patch(&schema, operations(SECRET)), operations("***"));
         assert_eq!(filter(&[&schema], "manager eq \"7\""), "manager eq \"7\"");
@@ -451,8 +567,17 @@ mod tests {
                 assert!(!stays(&body), "{name}: {body}");
             }
             assert_eq!(resource(schema, plain.clone()), plain);
-            for text in ["", "[]", "\"a\"", "1", "null", "{} {}", "{", "{\"pass\\u0077ord\": 1}", "{\"userName\": \"a\", \"password\": 1}"]
-            {
+            for text in [
+                "",
+                "[]",
+                "\"a\"",
+                "1",
+                "null",
+                "{} {}",
+                "{",
+                "{\"pass\\u0077ord\": 1}",
+                "{\"userName\": \"a\", \"password\": 1}",
+            ] {
                 assert!(!resource_stays(schema, text), "{text}");
             }
         });
@@ -461,12 +586,26 @@ mod tests {
     #[test]
     fn what_waits_has_nothing_write_only() {
         user(|schema| {
-            let check = |body: Value, kept: Value| assert_eq!(without_write_only(schema, body.clone()), kept, "{body}");
-            check(json!({"userName": "ann", "Password": SECRET, "shoe": 9}), json!({"userName": "ann", "shoe": 9}));
-            check(json!({USER: {"password": SECRET, "title": "T"}}), json!({USER: {"title": "T"}}));
-            check(json!({format!("{USER}:password"): SECRET, "active": false}), json!({"active": false}));
+            let check = |body: Value, kept: Value| {
+                assert_eq!(without_write_only(schema, body.clone()), kept, "{body}");
+            };
+            check(
+                json!({"userName": "ann", "Password": SECRET, "shoe": 9}),
+                json!({"userName": "ann", "shoe": 9}),
+            );
+            check(
+                json!({USER: {"password": SECRET, "title": "T"}}),
+                json!({USER: {"title": "T"}}),
+            );
+            check(
+                json!({format!("{USER}:password"): SECRET, "active": false}),
+                json!({"active": false}),
+            );
             let active = json!({"op": "replace", "path": "active", "value": false});
-            check(json!({"Operations": [{"op": "add", "path": "PASSWORD", "value": SECRET}, active]}), json!({"Operations": [active]}));
+            check(
+                json!({"Operations": [{"op": "add", "path": "PASSWORD", "value": SECRET}, active]}),
+                json!({"Operations": [active]}),
+            );
             check(
                 json!({"Operations": [{"op": "add", "path": format!("{USER}:password"), "value": SECRET}, active]}),
                 json!({"Operations": [active]}),
@@ -491,19 +630,32 @@ mod tests {
         user(|schema| {
             let check = |operation: Value, kept: Value| {
                 let body = json!({"operations": [operation], "token": SECRET});
-                assert_eq!(patch(schema, body), json!({"operations": [kept], "token": "***"}), "{operation}");
+                assert_eq!(
+                    patch(schema, body),
+                    json!({"operations": [kept], "token": "***"}),
+                    "{operation}"
+                );
             };
             check(
                 json!({"op": "Replace", "path": "active", "value": "False"}),
                 json!({"op": "Replace", "path": "active", "value": "False"}),
             );
-            check(json!({"op": "add", "path": "password", "value": SECRET}), json!({"op": "add", "path": "password", "value": "***"}));
+            check(
+                json!({"op": "add", "path": "password", "value": SECRET}),
+                json!({"op": "add", "path": "password", "value": "***"}),
+            );
             check(
                 json!({"op": "add", "path": "password", "value": [{"value": SECRET}]}),
                 json!({"op": "add", "path": "password", "value": "***"}),
             );
-            check(json!({"op": "add", "path": "pin", "value": SECRET}), json!({"op": "add", "path": "pin", "value": "***"}));
-            check(json!({"op": "add", "path": format!("a[{SECRET}"), "value": 1}), json!({"op": "add", "path": "***", "value": "***"}));
+            check(
+                json!({"op": "add", "path": "pin", "value": SECRET}),
+                json!({"op": "add", "path": "pin", "value": "***"}),
+            );
+            check(
+                json!({"op": "add", "path": format!("a[{SECRET}"), "value": 1}),
+                json!({"op": "add", "path": "***", "value": "***"}),
+            );
             check(
                 json!({"op": "add", "path": format!("emails[pin eq \"{SECRET}\"].value"), "value": "a@x"}),
                 json!({"op": "add", "path": "emails[***]", "value": "a@x"}),
@@ -516,7 +668,10 @@ mod tests {
                 json!({"op": "add", "path": ENTERPRISE_USER, "value": {"department": "D", "k": SECRET}}),
                 json!({"op": "add", "path": ENTERPRISE_USER, "value": {"department": "D", "k": "***"}}),
             );
-            check(json!({"op": "add", "path": "manager", "value": "7"}), json!({"op": "add", "path": "manager", "value": "7"}));
+            check(
+                json!({"op": "add", "path": "manager", "value": "7"}),
+                json!({"op": "add", "path": "manager", "value": "7"}),
+            );
         });
     }
 
@@ -528,10 +683,17 @@ mod tests {
             {"method": "POST", "path": format!("/{SECRET}"), "data": {"x": SECRET}}, SECRET,
         ]});
         let kept = bulk(&SchemaSet::standard(), body).to_string();
-        assert!(!kept.contains(SECRET) && kept.contains("ann") && kept.contains("/Users/1"), "{kept}");
+        assert!(
+            !kept.contains(SECRET) && kept.contains("ann") && kept.contains("/Users/1"),
+            "{kept}"
+        );
         user(|schema| {
-            let check = |text: &str, kept: &str| assert_eq!(filter(&[schema], text), kept, "{text}");
-            check("userName eq \"ann\" and active eq true", "userName eq \"ann\" and active eq true");
+            let check =
+                |text: &str, kept: &str| assert_eq!(filter(&[schema], text), kept, "{text}");
+            check(
+                "userName eq \"ann\" and active eq true",
+                "userName eq \"ann\" and active eq true",
+            );
             check("password eq \"s3cr3t\"", "***");
             check("userName eq \"ann\" or pin eq \"s3cr3t\"", "***");
             check("s3cr3t", "***");

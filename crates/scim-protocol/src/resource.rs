@@ -48,18 +48,29 @@ pub fn is_same(a: &Value, b: &Value) -> bool {
 }
 
 fn have_same(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
-    a.len() == b.len() && a.iter().all(|(name, value)| b.get(name).is_some_and(|other| is_same(value, other)))
+    a.len() == b.len()
+        && a.iter()
+            .all(|(name, value)| b.get(name).is_some_and(|other| is_same(value, other)))
 }
 
 fn are_same(a: &[Value], b: &[Value]) -> bool {
     let mut left: Vec<&Value> = b.iter().collect();
-    a.iter().all(|element| left.iter().position(|other| is_same(element, other)).map(|place| left.remove(place)).is_some())
+    a.iter().all(|element| {
+        left.iter()
+            .position(|other| is_same(element, other))
+            .map(|place| left.remove(place))
+            .is_some()
+    })
 }
 
 /// Leaves every value once: of the same values the first.
 pub(crate) fn distinct(values: &mut Vec<Value>) {
     let again: Vec<bool> = if values.len() <= SHORT {
-        values.iter().enumerate().map(|(place, value)| values.iter().take(place).any(|before| before == value)).collect()
+        values
+            .iter()
+            .enumerate()
+            .map(|(place, value)| values.iter().take(place).any(|before| before == value))
+            .collect()
     } else {
         let mut seen = HashSet::with_capacity(values.len());
         values.iter().map(|value| !seen.insert(value)).collect()
@@ -77,12 +88,20 @@ mod tests {
     #[test]
     fn the_order_of_values_means_nothing_and_their_number_does() {
         let check = |a: Value, b: Value, expected: bool| {
-            assert_eq!((is_same(&a, &b), is_same(&b, &a)), (expected, expected), "{a} {b}");
+            assert_eq!(
+                (is_same(&a, &b), is_same(&b, &a)),
+                (expected, expected),
+                "{a} {b}"
+            );
         };
         check(json!([1, 2, 2]), json!([2, 1, 2]), true);
         check(json!([1, 2, 2]), json!([1, 1, 2]), false);
         check(json!([1, 2]), json!([1, 2, 2]), false);
-        check(json!({"a": [{"b": ["x", "y"]}, 1]}), json!({"a": [1, {"b": ["y", "x"]}]}), true);
+        check(
+            json!({"a": [{"b": ["x", "y"]}, 1]}),
+            json!({"a": [1, {"b": ["y", "x"]}]}),
+            true,
+        );
         check(json!({"a": 1, "b": 2}), json!({"b": 2, "a": 1}), true);
         check(json!({"a": 1}), json!({"a": 1, "b": null}), false);
         check(json!([]), json!({}), false);
@@ -97,10 +116,20 @@ mod tests {
             assert_eq!(left, expected, "{values:?}");
         };
         check(
-            vec![json!(1), json!("1"), json!(1), json!({"a": 1, "b": 2}), json!({"b": 2, "a": 1})],
+            vec![
+                json!(1),
+                json!("1"),
+                json!(1),
+                json!({"a": 1, "b": 2}),
+                json!({"b": 2, "a": 1}),
+            ],
             vec![json!(1), json!("1"), json!({"a": 1, "b": 2})],
         );
-        let numbers = |most: usize| (0..most).map(|number| json!({"value": number, "type": "x"})).collect::<Vec<_>>();
+        let numbers = |most: usize| {
+            (0..most)
+                .map(|number| json!({"value": number, "type": "x"}))
+                .collect::<Vec<_>>()
+        };
         check([numbers(50), numbers(60)].concat(), numbers(60));
         check(Vec::new(), Vec::new());
     }

@@ -60,7 +60,10 @@ pub enum Uniqueness {
 /// One attribute or sub-attribute with all its characteristics (RFC 7643 section 7).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_excessive_bools, reason = "the characteristics are the RFC's")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the characteristics are the RFC's"
+)]
 pub struct Attribute {
     /// Its name, in the case in which it is returned.
     pub name: String,
@@ -116,9 +119,14 @@ fn is_false(flag: &bool) -> bool {
 impl Attribute {
     /// A sub-attribute by its name, without case; for multi-valued complex attributes also the default ones of RFC 7643 section 2.4.
     pub fn sub_attribute(&self, name: &str) -> Option<&Attribute> {
-        let declared = self.sub_attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name));
+        let declared = self
+            .sub_attributes
+            .iter()
+            .find(|attribute| attribute.name.eq_ignore_ascii_case(name));
         match declared {
-            None if self.multi_valued && self.kind == AttributeType::Complex => standard::default_sub_attribute(name),
+            None if self.multi_valued && self.kind == AttributeType::Complex => {
+                standard::default_sub_attribute(name)
+            }
             declared => declared,
         }
     }
@@ -132,9 +140,16 @@ impl Attribute {
     /// Whether its values name other resources: it has a `$ref` of its own beside the `value`, or is a reference to a type of resources and not to
     /// anything that has a URI (RFC 7643 section 2.3.7).
     pub fn names_resources(&self) -> bool {
-        let is_any_uri = |kind: &String| ["external", "uri"].iter().any(|uri| kind.eq_ignore_ascii_case(uri));
+        let is_any_uri = |kind: &String| {
+            ["external", "uri"]
+                .iter()
+                .any(|uri| kind.eq_ignore_ascii_case(uri))
+        };
         match self.kind {
-            AttributeType::Complex => self.sub_attributes.iter().any(|sub| sub.name == "$ref" && sub.kind == AttributeType::Reference),
+            AttributeType::Complex => self
+                .sub_attributes
+                .iter()
+                .any(|sub| sub.name == "$ref" && sub.kind == AttributeType::Reference),
             AttributeType::Reference => self.reference_types.iter().any(|kind| !is_any_uri(kind)),
             _ => false,
         }
@@ -170,6 +185,8 @@ pub struct Schema {
 impl Schema {
     /// An attribute by its name, without case.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
-        self.attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name))
+        self.attributes
+            .iter()
+            .find(|attribute| attribute.name.eq_ignore_ascii_case(name))
     }
 }

@@ -94,7 +94,11 @@ fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(requests::show))
         .routes(routes!(requests::quirks))
         .routes(routes!(receivers::list, receivers::create))
-        .routes(routes!(receivers::show, receivers::change, receivers::remove))
+        .routes(routes!(
+            receivers::show,
+            receivers::change,
+            receivers::remove
+        ))
         .routes(routes!(receivers::rotate_secret))
         .routes(routes!(receivers::put_aside))
         .routes(routes!(receivers::redeliver))
@@ -108,9 +112,17 @@ fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(tenants::resume))
         .routes(routes!(tenants::export))
         .routes(routes!(tenants::restore));
-    let (router, description) =
-        OpenApiRouter::with_openapi(Head::openapi()).nest("/t/{tenant}/admin/v1", tenant).nest("/admin/v1", installation).split_for_parts();
-    (router.fallback(no_route).method_not_allowed_fallback(no_method).with_state(state), description)
+    let (router, description) = OpenApiRouter::with_openapi(Head::openapi())
+        .nest("/t/{tenant}/admin/v1", tenant)
+        .nest("/admin/v1", installation)
+        .split_for_parts();
+    (
+        router
+            .fallback(no_route)
+            .method_not_allowed_fallback(no_method)
+            .with_state(state),
+        description,
+    )
 }
 
 /// Answers requests of the admin API.
@@ -127,8 +139,13 @@ impl AdminApi {
         let (router, description) = parts(state);
         // Descriptions are maps with string keys, which always can be JSON.
         let description = serde_json::to_value(&description).unwrap_or_default();
-        let document = with_scim(description.clone(), &SchemaSet::standard(), "/scim/v2").to_string();
-        Self { router, description, document }
+        let document =
+            with_scim(description.clone(), &SchemaSet::standard(), "/scim/v2").to_string();
+        Self {
+            router,
+            description,
+            document,
+        }
     }
 
     /// Whether a path belongs to the admin API.
@@ -151,7 +168,9 @@ impl AdminApi {
 
     /// The answer. A write that shall only be tried is not carried out.
     pub(crate) async fn answer(&self, request: Request) -> Response {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) && wants_dry_run(request.headers()) {
+        if !matches!(*request.method(), Method::GET | Method::HEAD)
+            && wants_dry_run(request.headers())
+        {
             let detail = "The admin API has no dry runs by `Prefer`, so nothing was done; schemas and resource types have `?dryRun=true`.";
             return error_response(&Error::new(ErrorKind::NotImplemented, detail));
         }
@@ -165,17 +184,29 @@ impl AdminApi {
 
     /// The same for a tenant, with the types that are its own and that the caller's credential is for.
     pub(crate) fn document_of(&self, caller: &Caller) -> String {
-        let types = restricted(&caller.schemas, |schema| caller.permissions.covers(schema.name()));
-        with_scim(self.description.clone(), &types, &format!("/t/{}/scim/v2", caller.tenant.name)).to_string()
+        let types = restricted(&caller.schemas, |schema| {
+            caller.permissions.covers(schema.name())
+        });
+        with_scim(
+            self.description.clone(),
+            &types,
+            &format!("/t/{}/scim/v2", caller.tenant.name),
+        )
+        .to_string()
     }
 }
 
 async fn no_route() -> Response {
-    error_response(&Error::new(ErrorKind::NotFound, "This path leads nowhere; `/openapi.json` describes the admin API."))
+    error_response(&Error::new(
+        ErrorKind::NotFound,
+        "This path leads nowhere; `/openapi.json` describes the admin API.",
+    ))
 }
 
 async fn no_method(method: Method) -> Response {
-    let detail = format!("This route does not have the method {method}; `/openapi.json` describes the admin API.");
+    let detail = format!(
+        "This route does not have the method {method}; `/openapi.json` describes the admin API."
+    );
     error_response(&Error::new(ErrorKind::MethodNotAllowed, detail))
 }
 
@@ -187,7 +218,8 @@ mod tests {
 
     #[test]
     fn paths_of_the_admin_api() {
-        let check = |path: &str, expected: bool| assert_eq!(AdminApi::is_for(path), expected, "{path}");
+        let check =
+            |path: &str, expected: bool| assert_eq!(AdminApi::is_for(path), expected, "{path}");
         check("/admin/v1/tenants", true);
         check("/t/acme/admin/v1/tokens", true);
         check("/t/admin/scim/v2/Users", false);
@@ -198,7 +230,9 @@ mod tests {
 
     #[test]
     fn what_brings_a_whole_tenant() {
-        let check = |path: &str, expected: bool| assert_eq!(AdminApi::restores(&Method::POST, path), expected, "{path}");
+        let check = |path: &str, expected: bool| {
+            assert_eq!(AdminApi::restores(&Method::POST, path), expected, "{path}");
+        };
         check("/admin/v1/tenants/acme/restore", true);
         check("/admin/v1/tenants/acme/x/restore", false);
         check("/admin/v1/tenants/acme/export", false);

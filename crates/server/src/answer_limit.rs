@@ -19,25 +19,40 @@ struct Timely {
 
 /// The same body, with a time limit for each piece where it is not there as a whole.
 pub(crate) fn timely(body: Body, limit: Duration) -> Body {
-    if body.size_hint().exact().is_some() { body } else { Body::new(Timely { body, limit, waiting: None }) }
+    if body.size_hint().exact().is_some() {
+        body
+    } else {
+        Body::new(Timely {
+            body,
+            limit,
+            waiting: None,
+        })
+    }
 }
 
 impl HttpBody for Timely {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
         if let Poll::Ready(read) = Pin::new(&mut this.body).poll_frame(context) {
             this.waiting = None;
             return Poll::Ready(read);
         }
-        let waiting = this.waiting.get_or_insert_with(|| Box::pin(sleep(this.limit)));
+        let waiting = this
+            .waiting
+            .get_or_insert_with(|| Box::pin(sleep(this.limit)));
         if waiting.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
         tracing::warn!("an answer broke off because what it is made of did not come in time");
-        Poll::Ready(Some(Err(Error::new(std::io::Error::from(std::io::ErrorKind::TimedOut)))))
+        Poll::Ready(Some(Err(Error::new(std::io::Error::from(
+            std::io::ErrorKind::TimedOut,
+        )))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -59,8 +74,14 @@ mod tests {
     #[tokio::test]
     async fn an_answer_whose_next_piece_does_not_come_breaks_off() {
         let first = stream::once(async { Ok::<_, std::io::Error>(Bytes::from_static(b"piece")) });
-        let mut body = timely(Body::from_stream(first.chain(stream::pending())), Duration::ZERO);
-        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "piece");
+        let mut body = timely(
+            Body::from_stream(first.chain(stream::pending())),
+            Duration::ZERO,
+        );
+        assert_eq!(
+            body.frame().await.unwrap().unwrap().into_data().unwrap(),
+            "piece"
+        );
         assert!(body.frame().await.unwrap().is_err());
     }
 

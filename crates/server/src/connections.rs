@@ -29,7 +29,11 @@ impl Room {
             all_max: options.connections_max,
             per_address_max: options.connections_per_address_max,
             health_max: options.health_connections_max,
-            trusted_proxies: options.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
+            trusted_proxies: options
+                .trusted_proxies
+                .iter()
+                .map(IpAddr::to_canonical)
+                .collect(),
         }
     }
 }
@@ -95,8 +99,17 @@ struct Requests {
 
 impl Activity {
     pub(crate) fn new() -> Arc<Self> {
-        let state = Requests { stage: Stage::First, open: 0, idle_since: Instant::now(), waiting: HashMap::new(), number: 0 };
-        Arc::new(Self { state: Mutex::new(state), evicted: Notify::new() })
+        let state = Requests {
+            stage: Stage::First,
+            open: 0,
+            idle_since: Instant::now(),
+            waiting: HashMap::new(),
+            number: 0,
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            evicted: Notify::new(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, Requests> {
@@ -111,7 +124,10 @@ impl Activity {
         if state.stage == Stage::First {
             state.stage = Stage::Next;
         }
-        Arc::new(Progress { activity: Arc::clone(self), number: state.number })
+        Arc::new(Progress {
+            activity: Arc::clone(self),
+            number: state.number,
+        })
     }
 
     /// Since when the connection waits for its client, if it does.
@@ -120,21 +136,39 @@ impl Activity {
         if state.open == 0 {
             return Some(state.idle_since);
         }
-        state.waiting.values().max().copied().filter(|_| state.waiting.len() == state.open)
+        state
+            .waiting
+            .values()
+            .max()
+            .copied()
+            .filter(|_| state.waiting.len() == state.open)
     }
 
     /// What has to happen now.
     pub(crate) fn look(&self, patience: Patience, now: Instant) -> Look {
         let mut state = self.state();
-        let stalls = state.waiting.values().min().map(|since| *since + patience.piece);
+        let stalls = state
+            .waiting
+            .values()
+            .min()
+            .map(|since| *since + patience.piece);
         if stalls.is_some_and(|at| at <= now) {
             return Look::Over;
         }
         if state.open > 0 {
             // A request that begins to wait after this look has not waited too long before the next one.
-            return Look::Again(stalls.unwrap_or(now + patience.piece).min(now + patience.first));
+            return Look::Again(
+                stalls
+                    .unwrap_or(now + patience.piece)
+                    .min(now + patience.first),
+            );
         }
-        let ends = state.idle_since + if state.stage == Stage::Next { patience.next } else { patience.first };
+        let ends = state.idle_since
+            + if state.stage == Stage::Next {
+                patience.next
+            } else {
+                patience.first
+            };
         match state.stage {
             _ if now < ends => Look::Again(ends),
             Stage::Last => Look::Over,
@@ -165,7 +199,11 @@ pub(crate) struct Progress {
 impl Progress {
     /// The client has to go on.
     pub(crate) fn waits(&self) {
-        self.activity.state().waiting.entry(self.number).or_insert_with(Instant::now);
+        self.activity
+            .state()
+            .waiting
+            .entry(self.number)
+            .or_insert_with(Instant::now);
     }
 
     /// It did.
@@ -215,7 +253,10 @@ pub(crate) struct Place {
 
 impl Connections {
     pub(crate) fn new(room: Room) -> Arc<Self> {
-        Arc::new(Self { room, entries: Mutex::default() })
+        Arc::new(Self {
+            room,
+            entries: Mutex::default(),
+        })
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -224,18 +265,33 @@ impl Connections {
 
     /// Takes a place for a connection from this address; `None` where there is none.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let network = Some(network(address)).filter(|_| !self.room.trusted_proxies.contains(&address.to_canonical()));
+        let network = Some(network(address))
+            .filter(|_| !self.room.trusted_proxies.contains(&address.to_canonical()));
         let mut entries = self.entries();
         let of_address = |entry: &Entry| !entry.only_health && entry.network == network;
-        let has_room = network.is_none() || entries.make_room(self.room.per_address_max, of_address);
-        let only_health = !(has_room && entries.make_room(self.room.all_max, |entry| !entry.only_health));
+        let has_room =
+            network.is_none() || entries.make_room(self.room.per_address_max, of_address);
+        let only_health =
+            !(has_room && entries.make_room(self.room.all_max, |entry| !entry.only_health));
         if only_health && !entries.make_room(self.room.health_max, |entry| entry.only_health) {
             return None;
         }
         entries.number += 1;
         let (number, activity) = (entries.number, Activity::new());
-        entries.open.insert(number, Entry { network, only_health, activity: Arc::clone(&activity) });
-        Some(Place { connections: Arc::clone(self), number, only_health, activity })
+        entries.open.insert(
+            number,
+            Entry {
+                network,
+                only_health,
+                activity: Arc::clone(&activity),
+            },
+        );
+        Some(Place {
+            connections: Arc::clone(self),
+            number,
+            only_health,
+            activity,
+        })
     }
 
     /// Closes the connection that has waited for its client for longest, where the process has no room for another.
@@ -252,8 +308,12 @@ impl Entries {
 
     fn evict(&mut self, counts: impl Fn(&Entry) -> bool) -> bool {
         let waiting = self.open.iter().filter(|(_, entry)| counts(entry));
-        let longest = waiting.filter_map(|(number, entry)| Some((entry.activity.waits_since()?, *number))).min();
-        let Some(entry) = longest.and_then(|(_, number)| self.open.remove(&number)) else { return false };
+        let longest = waiting
+            .filter_map(|(number, entry)| Some((entry.activity.waits_since()?, *number)))
+            .min();
+        let Some(entry) = longest.and_then(|(_, number)| self.open.remove(&number)) else {
+            return false;
+        };
         entry.activity.evicted.notify_one();
         true
     }
@@ -269,11 +329,20 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience { first: Duration::from_secs(10), next: Duration::from_secs(50), piece: Duration::from_secs(40) };
+    const PATIENCE: Patience = Patience {
+        first: Duration::from_secs(10),
+        next: Duration::from_secs(50),
+        piece: Duration::from_secs(40),
+    };
 
     fn connections(all_max: usize, per_address_max: usize, health_max: usize) -> Arc<Connections> {
         let trusted_proxies = vec!["10.0.0.1".parse().unwrap()];
-        Connections::new(Room { all_max, per_address_max, health_max, trusted_proxies })
+        Connections::new(Room {
+            all_max,
+            per_address_max,
+            health_max,
+            trusted_proxies,
+        })
     }
 
     fn enter(connections: &Arc<Connections>, address: &str) -> Option<Place> {
@@ -289,15 +358,24 @@ mod tests {
         let after = |since: Instant, seconds: u64| since + Duration::from_secs(seconds);
         let activity = Activity::new();
         let start = activity.state().idle_since;
-        assert_eq!(activity.look(PATIENCE, start), Look::Again(after(start, 10)));
+        assert_eq!(
+            activity.look(PATIENCE, start),
+            Look::Again(after(start, 10))
+        );
         assert_eq!(activity.look(PATIENCE, after(start, 10)), Look::Idle);
-        assert_eq!(activity.look(PATIENCE, after(start, 10)), Look::Again(after(start, 20)));
+        assert_eq!(
+            activity.look(PATIENCE, after(start, 10)),
+            Look::Again(after(start, 20))
+        );
         assert_eq!(activity.look(PATIENCE, after(start, 20)), Look::Over);
 
         let activity = Activity::new();
         drop(activity.request());
         let start = activity.state().idle_since;
-        assert_eq!(activity.look(PATIENCE, after(start, 49)), Look::Again(after(start, 50)));
+        assert_eq!(
+            activity.look(PATIENCE, after(start, 49)),
+            Look::Again(after(start, 50))
+        );
         assert_eq!(activity.look(PATIENCE, after(start, 50)), Look::Idle);
         assert_eq!(activity.look(PATIENCE, after(start, 60)), Look::Over);
     }
@@ -308,17 +386,33 @@ mod tests {
         let activity = Activity::new();
         let request = activity.request();
         let start = Instant::now();
-        assert_eq!(activity.look(PATIENCE, after(start, 3_600)), Look::Again(after(start, 3_610)));
+        assert_eq!(
+            activity.look(PATIENCE, after(start, 3_600)),
+            Look::Again(after(start, 3_610))
+        );
         request.waits();
         let since = activity.waits_since().unwrap();
         request.waits();
-        assert_eq!(activity.look(PATIENCE, since), Look::Again(after(since, 10)));
-        assert_eq!(activity.look(PATIENCE, after(since, 35)), Look::Again(after(since, 40)));
+        assert_eq!(
+            activity.look(PATIENCE, since),
+            Look::Again(after(since, 10))
+        );
+        assert_eq!(
+            activity.look(PATIENCE, after(since, 35)),
+            Look::Again(after(since, 40))
+        );
         let other = activity.request();
-        assert_eq!(activity.waits_since(), None, "the other request waits for us");
+        assert_eq!(
+            activity.waits_since(),
+            None,
+            "the other request waits for us"
+        );
         assert_eq!(activity.look(PATIENCE, after(since, 40)), Look::Over);
         request.goes_on();
-        assert_eq!(activity.look(PATIENCE, after(since, 40)), Look::Again(after(since, 50)));
+        assert_eq!(
+            activity.look(PATIENCE, after(since, 40)),
+            Look::Again(after(since, 50))
+        );
         drop((request, other));
         assert!(activity.waits_since().is_some());
     }
@@ -330,13 +424,22 @@ mod tests {
         let second = enter(&all, "192.0.2.1").unwrap();
         let busy = first.activity.request();
         let third = enter(&all, "::ffff:192.0.2.1").unwrap();
-        assert!(is_open(&first) && !is_open(&second) && is_open(&third), "the one that waits is closed, not the one at work");
+        assert!(
+            is_open(&first) && !is_open(&second) && is_open(&third),
+            "the one that waits is closed, not the one at work"
+        );
         let busy_too = third.activity.request();
         let health = enter(&all, "192.0.2.1").unwrap();
         assert!(health.only_health && !third.only_health);
-        assert!(!enter(&all, "192.0.2.2").unwrap().only_health, "another address has its own share");
+        assert!(
+            !enter(&all, "192.0.2.2").unwrap().only_health,
+            "another address has its own share"
+        );
         let asking = health.activity.request();
-        assert!(enter(&all, "192.0.2.1").is_none(), "nothing waits for its client");
+        assert!(
+            enter(&all, "192.0.2.1").is_none(),
+            "nothing waits for its client"
+        );
         drop((busy, busy_too, asking));
         assert!(!enter(&all, "192.0.2.1").unwrap().only_health);
     }
@@ -358,11 +461,17 @@ mod tests {
         let places = ["192.0.2.1", "192.0.2.2"].map(|address| enter(&all, address).unwrap());
         let busy = places[1].activity.request();
         let third = enter(&all, "10.0.0.1").unwrap();
-        assert!(!is_open(&places[0]) && !third.only_health, "the one that waits is closed");
+        assert!(
+            !is_open(&places[0]) && !third.only_health,
+            "the one that waits is closed"
+        );
         let busy_too = third.activity.request();
         busy_too.waits();
         let fourth = enter(&all, "192.0.2.4").unwrap();
-        assert!(!is_open(&third) && !fourth.only_health, "a request that waits for its client counts as waiting");
+        assert!(
+            !is_open(&third) && !fourth.only_health,
+            "a request that waits for its client counts as waiting"
+        );
         let busy_three = fourth.activity.request();
         assert!(enter(&all, "192.0.2.5").unwrap().only_health);
         drop((busy, busy_three));

@@ -17,11 +17,18 @@ pub(crate) fn decoy_keys(hasher: &dyn TokenHasher, tenant: &str, now: Timestamp)
     let life = KEY_DAYS_MAX * DAY_SECONDS;
     // Tenants do not change their keys on the same day.
     let hash = hasher.hash(&format!("decoy key\nbegin\n{tenant}"));
-    let begin = hash.0.first_chunk().map_or(0, |bytes| i64::from(u32::from_be_bytes(*bytes))) % life;
+    let begin = hash
+        .0
+        .first_chunk()
+        .map_or(0, |bytes| i64::from(u32::from_be_bytes(*bytes)))
+        % life;
     let since_begin = now.as_second().saturating_sub(begin);
     let (turn, age) = (since_begin.div_euclid(life), since_begin.rem_euclid(life));
     let is_overlapped = age < KEY_OVERLAP_DAYS * DAY_SECONDS;
-    std::iter::once(turn).chain(is_overlapped.then(|| turn - 1)).filter_map(|turn| decoy_key(hasher, tenant, turn)).collect()
+    std::iter::once(turn)
+        .chain(is_overlapped.then(|| turn - 1))
+        .filter_map(|turn| decoy_key(hasher, tenant, turn))
+        .collect()
 }
 
 /// The key of one turn, in the form of those with which tokens are signed.
@@ -35,10 +42,18 @@ fn decoy_key(hasher: &dyn TokenHasher, tenant: &str, turn: i64) -> Option<Value>
     // One in four billion hashes is no private key of this curve.
     let public = (0..u8::MAX).find_map(attempt)?;
     let point = public.as_ref();
-    let (x, y) = (BASE64_URL_SAFE_NO_PAD.encode(point.get(1..33)?), BASE64_URL_SAFE_NO_PAD.encode(point.get(33..65)?));
-    let thumbprint = digest(&SHA256, format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#).as_bytes());
+    let (x, y) = (
+        BASE64_URL_SAFE_NO_PAD.encode(point.get(1..33)?),
+        BASE64_URL_SAFE_NO_PAD.encode(point.get(33..65)?),
+    );
+    let thumbprint = digest(
+        &SHA256,
+        format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#).as_bytes(),
+    );
     let id = BASE64_URL_SAFE_NO_PAD.encode(thumbprint.as_ref());
-    Some(json!({"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": id, "use": "sig", "alg": "ES256"}))
+    Some(
+        json!({"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": id, "use": "sig", "alg": "ES256"}),
+    )
 }
 
 #[cfg(test)]
@@ -61,12 +76,22 @@ mod tests {
         let at = |day: i64| Timestamp::from_second(1_800_000_000 + day * DAY_SECONDS).unwrap();
         let keys = |secret: u8, name: &str, day: i64| decoy_keys(&Digest(secret), name, at(day));
         assert_eq!(keys(1, "acme", 0), keys(1, "acme", 0));
-        assert_ne!(keys(1, "acme", 0)[0], keys(2, "acme", 0)[0], "only who has the installation's key can make them");
+        assert_ne!(
+            keys(1, "acme", 0)[0],
+            keys(2, "acme", 0)[0],
+            "only who has the installation's key can make them"
+        );
         assert_ne!(keys(1, "acme", 0)[0], keys(1, "acme2", 0)[0]);
         let counts: Vec<usize> = (0..90).map(|day| keys(1, "acme", day).len()).collect();
         assert_eq!(counts.iter().filter(|count| **count == 2).count(), 7);
-        let changed = (1..90).find(|day| keys(1, "acme", *day)[0] != keys(1, "acme", *day - 1)[0]).unwrap();
-        assert_eq!(keys(1, "acme", changed)[1], keys(1, "acme", changed - 1)[0], "the old one stays beside the new one");
+        let changed = (1..90)
+            .find(|day| keys(1, "acme", *day)[0] != keys(1, "acme", *day - 1)[0])
+            .unwrap();
+        assert_eq!(
+            keys(1, "acme", changed)[1],
+            keys(1, "acme", changed - 1)[0],
+            "the old one stays beside the new one"
+        );
         assert_ne!(keys(1, "acme", 0)[0], keys(1, "acme", 90)[0]);
     }
 }

@@ -81,7 +81,11 @@ struct Page {
 }
 
 /// Answers.
-pub(crate) async fn feed((state, events): (Arc<State>, Events), tenant: &str, parts: &Parts) -> Result<Response, Failure> {
+pub(crate) async fn feed(
+    (state, events): (Arc<State>, Events),
+    tenant: &str,
+    parts: &Parts,
+) -> Result<Response, Failure> {
     let caller = caller(&state, tenant, parts, None).await?;
     check(Place::Tenant, "GET", ROUTE, &caller)?;
     let question = question(&state, caller.tenant.id, parts)?;
@@ -89,12 +93,26 @@ pub(crate) async fn feed((state, events): (Arc<State>, Events), tenant: &str, pa
     let after = match question.after {
         After::Oldest => window.oldest,
         After::Latest => window.newest,
-        After::Place(place) if place < window.oldest || place > window.newest => return Err(gone().into()),
+        After::Place(place) if place < window.oldest || place > window.newest => {
+            return Err(gone().into());
+        }
         After::Place(place) => place,
     };
-    let base_url = format!("{}/t/{tenant}/scim/v2", origin(&state.options, &parts.headers, &parts.extensions));
+    let base_url = format!(
+        "{}/t/{tenant}/scim/v2",
+        origin(&state.options, &parts.headers, &parts.extensions)
+    );
     let (request, limit) = (parts.clone(), question.limit);
-    let follower = Follower { request, caller, base_url, detail: question.detail, limit, after, state, events };
+    let follower = Follower {
+        request,
+        caller,
+        base_url,
+        detail: question.detail,
+        limit,
+        after,
+        state,
+        events,
+    };
     if question.streams {
         return Ok(follower.stream());
     }
@@ -107,7 +125,9 @@ impl Follower {
         let mut commits = self.events.commits.clone();
         let mut listener: Option<Listener> = None;
         loop {
-            let page = self.page(question.after == After::Latest && question.wait.is_zero()).await?;
+            let page = self
+                .page(question.after == After::Latest && question.wait.is_zero())
+                .await?;
             if self.is_outdated().await? {
                 self.caller = self.caller_again().await?;
                 continue;
@@ -125,7 +145,11 @@ impl Follower {
             }
             // Nothing is missed between the look and the wait: the receiver has not seen what came after it was made.
             if let Ok(Err(_)) = timeout(left.min(LOOK_EVERY), commits.changed()).await {
-                return Ok(self.json(Page { events: Vec::new(), position: self.after, more: false }));
+                return Ok(self.json(Page {
+                    events: Vec::new(),
+                    position: self.after,
+                    more: false,
+                }));
             }
         }
     }
@@ -133,43 +157,75 @@ impl Follower {
     fn json(&self, page: Page) -> Response {
         let position = self.position(page.position);
         let events: Vec<_> = page.events.into_iter().map(|(_, event)| event).collect();
-        let mut response = Response::new(Body::from(json!({"events": events, "position": position, "more": page.more}).to_string()));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let mut response = Response::new(Body::from(
+            json!({"events": events, "position": position, "more": page.more}).to_string(),
+        ));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
 
     /// The events after the place that was reached. Those that are about one receiver's feed, or about types that the caller may not read, are left out.
     async fn page(&self, only_position: bool) -> Result<Page, Fault> {
         if only_position {
-            return Ok(Page { events: Vec::new(), position: self.after, more: false });
+            return Ok(Page {
+                events: Vec::new(),
+                position: self.after,
+                more: false,
+            });
         }
         let tenant = self.caller.tenant.id;
-        let found = self.events.log.read_events(tenant, self.after, self.limit).await?;
+        let found = self
+            .events
+            .log
+            .read_events(tenant, self.after, self.limit)
+            .await?;
         let more = found.len() >= self.limit;
         let position = found.last().map_or(self.after, |event| event.sequence);
         let mut shown = found;
         shown.retain(|event| {
-            !matches!(event.kind, Kind::FeedAdd | Kind::FeedRemove) && self.caller.permissions.covers(&event.resource_type)
+            !matches!(event.kind, Kind::FeedAdd | Kind::FeedRemove)
+                && self.caller.permissions.covers(&event.resource_type)
         });
         let told = match self.detail {
-            Detail::Full => self.events.teller.with_resources(&self.caller, &self.base_url, shown).await?,
+            Detail::Full => {
+                self.events
+                    .teller
+                    .with_resources(&self.caller, &self.base_url, shown)
+                    .await?
+            }
             Detail::Notice => shown.into_iter().map(|event| (event, None)).collect(),
         };
-        let json = |(event, resource): (provisioning::event::LoggedEvent, Option<Arc<Map<String, Value>>>)| {
+        let json = |(event, resource): (
+            provisioning::event::LoggedEvent,
+            Option<Arc<Map<String, Value>>>,
+        )| {
             let position = self.position(event.sequence);
             let mut json = event.to_json(resource.as_deref());
             json.shift_insert(1, "position".into(), position.clone().into());
             (position, json)
         };
-        Ok(Page { events: told.into_iter().map(json).collect(), position, more })
+        Ok(Page {
+            events: told.into_iter().map(json).collect(),
+            position,
+            more,
+        })
     }
 
     /// Whether something of the tenant was changed since the caller was authenticated; its token may have ended with it. Asked after events were read, so
     /// that none of them happened after the token ended.
     async fn is_outdated(&self) -> Result<bool, Fault> {
         let Caller { tenant, .. } = &self.caller;
-        Ok(self.state.tenants.tenant_revision(&tenant.name).await?.is_none_or(|revision| revision > tenant.revision))
+        Ok(self
+            .state
+            .tenants
+            .tenant_revision(&tenant.name)
+            .await?
+            .is_none_or(|revision| revision > tenant.revision))
     }
 
     /// The caller as its token is now; refused where that is no longer good for this.
@@ -184,15 +240,31 @@ impl Follower {
     }
 
     fn stream(self) -> Response {
-        let Some(listener) = self.state.listeners.enter(self.caller.tenant.id) else { return too_many() };
+        let Some(listener) = self.state.listeners.enter(self.caller.tenant.id) else {
+            return too_many();
+        };
         let (commits, now) = (self.events.commits.clone(), Instant::now());
-        let stream = Stream { follower: self, commits, heard: now, checked: now, _listener: listener, begun: false };
+        let stream = Stream {
+            follower: self,
+            commits,
+            heard: now,
+            checked: now,
+            _listener: listener,
+            begun: false,
+        };
         let mut response = Response::new(Body::from_stream(unfold(stream, Stream::next)));
-        for (name, value) in [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")] {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        for (name, value) in [
+            (CONTENT_TYPE, "text/event-stream"),
+            (CACHE_CONTROL, "no-store"),
+        ] {
+            response
+                .headers_mut()
+                .insert(name, HeaderValue::from_static(value));
         }
         // Proxies of the nginx kind would keep the events until there are many.
-        response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+        response
+            .headers_mut()
+            .insert("x-accel-buffering", HeaderValue::from_static("no"));
         response
     }
 }
@@ -214,7 +286,8 @@ type Frame = Result<Bytes, Infallible>;
 impl Stream {
     /// The next frames; the end where the server stops, the token is no longer good, or the store fails. The client then asks again with the last id.
     async fn next(mut self) -> Option<(Frame, Self)> {
-        let heartbeat = Duration::from_secs(self.follower.state.options.event_heartbeat_seconds.max(1));
+        let heartbeat =
+            Duration::from_secs(self.follower.state.options.event_heartbeat_seconds.max(1));
         if !std::mem::replace(&mut self.begun, true) {
             // The headers leave with the first frame, and the client knows where it is.
             let id = self.follower.position(self.follower.after);
@@ -229,7 +302,10 @@ impl Stream {
             let (page, is_outdated) = match self.look().await {
                 Ok(looked) => looked,
                 Err(fault) => {
-                    tracing::error!(error = &fault as &dyn std::error::Error, "a stream of events broke");
+                    tracing::error!(
+                        error = &fault as &dyn std::error::Error,
+                        "a stream of events broke"
+                    );
                     return None;
                 }
             };
@@ -256,7 +332,10 @@ impl Stream {
 
     /// The events that are there, and whether the caller has to be looked at again before any is told.
     async fn look(&self) -> Result<(Page, bool), Fault> {
-        Ok((self.follower.page(false).await?, self.follower.is_outdated().await?))
+        Ok((
+            self.follower.page(false).await?,
+            self.follower.is_outdated().await?,
+        ))
     }
 
     fn frames(&self, page: &Page) -> String {
@@ -264,11 +343,19 @@ impl Stream {
         for (position, event) in &page.events {
             // JSON has no line breaks of its own here.
             // Writing to a string does not fail.
-            let _ = write!(text, "id: {position}\nevent: change\ndata: {}\n\n", Value::Object(event.clone()));
+            let _ = write!(
+                text,
+                "id: {position}\nevent: change\ndata: {}\n\n",
+                Value::Object(event.clone())
+            );
         }
         // What was left out counts as told; without data the client only learns the id.
         let end = self.follower.position(page.position);
-        if page.events.last().is_none_or(|(position, _)| *position != end) {
+        if page
+            .events
+            .last()
+            .is_none_or(|(position, _)| *position != end)
+        {
             let _ = write!(text, "id: {end}\n\n");
         }
         text
@@ -285,16 +372,26 @@ fn question(state: &State, tenant: TenantId, parts: &Parts) -> Result<Question, 
         streams: accepts_stream(&parts.headers),
     };
     let refuse = |name: &str, accepted: &str| {
-        Err(Error::new(ErrorKind::InvalidValue, format!("`{name}` cannot be read; accepted is {accepted}.")).at(name.to_owned()))
+        Err(Error::new(
+            ErrorKind::InvalidValue,
+            format!("`{name}` cannot be read; accepted is {accepted}."),
+        )
+        .at(name.to_owned()))
     };
-    for (name, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+    for (name, value) in
+        url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
+    {
         match (&*name, value.parse::<u64>()) {
             ("after", _) => question.after = after(state, tenant, &value)?,
             ("limit", Ok(limit)) if limit > 0 => {
-                question.limit = usize::try_from(limit).unwrap_or(usize::MAX).min(options.event_page_max);
+                question.limit = usize::try_from(limit)
+                    .unwrap_or(usize::MAX)
+                    .min(options.event_page_max);
             }
             ("limit", _) => return refuse("limit", "a number from 1 on"),
-            ("wait", Ok(seconds)) => question.wait = Duration::from_secs(seconds.min(options.event_wait_seconds_max)),
+            ("wait", Ok(seconds)) => {
+                question.wait = Duration::from_secs(seconds.min(options.event_wait_seconds_max));
+            }
             ("wait", _) => return refuse("wait", "a number of seconds"),
             ("detail", _) if &*value == "full" => question.detail = Detail::Full,
             ("detail", _) if &*value == "notice" => question.detail = Detail::Notice,
@@ -304,7 +401,11 @@ fn question(state: &State, tenant: TenantId, parts: &Parts) -> Result<Question, 
     }
     // A client that lost its stream sends this by itself; it knows better than the URL it began with.
     if question.streams
-        && let Some(id) = parts.headers.get("last-event-id").and_then(|value| value.to_str().ok()).filter(|id| !id.is_empty())
+        && let Some(id) = parts
+            .headers
+            .get("last-event-id")
+            .and_then(|value| value.to_str().ok())
+            .filter(|id| !id.is_empty())
     {
         question.after = after(state, tenant, id)?;
     }
@@ -312,8 +413,17 @@ fn question(state: &State, tenant: TenantId, parts: &Parts) -> Result<Question, 
 }
 
 fn accepts_stream(headers: &HeaderMap) -> bool {
-    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept.split(',').any(|part| part.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream"))
+    let accept = headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    accept.split(',').any(|part| {
+        part.split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .eq_ignore_ascii_case("text/event-stream")
+    })
 }
 
 fn after(state: &State, tenant: TenantId, text: &str) -> Result<After, Error> {
@@ -343,7 +453,10 @@ fn read_position(hasher: &dyn TokenHasher, tenant: TenantId, text: &str) -> Opti
 
 fn mark(hasher: &dyn TokenHasher, tenant: TenantId, sequence: i64) -> Vec<u8> {
     let hash = hasher.hash(&format!("event position {} {sequence}", tenant.0));
-    hash.0.first_chunk::<8>().map(|mark| mark.to_vec()).unwrap_or_default()
+    hash.0
+        .first_chunk::<8>()
+        .map(|mark| mark.to_vec())
+        .unwrap_or_default()
 }
 
 fn gone() -> Error {
@@ -357,7 +470,9 @@ pub(crate) fn too_many() -> Response {
     let detail = "Too many requests wait for events already; ask again shortly, or without `wait`.";
     let mut response = error_response(&Error::new(ErrorKind::Unavailable, detail));
     debug_assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }
 
@@ -390,7 +505,11 @@ mod tests {
         let forged = format!("B{}", text.get(1..).unwrap());
         let short = text.get(..20).unwrap();
         for refused in ["", "x", "latest", "AAAAAAAAAAU", &forged, short] {
-            assert_eq!(read_position(&Plain, TenantId(1), refused), None, "{refused}");
+            assert_eq!(
+                read_position(&Plain, TenantId(1), refused),
+                None,
+                "{refused}"
+            );
         }
     }
 

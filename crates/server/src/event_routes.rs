@@ -39,17 +39,32 @@ impl<'a> EventRoute<'a> {
 }
 
 /// Answers a request to one of them.
-pub(crate) async fn answer(state: Arc<State>, request: Request<Body>, request_id: &str) -> Response {
+pub(crate) async fn answer(
+    state: Arc<State>,
+    request: Request<Body>,
+    request_id: &str,
+) -> Response {
     let (parts, body) = request.into_parts();
     let Some(events) = state.events().cloned() else {
-        return response(Error::new(ErrorKind::NotFound, "This server does not tell of changes.").into(), request_id);
+        return response(
+            Error::new(ErrorKind::NotFound, "This server does not tell of changes.").into(),
+            request_id,
+        );
     };
     let answered = match (EventRoute::find(parts.uri.path()), &parts.method) {
-        (Some(EventRoute::Feed(tenant)), &Method::GET | &Method::HEAD) => event_feed::feed((state, events), tenant, &parts).await,
-        (Some(EventRoute::Poll(tenant, name)), &Method::POST) => event_poll::poll((&state, &events), tenant, name, &parts, body).await,
-        (Some(EventRoute::Keys(tenant)), &Method::GET | &Method::HEAD) => event_poll::keys((&state, &events), tenant).await,
+        (Some(EventRoute::Feed(tenant)), &Method::GET | &Method::HEAD) => {
+            event_feed::feed((state, events), tenant, &parts).await
+        }
+        (Some(EventRoute::Poll(tenant, name)), &Method::POST) => {
+            event_poll::poll((&state, &events), tenant, name, &parts, body).await
+        }
+        (Some(EventRoute::Keys(tenant)), &Method::GET | &Method::HEAD) => {
+            event_poll::keys((&state, &events), tenant).await
+        }
         (Some(EventRoute::Poll(..)), _) => Err(Failure::MethodNotAllowed { allowed: "POST" }),
-        _ => Err(Failure::MethodNotAllowed { allowed: "GET, HEAD" }),
+        _ => Err(Failure::MethodNotAllowed {
+            allowed: "GET, HEAD",
+        }),
     };
     answered.unwrap_or_else(|failure| response(failure, request_id))
 }
@@ -60,10 +75,18 @@ mod tests {
 
     #[test]
     fn paths() {
-        let check = |path: &str, expected: Option<EventRoute<'_>>| assert_eq!(EventRoute::find(path), expected, "{path}");
+        let check = |path: &str, expected: Option<EventRoute<'_>>| {
+            assert_eq!(EventRoute::find(path), expected, "{path}");
+        };
         check("/t/acme/events", Some(EventRoute::Feed("acme")));
-        check("/t/acme/receivers/app/poll", Some(EventRoute::Poll("acme", "app")));
-        check("/t/acme/.well-known/jwks.json", Some(EventRoute::Keys("acme")));
+        check(
+            "/t/acme/receivers/app/poll",
+            Some(EventRoute::Poll("acme", "app")),
+        );
+        check(
+            "/t/acme/.well-known/jwks.json",
+            Some(EventRoute::Keys("acme")),
+        );
         check("/t/acme/receivers/a/b/poll", None);
         check("/t/acme/receivers//poll", None);
         check("/t/acme/scim/v2/events", None);

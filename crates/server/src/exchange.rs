@@ -47,7 +47,9 @@ impl<B: HttpBody + Unpin> Rest<B> {
             State::Read => true,
             State::Left(body, has_begun) if has_begun || !is_held_back => {
                 let limit = Duration::from_secs(drained.seconds_max);
-                tokio::time::timeout(limit, drain(body, drained.bytes_max)).await.unwrap_or(false)
+                tokio::time::timeout(limit, drain(body, drained.bytes_max))
+                    .await
+                    .unwrap_or(false)
             }
             State::Held | State::Left(..) => false,
         }
@@ -64,7 +66,9 @@ async fn drain<B: HttpBody + Unpin>(mut body: B, bytes_max: usize) -> bool {
         match body.frame().await {
             None => return true,
             Some(Err(_)) => return false,
-            Some(Ok(frame)) => left = left.saturating_sub(frame.data_ref().map_or(0, bytes::Buf::remaining)),
+            Some(Ok(frame)) => {
+                left = left.saturating_sub(frame.data_ref().map_or(0, bytes::Buf::remaining));
+            }
         }
         if left == 0 && !body.is_end_stream() {
             return false;
@@ -84,7 +88,15 @@ pub(crate) struct Lent<B: HttpBody + Unpin> {
 impl<B: HttpBody + Unpin> Lent<B> {
     pub(crate) fn new(body: B, progress: Arc<Progress>) -> (Self, Rest<B>) {
         let rest = Arc::new(Mutex::new(State::Held));
-        (Self { body: Some(body), has_begun: false, rest: Arc::clone(&rest), progress }, Rest(rest))
+        (
+            Self {
+                body: Some(body),
+                has_begun: false,
+                rest: Arc::clone(&rest),
+                progress,
+            },
+            Rest(rest),
+        )
     }
 }
 
@@ -92,10 +104,15 @@ impl<B: HttpBody + Unpin> HttpBody for Lent<B> {
     type Data = B::Data;
     type Error = B::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.get_mut();
         this.has_begun = true;
-        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
         let polled = Pin::new(body).poll_frame(context);
         if polled.is_pending() {
             this.progress.waits();
@@ -114,7 +131,9 @@ impl<B: HttpBody + Unpin> HttpBody for Lent<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+        self.body
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
     }
 }
 
@@ -136,7 +155,11 @@ pub(crate) struct Given {
 
 impl Given {
     pub(crate) fn new(body: Body, progress: Arc<Progress>) -> Self {
-        Self { body, rest: Bytes::new(), progress }
+        Self {
+            body,
+            rest: Bytes::new(),
+            progress,
+        }
     }
 }
 
@@ -144,11 +167,16 @@ impl HttpBody for Given {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
         this.progress.goes_on();
         if this.rest.is_empty() {
-            match ready!(Pin::new(&mut this.body).poll_frame(context)).map(|read| read.map(Frame::into_data)) {
+            match ready!(Pin::new(&mut this.body).poll_frame(context))
+                .map(|read| read.map(Frame::into_data))
+            {
                 Some(Ok(Ok(data))) => this.rest = data,
                 Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
@@ -187,7 +215,10 @@ mod tests {
     type Frames = Vec<Result<Frame<Bytes>, std::io::Error>>;
 
     fn frames(sizes: &[usize]) -> impl HttpBody<Data = Bytes, Error = std::io::Error> + Unpin {
-        let frames: Frames = sizes.iter().map(|size| Ok(Frame::data(Bytes::from(vec![b'x'; *size])))).collect();
+        let frames: Frames = sizes
+            .iter()
+            .map(|size| Ok(Frame::data(Bytes::from(vec![b'x'; *size]))))
+            .collect();
         StreamBody::new(stream::iter(frames))
     }
 
@@ -199,8 +230,15 @@ mod tests {
                 drop(lent.frame().await);
             }
             drop(lent);
-            let drained = Drained { bytes_max: 10, seconds_max: 10 };
-            assert_eq!(rest.comes_to_its_end(held_back, drained).await, expected, "{sizes:?} {reads} {held_back}");
+            let drained = Drained {
+                bytes_max: 10,
+                seconds_max: 10,
+            };
+            assert_eq!(
+                rest.comes_to_its_end(held_back, drained).await,
+                expected,
+                "{sizes:?} {reads} {held_back}"
+            );
         };
         check(&[5, 5], 3, false, true).await;
         check(&[5, 5], 0, false, false).await;
@@ -217,7 +255,17 @@ mod tests {
         let never = StreamBody::new(stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
         let (lent, rest) = Lent::new(never, Activity::new().request());
         drop(lent);
-        assert!(!rest.comes_to_its_end(false, Drained { bytes_max: 10, seconds_max: 0 }).await);
+        assert!(
+            !rest
+                .comes_to_its_end(
+                    false,
+                    Drained {
+                        bytes_max: 10,
+                        seconds_max: 0
+                    }
+                )
+                .await
+        );
     }
 
     #[tokio::test]
@@ -232,6 +280,12 @@ mod tests {
             left -= piece.len() as u64;
             sizes.push(piece.len());
         }
-        assert_eq!((sizes, left), (vec![PIECE_BYTES_MAX, PIECE_BYTES_MAX, PIECE_BYTES_MAX, 7], 0));
+        assert_eq!(
+            (sizes, left),
+            (
+                vec![PIECE_BYTES_MAX, PIECE_BYTES_MAX, PIECE_BYTES_MAX, 7],
+                0
+            )
+        );
     }
 }

@@ -4,7 +4,8 @@
 //! algorithms of its type.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
+    RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -70,7 +71,9 @@ impl<'a> Signed<'a> {
         }
         let (signed, signature) = text.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
-        let object = |part: &str| -> Option<Map<String, Value>> { serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).ok()?).ok() };
+        let object = |part: &str| -> Option<Map<String, Value>> {
+            serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+        };
         let header = object(header)?;
         if header.contains_key("crit") {
             return None;
@@ -82,7 +85,14 @@ impl<'a> Signed<'a> {
         };
         let key_id = header.get("kid").and_then(Value::as_str).map(str::to_owned);
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
-        Some(Self { algorithm, key_id, token_type, claims: object(claims)?, message: signed, signature })
+        Some(Self {
+            algorithm,
+            key_id,
+            token_type,
+            claims: object(claims)?,
+            message: signed,
+            signature,
+        })
     }
 
     /// Whether it can be an access token (RFC 9068 section 4): of another kind of token the same keys may sign many, and none of them was made to open
@@ -97,7 +107,9 @@ impl<'a> Signed<'a> {
             None | Some("jwt") => false,
             Some(_) => return false,
         };
-        if ["events", "at_hash", "c_hash", "s_hash"].iter().any(has) || keycloak_type.is_some_and(|kind| OTHER_KINDS.contains(&kind)) {
+        if ["events", "at_hash", "c_hash", "s_hash"].iter().any(has)
+            || keycloak_type.is_some_and(|kind| OTHER_KINDS.contains(&kind))
+        {
             return false;
         }
         is_named || keycloak_type == Some("Bearer") || !has(&"nonce")
@@ -105,7 +117,10 @@ impl<'a> Signed<'a> {
 
     /// Whether it can be an assertion of a client (RFC 7523 section 3), whose `typ` is `JWT`, `client-authentication+jwt`, or left out.
     pub(crate) fn may_be_assertion(&self) -> bool {
-        let is_named_so = self.token_type.as_deref().is_none_or(|kind| ["jwt", "client-authentication+jwt"].contains(&kind));
+        let is_named_so = self
+            .token_type
+            .as_deref()
+            .is_none_or(|kind| ["jwt", "client-authentication+jwt"].contains(&kind));
         is_named_so && !self.claims.contains_key("events")
     }
 
@@ -131,7 +146,9 @@ const OTHER_KINDS: [&str; 5] = ["ID", "Refresh", "Offline", "Logout", "DPoP"];
 /// A media type as `typ` has it: compared without case, and `application/` may be left out.
 fn short_type(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
-    lower.strip_prefix("application/").map_or(lower.clone(), str::to_owned)
+    lower
+        .strip_prefix("application/")
+        .map_or(lower.clone(), str::to_owned)
 }
 
 /// A public key.
@@ -161,7 +178,11 @@ impl PublicKey {
             ("RSA", _) => {
                 let n = bytes("n")?;
                 // A modulus with leading zeros is the same number, but aws-lc-rs wants none.
-                let n = n.iter().copied().skip_while(|byte| *byte == 0).collect::<Vec<_>>();
+                let n = n
+                    .iter()
+                    .copied()
+                    .skip_while(|byte| *byte == 0)
+                    .collect::<Vec<_>>();
                 Material::Rsa { n, e: bytes("e")? }
             }
             ("EC", Some("P-256")) => {
@@ -176,12 +197,22 @@ impl PublicKey {
             None => None,
             Some(name) => Some(Algorithm::by_name(name)?),
         };
-        Some(Self { id: text("kid").map(str::to_owned), algorithm, material })
+        Some(Self {
+            id: text("kid").map(str::to_owned),
+            algorithm,
+            material,
+        })
     }
 
     /// Those keys of a JWK set that can be used.
     pub(crate) fn from_set(set: &Value) -> Vec<Self> {
-        set.get("keys").and_then(Value::as_array).into_iter().flatten().take(KEYS_MAX).filter_map(Self::from_jwk).collect()
+        set.get("keys")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .take(KEYS_MAX)
+            .filter_map(Self::from_jwk)
+            .collect()
     }
 
     fn verifies(&self, token: &Signed<'_>) -> bool {
@@ -190,16 +221,20 @@ impl PublicKey {
         }
         let (message, signature) = (token.message.as_bytes(), token.signature.as_slice());
         match (&self.material, token.algorithm) {
-            (Material::Rsa { n, e }, Algorithm::Rs256) => {
-                RsaPublicKeyComponents { n, e }.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature).is_ok()
-            }
-            (Material::Rsa { n, e }, Algorithm::Ps256) => {
-                RsaPublicKeyComponents { n, e }.verify(&RSA_PSS_2048_8192_SHA256, message, signature).is_ok()
-            }
+            (Material::Rsa { n, e }, Algorithm::Rs256) => RsaPublicKeyComponents { n, e }
+                .verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
+                .is_ok(),
+            (Material::Rsa { n, e }, Algorithm::Ps256) => RsaPublicKeyComponents { n, e }
+                .verify(&RSA_PSS_2048_8192_SHA256, message, signature)
+                .is_ok(),
             (Material::P256(point), Algorithm::Es256) => {
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(message, signature).is_ok()
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+                    .verify(message, signature)
+                    .is_ok()
             }
-            (Material::Ed25519(key), Algorithm::EdDsa) => UnparsedPublicKey::new(&ED25519, key).verify(message, signature).is_ok(),
+            (Material::Ed25519(key), Algorithm::EdDsa) => UnparsedPublicKey::new(&ED25519, key)
+                .verify(message, signature)
+                .is_ok(),
             _ => false,
         }
     }
@@ -207,7 +242,9 @@ impl PublicKey {
 
 /// Why the text of a key was refused.
 #[derive(Debug, thiserror::Error)]
-#[error("this is neither a public key in PEM, nor a JWK or a JWK set, with RSA (2048 bits and more), P-256 or Ed25519")]
+#[error(
+    "this is neither a public key in PEM, nor a JWK or a JWK set, with RSA (2048 bits and more), P-256 or Ed25519"
+)]
 pub struct NotAKey;
 
 /// Public keys as JWKs, from PEM (`BEGIN PUBLIC KEY`), a JWK or a JWK set. Refuses a text with none that can be used, and one with a private key.
@@ -218,8 +255,11 @@ pub fn keys_from_text(text: &str) -> Result<Vec<Value>, NotAKey> {
             _ => vec![value],
         };
         let is_public = |key: &Value| key.get("d").is_none() && key.get("k").is_none();
-        let good =
-            !keys.is_empty() && keys.len() <= KEYS_MAX && keys.iter().all(|key| is_public(key) && PublicKey::from_jwk(key).is_some());
+        let good = !keys.is_empty()
+            && keys.len() <= KEYS_MAX
+            && keys
+                .iter()
+                .all(|key| is_public(key) && PublicKey::from_jwk(key).is_some());
         return if good { Ok(keys) } else { Err(NotAKey) };
     }
     let der = SubjectPublicKeyInfoDer::from_pem_slice(text.as_bytes()).map_err(|_| NotAKey)?;
@@ -227,14 +267,21 @@ pub fn keys_from_text(text: &str) -> Result<Vec<Value>, NotAKey> {
     let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     let key = match info.parsed() {
         Ok(ParsedKey::RSA(rsa)) => {
-            let modulus: Vec<u8> = rsa.modulus.iter().copied().skip_while(|byte| *byte == 0).collect();
+            let modulus: Vec<u8> = rsa
+                .modulus
+                .iter()
+                .copied()
+                .skip_while(|byte| *byte == 0)
+                .collect();
             if modulus.len() < 256 {
                 return Err(NotAKey);
             }
             json!({"kty": "RSA", "n": encode(&modulus), "e": encode(rsa.exponent)})
         }
         Ok(ParsedKey::EC(point)) => {
-            let (&[4], coordinates) = point.data().split_first_chunk::<1>().ok_or(NotAKey)? else { return Err(NotAKey) };
+            let (&[4], coordinates) = point.data().split_first_chunk::<1>().ok_or(NotAKey)? else {
+                return Err(NotAKey);
+            };
             let (x, y) = coordinates.split_at_checked(32).ok_or(NotAKey)?;
             json!({"kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y)})
         }
@@ -278,10 +325,19 @@ mod tests {
             let encode = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
             header["alg"] = "ES256".into();
             let token = format!("{}.{}.", encode(&header), encode(&claims));
-            Signed::parse(&token).map(|signed| [signed.may_be_access_token(), signed.may_be_assertion()]).unwrap_or_default()
+            Signed::parse(&token)
+                .map(|signed| [signed.may_be_access_token(), signed.may_be_assertion()])
+                .unwrap_or_default()
         };
         let access = |header: Value, claims: Value| kinds(header, claims)[0];
-        for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "JWT", "jwt", "application/jwt"] {
+        for typ in [
+            "at+jwt",
+            "AT+JWT",
+            "application/at+jwt",
+            "JWT",
+            "jwt",
+            "application/jwt",
+        ] {
             assert!(access(json!({"typ": typ}), json!({})), "{typ}");
         }
         for typ in [
@@ -311,15 +367,31 @@ mod tests {
             json!({"typ": "ID"}),
             json!({"typ": "Refresh"}),
         ] {
-            assert!(!access(json!({}), claims.clone()) && !access(json!({"typ": "JWT"}), claims.clone()), "{claims}");
+            assert!(
+                !access(json!({}), claims.clone())
+                    && !access(json!({"typ": "JWT"}), claims.clone()),
+                "{claims}"
+            );
         }
         assert!(!access(json!({"typ": "at+jwt"}), json!({"events": {}})));
         assert!(access(json!({"typ": "at+jwt"}), json!({"nonce": "x"})));
-        assert!(access(json!({"typ": "JWT"}), json!({"typ": "Bearer", "nonce": "x"})), "Keycloak before 25");
+        assert!(
+            access(
+                json!({"typ": "JWT"}),
+                json!({"typ": "Bearer", "nonce": "x"})
+            ),
+            "Keycloak before 25"
+        );
         let assertion = |header: Value, claims: Value| kinds(header, claims)[1];
         assert!(assertion(json!({}), json!({})) && assertion(json!({"typ": "JWT"}), json!({})));
-        assert!(assertion(json!({"typ": "client-authentication+jwt"}), json!({})));
-        assert!(!assertion(json!({"typ": "secevent+jwt"}), json!({})) && !assertion(json!({"typ": "at+jwt"}), json!({})));
+        assert!(assertion(
+            json!({"typ": "client-authentication+jwt"}),
+            json!({})
+        ));
+        assert!(
+            !assertion(json!({"typ": "secevent+jwt"}), json!({}))
+                && !assertion(json!({"typ": "at+jwt"}), json!({}))
+        );
         assert!(!assertion(json!({}), json!({"events": {}})));
     }
 
@@ -359,29 +431,54 @@ mod tests {
     /// `cryptography` signed them; the file says how.
     #[test]
     fn tokens_that_another_library_signed() {
-        let vectors: Value = serde_json::from_str(include_str!("../tests/it/signed_tokens.json")).unwrap();
-        let keys = json!({"keys": vectors["keys"].as_object().unwrap().values().collect::<Vec<_>>()});
+        let vectors: Value =
+            serde_json::from_str(include_str!("../tests/it/signed_tokens.json")).unwrap();
+        let keys =
+            json!({"keys": vectors["keys"].as_object().unwrap().values().collect::<Vec<_>>()});
         let tokens = vectors["tokens"].as_object().unwrap();
-        let good = ["PS256", "PS256 of 4096 bits", "RS256", "ES256", "EdDSA", "Ed25519"];
+        let good = [
+            "PS256",
+            "PS256 of 4096 bits",
+            "RS256",
+            "ES256",
+            "EdDSA",
+            "Ed25519",
+        ];
         for (name, token) in tokens {
-            assert_eq!(is_good(token.as_str().unwrap(), &keys), good.contains(&name.as_str()), "{name}");
+            assert_eq!(
+                is_good(token.as_str().unwrap(), &keys),
+                good.contains(&name.as_str()),
+                "{name}"
+            );
         }
         assert!(tokens.len() == 18 && good.iter().all(|name| tokens.contains_key(*name)));
         for name in good {
             let token = tokens[name].as_str().unwrap();
             let (covered, signature) = token.rsplit_once('.').unwrap();
             let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
-            let signed = |signature: &[u8]| format!("{covered}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature));
+            let signed = |signature: &[u8]| {
+                format!("{covered}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+            };
             assert!(is_good(&signed(&signature), &keys), "{name}");
             for place in [0, signature.len() / 2, signature.len() - 1] {
                 let mut changed = signature.clone();
                 changed[place] ^= 1;
                 assert!(!is_good(&signed(&changed), &keys), "{name}, byte {place}");
             }
-            assert!(!is_good(&signed(&signature[1..]), &keys) && !is_good(&signed(&[&signature[..], &[0]].concat()), &keys), "{name}");
-            assert!(!is_good(&signed(&vec![0; signature.len()]), &keys) && !is_good(&signed(&[]), &keys), "{name}");
+            assert!(
+                !is_good(&signed(&signature[1..]), &keys)
+                    && !is_good(&signed(&[&signature[..], &[0]].concat()), &keys),
+                "{name}"
+            );
+            assert!(
+                !is_good(&signed(&vec![0; signature.len()]), &keys)
+                    && !is_good(&signed(&[]), &keys),
+                "{name}"
+            );
             let claims = token.split('.').nth(1).unwrap();
-            let others = BASE64_URL_SAFE_NO_PAD.encode(r#"{"iss":"https://idp.example","aud":"scim","sub":"root","exp":4000000000}"#);
+            let others = BASE64_URL_SAFE_NO_PAD.encode(
+                r#"{"iss":"https://idp.example","aud":"scim","sub":"root","exp":4000000000}"#,
+            );
             assert!(!is_good(&token.replace(claims, &others), &keys), "{name}");
         }
     }
@@ -389,11 +486,19 @@ mod tests {
     /// A key that says for which algorithm it is is used for no other, although its type could be (RFC 8725 section 3.1).
     #[test]
     fn a_key_is_used_only_for_its_own_algorithm() {
-        let vectors: Value = serde_json::from_str(include_str!("../tests/it/signed_tokens.json")).unwrap();
+        let vectors: Value =
+            serde_json::from_str(include_str!("../tests/it/signed_tokens.json")).unwrap();
         let check = |key: &str, algorithm: &str, token: &str, accepted: bool| {
             let mut key = vectors["keys"][key].clone();
             key["alg"] = algorithm.into();
-            assert_eq!(is_good(vectors["tokens"][token].as_str().unwrap(), &json!({"keys": [key]})), accepted, "{algorithm}: {token}");
+            assert_eq!(
+                is_good(
+                    vectors["tokens"][token].as_str().unwrap(),
+                    &json!({"keys": [key]})
+                ),
+                accepted,
+                "{algorithm}: {token}"
+            );
         };
         check("rsa", "PS256", "PS256", true);
         check("rsa", "RS256", "RS256", true);
@@ -410,8 +515,14 @@ mod tests {
         let (own, jwk) = pair();
         let keys = json!({"keys": [jwk]});
         let claims = json!({"sub": "x"});
-        assert!(is_good(&token(&own, &json!({"alg": "ES256", "kid": "k1"}), &claims), &keys));
-        assert!(is_good(&token(&own, &json!({"alg": "ES256"}), &claims), &keys));
+        assert!(is_good(
+            &token(&own, &json!({"alg": "ES256", "kid": "k1"}), &claims),
+            &keys
+        ));
+        assert!(is_good(
+            &token(&own, &json!({"alg": "ES256"}), &claims),
+            &keys
+        ));
         for header in [
             json!({"alg": "none"}),
             json!({"alg": "HS256"}),
@@ -424,8 +535,13 @@ mod tests {
             assert!(!is_good(&token(&own, &header, &claims), &keys), "{header}");
         }
         let (stranger, _) = pair();
-        assert!(!is_good(&token(&stranger, &json!({"alg": "ES256", "kid": "k1"}), &claims), &keys));
-        assert!(!is_good("a.b.c", &keys) && !is_good("", &keys) && !is_good(&"a".repeat(20_000), &keys));
+        assert!(!is_good(
+            &token(&stranger, &json!({"alg": "ES256", "kid": "k1"}), &claims),
+            &keys
+        ));
+        assert!(
+            !is_good("a.b.c", &keys) && !is_good("", &keys) && !is_good(&"a".repeat(20_000), &keys)
+        );
         // A token without a signature, signed with nothing, or with its public key as a secret.
         let unsigned = token(&own, &json!({"alg": "ES256"}), &claims);
         let (covered, _) = unsigned.rsplit_once('.').unwrap();
@@ -435,18 +551,33 @@ mod tests {
     #[test]
     fn keys_from_files() {
         let (own, jwk) = pair();
-        let der = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(own.public_key()).unwrap();
+        let der = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(
+            own.public_key(),
+        )
+        .unwrap();
         let body = base64::prelude::BASE64_STANDARD.encode(der.as_ref());
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n");
         let keys = keys_from_text(&pem).unwrap();
-        assert!(is_good(&token(&own, &json!({"alg": "ES256"}), &json!({})), &json!({"keys": keys})));
-        assert_eq!(keys_from_text(&jwk.to_string()).unwrap(), std::slice::from_ref(&jwk));
-        assert_eq!(keys_from_text(&json!({"keys": [jwk]}).to_string()).unwrap(), std::slice::from_ref(&jwk));
+        assert!(is_good(
+            &token(&own, &json!({"alg": "ES256"}), &json!({})),
+            &json!({"keys": keys})
+        ));
+        assert_eq!(
+            keys_from_text(&jwk.to_string()).unwrap(),
+            std::slice::from_ref(&jwk)
+        );
+        assert_eq!(
+            keys_from_text(&json!({"keys": [jwk]}).to_string()).unwrap(),
+            std::slice::from_ref(&jwk)
+        );
         let mut private = jwk;
         private["d"] = "AAAA".into();
-        for refused in
-            [private.to_string(), json!({"keys": []}).to_string(), "nonsense".into(), json!({"kty": "oct", "k": "AAAA"}).to_string()]
-        {
+        for refused in [
+            private.to_string(),
+            json!({"keys": []}).to_string(),
+            "nonsense".into(),
+            json!({"kty": "oct", "k": "AAAA"}).to_string(),
+        ] {
             assert!(keys_from_text(&refused).is_err(), "{refused}");
         }
     }

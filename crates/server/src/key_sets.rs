@@ -39,15 +39,26 @@ pub(crate) struct KeySetCache {
 
 impl KeySetCache {
     pub(crate) fn new(limits: KeySetLimits) -> Self {
-        Self { limits, entries: Mutex::default() }
+        Self {
+            limits,
+            entries: Mutex::default(),
+        }
     }
 
     /// The keys at a URL that may have signed a token. Those who ask at once wait for one fetch.
-    pub(crate) async fn keys(&self, source: &dyn KeySets, url: &str, token: &Signed<'_>, now: Timestamp) -> Arc<Vec<PublicKey>> {
+    pub(crate) async fn keys(
+        &self,
+        source: &dyn KeySets,
+        url: &str,
+        token: &Signed<'_>,
+        now: Timestamp,
+    ) -> Arc<Vec<PublicKey>> {
         let entry = self.entry(url);
         let mut entry = entry.lock().await;
-        let age = |at: Option<Timestamp>| at.map_or(i64::MAX, |at| now.duration_since(at).as_secs());
-        let is_wanted = age(entry.fetched) >= self.limits.fresh_seconds_max || !token.is_key_known(&entry.keys);
+        let age =
+            |at: Option<Timestamp>| at.map_or(i64::MAX, |at| now.duration_since(at).as_secs());
+        let is_wanted =
+            age(entry.fetched) >= self.limits.fresh_seconds_max || !token.is_key_known(&entry.keys);
         if is_wanted && age(entry.tried) >= self.limits.refetch_seconds_min {
             entry.tried = Some(now);
             match source.fetch(url).await {
@@ -56,7 +67,10 @@ impl KeySetCache {
                     entry.fetched = Some(now);
                 }
                 Err(fault) => {
-                    tracing::warn!(error = &fault as &dyn std::error::Error, "the keys of a foreign issuer could not be fetched");
+                    tracing::warn!(
+                        error = &fault as &dyn std::error::Error,
+                        "the keys of a foreign issuer could not be fetched"
+                    );
                 }
             }
         }
@@ -86,8 +100,12 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: KeySetLimits =
-        KeySetLimits { fresh_seconds_max: 300, refetch_seconds_min: 30, stale_seconds_max: 86_400, entries_max: 2 };
+    const LIMITS: KeySetLimits = KeySetLimits {
+        fresh_seconds_max: 300,
+        refetch_seconds_min: 30,
+        stale_seconds_max: 86_400,
+        entries_max: 2,
+    };
 
     #[derive(Default)]
     struct Issuer {
@@ -106,7 +124,9 @@ mod tests {
             if self.is_down.load(Ordering::Relaxed) {
                 return Err(Fault::new("down"));
             }
-            Ok(json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}))
+            Ok(
+                json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}),
+            )
         }
     }
 
@@ -117,8 +137,19 @@ mod tests {
         let unknown = "eyJhbGciOiJFZERTQSIsImtpZCI6ImsyIn0.e30.AA"; // kid k2
         let check = async |token: &str, second: i64, keys: usize, fetches: usize| {
             let token = Signed::parse(token).unwrap();
-            let found = cache.keys(&issuer, "https://a", &token, Timestamp::from_second(second).unwrap()).await;
-            assert_eq!((found.len(), issuer.fetches.load(Ordering::Relaxed)), (keys, fetches), "at {second}");
+            let found = cache
+                .keys(
+                    &issuer,
+                    "https://a",
+                    &token,
+                    Timestamp::from_second(second).unwrap(),
+                )
+                .await;
+            assert_eq!(
+                (found.len(), issuer.fetches.load(Ordering::Relaxed)),
+                (keys, fetches),
+                "at {second}"
+            );
         };
         check(known, 1_000, 1, 1).await;
         check(known, 1_299, 1, 1).await;
@@ -138,7 +169,9 @@ mod tests {
         let (cache, issuer) = (KeySetCache::new(LIMITS), Issuer::default());
         let token = Signed::parse("eyJhbGciOiJFZERTQSJ9.e30.AA").unwrap();
         for number in 0..9 {
-            cache.keys(&issuer, &number.to_string(), &token, Timestamp::UNIX_EPOCH).await;
+            cache
+                .keys(&issuer, &number.to_string(), &token, Timestamp::UNIX_EPOCH)
+                .await;
             assert!(cache.entries.lock().unwrap().len() <= 2);
         }
     }

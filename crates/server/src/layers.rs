@@ -58,9 +58,17 @@ async fn stack(state: Arc<State>, admin_api: Arc<AdminApi>, mut request: Request
     request.extensions_mut().insert(budget.clone());
     request.extensions_mut().insert(trace.clone());
     let is_restore = AdminApi::restores(&method, request.uri().path());
-    let limit = Duration::from_secs(if is_restore { state.options.restore_seconds_max } else { state.options.request_seconds_max });
+    let limit = Duration::from_secs(if is_restore {
+        state.options.restore_seconds_max
+    } else {
+        state.options.request_seconds_max
+    });
     let deadline = Instant::now() + limit;
-    let guarded = AssertUnwindSafe(timeout_at(deadline, admitted(state.clone(), &admin_api, request, &id))).catch_unwind();
+    let guarded = AssertUnwindSafe(timeout_at(
+        deadline,
+        admitted(state.clone(), &admin_api, request, &id),
+    ))
+    .catch_unwind();
     let mut response = match guarded.await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => error_response(&Error::new(
@@ -78,23 +86,44 @@ async fn stack(state: Arc<State>, admin_api: Arc<AdminApi>, mut request: Request
     }
     let micros = u64::try_from(clock.now().duration_since(started).as_micros()).unwrap_or_default();
     tracing::debug!(request_id = id.as_str(), %method, status = response.status().as_u16(), micros, "answered");
-    let method_name = method.as_str().chars().take(METHOD_CHARACTERS_MAX).collect();
-    let answered = Answered { id: number, at: started, method: method_name, micros, status: response.status().as_u16() };
+    let method_name = method
+        .as_str()
+        .chars()
+        .take(METHOD_CHARACTERS_MAX)
+        .collect();
+    let answered = Answered {
+        id: number,
+        at: started,
+        method: method_name,
+        micros,
+        status: response.status().as_u16(),
+    };
     let refusal = response.extensions_mut().remove::<Refusal>();
-    if timeout_at(deadline, keep(&state, &trace, answered, refusal)).await.is_err() {
-        tracing::warn!(request_id = id.as_str(), "a request was not written down: there was no time left for it");
+    if timeout_at(deadline, keep(&state, &trace, answered, refusal))
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            request_id = id.as_str(),
+            "a request was not written down: there was no time left for it"
+        );
     }
     if method == Method::HEAD {
         return without_body(response);
     }
     // A stream of events says at least this often that it is there.
-    let silence = state.options.request_seconds_max.max(state.options.event_heartbeat_seconds.saturating_mul(2));
+    let silence = state
+        .options
+        .request_seconds_max
+        .max(state.options.event_heartbeat_seconds.saturating_mul(2));
     response.map(|body| timely(body, Duration::from_secs(silence)))
 }
 
 /// Into the request log of the tenant; of strangers only so many.
 async fn keep(state: &State, trace: &Trace, answered: Answered, refusal: Option<Refusal>) {
-    let Some(log) = state.request_log.get() else { return };
+    let Some(log) = state.request_log.get() else {
+        return;
+    };
     if let Some(tenant) = trace.unknown_caller_of() {
         let most = state.options.request_log_strangers_per_minute_max;
         if !state.strangers.allows(&tenant, answered.at, most) {
@@ -103,7 +132,12 @@ async fn keep(state: &State, trace: &Trace, answered: Answered, refusal: Option<
         match state.tenants.find_tenant(&tenant).await {
             Ok(Some(tenant)) => trace.refused(tenant.id, tenant.settings.request_log_days),
             Ok(None) => return,
-            Err(fault) => return tracing::warn!(error = &fault as &dyn std::error::Error, "a request could not be written down"),
+            Err(fault) => {
+                return tracing::warn!(
+                    error = &fault as &dyn std::error::Error,
+                    "a request could not be written down"
+                );
+            }
         }
     }
     if let Some(draft) = trace.draft(answered, refusal) {
@@ -112,12 +146,19 @@ async fn keep(state: &State, trace: &Trace, answered: Answered, refusal: Option<
 }
 
 /// The answer of the route, where the request may reach one.
-async fn admitted(state: Arc<State>, admin_api: &AdminApi, request: Request, id: &RequestId) -> Response {
+async fn admitted(
+    state: Arc<State>,
+    admin_api: &AdminApi,
+    request: Request,
+    id: &RequestId,
+) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     match admit(&state, &parts, takes_tokens(path)) {
         Ok(()) => route(state, admin_api, Request::from_parts(parts, body), id).await,
-        Err(failure) if oauth::part(path).is_some_and(|(_, is_token_endpoint)| is_token_endpoint) => {
+        Err(failure)
+            if oauth::part(path).is_some_and(|(_, is_token_endpoint)| is_token_endpoint) =>
+        {
             oauth::refused(Denied::Failed(failure), id.as_str())
         }
         Err(failure) => refusal::response(failure, id.as_str()),
@@ -126,36 +167,71 @@ async fn admitted(state: Arc<State>, admin_api: &AdminApi, request: Request, id:
 
 /// Whether the route of a path asks who calls.
 fn takes_tokens(path: &str) -> bool {
-    let is_event_route = matches!(EventRoute::find(path), Some(EventRoute::Feed(_) | EventRoute::Poll(..)));
-    is_event_route || described_tenant(path).is_some() || AdminApi::is_for(path) || scim_api::is_for(path)
+    let is_event_route = matches!(
+        EventRoute::find(path),
+        Some(EventRoute::Feed(_) | EventRoute::Poll(..))
+    );
+    is_event_route
+        || described_tenant(path).is_some()
+        || AdminApi::is_for(path)
+        || scim_api::is_for(path)
 }
 
 /// What is asked seldom is put aside: a future is as large as the largest that it can become, and each request's is moved.
-async fn route(state: Arc<State>, admin_api: &AdminApi, request: Request, id: &RequestId) -> Response {
+async fn route(
+    state: Arc<State>,
+    admin_api: &AdminApi,
+    request: Request,
+    id: &RequestId,
+) -> Response {
     match (request.uri().path(), request.method()) {
         ("/healthz", &Method::GET | &Method::HEAD) => health::live(),
         ("/readyz", &Method::GET | &Method::HEAD) => health::ready(&state).await,
         ("/openapi.json", &Method::GET | &Method::HEAD) => openapi(admin_api.document().to_owned()),
-        (path, _) if described_tenant(path).is_some() => Box::pin(openapi_of(&state, admin_api, request, id)).await,
-        (path, _) if oauth::part(path).is_some() => Box::pin(oauth::answer(state, request, id.as_str())).await,
+        (path, _) if described_tenant(path).is_some() => {
+            Box::pin(openapi_of(&state, admin_api, request, id)).await
+        }
+        (path, _) if oauth::part(path).is_some() => {
+            Box::pin(oauth::answer(state, request, id.as_str())).await
+        }
         (path, _) if AdminApi::is_for(path) => Box::pin(admin_api.answer(request)).await,
-        (path, _) if EventRoute::find(path).is_some() => Box::pin(event_routes::answer(state, request, id.as_str())).await,
+        (path, _) if EventRoute::find(path).is_some() => {
+            Box::pin(event_routes::answer(state, request, id.as_str())).await
+        }
         _ => scim_api::handle(state, request, id.as_str()).await,
     }
 }
 
 /// The tenant whose OpenAPI document a path leads to.
 fn described_tenant(path: &str) -> Option<&str> {
-    path.strip_prefix("/t/")?.strip_suffix("/openapi.json").filter(|tenant| !tenant.contains('/'))
+    path.strip_prefix("/t/")?
+        .strip_suffix("/openapi.json")
+        .filter(|tenant| !tenant.contains('/'))
 }
 
-async fn openapi_of(state: &Arc<State>, admin_api: &AdminApi, request: Request, id: &RequestId) -> Response {
+async fn openapi_of(
+    state: &Arc<State>,
+    admin_api: &AdminApi,
+    request: Request,
+    id: &RequestId,
+) -> Response {
     let (parts, _) = request.into_parts();
     if !matches!(parts.method, Method::GET | Method::HEAD) {
-        return refusal::response(Failure::MethodNotAllowed { allowed: "GET, HEAD" }, id.as_str());
+        return refusal::response(
+            Failure::MethodNotAllowed {
+                allowed: "GET, HEAD",
+            },
+            id.as_str(),
+        );
     }
     let answered = async {
-        let caller = caller(state, described_tenant(parts.uri.path()).unwrap_or_default(), &parts, None).await?;
+        let caller = caller(
+            state,
+            described_tenant(parts.uri.path()).unwrap_or_default(),
+            &parts,
+            None,
+        )
+        .await?;
         check(Place::Tenant, "GET", "/openapi.json", &caller).map(|()| caller)
     };
     match answered.await {
@@ -166,7 +242,9 @@ async fn openapi_of(state: &Arc<State>, admin_api: &AdminApi, request: Request, 
 
 fn openapi(document: String) -> Response {
     let mut response = Response::new(Body::from(document));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -174,7 +252,9 @@ fn openapi(document: String) -> Response {
 fn without_body(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
-        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        parts
+            .headers
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     Response::from_parts(parts, Body::empty())
 }

@@ -33,22 +33,37 @@ enum End {
 
 impl<S> Lingering<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, end: End::No }
+        Self {
+            stream,
+            end: End::No,
+        }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, bytes)
     }
 
@@ -64,7 +79,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
         let this = self.get_mut();
         if matches!(this.end, End::No) {
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
-            this.end = End::Said(FORGOTTEN_BYTES_MAX, Box::pin(sleep(Duration::from_secs(FORGET_SECONDS_MAX))));
+            this.end = End::Said(
+                FORGOTTEN_BYTES_MAX,
+                Box::pin(sleep(Duration::from_secs(FORGET_SECONDS_MAX))),
+            );
         }
         if let End::Said(left, limit) = &mut this.end {
             ready!(forget(&mut this.stream, left, limit.as_mut(), context));
@@ -75,7 +93,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
 }
 
 /// Reads until the other side has ended, or may not send more.
-fn forget<S: AsyncRead + Unpin>(stream: &mut S, left: &mut usize, limit: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<()> {
+fn forget<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    left: &mut usize,
+    limit: Pin<&mut Sleep>,
+    context: &mut Context<'_>,
+) -> Poll<()> {
     if limit.poll(context).is_ready() {
         return Poll::Ready(());
     }
@@ -120,9 +143,16 @@ mod tests {
     async fn bytes_stay_as_they_are() {
         let (mut client, server) = duplex(7);
         let mut server = Lingering::new(server);
-        let text = "POST /a?b=\"c\" HTTP/1.1\r\nContent-Length: 24\r\n\r\nGET /a?b=\"c\" HTTP/1.1\r\n\n";
+        let text =
+            "POST /a?b=\"c\" HTTP/1.1\r\nContent-Length: 24\r\n\r\nGET /a?b=\"c\" HTTP/1.1\r\n\n";
         let mut got = vec![0; text.len()];
-        let (sent, read) = tokio::join!(client.write_all(text.as_bytes()), server.read_exact(&mut got));
-        assert_eq!((sent.is_ok(), read.is_ok(), got.as_slice()), (true, true, text.as_bytes()));
+        let (sent, read) = tokio::join!(
+            client.write_all(text.as_bytes()),
+            server.read_exact(&mut got)
+        );
+        assert_eq!(
+            (sent.is_ok(), read.is_ok(), got.as_slice()),
+            (true, true, text.as_bytes())
+        );
     }
 }

@@ -22,7 +22,11 @@ pub(crate) struct Listener {
 impl Listeners {
     /// Room for so many.
     pub fn new(all_max: usize, per_tenant_max: usize) -> Self {
-        Self { waiting: Arc::default(), all_max, per_tenant_max }
+        Self {
+            waiting: Arc::default(),
+            all_max,
+            per_tenant_max,
+        }
     }
 
     /// Takes a place; `None` where there is none.
@@ -34,7 +38,10 @@ impl Listeners {
             return None;
         }
         *of_tenant += 1;
-        Some(Listener { listeners: self.clone(), tenant })
+        Some(Listener {
+            listeners: self.clone(),
+            tenant,
+        })
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<TenantId, usize>> {

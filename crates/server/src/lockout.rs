@@ -43,14 +43,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Lockout {
     pub(crate) fn new(limit: LockoutLimit) -> Self {
-        Self { limit, failures: Mutex::default(), proven: Mutex::default() }
+        Self {
+            limit,
+            failures: Mutex::default(),
+            proven: Mutex::default(),
+        }
     }
 
     /// For how many seconds the address still waits.
     pub(crate) fn waits(&self, address: IpAddr, now: Timestamp) -> Option<u64> {
         let until = lock(&self.failures).get(&network(address))?.locked_until?;
         let left = until.duration_since(now).as_millis();
-        u64::try_from(left).ok().filter(|left| *left > 0).map(|left| left.div_ceil(1_000))
+        u64::try_from(left)
+            .ok()
+            .filter(|left| *left > 0)
+            .map(|left| left.div_ceil(1_000))
     }
 
     /// A credential was refused.
@@ -59,12 +66,23 @@ impl Lockout {
         let mut failures = lock(&self.failures);
         let address = network(address);
         if !failures.contains_key(&address) && failures.len() >= self.limit.entries_max {
-            forget_half(&mut failures, |entry| entry.locked_until.unwrap_or(entry.since));
+            forget_half(&mut failures, |entry| {
+                entry.locked_until.unwrap_or(entry.since)
+            });
         }
-        let entry = failures.entry(address).or_insert(Failures { count: 0, since: now, locked_until: None });
-        let is_over = entry.locked_until.is_some_and(|until| until <= now) || now.duration_since(entry.since) >= window;
+        let entry = failures.entry(address).or_insert(Failures {
+            count: 0,
+            since: now,
+            locked_until: None,
+        });
+        let is_over = entry.locked_until.is_some_and(|until| until <= now)
+            || now.duration_since(entry.since) >= window;
         if is_over {
-            *entry = Failures { count: 0, since: now, locked_until: None };
+            *entry = Failures {
+                count: 0,
+                since: now,
+                locked_until: None,
+            };
         }
         entry.count = entry.count.saturating_add(1);
         if entry.count >= self.limit.failures_max && entry.locked_until.is_none() {
@@ -89,13 +107,18 @@ impl Lockout {
 
     /// Whether a token was good a while ago.
     pub(crate) fn is_proven(&self, hash: &TokenHash, now: Timestamp) -> bool {
-        let seconds = lock(&self.proven).get(hash).map(|at| now.duration_since(*at).as_secs());
+        let seconds = lock(&self.proven)
+            .get(hash)
+            .map(|at| now.duration_since(*at).as_secs());
         seconds.is_some_and(|seconds| seconds < self.limit.proven_seconds_max)
     }
 }
 
 /// Forgets the older half; rare, so that its cost spreads over many inserts.
-fn forget_half<K: Eq + std::hash::Hash, V>(entries: &mut HashMap<K, V>, at: impl Fn(&V) -> Timestamp) {
+fn forget_half<K: Eq + std::hash::Hash, V>(
+    entries: &mut HashMap<K, V>,
+    at: impl Fn(&V) -> Timestamp,
+) {
     let mut ages: Vec<Timestamp> = entries.values().map(&at).collect();
     ages.sort_unstable();
     let middle = ages.get(ages.len() / 2).copied();
@@ -114,7 +137,12 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    const LIMIT: LockoutLimit = LockoutLimit { failures_max: 3, window_seconds: 60, proven_seconds_max: 3_600, entries_max: 50 };
+    const LIMIT: LockoutLimit = LockoutLimit {
+        failures_max: 3,
+        window_seconds: 60,
+        proven_seconds_max: 3_600,
+        entries_max: 50,
+    };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -123,17 +151,25 @@ mod tests {
     #[test]
     fn who_fails_too_often_waits() {
         let lockout = Lockout::new(LIMIT);
-        let (guesser, other): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let (guesser, other): (IpAddr, IpAddr) =
+            ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
         lockout.failed(guesser, at(0));
         lockout.failed(guesser, at(1));
         assert_eq!(lockout.waits(guesser, at(2)), None);
         lockout.failed(guesser, at(2));
         assert_eq!(lockout.waits(guesser, at(2)), Some(60));
-        assert_eq!(lockout.waits("::ffff:192.0.2.1".parse().unwrap(), at(61)), Some(1));
+        assert_eq!(
+            lockout.waits("::ffff:192.0.2.1".parse().unwrap(), at(61)),
+            Some(1)
+        );
         assert_eq!(lockout.waits(guesser, at(62)), None);
         assert_eq!(lockout.waits(other, at(2)), None);
         lockout.failed(guesser, at(63));
-        assert_eq!(lockout.waits(guesser, at(63)), None, "the count starts again");
+        assert_eq!(
+            lockout.waits(guesser, at(63)),
+            None,
+            "the count starts again"
+        );
     }
 
     #[test]
@@ -154,8 +190,16 @@ mod tests {
         for last in 1..=3 {
             lockout.failed(format!("2001:db8::{last}").parse().unwrap(), at(0));
         }
-        assert!(lockout.waits("2001:db8::9".parse().unwrap(), at(0)).is_some());
-        assert!(lockout.waits("2001:db8:0:1::9".parse().unwrap(), at(0)).is_none());
+        assert!(
+            lockout
+                .waits("2001:db8::9".parse().unwrap(), at(0))
+                .is_some()
+        );
+        assert!(
+            lockout
+                .waits("2001:db8:0:1::9".parse().unwrap(), at(0))
+                .is_none()
+        );
     }
 
     #[test]

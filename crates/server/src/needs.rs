@@ -31,8 +31,18 @@ pub(crate) struct Need {
     types: Types,
 }
 
-const fn row(method: &'static str, path: &'static str, scopes: &'static [Scope], types: Types) -> Need {
-    Need { method, path, scopes, types }
+const fn row(
+    method: &'static str,
+    path: &'static str,
+    scopes: &'static [Scope],
+    types: Types,
+) -> Need {
+    Need {
+        method,
+        path,
+        scopes,
+        types,
+    }
 }
 
 const NONE: &[Scope] = &[];
@@ -71,7 +81,10 @@ const SCIM: &[Need] = &[
 ];
 
 /// Below `/t/{tenant}`, beside SCIM and the admin API.
-const TENANT: &[Need] = &[row("GET", "/events", READ, Shown), row("GET", "/openapi.json", NONE, Shown)];
+const TENANT: &[Need] = &[
+    row("GET", "/events", READ, Shown),
+    row("GET", "/openapi.json", NONE, Shown),
+];
 
 /// Below `/t/{tenant}/admin/v1`.
 const ADMINISTRATION: &[Need] = &[
@@ -116,8 +129,18 @@ const ADMINISTRATION: &[Need] = &[
     row("DELETE", "/receivers/{name}", ADMIN, Named),
     row("POST", "/receivers/{name}/secret", ADMIN_READ, Named),
     row("GET", "/receivers/{name}/dead-letters", ADMIN_READ, Named),
-    row("POST", "/receivers/{name}/dead-letters/redeliver", ADMIN_READ, Named),
-    row("POST", "/receivers/{name}/dead-letters/discard", ADMIN, Named),
+    row(
+        "POST",
+        "/receivers/{name}/dead-letters/redeliver",
+        ADMIN_READ,
+        Named,
+    ),
+    row(
+        "POST",
+        "/receivers/{name}/dead-letters/discard",
+        ADMIN,
+        Named,
+    ),
     row("POST", "/signing-keys", ADMIN, All),
 ];
 
@@ -149,8 +172,14 @@ pub(crate) enum Place {
 }
 
 /// Refuses a caller that lacks what a route needs (403), and a route that has no row.
-pub(crate) fn check(place: Place, method: &str, path: &str, caller: &Caller) -> Result<(), Failure> {
-    let need = need(place, method, path).ok_or_else(|| Fault::new("a route has no row in the table of needs"))?;
+pub(crate) fn check(
+    place: Place,
+    method: &str,
+    path: &str,
+    caller: &Caller,
+) -> Result<(), Failure> {
+    let need = need(place, method, path)
+        .ok_or_else(|| Fault::new("a route has no row in the table of needs"))?;
     Ok(need.check(caller, None)?)
 }
 
@@ -177,7 +206,8 @@ fn leads(pattern: &str, path: &str) -> bool {
     loop {
         match (wanted.next(), given.next()) {
             (None, None) => return true,
-            (Some(wanted), Some(given)) if wanted == given || (wanted.starts_with('{') && !given.is_empty()) => {}
+            (Some(wanted), Some(given))
+                if wanted == given || (wanted.starts_with('{') && !given.is_empty()) => {}
             _ => return false,
         }
     }
@@ -187,7 +217,9 @@ impl Need {
     /// Refuses (`403`) a caller that lacks a scope, or whose credential is not for the types that it has to be for. `named` is the type that the path
     /// names; where only an id or a name does, who finds it looks at its type.
     pub(crate) fn check(&self, caller: &Caller, named: Option<&str>) -> Result<(), Error> {
-        self.scopes.iter().try_for_each(|scope| caller.requires(*scope))?;
+        self.scopes
+            .iter()
+            .try_for_each(|scope| caller.requires(*scope))?;
         match (self.types, named) {
             (All, _) => caller.is_for_all_types(),
             (Named, Some(name)) => caller.is_for(name),
@@ -203,14 +235,28 @@ mod tests {
     #[test]
     fn paths_lead_to_rows() {
         let check = |place: Place, method: &str, path: &str, expected: Option<&str>| {
-            assert_eq!(need(place, method, path).map(|row| row.path), expected, "{method} {path}");
+            assert_eq!(
+                need(place, method, path).map(|row| row.path),
+                expected,
+                "{method} {path}"
+            );
         };
-        check(Place::Administration, "GET", "/history/a.b%2Fc/then", Some("/history/{id}/then"));
+        check(
+            Place::Administration,
+            "GET",
+            "/history/a.b%2Fc/then",
+            Some("/history/{id}/then"),
+        );
         check(Place::Administration, "HEAD", "/tokens", Some("/tokens"));
         check(Place::Administration, "PUT", "/tokens", None);
         check(Place::Administration, "GET", "/history//then", None);
         check(Place::Administration, "GET", "/tokens/", None);
-        check(Place::Installation, "POST", "/tenants/acme/restore", Some("/tenants/{name}/restore"));
+        check(
+            Place::Installation,
+            "POST",
+            "/tenants/acme/restore",
+            Some("/tenants/{name}/restore"),
+        );
         check(Place::Scim, "GET", "/{type}/{id}", Some("/{type}/{id}"));
         check(Place::Scim, "GET", "/Users", None);
     }
@@ -219,7 +265,10 @@ mod tests {
     fn no_route_has_two_rows() {
         for table in [SCIM, TENANT, ADMINISTRATION, INSTALLATION] {
             for (index, one) in table.iter().enumerate() {
-                let twice = table.iter().skip(index + 1).any(|other| other.method == one.method && other.path == one.path);
+                let twice = table
+                    .iter()
+                    .skip(index + 1)
+                    .any(|other| other.method == one.method && other.path == one.path);
                 assert!(!twice, "{one:?}");
             }
         }

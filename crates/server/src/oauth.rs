@@ -10,7 +10,9 @@ use axum::response::Response;
 use directory::access::Scope;
 use directory::access_token::{AccessClaims, seal};
 use directory::client::ClientRecord;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -70,14 +72,23 @@ pub(crate) fn part(path: &str) -> Option<(&str, bool)> {
 }
 
 /// Answers a request to one of them.
-pub(crate) async fn answer(state: Arc<State>, request: Request<Body>, request_id: &str) -> Response {
+pub(crate) async fn answer(
+    state: Arc<State>,
+    request: Request<Body>,
+    request_id: &str,
+) -> Response {
     let (parts, body) = request.into_parts();
-    let Some((tenant, is_token)) = part(parts.uri.path()) else { return response(nothing(), request_id) };
+    let Some((tenant, is_token)) = part(parts.uri.path()) else {
+        return response(nothing(), request_id);
+    };
     if let Some(trace) = parts.extensions.get::<Trace>().filter(|_| is_token) {
         trace.named(tenant, &parts);
         trace.routed("/oauth2/token".to_owned(), None);
     }
-    let issuer = format!("{}/t/{tenant}", origin(&state.options, &parts.headers, &parts.extensions));
+    let issuer = format!(
+        "{}/t/{tenant}",
+        origin(&state.options, &parts.headers, &parts.extensions)
+    );
     let given = match (is_token, &parts.method) {
         (true, &Method::POST) => grant(&state, tenant, &issuer, &parts, body).await,
         (false, &Method::GET | &Method::HEAD) => metadata(&state, &issuer),
@@ -96,22 +107,38 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Body>, request_id
 pub(crate) fn refused(denied: Denied, request_id: &str) -> Response {
     match denied {
         Denied::Failed(Failure::Limited { detail, seconds }) => {
-            let mut response =
-                error(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", &format!("{detail} Try again in {seconds} seconds."));
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            let mut response = error(
+                StatusCode::TOO_MANY_REQUESTS,
+                "temporarily_unavailable",
+                &format!("{detail} Try again in {seconds} seconds."),
+            );
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(seconds));
             response
         }
         Denied::Failed(failure) => response(failure, request_id),
         Denied::Because(code, detail) => error(StatusCode::BAD_REQUEST, code, &detail),
         Denied::InvalidClient { by_header, known } => {
-            let mut response =
-                error(StatusCode::UNAUTHORIZED, "invalid_client", "The client is not known here, or its credential is not accepted.");
+            let mut response = error(
+                StatusCode::UNAUTHORIZED,
+                "invalid_client",
+                "The client is not known here, or its credential is not accepted.",
+            );
             if by_header {
-                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"rollcall\""));
+                response.headers_mut().insert(
+                    WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Basic realm=\"rollcall\""),
+                );
             }
             if let Some(client) = known {
-                let detail = format!("The client `{client}` is revoked, or the credential that was given is not its own.");
-                response.extensions_mut().insert(Refusal { scim_type: None, detail });
+                let detail = format!(
+                    "The client `{client}` is revoked, or the credential that was given is not its own."
+                );
+                response.extensions_mut().insert(Refusal {
+                    scim_type: None,
+                    detail,
+                });
             }
             response
         }
@@ -119,15 +146,33 @@ pub(crate) fn refused(denied: Denied, request_id: &str) -> Response {
 }
 
 /// A token for a client that showed who it is.
-async fn grant(state: &Arc<State>, tenant: &str, issuer: &str, parts: &Parts, body: Body) -> Result<Value, Denied> {
+async fn grant(
+    state: &Arc<State>,
+    tenant: &str,
+    issuer: &str,
+    parts: &Parts,
+    body: Body,
+) -> Result<Value, Denied> {
     let form = read_form(parts, body).await?;
     let given = Given::read(parts.headers.get(AUTHORIZATION), &form)?;
-    let certificate = parts.extensions.get::<Arc<ClientCertificate>>().map(Arc::as_ref);
+    let certificate = parts
+        .extensions
+        .get::<Arc<ClientCertificate>>()
+        .map(Arc::as_ref);
     let (tenant, client) = authenticate(state, tenant, issuer, parts, &given, certificate).await?;
     match form.get("grant_type").map(String::as_str) {
         Some("client_credentials") => {}
-        Some(_) => return Err(Denied::Because("unsupported_grant_type", "The grant type here is `client_credentials`.".into())),
-        None => return Err(invalid_request("`grant_type` is missing; accepted is `client_credentials`.")),
+        Some(_) => {
+            return Err(Denied::Because(
+                "unsupported_grant_type",
+                "The grant type here is `client_credentials`.".into(),
+            ));
+        }
+        None => {
+            return Err(invalid_request(
+                "`grant_type` is missing; accepted is `client_credentials`.",
+            ));
+        }
     }
     spend(state, tenant.id, &client.id, &client.permissions, parts)?;
     let scopes = scopes(form.get("scope").map(String::as_str), &client)?;
@@ -140,7 +185,9 @@ async fn grant(state: &Arc<State>, tenant: &str, issuer: &str, parts: &Parts, bo
         scopes: scopes.clone(),
         // RFC 8705 section 3: who came by a certificate gets a token that is worth nothing without it.
         certificate: certificate.map(|certificate| certificate.thumbprint),
-        number: secret.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)),
+        number: secret
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_le_bytes(*bytes)),
     };
     Ok(json!({
         "access_token": seal(&*state.hasher, tenant.id, &claims),
@@ -153,17 +200,25 @@ async fn grant(state: &Arc<State>, tenant: &str, issuer: &str, parts: &Parts, bo
 /// What the client asks for, or all that it may have.
 fn scopes(asked: Option<&str>, client: &ClientRecord) -> Result<Vec<Scope>, Denied> {
     let own = &client.permissions.scopes;
-    let Some(asked) = asked.filter(|asked| !asked.trim().is_empty()) else { return Ok(own.clone()) };
+    let Some(asked) = asked.filter(|asked| !asked.trim().is_empty()) else {
+        return Ok(own.clone());
+    };
     let mut scopes = Vec::new();
     for name in asked.split_ascii_whitespace() {
         match Scope::by_name(name).filter(|scope| own.contains(scope)) {
             Some(scope) if scopes.contains(&scope) => {}
             Some(scope) => scopes.push(scope),
             None => {
-                let may = own.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(" ");
+                let may = own
+                    .iter()
+                    .map(|scope| scope.name())
+                    .collect::<Vec<_>>()
+                    .join(" ");
                 return Err(Denied::Because(
                     "invalid_scope",
-                    format!("A scope that was asked for is not one of this client, which are: {may}."),
+                    format!(
+                        "A scope that was asked for is not one of this client, which are: {may}."
+                    ),
                 ));
             }
         }
@@ -173,12 +228,24 @@ fn scopes(asked: Option<&str>, client: &ClientRecord) -> Result<Vec<Scope>, Deni
 }
 
 async fn read_form(parts: &Parts, body: Body) -> Result<Form, Denied> {
-    let essence = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
-    if !essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
-        return Err(invalid_request("The content type of the body must be `application/x-www-form-urlencoded`."));
+    let essence = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next());
+    if !essence.is_some_and(|essence| {
+        essence
+            .trim()
+            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    }) {
+        return Err(invalid_request(
+            "The content type of the body must be `application/x-www-form-urlencoded`.",
+        ));
     }
     let collected = Limited::new(body, TOKEN_REQUEST_BYTES_MAX).collect().await;
-    let bytes = collected.map_err(|_| invalid_request("The body is too large, or broke off before its end."))?.to_bytes();
+    let bytes = collected
+        .map_err(|_| invalid_request("The body is too large, or broke off before its end."))?
+        .to_bytes();
     if let Some(trace) = parts.extensions.get::<Trace>() {
         // Only its size: a secret or an assertion is in it.
         trace.received(&bytes, None, TOKEN_REQUEST_BYTES_MAX);
@@ -205,13 +272,20 @@ fn metadata(state: &State, issuer: &str) -> Result<Value, Denied> {
     add("response_types_supported", json!([]));
     add("grant_types_supported", json!(["client_credentials"]));
     add("scopes_supported", json!(Scope::ALL.map(Scope::name)));
-    let mut methods = vec!["client_secret_basic", "client_secret_post", "private_key_jwt"];
+    let mut methods = vec![
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+    ];
     if state.options.takes_client_certificates {
         methods.push("tls_client_auth");
         add("tls_client_certificate_bound_access_tokens", true.into());
     }
     add("token_endpoint_auth_methods_supported", json!(methods));
-    add("token_endpoint_auth_signing_alg_values_supported", json!(ALGORITHMS));
+    add(
+        "token_endpoint_auth_signing_alg_values_supported",
+        json!(ALGORITHMS),
+    );
     Ok(Value::Object(document))
 }
 
@@ -221,7 +295,10 @@ fn nothing() -> Failure {
 
 fn error(status: StatusCode, code: &str, detail: &str) -> Response {
     let mut response = json_response(status, &json!({"error": code, "error_description": detail}));
-    response.extensions_mut().insert(Refusal { scim_type: None, detail: detail.to_owned() });
+    response.extensions_mut().insert(Refusal {
+        scim_type: None,
+        detail: detail.to_owned(),
+    });
     response
 }
 
@@ -242,10 +319,17 @@ mod tests {
 
     #[test]
     fn paths() {
-        let check = |path: &str, expected: Option<(&str, bool)>| assert_eq!(part(path), expected, "{path}");
+        let check =
+            |path: &str, expected: Option<(&str, bool)>| assert_eq!(part(path), expected, "{path}");
         check("/t/acme/oauth2/token", Some(("acme", true)));
-        check("/t/acme/.well-known/oauth-authorization-server", Some(("acme", false)));
-        check("/.well-known/oauth-authorization-server/t/acme", Some(("acme", false)));
+        check(
+            "/t/acme/.well-known/oauth-authorization-server",
+            Some(("acme", false)),
+        );
+        check(
+            "/.well-known/oauth-authorization-server/t/acme",
+            Some(("acme", false)),
+        );
         check("/.well-known/oauth-authorization-server/t/acme/x", None);
         check("/t/acme/oauth2/tokens", None);
         check("/oauth2/token", None);

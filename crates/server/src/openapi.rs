@@ -6,7 +6,9 @@ mod paths;
 use scim_protocol::SchemaSet;
 use scim_protocol::error::ERROR_SCHEMA;
 use scim_protocol::json_schema::{Direction, of_type};
-use scim_protocol::messages::{BULK_REQUEST_SCHEMA, BULK_RESPONSE_SCHEMA, LIST_SCHEMA, SEARCH_SCHEMA};
+use scim_protocol::messages::{
+    BULK_REQUEST_SCHEMA, BULK_RESPONSE_SCHEMA, LIST_SCHEMA, SEARCH_SCHEMA,
+};
 use scim_protocol::patch_path::PATCH_SCHEMA;
 use serde_json::{Map, Value, json};
 
@@ -19,27 +21,46 @@ const SCIM: &str = "application/scim+json";
 pub(crate) fn with_scim(mut document: Value, set: &SchemaSet, base_path: &str) -> Value {
     let mut paths = service_paths(base_path);
     // Anybody may read the configuration (RFC 7643 section 5).
-    if let Some(open) = paths.get_mut(&format!("{base_path}/ServiceProviderConfig")).and_then(|path| path.get_mut("get")) {
-        open.as_object_mut().map(|open| open.insert("security".into(), json!([{}, {"bearer": []}])));
+    if let Some(open) = paths
+        .get_mut(&format!("{base_path}/ServiceProviderConfig"))
+        .and_then(|path| path.get_mut("get"))
+    {
+        open.as_object_mut()
+            .map(|open| open.insert("security".into(), json!([{}, {"bearer": []}])));
     }
     let mut schemas = messages();
     schemas.extend(memberships());
     // Memberships are made and ended, never changed; what is said of them is the same for all.
-    for schema in set.types().iter().filter(|schema| schema.name() != "GroupMember") {
+    for schema in set
+        .types()
+        .iter()
+        .filter(|schema| schema.name() != "GroupMember")
+    {
         let name = schema.name();
         schemas.insert(name.into(), of_type(schema, Direction::Answer));
-        schemas.insert(format!("{name}Request"), of_type(schema, Direction::Request));
+        schemas.insert(
+            format!("{name}Request"),
+            of_type(schema, Direction::Request),
+        );
         schemas.insert(format!("{name}List"), list_of(&reference(name)));
         type_paths(schema, base_path, &mut paths);
     }
     paths.extend(tenant_paths());
-    if let Some(own) = document.pointer_mut("/paths").and_then(Value::as_object_mut) {
+    if let Some(own) = document
+        .pointer_mut("/paths")
+        .and_then(Value::as_object_mut)
+    {
         // The code names them after its functions, which have short names that many files use.
-        own.values_mut().flat_map(operations).for_each(|(_, operation)| drop(operation.shift_remove("operationId")));
+        own.values_mut()
+            .flat_map(operations)
+            .for_each(|(_, operation)| drop(operation.shift_remove("operationId")));
         own.extend(paths);
         name_operations(own);
     }
-    if let Some(own) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+    if let Some(own) = document
+        .pointer_mut("/components/schemas")
+        .and_then(Value::as_object_mut)
+    {
         own.extend(schemas);
     }
     with_refusals(document)
@@ -57,52 +78,101 @@ const METHODS: &[&str] = &["get", "head", "post", "put", "patch", "delete"];
 /// Gives each operation without a name one of its own, as OpenAPI demands: its method and its path, `getTenantsByName`.
 fn name_operations(paths: &mut Map<String, Value>) {
     for (path, item) in paths.iter_mut() {
-        let words = path.split(['/', '.', '-', '_']).filter(|word| !word.is_empty());
+        let words = path
+            .split(['/', '.', '-', '_'])
+            .filter(|word| !word.is_empty());
         let name: String = words
-            .map(|word| word.strip_prefix('{').map_or_else(|| upper(word), |word| format!("By{}", upper(word.trim_end_matches('}')))))
+            .map(|word| {
+                word.strip_prefix('{').map_or_else(
+                    || upper(word),
+                    |word| format!("By{}", upper(word.trim_end_matches('}'))),
+                )
+            })
             .collect();
         for (method, operation) in operations(item) {
-            operation.entry("operationId").or_insert_with(|| format!("{method}{name}").into());
+            operation
+                .entry("operationId")
+                .or_insert_with(|| format!("{method}{name}").into());
         }
     }
 }
 
 fn upper(word: &str) -> String {
     let mut letters = word.chars();
-    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+    letters
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(letters)
+        .collect()
 }
 
 /// What any operation may be refused with, in the form of SCIM errors, whatever its own description says; said once, for both APIs.
 const REFUSALS: &[(&str, &str)] = &[
-    ("400", "The request is not understood, or not acceptable; `detail` says why and what would be."),
+    (
+        "400",
+        "The request is not understood, or not acceptable; `detail` says why and what would be.",
+    ),
     ("401", "No credential, or one that is not accepted here."),
     ("403", "The credential does not open this."),
     ("404", "What the path names is not there."),
     ("409", "The request contradicts what is there."),
-    ("412", "The version is not the one that the request demands."),
-    ("413", "The body is longer than is accepted, or has more operations."),
+    (
+        "412",
+        "The version is not the one that the request demands.",
+    ),
+    (
+        "413",
+        "The body is longer than is accepted, or has more operations.",
+    ),
     ("415", "The body has another media type than JSON."),
-    ("429", "Too many requests, or too many credentials that were not accepted; `Retry-After` says how long to wait."),
+    (
+        "429",
+        "Too many requests, or too many credentials that were not accepted; `Retry-After` says how long to wait.",
+    ),
     ("500", "Something failed on our side."),
     ("501", "Not offered."),
-    ("503", "The request took too long, or cannot be answered now."),
+    (
+        "503",
+        "The request took too long, or cannot be answered now.",
+    ),
 ];
 
 fn with_refusals(mut document: Value) -> Value {
     let content = json!({SCIM: {"schema": reference("Error")}});
-    let refusals =
-        REFUSALS.iter().map(|(status, description)| (format!("Refused{status}"), json!({"description": description, "content": content})));
+    let refusals = REFUSALS.iter().map(|(status, description)| {
+        (
+            format!("Refused{status}"),
+            json!({"description": description, "content": content}),
+        )
+    });
     let refusals: Map<String, Value> = refusals.collect();
-    if let Some(components) = document.pointer_mut("/components").and_then(Value::as_object_mut) {
+    if let Some(components) = document
+        .pointer_mut("/components")
+        .and_then(Value::as_object_mut)
+    {
         components.insert("responses".into(), refusals.into());
     }
-    let paths = document.pointer_mut("/paths").and_then(Value::as_object_mut).into_iter().flatten();
+    let paths = document
+        .pointer_mut("/paths")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten();
     let all = paths.flat_map(|(_, path)| operations(path));
-    for responses in all.filter_map(|(_, operation)| operation.get_mut("responses").and_then(Value::as_object_mut)) {
+    for responses in all.filter_map(|(_, operation)| {
+        operation
+            .get_mut("responses")
+            .and_then(Value::as_object_mut)
+    }) {
         for (status, _) in REFUSALS {
-            let is_told = responses.get(*status).is_some_and(|response| response.get("content").is_some());
+            let is_told = responses
+                .get(*status)
+                .is_some_and(|response| response.get("content").is_some());
             if !is_told {
-                responses.insert((*status).to_owned(), json!({"$ref": format!("#/components/responses/Refused{status}")}));
+                responses.insert(
+                    (*status).to_owned(),
+                    json!({"$ref": format!("#/components/responses/Refused{status}")}),
+                );
             }
         }
     }
@@ -228,28 +298,53 @@ mod tests {
     /// Every reference leads to a schema, and every type has its paths.
     #[test]
     fn every_operation_tells_how_it_is_refused() {
-        let admin =
-            json!({"components": {"schemas": {}}, "paths": {"/x": {"get": {"responses": {"200": {}, "404": {"description": "gone"}}}}}});
+        let admin = json!({"components": {"schemas": {}}, "paths": {"/x": {"get": {"responses": {"200": {}, "404": {"description": "gone"}}}}}});
         let document = with_scim(admin, &SchemaSet::standard(), "/scim/v2");
         for path in ["/x", "/scim/v2/Users", "/scim/v2/Bulk"] {
-            for (_, operation) in document["paths"][path].as_object().unwrap().iter().filter(|(name, _)| *name != "parameters") {
+            for (_, operation) in document["paths"][path]
+                .as_object()
+                .unwrap()
+                .iter()
+                .filter(|(name, _)| *name != "parameters")
+            {
                 for (status, _) in REFUSALS {
                     let response = &operation["responses"][*status];
-                    let told = response.get("$ref").map(|name| document.pointer(name.as_str().unwrap().trim_start_matches('#')).unwrap());
+                    let told = response.get("$ref").map(|name| {
+                        document
+                            .pointer(name.as_str().unwrap().trim_start_matches('#'))
+                            .unwrap()
+                    });
                     let told = told.unwrap_or(response);
-                    assert_eq!(told["content"][SCIM]["schema"]["$ref"], "#/components/schemas/Error", "{path} {status}");
+                    assert_eq!(
+                        told["content"][SCIM]["schema"]["$ref"], "#/components/schemas/Error",
+                        "{path} {status}"
+                    );
                 }
             }
         }
-        assert!(document["paths"]["/x"]["get"]["responses"]["200"].get("content").is_none());
-        assert_eq!(document["paths"]["/scim/v2/ServiceProviderConfig"]["get"]["security"][0], json!({}), "anybody may read it");
+        assert!(
+            document["paths"]["/x"]["get"]["responses"]["200"]
+                .get("content")
+                .is_none()
+        );
+        assert_eq!(
+            document["paths"]["/scim/v2/ServiceProviderConfig"]["get"]["security"][0],
+            json!({}),
+            "anybody may read it"
+        );
     }
 
     #[test]
     fn the_document_is_whole() {
         let admin = json!({"paths": {"/admin": {}}, "components": {"schemas": {"Own": {}}}});
         let document = with_scim(admin, &SchemaSet::standard(), "/scim/v2");
-        for path in ["/admin", "/scim/v2/Users", "/scim/v2/Users/{id}", "/scim/v2/Groups/.search", "/scim/v2/Bulk"] {
+        for path in [
+            "/admin",
+            "/scim/v2/Users",
+            "/scim/v2/Users/{id}",
+            "/scim/v2/Groups/.search",
+            "/scim/v2/Bulk",
+        ] {
             assert!(document["paths"].get(path).is_some(), "{path}");
         }
         let text = document.to_string();

@@ -12,12 +12,21 @@ pub(crate) const DRY_RUN: &str = "handling=dry-run";
 /// Whether the request is only to be rehearsed. Several headers, or several preferences in one, mean the same; of two that contradict each other the
 /// first counts (RFC 7240 section 2).
 pub(crate) fn wants_dry_run(headers: &HeaderMap) -> bool {
-    let preferences = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let preferences = headers
+        .get_all(PREFER)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
     let handling = preferences.filter_map(|preference| {
         let (name, value) = preference.split(';').next()?.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("handling").then(|| value.trim().trim_matches('"').to_owned())
+        name.trim()
+            .eq_ignore_ascii_case("handling")
+            .then(|| value.trim().trim_matches('"').to_owned())
     });
-    handling.into_iter().next().is_some_and(|value| value.eq_ignore_ascii_case("dry-run"))
+    handling
+        .into_iter()
+        .next()
+        .is_some_and(|value| value.eq_ignore_ascii_case("dry-run"))
 }
 
 #[cfg(test)]
@@ -27,7 +36,10 @@ mod tests {
     #[test]
     fn preferences() {
         let check = |values: &[&str], expected: bool| {
-            let headers: HeaderMap = values.iter().map(|value| (PREFER, value.parse().unwrap())).collect();
+            let headers: HeaderMap = values
+                .iter()
+                .map(|value| (PREFER, value.parse().unwrap()))
+                .collect();
             assert_eq!(wants_dry_run(&headers), expected, "{values:?}");
         };
         check(&["handling=dry-run"], true);

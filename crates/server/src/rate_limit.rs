@@ -45,16 +45,27 @@ struct Bucket {
 
 impl Bucket {
     fn full(limit: RateLimit, now: Timestamp) -> Self {
-        Self { level: i64::from(limit.burst).saturating_mul(MILLI), filled: now }
+        Self {
+            level: i64::from(limit.burst).saturating_mul(MILLI),
+            filled: now,
+        }
     }
 
     /// What has flowed in since.
     fn fill(&mut self, limit: RateLimit, now: Timestamp) {
-        let passed = now.duration_since(self.filled).as_millis().clamp(0, i128::from(u32::MAX));
-        let gained = i64::try_from(passed).unwrap_or_default().saturating_mul(i64::from(limit.per_second));
+        let passed = now
+            .duration_since(self.filled)
+            .as_millis()
+            .clamp(0, i128::from(u32::MAX));
+        let gained = i64::try_from(passed)
+            .unwrap_or_default()
+            .saturating_mul(i64::from(limit.per_second));
         // A clock that goes back gives nothing and takes nothing.
         self.filled = self.filled.max(now);
-        self.level = self.level.saturating_add(gained).min(i64::from(limit.burst).saturating_mul(MILLI));
+        self.level = self
+            .level
+            .saturating_add(gained)
+            .min(i64::from(limit.burst).saturating_mul(MILLI));
     }
 
     fn take(&mut self, limit: RateLimit, now: Timestamp) -> Verdict {
@@ -62,10 +73,14 @@ impl Bucket {
         if self.level < MILLI {
             let missing = MILLI.saturating_sub(self.level).unsigned_abs();
             let flow = u64::from(limit.per_second).max(1);
-            return Verdict::Wait { seconds: missing.div_ceil(flow).div_ceil(MILLI.unsigned_abs()).max(1) };
+            return Verdict::Wait {
+                seconds: missing.div_ceil(flow).div_ceil(MILLI.unsigned_abs()).max(1),
+            };
         }
         self.level -= MILLI;
-        Verdict::Go { remaining: u32::try_from(self.level / MILLI).unwrap_or_default() }
+        Verdict::Go {
+            remaining: u32::try_from(self.level / MILLI).unwrap_or_default(),
+        }
     }
 }
 
@@ -77,7 +92,10 @@ pub(crate) struct RateLimits<K> {
 
 impl<K: Eq + Hash + Clone> RateLimits<K> {
     pub(crate) fn new(entries_max: usize) -> Self {
-        Self { buckets: Mutex::default(), entries_max }
+        Self {
+            buckets: Mutex::default(),
+            entries_max,
+        }
     }
 
     fn buckets(&self) -> std::sync::MutexGuard<'_, HashMap<K, Bucket>> {
@@ -100,8 +118,13 @@ impl<K: Eq + Hash + Clone> RateLimits<K> {
     /// What a request turned out to cost on top, on credit of at most one burst.
     pub(crate) fn charge(&self, key: &K, limit: RateLimit, cost: usize) {
         if let Some(bucket) = self.buckets().get_mut(key) {
-            let cost = i64::try_from(cost).unwrap_or(i64::MAX).saturating_mul(MILLI);
-            bucket.level = bucket.level.saturating_sub(cost).max(-i64::from(limit.burst).saturating_mul(MILLI));
+            let cost = i64::try_from(cost)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(MILLI);
+            bucket.level = bucket
+                .level
+                .saturating_sub(cost)
+                .max(-i64::from(limit.burst).saturating_mul(MILLI));
         }
     }
 }
@@ -121,7 +144,10 @@ fn make_room<K: Eq + Hash + Clone>(buckets: &mut HashMap<K, Bucket>, entries_max
 mod tests {
     use super::*;
 
-    const LIMIT: RateLimit = RateLimit { per_second: 2, burst: 3 };
+    const LIMIT: RateLimit = RateLimit {
+        per_second: 2,
+        burst: 3,
+    };
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millisecond(millis).unwrap()
@@ -130,7 +156,9 @@ mod tests {
     #[test]
     fn a_bucket_empties_and_fills() {
         let limits = RateLimits::new(10);
-        let check = |now: i64, expected: Verdict| assert_eq!(limits.take(&"a", LIMIT, at(now)), expected, "{now}");
+        let check = |now: i64, expected: Verdict| {
+            assert_eq!(limits.take(&"a", LIMIT, at(now)), expected, "{now}");
+        };
         check(0, Verdict::Go { remaining: 2 });
         check(0, Verdict::Go { remaining: 1 });
         check(0, Verdict::Go { remaining: 0 });
@@ -140,16 +168,29 @@ mod tests {
         check(400, Verdict::Wait { seconds: 1 });
         check(1_000, Verdict::Go { remaining: 0 });
         check(60_000, Verdict::Go { remaining: 2 });
-        assert_eq!(limits.take(&"b", LIMIT, at(0)), Verdict::Go { remaining: 2 }, "everybody has a bucket of his own");
+        assert_eq!(
+            limits.take(&"b", LIMIT, at(0)),
+            Verdict::Go { remaining: 2 },
+            "everybody has a bucket of his own"
+        );
     }
 
     #[test]
     fn bulk_pays_afterwards_and_at_most_one_burst() {
         let limits = RateLimits::new(10);
-        assert_eq!(limits.take(&"a", LIMIT, at(0)), Verdict::Go { remaining: 2 });
+        assert_eq!(
+            limits.take(&"a", LIMIT, at(0)),
+            Verdict::Go { remaining: 2 }
+        );
         limits.charge(&"a", LIMIT, 1_000_000);
-        assert_eq!(limits.take(&"a", LIMIT, at(0)), Verdict::Wait { seconds: 2 });
-        assert_eq!(limits.take(&"a", LIMIT, at(2_000)), Verdict::Go { remaining: 0 });
+        assert_eq!(
+            limits.take(&"a", LIMIT, at(0)),
+            Verdict::Wait { seconds: 2 }
+        );
+        assert_eq!(
+            limits.take(&"a", LIMIT, at(2_000)),
+            Verdict::Go { remaining: 0 }
+        );
         limits.charge(&"nobody", LIMIT, 1);
     }
 
@@ -157,7 +198,10 @@ mod tests {
     fn memory_is_bounded_and_those_at_work_are_kept() {
         let limits = RateLimits::new(100);
         for time in 0..1_000 {
-            assert!(matches!(limits.take(&u64::MAX, LIMIT, at(0)), Verdict::Go { .. } | Verdict::Wait { .. }));
+            assert!(matches!(
+                limits.take(&u64::MAX, LIMIT, at(0)),
+                Verdict::Go { .. } | Verdict::Wait { .. }
+            ));
             limits.take(&(i64::unsigned_abs(time)), LIMIT, at(time));
             assert!(limits.buckets().len() <= 101);
         }

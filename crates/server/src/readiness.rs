@@ -30,15 +30,24 @@ impl Trials {
 
     /// What the last trial found, or a new one; without a store that can be tried nothing is in the way. Those who ask meanwhile wait for it and get the same answer.
     pub(crate) async fn find(&self, now: Timestamp, limit: Duration) -> Found {
-        let Some(store) = self.store.get() else { return Ok(()) };
+        let Some(store) = self.store.get() else {
+            return Ok(());
+        };
         let mut last = self.last.lock().await;
         if let Some((at, found)) = &*last
             && now.duration_since(*at).abs() < FRESH_MAX
         {
             return found.clone();
         }
-        let late = |_| Err(NotReady::NoAnswer(Fault::new(format!("no answer within {} seconds", limit.as_secs()))));
-        let tried = tokio::time::timeout(limit, store.check_readiness()).await.unwrap_or_else(late);
+        let late = |_| {
+            Err(NotReady::NoAnswer(Fault::new(format!(
+                "no answer within {} seconds",
+                limit.as_secs()
+            ))))
+        };
+        let tried = tokio::time::timeout(limit, store.check_readiness())
+            .await
+            .unwrap_or_else(late);
         let found = tried.map_err(|reason| {
             tracing::warn!(error = &reason as &dyn std::error::Error, "not ready");
             reason.to_string()
@@ -63,7 +72,11 @@ mod tests {
     #[async_trait]
     impl Readiness for Fickle {
         async fn check_readiness(&self) -> Result<(), NotReady> {
-            if self.0.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { Ok(()) } else { Err(NotReady::Damaged) }
+            if self.0.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+                Ok(())
+            } else {
+                Err(NotReady::Damaged)
+            }
         }
     }
 
@@ -88,10 +101,20 @@ mod tests {
         let (trials, store) = (Trials::default(), Arc::new(Fickle::default()));
         trials.of(store.clone());
         for milliseconds in [0, 500, 999] {
-            assert_eq!(trials.find(at(milliseconds), LIMIT).await, Ok(()), "{milliseconds}");
+            assert_eq!(
+                trials.find(at(milliseconds), LIMIT).await,
+                Ok(()),
+                "{milliseconds}"
+            );
         }
         assert_eq!(store.0.load(Ordering::Relaxed), 1);
-        assert!(trials.find(at(1_000), LIMIT).await.unwrap_err().contains("damaged"));
+        assert!(
+            trials
+                .find(at(1_000), LIMIT)
+                .await
+                .unwrap_err()
+                .contains("damaged")
+        );
         assert_eq!(trials.find(at(2_000), LIMIT).await, Ok(()));
         // A clock that was put back does not keep an old answer.
         assert!(trials.find(at(-60_000), LIMIT).await.is_err());
@@ -101,6 +124,12 @@ mod tests {
     async fn a_store_that_does_not_answer_is_not_ready() {
         let trials = Trials::default();
         trials.of(Arc::new(Silent));
-        assert!(trials.find(at(0), Duration::from_millis(1)).await.unwrap_err().contains("does not answer"));
+        assert!(
+            trials
+                .find(at(0), Duration::from_millis(1))
+                .await
+                .unwrap_err()
+                .contains("does not answer")
+        );
     }
 }

@@ -71,26 +71,44 @@ pub(crate) fn response(failure: Failure, request_id: &str) -> Response {
         Failure::Refused(error) => {
             let mut response = error_response(&error);
             if error.kind() == ErrorKind::InsufficientScope {
-                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(INSUFFICIENT_SCOPE));
+                response.headers_mut().insert(
+                    WWW_AUTHENTICATE,
+                    HeaderValue::from_static(INSUFFICIENT_SCOPE),
+                );
             }
             response
         }
         Failure::Limited { detail, seconds } => {
-            let mut response = error_response(&Error::new(ErrorKind::TooManyRequests, format!("{detail} Try again in {seconds} seconds.")));
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            let mut response = error_response(&Error::new(
+                ErrorKind::TooManyRequests,
+                format!("{detail} Try again in {seconds} seconds."),
+            ));
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(seconds));
             response
         }
         Failure::Unauthorized { token_given } => {
             let mut response = error_response(&directory::credential::unauthorized());
             // RFC 6750 section 3.1: no error code where no token was given.
-            let challenge = if token_given { "Bearer realm=\"rollcall\", error=\"invalid_token\"" } else { "Bearer realm=\"rollcall\"" };
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            let challenge = if token_given {
+                "Bearer realm=\"rollcall\", error=\"invalid_token\""
+            } else {
+                "Bearer realm=\"rollcall\""
+            };
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
             response
         }
         Failure::MethodNotAllowed { allowed } => {
-            let detail = format!("This route does not have the method of the request; accepted are {allowed}.");
+            let detail = format!(
+                "This route does not have the method of the request; accepted are {allowed}."
+            );
             let mut response = error_response(&Error::new(ErrorKind::MethodNotAllowed, detail));
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static(allowed));
             response
         }
         Failure::Fault(fault) => error_response(&internal(&fault, request_id)),
@@ -120,13 +138,19 @@ pub(crate) fn error_of(error: DirectoryError, request_id: &str) -> Error {
 
 /// What the caller learns of a failure of ours.
 pub(crate) fn hidden(request_id: &str) -> Error {
-    Error::new(ErrorKind::Internal, format!("Something failed on our side. The log has more under the request id {request_id}."))
+    Error::new(
+        ErrorKind::Internal,
+        format!(
+            "Something failed on our side. The log has more under the request id {request_id}."
+        ),
+    )
 }
 
 /// An error message as a response.
 pub(crate) fn error_response(error: &Error) -> Response {
     let mut response = Response::new(Body::from(error.to_json().to_string()));
-    *response.status_mut() = StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, SCIM_JSON);
     if let Some(seconds) = error.retry_after_seconds() {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
@@ -141,8 +165,14 @@ mod tests {
 
     #[test]
     fn what_failed_inside_is_told_as_an_id() {
-        let told = error_of(DirectoryError::Fault(Fault::new("the disk /secret is full")), "request-7");
+        let told = error_of(
+            DirectoryError::Fault(Fault::new("the disk /secret is full")),
+            "request-7",
+        );
         assert_eq!(told.kind(), ErrorKind::Internal);
-        assert!(told.detail().contains("request-7") && !told.detail().contains("secret"), "{told:?}");
+        assert!(
+            told.detail().contains("request-7") && !told.detail().contains("secret"),
+            "{told:?}"
+        );
     }
 }

@@ -20,17 +20,27 @@ pub async fn shorten_request_logs(state: Arc<State>, stop: impl Future<Output = 
             () = &mut stop => return,
         }
         if let Err(fault) = shorten_once(&state).await {
-            tracing::warn!(error = &fault as &dyn std::error::Error, "request logs could not be shortened");
+            tracing::warn!(
+                error = &fault as &dyn std::error::Error,
+                "request logs could not be shortened"
+            );
         }
     }
 }
 
 async fn shorten_once(state: &State) -> Result<(), Fault> {
-    let Some(log) = state.request_log.get() else { return Ok(()) };
+    let Some(log) = state.request_log.get() else {
+        return Ok(());
+    };
     for tenant in state.tenants.list_tenants().await? {
         let age = SignedDuration::from_hours(24 * i64::from(tenant.settings.request_log_days));
-        let before = state.clock.now().checked_sub(age).unwrap_or(jiff::Timestamp::MIN);
-        log.prune(tenant.id, before, state.options.request_log_rows_max).await?;
+        let before = state
+            .clock
+            .now()
+            .checked_sub(age)
+            .unwrap_or(jiff::Timestamp::MIN);
+        log.prune(tenant.id, before, state.options.request_log_rows_max)
+            .await?;
     }
     Ok(())
 }

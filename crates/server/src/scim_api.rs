@@ -52,7 +52,14 @@ use crate::state::{DEFAULT_TENANT, State};
 use crate::trace::Trace;
 
 /// Every method that RFC 7644 has (section 3.2), and HEAD, which is GET.
-const SCIM_METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+const SCIM_METHODS: [Method; 6] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+];
 
 /// Most characters of names in a warning.
 const WARNING_CHARACTERS_MAX: usize = 1_000;
@@ -71,14 +78,24 @@ struct Call {
 }
 
 /// Answers a request below `/t/{tenant}/scim/v2` or `/scim/v2`.
-pub(crate) async fn handle(state: Arc<State>, request: Request<Body>, request_id: &str) -> Response {
-    let trace = request.extensions().get::<Trace>().cloned().unwrap_or_default();
+pub(crate) async fn handle(
+    state: Arc<State>,
+    request: Request<Body>,
+    request_id: &str,
+) -> Response {
+    let trace = request
+        .extensions()
+        .get::<Trace>()
+        .cloned()
+        .unwrap_or_default();
     let mut response = match answer(state, request, &trace).await {
         Ok(response) => response,
         Err(failure) => response(failure, request_id),
     };
     if trace.is_dry_run() {
-        response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static(DRY_RUN));
+        response
+            .headers_mut()
+            .insert(PREFERENCE_APPLIED, HeaderValue::from_static(DRY_RUN));
     }
     if let Some(warning) = warning(&trace.journal.ignored()) {
         response.headers_mut().insert(WARNING, warning);
@@ -91,28 +108,64 @@ fn warning(ignored: &[String]) -> Option<HeaderValue> {
     if ignored.is_empty() {
         return None;
     }
-    let plain = |c: char| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') || c == ' ' { c } else { '?' };
-    let names: String = ignored.join(", ").chars().map(plain).take(WARNING_CHARACTERS_MAX).collect();
-    HeaderValue::from_str(&format!("299 - \"Ignored, as no schema has them: {names}\"")).ok()
+    let plain = |c: char| {
+        if c.is_ascii_graphic() && !matches!(c, '"' | '\\') || c == ' ' {
+            c
+        } else {
+            '?'
+        }
+    };
+    let names: String = ignored
+        .join(", ")
+        .chars()
+        .map(plain)
+        .take(WARNING_CHARACTERS_MAX)
+        .collect();
+    HeaderValue::from_str(&format!(
+        "299 - \"Ignored, as no schema has them: {names}\""
+    ))
+    .ok()
 }
 
-async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Result<Response, Failure> {
+async fn answer(
+    state: Arc<State>,
+    request: Request<Body>,
+    trace: &Trace,
+) -> Result<Response, Failure> {
     let (parts, body) = request.into_parts();
     let Some((tenant, base_path, rest)) = part(parts.uri.path()) else {
-        return Err(Error::new(ErrorKind::NotFound, "This path leads nowhere; a tenant's base URL is /t/{tenant}/scim/v2.").into());
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            "This path leads nowhere; a tenant's base URL is /t/{tenant}/scim/v2.",
+        )
+        .into());
     };
     trace.named(tenant, &parts);
-    let base_url = format!("{}{base_path}", origin(&state.options, &parts.headers, &parts.extensions));
+    let base_url = format!(
+        "{}{base_path}",
+        origin(&state.options, &parts.headers, &parts.extensions)
+    );
     if is_public(rest, &parts) {
-        return discovery::service_provider_config(&state, &base_url, &parts, discovery::Known::default());
+        return discovery::service_provider_config(
+            &state,
+            &base_url,
+            &parts,
+            discovery::Known::default(),
+        );
     }
     let mut caller = caller(&state, tenant, &parts, Some(trace)).await?;
-    let found = Route::find(&caller.schemas, rest).inspect_err(|_| trace.routed(unknown_path(rest), None))?;
+    let found = Route::find(&caller.schemas, rest)
+        .inspect_err(|_| trace.routed(unknown_path(rest), None))?;
     let route = match found {
         // What is no method of SCIM is none of a User either.
-        Route::Me if !SCIM_METHODS.contains(&parts.method) => return Err(Failure::MethodNotAllowed { allowed: Route::Me.allowed() }),
+        Route::Me if !SCIM_METHODS.contains(&parts.method) => {
+            return Err(Failure::MethodNotAllowed {
+                allowed: Route::Me.allowed(),
+            });
+        }
         Route::Me => {
-            let route = me(&caller, rest).inspect_err(|_| trace.routed(unknown_path(rest), None))?;
+            let route =
+                me(&caller, rest).inspect_err(|_| trace.routed(unknown_path(rest), None))?;
             caller.acts_for_oneself();
             route
         }
@@ -120,12 +173,23 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
     };
     let (path, resource) = route.described();
     trace.routed(path, resource);
-    let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
+    let method = if parts.method == Method::HEAD {
+        Method::GET
+    } else {
+        parts.method.clone()
+    };
     let (pattern, named) = route.pattern();
     // Before the body is read: what is not for the caller costs nothing.
-    need(Place::Scim, method.as_str(), pattern).ok_or(Failure::MethodNotAllowed { allowed: route.allowed() })?.check(&caller, named)?;
+    need(Place::Scim, method.as_str(), pattern)
+        .ok_or(Failure::MethodNotAllowed {
+            allowed: route.allowed(),
+        })?
+        .check(&caller, named)?;
     let stop = Stop::default();
-    let mut directory = state.directory.with_journal(trace.journal.clone()).with_stop(stop.clone());
+    let mut directory = state
+        .directory
+        .with_journal(trace.journal.clone())
+        .with_stop(stop.clone());
     if route.writes(&method) && wants_dry_run(&parts.headers) {
         directory = directory.rehearsing()?;
         trace.rehearsed();
@@ -135,12 +199,31 @@ async fn answer(state: Arc<State>, request: Request<Body>, trace: &Trace) -> Res
     let mut received = Received::default();
     if let Some(bytes_max) = bytes_max {
         received = body::collect(&state, Some(tenant), &parts.headers, body, bytes_max).await?;
-        trace.received(&received.bytes, route.body_kind(&method, &caller.schemas), options.request_log_body_bytes_max);
+        trace.received(
+            &received.bytes,
+            route.body_kind(&method, &caller.schemas),
+            options.request_log_body_bytes_max,
+        );
     }
-    let is_long = received.bytes.len() > options.short_body_bytes_max || (bytes_max.is_some() && matches!(route, Route::Bulk));
-    let call = Call { state: Arc::clone(&state), directory, trace: trace.clone(), caller, base_url, parts, body: received };
+    let is_long = received.bytes.len() > options.short_body_bytes_max
+        || (bytes_max.is_some() && matches!(route, Route::Bulk));
+    let call = Call {
+        state: Arc::clone(&state),
+        directory,
+        trace: trace.clone(),
+        caller,
+        base_url,
+        parts,
+        body: received,
+    };
     if is_long {
-        return Box::pin(long::answer(&state, tenant, stop, dispatch(call, route, method))).await;
+        return Box::pin(long::answer(
+            &state,
+            tenant,
+            stop,
+            dispatch(call, route, method),
+        ))
+        .await;
     }
     dispatch(call, route, method).await
 }
@@ -164,11 +247,24 @@ async fn dispatch(call: Call, route: Route, method: Method) -> Result<Response, 
         (Route::Bulk, Method::POST) => Box::pin(bulk::bulk(call)).await,
         (Route::ServiceProviderConfig, Method::GET) => {
             // The body of a call must not be held while we wait.
-            let (state, directory, caller) = (Arc::clone(&call.state), call.directory.clone(), call.caller.clone());
+            let (state, directory, caller) = (
+                Arc::clone(&call.state),
+                call.directory.clone(),
+                call.caller.clone(),
+            );
             let tenant = caller.tenant.id;
-            let (takes_client_credentials, sends_tokens) = (has_clients(&state, tenant).await?, sends_tokens(&state, tenant).await?);
-            let types = restricted(&directory.listed(&caller).await?, |schema| caller.permissions.covers(schema.name()));
-            let known = discovery::Known { types: Some(&types), takes_client_credentials, sends_tokens };
+            let (takes_client_credentials, sends_tokens) = (
+                has_clients(&state, tenant).await?,
+                sends_tokens(&state, tenant).await?,
+            );
+            let types = restricted(&directory.listed(&caller).await?, |schema| {
+                caller.permissions.covers(schema.name())
+            });
+            let known = discovery::Known {
+                types: Some(&types),
+                takes_client_credentials,
+                sends_tokens,
+            };
             discovery::service_provider_config(&call.state, &call.base_url, &call.parts, known)
         }
         (Route::ResourceTypes(id), Method::GET) => {
@@ -181,20 +277,36 @@ async fn dispatch(call: Call, route: Route, method: Method) -> Result<Response, 
             let types = discovery::visible(&directory, &caller, id.as_deref()).await?;
             discovery::schemas(&call, &types, id.as_deref())
         }
-        (route, _) => Err(Failure::MethodNotAllowed { allowed: route.allowed() }),
+        (route, _) => Err(Failure::MethodNotAllowed {
+            allowed: route.allowed(),
+        }),
     }
 }
 
 /// Whether a tenant has OAuth clients.
 async fn has_clients(state: &State, tenant: TenantId) -> Result<bool, Failure> {
-    let Some(callers) = state.callers() else { return Ok(false) };
-    Ok(callers.clients.list_clients(tenant).await?.iter().any(ClientRecord::is_live))
+    let Some(callers) = state.callers() else {
+        return Ok(false);
+    };
+    Ok(callers
+        .clients
+        .list_clients(tenant)
+        .await?
+        .iter()
+        .any(ClientRecord::is_live))
 }
 
 /// Whether somebody is sent Security Event Tokens of a tenant.
 async fn sends_tokens(state: &State, tenant: TenantId) -> Result<bool, Failure> {
-    let Some(events) = state.events() else { return Ok(false) };
-    Ok(events.receivers.list_receivers(tenant).await?.iter().any(|receiver| receiver.kind != ReceiverKind::Webhook))
+    let Some(events) = state.events() else {
+        return Ok(false);
+    };
+    Ok(events
+        .receivers
+        .list_receivers(tenant)
+        .await?
+        .iter()
+        .any(|receiver| receiver.kind != ReceiverKind::Webhook))
 }
 
 /// The resource behind `/Me` (RFC 7644 section 3.11), which is answered directly: its `Location` and `meta.location` are those of the User.
@@ -212,7 +324,11 @@ fn me(caller: &Caller, path: &str) -> Result<Route, Error> {
 /// Whether it is what anybody may read to learn how to authenticate (RFC 7643 section 5): the same for every tenant, also for one that does not exist.
 fn is_public(path: &str, parts: &Parts) -> bool {
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
-    reads && path.trim_matches('/').eq_ignore_ascii_case("ServiceProviderConfig") && !parts.headers.contains_key(AUTHORIZATION)
+    reads
+        && path
+            .trim_matches('/')
+            .eq_ignore_ascii_case("ServiceProviderConfig")
+        && !parts.headers.contains_key(AUTHORIZATION)
 }
 
 /// Whether a path is one of the SCIM API.
@@ -223,7 +339,9 @@ pub(crate) fn is_for(path: &str) -> bool {
 /// Tenant, base path and the path below it.
 fn part(path: &str) -> Option<(&str, &str, &str)> {
     let (tenant, rest) = match path.strip_prefix("/t/") {
-        Some(path) => path.split_once('/').and_then(|(tenant, rest)| Some((tenant, rest.strip_prefix("scim/v2")?)))?,
+        Some(path) => path
+            .split_once('/')
+            .and_then(|(tenant, rest)| Some((tenant, rest.strip_prefix("scim/v2")?)))?,
         None => (DEFAULT_TENANT, path.strip_prefix("/scim/v2")?),
     };
     let base_path = path.strip_suffix(rest)?;
@@ -233,14 +351,26 @@ fn part(path: &str) -> Option<(&str, &str, &str)> {
 fn query(parts: &Parts) -> Vec<(String, String)> {
     let query = parts.uri.query().unwrap_or_default();
     // Some clients put a second question mark behind the path.
-    url::form_urlencoded::parse(query.trim_matches('?').as_bytes()).into_owned().collect()
+    url::form_urlencoded::parse(query.trim_matches('?').as_bytes())
+        .into_owned()
+        .collect()
 }
 
 /// What is kept of a path that leads nowhere: its first part, where that could be an endpoint.
 fn unknown_path(path: &str) -> String {
-    let first = path.split('/').find(|segment| !segment.is_empty()).unwrap_or_default();
-    let could_be = first.len() <= 32 && first.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'.');
-    if could_be { format!("/{first}/…") } else { "/…".to_owned() }
+    let first = path
+        .split('/')
+        .find(|segment| !segment.is_empty())
+        .unwrap_or_default();
+    let could_be = first.len() <= 32
+        && first
+            .bytes()
+            .all(|byte| byte.is_ascii_alphabetic() || byte == b'.');
+    if could_be {
+        format!("/{first}/…")
+    } else {
+        "/…".to_owned()
+    }
 }
 
 impl Call {
@@ -254,7 +384,9 @@ impl Call {
 
     /// What the caller's profile tolerates.
     fn quirks(&self) -> QuirkSet {
-        self.caller.profile().map_or_else(QuirkSet::standard, Profile::quirks)
+        self.caller
+            .profile()
+            .map_or_else(QuirkSet::standard, Profile::quirks)
     }
 
     /// The body as JSON; of a bulk request with at most so many operations.
@@ -266,7 +398,9 @@ impl Call {
     /// The body of a `.search`.
     fn search_request(&mut self) -> Result<SearchRequest, Error> {
         let mut body = self.json(None)?;
-        self.trace.journal.also_adapted(normalize_search(&self.quirks(), &mut body));
+        self.trace
+            .journal
+            .also_adapted(normalize_search(&self.quirks(), &mut body));
         SearchRequest::from_body(body)
     }
 }
@@ -277,8 +411,13 @@ mod tests {
 
     #[test]
     fn base_urls() {
-        let check = |path: &str, expected: Option<(&str, &str, &str)>| assert_eq!(part(path), expected, "{path}");
-        check("/t/acme/scim/v2/Users/1", Some(("acme", "/t/acme/scim/v2", "/Users/1")));
+        let check = |path: &str, expected: Option<(&str, &str, &str)>| {
+            assert_eq!(part(path), expected, "{path}");
+        };
+        check(
+            "/t/acme/scim/v2/Users/1",
+            Some(("acme", "/t/acme/scim/v2", "/Users/1")),
+        );
         check("/t/acme/scim/v2", Some(("acme", "/t/acme/scim/v2", "")));
         check("/scim/v2/", Some(("default", "/scim/v2", "/")));
         check("/scim/v2Users", None);

@@ -31,12 +31,23 @@ use crate::options::Options;
 use crate::tls::{ClientCertificate, Tls};
 
 /// Serves plain HTTP until `shutdown` is there, then finishes what is open, for at most `drain_seconds_max`.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()> + Send, options: &Options) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send,
+    options: &Options,
+) {
     run(listener, None, router, shutdown, options).await;
 }
 
 /// As `serve`, over TLS. Looks at the certificate files every `tls_reload_seconds`.
-pub async fn serve_tls(listener: TcpListener, tls: Arc<Tls>, router: Router, shutdown: impl Future<Output = ()> + Send, options: &Options) {
+pub async fn serve_tls(
+    listener: TcpListener,
+    tls: Arc<Tls>,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send,
+    options: &Options,
+) {
     let mut looks = tokio::time::interval(Duration::from_secs(options.tls_reload_seconds));
     let looking = Arc::clone(&tls);
     let look = async move {
@@ -64,7 +75,13 @@ struct Common {
     stop: watch::Receiver<()>,
 }
 
-async fn run(listener: TcpListener, tls: Option<Arc<Tls>>, router: Router, shutdown: impl Future<Output = ()> + Send, options: &Options) {
+async fn run(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send,
+    options: &Options,
+) {
     let connections = Connections::new(Room::of(options));
     let (stop, stopped) = watch::channel(());
     let common = Common {
@@ -73,7 +90,10 @@ async fn run(listener: TcpListener, tls: Option<Arc<Tls>>, router: Router, shutd
         tls,
         handshake: Duration::from_secs(options.tls_handshake_seconds_max),
         patience: Patience::of(options),
-        drained: Drained { bytes_max: options.unread_bytes_max, seconds_max: options.unread_seconds_max },
+        drained: Drained {
+            bytes_max: options.unread_bytes_max,
+            seconds_max: options.unread_seconds_max,
+        },
         stop: stopped,
     };
     let mut shutdown = std::pin::pin!(shutdown);
@@ -100,7 +120,13 @@ async fn run(listener: TcpListener, tls: Option<Arc<Tls>>, router: Router, shutd
     }
     drop((listener, common));
     stop.send_replace(());
-    if tokio::time::timeout(Duration::from_secs(options.drain_seconds_max), stop.closed()).await.is_err() {
+    if tokio::time::timeout(
+        Duration::from_secs(options.drain_seconds_max),
+        stop.closed(),
+    )
+    .await
+    .is_err()
+    {
         tracing::warn!("stopped with requests still open");
     }
 }
@@ -108,8 +134,14 @@ async fn run(listener: TcpListener, tls: Option<Arc<Tls>>, router: Router, shutd
 /// One connection, from its beginning to its end.
 async fn connected(stream: TcpStream, peer: SocketAddr, common: Common, place: Place) {
     // Answers are written whole, so waiting for more to send only delays them. Both fail only where the peer is gone.
-    let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else { return };
-    let mut connection = Connection { peer, local, is_tls: false };
+    let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else {
+        return;
+    };
+    let mut connection = Connection {
+        peer,
+        local,
+        is_tls: false,
+    };
     let Some(tls) = common.tls.clone() else {
         return converse(stream, connection, None, common, place).await;
     };
@@ -137,11 +169,25 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     common: Common,
     place: Place,
 ) {
-    let Common { router, builder, patience, drained, mut stop, .. } = common;
+    let Common {
+        router,
+        builder,
+        patience,
+        drained,
+        mut stop,
+        ..
+    } = common;
     let activity = Arc::clone(&place.activity);
-    let peer = Peer { connection, certificate, only_health: place.only_health, activity: Arc::clone(&activity), drained };
+    let peer = Peer {
+        connection,
+        certificate,
+        only_health: place.only_health,
+        activity: Arc::clone(&activity),
+        drained,
+    };
     let service = service_fn(move |request| call(router.clone(), peer.clone(), request));
-    let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(Lingering::new(stream)), service));
+    let mut served =
+        std::pin::pin!(builder.serve_connection(TokioIo::new(Lingering::new(stream)), service));
     let mut is_stopping = false;
     let mut next = Instant::now();
     loop {
@@ -169,7 +215,11 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 fn builder(options: &Options) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     let head = Duration::from_secs(options.header_read_seconds_max);
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(options.head_bytes_max);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head)
+        .max_buf_size(options.head_bytes_max);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -190,7 +240,11 @@ struct Peer {
     drained: Drained,
 }
 
-async fn call(mut router: Router, peer: Peer, request: Request<Incoming>) -> Result<Response<Given>, Infallible> {
+async fn call(
+    mut router: Router,
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Result<Response<Given>, Infallible> {
     let progress = peer.activity.request();
     let is_http1 = request.version() < Version::HTTP_2;
     let is_held_back = request.headers().contains_key(EXPECT);
@@ -207,7 +261,9 @@ async fn call(mut router: Router, peer: Peer, request: Request<Incoming>) -> Res
     let Ok(mut response) = Service::call(&mut router, request).await;
     // HTTP/2 ends the stream of the request instead (RFC 9113 section 8.1).
     if is_http1 && (peer.only_health || !rest.comes_to_its_end(is_held_back, peer.drained).await) {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|body| Given::new(body, progress)))
 }

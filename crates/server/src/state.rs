@@ -112,13 +112,25 @@ impl State {
         ids: Arc<dyn IdGenerator>,
         options: Options,
     ) -> Arc<Self> {
-        let tokens = TokenCache::new(options.token_cache_entries_max, options.token_cache_seconds_max);
+        let tokens = TokenCache::new(
+            options.token_cache_entries_max,
+            options.token_cache_seconds_max,
+        );
         let rates = RateLimits::new(options.rate_limit_entries_max);
         let addresses = RateLimits::new(options.rate_limit_entries_max);
         let lockout = Lockout::new(options.lockout);
-        let listeners = Listeners::new(options.event_listeners_max, options.event_listeners_per_tenant_max);
-        let bodies = Shares::new(options.bodies_bytes_max, options.bodies_per_tenant_bytes_max);
-        let long_requests = Shares::new(options.long_requests_max, options.long_requests_per_tenant_max);
+        let listeners = Listeners::new(
+            options.event_listeners_max,
+            options.event_listeners_per_tenant_max,
+        );
+        let bodies = Shares::new(
+            options.bodies_bytes_max,
+            options.bodies_per_tenant_bytes_max,
+        );
+        let long_requests = Shares::new(
+            options.long_requests_max,
+            options.long_requests_per_tenant_max,
+        );
         let key_sets = KeySetCache::new(options.key_sets);
         let callers = OnceLock::new();
         Arc::new(Self {
@@ -179,7 +191,11 @@ impl State {
     /// From now on the admin API suspends, exports, restores and erases tenants; what is restored is kept in this folder while it is sent. A store of somebody
     /// else's accounts does not offer that.
     pub fn offer_tenant_life(&self, tenants: Arc<dyn TenantLife>, folder: PathBuf) {
-        self.tenant_life.get_or_init(|| Life { tenants, folder, restoring: Arc::new(Semaphore::new(1)) });
+        self.tenant_life.get_or_init(|| Life {
+            tenants,
+            folder,
+            restoring: Arc::new(Semaphore::new(1)),
+        });
     }
 
     pub(crate) fn tenant_life(&self) -> Option<&Life> {

@@ -82,7 +82,9 @@ struct Current {
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("Tls")
+            .field("files", &self.files)
+            .finish_non_exhaustive()
     }
 }
 
@@ -91,7 +93,13 @@ impl Tls {
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let contents = Contents::read(&files)?;
         let config = contents.config(&files)?;
-        Ok(Self { current: Mutex::new(Current { config, fingerprint: contents.fingerprint() }), files })
+        Ok(Self {
+            current: Mutex::new(Current {
+                config,
+                fingerprint: contents.fingerprint(),
+            }),
+            files,
+        })
     }
 
     /// Looks at the files again. Connections that are open keep what they have.
@@ -106,7 +114,10 @@ impl Tls {
         }
         match contents.config(&self.files) {
             Ok(config) => {
-                *self.current() = Current { config, fingerprint };
+                *self.current() = Current {
+                    config,
+                    fingerprint,
+                };
                 tracing::info!("the certificate was loaded again");
                 Reload::Done
             }
@@ -132,9 +143,15 @@ impl Tls {
     }
 
     /// The handshake, with a time limit.
-    pub(crate) async fn accept(&self, stream: TcpStream, limit: Duration) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn accept(
+        &self,
+        stream: TcpStream,
+        limit: Duration,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.current().config));
-        tokio::time::timeout(limit, acceptor.accept(stream)).await.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
+        tokio::time::timeout(limit, acceptor.accept(stream))
+            .await
+            .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
     }
 }
 
@@ -147,7 +164,12 @@ struct Contents {
 
 impl Contents {
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
-        let read = |path: &Path| std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source });
+        let read = |path: &Path| {
+            std::fs::read(path).map_err(|source| TlsError::Unreadable {
+                path: path.to_owned(),
+                source,
+            })
+        };
         Ok(Self {
             certificate: read(&files.certificate)?,
             key: zeroize::Zeroizing::new(read(&files.key)?),
@@ -157,7 +179,12 @@ impl Contents {
 
     fn fingerprint(&self) -> [u8; 32] {
         let mut context = digest::Context::new(&digest::SHA256);
-        let parts = [&self.certificate, &*self.key, self.client_authorities.as_ref().unwrap_or(&Vec::new())].map(|part| sha256(part));
+        let parts = [
+            &self.certificate,
+            &*self.key,
+            self.client_authorities.as_ref().unwrap_or(&Vec::new()),
+        ]
+        .map(|part| sha256(part));
         for part in parts {
             context.update(&part);
         }
@@ -166,17 +193,24 @@ impl Contents {
 
     fn config(&self, files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
         let chain = certificates(&self.certificate, &files.certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&self.key)
-            .map_err(|_| TlsError::Malformed { path: files.key.clone(), expected: "private key" })?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| TlsError::Malformed {
+            path: files.key.clone(),
+            expected: "private key",
+        })?;
         let provider = Arc::new(default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().map_err(unusable)?;
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?;
         let builder = match (&self.client_authorities, &files.client_authorities) {
             (Some(bytes), Some(path)) => {
                 let mut roots = RootCertStore::empty();
                 for authority in certificates(bytes, path)? {
                     roots.add(authority).map_err(unusable)?;
                 }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).allow_unauthenticated().build();
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                        .allow_unauthenticated()
+                        .build();
                 builder.with_client_cert_verifier(verifier.map_err(unusable)?)
             }
             _ => builder.with_no_client_auth(),
@@ -192,9 +226,18 @@ fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> TlsError {
 }
 
 fn certificates(bytes: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let malformed = || TlsError::Malformed { path: path.to_owned(), expected: "certificate" };
-    let found: Vec<_> = CertificateDer::pem_slice_iter(bytes).collect::<Result<_, _>>().map_err(|_| malformed())?;
-    if found.is_empty() { Err(malformed()) } else { Ok(found) }
+    let malformed = || TlsError::Malformed {
+        path: path.to_owned(),
+        expected: "certificate",
+    };
+    let found: Vec<_> = CertificateDer::pem_slice_iter(bytes)
+        .collect::<Result<_, _>>()
+        .map_err(|_| malformed())?;
+    if found.is_empty() {
+        Err(malformed())
+    } else {
+        Ok(found)
+    }
 }
 
 /// The certificate that a client showed and proved to have the key of; put into each request of its connection.
@@ -214,21 +257,34 @@ impl ClientCertificate {
     }
 
     fn from_der(der: &[u8]) -> Self {
-        Self { thumbprint: sha256(der), names: names(der).unwrap_or_default() }
+        Self {
+            thumbprint: sha256(der),
+            names: names(der).unwrap_or_default(),
+        }
     }
 }
 
 fn names(der: &[u8]) -> Option<Vec<CertificateName>> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    let mut parts: Vec<String> = certificate.subject().iter_rdn().map(relative_name).collect::<Option<_>>()?;
+    let mut parts: Vec<String> = certificate
+        .subject()
+        .iter_rdn()
+        .map(relative_name)
+        .collect::<Option<_>>()?;
     parts.reverse();
     let mut names = vec![CertificateName::SubjectDn(parts.join(","))];
     if let Ok(Some(alternative)) = certificate.subject_alternative_name() {
-        names.extend(alternative.value.general_names.iter().filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(CertificateName::SanDns((*name).to_owned())),
-            GeneralName::URI(uri) => Some(CertificateName::SanUri((*uri).to_owned())),
-            _ => None,
-        }));
+        names.extend(
+            alternative
+                .value
+                .general_names
+                .iter()
+                .filter_map(|name| match name {
+                    GeneralName::DNSName(name) => Some(CertificateName::SanDns((*name).to_owned())),
+                    GeneralName::URI(uri) => Some(CertificateName::SanUri((*uri).to_owned())),
+                    _ => None,
+                }),
+        );
     }
     Some(names)
 }
@@ -238,8 +294,11 @@ fn relative_name(part: &x509_parser::x509::RelativeDistinguishedName<'_>) -> Opt
     let texts: Option<Vec<String>> = part
         .iter()
         .map(|pair| {
-            let kind = x509_parser::objects::oid2abbrev(pair.attr_type(), x509_parser::objects::oid_registry())
-                .map_or_else(|_| pair.attr_type().to_id_string(), str::to_owned);
+            let kind = x509_parser::objects::oid2abbrev(
+                pair.attr_type(),
+                x509_parser::objects::oid_registry(),
+            )
+            .map_or_else(|_| pair.attr_type().to_id_string(), str::to_owned);
             Some(format!("{kind}={}", escape(pair.as_str().ok()?)))
         })
         .collect();
@@ -250,7 +309,9 @@ fn escape(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let last = value.chars().count().saturating_sub(1);
     for (place, character) in value.chars().enumerate() {
-        let special = ",+\"\\<>;=".contains(character) || (place == 0 && "# ".contains(character)) || (place == last && character == ' ');
+        let special = ",+\"\\<>;=".contains(character)
+            || (place == 0 && "# ".contains(character))
+            || (place == last && character == ' ');
         match character {
             '\0' => text.push_str("\\00"),
             _ if special => text.extend(['\\', character]),
@@ -266,7 +327,10 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 fn array(bytes: &[u8]) -> [u8; 32] {
     let mut array = [0; 32];
-    array.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    array
+        .iter_mut()
+        .zip(bytes)
+        .for_each(|(to, from)| *to = *from);
     array
 }
 
@@ -277,12 +341,19 @@ mod tests {
     use super::*;
 
     fn files(folder: &Path) -> TlsFiles {
-        TlsFiles { certificate: folder.join("cert.pem"), key: folder.join("key.pem"), client_authorities: None }
+        TlsFiles {
+            certificate: folder.join("cert.pem"),
+            key: folder.join("key.pem"),
+            client_authorities: None,
+        }
     }
 
     fn write(files: &TlsFiles, name: &str) {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()])
+            .unwrap()
+            .self_signed(&key)
+            .unwrap();
         std::fs::write(&files.certificate, certificate.pem()).unwrap();
         std::fs::write(&files.key, key.serialize_pem()).unwrap();
     }
@@ -291,7 +362,10 @@ mod tests {
     fn a_broken_pair_is_refused_and_the_old_one_stays() {
         let folder = tempfile::tempdir().unwrap();
         let files = files(folder.path());
-        assert!(matches!(Tls::load(files.clone()), Err(TlsError::Unreadable { .. })));
+        assert!(matches!(
+            Tls::load(files.clone()),
+            Err(TlsError::Unreadable { .. })
+        ));
         write(&files, "a.example");
         let tls = Tls::load(files.clone()).unwrap();
         assert_eq!(tls.reload(), Reload::Unchanged);
@@ -310,16 +384,28 @@ mod tests {
         assert_eq!(tls.reload(), Reload::Done);
         assert!(!Arc::ptr_eq(&old, &tls.current().config));
         std::fs::write(&files.certificate, "nothing").unwrap();
-        assert!(matches!(Tls::load(files), Err(TlsError::Malformed { expected: "certificate", .. })));
+        assert!(matches!(
+            Tls::load(files),
+            Err(TlsError::Malformed {
+                expected: "certificate",
+                ..
+            })
+        ));
     }
 
     #[test]
     fn names_of_certificates() {
         let mut params = CertificateParams::new(vec!["client.example".to_owned()]).unwrap();
-        params.subject_alt_names.push(SanType::URI("spiffe://example/scim".try_into().unwrap()));
+        params
+            .subject_alt_names
+            .push(SanType::URI("spiffe://example/scim".try_into().unwrap()));
         params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::OrganizationName, "Acme, Inc.");
-        params.distinguished_name.push(DnType::CommonName, "scim client");
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, "Acme, Inc.");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "scim client");
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
         let read = ClientCertificate::from_der(certificate.der());
         let expected = [

@@ -32,7 +32,11 @@ pub(crate) struct TokenCache {
 
 impl TokenCache {
     pub(crate) fn new(entries_max: usize, seconds_max: i64) -> Self {
-        Self { entries: Mutex::default(), entries_max, valid: SignedDuration::from_secs(seconds_max) }
+        Self {
+            entries: Mutex::default(),
+            entries_max,
+            valid: SignedDuration::from_secs(seconds_max),
+        }
     }
 
     fn entries(&self) -> std::sync::MutexGuard<'_, HashMap<TokenHash, Vec<(String, Remembered)>>> {
@@ -50,11 +54,19 @@ impl TokenCache {
         now: Timestamp,
     ) -> Option<(Caller, bool)> {
         let mut entries = self.entries();
-        let (_, found) = entries.get_mut(hash)?.iter_mut().find(|(name, _)| name == tenant)?;
+        let (_, found) = entries
+            .get_mut(hash)?
+            .iter_mut()
+            .find(|(name, _)| name == tenant)?;
         let age = now.duration_since(found.checked);
         let is_over = found.expires.is_some_and(|expires| expires <= now);
         let is_bound_elsewhere = found.certificate.is_some() && found.certificate != certificate;
-        if is_bound_elsewhere || found.revision != revision || age.is_negative() || age >= self.valid || is_over {
+        if is_bound_elsewhere
+            || found.revision != revision
+            || age.is_negative()
+            || age >= self.valid
+            || is_over
+        {
             return None;
         }
         let news = is_use_news(found.last_used, now);
@@ -91,10 +103,29 @@ mod tests {
     }
 
     fn remembered(credential_id: &str) -> Remembered {
-        let tenant = Tenant { id: TenantId(1), name: "a".into(), created: at(0), settings: TenantSettings::default(), revision: 1 };
+        let tenant = Tenant {
+            id: TenantId(1),
+            name: "a".into(),
+            created: at(0),
+            settings: TenantSettings::default(),
+            revision: 1,
+        };
         let (schemas, permissions) = (SchemaSet::standard(), Permissions::default());
-        let caller = Caller { tenant: Arc::new(tenant), schemas, credential_id: credential_id.into(), permissions, expires: None };
-        Remembered { caller, revision: 1, checked: at(100), expires: Some(at(104)), certificate: None, last_used: Some(at(100)) }
+        let caller = Caller {
+            tenant: Arc::new(tenant),
+            schemas,
+            credential_id: credential_id.into(),
+            permissions,
+            expires: None,
+        };
+        Remembered {
+            caller,
+            revision: 1,
+            checked: at(100),
+            expires: Some(at(104)),
+            certificate: None,
+            last_used: Some(at(100)),
+        }
     }
 
     #[test]
@@ -103,7 +134,11 @@ mod tests {
         let hash = TokenHash([1; 32]);
         cache.remember("a", hash, remembered("t"));
         let check = |tenant: &str, revision: i64, hash: TokenHash, now: i64, found: bool| {
-            assert_eq!(cache.find(tenant, revision, &hash, None, at(now)).is_some(), found, "{tenant} {revision} {now}");
+            assert_eq!(
+                cache.find(tenant, revision, &hash, None, at(now)).is_some(),
+                found,
+                "{tenant} {revision} {now}"
+            );
         };
         check("a", 1, hash, 103, true);
         check("a", 1, hash, 104, false);
@@ -111,7 +146,14 @@ mod tests {
         check("a", 2, hash, 101, false);
         check("b", 1, hash, 101, false);
         check("a", 1, TokenHash([2; 32]), 101, false);
-        cache.remember("a", hash, Remembered { expires: None, ..remembered("t") });
+        cache.remember(
+            "a",
+            hash,
+            Remembered {
+                expires: None,
+                ..remembered("t")
+            },
+        );
         check("a", 1, hash, 104, true);
         check("a", 1, hash, 105, false);
     }

@@ -37,7 +37,10 @@ pub(crate) struct Answered {
 
 impl Refusal {
     pub(crate) fn of(error: &Error) -> Self {
-        Self { scim_type: error.kind().scim_type(), detail: error.detail().to_owned() }
+        Self {
+            scim_type: error.kind().scim_type(),
+            detail: error.detail().to_owned(),
+        }
     }
 }
 
@@ -75,8 +78,15 @@ impl Trace {
     pub(crate) fn named(&self, tenant: &str, parts: &Parts) {
         let mut seen = self.seen();
         seen.tenant_name = Some(tenant.to_owned());
-        seen.peer = parts.extensions.get::<Connection>().map(|connection| connection.peer.ip().to_canonical().to_string());
-        seen.user_agent = parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).map(shortened);
+        seen.peer = parts
+            .extensions
+            .get::<Connection>()
+            .map(|connection| connection.peer.ip().to_canonical().to_string());
+        seen.user_agent = parts
+            .headers
+            .get(USER_AGENT)
+            .and_then(|agent| agent.to_str().ok())
+            .map(shortened);
     }
 
     /// Who asks.
@@ -102,7 +112,11 @@ impl Trace {
     /// The tenant that the URL named, where nobody of it was let in.
     pub(crate) fn unknown_caller_of(&self) -> Option<String> {
         let seen = self.seen();
-        if seen.tenant.is_none() { seen.tenant_name.clone() } else { None }
+        if seen.tenant.is_none() {
+            seen.tenant_name.clone()
+        } else {
+            None
+        }
     }
 
     /// Where it leads.
@@ -126,7 +140,9 @@ impl Trace {
         }
         let mut seen = self.seen();
         seen.body_bytes = bytes.len() as u64;
-        seen.body = kind.filter(|_| bytes.len() <= bytes_max).map(|kind| (bytes.to_vec(), kind));
+        seen.body = kind
+            .filter(|_| bytes.len() <= bytes_max)
+            .map(|kind| (bytes.to_vec(), kind));
     }
 
     /// Nothing of it is kept.
@@ -140,10 +156,18 @@ impl Trace {
 
     /// The entry, where the request belongs to a tenant that keeps any.
     pub(crate) fn draft(&self, answered: Answered, refusal: Option<Refusal>) -> Option<Draft> {
-        let Answered { id, at, method, micros, status } = answered;
+        let Answered {
+            id,
+            at,
+            method,
+            micros,
+            status,
+        } = answered;
         let seen = std::mem::take(&mut *self.seen());
         let (tenant, _) = seen.tenant.filter(|(_, days)| *days > 0)?;
-        let (resource_type, resource_id) = seen.resource.map_or((None, None), |(name, id)| (Some(name), id));
+        let (resource_type, resource_id) = seen
+            .resource
+            .map_or((None, None), |(name, id)| (Some(name), id));
         let entry = RequestEntry {
             id,
             at,
@@ -157,8 +181,17 @@ impl Trace {
             peer: seen.peer,
             user_agent: seen.user_agent,
             status,
-            scim_type: refusal.as_ref().and_then(|refusal| refusal.scim_type).map(str::to_owned),
-            detail: refusal.map(|refusal| refusal.detail.chars().take(4 * TEXT_CHARACTERS_MAX).collect()),
+            scim_type: refusal
+                .as_ref()
+                .and_then(|refusal| refusal.scim_type)
+                .map(str::to_owned),
+            detail: refusal.map(|refusal| {
+                refusal
+                    .detail
+                    .chars()
+                    .take(4 * TEXT_CHARACTERS_MAX)
+                    .collect()
+            }),
             duration_micros: micros,
             dry_run: seen.dry_run,
             body_bytes: seen.body_bytes,
@@ -167,7 +200,13 @@ impl Trace {
             adaptations: Vec::new(),
             changes: Vec::new(),
         };
-        let mut draft = Draft { tenant, entry, body: seen.body, query: seen.query, types: seen.types };
+        let mut draft = Draft {
+            tenant,
+            entry,
+            body: seen.body,
+            query: seen.query,
+            types: seen.types,
+        };
         draft.learn(self.journal.take());
         Some(draft)
     }

@@ -51,22 +51,43 @@ impl<'a> Candidates<'a> {
     /// For a plan that has a residual filter or such an order.
     pub(crate) fn new(plan: &'a SearchPlan, order: Order) -> Self {
         let most = wanted(plan).saturating_add(usize::try_from(plan.offset).unwrap_or(usize::MAX));
-        Self { plan, order, total: 0, most, in_order: Vec::new(), least: BinaryHeap::new() }
+        Self {
+            plan,
+            order,
+            total: 0,
+            most,
+            in_order: Vec::new(),
+            least: BinaryHeap::new(),
+        }
     }
 
     /// Looks at a candidate, read with what `residual_needs` says.
     pub(crate) fn offer(&mut self, position: Position, resource: StoredResource) {
         let plan = self.plan;
-        let Some(schema) = plan.types.iter().find(|schema| schema.name() == resource.resource_type) else { return };
+        let Some(schema) = plan
+            .types
+            .iter()
+            .find(|schema| schema.name() == resource.resource_type)
+        else {
+            return;
+        };
         let document = resource.into_document();
-        if plan.residual.as_ref().is_some_and(|filter| !filter.matches(schema, &document)) {
+        if plan
+            .residual
+            .as_ref()
+            .is_some_and(|filter| !filter.matches(schema, &document))
+        {
             return;
         }
         self.total += 1;
         match (&plan.sort, self.order) {
             (Some(sort), Order::InMemory) => {
                 let value = sort_key(schema, &sort.path, &document);
-                self.keep(Position { missing: value.is_none(), value: value.unwrap_or_default(), ..position });
+                self.keep(Position {
+                    missing: value.is_none(),
+                    value: value.unwrap_or_default(),
+                    ..position
+                });
             }
             // Offered in the right order: what is behind the page is only counted.
             _ if self.in_order.len() < self.most => self.in_order.push(position),
@@ -76,11 +97,18 @@ impl<'a> Candidates<'a> {
 
     /// Keeps a position where it is among the least of those behind the page before.
     fn keep(&mut self, position: Position) {
-        let after = self.plan.keyset.as_ref().and_then(|keyset| keyset.after.as_ref());
+        let after = self
+            .plan
+            .keyset
+            .as_ref()
+            .and_then(|keyset| keyset.after.as_ref());
         if after.is_some_and(|after| compare(self.plan, &position, after) != Ordering::Greater) {
             return;
         }
-        self.least.push(Found { plan: self.plan, position });
+        self.least.push(Found {
+            plan: self.plan,
+            position,
+        });
         if self.least.len() > self.most {
             self.least.pop();
         }
@@ -95,9 +123,20 @@ impl<'a> Candidates<'a> {
     pub(crate) fn page(self) -> (u64, Vec<Position>) {
         let found = match self.order {
             Order::InSql => self.in_order,
-            Order::InMemory => self.least.into_sorted_vec().into_iter().map(|found| found.position).collect(),
+            Order::InMemory => self
+                .least
+                .into_sorted_vec()
+                .into_iter()
+                .map(|found| found.position)
+                .collect(),
         };
-        (self.total, found.into_iter().skip(usize::try_from(self.plan.offset).unwrap_or(usize::MAX)).collect())
+        (
+            self.total,
+            found
+                .into_iter()
+                .skip(usize::try_from(self.plan.offset).unwrap_or(usize::MAX))
+                .collect(),
+        )
     }
 }
 
@@ -113,5 +152,8 @@ pub(crate) fn cut(plan: &SearchPlan, mut found: Vec<Position>) -> (Vec<i64>, Opt
     let more = plan.keyset.is_some() && found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| more).cloned();
-    (found.into_iter().map(|position| position.key).collect(), next)
+    (
+        found.into_iter().map(|position| position.key).collect(),
+        next,
+    )
 }

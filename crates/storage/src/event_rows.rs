@@ -5,12 +5,15 @@ use directory::tenant::TenantId;
 use jiff::{SignedDuration, Timestamp};
 use provisioning::application::Secret;
 use provisioning::event::{Kind, LoggedEvent};
-use provisioning::receiver::{Parcel, ParcelState, Receiver, ReceiverId, ReceiverKind, ReceiverState, Secrets};
+use provisioning::receiver::{
+    Parcel, ParcelState, Receiver, ReceiverId, ReceiverKind, ReceiverState, Secrets,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::rows::{
-    ACTIVATED, DEACTIVATED, KIND_CREATE, KIND_DELETE, KIND_PATCH, KIND_REPLACE, from_json, json_text, micros, timestamp, version,
+    ACTIVATED, DEACTIVATED, KIND_CREATE, KIND_DELETE, KIND_PATCH, KIND_REPLACE, from_json,
+    json_text, micros, timestamp, version,
 };
 use crate::secrets::MasterKey;
 
@@ -58,7 +61,8 @@ impl EventColumns {
             DEACTIVATED => Some(false),
             _ => None,
         };
-        let change_id = Uuid::from_slice(&self.change_id).map_err(|error| Fault::from_source("a change id in the log is none", error))?;
+        let change_id = Uuid::from_slice(&self.change_id)
+            .map_err(|error| Fault::from_source("a change id in the log is none", error))?;
         Ok(LoggedEvent {
             sequence: self.sequence,
             change_id,
@@ -68,7 +72,12 @@ impl EventColumns {
             at: timestamp(self.at)?,
             kind,
             active,
-            attributes: self.attributes.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            attributes: self
+                .attributes
+                .split(',')
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
         })
     }
 }
@@ -95,7 +104,13 @@ pub(crate) struct ReceiverColumns {
 
 impl ReceiverColumns {
     pub(crate) fn into_receiver(self, key: &MasterKey) -> Result<Receiver, Fault> {
-        let instant = |micros: i64| if micros == 0 { Ok(None) } else { timestamp(micros).map(Some) };
+        let instant = |micros: i64| {
+            if micros == 0 {
+                Ok(None)
+            } else {
+                timestamp(micros).map(Some)
+            }
+        };
         let tenant = TenantId(self.tenant);
         Ok(Receiver {
             id: ReceiverId(self.id),
@@ -140,8 +155,13 @@ impl ParcelColumns {
 
     /// How often it was handed out, this time included where enough time has passed to count it.
     pub(crate) fn handed_out_again(&self, now: Timestamp) -> (i64, i64) {
-        let counts = timestamp(self.counted).is_ok_and(|last| now.duration_since(last) >= HANDOUT_COUNTS_AFTER);
-        if counts { (self.attempts + 1, micros(now)) } else { (self.attempts, self.counted) }
+        let counts = timestamp(self.counted)
+            .is_ok_and(|last| now.duration_since(last) >= HANDOUT_COUNTS_AFTER);
+        if counts {
+            (self.attempts + 1, micros(now))
+        } else {
+            (self.attempts, self.counted)
+        }
     }
 }
 
@@ -186,17 +206,38 @@ fn context(tenant: TenantId, name: &str) -> String {
 }
 
 /// Seals the secrets of a receiver.
-pub(crate) fn seal_secrets(key: &MasterKey, tenant: TenantId, name: &str, secrets: &Secrets) -> Result<Vec<u8>, Fault> {
+pub(crate) fn seal_secrets(
+    key: &MasterKey,
+    tenant: TenantId,
+    name: &str,
+    secrets: &Secrets,
+) -> Result<Vec<u8>, Fault> {
     let plain = PlainSecrets {
-        current: secrets.current.as_ref().map(|secret| secret.reveal().to_owned()),
-        previous: secrets.previous.as_ref().map(|(secret, until)| (secret.reveal().to_owned(), *until)),
+        current: secrets
+            .current
+            .as_ref()
+            .map(|secret| secret.reveal().to_owned()),
+        previous: secrets
+            .previous
+            .as_ref()
+            .map(|(secret, until)| (secret.reveal().to_owned(), *until)),
     };
     key.seal(&context(tenant, name), &json_text(&plain)?)
 }
 
-fn open_secrets(key: &MasterKey, tenant: TenantId, name: &str, sealed: &[u8]) -> Result<Secrets, Fault> {
+fn open_secrets(
+    key: &MasterKey,
+    tenant: TenantId,
+    name: &str,
+    sealed: &[u8],
+) -> Result<Secrets, Fault> {
     let plain: PlainSecrets = from_json(&key.open(&context(tenant, name), sealed)?)?;
-    Ok(Secrets { current: plain.current.map(Secret::new), previous: plain.previous.map(|(secret, until)| (Secret::new(secret), until)) })
+    Ok(Secrets {
+        current: plain.current.map(Secret::new),
+        previous: plain
+            .previous
+            .map(|(secret, until)| (Secret::new(secret), until)),
+    })
 }
 
 /// The sequence in the id of an event, where it looks like one.
@@ -223,7 +264,10 @@ mod tests {
                 attributes: "a,b".into(),
             };
             let event = columns.into_event().unwrap();
-            assert_eq!((event.kind, event.active, event.attributes.len()), (expected, active, 2));
+            assert_eq!(
+                (event.kind, event.active, event.attributes.len()),
+                (expected, active, 2)
+            );
         };
         check(0, 0, Kind::Delete, None);
         check(0, 1, Kind::Create, None);

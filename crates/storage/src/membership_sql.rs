@@ -19,29 +19,52 @@ impl Builder {
 
 /// Keys of group and member, then id, type and name of each.
 pub(crate) fn list(query: &MembershipQuery, dialect: Dialect, tenant: TenantId) -> Query {
-    let mut builder = Builder { sign: sign(dialect), parameters: Vec::new() };
+    let mut builder = Builder {
+        sign: sign(dialect),
+        parameters: Vec::new(),
+    };
     let matching = matching(query, &mut builder, tenant);
     let after = match query.after {
         None => String::new(),
         Some((group, member)) => {
-            let (group, member) = (builder.bind(Parameter::Integer(group)), builder.bind(Parameter::Integer(member)));
+            let (group, member) = (
+                builder.bind(Parameter::Integer(group)),
+                builder.bind(Parameter::Integer(member)),
+            );
             format!(" AND (m.group_resource, m.member_resource) > ({group}, {member})")
         }
     };
-    let limit = builder.bind(Parameter::Integer(i64::try_from(query.limit).unwrap_or(i64::MAX)));
-    let offset = builder.bind(Parameter::Integer(i64::try_from(query.offset).unwrap_or(i64::MAX)));
+    let limit = builder.bind(Parameter::Integer(
+        i64::try_from(query.limit).unwrap_or(i64::MAX),
+    ));
+    let offset = builder.bind(Parameter::Integer(
+        i64::try_from(query.offset).unwrap_or(i64::MAX),
+    ));
     let text = format!(
         "SELECT m.group_resource, m.member_resource, g.id, g.type, g.display, r.id, r.type, r.display {matching}{after} \
          ORDER BY m.group_resource, m.member_resource LIMIT {limit} OFFSET {offset}"
     );
-    Query { text, parameters: builder.parameters }
+    Query {
+        text,
+        parameters: builder.parameters,
+    }
 }
 
 /// How many there are, wherever the list begins.
 pub(crate) fn count(query: &MembershipQuery, dialect: Dialect, tenant: TenantId) -> Query {
-    let mut builder = Builder { sign: sign(dialect), parameters: Vec::new() };
-    let matching = if query.member_type.is_some() { matching(query, &mut builder, tenant) } else { narrow(query, &mut builder, tenant) };
-    Query { text: format!("SELECT count(*) {matching}"), parameters: builder.parameters }
+    let mut builder = Builder {
+        sign: sign(dialect),
+        parameters: Vec::new(),
+    };
+    let matching = if query.member_type.is_some() {
+        matching(query, &mut builder, tenant)
+    } else {
+        narrow(query, &mut builder, tenant)
+    };
+    Query {
+        text: format!("SELECT count(*) {matching}"),
+        parameters: builder.parameters,
+    }
 }
 
 fn sign(dialect: Dialect) -> char {
@@ -62,13 +85,19 @@ fn matching(query: &MembershipQuery, builder: &mut Builder, tenant: TenantId) ->
 
 /// Without the resources: each membership has both.
 fn narrow(query: &MembershipQuery, builder: &mut Builder, tenant: TenantId) -> String {
-    format!("FROM memberships AS m WHERE {}", conditions(query, builder, tenant))
+    format!(
+        "FROM memberships AS m WHERE {}",
+        conditions(query, builder, tenant)
+    )
 }
 
 fn conditions(query: &MembershipQuery, builder: &mut Builder, tenant: TenantId) -> String {
     let tenant = builder.bind(Parameter::Integer(tenant.0));
     let mut conditions = vec![format!("m.tenant = {tenant}")];
-    for (column, id) in [("group_resource", &query.group_id), ("member_resource", &query.member_id)] {
+    for (column, id) in [
+        ("group_resource", &query.group_id),
+        ("member_resource", &query.member_id),
+    ] {
         if let Some(id) = id {
             let id = builder.bind(Parameter::Text(id.clone()));
             conditions.push(format!("m.{column} = (SELECT x.resource FROM resources AS x WHERE x.tenant = {tenant} AND x.id = {id})"));

@@ -42,12 +42,27 @@ pub(crate) fn moment(
     buried_at: Option<i64>,
 ) -> Result<Result<Snapshot, Remembered>, Fault> {
     let (resource_type, number, since, created) = match (next, present) {
-        (Some(next), _) => (&next.resource_type, next.version - 1, timestamp(next.since)?, timestamp(next.created)?),
-        (None, Some(present)) => (&present.resource_type, present.version, timestamp(present.modified)?, timestamp(present.created)?),
+        (Some(next), _) => (
+            &next.resource_type,
+            next.version - 1,
+            timestamp(next.since)?,
+            timestamp(next.created)?,
+        ),
+        (None, Some(present)) => (
+            &present.resource_type,
+            present.version,
+            timestamp(present.modified)?,
+            timestamp(present.created)?,
+        ),
         (None, None) => {
             let deleted = buried_at.map(timestamp).transpose()?;
-            let was_not = matches!((point, deleted), (Point::At(at), Some(deleted)) if deleted <= at);
-            return Ok(Err(if was_not { Remembered::WasNot } else { Remembered::Unknown }));
+            let was_not =
+                matches!((point, deleted), (Point::At(at), Some(deleted)) if deleted <= at);
+            return Ok(Err(if was_not {
+                Remembered::WasNot
+            } else {
+                Remembered::Unknown
+            }));
         }
     };
     let is_known = match point {
@@ -84,32 +99,83 @@ mod tests {
     }
 
     fn next(version: i64, kind: Kind, since: i64) -> Next {
-        Next { version, kind, since: since * 1_000_000, created: 1_000_000, resource_type: "User".into() }
+        Next {
+            version,
+            kind,
+            since: since * 1_000_000,
+            created: 1_000_000,
+            resource_type: "User".into(),
+        }
     }
 
     fn present(version: i64, modified: i64) -> Present {
         let (document, resource_type) = ("{}".into(), "User".into());
-        Present { version, created: 1_000_000, modified: modified * 1_000_000, document, resource_type }
+        Present {
+            version,
+            created: 1_000_000,
+            modified: modified * 1_000_000,
+            document,
+            resource_type,
+        }
     }
 
     #[test]
     fn what_was() {
-        let check = |point: Point, next: Option<Next>, present: Option<Present>, expected: Result<u64, Remembered>| {
-            let found = moment("7", point, next.as_ref(), present.as_ref(), Some(9_000_000)).unwrap();
+        let check = |point: Point,
+                     next: Option<Next>,
+                     present: Option<Present>,
+                     expected: Result<u64, Remembered>| {
+            let found =
+                moment("7", point, next.as_ref(), present.as_ref(), Some(9_000_000)).unwrap();
             assert_eq!(found.map(|shot| shot.version), expected);
         };
         check(at(5), None, Some(present(3, 5)), Ok(3));
         check(at(4), None, Some(present(3, 5)), Err(Remembered::Unknown));
         check(at(0), None, Some(present(3, 5)), Err(Remembered::WasNot));
-        check(at(4), Some(next(3, Kind::Update, 2)), Some(present(3, 5)), Ok(2));
-        check(at(1), Some(next(3, Kind::Update, 2)), Some(present(3, 5)), Err(Remembered::Unknown));
-        check(at(0), Some(next(3, Kind::Update, 2)), Some(present(3, 5)), Err(Remembered::WasNot));
-        check(at(4), Some(next(5, Kind::Restore, 3)), Some(present(5, 5)), Err(Remembered::WasNot));
+        check(
+            at(4),
+            Some(next(3, Kind::Update, 2)),
+            Some(present(3, 5)),
+            Ok(2),
+        );
+        check(
+            at(1),
+            Some(next(3, Kind::Update, 2)),
+            Some(present(3, 5)),
+            Err(Remembered::Unknown),
+        );
+        check(
+            at(0),
+            Some(next(3, Kind::Update, 2)),
+            Some(present(3, 5)),
+            Err(Remembered::WasNot),
+        );
+        check(
+            at(4),
+            Some(next(5, Kind::Restore, 3)),
+            Some(present(5, 5)),
+            Err(Remembered::WasNot),
+        );
         check(at(10), None, None, Err(Remembered::WasNot));
         check(at(8), None, None, Err(Remembered::Unknown));
         check(Point::Version(3), None, Some(present(3, 5)), Ok(3));
-        check(Point::Version(4), None, Some(present(3, 5)), Err(Remembered::Unknown));
-        check(Point::Version(2), Some(next(3, Kind::Delete, 2)), None, Ok(2));
-        check(Point::Version(1), Some(next(3, Kind::Delete, 2)), None, Err(Remembered::Unknown));
+        check(
+            Point::Version(4),
+            None,
+            Some(present(3, 5)),
+            Err(Remembered::Unknown),
+        );
+        check(
+            Point::Version(2),
+            Some(next(3, Kind::Delete, 2)),
+            None,
+            Ok(2),
+        );
+        check(
+            Point::Version(1),
+            Some(next(3, Kind::Delete, 2)),
+            None,
+            Err(Remembered::Unknown),
+        );
     }
 }

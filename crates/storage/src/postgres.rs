@@ -43,7 +43,8 @@ use directory::change_set::{ChangeSet, Committed};
 use directory::credential::{TokenHash, TokenRecord};
 use directory::search::SearchPlan;
 use directory::store::{
-    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, SearchPage, Stage, Store, StoredResource, Tenants,
+    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, SearchPage,
+    Stage, Store, StoredResource, Tenants,
 };
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use jiff::Timestamp;
@@ -108,7 +109,14 @@ impl Postgres {
         readiness::check_key(&connections, &key).await?;
         let (committed, ours) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let signals = Signals::start(config, tls, Arc::clone(&committed), Arc::clone(&ours));
-        Ok(Self { connections, key, committed, ours, _signals: Arc::new(signals), totals: Arc::default() })
+        Ok(Self {
+            connections,
+            key,
+            committed,
+            ours,
+            _signals: Arc::new(signals),
+            totals: Arc::default(),
+        })
     }
 
     /// Request logs in the same database.
@@ -130,31 +138,55 @@ impl Postgres {
 
 #[async_trait]
 impl Memberships for Postgres {
-    async fn members_after(&self, tenant: TenantId, group_id: &str, after: i64, limit: u32) -> Result<Vec<Member>, Fault> {
+    async fn members_after(
+        &self,
+        tenant: TenantId,
+        group_id: &str,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Member>, Fault> {
         let _share = self.connections.long_reads.acquire(tenant, 1).await;
-        Ok(in_transaction!(&self.connections, snapshot, |transaction| memberships::members_after(
-            transaction,
-            tenant,
-            group_id,
-            after,
-            limit
-        )))
+        Ok(in_transaction!(
+            &self.connections,
+            snapshot,
+            |transaction| memberships::members_after(transaction, tenant, group_id, after, limit)
+        ))
     }
 
-    async fn find_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
+    async fn find_memberships(
+        &self,
+        tenant: TenantId,
+        query: &MembershipQuery,
+    ) -> Result<Vec<Membership>, Fault> {
         let _share = self.connections.long_reads.acquire(tenant, 1).await;
-        Ok(in_transaction!(&self.connections, snapshot, |transaction| memberships::find(transaction, tenant, query)))
+        Ok(in_transaction!(
+            &self.connections,
+            snapshot,
+            |transaction| memberships::find(transaction, tenant, query)
+        ))
     }
 
-    async fn count_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<u64, Fault> {
+    async fn count_memberships(
+        &self,
+        tenant: TenantId,
+        query: &MembershipQuery,
+    ) -> Result<u64, Fault> {
         let _share = self.connections.long_reads.acquire(tenant, 1).await;
-        Ok(in_transaction!(&self.connections, snapshot, |transaction| memberships::count_all(transaction, tenant, query)))
+        Ok(in_transaction!(
+            &self.connections,
+            snapshot,
+            |transaction| memberships::count_all(transaction, tenant, query)
+        ))
     }
 }
 
 #[async_trait]
 impl Store for Postgres {
-    async fn commit(&self, tenant: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError> {
+    async fn commit(
+        &self,
+        tenant: TenantId,
+        change_set: Arc<ChangeSet>,
+    ) -> Result<Vec<Committed>, CommitError> {
         let share = self.connections.commits.acquire(tenant, 1).await;
         let committed = commit::commit(&self.connections, tenant, &change_set).await?;
         drop(share);
@@ -162,22 +194,58 @@ impl Store for Postgres {
         Ok(committed)
     }
 
-    async fn read(&self, tenant: TenantId, resource_type: &str, id: &str, include: Include) -> Result<Option<StoredResource>, Fault> {
+    async fn read(
+        &self,
+        tenant: TenantId,
+        resource_type: &str,
+        id: &str,
+        include: Include,
+    ) -> Result<Option<StoredResource>, Fault> {
         // One resource without members takes no longer than a read by key.
-        let _share = if include.members { Some(self.connections.long_reads.acquire(tenant, 1).await) } else { None };
-        Ok(in_transaction!(&self.connections, snapshot, |transaction| read::read(transaction, tenant, resource_type, id, include)))
+        let _share = if include.members {
+            Some(self.connections.long_reads.acquire(tenant, 1).await)
+        } else {
+            None
+        };
+        Ok(in_transaction!(
+            &self.connections,
+            snapshot,
+            |transaction| read::read(transaction, tenant, resource_type, id, include)
+        ))
     }
 
-    async fn has_more_members_than(&self, tenant: TenantId, group_id: &str, count: u32) -> Result<bool, Fault> {
+    async fn has_more_members_than(
+        &self,
+        tenant: TenantId,
+        group_id: &str,
+        count: u32,
+    ) -> Result<bool, Fault> {
         let limit = i64::from(count) + 1;
-        let rows = query(&self.connections, statements::COUNT_MEMBERS, &[&tenant.0, &read::storable(group_id), &limit]).await?;
-        let counted = rows.first().map(|row| row.try_get::<_, i64>(0)).transpose().map_err(fault)?;
+        let rows = query(
+            &self.connections,
+            statements::COUNT_MEMBERS,
+            &[&tenant.0, &read::storable(group_id), &limit],
+        )
+        .await?;
+        let counted = rows
+            .first()
+            .map(|row| row.try_get::<_, i64>(0))
+            .transpose()
+            .map_err(fault)?;
         Ok(counted == Some(limit))
     }
 
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault> {
-        let _share = if plan.finds_one_at_most() { None } else { Some(self.connections.long_reads.acquire(tenant, 1).await) };
-        Ok(in_transaction!(&self.connections, snapshot, |transaction| search::search(transaction, tenant, &plan, &self.totals)))
+        let _share = if plan.finds_one_at_most() {
+            None
+        } else {
+            Some(self.connections.long_reads.acquire(tenant, 1).await)
+        };
+        Ok(in_transaction!(
+            &self.connections,
+            snapshot,
+            |transaction| search::search(transaction, tenant, &plan, &self.totals)
+        ))
     }
 
     fn stage(&self) -> Option<Box<dyn Stage>> {
@@ -187,9 +255,14 @@ impl Store for Postgres {
 
 #[async_trait]
 impl Tenants for Postgres {
-    async fn create_tenant(&self, name: &str, settings: TenantSettings, at: Timestamp) -> Result<Option<Tenant>, Fault> {
-        let settings =
-            serde_json::to_string(&settings).map_err(|error| Fault::from_source("settings could not be written as JSON", error))?;
+    async fn create_tenant(
+        &self,
+        name: &str,
+        settings: TenantSettings,
+        at: Timestamp,
+    ) -> Result<Option<Tenant>, Fault> {
+        let settings = serde_json::to_string(&settings)
+            .map_err(|error| Fault::from_source("settings could not be written as JSON", error))?;
         tenants::create_tenant(&self.connections, name, &settings, micros(at)).await
     }
 
@@ -209,7 +282,11 @@ impl Tenants for Postgres {
         tenants::create_token(&self.connections, &token).await
     }
 
-    async fn find_token(&self, tenant: TenantId, hash: TokenHash) -> Result<Option<TokenRecord>, Fault> {
+    async fn find_token(
+        &self,
+        tenant: TenantId,
+        hash: TokenHash,
+    ) -> Result<Option<TokenRecord>, Fault> {
         tenants::find_token(&self.connections, tenant, &hash).await
     }
 
@@ -221,7 +298,12 @@ impl Tenants for Postgres {
         tenants::revoke_token(&self.connections, tenant, id, micros(at)).await
     }
 
-    async fn record_token_use(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<(), Fault> {
+    async fn record_token_use(
+        &self,
+        tenant: TenantId,
+        id: &str,
+        at: Timestamp,
+    ) -> Result<(), Fault> {
         tenants::record_token_use(&self.connections, tenant, id, micros(at)).await
     }
 }

@@ -18,7 +18,10 @@ pub fn private_options() -> OpenOptions {
 /// Makes an empty file, where there is none, in a way that a power cut does not take back.
 pub(crate) fn create_private(path: &Path) -> io::Result<()> {
     match private_options().write(true).create_new(true).open(path) {
-        Ok(_) => path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), |parent| File::open(parent)?.sync_all()),
+        Ok(_) => path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .map_or(Ok(()), |parent| File::open(parent)?.sync_all()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
@@ -43,7 +46,11 @@ fn close_to_others(path: &Path) -> io::Result<()> {
     };
     let mode = found.permissions().mode() & 0o7777;
     let own = mode & !0o077;
-    if own == mode { Ok(()) } else { fs::set_permissions(path, fs::Permissions::from_mode(own)) }
+    if own == mode {
+        Ok(())
+    } else {
+        fs::set_permissions(path, fs::Permissions::from_mode(own))
+    }
 }
 
 /// How many bytes can still be written where this file or folder is; `None` where that cannot be known.
@@ -72,5 +79,11 @@ pub(crate) fn refused(path: &Path, error: io::Error) -> Fault {
         }
         _ => format!("look at the folder {folder}"),
     };
-    Fault::from_source(format!("the file {} could not be written ({advice})", path.display()), error)
+    Fault::from_source(
+        format!(
+            "the file {} could not be written ({advice})",
+            path.display()
+        ),
+        error,
+    )
 }

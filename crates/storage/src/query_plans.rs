@@ -16,19 +16,51 @@ use crate::{migrate, postgres, postgres_server, sqlite};
 
 /// A filter, and the index that must answer it on each engine.
 const INDEXED: &[(&str, &str, &str)] = &[
-    (r#"userName eq "ann""#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)", "unique_values_pkey"),
-    (r#"emails.value eq "ann@example.com""#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)", "index_values_pkey"),
-    (r#"emails[value eq "ann@example.com"]"#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)", "index_values_pkey"),
-    (r#"externalId eq "E1""#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)", "_values_pkey"),
-    (r#"displayName sw "a""#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value>? AND value<?)", "index_values_pkey"),
-    (r#"name.familyName sw "Sm" and active eq true"#, "v USING PRIMARY KEY (tenant=? AND attribute=? AND value", "index_values_pkey"),
+    (
+        r#"userName eq "ann""#,
+        "v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)",
+        "unique_values_pkey",
+    ),
+    (
+        r#"emails.value eq "ann@example.com""#,
+        "v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)",
+        "index_values_pkey",
+    ),
+    (
+        r#"emails[value eq "ann@example.com"]"#,
+        "v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)",
+        "index_values_pkey",
+    ),
+    (
+        r#"externalId eq "E1""#,
+        "v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)",
+        "_values_pkey",
+    ),
+    (
+        r#"displayName sw "a""#,
+        "v USING PRIMARY KEY (tenant=? AND attribute=? AND value>? AND value<?)",
+        "index_values_pkey",
+    ),
+    (
+        r#"name.familyName sw "Sm" and active eq true"#,
+        "v USING PRIMARY KEY (tenant=? AND attribute=? AND value",
+        "index_values_pkey",
+    ),
     (
         r#"meta.lastModified gt "2024-01-01T00:00:00Z""#,
         "r USING COVERING INDEX resources_by_modified (tenant=? AND type=? AND modified>?)",
         "resources_by_modified",
     ),
-    (r#"id eq "1""#, "r USING INDEX resources_by_id (tenant=? AND id=?)", "resources_by_id"),
-    (r#"groups.value eq "1""#, "m USING PRIMARY KEY (tenant=? AND group_resource=?)", "memberships_pkey"),
+    (
+        r#"id eq "1""#,
+        "r USING INDEX resources_by_id (tenant=? AND id=?)",
+        "resources_by_id",
+    ),
+    (
+        r#"groups.value eq "1""#,
+        "m USING PRIMARY KEY (tenant=? AND group_resource=?)",
+        "memberships_pkey",
+    ),
 ];
 
 /// Others, to be prepared.
@@ -42,27 +74,63 @@ const PREPARED: &[&str] = &[
 
 fn search(filter: Option<&str>, sort: Option<&str>, types: &[&str]) -> SearchPlan {
     let set = SchemaSet::standard();
-    let types: Vec<_> = types.iter().map(|name| set.by_name(name).unwrap().clone()).collect();
+    let types: Vec<_> = types
+        .iter()
+        .map(|name| set.by_name(name).unwrap().clone())
+        .collect();
     let filter = filter.map(|text| Filter::parse(text, FilterLimits::default()).unwrap());
-    let sort = sort.map(|path| Sort { path: AttributePath::parse(path).unwrap(), descending: true });
-    plan(&types, filter, sort, Page { offset: 0, limit: 100 }, Include::default()).unwrap()
+    let sort = sort.map(|path| Sort {
+        path: AttributePath::parse(path).unwrap(),
+        descending: true,
+    });
+    plan(
+        &types,
+        filter,
+        sort,
+        Page {
+            offset: 0,
+            limit: 100,
+        },
+        Include::default(),
+    )
+    .unwrap()
 }
 
 fn searches() -> Vec<SearchPlan> {
     let mut all = Vec::new();
-    let filters = INDEXED.iter().map(|(filter, ..)| *filter).chain(PREPARED.iter().copied());
+    let filters = INDEXED
+        .iter()
+        .map(|(filter, ..)| *filter)
+        .chain(PREPARED.iter().copied());
     for filter in filters.map(Some).chain([None]) {
-        for sort in [None, Some("userName"), Some("title"), Some("id"), Some("meta.created"), Some("locale")] {
+        for sort in [
+            None,
+            Some("userName"),
+            Some("title"),
+            Some("id"),
+            Some("meta.created"),
+            Some("locale"),
+        ] {
             all.push(search(filter, sort, &["User"]));
         }
     }
     for sort in [None, Some("displayName"), Some("meta.lastModified")] {
-        all.push(search(Some(r#"displayName eq "a" or members.value eq "1" or id eq "2""#), sort, &["User", "Group"]));
+        all.push(search(
+            Some(r#"displayName eq "a" or members.value eq "1" or id eq "2""#),
+            sort,
+            &["User", "Group"],
+        ));
         all.push(search(None, sort, &["User", "Group"]));
     }
     let positions = all.clone().into_iter().flat_map(|plan| {
-        [(false, 0), (true, 0), (false, 1)]
-            .map(|(missing, place)| plan.clone().by_position(Some(Position { place, missing, value: vec![0; 8], key: 7 })))
+        [(false, 0), (true, 0), (false, 1)].map(|(missing, place)| {
+            plan.clone().by_position(Some(Position {
+                place,
+                missing,
+                value: vec![0; 8],
+                key: 7,
+            }))
+        })
     });
     let positions: Vec<_> = positions.collect();
     all.extend(positions);
@@ -71,7 +139,9 @@ fn searches() -> Vec<SearchPlan> {
 
 fn sqlite_database() -> rusqlite::Connection {
     let connection = rusqlite::Connection::open_in_memory().unwrap();
-    connection.execute_batch(sqlite::statements::MAKE_MIGRATIONS).unwrap();
+    connection
+        .execute_batch(sqlite::statements::MAKE_MIGRATIONS)
+        .unwrap();
     for migration in migrate::SQLITE {
         connection.execute_batch(migration.sql).unwrap();
     }
@@ -82,12 +152,19 @@ fn sqlite_database() -> rusqlite::Connection {
 fn sqlite_prepares_every_search() {
     let connection = sqlite_database();
     for plan in searches() {
-        for query in [keys(&plan, Dialect::Sqlite, TenantId(1), true), keys(&plan, Dialect::Sqlite, TenantId(1), false)] {
-            connection.prepare(&query.text).unwrap_or_else(|error| panic!("{error}: {}", query.text));
+        for query in [
+            keys(&plan, Dialect::Sqlite, TenantId(1), true),
+            keys(&plan, Dialect::Sqlite, TenantId(1), false),
+        ] {
+            connection
+                .prepare(&query.text)
+                .unwrap_or_else(|error| panic!("{error}: {}", query.text));
         }
         for (schema, condition) in plan.types.iter().zip(&plan.conditions) {
             let query = count(schema, condition, Dialect::Sqlite, TenantId(1));
-            connection.prepare(&query.text).unwrap_or_else(|error| panic!("{error}: {}", query.text));
+            connection
+                .prepare(&query.text)
+                .unwrap_or_else(|error| panic!("{error}: {}", query.text));
         }
     }
 }
@@ -96,27 +173,71 @@ fn sqlite_prepares_every_search() {
 fn sqlite_answers_by_index() {
     let connection = sqlite_database();
     for (filter, index, _) in INDEXED {
-        let query = keys(&search(Some(filter), None, &["User"]), Dialect::Sqlite, TenantId(1), true);
-        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", query.text)).unwrap();
-        let steps = statement.query_map(params_from_iter(&query.parameters), |row| row.get::<_, String>(3)).unwrap();
+        let query = keys(
+            &search(Some(filter), None, &["User"]),
+            Dialect::Sqlite,
+            TenantId(1),
+            true,
+        );
+        let mut statement = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {}", query.text))
+            .unwrap();
+        let steps = statement
+            .query_map(params_from_iter(&query.parameters), |row| {
+                row.get::<_, String>(3)
+            })
+            .unwrap();
         let steps = steps.map(Result::unwrap).collect::<Vec<_>>().join("\n");
         assert!(steps.contains(index), "{filter}:\n{steps}");
-        assert!(!steps.contains("SCAN r\n") && !steps.contains("SCAN v"), "{filter}:\n{steps}");
+        assert!(
+            !steps.contains("SCAN r\n") && !steps.contains("SCAN v"),
+            "{filter}:\n{steps}"
+        );
     }
 }
 
 /// Statements that read all rows of a tenant in a table that grows with it, and why they may.
 const READS_A_TENANT: &[(&str, &str)] = &[
-    (sqlite::statements_of_safety::COUNT_MEMBERSHIPS, "counted when the guard is near its threshold, from an index alone"),
-    (sqlite::statements_of_safety::LIST_PARKED, "what an administrator has still to decide"),
-    (sqlite::statements_of_safety::LIST_AWAITED, "what an administrator asks for"),
-    (sqlite::statements_of_safety::LIST_REMOVALS, "as many rows as the window has minutes"),
-    (sqlite::statements_of_work::MARK_ALL, "a full pass over an application is about everybody"),
-    (sqlite::statements_of_work::END_LEASES, "once at a start, what a former run had leased"),
-    (sqlite::statements_of_work::READ_LOG, "from its newest line, as far as the page reaches"),
-    (sqlite::statements_of_events::READ_WINDOW, "the least key of a primary key"),
-    (sqlite::statements_of_events::ADD_RECEIVER, "the least key of a primary key"),
-    (sqlite::statements_of_events::OLDEST_EVENTS, "the beginning of a primary key"),
+    (
+        sqlite::statements_of_safety::COUNT_MEMBERSHIPS,
+        "counted when the guard is near its threshold, from an index alone",
+    ),
+    (
+        sqlite::statements_of_safety::LIST_PARKED,
+        "what an administrator has still to decide",
+    ),
+    (
+        sqlite::statements_of_safety::LIST_AWAITED,
+        "what an administrator asks for",
+    ),
+    (
+        sqlite::statements_of_safety::LIST_REMOVALS,
+        "as many rows as the window has minutes",
+    ),
+    (
+        sqlite::statements_of_work::MARK_ALL,
+        "a full pass over an application is about everybody",
+    ),
+    (
+        sqlite::statements_of_work::END_LEASES,
+        "once at a start, what a former run had leased",
+    ),
+    (
+        sqlite::statements_of_work::READ_LOG,
+        "from its newest line, as far as the page reaches",
+    ),
+    (
+        sqlite::statements_of_events::READ_WINDOW,
+        "the least key of a primary key",
+    ),
+    (
+        sqlite::statements_of_events::ADD_RECEIVER,
+        "the least key of a primary key",
+    ),
+    (
+        sqlite::statements_of_events::OLDEST_EVENTS,
+        "the beginning of a primary key",
+    ),
 ];
 
 /// Tables that have few rows, whatever the tenant.
@@ -149,7 +270,9 @@ fn sqlite_reads_no_whole_tenant_unawares() {
         let names_a_small_one = |step: &str| {
             let table = step.split(' ').nth(1).unwrap_or_default();
             let alias = |name: &&str| {
-                *name == table || text.contains(&format!("{name} AS {table} ")) || text.contains(&format!("{name} AS {table})"))
+                *name == table
+                    || text.contains(&format!("{name} AS {table} "))
+                    || text.contains(&format!("{name} AS {table})"))
             };
             SMALL.iter().any(alias)
         };
@@ -157,16 +280,25 @@ fn sqlite_reads_no_whole_tenant_unawares() {
         let is_whole = |step: &&str| {
             step.contains("BLOOM FILTER")
                 || step.contains("AUTOMATIC")
-                || ((step.ends_with("(tenant=?)") || step.contains("ANY(") || step.starts_with("SCAN ")) && !names_a_small_one(step))
+                || ((step.ends_with("(tenant=?)")
+                    || step.contains("ANY(")
+                    || step.starts_with("SCAN "))
+                    && !names_a_small_one(step))
         };
         // A row without a table, and what a statement made itself.
         let own = ["SCAN CONSTANT ROW", "SCAN above", "SCAN (subquery"];
-        steps.lines().find(|step| is_whole(step) && !own.iter().any(|own| step.starts_with(own))).map(str::to_owned)
+        steps
+            .lines()
+            .find(|step| is_whole(step) && !own.iter().any(|own| step.starts_with(own)))
+            .map(str::to_owned)
     };
     for text in all.filter(|text| !text.contains("sqlite_schema")) {
         let excused = READS_A_TENANT.iter().any(|(excused, _)| excused == text);
         let found = reads_all(text);
-        assert!(excused == found.is_some(), "{text}: {found:?}; either an index answers, or READS_A_TENANT says why not");
+        assert!(
+            excused == found.is_some(),
+            "{text}: {found:?}; either an index answers, or READS_A_TENANT says why not"
+        );
     }
 }
 
@@ -175,13 +307,22 @@ fn sqlite_reads_no_whole_tenant_unawares() {
 fn sqlite_finds_candidates_by_index() {
     let connection = sqlite_database();
     for (filter, index) in [
-        (r#"emails.value eq "ann@example.com""#, "SEARCH v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)"),
-        (r#"name.familyName sw "Sm" and active eq true"#, "SEARCH v USING PRIMARY KEY (tenant=? AND attribute=? AND value>? AND value<?)"),
+        (
+            r#"emails.value eq "ann@example.com""#,
+            "SEARCH v USING PRIMARY KEY (tenant=? AND attribute=? AND value=?)",
+        ),
+        (
+            r#"name.familyName sw "Sm" and active eq true"#,
+            "SEARCH v USING PRIMARY KEY (tenant=? AND attribute=? AND value>? AND value<?)",
+        ),
         (
             r#"meta.lastModified gt "2024-01-01T00:00:00Z""#,
             "SEARCH r USING COVERING INDEX resources_by_modified (tenant=? AND type=? AND modified>?)",
         ),
-        (r#"title co "lead""#, "SEARCH v USING PRIMARY KEY (tenant=? AND attribute=?)"),
+        (
+            r#"title co "lead""#,
+            "SEARCH v USING PRIMARY KEY (tenant=? AND attribute=?)",
+        ),
     ] {
         let plan = search(Some(filter), None, &["User"]);
         let condition = plan.conditions.first().unwrap();
@@ -189,33 +330,67 @@ fn sqlite_finds_candidates_by_index() {
             Condition::And(all) => all.first().unwrap(),
             one => one,
         };
-        let Condition::Probe(probe) = probe else { panic!("{filter}") };
-        let query = candidates(plan.types.first().unwrap(), probe, Dialect::Sqlite, TenantId(1)).unwrap();
+        let Condition::Probe(probe) = probe else {
+            panic!("{filter}")
+        };
+        let query = candidates(
+            plan.types.first().unwrap(),
+            probe,
+            Dialect::Sqlite,
+            TenantId(1),
+        )
+        .unwrap();
         let steps = explain(&connection, &query.text);
         assert!(steps.contains(index), "{filter}:\n{steps}");
     }
-    for text in [sqlite::statements::LIST_FACTS, sqlite::statements::LIST_KEYS, sqlite::statements::LIST_ALL_KEYS] {
+    for text in [
+        sqlite::statements::LIST_FACTS,
+        sqlite::statements::LIST_KEYS,
+        sqlite::statements::LIST_ALL_KEYS,
+    ] {
         let steps = explain(&connection, text);
-        assert!(steps.contains("resources_by_type (tenant=? AND type=?") && !steps.contains("TEMP B-TREE"), "{text}:\n{steps}");
+        assert!(
+            steps.contains("resources_by_type (tenant=? AND type=?")
+                && !steps.contains("TEMP B-TREE"),
+            "{text}:\n{steps}"
+        );
     }
 }
 
 /// The steps of a statement, whatever its values are.
 fn explain(connection: &rusqlite::Connection, text: &str) -> String {
-    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
+    let mut statement = connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {text}"))
+        .unwrap();
     let values = vec![rusqlite::types::Null; statement.parameter_count()];
-    let steps = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
+    let steps = statement
+        .query_map(params_from_iter(values), |row| row.get::<_, String>(3))
+        .unwrap();
     steps.map(Result::unwrap).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
 fn sqlite_reads_pages_in_order() {
     let connection = sqlite_database();
-    let query = keys(&search(None, None, &["User"]), Dialect::Sqlite, TenantId(1), true);
-    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", query.text)).unwrap();
-    let steps = statement.query_map(params_from_iter(&query.parameters), |row| row.get::<_, String>(3)).unwrap();
+    let query = keys(
+        &search(None, None, &["User"]),
+        Dialect::Sqlite,
+        TenantId(1),
+        true,
+    );
+    let mut statement = connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {}", query.text))
+        .unwrap();
+    let steps = statement
+        .query_map(params_from_iter(&query.parameters), |row| {
+            row.get::<_, String>(3)
+        })
+        .unwrap();
     let steps = steps.map(Result::unwrap).collect::<Vec<_>>().join("\n");
-    assert!(steps.contains("resources_by_type") && !steps.contains("TEMP B-TREE"), "{steps}");
+    assert!(
+        steps.contains("resources_by_type") && !steps.contains("TEMP B-TREE"),
+        "{steps}"
+    );
 }
 
 async fn postgres_database() -> tokio_postgres::Client {
@@ -229,7 +404,9 @@ async fn postgres_database() -> tokio_postgres::Client {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_prepares_every_statement() {
     let client = postgres_database().await;
-    let of_work = postgres::statements_of_work::ALL.iter().chain(postgres::statements_of_work::REMOVE_APPLICATION);
+    let of_work = postgres::statements_of_work::ALL
+        .iter()
+        .chain(postgres::statements_of_work::REMOVE_APPLICATION);
     let of_work = of_work
         .chain(postgres::statements_of_schemas::ALL)
         .chain(postgres::statements_of_events::ALL)
@@ -238,16 +415,30 @@ async fn postgres_prepares_every_statement() {
         .chain(postgres::statements_of_safety::ALL)
         .chain(postgres::statements_of_installation::ALL);
     for statement in postgres::statements::ALL.iter().chain(of_work) {
-        client.prepare(statement).await.unwrap_or_else(|error| panic!("{error:?}: {statement}"));
+        client
+            .prepare(statement)
+            .await
+            .unwrap_or_else(|error| panic!("{error:?}: {statement}"));
     }
     for plan in searches() {
-        let mut queries = vec![keys(&plan, Dialect::Postgres, TenantId(1), true), keys(&plan, Dialect::Postgres, TenantId(1), false)];
+        let mut queries = vec![
+            keys(&plan, Dialect::Postgres, TenantId(1), true),
+            keys(&plan, Dialect::Postgres, TenantId(1), false),
+        ];
         for (schema, condition) in plan.types.iter().zip(&plan.conditions) {
             queries.push(count(schema, condition, Dialect::Postgres, TenantId(1)));
         }
         for query in queries {
-            let statement = client.prepare(&query.text).await.unwrap_or_else(|error| panic!("{error:?}: {}", query.text));
-            assert_eq!(statement.params().len(), query.parameters.len(), "{}", query.text);
+            let statement = client
+                .prepare(&query.text)
+                .await
+                .unwrap_or_else(|error| panic!("{error:?}: {}", query.text));
+            assert_eq!(
+                statement.params().len(),
+                query.parameters.len(),
+                "{}",
+                query.text
+            );
         }
     }
 }
@@ -284,11 +475,31 @@ async fn postgres_answers_by_index() {
     let client = postgres_database().await;
     client.batch_execute(FILL).await.unwrap();
     for (filter, _, index) in INDEXED {
-        let query = keys(&search(Some(filter), None, &["User"]), Dialect::Postgres, TenantId(1), true);
-        let rows = client.query(&format!("EXPLAIN (COSTS OFF) {}", literal_text(&query)), &[]).await.unwrap();
-        let steps = rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>().join("\n");
-        let reads_all =
-            ["Seq Scan on resources", "Seq Scan on unique_values", "Seq Scan on index_values"].iter().any(|scan| steps.contains(scan));
+        let query = keys(
+            &search(Some(filter), None, &["User"]),
+            Dialect::Postgres,
+            TenantId(1),
+            true,
+        );
+        let rows = client
+            .query(
+                &format!("EXPLAIN (COSTS OFF) {}", literal_text(&query)),
+                &[],
+            )
+            .await
+            .unwrap();
+        let steps = rows
+            .iter()
+            .map(|row| row.get::<_, String>(0))
+            .collect::<Vec<_>>()
+            .join("\n");
+        let reads_all = [
+            "Seq Scan on resources",
+            "Seq Scan on unique_values",
+            "Seq Scan on index_values",
+        ]
+        .iter()
+        .any(|scan| steps.contains(scan));
         assert!(steps.contains(index) && !reads_all, "{filter}:\n{steps}");
     }
 }
@@ -306,12 +517,22 @@ fn knows_every_column(found: &[(String, String)]) {
         };
         let is_known = exported.columns.iter().any(|known| known.name == column)
             || column == "tenant"
-            || LEFT_OUT_COLUMNS.iter().any(|(of, name, _)| of == table && name == column);
-        assert!(is_known, "the column {table}.{column} is new: give it a place in TABLES or LEFT_OUT_COLUMNS of tenant_tables.rs");
+            || LEFT_OUT_COLUMNS
+                .iter()
+                .any(|(of, name, _)| of == table && name == column);
+        assert!(
+            is_known,
+            "the column {table}.{column} is new: give it a place in TABLES or LEFT_OUT_COLUMNS of tenant_tables.rs"
+        );
     }
     for table in TABLES {
         for column in table.columns {
-            assert!(found.contains(&(table.name.into(), column.name.into())), "{}.{} is gone", table.name, column.name);
+            assert!(
+                found.contains(&(table.name.into(), column.name.into())),
+                "{}.{} is gone",
+                table.name,
+                column.name
+            );
         }
     }
 }
@@ -322,7 +543,11 @@ fn sqlite_exports_every_column_of_tenants() {
     let sql = "SELECT t.name, c.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c \
          WHERE t.type = 'table' AND EXISTS (SELECT 1 FROM pragma_table_info(t.name) WHERE name = 'tenant')";
     let mut statement = connection.prepare(sql).unwrap();
-    let found: Vec<_> = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    let found: Vec<_> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     knows_every_column(&found);
 }
 
@@ -332,6 +557,12 @@ async fn postgres_exports_every_column_of_tenants() {
     let sql = "SELECT table_name::TEXT, column_name::TEXT FROM information_schema.columns AS c WHERE table_schema = current_schema() \
          AND EXISTS (SELECT 1 FROM information_schema.columns AS t WHERE t.table_schema = c.table_schema \
            AND t.table_name = c.table_name AND t.column_name = 'tenant')";
-    let found: Vec<_> = client.query(sql, &[]).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();
+    let found: Vec<_> = client
+        .query(sql, &[])
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| (row.get(0), row.get(1)))
+        .collect();
     knows_every_column(&found);
 }

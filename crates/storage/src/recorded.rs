@@ -22,7 +22,10 @@ pub(crate) const PRUNED_MAX: i64 = 500;
 pub(crate) fn count_dropped(dropped: &AtomicU64) {
     let count = dropped.fetch_add(1, Ordering::Relaxed).saturating_add(1);
     if count.is_power_of_two() {
-        tracing::warn!(dropped = count, "more requests come than can be written down: entries of the request log are lost");
+        tracing::warn!(
+            dropped = count,
+            "more requests come than can be written down: entries of the request log are lost"
+        );
     }
 }
 
@@ -46,11 +49,17 @@ pub(crate) type Uses = BTreeMap<(i64, String, &'static str), (i64, i64)>;
 pub(crate) fn row(draft: Draft, uses: &mut Uses) -> Result<Row, Fault> {
     let (TenantId(tenant), entry) = draft.finish();
     let at = micros(entry.at);
-    let mut names: Vec<&'static str> = entry.adaptations.iter().map(|adaptation| adaptation.quirk.name()).collect();
+    let mut names: Vec<&'static str> = entry
+        .adaptations
+        .iter()
+        .map(|adaptation| adaptation.quirk.name())
+        .collect();
     names.sort_unstable();
     names.dedup();
     for name in &names {
-        let (count, last) = uses.entry((tenant, entry.credential.clone().unwrap_or_default(), name)).or_default();
+        let (count, last) = uses
+            .entry((tenant, entry.credential.clone().unwrap_or_default(), name))
+            .or_default();
         *count += 1;
         *last = at.max(*last);
     }

@@ -10,7 +10,10 @@ use scim_protocol::TypeSchema;
 use scim_protocol::quirk::QuirkSet;
 use serde_json::{Map, Value};
 
-use crate::rows::{IndexRow, attribute_key, decode_entries, encode_entries, from_json, index_rows, timestamp, version};
+use crate::rows::{
+    IndexRow, attribute_key, decode_entries, encode_entries, from_json, index_rows, timestamp,
+    version,
+};
 
 /// Resources that are looked at in one go.
 pub(crate) const BATCH: usize = 500;
@@ -46,15 +49,27 @@ pub(crate) struct Reindex<'a> {
 impl<'a> Reindex<'a> {
     pub(crate) fn new(affected: &'a AffectedType, schema: &'a TypeSchema) -> Self {
         let key = |path: &str| attribute_key(&affected.name, path);
-        let kept = schema.indexed().iter().map(|indexed| (indexed.unique, key(&indexed.path))).collect();
-        Self { affected, schema, strict: QuirkSet::strict(), kept }
+        let kept = schema
+            .indexed()
+            .iter()
+            .map(|indexed| (indexed.unique, key(&indexed.path)))
+            .collect();
+        Self {
+            affected,
+            schema,
+            strict: QuirkSet::strict(),
+            kept,
+        }
     }
 
     /// The rows that change; `None` where none do; or what contradicts the change.
     ///
     /// Rows of attributes that are no longer indexed stay until the resource is next written: a search that was planned a moment ago may still ask for
     /// them, and they say nothing untrue.
-    pub(crate) fn rows(&self, stored: &Stored) -> Result<Result<Option<Rows>, Contradiction>, Fault> {
+    pub(crate) fn rows(
+        &self,
+        stored: &Stored,
+    ) -> Result<Result<Option<Rows>, Contradiction>, Fault> {
         let document: Map<String, Value> = from_json(&stored.document)?;
         let content = match judge(self.affected, self.schema, document, &self.strict) {
             Ok(content) => content,
@@ -65,37 +80,80 @@ impl<'a> Reindex<'a> {
         }
         let old = decode_entries(&stored.entries)?;
         let mut new = index_rows(&self.affected.name, &content.index);
-        new.extend(old.iter().filter(|row| !self.kept.contains(&(row.unique, row.attribute))).cloned());
-        let (before, after): (HashSet<&IndexRow>, HashSet<&IndexRow>) = (old.iter().collect(), new.iter().collect());
-        let removed: Vec<IndexRow> = old.iter().filter(|row| !after.contains(row)).cloned().collect();
-        let added: Vec<IndexRow> = new.iter().filter(|row| !before.contains(row)).cloned().collect();
+        new.extend(
+            old.iter()
+                .filter(|row| !self.kept.contains(&(row.unique, row.attribute)))
+                .cloned(),
+        );
+        let (before, after): (HashSet<&IndexRow>, HashSet<&IndexRow>) =
+            (old.iter().collect(), new.iter().collect());
+        let removed: Vec<IndexRow> = old
+            .iter()
+            .filter(|row| !after.contains(row))
+            .cloned()
+            .collect();
+        let added: Vec<IndexRow> = new
+            .iter()
+            .filter(|row| !before.contains(row))
+            .cloned()
+            .collect();
         if removed.is_empty() && added.is_empty() {
             return Ok(Ok(None));
         }
         let entries = encode_entries(&new);
-        Ok(Ok(Some(Rows { removed, added, entries })))
+        Ok(Ok(Some(Rows {
+            removed,
+            added,
+            entries,
+        })))
     }
 
     pub(crate) fn contradiction(&self, id: &str, reason: String) -> Contradiction {
-        Contradiction { resource_type: self.affected.name.clone(), id: id.to_owned(), reason }
+        Contradiction {
+            resource_type: self.affected.name.clone(),
+            id: id.to_owned(),
+            reason,
+        }
     }
 
     /// The resource has a value that another one has too.
     pub(crate) fn taken(&self, id: &str, attribute: i64) -> Contradiction {
         let is_it = |path: &&str| attribute_key(&self.affected.name, path) == attribute;
-        let path = self.schema.indexed().iter().map(|indexed| indexed.path.as_str()).find(is_it).unwrap_or_default();
-        self.contradiction(id, format!("`{path}` has a value that another {} has too", self.affected.name))
+        let path = self
+            .schema
+            .indexed()
+            .iter()
+            .map(|indexed| indexed.path.as_str())
+            .find(is_it)
+            .unwrap_or_default();
+        self.contradiction(
+            id,
+            format!(
+                "`{path}` has a value that another {} has too",
+                self.affected.name
+            ),
+        )
     }
 }
 
 /// A resource of a type that goes.
 pub(crate) fn in_use(affected: &AffectedType, id: &str) -> Contradiction {
-    Contradiction { resource_type: affected.name.clone(), id: id.to_owned(), reason: "it is there, and its resource type would go".into() }
+    Contradiction {
+        resource_type: affected.name.clone(),
+        id: id.to_owned(),
+        reason: "it is there, and its resource type would go".into(),
+    }
 }
 
 /// What holds, from rows of kind and document.
-pub(crate) fn tenant_types(revision: i64, rows: Vec<(String, String)>) -> Result<TenantTypes, Fault> {
-    let mut types = TenantTypes { revision: version(revision), ..TenantTypes::default() };
+pub(crate) fn tenant_types(
+    revision: i64,
+    rows: Vec<(String, String)>,
+) -> Result<TenantTypes, Fault> {
+    let mut types = TenantTypes {
+        revision: version(revision),
+        ..TenantTypes::default()
+    };
     for (kind, document) in rows {
         if kind == directory::tenant_types::DocumentKind::Schema.name() {
             types.schemas.push(from_json(&document)?);
@@ -107,7 +165,17 @@ pub(crate) fn tenant_types(revision: i64, rows: Vec<(String, String)>) -> Result
 }
 
 /// A version of a document, from its row.
-pub(crate) fn document_version(number: i64, at: i64, author: String, document: Option<String>) -> Result<DocumentVersion, Fault> {
+pub(crate) fn document_version(
+    number: i64,
+    at: i64,
+    author: String,
+    document: Option<String>,
+) -> Result<DocumentVersion, Fault> {
     let document = document.map(|document| from_json(&document)).transpose()?;
-    Ok(DocumentVersion { version: version(number), at: timestamp(at)?, author, document })
+    Ok(DocumentVersion {
+        version: version(number),
+        at: timestamp(at)?,
+        author,
+        document,
+    })
 }

@@ -16,7 +16,8 @@ use crate::tenant_tables::Table;
 use crate::transfer::{Cell, Row, integer_of, text_of};
 
 /// What a restored receiver says of itself until something is delivered.
-const RESTORED: &str = "restored without its secret, and paused: give it a new secret, then resume it";
+const RESTORED: &str =
+    "restored without its secret, and paused: give it a new secret, then resume it";
 
 /// What a restored tenant has of its own.
 pub(crate) struct Own<'a> {
@@ -29,21 +30,35 @@ pub(crate) struct Own<'a> {
 }
 
 /// The columns of a restored row beside those of the file; changes those that cannot stay as they are.
-pub(crate) fn further(table: &Table, row: &mut Row, own: &Own<'_>) -> Result<Vec<(&'static str, Cell)>, Fault> {
+pub(crate) fn further(
+    table: &Table,
+    row: &mut Row,
+    own: &Own<'_>,
+) -> Result<Vec<(&'static str, Cell)>, Fault> {
     if table.name == "tenants" {
         change(row, "settings", resumed)?;
         let dispatched = Cell::Integer(integer_of(row, "last_sequence"));
-        return Ok(vec![("name", Cell::Text(own.name.into())), ("revision", Cell::Integer(own.revision)), ("dispatched", dispatched)]);
+        return Ok(vec![
+            ("name", Cell::Text(own.name.into())),
+            ("revision", Cell::Integer(own.revision)),
+            ("dispatched", dispatched),
+        ]);
     }
     let (tenant, name) = (TenantId(own.tenant), text_of(row, "name"));
     let mut further = vec![("tenant", Cell::Integer(own.tenant))];
     match table.name {
         "applications" => {
-            further.push(("token", Cell::Bytes(own.key.seal(&application_context(tenant, name), "")?)));
+            further.push((
+                "token",
+                Cell::Bytes(own.key.seal(&application_context(tenant, name), "")?),
+            ));
             further.push(("state", Cell::Text("paused".into())));
         }
         "receivers" => {
-            further.push(("secrets", Cell::Bytes(seal_secrets(own.key, tenant, name, &Secrets::new(None))?)));
+            further.push((
+                "secrets",
+                Cell::Bytes(seal_secrets(own.key, tenant, name, &Secrets::new(None))?),
+            ));
             further.push(("state", Cell::Text("paused".into())));
             further.push(("last_error", Cell::Text(RESTORED.into())));
         }
@@ -54,7 +69,11 @@ pub(crate) fn further(table: &Table, row: &mut Row, own: &Own<'_>) -> Result<Vec
         "clients" => {
             further.push(("person", person(from_json(text_of(row, "permissions"))?)));
             if has_lost_its_secret(row)? {
-                change(row, "authentication", |_| json_text(&ClientAuthentication::ClientSecret { hash: TokenHash([0; 32]) }))?;
+                change(row, "authentication", |_| {
+                    json_text(&ClientAuthentication::ClientSecret {
+                        hash: TokenHash([0; 32]),
+                    })
+                })?;
                 if !row.iter().any(|(column, _)| column.name == "revoked") {
                     further.push(("revoked", Cell::Integer(own.revision)));
                 }
@@ -70,7 +89,11 @@ fn person(permissions: Permissions) -> Cell {
     permissions.user.map_or(Cell::Null, Cell::Text)
 }
 
-fn change(row: &mut Row, name: &str, to: impl Fn(&str) -> Result<String, Fault>) -> Result<(), Fault> {
+fn change(
+    row: &mut Row,
+    name: &str,
+    to: impl Fn(&str) -> Result<String, Fault>,
+) -> Result<(), Fault> {
     for (column, cell) in row {
         if let Cell::Text(text) = cell
             && column.name == name
@@ -92,5 +115,7 @@ fn resumed(settings: &str) -> Result<String, Fault> {
 /// A client cannot be given another secret, so without the one it had it is revoked: nobody mistakes it for one that works.
 fn has_lost_its_secret(row: &Row) -> Result<bool, Fault> {
     let authentication: Map<String, Value> = from_json(text_of(row, "authentication"))?;
-    Ok(authentication.get("method").is_some_and(|method| method == "client_secret"))
+    Ok(authentication
+        .get("method")
+        .is_some_and(|method| method == "client_secret"))
 }

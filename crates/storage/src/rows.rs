@@ -37,7 +37,10 @@ pub(crate) fn attribute_key(resource_type: &str, path: &str) -> i64 {
 
 /// The key of the attribute of which no resource of this type may take a value that another one has.
 pub(crate) fn alone(change_set: &ChangeSet, resource_type: &str) -> Option<i64> {
-    change_set.policy.alone(resource_type).map(|path| attribute_key(resource_type, path))
+    change_set
+        .policy
+        .alone(resource_type)
+        .map(|path| attribute_key(resource_type, path))
 }
 
 /// The keys of several attributes of a type. Every write asks for those of all its attributes, so each thread remembers some.
@@ -49,7 +52,9 @@ fn with_keys<T>(resource_type: &str, ask: impl FnOnce(&mut dyn FnMut(&str) -> i6
         let of_type = keys.entry(resource_type.to_owned()).or_default();
         ask(&mut |path| match of_type.get(path) {
             Some(key) => *key,
-            None => *of_type.entry(path.to_owned()).or_insert_with(|| hashed_key(resource_type, path)),
+            None => *of_type
+                .entry(path.to_owned())
+                .or_insert_with(|| hashed_key(resource_type, path)),
         })
     })
 }
@@ -63,7 +68,10 @@ thread_local! {
 
 fn hashed_key(resource_type: &str, path: &str) -> i64 {
     let hash = digest(&SHA256, format!("{resource_type}\0{path}").as_bytes());
-    hash.as_ref().first_chunk::<8>().copied().map_or(0, i64::from_be_bytes)
+    hash.as_ref()
+        .first_chunk::<8>()
+        .copied()
+        .map_or(0, i64::from_be_bytes)
 }
 
 /// What a row of the change log says happened, in the columns `kind` and `attributes`.
@@ -99,18 +107,31 @@ impl MembersChanged {
 impl Told {
     /// Of a create or a delete.
     pub(crate) fn plain(kind: i64) -> Self {
-        Self { kind, attributes: String::new() }
+        Self {
+            kind,
+            attributes: String::new(),
+        }
     }
 
     /// Of a group that lost a member because that was deleted.
     pub(crate) fn member_gone() -> Self {
-        Self { kind: KIND_PATCH + MEMBER_LEFT, attributes: "members".into() }
+        Self {
+            kind: KIND_PATCH + MEMBER_LEFT,
+            attributes: "members".into(),
+        }
     }
 
     /// Of a resource that referred to somebody who arrived.
     pub(crate) fn linked(path: &str) -> Self {
-        let attributes = if path == MANAGER { format!("{ENTERPRISE_USER}:{MANAGER}") } else { path.to_owned() };
-        Self { kind: KIND_PATCH, attributes }
+        let attributes = if path == MANAGER {
+            format!("{ENTERPRISE_USER}:{MANAGER}")
+        } else {
+            path.to_owned()
+        };
+        Self {
+            kind: KIND_PATCH,
+            attributes,
+        }
     }
 
     /// Of an update: the document's part only where the document was written, `members` only where they are others now.
@@ -120,10 +141,25 @@ impl Told {
             Some(false) if body_changed => DEACTIVATED,
             _ => 0,
         };
-        let of_document = effect.attributes.iter().filter(|_| body_changed).map(String::as_str);
-        let attributes = of_document.chain(members.is_any().then_some("members")).collect::<Vec<_>>().join(",");
+        let of_document = effect
+            .attributes
+            .iter()
+            .filter(|_| body_changed)
+            .map(String::as_str);
+        let attributes = of_document
+            .chain(members.is_any().then_some("members"))
+            .collect::<Vec<_>>()
+            .join(",");
         let loss = if members.left { MEMBER_LEFT } else { 0 };
-        Self { kind: if effect.replaces { KIND_REPLACE } else { KIND_PATCH } + flip + loss, attributes }
+        Self {
+            kind: if effect.replaces {
+                KIND_REPLACE
+            } else {
+                KIND_PATCH
+            } + flip
+                + loss,
+            attributes,
+        }
     }
 }
 
@@ -137,13 +173,23 @@ pub(crate) fn stored_key(key: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(key);
     }
     let hash = digest(&SHA256, key);
-    Cow::Owned(key.iter().take(STORED_KEY_BYTES_MAX - hash.as_ref().len()).chain(hash.as_ref()).copied().collect())
+    Cow::Owned(
+        key.iter()
+            .take(STORED_KEY_BYTES_MAX - hash.as_ref().len())
+            .chain(hash.as_ref())
+            .copied()
+            .collect(),
+    )
 }
 
 /// The rows of index entries.
 pub(crate) fn index_rows(resource_type: &str, entries: &[IndexEntry]) -> Vec<IndexRow> {
     with_keys(resource_type, |key| {
-        let row = |entry: &IndexEntry| IndexRow { unique: entry.unique, attribute: key(&entry.path), value: entry.key.clone() };
+        let row = |entry: &IndexEntry| IndexRow {
+            unique: entry.unique,
+            attribute: key(&entry.path),
+            value: entry.key.clone(),
+        };
         entries.iter().map(row).collect()
     })
 }
@@ -162,7 +208,10 @@ impl Stored {
         let rows = index_rows(resource_type, &content.index);
         // The text is made here, where nobody else waits, and not by the thread that writes.
         let _made = content.document.text();
-        Self { entries: encode_entries(&rows), rows }
+        Self {
+            entries: encode_entries(&rows),
+            rows,
+        }
     }
 }
 
@@ -172,7 +221,11 @@ pub(crate) fn encode_entries(rows: &[IndexRow]) -> Vec<u8> {
     for row in rows {
         bytes.push(u8::from(row.unique));
         bytes.extend(row.attribute.to_be_bytes());
-        bytes.extend(u32::try_from(row.value.len()).unwrap_or(u32::MAX).to_be_bytes());
+        bytes.extend(
+            u32::try_from(row.value.len())
+                .unwrap_or(u32::MAX)
+                .to_be_bytes(),
+        );
         bytes.extend(&row.value);
     }
     bytes
@@ -187,7 +240,11 @@ pub(crate) fn decode_entries(mut bytes: &[u8]) -> Result<Vec<IndexRow>, Fault> {
         let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
         let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| damaged())?;
         let (value, rest) = rest.split_at_checked(length).ok_or_else(damaged)?;
-        rows.push(IndexRow { unique: *unique != 0, attribute: i64::from_be_bytes(*attribute), value: value.to_vec() });
+        rows.push(IndexRow {
+            unique: *unique != 0,
+            attribute: i64::from_be_bytes(*attribute),
+            value: value.to_vec(),
+        });
         bytes = rest;
     }
     Ok(rows)
@@ -199,7 +256,8 @@ pub(crate) fn each_entry(mut bytes: &[u8]) -> impl Iterator<Item = (i64, &[u8])>
         let (_, rest) = bytes.split_first()?;
         let (attribute, rest) = rest.split_first_chunk::<8>()?;
         let (length, rest) = rest.split_first_chunk::<4>()?;
-        let (value, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        let (value, rest) =
+            rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
         bytes = rest;
         Some((i64::from_be_bytes(*attribute), value))
     })
@@ -212,7 +270,8 @@ pub(crate) fn micros(at: Timestamp) -> i64 {
 
 /// The reverse.
 pub(crate) fn timestamp(micros: i64) -> Result<Timestamp, Fault> {
-    Timestamp::from_microsecond(micros).map_err(|error| Fault::from_source("an instant in the database is out of range", error))
+    Timestamp::from_microsecond(micros)
+        .map_err(|error| Fault::from_source("an instant in the database is out of range", error))
 }
 
 /// A version as it is stored.
@@ -227,7 +286,8 @@ pub(crate) fn stored(version: u64) -> i64 {
 
 /// A JSON column.
 pub(crate) fn json_text(value: &impl serde::Serialize) -> Result<String, Fault> {
-    serde_json::to_string(value).map_err(|error| Fault::from_source("a value could not be written as JSON", error))
+    serde_json::to_string(value)
+        .map_err(|error| Fault::from_source("a value could not be written as JSON", error))
 }
 
 /// Whether an application is served, as it is stored.
@@ -240,7 +300,11 @@ pub(crate) fn application_state_text(state: ApplicationState) -> &'static str {
 
 /// The reverse; what is not known is better not sent to.
 pub(crate) fn application_state(stored: &str) -> ApplicationState {
-    if stored == "live" { ApplicationState::Live } else { ApplicationState::Paused }
+    if stored == "live" {
+        ApplicationState::Live
+    } else {
+        ApplicationState::Paused
+    }
 }
 
 /// Where a link stands, as it is stored.
@@ -255,25 +319,43 @@ pub(crate) fn link_state_text(state: LinkState) -> &'static str {
 
 /// The reverse.
 pub(crate) fn link_state(stored: &str) -> Result<LinkState, Fault> {
-    let known = [LinkState::Creating, LinkState::Unnamed, LinkState::Linked, LinkState::Uncertain]
-        .into_iter()
-        .find(|state| link_state_text(*state) == stored);
-    known.ok_or_else(|| Fault::new(format!("the database has a link in the unknown state `{stored}`")))
+    let known = [
+        LinkState::Creating,
+        LinkState::Unnamed,
+        LinkState::Linked,
+        LinkState::Uncertain,
+    ]
+    .into_iter()
+    .find(|state| link_state_text(*state) == stored);
+    known.ok_or_else(|| {
+        Fault::new(format!(
+            "the database has a link in the unknown state `{stored}`"
+        ))
+    })
 }
 
 /// A kind of removal, from how it is stored.
 pub(crate) fn removal(stored: &str) -> Result<Removal, Fault> {
-    Removal::by_name(stored).ok_or_else(|| Fault::new(format!("the database counts removals of the unknown kind `{stored}`")))
+    Removal::by_name(stored).ok_or_else(|| {
+        Fault::new(format!(
+            "the database counts removals of the unknown kind `{stored}`"
+        ))
+    })
 }
 
 /// A kind of change, from how it is stored.
 pub(crate) fn history_kind(stored: &str) -> Result<Kind, Fault> {
-    Kind::by_name(stored).ok_or_else(|| Fault::new(format!("the database has a change of the unknown kind `{stored}`")))
+    Kind::by_name(stored).ok_or_else(|| {
+        Fault::new(format!(
+            "the database has a change of the unknown kind `{stored}`"
+        ))
+    })
 }
 
 /// An id of a change set, from how it is stored.
 pub(crate) fn uuid(stored: &[u8]) -> Result<Uuid, Fault> {
-    Uuid::from_slice(stored).map_err(|error| Fault::from_source("the id of a change has the wrong length", error))
+    Uuid::from_slice(stored)
+        .map_err(|error| Fault::from_source("the id of a change has the wrong length", error))
 }
 
 /// The longest name that is looked up, in bytes: an index of PostgreSQL must hold it.
@@ -292,16 +374,28 @@ pub(crate) fn usable_name_keys(name: &str) -> Option<(Vec<u8>, Vec<u8>)> {
 /// The `userName` (in lower case) and the `externalId` by which a deleted resource may be found; neither where the `externalId` is too long to be
 /// remembered: nothing could tell that somebody else has the `userName` by now.
 pub(crate) fn tombstone_names(document: &Map<String, Value>) -> (Option<String>, Option<String>) {
-    let text = |name: &str| document.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text = |name: &str| {
+        document
+            .get(name)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+    };
     let external_id = text("externalId");
     if external_id.is_some_and(|external_id| !short_name(external_id)) {
         return (None, None);
     }
-    (text("userName").filter(|name| short_name(name)).map(fold), external_id.map(str::to_owned))
+    (
+        text("userName").filter(|name| short_name(name)).map(fold),
+        external_id.map(str::to_owned),
+    )
 }
 
 /// Gives the entries of an attribute another value; what they were and are.
-pub(crate) fn relink_entries(rows: &mut [IndexRow], attribute: i64, value: &str) -> Vec<(IndexRow, IndexRow)> {
+pub(crate) fn relink_entries(
+    rows: &mut [IndexRow],
+    attribute: i64,
+    value: &str,
+) -> Vec<(IndexRow, IndexRow)> {
     let mut changed = Vec::new();
     for row in rows.iter_mut().filter(|row| row.attribute == attribute) {
         let old = row.clone();
@@ -313,27 +407,37 @@ pub(crate) fn relink_entries(rows: &mut [IndexRow], attribute: i64, value: &str)
 
 /// The members of a moment: those of now, without those that joined first since, with those that left first since.
 pub(crate) fn members_then(now: Vec<String>, first_changes: Vec<(String, bool)>) -> Vec<String> {
-    let (joined, left): (Vec<_>, Vec<_>) = first_changes.into_iter().partition(|(_, joined)| *joined);
+    let (joined, left): (Vec<_>, Vec<_>) =
+        first_changes.into_iter().partition(|(_, joined)| *joined);
     let joined: HashSet<String> = joined.into_iter().map(|(id, _)| id).collect();
     let left: Vec<String> = left.into_iter().map(|(id, _)| id).collect();
     let gone: HashSet<&String> = left.iter().collect();
-    let stayed = now.into_iter().filter(|id| !joined.contains(id) && !gone.contains(id)).collect::<Vec<_>>();
+    let stayed = now
+        .into_iter()
+        .filter(|id| !joined.contains(id) && !gone.contains(id))
+        .collect::<Vec<_>>();
     stayed.into_iter().chain(left.clone()).collect()
 }
 
 /// A resource's document.
 pub(crate) fn document(text: String) -> Result<Document, Fault> {
-    Document::stored(text).map_err(|error| Fault::from_source("a document in the database could not be read", error))
+    Document::stored(text)
+        .map_err(|error| Fault::from_source("a document in the database could not be read", error))
 }
 
 /// The last of the oldest lines of a provisioning log that goes, with all before it: one from before an instant, or one too many.
-pub(crate) fn last_to_forget(oldest: &[(i64, String)], before: Timestamp, surplus: Option<i64>) -> Result<Option<i64>, Fault> {
+pub(crate) fn last_to_forget(
+    oldest: &[(i64, String)],
+    before: Timestamp,
+    surplus: Option<i64>,
+) -> Result<Option<i64>, Fault> {
     #[derive(serde::Deserialize)]
     struct Entry {
         at: Timestamp,
     }
     for (line, entry) in oldest.iter().rev() {
-        if surplus.is_some_and(|surplus| *line <= surplus) || from_json::<Entry>(entry)?.at < before {
+        if surplus.is_some_and(|surplus| *line <= surplus) || from_json::<Entry>(entry)?.at < before
+        {
             return Ok(Some(*line));
         }
     }
@@ -342,7 +446,8 @@ pub(crate) fn last_to_forget(oldest: &[(i64, String)], before: Timestamp, surplu
 
 /// The reverse of `json_text`.
 pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Fault> {
-    serde_json::from_str(text).map_err(|error| Fault::from_source("JSON in the database could not be read", error))
+    serde_json::from_str(text)
+        .map_err(|error| Fault::from_source("JSON in the database could not be read", error))
 }
 
 #[cfg(test)]
@@ -351,7 +456,12 @@ mod tests {
 
     #[test]
     fn the_states_of_links_come_back() {
-        for state in [LinkState::Creating, LinkState::Unnamed, LinkState::Linked, LinkState::Uncertain] {
+        for state in [
+            LinkState::Creating,
+            LinkState::Unnamed,
+            LinkState::Linked,
+            LinkState::Uncertain,
+        ] {
             assert_eq!(link_state(link_state_text(state)).unwrap(), state);
         }
         assert!(link_state("elsewhere").is_err());
@@ -359,8 +469,16 @@ mod tests {
 
     #[test]
     fn entries_come_back() {
-        let row = |unique, attribute, value: &[u8]| IndexRow { unique, attribute, value: value.to_vec() };
-        let rows = vec![row(true, -1, b"ann"), row(false, i64::MAX, b""), row(false, 0, &[0, 255])];
+        let row = |unique, attribute, value: &[u8]| IndexRow {
+            unique,
+            attribute,
+            value: value.to_vec(),
+        };
+        let rows = vec![
+            row(true, -1, b"ann"),
+            row(false, i64::MAX, b""),
+            row(false, 0, &[0, 255]),
+        ];
         let bytes = encode_entries(&rows);
         assert_eq!(decode_entries(&bytes).unwrap(), rows);
         let each: Vec<_> = each_entry(&bytes).collect();
@@ -379,7 +497,10 @@ mod tests {
 
     #[test]
     fn attributes_of_different_types_differ() {
-        assert_ne!(attribute_key("User", "displayName"), attribute_key("Group", "displayName"));
+        assert_ne!(
+            attribute_key("User", "displayName"),
+            attribute_key("Group", "displayName")
+        );
         // The keys are in databases already, so they stay what they are, remembered or not.
         for _ in 0..2 {
             assert_eq!(attribute_key("User", "userName"), 3_079_122_278_149_497_528);
@@ -388,6 +509,8 @@ mod tests {
             let path = format!("urn:x:Many:a{number}");
             assert_eq!(attribute_key("User", &path), hashed_key("User", &path));
         }
-        assert!(KEYS.with_borrow(|keys| keys.values().map(HashMap::len).sum::<usize>()) <= KEYS_MAX);
+        assert!(
+            KEYS.with_borrow(|keys| keys.values().map(HashMap::len).sum::<usize>()) <= KEYS_MAX
+        );
     }
 }

@@ -80,10 +80,16 @@ impl MasterKey {
                 )));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                rand::fill(key.as_mut()).map_err(|_| Fault::new("the operating system gave no random bytes"))?;
+                rand::fill(key.as_mut())
+                    .map_err(|_| Fault::new("the operating system gave no random bytes"))?;
                 create_whole(path, key.as_ref()).map_err(|error| refused(path, error))?;
             }
-            Err(error) => return Err(Fault::from_source(format!("the key file {} could not be read", path.display()), error)),
+            Err(error) => {
+                return Err(Fault::from_source(
+                    format!("the key file {} could not be read", path.display()),
+                    error,
+                ));
+            }
         }
         Self::derive(key.as_ref())
     }
@@ -91,31 +97,49 @@ impl MasterKey {
     fn derive(key: &[u8]) -> Result<Self, Fault> {
         let unspecified = |_| Fault::new("the key could not be used");
         let extracted = Salt::new(HKDF_SHA256, b"rollcall").extract(key);
-        let expand = |purpose: &[u8]| -> Result<Zeroizing<[u8; KEY_BYTES]>, aws_lc_rs::error::Unspecified> {
-            let mut derived = Zeroizing::new([0; KEY_BYTES]);
-            extracted.expand(&[purpose], KeyBytes)?.fill(derived.as_mut())?;
-            Ok(derived)
-        };
+        let expand =
+            |purpose: &[u8]| -> Result<Zeroizing<[u8; KEY_BYTES]>, aws_lc_rs::error::Unspecified> {
+                let mut derived = Zeroizing::new([0; KEY_BYTES]);
+                extracted
+                    .expand(&[purpose], KeyBytes)?
+                    .fill(derived.as_mut())?;
+                Ok(derived)
+            };
         let tokens = expand(b"tokens").map_err(unspecified)?;
         let secrets = expand(b"secrets").map_err(unspecified)?;
         let cursors = expand(b"cursors").map_err(unspecified)?;
         Ok(Self {
             check: *expand(b"check").map_err(unspecified)?,
             tokens: hmac::Key::new(hmac::HMAC_SHA256, tokens.as_ref()),
-            secrets: LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, secrets.as_ref()).map_err(unspecified)?),
-            cursors: LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, cursors.as_ref()).map_err(unspecified)?),
+            secrets: LessSafeKey::new(
+                UnboundKey::new(&AES_256_GCM_SIV, secrets.as_ref()).map_err(unspecified)?,
+            ),
+            cursors: LessSafeKey::new(
+                UnboundKey::new(&AES_256_GCM_SIV, cursors.as_ref()).map_err(unspecified)?,
+            ),
         })
     }
 
     /// Whether this is the key of a database, by what stands in it: the check value, or, in a database of an earlier program that has none, what is sealed
     /// there (with its contexts). `Some` is the check value that the database is to have from now on.
-    pub(crate) fn judge(&self, check: Option<&[u8]>, sealed: &[(String, Vec<u8>)]) -> Result<Option<&[u8]>, Fault> {
+    pub(crate) fn judge(
+        &self,
+        check: Option<&[u8]>,
+        sealed: &[(String, Vec<u8>)],
+    ) -> Result<Option<&[u8]>, Fault> {
         let is_right = match check {
             Some(check) => check == self.check,
-            None => sealed.is_empty() || sealed.iter().any(|(context, stored)| self.open(context, stored).is_ok()),
+            None => {
+                sealed.is_empty()
+                    || sealed
+                        .iter()
+                        .any(|(context, stored)| self.open(context, stored).is_ok())
+            }
         };
         if !is_right {
-            return Err(Fault::new(format!("the key file is not the one that the database was made with: {LOST_WITHOUT}. {BRING_BACK}")));
+            return Err(Fault::new(format!(
+                "the key file is not the one that the database was made with: {LOST_WITHOUT}. {BRING_BACK}"
+            )));
         }
         Ok(check.is_none().then_some(&self.check))
     }
@@ -132,7 +156,11 @@ impl MasterKey {
         rand::fill(&mut nonce).map_err(unspecified)?;
         let mut sealed = secret.as_bytes().to_vec();
         self.secrets
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context.as_bytes()), &mut sealed)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(context.as_bytes()),
+                &mut sealed,
+            )
             .map_err(unspecified)?;
         let mut stored = nonce.to_vec();
         stored.append(&mut sealed);
@@ -141,12 +169,20 @@ impl MasterKey {
 
     /// Opens what `seal` made for the same context.
     pub(crate) fn open(&self, context: &str, stored: &[u8]) -> Result<String, Fault> {
-        let refuse = || Fault::new("a sealed secret could not be opened: the key file is not the one it was sealed with");
+        let refuse = || {
+            Fault::new(
+                "a sealed secret could not be opened: the key file is not the one it was sealed with",
+            )
+        };
         let (nonce, sealed) = stored.split_first_chunk::<NONCE_LEN>().ok_or_else(refuse)?;
         let mut sealed = Zeroizing::new(sealed.to_vec());
         let opened = self
             .secrets
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context.as_bytes()), &mut sealed)
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                Aad::from(context.as_bytes()),
+                &mut sealed,
+            )
             .map_err(|_| refuse())?;
         String::from_utf8(opened.to_vec()).map_err(|_| refuse())
     }
@@ -161,7 +197,9 @@ impl TokenHasher for MasterKey {
     fn hash(&self, token: &str) -> TokenHash {
         let tag = hmac::sign(&self.tokens, token.as_bytes());
         let mut hash = [0; 32];
-        hash.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+        hash.iter_mut()
+            .zip(tag.as_ref())
+            .for_each(|(to, from)| *to = *from);
         TokenHash(hash)
     }
 }
@@ -171,7 +209,13 @@ impl CursorSealer for MasterKey {
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut nonce).ok()?;
         let mut sealed = position.to_vec();
-        self.cursors.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut sealed).ok()?;
+        self.cursors
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(context),
+                &mut sealed,
+            )
+            .ok()?;
         Some(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
     }
 
@@ -179,7 +223,14 @@ impl CursorSealer for MasterKey {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>()?;
         let mut sealed = sealed.to_vec();
-        let opened = self.cursors.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context), &mut sealed).ok()?;
+        let opened = self
+            .cursors
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                Aad::from(context),
+                &mut sealed,
+            )
+            .ok()?;
         Some(opened.to_vec())
     }
 }
@@ -189,12 +240,16 @@ fn create_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     // Two steps, so that a crash between them leaves no key file that is too short.
     let unfinished = path.with_extension("new");
     let _ = fs::remove_file(&unfinished);
-    let mut file = private_options().write(true).create_new(true).open(&unfinished)?;
+    let mut file = private_options()
+        .write(true)
+        .create_new(true)
+        .open(&unfinished)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::hard_link(&unfinished, path)?;
     fs::remove_file(&unfinished)?;
-    path.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
+    path.parent()
+        .map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
 }
 
 #[cfg(test)]
@@ -221,13 +276,26 @@ mod tests {
     fn cursors_open_only_here_and_under_their_context() {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let sealed = key(one.path()).seal_cursor(b"a", b"position").unwrap();
-        assert!(sealed.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)), "{sealed}");
-        assert_eq!(key(one.path()).open_cursor(b"a", &sealed).unwrap(), b"position");
+        assert!(
+            sealed
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)),
+            "{sealed}"
+        );
+        assert_eq!(
+            key(one.path()).open_cursor(b"a", &sealed).unwrap(),
+            b"position"
+        );
         assert_eq!(key(one.path()).open_cursor(b"b", &sealed), None);
         assert_eq!(key(other.path()).open_cursor(b"a", &sealed), None);
         let mut changed = sealed.clone().into_bytes();
         changed[20] = if changed[20] == b'A' { b'B' } else { b'A' };
-        for text in [String::from_utf8(changed).unwrap(), sealed.chars().skip(2).collect(), String::new(), "?".into()] {
+        for text in [
+            String::from_utf8(changed).unwrap(),
+            sealed.chars().skip(2).collect(),
+            String::new(),
+            "?".into(),
+        ] {
             assert_eq!(key(one.path()).open_cursor(b"a", &text), None, "{text}");
         }
     }
@@ -238,10 +306,20 @@ mod tests {
         let (one, other) = (key(one.path()), key(other.path()));
         let check = one.judge(None, &[]).unwrap().unwrap().to_vec();
         assert_eq!(one.judge(Some(&check), &[]).unwrap(), None);
-        assert!(other.judge(Some(&check), &[]).unwrap_err().to_string().contains("not the one"));
+        assert!(
+            other
+                .judge(Some(&check), &[])
+                .unwrap_err()
+                .to_string()
+                .contains("not the one")
+        );
         // A database of an earlier program has no check value; one secret that the key opens is enough.
         let sealed = |key: &MasterKey| ("1/2".to_owned(), key.seal("1/2", "s3cret").unwrap());
-        assert!(one.judge(None, &[sealed(&other), sealed(&one)]).unwrap().is_some());
+        assert!(
+            one.judge(None, &[sealed(&other), sealed(&one)])
+                .unwrap()
+                .is_some()
+        );
         assert!(one.judge(None, &[sealed(&other)]).is_err());
     }
 
@@ -249,7 +327,12 @@ mod tests {
     fn no_key_is_made_for_a_database_that_has_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        assert!(MasterKey::of_database(&path, true).unwrap_err().to_string().contains("is missing"));
+        assert!(
+            MasterKey::of_database(&path, true)
+                .unwrap_err()
+                .to_string()
+                .contains("is missing")
+        );
         assert!(!path.exists());
         MasterKey::of_database(&path, false).unwrap();
         MasterKey::of_database(&path, true).unwrap();
@@ -269,7 +352,14 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         key(folder.path());
-        assert_eq!(fs::metadata(folder.path().join("key")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(folder.path().join("key"))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777,
+            0o600
+        );
         fs::write(folder.path().join("short"), b"short").unwrap();
         assert!(MasterKey::load_or_create(&folder.path().join("short")).is_err());
     }

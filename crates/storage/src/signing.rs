@@ -31,16 +31,30 @@ fn context(tenant: TenantId, id: &str) -> String {
 /// Makes a key.
 pub(crate) fn make(key: &MasterKey, tenant: TenantId) -> Result<MadeKey, Fault> {
     let failed = || Fault::new("a signing key could not be made");
-    let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).map_err(|_| failed())?;
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref()).map_err(|_| failed())?;
+    let document =
+        EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+            .map_err(|_| failed())?;
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref())
+        .map_err(|_| failed())?;
     // An uncompressed point: 4, then two coordinates of 32 bytes.
     let point = pair.public_key().as_ref();
-    let (Some(x), Some(y)) = (point.get(1..33), point.get(33..65)) else { return Err(failed()) };
-    let (x, y) = (BASE64_URL_SAFE_NO_PAD.encode(x), BASE64_URL_SAFE_NO_PAD.encode(y));
-    let thumbprint = digest(&SHA256, format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#).as_bytes());
+    let (Some(x), Some(y)) = (point.get(1..33), point.get(33..65)) else {
+        return Err(failed());
+    };
+    let (x, y) = (
+        BASE64_URL_SAFE_NO_PAD.encode(x),
+        BASE64_URL_SAFE_NO_PAD.encode(y),
+    );
+    let thumbprint = digest(
+        &SHA256,
+        format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#).as_bytes(),
+    );
     let id = BASE64_URL_SAFE_NO_PAD.encode(thumbprint.as_ref());
     let public = json!({"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": id, "use": "sig", "alg": "ES256"});
-    let sealed = key.seal(&context(tenant, &id), &BASE64_URL_SAFE_NO_PAD.encode(document.as_ref()))?;
+    let sealed = key.seal(
+        &context(tenant, &id),
+        &BASE64_URL_SAFE_NO_PAD.encode(document.as_ref()),
+    )?;
     Ok(MadeKey { id, public, sealed })
 }
 
@@ -53,13 +67,21 @@ pub(crate) fn sign(
     claims: &Value,
 ) -> Result<String, Fault> {
     let failed = || Fault::new("a token could not be signed");
-    let private = BASE64_URL_SAFE_NO_PAD.decode(key.open(&context(tenant, id), sealed)?).map_err(|_| failed())?;
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &private).map_err(|_| failed())?;
+    let private = BASE64_URL_SAFE_NO_PAD
+        .decode(key.open(&context(tenant, id), sealed)?)
+        .map_err(|_| failed())?;
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &private)
+        .map_err(|_| failed())?;
     let header = json!({"alg": "ES256", "typ": token_type, "kid": id});
     let part = |value: &Value| Ok::<_, Fault>(BASE64_URL_SAFE_NO_PAD.encode(json_text(value)?));
     let input = format!("{}.{}", part(&header)?, part(claims)?);
-    let signature = pair.sign(&SystemRandom::new(), input.as_bytes()).map_err(|_| failed())?;
-    Ok(format!("{input}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature.as_ref())))
+    let signature = pair
+        .sign(&SystemRandom::new(), input.as_bytes())
+        .map_err(|_| failed())?;
+    Ok(format!(
+        "{input}.{}",
+        BASE64_URL_SAFE_NO_PAD.encode(signature.as_ref())
+    ))
 }
 
 /// Whether a key that signs is so old that another takes its place.
@@ -69,7 +91,8 @@ pub(crate) fn is_old(created: Timestamp, now: Timestamp) -> bool {
 
 /// Keys that were replaced before this are no longer published.
 pub(crate) fn published_since(now: Timestamp) -> Timestamp {
-    now.checked_sub(SignedDuration::from_hours(24 * KEY_OVERLAP_DAYS)).unwrap_or(Timestamp::MIN)
+    now.checked_sub(SignedDuration::from_hours(24 * KEY_OVERLAP_DAYS))
+        .unwrap_or(Timestamp::MIN)
 }
 
 /// A stored public half.
@@ -88,18 +111,42 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let master = MasterKey::load_or_create(&folder.path().join("key")).unwrap();
         let made = make(&master, TenantId(1)).unwrap();
-        let token = sign(&master, TenantId(1), (&made.id, &made.sealed), "secevent+jwt", &json!({"a": 1})).unwrap();
+        let token = sign(
+            &master,
+            TenantId(1),
+            (&made.id, &made.sealed),
+            "secevent+jwt",
+            &json!({"a": 1}),
+        )
+        .unwrap();
         let (input, signature) = token.rsplit_once('.').unwrap();
         let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).unwrap();
         let mut point = vec![4];
         point.extend(decode(made.public["x"].as_str().unwrap()));
         point.extend(decode(made.public["y"].as_str().unwrap()));
         let verifier = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point);
-        assert!(verifier.verify(input.as_bytes(), &decode(signature)).is_ok());
+        assert!(
+            verifier
+                .verify(input.as_bytes(), &decode(signature))
+                .is_ok()
+        );
         assert!(verifier.verify(b"other", &decode(signature)).is_err());
-        let header: Value = serde_json::from_slice(&decode(input.split_once('.').unwrap().0)).unwrap();
-        assert_eq!(header, json!({"alg": "ES256", "typ": "secevent+jwt", "kid": made.id}));
+        let header: Value =
+            serde_json::from_slice(&decode(input.split_once('.').unwrap().0)).unwrap();
+        assert_eq!(
+            header,
+            json!({"alg": "ES256", "typ": "secevent+jwt", "kid": made.id})
+        );
         // A key is sealed for its tenant.
-        assert!(sign(&master, TenantId(2), (&made.id, &made.sealed), "t", &json!({})).is_err());
+        assert!(
+            sign(
+                &master,
+                TenantId(2),
+                (&made.id, &made.sealed),
+                "t",
+                &json!({})
+            )
+            .is_err()
+        );
     }
 }

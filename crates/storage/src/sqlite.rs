@@ -47,7 +47,8 @@ use directory::change_set::{ChangeSet, Committed};
 use directory::credential::{TokenHash, TokenRecord};
 use directory::search::SearchPlan;
 use directory::store::{
-    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, SearchPage, Stage, Store, StoredResource, Tenants,
+    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, SearchPage,
+    Stage, Store, StoredResource, Tenants,
 };
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use jiff::Timestamp;
@@ -88,7 +89,12 @@ impl Sqlite {
         readiness::check_key(&mut connection, path, &key)?;
         let (revisions, damage) = (Revisions::open(path)?, Damage::default());
         Ok(Self {
-            writer: Writer::start(connection, Journal::open(path)?, revisions.clone(), damage.clone())?,
+            writer: Writer::start(
+                connection,
+                Journal::open(path)?,
+                revisions.clone(),
+                damage.clone(),
+            )?,
             readers: Readers::new(path, damage.clone()),
             damage,
             revisions,
@@ -106,51 +112,113 @@ impl Sqlite {
 
 #[async_trait]
 impl Memberships for Sqlite {
-    async fn members_after(&self, tenant: TenantId, group_id: &str, after: i64, limit: u32) -> Result<Vec<Member>, Fault> {
+    async fn members_after(
+        &self,
+        tenant: TenantId,
+        group_id: &str,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Member>, Fault> {
         let group_id = group_id.to_owned();
-        self.readers.read_long(tenant, move |connection| read::members_after(connection, tenant, &group_id, after, limit)).await
+        self.readers
+            .read_long(tenant, move |connection| {
+                read::members_after(connection, tenant, &group_id, after, limit)
+            })
+            .await
     }
 
-    async fn find_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
+    async fn find_memberships(
+        &self,
+        tenant: TenantId,
+        query: &MembershipQuery,
+    ) -> Result<Vec<Membership>, Fault> {
         let query = query.clone();
-        self.readers.read_long(tenant, move |connection| memberships::find(connection, tenant, &query)).await
+        self.readers
+            .read_long(tenant, move |connection| {
+                memberships::find(connection, tenant, &query)
+            })
+            .await
     }
 
-    async fn count_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<u64, Fault> {
+    async fn count_memberships(
+        &self,
+        tenant: TenantId,
+        query: &MembershipQuery,
+    ) -> Result<u64, Fault> {
         let query = query.clone();
-        self.readers.read_long(tenant, move |connection| memberships::count_all(connection, tenant, &query)).await
+        self.readers
+            .read_long(tenant, move |connection| {
+                memberships::count_all(connection, tenant, &query)
+            })
+            .await
     }
 }
 
 #[async_trait]
 impl Store for Sqlite {
-    async fn commit(&self, tenant: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError> {
+    async fn commit(
+        &self,
+        tenant: TenantId,
+        change_set: Arc<ChangeSet>,
+    ) -> Result<Vec<Committed>, CommitError> {
         let prepared = commit::prepare(&change_set);
-        let committed = self.writer.write_holding(move |writing| commit::apply(writing, tenant, &change_set, &prepared)).await?;
+        let committed = self
+            .writer
+            .write_holding(move |writing| commit::apply(writing, tenant, &change_set, &prepared))
+            .await?;
         self.committed.notify_one();
         Ok(committed)
     }
 
-    async fn read(&self, tenant: TenantId, resource_type: &str, id: &str, include: Include) -> Result<Option<StoredResource>, Fault> {
+    async fn read(
+        &self,
+        tenant: TenantId,
+        resource_type: &str,
+        id: &str,
+        include: Include,
+    ) -> Result<Option<StoredResource>, Fault> {
         if !include.members {
-            return self.readers.read_short(|connection| snapshot(connection, |c| read::read(c, tenant, resource_type, id, include)));
+            return self.readers.read_short(|connection| {
+                snapshot(connection, |c| {
+                    read::read(c, tenant, resource_type, id, include)
+                })
+            });
         }
         let (resource_type, id) = (resource_type.to_owned(), id.to_owned());
         self.readers
-            .read_long(tenant, move |connection| snapshot(connection, |c| read::read(c, tenant, &resource_type, &id, include)))
+            .read_long(tenant, move |connection| {
+                snapshot(connection, |c| {
+                    read::read(c, tenant, &resource_type, &id, include)
+                })
+            })
             .await
     }
 
-    async fn has_more_members_than(&self, tenant: TenantId, group_id: &str, count: u32) -> Result<bool, Fault> {
-        self.readers.read_short(|connection| read::has_more_members_than(connection, tenant, group_id, count))
+    async fn has_more_members_than(
+        &self,
+        tenant: TenantId,
+        group_id: &str,
+        count: u32,
+    ) -> Result<bool, Fault> {
+        self.readers.read_short(|connection| {
+            read::has_more_members_than(connection, tenant, group_id, count)
+        })
     }
 
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault> {
         if plan.finds_one_at_most() {
-            return self.readers.read_short(|connection| snapshot(connection, |c| search::search(c, tenant, &plan, &self.totals)));
+            return self.readers.read_short(|connection| {
+                snapshot(connection, |c| {
+                    search::search(c, tenant, &plan, &self.totals)
+                })
+            });
         }
         let totals = Arc::clone(&self.totals);
-        self.readers.read_long(tenant, move |connection| snapshot(connection, |c| search::search(c, tenant, &plan, &totals))).await
+        self.readers
+            .read_long(tenant, move |connection| {
+                snapshot(connection, |c| search::search(c, tenant, &plan, &totals))
+            })
+            .await
     }
 
     fn stage(&self) -> Option<Box<dyn Stage>> {
@@ -160,18 +228,31 @@ impl Store for Sqlite {
 
 #[async_trait]
 impl Tenants for Sqlite {
-    async fn create_tenant(&self, name: &str, settings: TenantSettings, at: Timestamp) -> Result<Option<Tenant>, Fault> {
+    async fn create_tenant(
+        &self,
+        name: &str,
+        settings: TenantSettings,
+        at: Timestamp,
+    ) -> Result<Option<Tenant>, Fault> {
         let settings = json_text(&settings)?;
         let name = name.to_owned();
-        self.writer.revise(move |connection| tenants::create_tenant(connection, &name, &settings, micros(at))).await
+        self.writer
+            .revise(move |connection| {
+                tenants::create_tenant(connection, &name, &settings, micros(at))
+            })
+            .await
     }
 
     async fn find_tenant(&self, name: &str) -> Result<Option<Tenant>, Fault> {
-        self.readers.read_short(|connection| tenants::find_tenant(connection, name))
+        self.readers
+            .read_short(|connection| tenants::find_tenant(connection, name))
     }
 
     async fn tenant_revision(&self, name: &str) -> Result<Option<i64>, Fault> {
-        self.revisions.find(name, || self.readers.read_short(|connection| tenants::tenant_revision(connection, name)))
+        self.revisions.find(name, || {
+            self.readers
+                .read_short(|connection| tenants::tenant_revision(connection, name))
+        })
     }
 
     async fn list_tenants(&self) -> Result<Vec<Tenant>, Fault> {
@@ -179,24 +260,44 @@ impl Tenants for Sqlite {
     }
 
     async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault> {
-        self.writer.write(move |connection| tenants::create_token(connection, &token)).await
+        self.writer
+            .write(move |connection| tenants::create_token(connection, &token))
+            .await
     }
 
-    async fn find_token(&self, tenant: TenantId, hash: TokenHash) -> Result<Option<TokenRecord>, Fault> {
-        self.readers.read_short(|connection| tenants::find_token(connection, tenant, &hash))
+    async fn find_token(
+        &self,
+        tenant: TenantId,
+        hash: TokenHash,
+    ) -> Result<Option<TokenRecord>, Fault> {
+        self.readers
+            .read_short(|connection| tenants::find_token(connection, tenant, &hash))
     }
 
     async fn list_tokens(&self, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault> {
-        self.readers.read_long(tenant, move |connection| tenants::list_tokens(connection, tenant)).await
+        self.readers
+            .read_long(tenant, move |connection| {
+                tenants::list_tokens(connection, tenant)
+            })
+            .await
     }
 
     async fn revoke_token(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault> {
         let id = id.to_owned();
-        self.writer.revise(move |connection| tenants::revoke_token(connection, tenant, &id, micros(at))).await
+        self.writer
+            .revise(move |connection| tenants::revoke_token(connection, tenant, &id, micros(at)))
+            .await
     }
 
-    async fn record_token_use(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<(), Fault> {
+    async fn record_token_use(
+        &self,
+        tenant: TenantId,
+        id: &str,
+        at: Timestamp,
+    ) -> Result<(), Fault> {
         let id = id.to_owned();
-        self.writer.write(move |connection| tenants::record_token_use(connection, tenant, &id, micros(at))).await
+        self.writer
+            .write(move |connection| tenants::record_token_use(connection, tenant, &id, micros(at)))
+            .await
     }
 }

@@ -72,10 +72,18 @@ struct SoFar {
 
 impl<B: Begins> Played<B> {
     pub(crate) fn new(begins: B) -> Self {
-        Self { begins, so_far: Mutex::default() }
+        Self {
+            begins,
+            so_far: Mutex::default(),
+        }
     }
 
-    async fn hear(&self, so_far: &mut SoFar, tenant: TenantId, asked: &Asked) -> Result<Told, CommitError> {
+    async fn hear(
+        &self,
+        so_far: &mut SoFar,
+        tenant: TenantId,
+        asked: &Asked,
+    ) -> Result<Told, CommitError> {
         for failed in 0..ATTEMPTS_MAX {
             // It is put back with the answer: where nobody waits for that any more, what was done and what is known of it may differ.
             let line = match so_far.line.take() {
@@ -96,7 +104,10 @@ impl<B: Begins> Played<B> {
 
 /// Rehearses everything again in a new transaction; `None` where that has ended meanwhile. What is refused now, as others wrote in between, is left out: what
 /// is there now is as good an answer as any.
-async fn again(line: Line, done: &mut Vec<(TenantId, Arc<ChangeSet>)>) -> Result<Option<Line>, Fault> {
+async fn again(
+    line: Line,
+    done: &mut Vec<(TenantId, Arc<ChangeSet>)>,
+) -> Result<Option<Line>, Fault> {
     let mut place = 0;
     while let Some((tenant, change_set)) = done.get(place) {
         match say(&line, *tenant, Asked::Commit(Arc::clone(change_set))).await {
@@ -112,15 +123,26 @@ async fn again(line: Line, done: &mut Vec<(TenantId, Arc<ChangeSet>)>) -> Result
 /// `None` where the transaction has ended.
 async fn say(line: &Line, tenant: TenantId, asked: Asked) -> Option<Result<Told, CommitError>> {
     let (reply, told) = oneshot::channel();
-    line(Cue { tenant, asked, reply });
+    line(Cue {
+        tenant,
+        asked,
+        reply,
+    });
     told.await.ok()
 }
 
 #[async_trait]
 impl<B: Begins> Stage for Played<B> {
-    async fn commit(&self, tenant: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError> {
+    async fn commit(
+        &self,
+        tenant: TenantId,
+        change_set: Arc<ChangeSet>,
+    ) -> Result<Vec<Committed>, CommitError> {
         let mut so_far = self.so_far.lock().await;
-        match self.hear(&mut so_far, tenant, &Asked::Commit(Arc::clone(&change_set))).await? {
+        match self
+            .hear(&mut so_far, tenant, &Asked::Commit(Arc::clone(&change_set)))
+            .await?
+        {
             Told::Committed(committed) => {
                 so_far.done.push((tenant, change_set));
                 Ok(committed)
@@ -131,7 +153,10 @@ impl<B: Begins> Stage for Played<B> {
 
     async fn ask(&self, tenant: TenantId, question: Question) -> Result<Found, Fault> {
         let mut so_far = self.so_far.lock().await;
-        match self.hear(&mut so_far, tenant, &Asked::Question(question)).await {
+        match self
+            .hear(&mut so_far, tenant, &Asked::Question(question))
+            .await
+        {
             Ok(Told::Found(found)) => Ok(found),
             Ok(Told::Committed(_)) => Err(Fault::new("a question was answered like a commit")),
             Err(CommitError::Fault(fault)) => Err(fault),
@@ -162,7 +187,11 @@ mod tests {
     impl Begins for Fake {
         async fn begin(&self, _: u32) -> Line {
             let is_first = self.begun.fetch_add(1, Ordering::Relaxed) == 0;
-            let lasts = if is_first || self.all_end { self.lasts } else { usize::MAX };
+            let lasts = if is_first || self.all_end {
+                self.lasts
+            } else {
+                usize::MAX
+            };
             let (said, here) = (Arc::clone(&self.said), AtomicUsize::new(0));
             Box::new(move |cue| {
                 if here.fetch_add(1, Ordering::Relaxed) < lasts {
@@ -175,27 +204,52 @@ mod tests {
 
     async fn commit(stage: &Played<Fake>) -> Result<(), CommitError> {
         let policy = Policy::default();
-        let change_set = ChangeSet { change_id: Uuid::nil(), at: Timestamp::UNIX_EPOCH, types_revision: 0, writes: Vec::new(), policy };
-        stage.commit(TenantId(1), Arc::new(change_set)).await.map(drop)
+        let change_set = ChangeSet {
+            change_id: Uuid::nil(),
+            at: Timestamp::UNIX_EPOCH,
+            types_revision: 0,
+            writes: Vec::new(),
+            policy,
+        };
+        stage
+            .commit(TenantId(1), Arc::new(change_set))
+            .await
+            .map(drop)
     }
 
     #[tokio::test]
     async fn everything_is_done_once_unless_a_transaction_ends() {
         for (lasts, expected, transactions) in [(usize::MAX, 100, 1), (60, 160, 2)] {
             let (said, begun) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-            let stage = Played::new(Fake { said: said.clone(), begun: begun.clone(), lasts, all_end: false });
+            let stage = Played::new(Fake {
+                said: said.clone(),
+                begun: begun.clone(),
+                lasts,
+                all_end: false,
+            });
             for _ in 0..100 {
                 commit(&stage).await.unwrap();
             }
-            assert_eq!((said.load(Ordering::Relaxed), begun.load(Ordering::Relaxed)), (expected, transactions));
+            assert_eq!(
+                (said.load(Ordering::Relaxed), begun.load(Ordering::Relaxed)),
+                (expected, transactions)
+            );
         }
     }
 
     #[tokio::test]
     async fn a_rehearsal_that_gets_nowhere_is_given_up() {
         let begun = Arc::<AtomicUsize>::default();
-        let stage = Played::new(Fake { said: Arc::default(), begun: begun.clone(), lasts: 0, all_end: true });
+        let stage = Played::new(Fake {
+            said: Arc::default(),
+            begun: begun.clone(),
+            lasts: 0,
+            all_end: true,
+        });
         assert!(matches!(commit(&stage).await, Err(CommitError::Fault(_))));
-        assert_eq!(begun.load(Ordering::Relaxed), usize::try_from(ATTEMPTS_MAX).unwrap());
+        assert_eq!(
+            begun.load(Ordering::Relaxed),
+            usize::try_from(ATTEMPTS_MAX).unwrap()
+        );
     }
 }

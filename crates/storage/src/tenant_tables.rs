@@ -59,31 +59,58 @@ pub(crate) struct Table {
 }
 
 const fn integer(name: &'static str) -> Column {
-    Column { name, kind: Kind::Integer }
+    Column {
+        name,
+        kind: Kind::Integer,
+    }
 }
 const fn text(name: &'static str) -> Column {
-    Column { name, kind: Kind::Text }
+    Column {
+        name,
+        kind: Kind::Text,
+    }
 }
 const fn json(name: &'static str) -> Column {
-    Column { name, kind: Kind::Json }
+    Column {
+        name,
+        kind: Kind::Json,
+    }
 }
 const fn bytes(name: &'static str) -> Column {
-    Column { name, kind: Kind::Bytes }
+    Column {
+        name,
+        kind: Kind::Bytes,
+    }
 }
 const fn key(name: &'static str, keys: Keys) -> Column {
-    Column { name, kind: Kind::Key(keys) }
+    Column {
+        name,
+        kind: Kind::Key(keys),
+    }
 }
 
 /// What travels, in this order. A test knows when a table or column of a tenant is neither here nor in `LEFT_OUT`.
 pub(crate) const TABLES: &[Table] = &[
     Table {
         name: "tenants",
-        columns: &[integer("created"), json("settings"), integer("last_sequence"), integer("types_revision")],
+        columns: &[
+            integer("created"),
+            json("settings"),
+            integer("last_sequence"),
+            integer("types_revision"),
+        ],
         order: "tenant",
     },
     Table {
         name: "type_documents",
-        columns: &[text("kind"), text("key"), integer("version"), integer("at"), text("author"), json("document")],
+        columns: &[
+            text("kind"),
+            text("key"),
+            integer("version"),
+            integer("at"),
+            text("author"),
+            json("document"),
+        ],
         order: "kind, key, version",
     },
     Table {
@@ -103,7 +130,10 @@ pub(crate) const TABLES: &[Table] = &[
     },
     Table {
         name: "memberships",
-        columns: &[key("group_resource", Keys::Resource), key("member_resource", Keys::Resource)],
+        columns: &[
+            key("group_resource", Keys::Resource),
+            key("member_resource", Keys::Resource),
+        ],
         order: "group_resource, member_resource",
     },
     Table {
@@ -123,7 +153,13 @@ pub(crate) const TABLES: &[Table] = &[
     },
     Table {
         name: "applications",
-        columns: &[key("application", Keys::Application), text("name"), text("base_url"), json("settings"), integer("created")],
+        columns: &[
+            key("application", Keys::Application),
+            text("name"),
+            text("base_url"),
+            json("settings"),
+            integer("created"),
+        ],
         order: "application",
     },
     Table {
@@ -142,7 +178,12 @@ pub(crate) const TABLES: &[Table] = &[
     },
     Table {
         name: "awaits",
-        columns: &[key("application", Keys::Application), text("awaited"), text("id"), text("type")],
+        columns: &[
+            key("application", Keys::Application),
+            text("awaited"),
+            text("id"),
+            text("type"),
+        ],
         order: "application, awaited, id",
     },
     Table {
@@ -163,7 +204,12 @@ pub(crate) const TABLES: &[Table] = &[
     },
     Table {
         name: "member_history",
-        columns: &[text("group_id"), integer("version"), text("member_id"), integer("joined")],
+        columns: &[
+            text("group_id"),
+            integer("version"),
+            text("member_id"),
+            integer("joined"),
+        ],
         order: "group_id, version, member_id",
     },
     Table {
@@ -184,10 +230,24 @@ pub(crate) const TABLES: &[Table] = &[
     },
     Table {
         name: "pending_references",
-        columns: &[key("resource", Keys::Resource), text("path"), text("value"), text("folded"), integer("since")],
+        columns: &[
+            key("resource", Keys::Resource),
+            text("path"),
+            text("value"),
+            text("folded"),
+            integer("since"),
+        ],
         order: "resource, path, value",
     },
-    Table { name: "provisioning_log", columns: &[key("application", Keys::Application), text("id"), json("entry")], order: "line" },
+    Table {
+        name: "provisioning_log",
+        columns: &[
+            key("application", Keys::Application),
+            text("id"),
+            json("entry"),
+        ],
+        order: "line",
+    },
     Table {
         name: "clients",
         columns: &[
@@ -195,12 +255,19 @@ pub(crate) const TABLES: &[Table] = &[
             text("name"),
             integer("created"),
             integer("revoked"),
-            Column { name: "authentication", kind: Kind::Authentication },
+            Column {
+                name: "authentication",
+                kind: Kind::Authentication,
+            },
             json("permissions"),
         ],
         order: "created, id",
     },
-    Table { name: "issuers", columns: &[text("name"), integer("created"), json("settings")], order: "name" },
+    Table {
+        name: "issuers",
+        columns: &[text("name"), integer("created"), json("settings")],
+        order: "name",
+    },
     Table {
         name: "receivers",
         columns: &[
@@ -215,7 +282,11 @@ pub(crate) const TABLES: &[Table] = &[
         ],
         order: "receiver",
     },
-    Table { name: "chosen_resources", columns: &[key("receiver", Keys::Receiver), text("id")], order: "receiver, id" },
+    Table {
+        name: "chosen_resources",
+        columns: &[key("receiver", Keys::Receiver), text("id")],
+        order: "receiver, id",
+    },
     Table {
         name: "parcels",
         columns: &[
@@ -231,7 +302,14 @@ pub(crate) const TABLES: &[Table] = &[
     },
     Table {
         name: "parked",
-        columns: &[text("parked"), integer("at"), text("credential"), text("type"), text("id"), json("write")],
+        columns: &[
+            text("parked"),
+            integer("at"),
+            text("credential"),
+            text("type"),
+            text("id"),
+            json("write"),
+        ],
         order: "at, parked",
     },
 ];
@@ -239,13 +317,25 @@ pub(crate) const TABLES: &[Table] = &[
 /// Tables of tenants that do not travel, and why.
 #[cfg(test)]
 pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
-    ("tokens", "secrets: a hash is good only with the key file that made it"),
-    ("unique_values", "made again from the column `entries` of `resources`"),
-    ("index_values", "made again from the column `entries` of `resources`"),
+    (
+        "tokens",
+        "secrets: a hash is good only with the key file that made it",
+    ),
+    (
+        "unique_values",
+        "made again from the column `entries` of `resources`",
+    ),
+    (
+        "index_values",
+        "made again from the column `entries` of `resources`",
+    ),
     ("outbox", "everything is marked out of date instead"),
     ("signing_keys", "secrets"),
     ("assertions", "of the moment"),
-    ("requests", "what was asked of this server, not what the tenant is"),
+    (
+        "requests",
+        "what was asked of this server, not what the tenant is",
+    ),
     ("quirk_uses", "of the request log"),
     ("guard_counts", "of the moment"),
     ("guard_allowances", "of the moment"),
@@ -254,9 +344,21 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
 /// Columns of tables that travel which stay, as each database has its own.
 #[cfg(test)]
 pub(crate) const LEFT_OUT_COLUMNS: &[(&str, &str, &str)] = &[
-    ("tenants", "name", "a restored tenant has the name it is given"),
-    ("tenants", "dispatched", "everything is marked out of date instead"),
-    ("tenants", "revision", "nothing may be remembered of another tenant of this name"),
+    (
+        "tenants",
+        "name",
+        "a restored tenant has the name it is given",
+    ),
+    (
+        "tenants",
+        "dispatched",
+        "everything is marked out of date instead",
+    ),
+    (
+        "tenants",
+        "revision",
+        "nothing may be remembered of another tenant of this name",
+    ),
     ("applications", "token", "a secret"),
     ("applications", "state", "without a token it is paused"),
     ("applications", "paused_until", "of the moment"),
@@ -264,7 +366,11 @@ pub(crate) const LEFT_OUT_COLUMNS: &[(&str, &str, &str)] = &[
     ("applications", "claimed", "of the moment"),
     ("applications", "last_number", "of the outbox"),
     ("provisioning_log", "line", "the order of the lines is kept"),
-    ("clients", "person", "made again from the column `permissions`"),
+    (
+        "clients",
+        "person",
+        "made again from the column `permissions`",
+    ),
     ("issuers", "person", "made again from the column `settings`"),
     ("receivers", "secrets", "secrets"),
     ("receivers", "state", "without a secret it is paused"),
@@ -278,13 +384,24 @@ pub(crate) const LEFT_OUT_COLUMNS: &[(&str, &str, &str)] = &[
 /// Reads the rows of a table; `$1` is the tenant.
 pub(crate) fn select(table: &Table) -> String {
     let columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
-    format!("SELECT {} FROM {} WHERE tenant = $1 ORDER BY {}", columns.join(", "), table.name, table.order)
+    format!(
+        "SELECT {} FROM {} WHERE tenant = $1 ORDER BY {}",
+        columns.join(", "),
+        table.name,
+        table.order
+    )
 }
 
 /// Writes a row with these columns; `overriding` where the database would not take keys otherwise.
 pub(crate) fn insert(table: &str, columns: &[&str], overriding: &str) -> String {
-    let places: Vec<String> = (1..=columns.len()).map(|number| format!("${number}")).collect();
-    format!("INSERT INTO {table} ({}) {overriding} VALUES ({})", columns.join(", "), places.join(", "))
+    let places: Vec<String> = (1..=columns.len())
+        .map(|number| format!("${number}"))
+        .collect();
+    format!(
+        "INSERT INTO {table} ({}) {overriding} VALUES ({})",
+        columns.join(", "),
+        places.join(", ")
+    )
 }
 
 /// The smallest and the largest key of a tenant; `$1` is the tenant.

@@ -33,7 +33,11 @@ pub(crate) struct Keys(RoaringBitmap);
 impl Keys {
     /// Of keys in ascending order; `None` where they are not, or where one has more than 32 bits.
     pub(crate) fn of(keys: &[i64]) -> Option<Self> {
-        let short = keys.iter().map(|key| u32::try_from(*key)).collect::<Result<Vec<u32>, _>>().ok()?;
+        let short = keys
+            .iter()
+            .map(|key| u32::try_from(*key))
+            .collect::<Result<Vec<u32>, _>>()
+            .ok()?;
         let mut keys = RoaringBitmap::from_sorted_iter(short).ok()?;
         keys.optimize();
         Some(Self(keys))
@@ -46,9 +50,17 @@ impl Keys {
 
     /// So many behind this key, after so many others.
     pub(crate) fn slice(&self, after: i64, offset: u64, limit: usize) -> Vec<i64> {
-        let before = if after < 0 { 0 } else { self.0.rank(u32::try_from(after).unwrap_or(u32::MAX)) };
-        let first = u32::try_from(before.saturating_add(offset)).ok().and_then(|place| self.0.select(place));
-        let Some(first) = first else { return Vec::new() };
+        let before = if after < 0 {
+            0
+        } else {
+            self.0.rank(u32::try_from(after).unwrap_or(u32::MAX))
+        };
+        let first = u32::try_from(before.saturating_add(offset))
+            .ok()
+            .and_then(|place| self.0.select(place));
+        let Some(first) = first else {
+            return Vec::new();
+        };
         let mut keys = self.0.iter();
         keys.advance_to(first);
         keys.take(limit).map(i64::from).collect()
@@ -56,7 +68,9 @@ impl Keys {
 
     /// Puts a key in or takes it out; whether that was possible.
     pub(crate) fn set(&mut self, key: i64, is_in: bool) -> bool {
-        let Ok(key) = u32::try_from(key) else { return false };
+        let Ok(key) = u32::try_from(key) else {
+            return false;
+        };
         if is_in {
             self.0.insert(key);
         } else {
@@ -91,13 +105,18 @@ impl Total {
 
     /// How many bytes its keys take.
     fn bytes(&self) -> usize {
-        self.keys.as_ref().map_or(0, |keys| keys.0.serialized_size())
+        self.keys
+            .as_ref()
+            .map_or(0, |keys| keys.0.serialized_size())
     }
 }
 
 impl From<Keys> for Total {
     fn from(keys: Keys) -> Self {
-        Self { count: keys.count(), keys: Some(Arc::new(keys)) }
+        Self {
+            count: keys.count(),
+            keys: Some(Arc::new(keys)),
+        }
     }
 }
 
@@ -114,7 +133,9 @@ struct Remembered {
 
 impl Remembered {
     fn forget_oldest(&mut self) {
-        let Some(oldest) = self.in_order.pop_front() else { return };
+        let Some(oldest) = self.in_order.pop_front() else {
+            return;
+        };
         if let Some((_, total)) = self.by_query.remove(&oldest) {
             self.bytes -= total.bytes();
         }
@@ -125,14 +146,20 @@ impl Totals {
     /// What is remembered of a query in this state.
     pub(crate) fn find(&self, query: &Query, state: State) -> Option<Total> {
         let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.by_query.get(query).filter(|(then, _)| *then == state).map(|(_, total)| total.clone())
+        remembered
+            .by_query
+            .get(query)
+            .filter(|(then, _)| *then == state)
+            .map(|(_, total)| total.clone())
     }
 
     /// What was remembered of a query last, in this state or an earlier one, and the sequence of that.
     pub(crate) fn find_last(&self, query: &Query, state: State) -> Option<(i64, Total)> {
         let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (then, total) = remembered.by_query.get(query)?;
-        let is_before = then.tenant == state.tenant && then.created == state.created && then.sequence <= state.sequence;
+        let is_before = then.tenant == state.tenant
+            && then.created == state.created
+            && then.sequence <= state.sequence;
         is_before.then(|| (then.sequence, total.clone()))
     }
 
@@ -156,32 +183,63 @@ mod tests {
     use crate::filter_sql::Parameter;
 
     fn query(number: i64) -> Query {
-        Query { text: "q".into(), parameters: vec![Parameter::Integer(number)] }
+        Query {
+            text: "q".into(),
+            parameters: vec![Parameter::Integer(number)],
+        }
     }
 
     #[test]
     fn a_total_is_good_for_one_state() {
         let totals = Totals::default();
-        let state = State { tenant: 1, created: 0, sequence: 5 };
+        let state = State {
+            tenant: 1,
+            created: 0,
+            sequence: 5,
+        };
         totals.remember(query(1), state, Total::counted(7));
         assert_eq!(totals.find(&query(1), state).unwrap().count, 7);
         assert!(totals.find(&query(2), state).is_none());
-        for other in [State { sequence: 6, ..state }, State { tenant: 2, ..state }, State { created: 1, ..state }] {
+        for other in [
+            State {
+                sequence: 6,
+                ..state
+            },
+            State { tenant: 2, ..state },
+            State {
+                created: 1,
+                ..state
+            },
+        ] {
             assert!(totals.find(&query(1), other).is_none());
         }
-        totals.remember(query(1), State { sequence: 6, ..state }, Total::counted(8));
+        totals.remember(
+            query(1),
+            State {
+                sequence: 6,
+                ..state
+            },
+            Total::counted(8),
+        );
         assert!(totals.find(&query(1), state).is_none());
     }
 
     #[test]
     fn the_memory_is_bounded() {
         let totals = Totals::default();
-        let state = State { tenant: 1, created: 0, sequence: 5 };
+        let state = State {
+            tenant: 1,
+            created: 0,
+            sequence: 5,
+        };
         for number in 0..2_000 {
             totals.remember(query(number), state, Total::of(&[1, 2]));
         }
         let remembered = totals.0.lock().unwrap();
-        assert_eq!((remembered.by_query.len(), remembered.in_order.len()), (TOTALS_MAX, TOTALS_MAX));
+        assert_eq!(
+            (remembered.by_query.len(), remembered.in_order.len()),
+            (TOTALS_MAX, TOTALS_MAX)
+        );
         drop(remembered);
         let scattered: Vec<i64> = (0..100_000).map(|key| key * 7).collect();
         let one = Total::of(&scattered).bytes();
@@ -190,25 +248,45 @@ mod tests {
             totals.remember(query(number % 50), state, Total::of(&scattered));
         }
         let remembered = totals.0.lock().unwrap();
-        assert_eq!((remembered.by_query.len(), remembered.bytes), (BYTES_MAX / one, BYTES_MAX / one * one));
+        assert_eq!(
+            (remembered.by_query.len(), remembered.bytes),
+            (BYTES_MAX / one, BYTES_MAX / one * one)
+        );
     }
 
     #[test]
     fn an_earlier_state_is_found_and_a_later_one_is_not() {
         let totals = Totals::default();
-        let state = State { tenant: 1, created: 0, sequence: 5 };
+        let state = State {
+            tenant: 1,
+            created: 0,
+            sequence: 5,
+        };
         totals.remember(query(1), state, Total::counted(7));
         let last = |sequence: i64, created: i64| {
-            totals.find_last(&query(1), State { created, sequence, ..state }).map(|(then, total)| (then, total.count))
+            totals
+                .find_last(
+                    &query(1),
+                    State {
+                        created,
+                        sequence,
+                        ..state
+                    },
+                )
+                .map(|(then, total)| (then, total.count))
         };
-        assert_eq!((last(5, 0), last(9, 0), last(4, 0), last(9, 1)), (Some((5, 7)), Some((5, 7)), None, None));
+        assert_eq!(
+            (last(5, 0), last(9, 0), last(4, 0), last(9, 1)),
+            (Some((5, 7)), Some((5, 7)), None, None)
+        );
     }
 
     #[test]
     fn keys_are_cut_and_changed() {
         let mut keys = Keys::of(&[2, 3, 5, 70_000, 70_001]).unwrap();
-        let check =
-            |keys: &Keys, after: i64, offset: u64, limit: usize, expected: &[i64]| assert_eq!(keys.slice(after, offset, limit), expected);
+        let check = |keys: &Keys, after: i64, offset: u64, limit: usize, expected: &[i64]| {
+            assert_eq!(keys.slice(after, offset, limit), expected);
+        };
         check(&keys, i64::MIN, 0, 2, &[2, 3]);
         check(&keys, i64::MIN, 2, 9, &[5, 70_000, 70_001]);
         check(&keys, 3, 0, 2, &[5, 70_000]);

@@ -57,13 +57,24 @@ pub(crate) struct Header {
 impl Header {
     /// Of a tenant.
     pub(crate) fn new(tenant: &str, exported: Timestamp, keys: BTreeMap<Keys, (i64, i64)>) -> Self {
-        Self { content: CONTENT.into(), format: FORMAT, exported, tenant: tenant.into(), keys }
+        Self {
+            content: CONTENT.into(),
+            format: FORMAT,
+            exported,
+            tenant: tenant.into(),
+            keys,
+        }
     }
 
     /// How many keys of a kind the file may have.
     pub(crate) fn span(&self, keys: Keys) -> Result<i64, RestoreError> {
-        let Some((first, last)) = self.keys.get(&keys) else { return Ok(0) };
-        let span = last.checked_sub(*first).and_then(|span| span.checked_add(1)).filter(|span| *span > 0);
+        let Some((first, last)) = self.keys.get(&keys) else {
+            return Ok(0);
+        };
+        let span = last
+            .checked_sub(*first)
+            .and_then(|span| span.checked_add(1))
+            .filter(|span| *span > 0);
         span.ok_or_else(|| damaged(1, "its keys cannot be counted"))
     }
 }
@@ -106,7 +117,11 @@ pub(crate) struct Exporter<'a> {
 impl<'a> Exporter<'a> {
     /// With its first line.
     pub(crate) fn begin(sink: &'a mut (dyn Write + Send), header: &Header) -> Result<Self, Fault> {
-        let mut exporter = Self { sink, digest: Context::new(&SHA256), lines: 0 };
+        let mut exporter = Self {
+            sink,
+            digest: Context::new(&SHA256),
+            lines: 0,
+        };
         exporter.line(&crate::rows::json_text(header)?)?;
         Ok(exporter)
     }
@@ -136,14 +151,24 @@ impl<'a> Exporter<'a> {
             let comma = if row.is_empty() { "" } else { "," };
             row.extend([comma, "\"", column.name, "\":", &value]);
         }
-        self.line(&format!("{{\"table\":\"{}\",\"row\":{{{row}}}}}", table.name))
+        self.line(&format!(
+            "{{\"table\":\"{}\",\"row\":{{{row}}}}}",
+            table.name
+        ))
     }
 
     /// With its last line; says how many there are.
     pub(crate) fn end(mut self) -> Result<u64, Fault> {
-        let end = End { end: Count { lines: self.lines, sha256: hexadecimal(&self.digest.clone()) } };
+        let end = End {
+            end: Count {
+                lines: self.lines,
+                sha256: hexadecimal(&self.digest.clone()),
+            },
+        };
         self.line(&crate::rows::json_text(&end)?)?;
-        self.sink.flush().map_err(|error| Fault::from_source("the exported tenant could not be written", error))?;
+        self.sink.flush().map_err(|error| {
+            Fault::from_source("the exported tenant could not be written", error)
+        })?;
         Ok(self.lines)
     }
 }
@@ -155,8 +180,17 @@ fn without_hash(authentication: &str) -> Result<String, Fault> {
 }
 
 fn hexadecimal(digest: &Context) -> String {
-    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or_default());
-    digest.clone().finish().as_ref().iter().flat_map(digits).collect()
+    let digits = |byte: &u8| {
+        [byte >> 4, byte & 15]
+            .map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or_default())
+    };
+    digest
+        .clone()
+        .finish()
+        .as_ref()
+        .iter()
+        .flat_map(digits)
+        .collect()
 }
 
 fn damaged(line: u64, why: &str) -> RestoreError {
@@ -172,7 +206,11 @@ pub(crate) struct Importer {
 
 impl Importer {
     pub(crate) fn new(source: Box<dyn Source>) -> Self {
-        Self { source: BufReader::new(source), digest: Context::new(&SHA256), line: 0 }
+        Self {
+            source: BufReader::new(source),
+            digest: Context::new(&SHA256),
+            line: 0,
+        }
     }
 
     /// Reads all of it and finds everything that is wrong with it; afterwards its rows can be read.
@@ -191,16 +229,21 @@ impl Importer {
     }
 
     fn rewind(&mut self) -> Result<(), RestoreError> {
-        self.source.seek(SeekFrom::Start(0)).map_err(|error| Fault::from_source("the file could not be read", error))?;
+        self.source
+            .seek(SeekFrom::Start(0))
+            .map_err(|error| Fault::from_source("the file could not be read", error))?;
         (self.digest, self.line) = (Context::new(&SHA256), 0);
         Ok(())
     }
 
     fn header(&mut self) -> Result<Header, RestoreError> {
         let line = self.read_line()?;
-        let form: Form = serde_json::from_str(&line).map_err(|_| RestoreError::Refused("this is not an exported tenant".into()))?;
+        let form: Form = serde_json::from_str(&line)
+            .map_err(|_| RestoreError::Refused("this is not an exported tenant".into()))?;
         if form.content != CONTENT {
-            return Err(RestoreError::Refused("this is not an exported tenant".into()));
+            return Err(RestoreError::Refused(
+                "this is not an exported tenant".into(),
+            ));
         }
         if form.format > FORMAT {
             return Err(RestoreError::Refused(format!(
@@ -215,17 +258,25 @@ impl Importer {
     /// The next line with its end; empty where the file ends.
     fn read_line(&mut self) -> Result<String, RestoreError> {
         let mut line = Vec::new();
-        let read = (&mut self.source).take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
+        let read = (&mut self.source)
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line);
         read.map_err(|error| Fault::from_source("the file could not be read", error))?;
         self.line += 1;
         String::from_utf8(line).map_err(|_| damaged(self.line, "it is not UTF-8"))
     }
 
     /// The next row, in which the keys are those of the file; `None` after the last.
-    pub(crate) fn next_row(&mut self, header: &Header) -> Result<Option<(&'static Table, Row)>, RestoreError> {
+    pub(crate) fn next_row(
+        &mut self,
+        header: &Header,
+    ) -> Result<Option<(&'static Table, Row)>, RestoreError> {
         let line = self.read_line()?;
         if line.is_empty() {
-            return Err(RestoreError::Refused(format!("the file ends after line {}, before its end", self.line - 1)));
+            return Err(RestoreError::Refused(format!(
+                "the file ends after line {}, before its end",
+                self.line - 1
+            )));
         }
         if let Ok(End { end }) = serde_json::from_str::<End>(&line) {
             let is_whole = end.lines == self.line - 1 && end.sha256 == hexadecimal(&self.digest);
@@ -233,17 +284,24 @@ impl Importer {
             return if is_whole && is_last {
                 Ok(None)
             } else {
-                Err(RestoreError::Refused("the file was changed after it was written".into()))
+                Err(RestoreError::Refused(
+                    "the file was changed after it was written".into(),
+                ))
             };
         }
         self.digest.update(line.as_bytes());
-        decode(&line, header).map(Some).map_err(|why| damaged(self.line, &why))
+        decode(&line, header)
+            .map(Some)
+            .map_err(|why| damaged(self.line, &why))
     }
 }
 
 fn decode(line: &str, header: &Header) -> Result<(&'static Table, Row), String> {
     let line: Line<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    let table = TABLES.iter().find(|table| table.name == line.table).ok_or_else(|| format!("there is no table {}", line.table))?;
+    let table = TABLES
+        .iter()
+        .find(|table| table.name == line.table)
+        .ok_or_else(|| format!("there is no table {}", line.table))?;
     let mut row = Row::new();
     for (name, value) in line.row {
         let column = table.columns.iter().find(|column| column.name == name);
@@ -253,14 +311,25 @@ fn decode(line: &str, header: &Header) -> Result<(&'static Table, Row), String> 
             Kind::Integer => Cell::Integer(serde_json::from_str(value.get()).map_err(wrong)?),
             Kind::Key(keys) => {
                 let key: i64 = serde_json::from_str(value.get()).map_err(wrong)?;
-                let is_announced = header.keys.get(&keys).is_some_and(|(first, last)| (first..=last).contains(&&key));
-                Cell::Integer(Some(key).filter(|_| is_announced).ok_or_else(|| format!("the first line does not know {name} {key}"))?)
+                let is_announced = header
+                    .keys
+                    .get(&keys)
+                    .is_some_and(|(first, last)| (first..=last).contains(&&key));
+                Cell::Integer(
+                    Some(key)
+                        .filter(|_| is_announced)
+                        .ok_or_else(|| format!("the first line does not know {name} {key}"))?,
+                )
             }
             Kind::Text => Cell::Text(serde_json::from_str(value.get()).map_err(wrong)?),
             Kind::Json | Kind::Authentication => Cell::Text(value.get().to_owned()),
             Kind::Bytes => {
                 let encoded: String = serde_json::from_str(value.get()).map_err(wrong)?;
-                Cell::Bytes(STANDARD.decode(encoded).map_err(|_| format!("{name} is not in base 64"))?)
+                Cell::Bytes(
+                    STANDARD
+                        .decode(encoded)
+                        .map_err(|_| format!("{name} is not in base 64"))?,
+                )
             }
         };
         row.push((column, cell));
@@ -277,16 +346,23 @@ pub(crate) struct Placement {
 impl Placement {
     /// Gives the keys of a row their new values.
     pub(crate) fn place(&self, table: &Table, header: &Header, row: &mut Row) -> Result<(), Fault> {
-        if table.name == "change_log" && [KIND_FEED_ADD, KIND_FEED_REMOVE].contains(&integer_of(row, "kind")) {
+        if table.name == "change_log"
+            && [KIND_FEED_ADD, KIND_FEED_REMOVE].contains(&integer_of(row, "kind"))
+        {
             self.place_feed(header, row);
         }
         if table.name == "parcels" {
             self.place_event(header, row)?;
         }
         for (column, cell) in row {
-            let (Kind::Key(keys), Cell::Integer(key)) = (column.kind, cell) else { continue };
-            let moved =
-                header.keys.get(&keys).zip(self.first.get(&keys)).and_then(|((old, _), new)| key.checked_sub(*old)?.checked_add(*new));
+            let (Kind::Key(keys), Cell::Integer(key)) = (column.kind, cell) else {
+                continue;
+            };
+            let moved = header
+                .keys
+                .get(&keys)
+                .zip(self.first.get(&keys))
+                .and_then(|((old, _), new)| key.checked_sub(*old)?.checked_add(*new));
             *key = moved.ok_or_else(|| Fault::new("a key of the file has no place"))?;
         }
         Ok(())
@@ -304,10 +380,16 @@ impl Placement {
     /// Such a line as an event that is on its way.
     fn place_event(&self, header: &Header, row: &mut Row) -> Result<(), Fault> {
         for (column, cell) in row {
-            let ("event", Cell::Text(event)) = (column.name, cell) else { continue };
+            let ("event", Cell::Text(event)) = (column.name, cell) else {
+                continue;
+            };
             let mut logged: LoggedEvent = crate::rows::from_json(event)?;
             if matches!(logged.kind, EventKind::FeedAdd | EventKind::FeedRemove) {
-                logged.attributes = logged.attributes.iter().filter_map(|receiver| self.receiver(header, receiver)).collect();
+                logged.attributes = logged
+                    .attributes
+                    .iter()
+                    .filter_map(|receiver| self.receiver(header, receiver))
+                    .collect();
                 *event = crate::rows::json_text(&logged)?;
             }
         }
@@ -315,30 +397,55 @@ impl Placement {
     }
 
     fn receiver(&self, header: &Header, key: &str) -> Option<String> {
-        let ((old, _), new) = header.keys.get(&Keys::Receiver).zip(self.first.get(&Keys::Receiver))?;
-        Some(key.parse::<i64>().ok()?.checked_sub(*old)?.checked_add(*new)?.to_string())
+        let ((old, _), new) = header
+            .keys
+            .get(&Keys::Receiver)
+            .zip(self.first.get(&Keys::Receiver))?;
+        Some(
+            key.parse::<i64>()
+                .ok()?
+                .checked_sub(*old)?
+                .checked_add(*new)?
+                .to_string(),
+        )
     }
 }
 
 /// A text of a row.
 pub(crate) fn text_of<'a>(row: &'a Row, name: &str) -> &'a str {
     row.iter()
-        .find_map(|(column, cell)| if let (true, Cell::Text(text)) = (column.name == name, cell) { Some(text.as_str()) } else { None })
+        .find_map(|(column, cell)| {
+            if let (true, Cell::Text(text)) = (column.name == name, cell) {
+                Some(text.as_str())
+            } else {
+                None
+            }
+        })
         .unwrap_or_default()
 }
 
 /// An integer of a row.
 pub(crate) fn integer_of(row: &Row, name: &str) -> i64 {
-    let found = row
-        .iter()
-        .find_map(|(column, cell)| if let (true, Cell::Integer(value)) = (column.name == name, cell) { Some(*value) } else { None });
+    let found = row.iter().find_map(|(column, cell)| {
+        if let (true, Cell::Integer(value)) = (column.name == name, cell) {
+            Some(*value)
+        } else {
+            None
+        }
+    });
     found.unwrap_or_default()
 }
 
 /// Bytes of a row.
 pub(crate) fn bytes_of<'a>(row: &'a Row, name: &str) -> &'a [u8] {
     row.iter()
-        .find_map(|(column, cell)| if let (true, Cell::Bytes(bytes)) = (column.name == name, cell) { Some(bytes.as_slice()) } else { None })
+        .find_map(|(column, cell)| {
+            if let (true, Cell::Bytes(bytes)) = (column.name == name, cell) {
+                Some(bytes.as_slice())
+            } else {
+                None
+            }
+        })
         .unwrap_or_default()
 }
 
@@ -349,20 +456,35 @@ mod tests {
     use super::*;
 
     fn header() -> Header {
-        Header::new("acme", Timestamp::UNIX_EPOCH, BTreeMap::from([(Keys::Resource, (5, 9))]))
+        Header::new(
+            "acme",
+            Timestamp::UNIX_EPOCH,
+            BTreeMap::from([(Keys::Resource, (5, 9))]),
+        )
     }
 
     fn file() -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut exporter = Exporter::begin(&mut bytes, &header()).unwrap();
         let cells = vec![Cell::Integer(5), Cell::Integer(9)];
-        exporter.row(TABLES.iter().find(|table| table.name == "memberships").unwrap(), cells).unwrap();
+        exporter
+            .row(
+                TABLES
+                    .iter()
+                    .find(|table| table.name == "memberships")
+                    .unwrap(),
+                cells,
+            )
+            .unwrap();
         assert_eq!(exporter.end().unwrap(), 3);
         bytes
     }
 
     fn refusal(bytes: Vec<u8>) -> String {
-        Importer::new(Box::new(Cursor::new(bytes))).check().unwrap_err().to_string()
+        Importer::new(Box::new(Cursor::new(bytes)))
+            .check()
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -371,8 +493,18 @@ mod tests {
         let header = importer.check().unwrap();
         let (table, mut row) = importer.next_row(&header).unwrap().unwrap();
         assert_eq!(table.name, "memberships");
-        Placement { first: BTreeMap::from([(Keys::Resource, 100)]) }.place(table, &header, &mut row).unwrap();
-        assert_eq!((integer_of(&row, "group_resource"), integer_of(&row, "member_resource")), (100, 104));
+        Placement {
+            first: BTreeMap::from([(Keys::Resource, 100)]),
+        }
+        .place(table, &header, &mut row)
+        .unwrap();
+        assert_eq!(
+            (
+                integer_of(&row, "group_resource"),
+                integer_of(&row, "member_resource")
+            ),
+            (100, 104)
+        );
         assert!(importer.next_row(&header).unwrap().is_none());
     }
 
@@ -388,9 +520,18 @@ mod tests {
         check(text.replace(":9}", ":10}"), "does not know");
         check(text.replace("memberships", "friendships"), "friendships");
         check(text.replace("member_resource", "nobody"), "nobody");
-        check(text.replace("\"format\":3", "\"format\":4"), "newer Rollcall");
-        check(text.replace("rollcall tenant", "a shopping list"), "not an exported tenant");
-        check(text.lines().take(2).flat_map(|line| [line, "\n"]).collect(), "before its end");
+        check(
+            text.replace("\"format\":3", "\"format\":4"),
+            "newer Rollcall",
+        );
+        check(
+            text.replace("rollcall tenant", "a shopping list"),
+            "not an exported tenant",
+        );
+        check(
+            text.lines().take(2).flat_map(|line| [line, "\n"]).collect(),
+            "before its end",
+        );
         check(format!("{text}{text}"), "changed");
         check(String::new(), "not an exported tenant");
         assert!(refusal(vec![0xff, b'\n']).contains("UTF-8"));

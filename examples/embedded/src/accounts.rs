@@ -8,10 +8,17 @@ use crate::tracker::{Person, Tables, Tracker};
 
 /// The columns of a person that the tracker itself needs.
 fn person(record: Record) -> Person {
-    let text = |pointer: &str| Value::Object(record.document.clone()).pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let text = |pointer: &str| {
+        Value::Object(record.document.clone())
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
     let login = text("/userName").unwrap_or_default().to_lowercase();
     Person {
-        name: text("/displayName").or_else(|| text("/name/formatted")).unwrap_or_else(|| login.clone()),
+        name: text("/displayName")
+            .or_else(|| text("/name/formatted"))
+            .unwrap_or_else(|| login.clone()),
         may_sign_in: record.document.get("active") != Some(&Value::Bool(false)),
         login,
         record,
@@ -21,16 +28,24 @@ fn person(record: Record) -> Person {
 fn make(tables: &mut Tables, change: AccountChange) {
     match change {
         AccountChange::Put(record) if record.resource_type == "User" => {
-            match tables.people.iter_mut().find(|person| person.record.id == record.id) {
+            match tables
+                .people
+                .iter_mut()
+                .find(|person| person.record.id == record.id)
+            {
                 Some(row) => *row = person(record),
                 None => tables.people.push(person(record)),
             }
         }
-        AccountChange::Put(record) => match tables.teams.iter_mut().find(|team| team.id == record.id) {
-            Some(row) => *row = record,
-            None => tables.teams.push(record),
-        },
-        AccountChange::Delete { resource_type, id } if resource_type == "User" => tables.people.retain(|person| person.record.id != id),
+        AccountChange::Put(record) => {
+            match tables.teams.iter_mut().find(|team| team.id == record.id) {
+                Some(row) => *row = record,
+                None => tables.teams.push(record),
+            }
+        }
+        AccountChange::Delete { resource_type, id } if resource_type == "User" => {
+            tables.people.retain(|person| person.record.id != id);
+        }
         AccountChange::Delete { id, .. } => tables.teams.retain(|team| team.id != id),
     }
 }
@@ -40,13 +55,21 @@ impl AccountStore for Tracker {
     async fn list(&self, resource_type: &str) -> Result<Vec<Record>, Fault> {
         let tables = self.tables();
         Ok(match resource_type {
-            "User" => tables.people.iter().map(|person| person.record.clone()).collect(),
+            "User" => tables
+                .people
+                .iter()
+                .map(|person| person.record.clone())
+                .collect(),
             _ => tables.teams.clone(),
         })
     }
 
     async fn get(&self, resource_type: &str, id: &str) -> Result<Option<Record>, Fault> {
-        Ok(self.list(resource_type).await?.into_iter().find(|record| record.id == id))
+        Ok(self
+            .list(resource_type)
+            .await?
+            .into_iter()
+            .find(|record| record.id == id))
     }
 
     async fn apply(&self, changes: Vec<AccountChange>) -> Result<(), Fault> {
@@ -61,6 +84,11 @@ impl AccountStore for Tracker {
 
     async fn find_by_user_name(&self, user_name: &str) -> Result<Vec<Record>, Fault> {
         let tables = self.tables();
-        Ok(tables.people.iter().filter(|person| person.login == user_name).map(|person| person.record.clone()).collect())
+        Ok(tables
+            .people
+            .iter()
+            .filter(|person| person.login == user_name)
+            .map(|person| person.record.clone())
+            .collect())
     }
 }

@@ -24,17 +24,30 @@ struct Assignment {
 }
 
 pub fn routes(tracker: Arc<Tracker>) -> Router {
-    let routes = Router::new().route("/issues", get(list).post(create)).route("/issues/{number}/assignee", put(assign));
+    let routes = Router::new()
+        .route("/issues", get(list).post(create))
+        .route("/issues/{number}/assignee", put(assign));
     routes.route("/people", get(people)).with_state(tracker)
 }
 
 /// The login of whoever sends the request, where they may come in.
 fn login(tables: &Tables, headers: &HeaderMap) -> Result<String, StatusCode> {
-    let login = headers.get("x-login").and_then(|value| value.to_str().ok()).unwrap_or_default().to_lowercase();
-    if tables.may_sign_in(&login) { Ok(login) } else { Err(StatusCode::FORBIDDEN) }
+    let login = headers
+        .get("x-login")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_lowercase();
+    if tables.may_sign_in(&login) {
+        Ok(login)
+    } else {
+        Err(StatusCode::FORBIDDEN)
+    }
 }
 
-async fn list(State(tracker): State<Arc<Tracker>>, headers: HeaderMap) -> Result<Json<Vec<Issue>>, StatusCode> {
+async fn list(
+    State(tracker): State<Arc<Tracker>>,
+    headers: HeaderMap,
+) -> Result<Json<Vec<Issue>>, StatusCode> {
     let tables = tracker.tables();
     login(&tables, &headers)?;
     Ok(Json(tables.issues.clone()))
@@ -47,7 +60,12 @@ async fn create(
 ) -> Result<(StatusCode, Json<Issue>), StatusCode> {
     let mut tables = tracker.tables();
     let reporter = login(&tables, &headers)?;
-    let issue = Issue { number: tables.issues.len() + 1, title: new.title, reporter, assignee: None };
+    let issue = Issue {
+        number: tables.issues.len() + 1,
+        title: new.title,
+        reporter,
+        assignee: None,
+    };
     tables.issues.push(issue.clone());
     Ok((StatusCode::CREATED, Json(issue)))
 }
@@ -64,14 +82,29 @@ async fn assign(
     if !tables.may_sign_in(&assignee) {
         return Err(StatusCode::CONFLICT);
     }
-    let issue = tables.issues.iter_mut().find(|issue| issue.number == number).ok_or(StatusCode::NOT_FOUND)?;
+    let issue = tables
+        .issues
+        .iter_mut()
+        .find(|issue| issue.number == number)
+        .ok_or(StatusCode::NOT_FOUND)?;
     issue.assignee = Some(assignee);
     Ok(Json(issue.clone()))
 }
 
-async fn people(State(tracker): State<Arc<Tracker>>, headers: HeaderMap) -> Result<Json<Value>, StatusCode> {
+async fn people(
+    State(tracker): State<Arc<Tracker>>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, StatusCode> {
     let tables = tracker.tables();
     login(&tables, &headers)?;
-    let person = |person: &crate::tracker::Person| json!({"login": person.login, "name": person.name});
-    Ok(Json(tables.people.iter().filter(|person| person.may_sign_in).map(person).collect()))
+    let person =
+        |person: &crate::tracker::Person| json!({"login": person.login, "name": person.name});
+    Ok(Json(
+        tables
+            .people
+            .iter()
+            .filter(|person| person.may_sign_in)
+            .map(person)
+            .collect(),
+    ))
 }

@@ -17,7 +17,11 @@ use embedding::{Fault, Options, ScimRoutes};
 pub use tracker::Tracker;
 
 /// The whole application: its own routes, and SCIM's.
-pub async fn application(tracker: Arc<Tracker>, folder: &Path, token: &str) -> Result<Router, Fault> {
+pub async fn application(
+    tracker: Arc<Tracker>,
+    folder: &Path,
+    token: &str,
+) -> Result<Router, Fault> {
     let scim = ScimRoutes::open(tracker.clone(), folder, Options::default()).await?;
     scim.accept_token("identity provider", token).await?;
     Ok(issues::routes(tracker).fallback_service(scim.router()))

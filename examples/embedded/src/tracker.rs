@@ -45,13 +45,19 @@ pub struct Tables {
 impl Tables {
     /// Whether this login may come in.
     pub fn may_sign_in(&self, login: &str) -> bool {
-        self.people.iter().any(|person| person.login == login && person.may_sign_in)
+        self.people
+            .iter()
+            .any(|person| person.login == login && person.may_sign_in)
     }
 
     /// Issues of people who may no longer come in wait for somebody else.
     pub fn release_issues(&mut self) {
         let people = &self.people;
-        let stays = |login: &String| people.iter().any(|person| person.login == *login && person.may_sign_in);
+        let stays = |login: &String| {
+            people
+                .iter()
+                .any(|person| person.login == *login && person.may_sign_in)
+        };
         for issue in &mut self.issues {
             issue.assignee = issue.assignee.take().filter(stays);
         }

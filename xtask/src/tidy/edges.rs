@@ -14,11 +14,28 @@ const EDGES: &[(&str, &[&str])] = &[
     ("scim-client", &["scim-protocol"]),
     ("directory", &["scim-protocol"]),
     ("provisioning", &["scim-protocol", "directory"]),
-    ("connectors", &["scim-protocol", "scim-client", "directory", "provisioning"]),
+    (
+        "connectors",
+        &["scim-protocol", "scim-client", "directory", "provisioning"],
+    ),
     ("storage", &["scim-protocol", "directory", "provisioning"]),
     ("server", &["scim-protocol", "directory", "provisioning"]),
-    ("rollcall", &["scim-protocol", "scim-client", "directory", "provisioning", "connectors", "storage", "server"]),
-    ("embedding", &["scim-protocol", "directory", "storage", "server"]),
+    (
+        "rollcall",
+        &[
+            "scim-protocol",
+            "scim-client",
+            "directory",
+            "provisioning",
+            "connectors",
+            "storage",
+            "server",
+        ],
+    ),
+    (
+        "embedding",
+        &["scim-protocol", "directory", "storage", "server"],
+    ),
     ("embedded", &["embedding"]),
     ("fuzz", &["scim-protocol", "directory"]),
     ("bench", &[]),
@@ -40,16 +57,26 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Libraries that tests may use beyond their room.
-const TEST_ROOMS: &[(&str, &[&str])] =
-    &[("reqwest", &["server", "rollcall"]), ("axum", &["connectors", "scim-client", "rollcall"]), ("tokio-postgres", &["rollcall"])];
+const TEST_ROOMS: &[(&str, &[&str])] = &[
+    ("reqwest", &["server", "rollcall"]),
+    ("axum", &["connectors", "scim-client", "rollcall"]),
+    ("tokio-postgres", &["rollcall"]),
+];
 
 /// Crates whose `clippy.toml` repeats the root's, because a member's file replaces it.
 const PURE: &[&str] = &["scim-protocol", "directory", "provisioning"];
 
 pub fn check(root: &Path, files: &[SourceFile]) -> Result<Vec<Finding>, Failure> {
-    let metadata =
-        MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().other_options(vec!["--offline".to_owned()]).exec()?;
-    let ours: Vec<&str> = metadata.packages.iter().map(|package| package.name.as_str()).collect();
+    let metadata = MetadataCommand::new()
+        .manifest_path(root.join("Cargo.toml"))
+        .no_deps()
+        .other_options(vec!["--offline".to_owned()])
+        .exec()?;
+    let ours: Vec<&str> = metadata
+        .packages
+        .iter()
+        .map(|package| package.name.as_str())
+        .collect();
     let mut findings = Vec::new();
     for package in &metadata.packages {
         findings.extend(package_edges(package, &ours, files));
@@ -63,28 +90,42 @@ fn package_edges(package: &Package, ours: &[&str], files: &[SourceFile]) -> Vec<
     let name = package.name.as_str();
     let manifest = format!("{}/Cargo.toml", folder_of(name));
     let finding = |text: String| Finding::new(&manifest, 1, text);
-    let allowed = |table: &'static [(&str, &[&str])], key: &str| table.iter().find(|(row, _)| *row == key).map(|(_, allowed)| *allowed);
+    let allowed = |table: &'static [(&str, &[&str])], key: &str| {
+        table
+            .iter()
+            .find(|(row, _)| *row == key)
+            .map(|(_, allowed)| *allowed)
+    };
     let Some(edges) = allowed(EDGES, name) else {
-        return vec![finding(format!("`{name}` has no row in xtask/src/tidy/edges.rs"))];
+        return vec![finding(format!(
+            "`{name}` has no row in xtask/src/tidy/edges.rs"
+        ))];
     };
     let mut findings = Vec::new();
     for dependency in &package.dependencies {
         let used = dependency.name.as_str();
         let test_only = dependency.kind == DependencyKind::Development;
         if ours.contains(&used) {
-            let in_tests = test_only && allowed(TEST_EDGES, name).is_some_and(|list| list.contains(&used));
+            let in_tests =
+                test_only && allowed(TEST_EDGES, name).is_some_and(|list| list.contains(&used));
             if !edges.contains(&used) && !in_tests {
                 findings.push(finding(format!("`{name}` may not use `{used}`")));
             }
         } else if let Some(room) = allowed(ROOMS, used) {
-            let in_tests = test_only && allowed(TEST_ROOMS, used).is_some_and(|list| list.contains(&name));
+            let in_tests =
+                test_only && allowed(TEST_ROOMS, used).is_some_and(|list| list.contains(&name));
             if !room.contains(&name) && !in_tests {
                 findings.push(finding(format!("`{used}` belongs to {}", room.join(", "))));
             }
         }
         let ident = used.replace('-', "_");
-        if !files.iter().any(|file| crate_of(&file.path) == name && file.text.contains(&ident)) {
-            findings.push(finding(format!("`{used}` is not used by any file of `{name}`")));
+        if !files
+            .iter()
+            .any(|file| crate_of(&file.path) == name && file.text.contains(&ident))
+        {
+            findings.push(finding(format!(
+                "`{used}` is not used by any file of `{name}`"
+            )));
         }
     }
     findings
@@ -99,8 +140,16 @@ fn reasons(manifest: &str) -> Vec<Finding> {
             section = line;
         }
         let dependency = section == "[workspace.dependencies]" && line.contains(" = ");
-        if dependency && !line.starts_with('#') && !line.contains("path = ") && !line.contains(" # ") {
-            findings.push(Finding::new("Cargo.toml", number, "a dependency says in a comment what it spares us"));
+        if dependency
+            && !line.starts_with('#')
+            && !line.contains("path = ")
+            && !line.contains(" # ")
+        {
+            findings.push(Finding::new(
+                "Cargo.toml",
+                number,
+                "a dependency says in a comment what it spares us",
+            ));
         }
     }
     findings
@@ -112,9 +161,18 @@ fn repeated_bans(root: &Path) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     for name in PURE {
         let path = format!("crates/{name}/clippy.toml");
-        let own = std::fs::read_to_string(root.join(&path)).map_err(|error| format!("{path}: {error}"))?;
-        let missing = shared.lines().filter(|line| line.contains(" = ") && !line.starts_with('#') && !own.contains(*line));
-        findings.extend(missing.map(|line| Finding::new(&path, 1, format!("repeat from the root's clippy.toml: {}", line.trim()))));
+        let own = std::fs::read_to_string(root.join(&path))
+            .map_err(|error| format!("{path}: {error}"))?;
+        let missing = shared
+            .lines()
+            .filter(|line| line.contains(" = ") && !line.starts_with('#') && !own.contains(*line));
+        findings.extend(missing.map(|line| {
+            Finding::new(
+                &path,
+                1,
+                format!("repeat from the root's clippy.toml: {}", line.trim()),
+            )
+        }));
     }
     Ok(findings)
 }
@@ -125,8 +183,13 @@ mod tests {
 
     #[test]
     fn a_dependency_without_a_reason_is_found() {
-        let check =
-            |line: &str, expected: usize| assert_eq!(reasons(&format!("[workspace.dependencies]\n{line}\n")).len(), expected, "{line}");
+        let check = |line: &str, expected: usize| {
+            assert_eq!(
+                reasons(&format!("[workspace.dependencies]\n{line}\n")).len(),
+                expected,
+                "{line}"
+            );
+        };
         check("csv = \"1\" # quoting rules", 0);
         check("csv = \"1\"", 1);
         check("server = { path = \"crates/server\" }", 0);

@@ -13,8 +13,13 @@ use crate::Failure;
 const MAP: &str = "ARCHITECTURE.md";
 
 pub fn check(root: &Path, files: &[SourceFile]) -> Result<Vec<Finding>, Failure> {
-    let text = std::fs::read_to_string(root.join(MAP)).map_err(|error| format!("{MAP}: {error}"))?;
-    let sources: Vec<&str> = files.iter().map(|file| file.path.as_str()).filter(|path| path.contains("/src/")).collect();
+    let text =
+        std::fs::read_to_string(root.join(MAP)).map_err(|error| format!("{MAP}: {error}"))?;
+    let sources: Vec<&str> = files
+        .iter()
+        .map(|file| file.path.as_str())
+        .filter(|path| path.contains("/src/"))
+        .collect();
     Ok(compare(&text, &sources, |path| root.join(path).exists()))
 }
 
@@ -26,39 +31,68 @@ fn compare(text: &str, sources: &[&str], exists: impl Fn(&str) -> bool) -> Vec<F
     let mut section = None;
     for (number, line) in (1..).zip(text.lines()) {
         if line.starts_with('#') {
-            section = line.strip_prefix("### `").and_then(|rest| rest.split('`').next());
+            section = line
+                .strip_prefix("### `")
+                .and_then(|rest| rest.split('`').next());
             if let Some(name) = section {
                 crates.remove(name);
                 if !known.contains(name) {
-                    findings.push(Finding::new(MAP, number, format!("there is no crate `{name}`")));
+                    findings.push(Finding::new(
+                        MAP,
+                        number,
+                        format!("there is no crate `{name}`"),
+                    ));
                 }
             }
             continue;
         }
-        let listed = line.strip_prefix("- `").and_then(|rest| rest.split('`').next()).filter(|name| is_rust(name));
+        let listed = line
+            .strip_prefix("- `")
+            .and_then(|rest| rest.split('`').next())
+            .filter(|name| is_rust(name));
         if let (Some(name), Some(listed)) = (section, listed)
             && !missing.remove(format!("{}/src/{listed}", folder_of(name)).as_str())
         {
-            findings.push(Finding::new(MAP, number, format!("`{name}` has no file `{listed}`")));
+            findings.push(Finding::new(
+                MAP,
+                number,
+                format!("`{name}` has no file `{listed}`"),
+            ));
         }
         for quoted in line.split('`').skip(1).step_by(2) {
             let gone = if is_rust(quoted) {
-                !sources.iter().any(|path| path.ends_with(quoted.trim_start_matches('/')))
+                !sources
+                    .iter()
+                    .any(|path| path.ends_with(quoted.trim_start_matches('/')))
             } else {
                 quoted.starts_with("crates/") && !exists(quoted)
             };
             if gone {
-                findings.push(Finding::new(MAP, number, format!("`{quoted}` does not exist")));
+                findings.push(Finding::new(
+                    MAP,
+                    number,
+                    format!("`{quoted}` does not exist"),
+                ));
             }
         }
     }
-    findings.extend(crates.iter().map(|name| Finding::new(MAP, 1, format!("no section `### \\`{name}\\``"))));
-    findings.extend(missing.iter().map(|path| Finding::new(MAP, 1, format!("{path} is not on the map"))));
+    findings.extend(
+        crates
+            .iter()
+            .map(|name| Finding::new(MAP, 1, format!("no section `### \\`{name}\\``"))),
+    );
+    findings.extend(
+        missing
+            .iter()
+            .map(|path| Finding::new(MAP, 1, format!("{path} is not on the map"))),
+    );
     findings
 }
 
 fn is_rust(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|extension| extension == "rs")
+    Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "rs")
 }
 
 #[cfg(test)]
@@ -68,11 +102,16 @@ mod tests {
     #[test]
     fn the_map_and_the_tree_agree() {
         let sources = ["crates/a/src/lib.rs", "crates/a/src/b.rs"];
-        let check = |text: &str, expected: usize| assert_eq!(compare(text, &sources, |_| false).len(), expected, "{text}");
+        let check = |text: &str, expected: usize| {
+            assert_eq!(compare(text, &sources, |_| false).len(), expected, "{text}");
+        };
         check("### `a`\n- `lib.rs`: x\n- `b.rs`: y\n", 0);
         check("### `a`\n- `lib.rs`: x\n", 1);
         check("### `a`\n- `lib.rs`: x\n- `b.rs`: y\n- `c.rs`: z\n", 2);
         check("see `c.rs`\n### `a`\n- `lib.rs`: x\n- `b.rs`: y\n", 1);
-        check("see `crates/gone`\n### `a`\n- `lib.rs`: x\n- `b.rs`: y\n### `z`\n", 2);
+        check(
+            "see `crates/gone`\n### `a`\n- `lib.rs`: x\n- `b.rs`: y\n### `z`\n",
+            2,
+        );
     }
 }

@@ -18,17 +18,35 @@ struct Root {
 
 pub fn check(files: &[SourceFile]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for root_file in files.iter().filter(|file| file.path.ends_with("src/lib.rs") || file.path.ends_with("src/main.rs")) {
+    for root_file in files
+        .iter()
+        .filter(|file| file.path.ends_with("src/lib.rs") || file.path.ends_with("src/main.rs"))
+    {
         let root = read_root(root_file);
-        let folder = root_file.path.trim_end_matches("lib.rs").trim_end_matches("main.rs");
-        for file in files.iter().filter(|file| crate_of(&file.path) == crate_of(&root_file.path) && !is_test_file(file)) {
-            let Some(module) = file.path.strip_prefix(folder).map(|rest| rest.split(['/', '.']).next().unwrap_or_default()) else {
+        let folder = root_file
+            .path
+            .trim_end_matches("lib.rs")
+            .trim_end_matches("main.rs");
+        for file in files
+            .iter()
+            .filter(|file| crate_of(&file.path) == crate_of(&root_file.path) && !is_test_file(file))
+        {
+            let Some(module) = file
+                .path
+                .strip_prefix(folder)
+                .map(|rest| rest.split(['/', '.']).next().unwrap_or_default())
+            else {
                 continue;
             };
-            let Some(&own) = root.place.get(module) else { continue };
+            let Some(&own) = root.place.get(module) else {
+                continue;
+            };
             for (line, used) in used_modules(file, &root) {
                 if root.place.get(&used).is_some_and(|&place| place > own) {
-                    let text = format!("`{module}` uses `{used}`, which `{}` lists below it", root_file.path);
+                    let text = format!(
+                        "`{module}` uses `{used}`, which `{}` lists below it",
+                        root_file.path
+                    );
                     findings.push(Finding::new(&file.path, line, text));
                 }
             }
@@ -38,7 +56,10 @@ pub fn check(files: &[SourceFile]) -> Vec<Finding> {
 }
 
 fn read_root(file: &SourceFile) -> Root {
-    let mut root = Root { place: HashMap::new(), exported: HashMap::new() };
+    let mut root = Root {
+        place: HashMap::new(),
+        exported: HashMap::new(),
+    };
     for item in &file.syntax.items {
         match item {
             Item::Mod(module) if !is_test_only(&module.attrs) => {
@@ -77,7 +98,10 @@ fn leaf_names(tree: &UseTree) -> Vec<String> {
 
 /// Modules of its own crate that a file uses outside its tests, with the line.
 fn used_modules(file: &SourceFile, root: &Root) -> Vec<(usize, String)> {
-    let mut uses = CrateUses { root, found: Vec::new() };
+    let mut uses = CrateUses {
+        root,
+        found: Vec::new(),
+    };
     uses.visit_file(&file.syntax);
     uses.found
 }
@@ -139,8 +163,15 @@ mod tests {
     fn a_module_uses_only_those_above_it() {
         let file = |path: &str, text: &str| SourceFile::parse(path, text.to_owned()).unwrap();
         let expect = |user: &str, expected: usize| {
-            let root = file("crates/a/src/lib.rs", "//! a\nmod low;\nmod high;\npub use high::Thing;\n");
-            let files = [root, file("crates/a/src/low.rs", user), file("crates/a/src/high.rs", "//! h\nuse crate::low::X;\n")];
+            let root = file(
+                "crates/a/src/lib.rs",
+                "//! a\nmod low;\nmod high;\npub use high::Thing;\n",
+            );
+            let files = [
+                root,
+                file("crates/a/src/low.rs", user),
+                file("crates/a/src/high.rs", "//! h\nuse crate::low::X;\n"),
+            ];
             assert_eq!(check(&files).len(), expected, "{user}");
         };
         expect("//! l\nuse std::fmt;\n", 0);
@@ -148,6 +179,9 @@ mod tests {
         expect("//! l\nuse crate::{high::X, low::Y};\n", 1);
         expect("//! l\nuse crate::Thing;\n", 1);
         expect("//! l\nfn f() { crate::high::f() }\n", 1);
-        expect("//! l\n#[cfg(test)]\nmod tests { use crate::high::X; }\n", 0);
+        expect(
+            "//! l\n#[cfg(test)]\nmod tests { use crate::high::X; }\n",
+            0,
+        );
     }
 }

@@ -38,9 +38,15 @@ pub fn check(file: &SourceFile) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (number, line) in (1..).zip(file.text.lines()) {
         for (word, instead) in REFUSED {
-            let given = GIVEN_NAMES.iter().any(|(given, sign)| given == word && line.contains(sign));
+            let given = GIVEN_NAMES
+                .iter()
+                .any(|(given, sign)| given == word && line.contains(sign));
             if !given && contains_word(line, word) {
-                findings.push(Finding::new(&file.path, number, format!("the word here is \"{instead}\", not \"{word}\"")));
+                findings.push(Finding::new(
+                    &file.path,
+                    number,
+                    format!("the word here is \"{instead}\", not \"{word}\""),
+                ));
             }
         }
     }
@@ -52,19 +58,27 @@ fn contains_word(line: &str, word: &str) -> bool {
     let lower = line.to_ascii_lowercase();
     lower.match_indices(word).any(|(at, _)| {
         let before = lower.as_bytes().get(at.wrapping_sub(1)).copied();
-        let starts_a_part =
-            line.as_bytes().get(at).is_some_and(u8::is_ascii_uppercase) && before.is_none_or(|_| !is_upper_before(line, at));
+        let starts_a_part = line.as_bytes().get(at).is_some_and(u8::is_ascii_uppercase)
+            && before.is_none_or(|_| !is_upper_before(line, at));
         let starts_a_word = before.is_none_or(|byte| !byte.is_ascii_alphabetic());
         let after = lower.get(at + word.len()..).unwrap_or_default();
-        let end = after.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(after.len());
+        let end = after
+            .find(|c: char| !c.is_ascii_lowercase())
+            .unwrap_or(after.len());
         let suffix = after.get(..end).unwrap_or_default();
-        let continues = line.as_bytes().get(at + word.len()).is_some_and(u8::is_ascii_uppercase);
-        (starts_a_word || starts_a_part) && (continues || matches!(suffix, "" | "s" | "ed" | "ing" | "ion"))
+        let continues = line
+            .as_bytes()
+            .get(at + word.len())
+            .is_some_and(u8::is_ascii_uppercase);
+        (starts_a_word || starts_a_part)
+            && (continues || matches!(suffix, "" | "s" | "ed" | "ing" | "ion"))
     })
 }
 
 fn is_upper_before(line: &str, at: usize) -> bool {
-    at.checked_sub(1).and_then(|before| line.as_bytes().get(before)).is_some_and(u8::is_ascii_uppercase)
+    at.checked_sub(1)
+        .and_then(|before| line.as_bytes().get(before))
+        .is_some_and(u8::is_ascii_uppercase)
 }
 
 #[cfg(test)]
@@ -73,7 +87,9 @@ mod tests {
 
     #[test]
     fn a_word_counts_alone_or_as_part_of_a_name() {
-        let check = |line: &str, word: &str, expected: bool| assert_eq!(contains_word(line, word), expected, "{line}");
+        let check = |line: &str, word: &str, expected: bool| {
+            assert_eq!(contains_word(line, word), expected, "{line}");
+        };
         check("the realm of a user", "realm", true);
         check("fn realm_id()", "realm", true);
         check("struct RealmId;", "realm", true);

@@ -2,7 +2,9 @@
 
 use percent_encoding::percent_decode_str;
 use provisioning::account::{Account, AccountId, get};
-use provisioning::connector::{Created, Exchange, Failure, Refusal, RefusalKind, RetryAfter, Trace};
+use provisioning::connector::{
+    Created, Exchange, Failure, Refusal, RefusalKind, RetryAfter, Trace,
+};
 use provisioning::proof::{Acknowledged, Listing};
 use scim_client::{Response, SendError};
 use scim_protocol::TypeSchema;
@@ -13,26 +15,45 @@ use super::{Sent, words};
 const ERROR_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
 /// What came of a request. `accept` takes what a success must show, and nothing else.
-fn exchange<T>(sent: Sent, names: &[String], accept: impl FnOnce(&mut Response) -> Option<T>) -> Exchange<T> {
+fn exchange<T>(
+    sent: Sent,
+    names: &[String],
+    accept: impl FnOnce(&mut Response) -> Option<T>,
+) -> Exchange<T> {
     let milliseconds = u64::try_from(sent.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let mut trace =
-        Trace { request: sent.request.describe(), body: sent.request.body.map(without_password), milliseconds, ..Trace::default() };
+    let mut trace = Trace {
+        request: sent.request.describe(),
+        body: sent.request.body.map(without_password),
+        milliseconds,
+        ..Trace::default()
+    };
     let mut response = match sent.result {
         Ok(response) => response,
         Err(SendError::NotSent(why)) => {
             trace.said = format!("not sent: {why}");
-            return Exchange { trace, wait: None, outcome: Err(Failure::NotReached) };
+            return Exchange {
+                trace,
+                wait: None,
+                outcome: Err(Failure::NotReached),
+            };
         }
         Err(SendError::Lost(why)) => {
             trace.said = format!("no answer: {why}");
-            return Exchange { trace, wait: None, outcome: Err(Failure::Unknown { answered: false }) };
+            return Exchange {
+                trace,
+                wait: None,
+                outcome: Err(Failure::Unknown { answered: false }),
+            };
         }
     };
     trace.status = Some(response.status);
-    let wait = response.retry_after.or(response.rate_limit).map(|wait| match wait {
-        scim_client::RetryAfter::Seconds(seconds) => RetryAfter::Seconds(seconds),
-        scim_client::RetryAfter::At(instant) => RetryAfter::At(instant),
-    });
+    let wait = response
+        .retry_after
+        .or(response.rate_limit)
+        .map(|wait| match wait {
+            scim_client::RetryAfter::Seconds(seconds) => RetryAfter::Seconds(seconds),
+            scim_client::RetryAfter::At(instant) => RetryAfter::At(instant),
+        });
     let outcome = if response.is_success() {
         let said = words::describe(&response);
         accept(&mut response).ok_or_else(|| {
@@ -43,12 +64,21 @@ fn exchange<T>(sent: Sent, names: &[String], accept: impl FnOnce(&mut Response) 
         trace.said = words::describe(&response);
         Err(failure(&response, names))
     };
-    Exchange { trace, wait, outcome }
+    Exchange {
+        trace,
+        wait,
+        outcome,
+    }
 }
 
 /// Why a request was not done.
 fn failure(response: &Response, names: &[String]) -> Failure {
-    let refused = |kind| Failure::Refused(Refusal { kind, attribute: words::named(response, names) });
+    let refused = |kind| {
+        Failure::Refused(Refusal {
+            kind,
+            attribute: words::named(response, names),
+        })
+    };
     let has_scim_type = |wanted: &str| {
         let found = response.body.as_ref().and_then(words::scim_type);
         found.is_some_and(|found| found.eq_ignore_ascii_case(wanted))
@@ -70,38 +100,79 @@ fn failure(response: &Response, names: &[String]) -> Failure {
         409 if is_about_uniqueness(response) => refused(RefusalKind::Uniqueness),
         409 => refused(RefusalKind::Conflict),
         400..=499 if has_scim_type("uniqueness") => refused(RefusalKind::Uniqueness),
-        400..=499 if has_scim_type("invalidValue") || has_scim_type("mutability") => refused(RefusalKind::InvalidValue),
+        400..=499 if has_scim_type("invalidValue") || has_scim_type("mutability") => {
+            refused(RefusalKind::InvalidValue)
+        }
         _ => refused(RefusalKind::Other),
     }
 }
 
 /// Whether a body is an error of SCIM (RFC 7644 section 3.12), which neither a proxy nor the framework of an application makes by itself.
 fn is_error(response: &Response) -> bool {
-    let Some(body) = &response.body else { return false };
-    let schemas = get(body, "schemas").and_then(Value::as_array).into_iter().flatten();
-    let is_named = schemas.filter_map(Value::as_str).any(|urn| urn.eq_ignore_ascii_case(ERROR_SCHEMA));
-    is_named || get(body, "scimType").is_some() || (get(body, "detail").is_some() && get(body, "status").is_some())
+    let Some(body) = &response.body else {
+        return false;
+    };
+    let schemas = get(body, "schemas")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let is_named = schemas
+        .filter_map(Value::as_str)
+        .any(|urn| urn.eq_ignore_ascii_case(ERROR_SCHEMA));
+    is_named
+        || get(body, "scimType").is_some()
+        || (get(body, "detail").is_some() && get(body, "status").is_some())
 }
 
 fn is_about_uniqueness(response: &Response) -> bool {
-    let Some(body) = &response.body else { return false };
+    let Some(body) = &response.body else {
+        return false;
+    };
     if let Some(scim_type) = words::scim_type(body) {
         return scim_type.eq_ignore_ascii_case("uniqueness");
     }
     let said = words::words_of(body).to_lowercase();
-    ["unique", "already exist", "exists already", "duplicate", "already taken", "already in use"].iter().any(|words| said.contains(words))
+    [
+        "unique",
+        "already exist",
+        "exists already",
+        "duplicate",
+        "already taken",
+        "already in use",
+    ]
+    .iter()
+    .any(|words| said.contains(words))
 }
 
 /// What a discovery endpoint published; `read` is given nothing where it merely does not. Fails where the application cannot be spoken to: then nothing is
 /// known.
-pub(super) fn described<T>(sent: Sent, read: impl FnOnce(Option<&Map<String, Value>>) -> T) -> Exchange<T> {
-    let is_absent = matches!(&sent.result, Ok(Response { status: 400 | 404 | 405 | 501, .. }));
+pub(super) fn described<T>(
+    sent: Sent,
+    read: impl FnOnce(Option<&Map<String, Value>>) -> T,
+) -> Exchange<T> {
+    let is_absent = matches!(
+        &sent.result,
+        Ok(Response {
+            status: 400 | 404 | 405 | 501,
+            ..
+        })
+    );
     if is_absent {
         let mut nothing = exchange(sent, &[], |_| None::<()>);
         nothing.trace.said.clear();
-        return Exchange { trace: nothing.trace, wait: nothing.wait, outcome: Ok(read(None)) };
+        return Exchange {
+            trace: nothing.trace,
+            wait: nothing.wait,
+            outcome: Ok(read(None)),
+        };
     }
-    exchange(sent, &[], |response| if is_error(response) { None } else { response.body.as_ref().map(|body| read(Some(body))) })
+    exchange(sent, &[], |response| {
+        if is_error(response) {
+            None
+        } else {
+            response.body.as_ref().map(|body| read(Some(body)))
+        }
+    })
 }
 
 /// A list.
@@ -112,13 +183,21 @@ pub(super) fn listed(sent: Sent, whole: bool) -> Exchange<Listing> {
         }
         let body = response.body.take()?;
         // Some write the number as a string.
-        let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
+        let number = |value: &Value| {
+            value
+                .as_u64()
+                .or_else(|| value.as_str()?.trim().parse().ok())
+        };
         let counted = get(&body, "totalResults").and_then(number);
         let resources = get(&body, "Resources").and_then(Value::as_array);
         if resources.is_none() && counted.is_none() {
             return None;
         }
-        let mut listing = Listing { counted, whole, ..Listing::default() };
+        let mut listing = Listing {
+            counted,
+            whole,
+            ..Listing::default()
+        };
         for resource in resources.into_iter().flatten().filter_map(Value::as_object) {
             match Account::of_json(resource.clone()) {
                 Some(account) => listing.accounts.push(account),
@@ -147,11 +226,20 @@ pub(super) fn created(sent: Sent, schema: &TypeSchema, names: &[String]) -> Exch
         if let Some(account) = Account::of_json(body.clone()) {
             return Some(Created::Shown(account));
         }
-        if let Some(id) = response.location.as_deref().and_then(|location| id_in(location, super::render::endpoint(schema))) {
+        if let Some(id) = response
+            .location
+            .as_deref()
+            .and_then(|location| id_in(location, super::render::endpoint(schema)))
+        {
             return Some(Created::Named(id));
         }
-        let schemas = get(&body, "schemas").and_then(Value::as_array).into_iter().flatten();
-        let is_one = schemas.filter_map(Value::as_str).any(|urn| urn.eq_ignore_ascii_case(&schema.core.id));
+        let schemas = get(&body, "schemas")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let is_one = schemas
+            .filter_map(Value::as_str)
+            .any(|urn| urn.eq_ignore_ascii_case(&schema.core.id));
         (is_one || matches!(response.status, 201 | 202)).then_some(Created::Unnamed)
     })
 }
@@ -177,7 +265,9 @@ pub(super) fn written(sent: Sent, id: &AccountId, names: &[String]) -> Exchange<
 
 /// A deletion: acknowledged by an answer that says nothing.
 pub(super) fn removed(sent: Sent) -> Exchange<Acknowledged> {
-    exchange(sent, &[], |response| is_silent(response).then(Acknowledged::silently))
+    exchange(sent, &[], |response| {
+        is_silent(response).then(Acknowledged::silently)
+    })
 }
 
 fn is_silent(response: &Response) -> bool {
@@ -205,14 +295,26 @@ mod tests {
 
     fn response(status: u16, body: Value) -> Response {
         match body {
-            Value::String(text) => Response { status, text, ..Response::default() },
-            body => Response { status, body: body.as_object().cloned(), ..Response::default() },
+            Value::String(text) => Response {
+                status,
+                text,
+                ..Response::default()
+            },
+            body => Response {
+                status,
+                body: body.as_object().cloned(),
+                ..Response::default()
+            },
         }
     }
 
     fn sent(response: Response) -> Sent {
         let request = scim_client::Request::new(reqwest::Method::GET, &["Users"]);
-        Sent { request, begun: Instant::now(), result: Ok(response) }
+        Sent {
+            request,
+            begun: Instant::now(),
+            result: Ok(response),
+        }
     }
 
     fn error() -> Value {
@@ -221,10 +323,21 @@ mod tests {
 
     #[test]
     fn each_answer_has_its_class() {
-        let refused = |kind| Failure::Refused(Refusal { kind, attribute: None });
+        let refused = |kind| {
+            Failure::Refused(Refusal {
+                kind,
+                attribute: None,
+            })
+        };
         let seven = Some(scim_client::RetryAfter::Seconds(7));
-        let waiting = |status| Response { retry_after: seven, ..response(status, json!("")) };
-        let used_up = |status| Response { rate_limit: seven, ..response(status, json!("")) };
+        let waiting = |status| Response {
+            retry_after: seven,
+            ..response(status, json!(""))
+        };
+        let used_up = |status| Response {
+            rate_limit: seven,
+            ..response(status, json!(""))
+        };
         let cases = [
             (response(429, json!("")), Failure::Throttled),
             (waiting(429), Failure::Throttled),
@@ -234,20 +347,41 @@ mod tests {
             (used_up(403), Failure::Throttled),
             (used_up(400), refused(RefusalKind::Other)),
             (waiting(500), Failure::Unknown { answered: true }),
-            (response(503, json!("")), Failure::Unknown { answered: true }),
+            (
+                response(503, json!("")),
+                Failure::Unknown { answered: true },
+            ),
             (response(500, error()), Failure::Unknown { answered: true }),
             (response(401, json!("")), Failure::Unauthorized),
             (response(403, error()), refused(RefusalKind::Forbidden)),
             (response(409, error()), refused(RefusalKind::Conflict)),
-            (response(409, json!({"scimType": "uniqueness"})), refused(RefusalKind::Uniqueness)),
-            (response(409, json!({"message": "name already exists"})), refused(RefusalKind::Uniqueness)),
-            (response(409, json!({"message": "seat limit reached"})), refused(RefusalKind::Conflict)),
-            (response(400, json!({"scimType": "uniqueness"})), refused(RefusalKind::Uniqueness)),
+            (
+                response(409, json!({"scimType": "uniqueness"})),
+                refused(RefusalKind::Uniqueness),
+            ),
+            (
+                response(409, json!({"message": "name already exists"})),
+                refused(RefusalKind::Uniqueness),
+            ),
+            (
+                response(409, json!({"message": "seat limit reached"})),
+                refused(RefusalKind::Conflict),
+            ),
+            (
+                response(400, json!({"scimType": "uniqueness"})),
+                refused(RefusalKind::Uniqueness),
+            ),
             (response(412, error()), refused(RefusalKind::Version)),
             (response(404, error()), refused(RefusalKind::Gone)),
             // What a framework says of a path that it does not know.
-            (response(404, json!({"detail": "Not Found"})), refused(RefusalKind::NotFound)),
-            (response(404, json!("<html>")), refused(RefusalKind::NotFound)),
+            (
+                response(404, json!({"detail": "Not Found"})),
+                refused(RefusalKind::NotFound),
+            ),
+            (
+                response(404, json!("<html>")),
+                refused(RefusalKind::NotFound),
+            ),
             (response(405, error()), refused(RefusalKind::NotOffered)),
             (response(501, error()), refused(RefusalKind::NotOffered)),
             (response(400, error()), refused(RefusalKind::Other)),
@@ -265,9 +399,20 @@ mod tests {
     fn only_the_right_shape_acknowledges() {
         let id = AccountId::new("7").unwrap();
         let log_in = || json!("<!DOCTYPE html><title>Log in</title>");
-        let changed = |status, body| written(sent(response(status, body)), &id, &[]).outcome.is_ok();
-        assert!(changed(204, json!("")) && changed(202, json!("")) && changed(200, json!({"id": 7})));
-        assert!(!changed(200, json!("")) && !changed(200, log_in()) && !changed(202, log_in()) && !changed(200, error()));
+        let changed = |status, body| {
+            written(sent(response(status, body)), &id, &[])
+                .outcome
+                .is_ok()
+        };
+        assert!(
+            changed(204, json!("")) && changed(202, json!("")) && changed(200, json!({"id": 7}))
+        );
+        assert!(
+            !changed(200, json!(""))
+                && !changed(200, log_in())
+                && !changed(202, log_in())
+                && !changed(200, error())
+        );
         assert!(!changed(200, json!({"id": "8"})) && !changed(200, json!({})));
         let gone = |status, body| removed(sent(response(status, body))).outcome.is_ok();
         assert!(gone(204, json!("")) && gone(202, json!("")) && gone(200, json!("")));
@@ -277,7 +422,12 @@ mod tests {
         assert!(found(json!({"totalResults": 0})) && found(json!({"Resources": []})));
         assert!(!found(json!({"hello": "world"})) && !found(log_in()) && !found(error()));
         let seen = |body| read(sent(response(200, body)), &id).outcome.is_ok();
-        assert!(seen(json!({"id": "7"})) && !seen(json!({"id": "8"})) && !seen(error()) && !seen(log_in()));
+        assert!(
+            seen(json!({"id": "7"}))
+                && !seen(json!({"id": "8"}))
+                && !seen(error())
+                && !seen(log_in())
+        );
     }
 
     #[test]
@@ -285,7 +435,10 @@ mod tests {
         let schemas = scim_protocol::SchemaSet::standard();
         let schema = schemas.by_name("User").unwrap();
         let check = |status, body: Value, location: Option<&str>, expected: &str| {
-            let response = Response { location: location.map(str::to_owned), ..response(status, body) };
+            let response = Response {
+                location: location.map(str::to_owned),
+                ..response(status, body)
+            };
             let found = match created(sent(response), schema, &[]).outcome {
                 Ok(Created::Shown(account)) => format!("shown {}", account.id),
                 Ok(Created::Named(id)) => format!("named {id}"),
@@ -295,8 +448,18 @@ mod tests {
             assert_eq!(found, expected);
         };
         check(201, json!({"id": 7}), None, "shown 7");
-        check(201, json!(""), Some("https://a.example/scim/v2/Users/a%2Fb"), "named a/b");
-        check(201, json!({"userName": "ada"}), Some("/Users/7?x=1"), "named 7");
+        check(
+            201,
+            json!(""),
+            Some("https://a.example/scim/v2/Users/a%2Fb"),
+            "named a/b",
+        );
+        check(
+            201,
+            json!({"userName": "ada"}),
+            Some("/Users/7?x=1"),
+            "named 7",
+        );
         check(201, json!(""), Some("https://a.example/"), "unnamed");
         check(201, json!({"id": null}), None, "unnamed");
         check(200, json!({"hello": "world"}), None, "NotUnderstood");

@@ -18,7 +18,11 @@ async fn fetch(url: &str) -> Result<Value, String> {
 }
 
 async fn fetch_under(egress: Egress, url: &str) -> Result<Value, String> {
-    KeySetFetcher::new(egress).unwrap().fetch(url).await.map_err(|fault| fault.to_string())
+    KeySetFetcher::new(egress)
+        .unwrap()
+        .fetch(url)
+        .await
+        .map_err(|fault| fault.to_string())
 }
 
 /// A key set of so many bytes.
@@ -39,7 +43,12 @@ async fn a_key_set_is_fetched_whole_and_what_is_none_is_refused() {
             "/cut" => r#"{"keys":["#.into_response(),
             "/error" => r#"{"error":"busy"}"#.into_response(),
             "/failed" => (StatusCode::BAD_GATEWAY, sized(20)).into_response(),
-            "/moved" => (StatusCode::FOUND, [(header::LOCATION, elsewhere.clone())], sized(20)).into_response(),
+            "/moved" => (
+                StatusCode::FOUND,
+                [(header::LOCATION, elsewhere.clone())],
+                sized(20),
+            )
+                .into_response(),
             _ => (StatusCode::NOT_FOUND, sized(20)).into_response(),
         }
     })
@@ -48,7 +57,10 @@ async fn a_key_set_is_fetched_whole_and_what_is_none_is_refused() {
         let found = fetch(&format!("http://{}{path}", server.address)).await;
         match expected {
             Ok(()) => assert_eq!(found, Ok(json!({"keys": []})), "{path}"),
-            Err(word) => assert!(found.as_ref().is_err_and(|error| error.contains(word)), "{path}: {found:?}"),
+            Err(word) => assert!(
+                found.as_ref().is_err_and(|error| error.contains(word)),
+                "{path}: {found:?}"
+            ),
         }
     };
     check("/largest", Ok(())).await;
@@ -67,13 +79,26 @@ async fn what_the_operator_does_not_name_is_not_asked() {
     let server = serve(|_, _| axum::Json(json!({"keys": []}))).await;
     let strict = Egress::default();
     let port = server.address.port();
-    for url in [format!("http://127.0.0.1:{port}/"), format!("http://localhost:{port}/"), format!("https://localhost:{port}/")] {
+    for url in [
+        format!("http://127.0.0.1:{port}/"),
+        format!("http://localhost:{port}/"),
+        format!("https://localhost:{port}/"),
+    ] {
         assert!(fetch_under(strict.clone(), &url).await.is_err(), "{url}");
     }
     assert!(server.requests().is_empty());
     let plain = fetch_under(strict, "http://idp.example/keys").await;
-    assert!(plain.is_err_and(|error| error.contains("https:")), "keys that anybody on the way could change");
-    for url in ["", "/keys", "ftp://idp.example/keys", "file:///etc/passwd", "http://169.254.169.254/keys"] {
+    assert!(
+        plain.is_err_and(|error| error.contains("https:")),
+        "keys that anybody on the way could change"
+    );
+    for url in [
+        "",
+        "/keys",
+        "ftp://idp.example/keys",
+        "file:///etc/passwd",
+        "http://169.254.169.254/keys",
+    ] {
         assert!(fetch(url).await.is_err(), "{url}");
     }
 }
@@ -91,26 +116,46 @@ async fn fetch_from(answer: &[u8]) -> Result<Value, String> {
         while stream.read(&mut head).await.is_ok_and(|read| read > 0) {}
     };
     let both = async { tokio::join!(fetch(&url), serving) };
-    tokio::time::timeout(Duration::from_secs(30), both).await.unwrap().0
+    tokio::time::timeout(Duration::from_secs(30), both)
+        .await
+        .unwrap()
+        .0
 }
 
 #[tokio::test]
 async fn a_key_set_whose_size_is_not_told_beforehand_is_measured() {
     let piece = format!("1000\r\n{}\r\n", " ".repeat(4_096));
-    let in_pieces =
-        |count: usize| format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}b\r\n{{\"keys\":[]}}\r\n", piece.repeat(count));
+    let in_pieces = |count: usize| {
+        format!(
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}b\r\n{{\"keys\":[]}}\r\n",
+            piece.repeat(count)
+        )
+    };
     let small = fetch_from(format!("{}0\r\n\r\n", in_pieces(3)).as_bytes()).await;
     assert_eq!(small, Ok(json!({"keys": []})));
     // It never says that it is done.
     let endless = fetch_from(in_pieces(10 * KEY_SET_BYTES_MAX / 4_096).as_bytes()).await;
-    assert!(endless.as_ref().is_err_and(|error| error.contains("larger than 262144 bytes")), "{endless:?}");
+    assert!(
+        endless
+            .as_ref()
+            .is_err_and(|error| error.contains("larger than 262144 bytes")),
+        "{endless:?}"
+    );
 }
 
 /// Given up after five seconds, in real time.
 #[tokio::test]
 async fn a_server_that_falls_silent_is_given_up() {
-    let (nothing, half) = tokio::join!(fetch_from(b""), fetch_from(b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{\"keys\""));
+    let (nothing, half) = tokio::join!(
+        fetch_from(b""),
+        fetch_from(b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{\"keys\"")
+    );
     for found in [nothing, half] {
-        assert!(found.as_ref().is_err_and(|error| error.contains("could not be fetched")), "{found:?}");
+        assert!(
+            found
+                .as_ref()
+                .is_err_and(|error| error.contains("could not be fetched")),
+            "{found:?}"
+        );
     }
 }

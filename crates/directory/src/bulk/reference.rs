@@ -48,12 +48,18 @@ impl<'a> Scope<'a> {
 
     /// What the members of this object are.
     pub(crate) fn members(self, object: &Map<String, Value>) -> Members<'a> {
-        let path = object.iter().find(|(name, _)| name.eq_ignore_ascii_case("path")).and_then(|(_, path)| path.as_str());
+        let path = object
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("path"))
+            .and_then(|(_, path)| path.as_str());
         let target = match self {
             Self::Operation(schema) => at_path(schema, path.unwrap_or_default()),
             other => other,
         };
-        Members { scope: self, target }
+        Members {
+            scope: self,
+            target,
+        }
     }
 
     /// Whether a string here may refer as a whole.
@@ -66,13 +72,21 @@ impl<'a> Members<'a> {
     /// What the member of this name is.
     pub(crate) fn named(&self, name: &str) -> Scope<'a> {
         match self.scope {
-            Scope::Message(schema) if name.eq_ignore_ascii_case("Operations") => Scope::Operation(schema),
+            Scope::Message(schema) if name.eq_ignore_ascii_case("Operations") => {
+                Scope::Operation(schema)
+            }
             Scope::Operation(_) if name.eq_ignore_ascii_case("value") => self.target,
-            Scope::Operation(_) if name.eq_ignore_ascii_case("path") && !matches!(self.target, Scope::Text) => Scope::Path,
+            Scope::Operation(_)
+                if name.eq_ignore_ascii_case("path") && !matches!(self.target, Scope::Text) =>
+            {
+                Scope::Path
+            }
             Scope::Operation(_) => Scope::Text,
             Scope::Message(schema) => at_key(schema, None, name),
             Scope::Attributes(schema, extension) => at_key(schema, extension, name),
-            Scope::Names(attribute) => attribute.sub_attribute(name).map_or(Scope::Unknown, of_sub_attribute),
+            Scope::Names(attribute) => attribute
+                .sub_attribute(name)
+                .map_or(Scope::Unknown, of_sub_attribute),
             other @ (Scope::Path | Scope::Unknown | Scope::Text) => other,
         }
     }
@@ -82,31 +96,62 @@ fn at_path<'a>(schema: &'a TypeSchema, path: &str) -> Scope<'a> {
     if path.is_empty() {
         return Scope::Attributes(schema, None);
     }
-    let Ok(path) = PatchPath::parse(path) else { return Scope::Unknown };
+    let Ok(path) = PatchPath::parse(path) else {
+        return Scope::Unknown;
+    };
     match (at(schema, &path.attribute), &path.sub_attribute) {
-        (Scope::Names(attribute), Some(name)) => attribute.sub_attribute(name).map_or(Scope::Unknown, of_sub_attribute),
+        (Scope::Names(attribute), Some(name)) => attribute
+            .sub_attribute(name)
+            .map_or(Scope::Unknown, of_sub_attribute),
         (scope, _) => scope,
     }
 }
 
 fn at_key<'a>(schema: &'a TypeSchema, extension: Option<&str>, key: &str) -> Scope<'a> {
-    let Ok(path) = AttributePath::parse(key) else { return Scope::Unknown };
+    let Ok(path) = AttributePath::parse(key) else {
+        return Scope::Unknown;
+    };
     let urn = path.schema.or_else(|| extension.map(str::to_owned));
-    at(schema, &AttributePath { schema: urn, ..path })
+    at(
+        schema,
+        &AttributePath {
+            schema: urn,
+            ..path
+        },
+    )
 }
 
 fn at<'a>(schema: &'a TypeSchema, path: &AttributePath) -> Scope<'a> {
     match schema.resolve(path) {
         None if schema.names_whole_core(path) => Scope::Attributes(schema, None),
-        None => schema.meant(path).map_or(Scope::Unknown, |meant| at(schema, &meant)),
-        Some(Resolved { attribute: None, extension, .. }) => Scope::Attributes(schema, extension),
-        Some(Resolved { attribute: Some(attribute), .. }) if !attribute.names_resources() => Scope::Text,
-        Some(Resolved { sub_attribute: Some(sub), .. }) => of_sub_attribute(sub),
-        Some(Resolved { attribute: Some(attribute), .. }) => Scope::Names(attribute),
+        None => schema
+            .meant(path)
+            .map_or(Scope::Unknown, |meant| at(schema, &meant)),
+        Some(Resolved {
+            attribute: None,
+            extension,
+            ..
+        }) => Scope::Attributes(schema, extension),
+        Some(Resolved {
+            attribute: Some(attribute),
+            ..
+        }) if !attribute.names_resources() => Scope::Text,
+        Some(Resolved {
+            sub_attribute: Some(sub),
+            ..
+        }) => of_sub_attribute(sub),
+        Some(Resolved {
+            attribute: Some(attribute),
+            ..
+        }) => Scope::Names(attribute),
     }
 }
 
 /// Of an element that names a resource, its `value` and its `$ref` do.
 fn of_sub_attribute<'a>(sub: &Attribute) -> Scope<'a> {
-    if matches!(sub.name.as_str(), "value" | "$ref") { Scope::Unknown } else { Scope::Text }
+    if matches!(sub.name.as_str(), "value" | "$ref") {
+        Scope::Unknown
+    } else {
+        Scope::Text
+    }
 }

@@ -22,7 +22,10 @@ impl Directory {
     /// Runs a bulk request (RFC 7644 section 3.7). Answers in the order of the request; operations that were not reached because of `failOnErrors` have
     /// none. Ends before the next operation once the request is stopped.
     pub async fn bulk(&self, caller: &Caller, request: BulkRequest) -> Vec<BulkAnswer> {
-        let within = Self { sum: Some(Sum::up_to(BULK_STEPS_MAX)), ..self.clone() };
+        let within = Self {
+            sum: Some(Sum::up_to(BULK_STEPS_MAX)),
+            ..self.clone()
+        };
         within.run_all(caller, request).await
     }
 
@@ -30,7 +33,8 @@ impl Directory {
         if request.atomic {
             return self.bulk_or_nothing(caller, &request).await;
         }
-        let mut answers: Vec<Option<BulkAnswer>> = request.operations.iter().map(|_| None).collect();
+        let mut answers: Vec<Option<BulkAnswer>> =
+            request.operations.iter().map(|_| None).collect();
         let mut ids = HashMap::new();
         let mut errors = 0_u64;
         let steps = order(&caller.schemas, &request.operations);
@@ -38,11 +42,17 @@ impl Directory {
         // The client has gone: the next operation is not begun.
         while let Some(step) = steps.get(done).filter(|_| !self.stop.is_set()) {
             // Nothing new is begun after the last error that is accepted; what was made is still completed, or its answer would not be true.
-            if request.fail_on_errors.is_some_and(|most| errors >= most) && matches!(step, Step::Run { .. }) {
+            if request.fail_on_errors.is_some_and(|most| errors >= most)
+                && matches!(step, Step::Run { .. })
+            {
                 done += 1;
                 continue;
             }
-            let creates = creates(steps.get(done..).unwrap_or_default(), &request.operations, together);
+            let creates = creates(
+                steps.get(done..).unwrap_or_default(),
+                &request.operations,
+                together,
+            );
             let Some(made) = self.create_together(caller, &creates, &mut ids).await else {
                 // Halves find who is at fault in a few commits; one after the other would try all that follow again each time.
                 together = creates.len() / 2;
@@ -60,14 +70,22 @@ impl Directory {
             }
             done += 1;
             let (Step::Run { index, .. } | Step::Complete { index }) = step;
-            let (Some(operation), Some(slot)) = (request.operations.get(*index), answers.get_mut(*index)) else { continue };
+            let (Some(operation), Some(slot)) =
+                (request.operations.get(*index), answers.get_mut(*index))
+            else {
+                continue;
+            };
             let answer = match (step, operation) {
                 (Step::Run { .. }, Err(malformed)) => refused(malformed.clone()),
-                (Step::Run { without, .. }, Ok(operation)) => self.run(caller, operation, without, &mut ids).await,
+                (Step::Run { without, .. }, Ok(operation)) => {
+                    self.run(caller, operation, without, &mut ids).await
+                }
                 (Step::Complete { .. }, Ok(operation)) => match slot.take() {
-                    Some(BulkAnswer { resource: Some((schema, id)), outcome: Ok(_), .. }) => {
-                        self.complete(caller, operation, &schema, &id, &ids).await
-                    }
+                    Some(BulkAnswer {
+                        resource: Some((schema, id)),
+                        outcome: Ok(_),
+                        ..
+                    }) => self.complete(caller, operation, &schema, &id, &ids).await,
                     Some(failed) => {
                         *slot = Some(failed);
                         continue;
@@ -82,11 +100,24 @@ impl Directory {
         answers.into_iter().flatten().collect()
     }
 
-    async fn run(&self, caller: &Caller, operation: &BulkOperation, without: &[String], ids: &mut HashMap<String, String>) -> BulkAnswer {
-        let answer =
-            |resource, outcome| BulkAnswer { method: Some(operation.method), bulk_id: operation.bulk_id.clone(), resource, outcome };
+    async fn run(
+        &self,
+        caller: &Caller,
+        operation: &BulkOperation,
+        without: &[String],
+        ids: &mut HashMap<String, String>,
+    ) -> BulkAnswer {
+        let answer = |resource, outcome| BulkAnswer {
+            method: Some(operation.method),
+            bulk_id: operation.bulk_id.clone(),
+            resource,
+            outcome,
+        };
         if let Some((schema, id)) = membership_target(caller, operation) {
-            return match self.bulk_membership(caller, operation, (&schema, id), ids).await {
+            return match self
+                .bulk_membership(caller, operation, (&schema, id), ids)
+                .await
+            {
                 Ok((id, version)) => {
                     if let (BulkMethod::Post, Some(name)) = (operation.method, &operation.bulk_id) {
                         ids.insert(name.clone(), id.clone());
@@ -100,11 +131,24 @@ impl Directory {
             Ok(target) => target,
             Err(error) => return answer(None, Err(error.into())),
         };
-        if operation.method == BulkMethod::Post && operation.bulk_id.as_ref().is_some_and(|name| ids.contains_key(name)) {
+        if operation.method == BulkMethod::Post
+            && operation
+                .bulk_id
+                .as_ref()
+                .is_some_and(|name| ids.contains_key(name))
+        {
             let detail = "The `bulkId` names an earlier operation of this request already; accepted is one that no other operation has.";
-            return answer(None, Err(Error::new(ErrorKind::InvalidValue, detail).at("bulkId").into()));
+            return answer(
+                None,
+                Err(Error::new(ErrorKind::InvalidValue, detail)
+                    .at("bulkId")
+                    .into()),
+            );
         }
-        match self.carry_out(caller, operation, &target, without, ids).await {
+        match self
+            .carry_out(caller, operation, &target, without, ids)
+            .await
+        {
             Ok((id, version)) => {
                 if let (BulkMethod::Post, Some(name)) = (operation.method, &operation.bulk_id) {
                     ids.insert(name.clone(), id.clone());
@@ -134,7 +178,11 @@ impl Directory {
                 self.delete_membership(caller, &id).await?;
                 Ok((id, 0))
             }
-            (method, _) => Err(wrong_path(method, "of `/GroupMembers` with POST, or of one of them with DELETE").into()),
+            (method, _) => Err(wrong_path(
+                method,
+                "of `/GroupMembers` with POST, or of one of them with DELETE",
+            )
+            .into()),
         }
     }
 
@@ -153,7 +201,11 @@ impl Directory {
             leave_out(scope, &mut data, without);
         }
         resolve(scope, &mut data, ids)?;
-        let expected = operation.version.as_deref().map(Expected::if_match).unwrap_or_default();
+        let expected = operation
+            .version
+            .as_deref()
+            .map(Expected::if_match)
+            .unwrap_or_default();
         let (schema, nothing) = (target.schema.as_ref(), Include::default());
         let id = match (&target.id, operation.method) {
             (None, BulkMethod::Post) => {
@@ -161,12 +213,24 @@ impl Directory {
                 return Ok((made.id, made.version));
             }
             (Some(id), BulkMethod::Put | BulkMethod::Patch | BulkMethod::Delete) => id.clone(),
-            (None, method) => return Err(wrong_path(method, "a resource's, such as `/Users/id`").into()),
-            (Some(_), method) => return Err(wrong_path(method, "a resource type's, such as `/Users`").into()),
+            (None, method) => {
+                return Err(wrong_path(method, "a resource's, such as `/Users/id`").into());
+            }
+            (Some(_), method) => {
+                return Err(wrong_path(method, "a resource type's, such as `/Users`").into());
+            }
         };
         let version = match operation.method {
-            BulkMethod::Put => self.replace(caller, schema, &id, data, &expected, nothing).await?.version,
-            BulkMethod::Patch => self.patch(caller, schema, &id, data, &expected, PatchAnswer::Version).await?.version,
+            BulkMethod::Put => {
+                self.replace(caller, schema, &id, data, &expected, nothing)
+                    .await?
+                    .version
+            }
+            BulkMethod::Patch => {
+                self.patch(caller, schema, &id, data, &expected, PatchAnswer::Version)
+                    .await?
+                    .version
+            }
             BulkMethod::Post | BulkMethod::Delete => {
                 self.delete(caller, schema, &id, &expected).await?;
                 0
@@ -186,9 +250,22 @@ impl Directory {
     ) -> BulkAnswer {
         let mut data = operation.data.clone().unwrap_or_default();
         let outcome = match resolve(Scope::of(Some(schema), operation.method), &mut data, ids) {
-            Ok(()) => self.replace(caller, schema, id, data, &Expected::default(), Include::default()).await.map(|made| made.version),
+            Ok(()) => self
+                .replace(
+                    caller,
+                    schema,
+                    id,
+                    data,
+                    &Expected::default(),
+                    Include::default(),
+                )
+                .await
+                .map(|made| made.version),
             Err(error) => {
-                let detail = format!("The resource was made, but without what refers to others: {}", error.detail());
+                let detail = format!(
+                    "The resource was made, but without what refers to others: {}",
+                    error.detail()
+                );
                 Err(Error::new(error.kind(), detail).into())
             }
         };
@@ -202,7 +279,11 @@ impl Directory {
 }
 
 /// Creates at the beginning of these steps, which wait for nothing; at most so many.
-fn creates<'a>(steps: &[Step], operations: &'a [Result<BulkOperation, Malformed>], most: usize) -> Vec<(usize, &'a BulkOperation)> {
+fn creates<'a>(
+    steps: &[Step],
+    operations: &'a [Result<BulkOperation, Malformed>],
+    most: usize,
+) -> Vec<(usize, &'a BulkOperation)> {
     let create = |step: &Step| match step {
         Step::Run { index, without } if without.is_empty() => {
             let operation = operations.get(*index)?.as_ref().ok()?;
@@ -214,14 +295,32 @@ fn creates<'a>(steps: &[Step], operations: &'a [Result<BulkOperation, Malformed>
 }
 
 /// `/GroupMembers`, or one of them, where no type of the tenant has the name.
-fn membership_target<'a>(caller: &Caller, operation: &'a BulkOperation) -> Option<(Arc<TypeSchema>, Option<&'a str>)> {
-    let mut segments = operation.path.split('/').filter(|segment| !segment.is_empty());
+fn membership_target<'a>(
+    caller: &Caller,
+    operation: &'a BulkOperation,
+) -> Option<(Arc<TypeSchema>, Option<&'a str>)> {
+    let mut segments = operation
+        .path
+        .split('/')
+        .filter(|segment| !segment.is_empty());
     let (endpoint, id, schema) = (segments.next()?, segments.next(), group_member()?);
-    let is_it =
-        endpoint.eq_ignore_ascii_case("GroupMembers") && caller.schemas.by_endpoint(endpoint).is_none() && segments.next().is_none();
+    let is_it = endpoint.eq_ignore_ascii_case("GroupMembers")
+        && caller.schemas.by_endpoint(endpoint).is_none()
+        && segments.next().is_none();
     is_it.then(|| (Arc::clone(schema), id))
 }
 
-fn refused(Malformed { method, bulk_id, error }: Malformed) -> BulkAnswer {
-    BulkAnswer { method, bulk_id, resource: None, outcome: Err((*error).into()) }
+fn refused(
+    Malformed {
+        method,
+        bulk_id,
+        error,
+    }: Malformed,
+) -> BulkAnswer {
+    BulkAnswer {
+        method,
+        bulk_id,
+        resource: None,
+        outcome: Err((*error).into()),
+    }
 }

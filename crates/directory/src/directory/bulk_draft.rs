@@ -77,18 +77,32 @@ impl Draft {
 
     /// What is left of a resource; `None` where no operation so far was about it, or it is of another type.
     pub fn left(&self, schema: &TypeSchema, id: &str) -> Option<&Left> {
-        self.left.get(id).filter(|left| left.resource_type == schema.name())
+        self.left
+            .get(id)
+            .filter(|left| left.resource_type == schema.name())
     }
 
     /// A member as the request leaves it, where it wrote what people call it.
     pub fn related(&self, id: &str) -> Option<Related> {
-        let Left { resource_type, display, .. } = self.left.get(id)?;
-        Some(Related { id: id.to_owned(), resource_type: resource_type.clone(), display: display.clone()?, direct: true })
+        let Left {
+            resource_type,
+            display,
+            ..
+        } = self.left.get(id)?;
+        Some(Related {
+            id: id.to_owned(),
+            resource_type: resource_type.clone(),
+            display: display.clone()?,
+            direct: true,
+        })
     }
 
     /// What happened to the members of a group, in order.
     pub fn changes_of_members(&self, id: &str) -> &[MemberDelta] {
-        self.left.get(id).map(|left| left.members.as_slice()).unwrap_or_default()
+        self.left
+            .get(id)
+            .map(|left| left.members.as_slice())
+            .unwrap_or_default()
     }
 
     pub fn is_gone(&self, id: &str) -> bool {
@@ -105,13 +119,20 @@ impl Draft {
 
     /// Whether the store no longer knows what this resource holds, or whether it is there.
     pub fn is_other_than_stored(&self, id: &str) -> bool {
-        self.left.get(id).is_some_and(|left| left.is_written || left.is_gone)
+        self.left
+            .get(id)
+            .is_some_and(|left| left.is_written || left.is_gone)
     }
 
     /// What resources of a type hold that the operations so far wrote.
     pub fn written_of(&self, resource_type: &str) -> impl Iterator<Item = &Document> {
-        let is_it = move |left: &&Left| left.is_written && !left.is_gone && left.resource_type == resource_type;
-        self.left.values().filter(is_it).filter_map(|left| left.document.as_ref())
+        let is_it = move |left: &&Left| {
+            left.is_written && !left.is_gone && left.resource_type == resource_type
+        };
+        self.left
+            .values()
+            .filter(is_it)
+            .filter_map(|left| left.document.as_ref())
     }
 
     /// A resource was read: what is decided from here on holds only where nobody else has changed it since.
@@ -120,7 +141,11 @@ impl Draft {
         if left.document.is_none() {
             left.document = Some(document);
             let change = members_only(Precondition::VersionIs(version), MemberDelta::default());
-            self.pins.push(Write { resource_type: schema.name().to_owned(), id: id.to_owned(), change });
+            self.pins.push(Write {
+                resource_type: schema.name().to_owned(),
+                id: id.to_owned(),
+                change,
+            });
         }
     }
 
@@ -131,7 +156,9 @@ impl Draft {
             Some(version) => Ok(Precondition::VersionIs(version)),
             None if expected.is_anything() || !self.is_written(id) => Ok(Precondition::Exists),
             None => {
-                let detail = format!("An operation before this one changes `{id}` too; accepted is one version, or none.");
+                let detail = format!(
+                    "An operation before this one changes `{id}` too; accepted is one version, or none."
+                );
                 Err(Error::new(ErrorKind::InvalidValue, detail).at("version"))
             }
         }
@@ -149,13 +176,24 @@ impl Draft {
             let left = self.left_of(&write.resource_type, &write.id);
             left.is_written = true;
             match &mut write.change {
-                Change::Create { content, members, .. } => {
+                Change::Create {
+                    content, members, ..
+                } => {
                     left.is_new = true;
                     left.hold(content);
-                    left.members.push(MemberDelta { replace: false, added: members.clone(), removed: Vec::new() });
+                    left.members.push(MemberDelta {
+                        replace: false,
+                        added: members.clone(),
+                        removed: Vec::new(),
+                    });
                     self.unmade.remove(&write.id);
                 }
-                Change::Update { precondition, content, members, .. } => {
+                Change::Update {
+                    precondition,
+                    content,
+                    members,
+                    ..
+                } => {
                     *precondition = demanded;
                     if let Some(content) = content {
                         left.hold(content);
@@ -174,27 +212,54 @@ impl Draft {
     /// Takes members out of a create that are not made yet; they join when the operation is completed.
     pub fn postpone_members(&mut self, index: usize, decided: &mut ChangeSet) {
         for write in &mut decided.writes {
-            let Change::Create { members, .. } = &mut write.change else { continue };
-            let added: Vec<String> = members.iter().filter(|id| self.unmade.contains(*id)).cloned().collect();
+            let Change::Create { members, .. } = &mut write.change else {
+                continue;
+            };
+            let added: Vec<String> = members
+                .iter()
+                .filter(|id| self.unmade.contains(*id))
+                .cloned()
+                .collect();
             members.retain(|id| !self.unmade.contains(id));
             if !added.is_empty() {
-                let change = members_only(Precondition::Exists, MemberDelta { replace: false, added, removed: Vec::new() });
-                self.later.insert(index, Write { resource_type: write.resource_type.clone(), id: write.id.clone(), change });
+                let change = members_only(
+                    Precondition::Exists,
+                    MemberDelta {
+                        replace: false,
+                        added,
+                        removed: Vec::new(),
+                    },
+                );
+                self.later.insert(
+                    index,
+                    Write {
+                        resource_type: write.resource_type.clone(),
+                        id: write.id.clone(),
+                        change,
+                    },
+                );
             }
         }
     }
 
     /// The members that an operation was made without are there now.
     pub fn complete(&mut self, index: usize) {
-        let Some(write) = self.later.remove(&index) else { return };
+        let Some(write) = self.later.remove(&index) else {
+            return;
+        };
         if let Change::Update { members, .. } = &write.change {
-            self.left_of(&write.resource_type, &write.id).members.push(members.clone());
+            self.left_of(&write.resource_type, &write.id)
+                .members
+                .push(members.clone());
         }
         self.writes.push(write);
     }
 
     fn left_of(&mut self, resource_type: &str, id: &str) -> &mut Left {
-        self.left.entry(id.to_owned()).or_insert_with(|| Left { resource_type: resource_type.to_owned(), ..Left::default() })
+        self.left.entry(id.to_owned()).or_insert_with(|| Left {
+            resource_type: resource_type.to_owned(),
+            ..Left::default()
+        })
     }
 }
 
@@ -206,5 +271,10 @@ impl Left {
 }
 
 fn members_only(precondition: Precondition, members: MemberDelta) -> Change {
-    Change::Update { precondition, content: None, members, effect: Effect::default() }
+    Change::Update {
+        precondition,
+        content: None,
+        members,
+        effect: Effect::default(),
+    }
 }

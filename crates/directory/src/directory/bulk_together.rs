@@ -11,7 +11,10 @@ use serde_json::Value;
 
 use super::bulk_draft::{Back, Draft};
 use super::past::enabling;
-use super::{ATTEMPTS_MAX, Directory, DirectoryError, Subject, come_back, fresh, not_found, refusal, too_busy, written};
+use super::{
+    ATTEMPTS_MAX, Directory, DirectoryError, Subject, come_back, fresh, not_found, refusal,
+    too_busy, written,
+};
 use crate::access::Caller;
 use crate::bulk::{Scope, Step, order, resolve, resolve_id};
 use crate::change_set::{ChangeSet, Committed, Precondition};
@@ -52,7 +55,8 @@ impl Directory {
         ids: &mut HashMap<String, String>,
     ) -> Option<Vec<BulkAnswer>> {
         // Whom a create may bring back is found out one after the other.
-        if operations.len() < 2 || caller.safety().revive_deleted || caller.safety().revive_disabled {
+        if operations.len() < 2 || caller.safety().revive_deleted || caller.safety().revive_disabled
+        {
             return Some(Vec::new());
         }
         let quirks = &Self::quirks(caller);
@@ -61,20 +65,42 @@ impl Directory {
         let mut change_set = moment.change_set_of(0, Vec::new());
         let (mut resources, mut noted) = (Vec::new(), Vec::new());
         for (_, operation) in operations.iter().take_while(|_| !self.stop.is_set()) {
-            let Ok(Target { schema, id: None }) = target(caller, operation, &known) else { break };
-            let is_taken = operation.bulk_id.as_ref().is_none_or(|name| known.contains_key(name));
+            let Ok(Target { schema, id: None }) = target(caller, operation, &known) else {
+                break;
+            };
+            let is_taken = operation
+                .bulk_id
+                .as_ref()
+                .is_none_or(|name| known.contains_key(name));
             if is_taken || caller.may_write(&schema).is_err() {
                 break;
             }
             let mut data = operation.data.clone().unwrap_or_default();
-            if resolve(Scope::of(Some(&schema), operation.method), &mut data, &known).is_err() {
+            if resolve(
+                Scope::of(Some(&schema), operation.method),
+                &mut data,
+                &known,
+            )
+            .is_err()
+            {
                 break;
             }
             let adapted = normalize_resource(quirks, &schema, &mut data);
             let id = self.ids.id().to_string();
             let message = (!adapted.is_empty()).then(|| redaction::resource(&schema, data.clone()));
-            let Ok(decided) = create::decide(moment, &schema, &id, data, quirks) else { break };
-            if self.check_allowed(caller, &schema, [None, written(&decided).map(|document| &**document)], None).await.is_err() {
+            let Ok(decided) = create::decide(moment, &schema, &id, data, quirks) else {
+                break;
+            };
+            if self
+                .check_allowed(
+                    caller,
+                    &schema,
+                    [None, written(&decided).map(|document| &**document)],
+                    None,
+                )
+                .await
+                .is_err()
+            {
                 break;
             }
             noted.push((adapted, message));
@@ -91,17 +117,31 @@ impl Directory {
             self.note(adapted, || message.unwrap_or_default());
         }
         *ids = known;
-        let answer = |(((_, operation), resource), committed): ((&(usize, &BulkOperation), _), Committed)| BulkAnswer {
+        let answer = |(((_, operation), resource), committed): (
+            (&(usize, &BulkOperation), _),
+            Committed,
+        )| BulkAnswer {
             method: Some(operation.method),
             bulk_id: operation.bulk_id.clone(),
             resource: Some(resource),
             outcome: Ok(committed.version),
         };
-        Some(operations.iter().zip(resources).zip(committed).map(answer).collect())
+        Some(
+            operations
+                .iter()
+                .zip(resources)
+                .zip(committed)
+                .map(answer)
+                .collect(),
+        )
     }
 
     /// Carries out all operations in one commit, or none of them. Decides again where somebody else wrote in between and no operation names a version.
-    pub(super) async fn bulk_or_nothing(&self, caller: &Caller, request: &BulkRequest) -> Vec<BulkAnswer> {
+    pub(super) async fn bulk_or_nothing(
+        &self,
+        caller: &Caller,
+        request: &BulkRequest,
+    ) -> Vec<BulkAnswer> {
         let mut back = HashMap::new();
         for _ in 1..=ATTEMPTS_MAX {
             let mut draft = Draft::new(self.moment());
@@ -119,12 +159,26 @@ impl Directory {
             }
             let brought_back = std::mem::take(&mut draft.back);
             let change_set = draft.into_change_set();
-            let written: Vec<String> = change_set.writes.iter().map(|write| write.id.clone()).collect();
+            let written: Vec<String> = change_set
+                .writes
+                .iter()
+                .map(|write| write.id.clone())
+                .collect();
             match self.commit_all(caller, change_set).await {
-                Ok(committed) => return self.all_done(caller, request, resources, written.into_iter().zip(committed)).await,
+                Ok(committed) => {
+                    return self
+                        .all_done(
+                            caller,
+                            request,
+                            resources,
+                            written.into_iter().zip(committed),
+                        )
+                        .await;
+                }
                 Err(CommitError::VersionChanged { .. }) if names_no_version(request) => {}
                 // Somebody else has brought it back in between.
-                Err(CommitError::NotFound { id, .. }) if brought_back.values().any(|back| back.id == id) => {}
+                Err(CommitError::NotFound { id, .. })
+                    if brought_back.values().any(|back| back.id == id) => {}
                 Err(error) => return nothing(request, blamed(&error, &resources), &refusal(error)),
             }
         }
@@ -141,14 +195,28 @@ impl Directory {
     ) -> Result<BTreeMap<usize, (Arc<TypeSchema>, String)>, (Option<usize>, DirectoryError)> {
         // Ids first, so that operations may refer to each other in any order and in circles.
         for (index, operation) in request.operations.iter().enumerate() {
-            let Ok(BulkOperation { method: BulkMethod::Post, bulk_id: Some(name), .. }) = operation else { continue };
-            let id = back.get(name).map_or_else(|| self.ids.id().to_string(), |back| back.id.clone());
+            let Ok(BulkOperation {
+                method: BulkMethod::Post,
+                bulk_id: Some(name),
+                ..
+            }) = operation
+            else {
+                continue;
+            };
+            let id = back
+                .get(name)
+                .map_or_else(|| self.ids.id().to_string(), |back| back.id.clone());
             if back.get(name).is_none_or(|back| back.is_deleted) {
                 draft.unmade.insert(id.clone());
             }
             if draft.ids.insert(name.clone(), id).is_some() {
                 let detail = "The `bulkId` names two operations of this request; accepted is one that no other operation has.";
-                return Err((Some(index), Error::new(ErrorKind::InvalidValue, detail).at("bulkId").into()));
+                return Err((
+                    Some(index),
+                    Error::new(ErrorKind::InvalidValue, detail)
+                        .at("bulkId")
+                        .into(),
+                ));
             }
         }
         let mut resources = BTreeMap::new();
@@ -167,7 +235,10 @@ impl Directory {
                 return Err((None, too_late().into()));
             }
             let decided = match request.operations.get(index) {
-                Some(Ok(operation)) => self.decide_operation(caller, (index, operation), draft).await,
+                Some(Ok(operation)) => {
+                    self.decide_operation(caller, (index, operation), draft)
+                        .await
+                }
                 Some(Err(malformed)) => Err(Error::clone(&malformed.error).into()),
                 None => continue,
             };
@@ -185,11 +256,20 @@ impl Directory {
         committed: impl Iterator<Item = (String, Committed)>,
     ) -> Vec<BulkAnswer> {
         // The last version that each one has, as nobody has seen those before it; 0 is that of the end.
-        let versions: HashMap<String, u64> = committed.filter(|(_, it)| it.version > 0).map(|(id, it)| (id, it.version)).collect();
+        let versions: HashMap<String, u64> = committed
+            .filter(|(_, it)| it.version > 0)
+            .map(|(id, it)| (id, it.version))
+            .collect();
         let mut answers = Vec::with_capacity(resources.len());
         for (index, (schema, id)) in resources {
-            let Some(Ok(operation)) = request.operations.get(index) else { continue };
-            let version = if operation.method == BulkMethod::Delete { 0 } else { versions.get(&id).copied().unwrap_or_default() };
+            let Some(Ok(operation)) = request.operations.get(index) else {
+                continue;
+            };
+            let version = if operation.method == BulkMethod::Delete {
+                0
+            } else {
+                versions.get(&id).copied().unwrap_or_default()
+            };
             let method = match operation.method {
                 BulkMethod::Post => None,
                 BulkMethod::Put => Some(Method::Replace),
@@ -198,13 +278,24 @@ impl Directory {
             };
             let mut outcome = Ok(version);
             if let Some(method) = method
-                && let Err(fault) =
-                    self.parks(caller, (&schema, &id), (method, operation.data.as_ref().unwrap_or(&Value::Null)), None).await
+                && let Err(fault) = self
+                    .parks(
+                        caller,
+                        (&schema, &id),
+                        (method, operation.data.as_ref().unwrap_or(&Value::Null)),
+                        None,
+                    )
+                    .await
             {
                 outcome = Err(fault.into());
             }
             let (method, bulk_id) = (Some(operation.method), operation.bulk_id.clone());
-            answers.push(BulkAnswer { method, bulk_id, resource: Some((schema, id)), outcome });
+            answers.push(BulkAnswer {
+                method,
+                bulk_id,
+                resource: Some((schema, id)),
+                outcome,
+            });
         }
         answers
     }
@@ -218,18 +309,37 @@ impl Directory {
         let Target { schema, id } = target(caller, operation, &draft.ids)?;
         caller.may_write(&schema)?;
         let mut data = operation.data.clone().unwrap_or_default();
-        resolve(Scope::of(Some(&schema), operation.method), &mut data, &draft.ids)?;
-        let expected = operation.version.as_deref().map(Expected::if_match).unwrap_or_default();
+        resolve(
+            Scope::of(Some(&schema), operation.method),
+            &mut data,
+            &draft.ids,
+        )?;
+        let expected = operation
+            .version
+            .as_deref()
+            .map(Expected::if_match)
+            .unwrap_or_default();
         let id = match (id, operation.method) {
             (None, BulkMethod::Post) => {
-                let id = self.decide_post(caller, &schema, (index, operation), data, draft).await?;
+                let id = self
+                    .decide_post(caller, &schema, (index, operation), data, draft)
+                    .await?;
                 return Ok((schema, id));
             }
             (Some(id), BulkMethod::Put | BulkMethod::Patch | BulkMethod::Delete) => id,
-            (None, method) => return Err(wrong_path(method, "a resource's, such as `/Users/id`").into()),
-            (Some(_), method) => return Err(wrong_path(method, "a resource type's, such as `/Users`").into()),
+            (None, method) => {
+                return Err(wrong_path(method, "a resource's, such as `/Users/id`").into());
+            }
+            (Some(_), method) => {
+                return Err(wrong_path(method, "a resource type's, such as `/Users`").into());
+            }
         };
-        let subject = Subject { caller, schema: &schema, id: &id, expected: &expected };
+        let subject = Subject {
+            caller,
+            schema: &schema,
+            id: &id,
+            expected: &expected,
+        };
         let decided = match operation.method {
             BulkMethod::Put => self.decide_replace(subject, data, draft).await?,
             BulkMethod::Patch => self.decide_patch(subject, data, draft).await?,
@@ -258,20 +368,47 @@ impl Directory {
         let mut decided = self.decide_create(caller, schema, &id, data, draft).await?;
         let document = written(&decided).cloned().unwrap_or_default();
         if let Some(body) = kept
-            && let Some(disabled) = self.find_disabled(caller, schema, &document, Some(draft)).await?
+            && let Some(disabled) = self
+                .find_disabled(caller, schema, &document, Some(draft))
+                .await?
         {
             let expected = Expected::default();
-            draft.bring_back(name, Back { id: disabled.id.clone(), is_deleted: false });
-            let decided =
-                self.decide_replace(Subject { caller, schema, id: &disabled.id, expected: &expected }, enabling(body), draft).await?;
+            draft.bring_back(
+                name,
+                Back {
+                    id: disabled.id.clone(),
+                    is_deleted: false,
+                },
+            );
+            let decided = self
+                .decide_replace(
+                    Subject {
+                        caller,
+                        schema,
+                        id: &disabled.id,
+                        expected: &expected,
+                    },
+                    enabling(body),
+                    draft,
+                )
+                .await?;
             let demanded = draft.precondition(&disabled.id, &expected)?;
             draft.take(decided, demanded);
             return Ok(disabled.id);
         }
-        let former = self.find_former(caller, schema, &document).await?.filter(|former| !draft.is_written(&former.id));
+        let former = self
+            .find_former(caller, schema, &document)
+            .await?
+            .filter(|former| !draft.is_written(&former.id));
         if let Some(former) = &former {
             come_back(&mut decided, former);
-            draft.bring_back(name, Back { id: former.id.clone(), is_deleted: true });
+            draft.bring_back(
+                name,
+                Back {
+                    id: former.id.clone(),
+                    is_deleted: true,
+                },
+            );
         }
         draft.postpone_members(index, &mut decided);
         draft.take(decided, Precondition::Exists);
@@ -290,24 +427,60 @@ impl Directory {
         let adapted = normalize_resource(quirks, schema, &mut data);
         self.note(adapted, || redaction::resource(schema, data.clone()));
         let decided = create::decide(draft.moment, schema, id, data, quirks)?;
-        self.check_allowed(caller, schema, [None, written(&decided).map(|document| &**document)], Some(draft)).await?;
+        self.check_allowed(
+            caller,
+            schema,
+            [None, written(&decided).map(|document| &**document)],
+            Some(draft),
+        )
+        .await?;
         Ok(decided)
     }
 
-    async fn decide_replace(&self, subject: Subject<'_>, mut data: Value, draft: &mut Draft) -> Result<ChangeSet, DirectoryError> {
-        let Subject { caller, schema, id, .. } = subject;
+    async fn decide_replace(
+        &self,
+        subject: Subject<'_>,
+        mut data: Value,
+        draft: &mut Draft,
+    ) -> Result<ChangeSet, DirectoryError> {
+        let Subject {
+            caller, schema, id, ..
+        } = subject;
         let quirks = &Self::quirks(caller);
         let adapted = normalize_resource(quirks, schema, &mut data);
         self.note(adapted, || redaction::resource(schema, data.clone()));
         let current = self.read_left(subject, false, draft).await?;
         let held = ValidResource::trusted(current.document.into_tree());
-        let decided = replace::decide(draft.moment, schema, (id, current.version), &held, data, quirks)?;
-        self.check_allowed(caller, schema, [Some(held.document()), written(&decided).map(|document| &**document)], Some(draft)).await?;
+        let decided = replace::decide(
+            draft.moment,
+            schema,
+            (id, current.version),
+            &held,
+            data,
+            quirks,
+        )?;
+        self.check_allowed(
+            caller,
+            schema,
+            [
+                Some(held.document()),
+                written(&decided).map(|document| &**document),
+            ],
+            Some(draft),
+        )
+        .await?;
         Ok(decided)
     }
 
-    async fn decide_patch(&self, subject: Subject<'_>, mut data: Value, draft: &mut Draft) -> Result<ChangeSet, DirectoryError> {
-        let Subject { caller, schema, id, .. } = subject;
+    async fn decide_patch(
+        &self,
+        subject: Subject<'_>,
+        mut data: Value,
+        draft: &mut Draft,
+    ) -> Result<ChangeSet, DirectoryError> {
+        let Subject {
+            caller, schema, id, ..
+        } = subject;
         let quirks = &Self::quirks(caller);
         let adapted = normalize_patch(quirks, schema, &mut data);
         self.note(adapted, || redaction::patch(schema, data.clone()));
@@ -316,12 +489,37 @@ impl Directory {
         if needs == Needs::Nothing {
             self.check_there(subject, draft).await?;
             let members = fold(schema, &split.members, &[], &mut self.work())?;
-            return Ok(membership::decide(draft.moment, schema, id, Precondition::Exists, members));
+            return Ok(membership::decide(
+                draft.moment,
+                schema,
+                id,
+                Precondition::Exists,
+                members,
+            ));
         }
-        let current = self.read_left(subject, needs == Needs::Members, draft).await?;
+        let current = self
+            .read_left(subject, needs == Needs::Members, draft)
+            .await?;
         let mut noted = Adaptations::default();
-        let decided = patch::decide(draft.moment, schema, &current, &split, quirks, &mut self.work(), &mut noted)?;
-        self.check_allowed(caller, schema, [Some(&current.document), written(&decided).map(|document| &**document)], Some(draft)).await?;
+        let decided = patch::decide(
+            draft.moment,
+            schema,
+            &current,
+            &split,
+            quirks,
+            &mut self.work(),
+            &mut noted,
+        )?;
+        self.check_allowed(
+            caller,
+            schema,
+            [
+                Some(&current.document),
+                written(&decided).map(|document| &**document),
+            ],
+            Some(draft),
+        )
+        .await?;
         if let Some(journal) = &self.journal {
             journal.also_adapted(noted);
         }
@@ -330,8 +528,17 @@ impl Directory {
 
     /// Refuses to write what an operation before has deleted, or what is not in the version that the client names. Whether it is there at all, the commit
     /// finds out, so that changes of members never read a group.
-    async fn check_there(&self, subject: Subject<'_>, draft: &mut Draft) -> Result<(), DirectoryError> {
-        let Subject { schema, id, expected, .. } = subject;
+    async fn check_there(
+        &self,
+        subject: Subject<'_>,
+        draft: &mut Draft,
+    ) -> Result<(), DirectoryError> {
+        let Subject {
+            schema,
+            id,
+            expected,
+            ..
+        } = subject;
         match draft.left(schema, id) {
             Some(left) if left.is_gone => Err(not_found(schema.name(), id).into()),
             _ if expected.is_anything() || draft.is_written(id) => Ok(()),
@@ -340,8 +547,18 @@ impl Directory {
     }
 
     /// A resource as the operations so far leave it.
-    async fn read_left(&self, subject: Subject<'_>, members: bool, draft: &mut Draft) -> Result<StoredResource, DirectoryError> {
-        let Subject { caller, schema, id, expected } = subject;
+    async fn read_left(
+        &self,
+        subject: Subject<'_>,
+        members: bool,
+        draft: &mut Draft,
+    ) -> Result<StoredResource, DirectoryError> {
+        let Subject {
+            caller,
+            schema,
+            id,
+            expected,
+        } = subject;
         let (is_new, document) = match draft.left(schema, id) {
             Some(left) if left.is_gone => return Err(not_found(schema.name(), id).into()),
             Some(left) => (left.is_new, left.document.clone()),
@@ -350,47 +567,99 @@ impl Directory {
         let (at, version) = (draft.moment.at, 1);
         let mut current = match document {
             // Nobody asks for its version: what an operation demands of what others before it left is checked by the commit.
-            Some(document) if is_new || !members => {
-                fresh(schema, id, &Committed { version, created: at, last_modified: at, changed: true }, Some(document))
-            }
+            Some(document) if is_new || !members => fresh(
+                schema,
+                id,
+                &Committed {
+                    version,
+                    created: at,
+                    last_modified: at,
+                    changed: true,
+                },
+                Some(document),
+            ),
             document => {
-                let stored = self.read_any(caller, schema, id, Include { members, groups: false }).await?;
+                let stored = self
+                    .read_any(
+                        caller,
+                        schema,
+                        id,
+                        Include {
+                            members,
+                            groups: false,
+                        },
+                    )
+                    .await?;
                 if !draft.is_written(id) {
                     expected.check(stored.version)?;
                 }
                 draft.pin(schema, id, stored.version, stored.document.clone());
-                StoredResource { document: document.unwrap_or_else(|| stored.document.clone()), ..stored }
+                StoredResource {
+                    document: document.unwrap_or_else(|| stored.document.clone()),
+                    ..stored
+                }
             }
         };
         if members {
-            current.members = self.members_left(caller, id, current.members, draft).await?;
+            current.members = self
+                .members_left(caller, id, current.members, draft)
+                .await?;
             hide_names(&caller.permissions, &mut current);
         }
         Ok(current)
     }
 
     /// The members of a group as the operations so far leave them, in order of joining.
-    async fn members_left(&self, caller: &Caller, id: &str, stored: Vec<Related>, draft: &Draft) -> Result<Vec<Related>, DirectoryError> {
+    async fn members_left(
+        &self,
+        caller: &Caller,
+        id: &str,
+        stored: Vec<Related>,
+        draft: &Draft,
+    ) -> Result<Vec<Related>, DirectoryError> {
         let mut members = stored;
         for delta in draft.changes_of_members(id) {
-            let (added, removed): (HashSet<&String>, HashSet<&String>) = (delta.added.iter().collect(), delta.removed.iter().collect());
-            members.retain(|member| !removed.contains(&member.id) && (!delta.replace || added.contains(&member.id)));
+            let (added, removed): (HashSet<&String>, HashSet<&String>) =
+                (delta.added.iter().collect(), delta.removed.iter().collect());
+            members.retain(|member| {
+                !removed.contains(&member.id) && (!delta.replace || added.contains(&member.id))
+            });
             let there: HashSet<String> = members.iter().map(|member| member.id.clone()).collect();
             for id in delta.added.iter().filter(|id| !there.contains(*id)) {
                 let related = draft.related(id);
-                members.extend(if related.is_some() { related } else { self.find_related(caller, id).await? });
+                members.extend(if related.is_some() {
+                    related
+                } else {
+                    self.find_related(caller, id).await?
+                });
             }
         }
         members.retain(|member| !draft.is_gone(&member.id));
-        Ok(members.into_iter().map(|member| draft.related(&member.id).unwrap_or(member)).collect())
+        Ok(members
+            .into_iter()
+            .map(|member| draft.related(&member.id).unwrap_or(member))
+            .collect())
     }
 
     /// Whoever has this id, as a member.
-    async fn find_related(&self, caller: &Caller, id: &str) -> Result<Option<Related>, DirectoryError> {
+    async fn find_related(
+        &self,
+        caller: &Caller,
+        id: &str,
+    ) -> Result<Option<Related>, DirectoryError> {
         for schema in caller.schemas.types() {
-            if let Some(found) = self.store.read(caller.tenant.id, schema.name(), id, Include::default()).await? {
+            if let Some(found) = self
+                .store
+                .read(caller.tenant.id, schema.name(), id, Include::default())
+                .await?
+            {
                 let display = display(&found.document);
-                return Ok(Some(Related { id: found.id, resource_type: found.resource_type, display, direct: true }));
+                return Ok(Some(Related {
+                    id: found.id,
+                    resource_type: found.resource_type,
+                    display,
+                    direct: true,
+                }));
             }
         }
         Ok(None)
@@ -398,26 +667,48 @@ impl Directory {
 }
 
 fn too_late() -> Error {
-    Error::new(ErrorKind::Unavailable, "The client has gone, or the time of the request is over; nothing was changed.")
+    Error::new(
+        ErrorKind::Unavailable,
+        "The client has gone, or the time of the request is over; nothing was changed.",
+    )
 }
 
 /// Whether no operation demands a version, so that each may be decided on what is there by then.
 fn names_no_version(request: &BulkRequest) -> bool {
-    request.operations.iter().flatten().all(|operation| operation.version.is_none())
+    request
+        .operations
+        .iter()
+        .flatten()
+        .all(|operation| operation.version.is_none())
 }
 
 /// The operation that the store's refusal is about, as far as it says so.
-fn blamed(error: &CommitError, resources: &BTreeMap<usize, (Arc<TypeSchema>, String)>) -> Option<usize> {
-    let CommitError::NotFound { id, .. } = error else { return None };
-    resources.iter().find(|(_, (_, own))| own == id).map(|(index, _)| *index)
+fn blamed(
+    error: &CommitError,
+    resources: &BTreeMap<usize, (Arc<TypeSchema>, String)>,
+) -> Option<usize> {
+    let CommitError::NotFound { id, .. } = error else {
+        return None;
+    };
+    resources
+        .iter()
+        .find(|(_, (_, own))| own == id)
+        .map(|(index, _)| *index)
 }
 
 /// Answers of a request of which nothing was carried out. Whoever is at fault is answered with the refusal; where nobody knows who it is, everybody.
-fn nothing(request: &BulkRequest, at_fault: Option<usize>, error: &DirectoryError) -> Vec<BulkAnswer> {
+fn nothing(
+    request: &BulkRequest,
+    at_fault: Option<usize>,
+    error: &DirectoryError,
+) -> Vec<BulkAnswer> {
     let reason = match error {
         DirectoryError::Refused(error) => error.clone(),
         // Only what may be said; the fault itself is told once, with the first operation.
-        DirectoryError::Fault(_) => Error::new(ErrorKind::Internal, "Something failed on our side; nothing was changed."),
+        DirectoryError::Fault(_) => Error::new(
+            ErrorKind::Internal,
+            "Something failed on our side; nothing was changed.",
+        ),
     };
     let one = |(index, operation): (usize, &Result<BulkOperation, Malformed>)| {
         let (method, bulk_id) = match operation {
@@ -425,24 +716,54 @@ fn nothing(request: &BulkRequest, at_fault: Option<usize>, error: &DirectoryErro
             Err(malformed) => (malformed.method, malformed.bulk_id.clone()),
         };
         let detail = "Nothing was carried out: the request is all or nothing, and another operation was refused.";
-        let outcome =
-            if at_fault.is_none_or(|at_fault| at_fault == index) { reason.clone() } else { Error::new(ErrorKind::Conflict, detail) };
-        BulkAnswer { method, bulk_id, resource: None, outcome: Err(outcome.into()) }
+        let outcome = if at_fault.is_none_or(|at_fault| at_fault == index) {
+            reason.clone()
+        } else {
+            Error::new(ErrorKind::Conflict, detail)
+        };
+        BulkAnswer {
+            method,
+            bulk_id,
+            resource: None,
+            outcome: Err(outcome.into()),
+        }
     };
     request.operations.iter().enumerate().map(one).collect()
 }
 
-pub(super) fn target(caller: &Caller, operation: &BulkOperation, ids: &HashMap<String, String>) -> Result<Target, Error> {
-    let mut segments = operation.path.split('/').filter(|segment| !segment.is_empty());
-    let schema = segments.next().and_then(|endpoint| caller.schemas.by_endpoint(endpoint));
+pub(super) fn target(
+    caller: &Caller,
+    operation: &BulkOperation,
+    ids: &HashMap<String, String>,
+) -> Result<Target, Error> {
+    let mut segments = operation
+        .path
+        .split('/')
+        .filter(|segment| !segment.is_empty());
+    let schema = segments
+        .next()
+        .and_then(|endpoint| caller.schemas.by_endpoint(endpoint));
     let (Some(schema), id, None) = (schema, segments.next(), segments.next()) else {
-        let detail = format!("The path `{}` leads nowhere; accepted is a resource type's endpoint, with or without an id.", operation.path);
+        let detail = format!(
+            "The path `{}` leads nowhere; accepted is a resource type's endpoint, with or without an id.",
+            operation.path
+        );
         return Err(Error::new(ErrorKind::NotFound, detail).at("path"));
     };
     let id = id.map(|segment| resolve_id(segment, ids)).transpose()?;
-    Ok(Target { schema: schema.clone(), id })
+    Ok(Target {
+        schema: schema.clone(),
+        id,
+    })
 }
 
 pub(super) fn wrong_path(method: BulkMethod, accepted: &str) -> Error {
-    Error::new(ErrorKind::InvalidValue, format!("The path of a bulk operation with {} must be {accepted}.", method.name())).at("path")
+    Error::new(
+        ErrorKind::InvalidValue,
+        format!(
+            "The path of a bulk operation with {} must be {accepted}.",
+            method.name()
+        ),
+    )
+    .at("path")
 }

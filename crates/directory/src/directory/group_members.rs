@@ -54,16 +54,25 @@ impl Membership {
     }
 
     /// The resource, without its location.
-    pub fn to_document(&self, schema: &TypeSchema, locate: Option<Locate<'_>>) -> Map<String, Value> {
+    pub fn to_document(
+        &self,
+        schema: &TypeSchema,
+        locate: Option<Locate<'_>>,
+    ) -> Map<String, Value> {
         let mut group = json!({"value": self.group.id});
         let mut member = json!({"value": self.member.id, "type": self.member.resource_type});
         for (element, related) in [(&mut group, &self.group), (&mut member, &self.member)] {
-            let Some(element) = element.as_object_mut() else { continue };
+            let Some(element) = element.as_object_mut() else {
+                continue;
+            };
             if !related.display.is_empty() {
                 element.insert("display".into(), related.display.clone().into());
             }
             if let Some(locate) = locate {
-                element.insert("$ref".into(), locate(&related.resource_type, &related.id).into());
+                element.insert(
+                    "$ref".into(),
+                    locate(&related.resource_type, &related.id).into(),
+                );
             }
         }
         let mut document = Map::new();
@@ -78,20 +87,40 @@ impl Membership {
 
 impl Directory {
     /// One membership by its id.
-    pub async fn membership(&self, caller: &Caller, id: &str) -> Result<Membership, DirectoryError> {
+    pub async fn membership(
+        &self,
+        caller: &Caller,
+        id: &str,
+    ) -> Result<Membership, DirectoryError> {
         caller.may_read(group_type(caller)?)?;
-        self.find_membership(caller, id).await?.ok_or_else(|| not_found("GroupMember", id).into())
+        self.find_membership(caller, id)
+            .await?
+            .ok_or_else(|| not_found("GroupMember", id).into())
     }
 
-    async fn find_membership(&self, caller: &Caller, id: &str) -> Result<Option<Membership>, DirectoryError> {
-        let Some((group, member)) = id.split_once('.') else { return Ok(None) };
-        let query =
-            MembershipQuery { group_id: Some(group.into()), member_id: Some(member.into()), limit: 1, ..MembershipQuery::default() };
+    async fn find_membership(
+        &self,
+        caller: &Caller,
+        id: &str,
+    ) -> Result<Option<Membership>, DirectoryError> {
+        let Some((group, member)) = id.split_once('.') else {
+            return Ok(None);
+        };
+        let query = MembershipQuery {
+            group_id: Some(group.into()),
+            member_id: Some(member.into()),
+            limit: 1,
+            ..MembershipQuery::default()
+        };
         Ok(self.find_memberships(caller, &query).await?.pop())
     }
 
     /// Memberships as the caller sees them. Filters and orders go by nothing else.
-    async fn find_memberships(&self, caller: &Caller, query: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
+    async fn find_memberships(
+        &self,
+        caller: &Caller,
+        query: &MembershipQuery,
+    ) -> Result<Vec<Membership>, Fault> {
         let mut found = self.store.find_memberships(caller.tenant.id, query).await?;
         for membership in &mut found {
             hide_membership_names(&caller.permissions, membership);
@@ -110,7 +139,12 @@ impl Directory {
         if let Some(filter) = &search.filter {
             filter.check(&[schema])?;
         }
-        check_names(caller, &[schema], search.filter.as_ref(), search.sort.as_ref().map(|sort| &sort.path))?;
+        check_names(
+            caller,
+            &[schema],
+            search.filter.as_ref(),
+            search.sort.as_ref().map(|sort| &sort.path),
+        )?;
         if let Some(sort) = &search.sort {
             return self.sorted_memberships(caller, schema, &search, sort).await;
         }
@@ -121,11 +155,16 @@ impl Directory {
             query.after = after.map(|position| (key_of(&position.value), position.key));
         }
         let by_cursor = search.cursor.is_some();
-        let wanted = usize::try_from(search.limit.saturating_add(u64::from(by_cursor))).unwrap_or(usize::MAX);
+        let wanted = usize::try_from(search.limit.saturating_add(u64::from(by_cursor)))
+            .unwrap_or(usize::MAX);
         let (total_results, mut memberships) = if residual {
-            self.look_at_memberships(caller, schema, &search, query, wanted).await?
+            self.look_at_memberships(caller, schema, &search, query, wanted)
+                .await?
         } else {
-            let total = self.store.count_memberships(caller.tenant.id, &query).await?;
+            let total = self
+                .store
+                .count_memberships(caller.tenant.id, &query)
+                .await?;
             query.offset = if by_cursor { 0 } else { search.offset };
             query.limit = u64::try_from(wanted).unwrap_or(u64::MAX);
             (Some(total), self.find_memberships(caller, &query).await?)
@@ -137,11 +176,20 @@ impl Directory {
             None => None,
             Some(last) => {
                 let (group, member) = last.keys;
-                let position = Position { place: 0, missing: false, value: group.to_be_bytes().to_vec(), key: member };
+                let position = Position {
+                    place: 0,
+                    missing: false,
+                    value: group.to_be_bytes().to_vec(),
+                    key: member,
+                };
                 Some(self.seal_cursor(&context, &position)?)
             }
         };
-        Ok(MembershipPage { total_results, memberships, next_cursor })
+        Ok(MembershipPage {
+            total_results,
+            memberships,
+            next_cursor,
+        })
     }
 
     /// The same in an order that no index has: all that an index selects is read and sorted, so there may not be too many of them.
@@ -155,10 +203,15 @@ impl Directory {
         check_sort(&[schema], &sort.path)?;
         if search.cursor.is_some() {
             let detail = "GroupMembers are paged by cursor in the order of groups and members; accepted is `sortBy` or `cursor`.";
-            return Err(Error::new(ErrorKind::InvalidValue, detail).at("sortBy").into());
+            return Err(Error::new(ErrorKind::InvalidValue, detail)
+                .at("sortBy")
+                .into());
         }
         let (mut query, _) = query_of(search.filter.as_ref());
-        let count = self.store.count_memberships(caller.tenant.id, &query).await?;
+        let count = self
+            .store
+            .count_memberships(caller.tenant.id, &query)
+            .await?;
         if count > SORTED_MAX {
             let detail = format!(
                 "{count} memberships would have to be sorted; at most {SORTED_MAX} are. Accepted is a filter with `group.value eq` or `member.value eq` that selects fewer, or no `sortBy`."
@@ -169,19 +222,39 @@ impl Directory {
         let mut found = Vec::new();
         for membership in self.find_memberships(caller, &query).await? {
             let document = membership.to_document(schema, None);
-            if search.filter.as_ref().is_none_or(|filter| filter.matches(schema, &document)) {
+            if search
+                .filter
+                .as_ref()
+                .is_none_or(|filter| filter.matches(schema, &document))
+            {
                 found.push((sort_key(schema, &sort.path, &document), membership));
             }
         }
         // Those without a value come last, and first in descending order (RFC 7644 section 3.4.2.3); equals as they were.
         found.sort_by(|(one, _), (other, _)| {
             let order = (one.is_none(), one).cmp(&(other.is_none(), other));
-            if sort.descending { order.reverse() } else { order }
+            if sort.descending {
+                order.reverse()
+            } else {
+                order
+            }
         });
         let total_results = Some(u64::try_from(found.len()).unwrap_or(u64::MAX));
-        let (offset, limit) = (usize::try_from(search.offset).unwrap_or(usize::MAX), usize::try_from(search.limit).unwrap_or(usize::MAX));
-        let memberships = found.into_iter().map(|(_, membership)| membership).skip(offset).take(limit).collect();
-        Ok(MembershipPage { total_results, memberships, next_cursor: None })
+        let (offset, limit) = (
+            usize::try_from(search.offset).unwrap_or(usize::MAX),
+            usize::try_from(search.limit).unwrap_or(usize::MAX),
+        );
+        let memberships = found
+            .into_iter()
+            .map(|(_, membership)| membership)
+            .skip(offset)
+            .take(limit)
+            .collect();
+        Ok(MembershipPage {
+            total_results,
+            memberships,
+            next_cursor: None,
+        })
     }
 
     /// Evaluates the filter batch by batch, and keeps what is on the page.
@@ -202,7 +275,11 @@ impl Directory {
             let is_last = batch.len() < usize::try_from(LOOKED_AT_ONCE).unwrap_or(usize::MAX);
             for membership in batch {
                 let document = membership.to_document(schema, None);
-                if search.filter.as_ref().is_none_or(|filter| filter.matches(schema, &document)) {
+                if search
+                    .filter
+                    .as_ref()
+                    .is_none_or(|filter| filter.matches(schema, &document))
+                {
                     total += 1;
                     if (by_cursor || total > search.offset) && found.len() < wanted {
                         found.push(membership);
@@ -216,7 +293,11 @@ impl Directory {
     }
 
     /// Makes somebody a member of a group.
-    pub async fn create_membership(&self, caller: &Caller, body: &Value) -> Result<Membership, DirectoryError> {
+    pub async fn create_membership(
+        &self,
+        caller: &Caller,
+        body: &Value,
+    ) -> Result<Membership, DirectoryError> {
         let schema = group_type(caller)?;
         caller.may_write(schema)?;
         let (group, member) = (named(body, "group")?, named(body, "member")?);
@@ -224,60 +305,119 @@ impl Directory {
         if caller.safety().pending_references && !self.is_there(caller, &member).await? {
             return Err(no_such_member(&member).into());
         }
-        let delta = MemberDelta { replace: false, added: vec![member.clone()], removed: Vec::new() };
-        let change = Change::Update { precondition: Precondition::Exists, content: None, members: delta, effect: Effect::default() };
-        let committed = match self.commit(caller, self.moment().change_set(schema, &group, change)).await {
+        let delta = MemberDelta {
+            replace: false,
+            added: vec![member.clone()],
+            removed: Vec::new(),
+        };
+        let change = Change::Update {
+            precondition: Precondition::Exists,
+            content: None,
+            members: delta,
+            effect: Effect::default(),
+        };
+        let committed = match self
+            .commit(caller, self.moment().change_set(schema, &group, change))
+            .await
+        {
             Ok(committed) => committed,
             Err(CommitError::NotFound { .. }) => {
-                let detail = format!("`group.value` is `{group}`, but there is no such group; accepted is the `id` of an existing Group.");
-                return Err(Error::new(ErrorKind::InvalidValue, detail).at("group.value").into());
+                let detail = format!(
+                    "`group.value` is `{group}`, but there is no such group; accepted is the `id` of an existing Group."
+                );
+                return Err(Error::new(ErrorKind::InvalidValue, detail)
+                    .at("group.value")
+                    .into());
             }
             Err(CommitError::ReferenceMissing { id }) => return Err(no_such_member(&id).into()),
             Err(error) => return Err(refusal(error)),
         };
         let id = format!("{group}.{member}");
         if !committed.changed {
-            let detail = format!("`{member}` is a member of `{group}` already; the membership has the id `{id}`.");
-            return Err(Error::new(ErrorKind::Uniqueness, detail).at("member.value").into());
+            let detail = format!(
+                "`{member}` is a member of `{group}` already; the membership has the id `{id}`."
+            );
+            return Err(Error::new(ErrorKind::Uniqueness, detail)
+                .at("member.value")
+                .into());
         }
-        self.find_membership(caller, &id).await?.ok_or_else(|| not_found("GroupMember", &id).into())
+        self.find_membership(caller, &id)
+            .await?
+            .ok_or_else(|| not_found("GroupMember", &id).into())
     }
 
     /// Ends a membership.
     pub async fn delete_membership(&self, caller: &Caller, id: &str) -> Result<(), DirectoryError> {
         let schema = group_type(caller)?;
         caller.may_write(schema)?;
-        let Some((group, member)) = id.split_once('.') else { return Err(not_found("GroupMember", id).into()) };
-        let delta = MemberDelta { replace: false, added: Vec::new(), removed: vec![member.to_owned()] };
-        let change = Change::Update { precondition: Precondition::Exists, content: None, members: delta, effect: Effect::default() };
-        let outcome = match self.commit(caller, self.moment().change_set(schema, group, change)).await {
+        let Some((group, member)) = id.split_once('.') else {
+            return Err(not_found("GroupMember", id).into());
+        };
+        let delta = MemberDelta {
+            replace: false,
+            added: Vec::new(),
+            removed: vec![member.to_owned()],
+        };
+        let change = Change::Update {
+            precondition: Precondition::Exists,
+            content: None,
+            members: delta,
+            effect: Effect::default(),
+        };
+        let outcome = match self
+            .commit(caller, self.moment().change_set(schema, group, change))
+            .await
+        {
             Ok(committed) if committed.changed => Ok(()),
             Ok(_) | Err(CommitError::NotFound { .. }) => Err(not_found("GroupMember", id).into()),
             Err(error) => Err(refusal(error)),
         };
         // What is parked is the same change as a PATCH of the group.
-        let operation = json!({"op": "remove", "path": format!("members[value eq {}]", Value::from(member))});
+        let operation =
+            json!({"op": "remove", "path": format!("members[value eq {}]", Value::from(member))});
         let body = json!({"schemas": [PATCH_SCHEMA], "Operations": [operation]});
-        let parked = self.parks(caller, (schema, group), (Method::Patch, &body), outcome.as_ref().err()).await?;
+        let parked = self
+            .parks(
+                caller,
+                (schema, group),
+                (Method::Patch, &body),
+                outcome.as_ref().err(),
+            )
+            .await?;
         if parked { Ok(()) } else { outcome }
     }
 }
 
 fn no_such_member(id: &str) -> Error {
-    let detail = format!("`member.value` is `{id}`, but there is no such resource; accepted is the `id` of an existing one.");
+    let detail = format!(
+        "`member.value` is `{id}`, but there is no such resource; accepted is the `id` of an existing one."
+    );
     Error::new(ErrorKind::InvalidValue, detail).at("member.value")
 }
 
 /// Whoever may read or write groups may read or write who is in them.
 fn group_type(caller: &Caller) -> Result<&TypeSchema, Error> {
-    let missing = || Error::new(ErrorKind::NotFound, "There are no groups here, so there are no members of groups.");
-    caller.schemas.by_name("Group").map(AsRef::as_ref).ok_or_else(missing)
+    let missing = || {
+        Error::new(
+            ErrorKind::NotFound,
+            "There are no groups here, so there are no members of groups.",
+        )
+    };
+    caller
+        .schemas
+        .by_name("Group")
+        .map(AsRef::as_ref)
+        .ok_or_else(missing)
 }
 
 /// `{"value": id}` of a body.
 fn named(body: &Value, name: &str) -> Result<String, Error> {
-    let member =
-        |map: &Value, name: &str| map.as_object()?.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone());
+    let member = |map: &Value, name: &str| {
+        map.as_object()?
+            .iter()
+            .find(|(own, _)| own.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.clone())
+    };
     let value = member(body, name).and_then(|element| member(&element, "value"));
     value.as_ref().and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_lowercase).ok_or_else(|| {
         let detail =
@@ -296,7 +436,12 @@ fn query_of(filter: Option<&Filter>) -> (MembershipQuery, bool) {
         Some(one) => std::slice::from_ref(one),
     };
     for one in all {
-        let Filter::Compare { path, op: CompareOp::Eq, value: Value::String(text) } = one else {
+        let Filter::Compare {
+            path,
+            op: CompareOp::Eq,
+            value: Value::String(text),
+        } = one
+        else {
             residual = true;
             continue;
         };
@@ -320,7 +465,12 @@ fn query_of(filter: Option<&Filter>) -> (MembershipQuery, bool) {
 fn context(caller: &Caller, filter: Option<&Filter>) -> Vec<u8> {
     let mut context = b"GroupMember".to_vec();
     context.extend(caller.tenant.id.0.to_be_bytes());
-    context.extend(filter.map(ToString::to_string).unwrap_or_default().into_bytes());
+    context.extend(
+        filter
+            .map(ToString::to_string)
+            .unwrap_or_default()
+            .into_bytes(),
+    );
     context
 }
 
@@ -339,13 +489,37 @@ mod tests {
         let check = |text: &str, group: Option<&str>, member: Option<&str>, residual: bool| {
             let filter = Filter::parse(text, FilterLimits::default()).unwrap();
             let (query, found) = query_of(Some(&filter));
-            assert_eq!((query.group_id.as_deref(), query.member_id.as_deref(), found), (group, member, residual), "{text}");
+            assert_eq!(
+                (query.group_id.as_deref(), query.member_id.as_deref(), found),
+                (group, member, residual),
+                "{text}"
+            );
         };
         check(r#"group.value eq "G""#, Some("g"), None, false);
-        check(r#"group eq "g" and member.value eq "M""#, Some("g"), Some("m"), false);
-        check(r#"group.value eq "g" and member.type eq "User""#, Some("g"), None, true);
-        check(r#"group.value eq "g" and group.value eq "h""#, Some("h"), None, true);
-        check(r#"group.value eq "g" or member.value eq "m""#, None, None, true);
+        check(
+            r#"group eq "g" and member.value eq "M""#,
+            Some("g"),
+            Some("m"),
+            false,
+        );
+        check(
+            r#"group.value eq "g" and member.type eq "User""#,
+            Some("g"),
+            None,
+            true,
+        );
+        check(
+            r#"group.value eq "g" and group.value eq "h""#,
+            Some("h"),
+            None,
+            true,
+        );
+        check(
+            r#"group.value eq "g" or member.value eq "m""#,
+            None,
+            None,
+            true,
+        );
         check(r#"member.display sw "a""#, None, None, true);
     }
 }

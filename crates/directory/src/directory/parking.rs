@@ -23,14 +23,23 @@ pub(super) fn touched(method: Method, body: &Value) -> Vec<String> {
     if method != Method::Patch {
         return vec!["*".to_owned()];
     }
-    let operations = body.get("Operations").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let operations = body
+        .get("Operations")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let mut names = Vec::new();
     for operation in operations {
         if let Some(path) = operation.get("path").and_then(Value::as_str) {
             touch(path, operation.get("value"), &mut names);
             continue;
         }
-        for (name, value) in operation.get("value").and_then(Value::as_object).into_iter().flatten() {
+        for (name, value) in operation
+            .get("value")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
             touch(name, Some(value), &mut names);
         }
     }
@@ -43,12 +52,25 @@ pub(super) fn touched(method: Method, body: &Value) -> Vec<String> {
 fn touch(path: &str, value: Option<&Value>, names: &mut Vec<String>) {
     let lower = path.to_lowercase();
     if !lower.starts_with("members") {
-        let end = lower.find(['.', '[']).filter(|_| !lower.contains(':')).unwrap_or(lower.len());
+        let end = lower
+            .find(['.', '['])
+            .filter(|_| !lower.contains(':'))
+            .unwrap_or(lower.len());
         return names.push(lower.get(..end).unwrap_or_default().to_owned());
     }
-    let quoted = path.split('"').nth(1).filter(|_| lower.contains("value eq"));
-    let listed = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let ids: Vec<&str> = listed.iter().filter_map(|member| member.get("value").and_then(Value::as_str)).chain(quoted).collect();
+    let quoted = path
+        .split('"')
+        .nth(1)
+        .filter(|_| lower.contains("value eq"));
+    let listed = value
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let ids: Vec<&str> = listed
+        .iter()
+        .filter_map(|member| member.get("value").and_then(Value::as_str))
+        .chain(quoted)
+        .collect();
     if ids.is_empty() {
         names.push("members:*".to_owned());
     }
@@ -69,12 +91,17 @@ impl Directory {
         (method, body): (Method, &Value),
         outcome: Option<&DirectoryError>,
     ) -> Result<bool, Fault> {
-        let Some(parking) = self.parking().filter(|_| caller.tenant.settings.guard.mode == Mode::Park && !self.unguarded) else {
+        let Some(parking) = self
+            .parking()
+            .filter(|_| caller.tenant.settings.guard.mode == Mode::Park && !self.unguarded)
+        else {
             return Ok(false);
         };
         let is_held = match outcome {
             None => false,
-            Some(DirectoryError::Refused(error)) if error.kind() == ErrorKind::TooManyRequests => true,
+            Some(DirectoryError::Refused(error)) if error.kind() == ErrorKind::TooManyRequests => {
+                true
+            }
             Some(_) => return Ok(false),
         };
         if self.rehearsal.is_some() {
@@ -83,9 +110,18 @@ impl Directory {
         // It may wait for days, and travel with its tenant: no password does.
         let body = without_write_only(schema, body.clone());
         let touches = touched(method, &body);
-        let earlier = parking.list_parked(caller.tenant.id, Some(id), OF_ONE_MAX).await?;
-        let is_over = |parked: &&Parked| parked.credential_id == caller.credential_id && supersedes(&touches, &parked.write.touches);
-        let superseded: Vec<String> = earlier.iter().filter(is_over).map(|parked| parked.id.clone()).collect();
+        let earlier = parking
+            .list_parked(caller.tenant.id, Some(id), OF_ONE_MAX)
+            .await?;
+        let is_over = |parked: &&Parked| {
+            parked.credential_id == caller.credential_id
+                && supersedes(&touches, &parked.write.touches)
+        };
+        let superseded: Vec<String> = earlier
+            .iter()
+            .filter(is_over)
+            .map(|parked| parked.id.clone())
+            .collect();
         let Some(DirectoryError::Refused(held)) = outcome else {
             for id in &superseded {
                 parking.remove_parked(caller.tenant.id, id).await?;
@@ -93,7 +129,13 @@ impl Directory {
             return Ok(false);
         };
         let profile = caller.permissions.profile.clone();
-        let write = ParkedWrite { method, body, touches, reason: held.detail().to_owned(), profile };
+        let write = ParkedWrite {
+            method,
+            body,
+            touches,
+            reason: held.detail().to_owned(),
+            profile,
+        };
         let parked = Parked {
             id: self.ids.id().to_string(),
             at: self.moment().at,
@@ -115,22 +157,60 @@ impl Directory {
     }
 
     /// Carries out a parked write, in the name of who sent it; no guard holds it.
-    pub async fn approve(&self, caller: &Caller, parked_id: &str) -> Result<Parked, DirectoryError> {
+    pub async fn approve(
+        &self,
+        caller: &Caller,
+        parked_id: &str,
+    ) -> Result<Parked, DirectoryError> {
         let parked = self.find_parked(caller, parked_id).await?;
-        let gone = || Error::new(ErrorKind::NotFound, format!("The resource type {} is not there any more.", parked.resource_type));
-        let schema = caller.schemas.by_name(&parked.resource_type).cloned().ok_or_else(gone)?;
-        let permissions = Permissions { profile: parked.write.profile.clone(), ..Permissions::all() };
-        let sender = Caller { credential_id: parked.credential_id.clone(), permissions, ..caller.clone() };
-        let free = Self { unguarded: true, ..self.clone() };
-        let (id, any, body) = (&parked.resource_id, &Expected::default(), parked.write.body.clone());
+        let gone = || {
+            Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "The resource type {} is not there any more.",
+                    parked.resource_type
+                ),
+            )
+        };
+        let schema = caller
+            .schemas
+            .by_name(&parked.resource_type)
+            .cloned()
+            .ok_or_else(gone)?;
+        let permissions = Permissions {
+            profile: parked.write.profile.clone(),
+            ..Permissions::all()
+        };
+        let sender = Caller {
+            credential_id: parked.credential_id.clone(),
+            permissions,
+            ..caller.clone()
+        };
+        let free = Self {
+            unguarded: true,
+            ..self.clone()
+        };
+        let (id, any, body) = (
+            &parked.resource_id,
+            &Expected::default(),
+            parked.write.body.clone(),
+        );
         let outcome = match parked.write.method {
-            Method::Replace => free.replace_now(&sender, &schema, id, body, any, Include::default()).await.map(drop),
-            Method::Patch => free.patch_now(&sender, &schema, id, body, any, PatchAnswer::Version).await.map(drop),
+            Method::Replace => free
+                .replace_now(&sender, &schema, id, body, any, Include::default())
+                .await
+                .map(drop),
+            Method::Patch => free
+                .patch_now(&sender, &schema, id, body, any, PatchAnswer::Version)
+                .await
+                .map(drop),
             Method::Delete => free.delete_now(&sender, &schema, id, any).await,
         };
         match outcome {
             // Who is gone already need not go again.
-            Err(DirectoryError::Refused(error)) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            Err(DirectoryError::Refused(error)) if error.kind() != ErrorKind::NotFound => {
+                return Err(error.into());
+            }
             Err(DirectoryError::Fault(fault)) => return Err(fault.into()),
             Ok(()) | Err(DirectoryError::Refused(_)) => {}
         }
@@ -144,33 +224,78 @@ impl Directory {
             Some(parking) => parking.remove_parked(caller.tenant.id, parked_id).await?,
             None => false,
         };
-        if removed { Ok(()) } else { Err(no_parked(parked_id).into()) }
+        if removed {
+            Ok(())
+        } else {
+            Err(no_parked(parked_id).into())
+        }
     }
 
-    async fn find_parked(&self, caller: &Caller, parked_id: &str) -> Result<Parked, DirectoryError> {
+    async fn find_parked(
+        &self,
+        caller: &Caller,
+        parked_id: &str,
+    ) -> Result<Parked, DirectoryError> {
         let all = self.parked(caller, LISTED_MAX).await?;
-        Ok(all.into_iter().find(|parked| parked.id == parked_id).ok_or_else(|| no_parked(parked_id))?)
+        Ok(all
+            .into_iter()
+            .find(|parked| parked.id == parked_id)
+            .ok_or_else(|| no_parked(parked_id))?)
     }
 
     /// Removals in the window that ends now, and what is let through.
-    pub async fn guard_status(&self, caller: &Caller) -> Result<(Vec<(Removal, u64)>, Vec<Allowance>), DirectoryError> {
-        let Some(parking) = self.parking() else { return Ok((Vec::new(), Vec::new())) };
+    pub async fn guard_status(
+        &self,
+        caller: &Caller,
+    ) -> Result<(Vec<(Removal, u64)>, Vec<Allowance>), DirectoryError> {
+        let Some(parking) = self.parking() else {
+            return Ok((Vec::new(), Vec::new()));
+        };
         let now = self.moment().at;
-        let counted = parking.removals_since(caller.tenant.id, caller.tenant.settings.guard.window_start(now)).await?;
+        let counted = parking
+            .removals_since(
+                caller.tenant.id,
+                caller.tenant.settings.guard.window_start(now),
+            )
+            .await?;
         let allowances = parking.allowances(caller.tenant.id).await?;
-        Ok((counted, allowances.into_iter().filter(|allowance| allowance.expires > now && allowance.remaining > 0).collect()))
+        Ok((
+            counted,
+            allowances
+                .into_iter()
+                .filter(|allowance| allowance.expires > now && allowance.remaining > 0)
+                .collect(),
+        ))
     }
 
     /// Lets through so many more removals of a kind until then.
-    pub async fn allow(&self, caller: &Caller, removal: Removal, count: u64, expires: Timestamp) -> Result<(), DirectoryError> {
+    pub async fn allow(
+        &self,
+        caller: &Caller,
+        removal: Removal,
+        count: u64,
+        expires: Timestamp,
+    ) -> Result<(), DirectoryError> {
         let missing = || Error::new(ErrorKind::NotImplemented, "This store keeps no counts.");
         let parking = self.parking().ok_or_else(missing)?;
-        Ok(parking.allow(caller.tenant.id, Allowance { removal, remaining: count, expires }).await?)
+        Ok(parking
+            .allow(
+                caller.tenant.id,
+                Allowance {
+                    removal,
+                    remaining: count,
+                    expires,
+                },
+            )
+            .await?)
     }
 }
 
 fn no_parked(id: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("There is no parked write with the id `{id}`."))
+    Error::new(
+        ErrorKind::NotFound,
+        format!("There is no parked write with the id `{id}`."),
+    )
 }
 
 #[cfg(test)]
@@ -182,13 +307,32 @@ mod tests {
     #[test]
     fn what_writes_speak_about() {
         let check = |operations: Value, expected: &[&str]| {
-            assert_eq!(touched(Method::Patch, &json!({ "Operations": operations })), expected, "{operations}");
+            assert_eq!(
+                touched(Method::Patch, &json!({ "Operations": operations })),
+                expected,
+                "{operations}"
+            );
         };
-        check(json!([{"op": "replace", "path": "active", "value": false}]), &["active"]);
-        check(json!([{"op": "replace", "value": {"Active": false, "title": "x"}}]), &["active", "title"]);
-        check(json!([{"op": "replace", "path": "emails[type eq \"work\"].value", "value": "x"}]), &["emails"]);
-        check(json!([{"op": "remove", "path": "members[value eq \"A\"]"}]), &["members:A"]);
-        check(json!([{"op": "remove", "path": "members", "value": [{"value": "A"}, {"value": "B"}]}]), &["members:A", "members:B"]);
+        check(
+            json!([{"op": "replace", "path": "active", "value": false}]),
+            &["active"],
+        );
+        check(
+            json!([{"op": "replace", "value": {"Active": false, "title": "x"}}]),
+            &["active", "title"],
+        );
+        check(
+            json!([{"op": "replace", "path": "emails[type eq \"work\"].value", "value": "x"}]),
+            &["emails"],
+        );
+        check(
+            json!([{"op": "remove", "path": "members[value eq \"A\"]"}]),
+            &["members:A"],
+        );
+        check(
+            json!([{"op": "remove", "path": "members", "value": [{"value": "A"}, {"value": "B"}]}]),
+            &["members:A", "members:B"],
+        );
         check(json!([{"op": "remove", "path": "members"}]), &["members:*"]);
         assert_eq!(touched(Method::Delete, &Value::Null), ["*"]);
         assert_eq!(touched(Method::Replace, &json!({"active": false})), ["*"]);

@@ -46,9 +46,13 @@ mod tests {
     #[test]
     fn callers_of_a_tenant_share_a_set_until_its_types_change() {
         let sets = SchemaSets::default();
-        let types = |revision| TenantTypes { revision, ..TenantTypes::first().clone() };
+        let types = |revision| TenantTypes {
+            revision,
+            ..TenantTypes::first().clone()
+        };
         let of = |tenant, types| sets.of(TenantId(tenant), types).unwrap();
-        let is_same = |one: &SchemaSet, other: &SchemaSet| std::ptr::eq(one.schemas(), other.schemas());
+        let is_same =
+            |one: &SchemaSet, other: &SchemaSet| std::ptr::eq(one.schemas(), other.schemas());
         let first = of(1, types(2));
         assert!(is_same(&first, &of(1, types(2))) && !is_same(&first, &of(2, types(2))));
         // Also where a tenant is another one that has the id of one that is gone.
@@ -57,7 +61,13 @@ mod tests {
         assert!(of(1, less).by_name("Role").is_none());
         assert_eq!(of(1, types(3)).revision(), 3);
         for tenant in 0..2 * i64::try_from(TENANTS_MAX).unwrap() {
-            of(tenant, TenantTypes { revision: 1, ..TenantTypes::default() });
+            of(
+                tenant,
+                TenantTypes {
+                    revision: 1,
+                    ..TenantTypes::default()
+                },
+            );
             assert!(sets.known.lock().unwrap().len() <= TENANTS_MAX);
         }
     }

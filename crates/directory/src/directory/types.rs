@@ -13,7 +13,9 @@ use crate::allowed_values::asked;
 use crate::change_set::{ChangeSet, Committed};
 use crate::rebase::rebase;
 use crate::schema_change::{Edit, decide};
-use crate::schema_store::{ActivateError, Activated, Activation, Author, Contradiction, SchemaStore};
+use crate::schema_store::{
+    ActivateError, Activated, Activation, Author, Contradiction, SchemaStore,
+};
 use crate::search::{Page, plan};
 use crate::store::{CommitError, Fault, Include};
 use crate::tenant::TenantId;
@@ -35,7 +37,12 @@ pub struct Edited {
 
 impl Directory {
     fn type_store(&self) -> Result<&dyn SchemaStore, Error> {
-        let missing = || Error::new(ErrorKind::NotImplemented, "This directory keeps no schemas of its tenants' own.");
+        let missing = || {
+            Error::new(
+                ErrorKind::NotImplemented,
+                "This directory keeps no schemas of its tenants' own.",
+            )
+        };
         self.types.as_deref().ok_or_else(missing)
     }
 
@@ -44,24 +51,38 @@ impl Directory {
         match &self.types {
             Some(types) => {
                 let set = self.sets.of(tenant, types.read_types(tenant).await?);
-                set.map_err(|error| Fault::new(format!("the tenant's schemas do not fit together: {error}")))
+                set.map_err(|error| {
+                    Fault::new(format!("the tenant's schemas do not fit together: {error}"))
+                })
             }
             None => Ok(SchemaSet::standard()),
         }
     }
 
     /// Commits; once more where the tenant's types were changed after it was decided and allow it all the same.
-    pub(super) async fn commit_of_today(&self, caller: &Caller, mut change_set: ChangeSet) -> Result<Vec<Committed>, CommitError> {
+    pub(super) async fn commit_of_today(
+        &self,
+        caller: &Caller,
+        mut change_set: ChangeSet,
+    ) -> Result<Vec<Committed>, CommitError> {
         if self.types.is_none() {
-            return self.store.commit(caller.tenant.id, Arc::new(change_set)).await;
+            return self
+                .store
+                .commit(caller.tenant.id, Arc::new(change_set))
+                .await;
         }
         let mut decided_with = caller.schemas.clone();
         for _ in 0..TYPES_ATTEMPTS_MAX {
             let decided = Arc::new(change_set);
-            match self.store.commit(caller.tenant.id, Arc::clone(&decided)).await {
+            match self
+                .store
+                .commit(caller.tenant.id, Arc::clone(&decided))
+                .await
+            {
                 Err(CommitError::TypesChanged) => {
                     let today = self.schemas_of(caller.tenant.id).await?;
-                    change_set = rebase(&decided, &decided_with, &today).ok_or(CommitError::TypesChanged)?;
+                    change_set =
+                        rebase(&decided, &decided_with, &today).ok_or(CommitError::TypesChanged)?;
                     decided_with = today;
                 }
                 outcome => return outcome,
@@ -81,15 +102,37 @@ impl Directory {
     ) -> Result<(), DirectoryError> {
         let Some(after) = after else { return Ok(()) };
         for asked in asked(schema, before, after) {
-            let Some(holder) = caller.schemas.by_name(asked.resource_type) else { continue };
-            let page = Page { offset: 0, limit: u64::try_from(asked.values.len()).unwrap_or(u64::MAX) };
-            let plan = plan(std::slice::from_ref(holder), Some(asked.filter()), None, page, Include::default())?;
+            let Some(holder) = caller.schemas.by_name(asked.resource_type) else {
+                continue;
+            };
+            let page = Page {
+                offset: 0,
+                limit: u64::try_from(asked.values.len()).unwrap_or(u64::MAX),
+            };
+            let plan = plan(
+                std::slice::from_ref(holder),
+                Some(asked.filter()),
+                None,
+                page,
+                Include::default(),
+            )?;
             let found = self.store.search(caller.tenant.id, plan).await?.resources;
-            let value = |document: &Map<String, Value>| document.get("value").and_then(Value::as_str).map(str::to_owned);
-            let stored = found.iter().filter(|found| draft.is_none_or(|draft| !draft.is_other_than_stored(&found.id)));
-            let mut allowed: Vec<String> = stored.filter_map(|found| value(&found.document)).collect();
-            let left = draft.into_iter().flat_map(|draft| draft.written_of(asked.resource_type));
-            let supported = left.filter(|document| document.get("supported") == Some(&Value::Bool(true)));
+            let value = |document: &Map<String, Value>| {
+                document
+                    .get("value")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned)
+            };
+            let stored = found
+                .iter()
+                .filter(|found| draft.is_none_or(|draft| !draft.is_other_than_stored(&found.id)));
+            let mut allowed: Vec<String> =
+                stored.filter_map(|found| value(&found.document)).collect();
+            let left = draft
+                .into_iter()
+                .flat_map(|draft| draft.written_of(asked.resource_type));
+            let supported =
+                left.filter(|document| document.get("supported") == Some(&Value::Bool(true)));
             allowed.extend(supported.filter_map(|document| value(document)));
             asked.check(&allowed)?;
         }
@@ -102,28 +145,67 @@ impl Directory {
     }
 
     /// All versions of a document, oldest first; refuses (`404`) one that never was.
-    pub async fn type_history(&self, caller: &Caller, kind: DocumentKind, name: &str) -> Result<Vec<DocumentVersion>, DirectoryError> {
-        let versions = self.type_store()?.type_history(caller.tenant.id, kind, &name.to_ascii_lowercase()).await?;
+    pub async fn type_history(
+        &self,
+        caller: &Caller,
+        kind: DocumentKind,
+        name: &str,
+    ) -> Result<Vec<DocumentVersion>, DirectoryError> {
+        let versions = self
+            .type_store()?
+            .type_history(caller.tenant.id, kind, &name.to_ascii_lowercase())
+            .await?;
         if versions.is_empty() {
-            return Err(Error::new(ErrorKind::NotFound, format!("The tenant never had a {} `{name}` of its own.", kind.name())).into());
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "The tenant never had a {} `{name}` of its own.",
+                    kind.name()
+                ),
+            )
+            .into());
         }
         Ok(versions)
     }
 
     /// Carries out an edit, or says what it would come to. Refuses what contradicts itself, other schemas, or what is stored.
-    pub async fn edit_types(&self, caller: &Caller, edit: &Edit, activation: Activation) -> Result<Edited, DirectoryError> {
+    pub async fn edit_types(
+        &self,
+        caller: &Caller,
+        edit: &Edit,
+        activation: Activation,
+    ) -> Result<Edited, DirectoryError> {
         let store = self.type_store()?;
-        let author = Author { credential_id: caller.credential_id.clone(), at: self.moment().at };
+        let author = Author {
+            credential_id: caller.credential_id.clone(),
+            at: self.moment().at,
+        };
         for _ in 0..ATTEMPTS_MAX {
             let change = decide(&store.read_types(caller.tenant.id).await?, edit)?;
             if change.documents.is_empty() {
-                return Ok(Edited { sentences: Vec::new(), activated: Activated { revision: change.based_on, ..Activated::default() } });
+                return Ok(Edited {
+                    sentences: Vec::new(),
+                    activated: Activated {
+                        revision: change.based_on,
+                        ..Activated::default()
+                    },
+                });
             }
             let sentences = change.sentences.clone();
-            match store.activate(caller.tenant.id, change, author.clone(), activation).await {
-                Ok(activated) => return Ok(Edited { sentences, activated }),
+            match store
+                .activate(caller.tenant.id, change, author.clone(), activation)
+                .await
+            {
+                Ok(activated) => {
+                    return Ok(Edited {
+                        sentences,
+                        activated,
+                    });
+                }
                 Err(ActivateError::Stale) => {}
-                Err(ActivateError::Contradicted(contradictions)) => return Err(contradicted(&contradictions).into()),
+                Err(ActivateError::Contradicted(contradictions)) => {
+                    return Err(contradicted(&contradictions).into());
+                }
                 Err(ActivateError::Fault(fault)) => return Err(fault.into()),
             }
         }
@@ -132,7 +214,14 @@ impl Directory {
 }
 
 fn contradicted(contradictions: &[Contradiction]) -> Error {
-    let named = contradictions.iter().map(|found| format!("{} {}: {}", found.resource_type, found.id, found.reason.trim_end_matches('.')));
+    let named = contradictions.iter().map(|found| {
+        format!(
+            "{} {}: {}",
+            found.resource_type,
+            found.id,
+            found.reason.trim_end_matches('.')
+        )
+    });
     let detail = format!(
         "Stored resources contradict the change, so nothing was changed: {}. Change or delete them first.",
         named.collect::<Vec<_>>().join("; ")

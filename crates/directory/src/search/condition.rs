@@ -17,19 +17,33 @@ pub(super) struct Selection {
 
 impl Selection {
     fn exactly(condition: Condition) -> Self {
-        Self { condition, exact: true }
+        Self {
+            condition,
+            exact: true,
+        }
     }
 
     fn at_least(condition: Condition) -> Self {
-        Self { condition, exact: false }
+        Self {
+            condition,
+            exact: false,
+        }
     }
 
     fn constant(truth: bool) -> Self {
-        Self::exactly(if truth { Condition::All } else { Condition::Nothing })
+        Self::exactly(if truth {
+            Condition::All
+        } else {
+            Condition::Nothing
+        })
     }
 
     fn negated(self) -> Self {
-        if self.exact { Self::exactly(negate(self.condition)) } else { Self::at_least(Condition::All) }
+        if self.exact {
+            Self::exactly(negate(self.condition))
+        } else {
+            Self::at_least(Condition::All)
+        }
     }
 }
 
@@ -123,7 +137,8 @@ enum Kept<'a> {
 
 fn kept<'a>(schema: &'a TypeSchema, resolved: &Resolved<'_>) -> Kept<'a> {
     // An element without its `primary` has no index row, though a filter takes it for false.
-    if matches!((resolved.attribute, resolved.sub_attribute), (Some(attribute), Some(sub)) if attribute.is_primary(sub)) {
+    if matches!((resolved.attribute, resolved.sub_attribute), (Some(attribute), Some(sub)) if attribute.is_primary(sub))
+    {
         return Kept::Nothing;
     }
     let path = resolved.canonical_path();
@@ -142,7 +157,10 @@ fn kept<'a>(schema: &'a TypeSchema, resolved: &Resolved<'_>) -> Kept<'a> {
             .indexed()
             .iter()
             .find(|indexed| indexed.path == path)
-            .map_or(Kept::Nothing, |indexed| Kept::Indexed { path: &indexed.path, unique: indexed.unique }),
+            .map_or(Kept::Nothing, |indexed| Kept::Indexed {
+                path: &indexed.path,
+                unique: indexed.unique,
+            }),
     }
 }
 
@@ -151,12 +169,18 @@ fn probe(probe: Probe) -> Selection {
 }
 
 fn value_probe(path: &str, unique: bool, test: ValueTest) -> Selection {
-    probe(Probe::Value { path: path.to_owned(), unique, test })
+    probe(Probe::Value {
+        path: path.to_owned(),
+        unique,
+        test,
+    })
 }
 
 fn present(schema: &TypeSchema, resolved: &Resolved<'_>) -> Selection {
     match kept(schema, resolved) {
-        Kept::Id | Kept::Created | Kept::LastModified | Kept::ResourceType => Selection::constant(true),
+        Kept::Id | Kept::Created | Kept::LastModified | Kept::ResourceType => {
+            Selection::constant(true)
+        }
         Kept::Members | Kept::MemberId => probe(Probe::HasMembers),
         Kept::Groups | Kept::GroupId => probe(Probe::InGroups),
         Kept::MemberPart => Selection::at_least(Condition::Probe(Probe::HasMembers)),
@@ -167,7 +191,13 @@ fn present(schema: &TypeSchema, resolved: &Resolved<'_>) -> Selection {
     }
 }
 
-fn compare(schema: &TypeSchema, path: &AttributePath, op: CompareOp, literal: &Value, filter: &Filter) -> Selection {
+fn compare(
+    schema: &TypeSchema,
+    path: &AttributePath,
+    op: CompareOp,
+    literal: &Value,
+    filter: &Filter,
+) -> Selection {
     let Some(resolved) = schema.resolve(path).filter(Resolved::is_readable) else {
         // Unassigned in this type: what the filter says of an empty resource.
         return Selection::constant(filter.matches(schema, &Map::new()));
@@ -180,10 +210,13 @@ fn compare(schema: &TypeSchema, path: &AttributePath, op: CompareOp, literal: &V
         };
     }
     if matches!(kept(schema, &resolved), Kept::ResourceType) {
-        let resource = Map::from_iter([("meta".to_owned(), json!({"resourceType": schema.name()}))]);
+        let resource =
+            Map::from_iter([("meta".to_owned(), json!({"resourceType": schema.name()}))]);
         return Selection::constant(filter.matches(schema, &resource));
     }
-    let Some(leaf) = resolved.comparable() else { return Selection::at_least(Condition::All) };
+    let Some(leaf) = resolved.comparable() else {
+        return Selection::at_least(Condition::All);
+    };
     if op == CompareOp::Ne {
         return compare_leaf(schema, &leaf, CompareOp::Eq, literal).negated();
     }
@@ -191,8 +224,15 @@ fn compare(schema: &TypeSchema, path: &AttributePath, op: CompareOp, literal: &V
 }
 
 /// Any operator but `ne`; any value of the attribute may satisfy it.
-fn compare_leaf(schema: &TypeSchema, resolved: &Resolved<'_>, op: CompareOp, literal: &Value) -> Selection {
-    let Some(attribute) = resolved.leaf() else { return Selection::at_least(Condition::All) };
+fn compare_leaf(
+    schema: &TypeSchema,
+    resolved: &Resolved<'_>,
+    op: CompareOp,
+    literal: &Value,
+) -> Selection {
+    let Some(attribute) = resolved.leaf() else {
+        return Selection::at_least(Condition::All);
+    };
     let Some(key) = index_key(attribute, literal).filter(|_| applies(op, attribute.kind)) else {
         return Selection::constant(false);
     };
@@ -200,10 +240,18 @@ fn compare_leaf(schema: &TypeSchema, resolved: &Resolved<'_>, op: CompareOp, lit
         Kept::Id if op == CompareOp::Eq => probe(Probe::Id(reference(attribute, literal))),
         Kept::Created => time(op, literal, Probe::Created),
         Kept::LastModified => time(op, literal, Probe::LastModified),
-        Kept::MemberId if op == CompareOp::Eq => probe(Probe::HasMember(reference(attribute, literal))),
-        Kept::GroupId if op == CompareOp::Eq => probe(Probe::InGroup(reference(attribute, literal))),
-        Kept::MemberId | Kept::MemberPart | Kept::Members => Selection::at_least(Condition::Probe(Probe::HasMembers)),
-        Kept::GroupId | Kept::GroupPart | Kept::Groups => Selection::at_least(Condition::Probe(Probe::InGroups)),
+        Kept::MemberId if op == CompareOp::Eq => {
+            probe(Probe::HasMember(reference(attribute, literal)))
+        }
+        Kept::GroupId if op == CompareOp::Eq => {
+            probe(Probe::InGroup(reference(attribute, literal)))
+        }
+        Kept::MemberId | Kept::MemberPart | Kept::Members => {
+            Selection::at_least(Condition::Probe(Probe::HasMembers))
+        }
+        Kept::GroupId | Kept::GroupPart | Kept::Groups => {
+            Selection::at_least(Condition::Probe(Probe::InGroups))
+        }
         Kept::Indexed { path, unique } => value_probe(path, unique, value_test(op, key)),
         Kept::Id | Kept::ResourceType | Kept::Nothing => Selection::at_least(Condition::All),
     }
@@ -212,12 +260,19 @@ fn compare_leaf(schema: &TypeSchema, resolved: &Resolved<'_>, op: CompareOp, lit
 /// Ids are written in lower case, so where the attribute is compared without case the folded literal is the id.
 fn reference(attribute: &Attribute, literal: &Value) -> String {
     let text = literal.as_str().unwrap_or_default();
-    if attribute.case_exact { text.to_owned() } else { fold(text).into_owned() }
+    if attribute.case_exact {
+        text.to_owned()
+    } else {
+        fold(text).into_owned()
+    }
 }
 
 /// Whether an operator compares values of the type at all (RFC 7644 section 3.4.2.2, table 3).
 fn applies(op: CompareOp, kind: AttributeType) -> bool {
-    let ordered = matches!(op, CompareOp::Gt | CompareOp::Ge | CompareOp::Lt | CompareOp::Le);
+    let ordered = matches!(
+        op,
+        CompareOp::Gt | CompareOp::Ge | CompareOp::Lt | CompareOp::Le
+    );
     let substring = matches!(op, CompareOp::Co | CompareOp::Sw | CompareOp::Ew);
     match kind {
         AttributeType::String | AttributeType::Reference => true,
@@ -228,7 +283,9 @@ fn applies(op: CompareOp, kind: AttributeType) -> bool {
 }
 
 fn time(op: CompareOp, literal: &Value, make: fn(TimeTest) -> Probe) -> Selection {
-    let Some(at) = literal.as_str().and_then(instant) else { return Selection::constant(false) };
+    let Some(at) = literal.as_str().and_then(instant) else {
+        return Selection::constant(false);
+    };
     let (from_micros, to_micros) = match op {
         CompareOp::Gt => (Some(at.saturating_add(1)), None),
         CompareOp::Ge => (Some(at), None),
@@ -236,18 +293,36 @@ fn time(op: CompareOp, literal: &Value, make: fn(TimeTest) -> Probe) -> Selectio
         CompareOp::Le => (None, Some(at)),
         _ => (Some(at), Some(at)),
     };
-    probe(make(TimeTest { from_micros, to_micros }))
+    probe(make(TimeTest {
+        from_micros,
+        to_micros,
+    }))
 }
 
 fn above(from: Vec<u8>, from_open: bool) -> ValueTest {
-    ValueTest::Range { from: Some(from), from_open, to: None, to_open: false }
+    ValueTest::Range {
+        from: Some(from),
+        from_open,
+        to: None,
+        to_open: false,
+    }
 }
 
 fn below(to: Vec<u8>, to_open: bool) -> ValueTest {
-    ValueTest::Range { from: None, from_open: false, to: Some(to), to_open }
+    ValueTest::Range {
+        from: None,
+        from_open: false,
+        to: Some(to),
+        to_open,
+    }
 }
 
-const ANY_VALUE: ValueTest = ValueTest::Range { from: None, from_open: false, to: None, to_open: false };
+const ANY_VALUE: ValueTest = ValueTest::Range {
+    from: None,
+    from_open: false,
+    to: None,
+    to_open: false,
+};
 
 fn value_test(op: CompareOp, key: Vec<u8>) -> ValueTest {
     match op {
@@ -261,7 +336,12 @@ fn value_test(op: CompareOp, key: Vec<u8>) -> ValueTest {
         CompareOp::Ew => ValueTest::EndsWith(key),
         CompareOp::Sw => {
             let to = after_prefix(&key);
-            ValueTest::Range { from: Some(key), from_open: false, to_open: to.is_some(), to }
+            ValueTest::Range {
+                from: Some(key),
+                from_open: false,
+                to_open: to.is_some(),
+                to,
+            }
         }
     }
 }
@@ -280,32 +360,62 @@ fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
 
 /// A value path: some element satisfies the whole inner filter, so it satisfies each part of it; the reverse holds for a single comparison and for
 /// alternatives of such.
-fn of_element(schema: &TypeSchema, parent: &Resolved<'_>, attribute: &Attribute, filter: &Filter) -> Selection {
+fn of_element(
+    schema: &TypeSchema,
+    parent: &Resolved<'_>,
+    attribute: &Attribute,
+    filter: &Filter,
+) -> Selection {
     match filter {
-        Filter::And(all) => Selection::at_least(all_of(all.iter().map(|inner| of_element(schema, parent, attribute, inner))).condition),
-        Filter::Or(all) => one_of(all.iter().map(|inner| of_element(schema, parent, attribute, inner))),
+        Filter::And(all) => Selection::at_least(
+            all_of(
+                all.iter()
+                    .map(|inner| of_element(schema, parent, attribute, inner)),
+            )
+            .condition,
+        ),
+        Filter::Or(all) => one_of(
+            all.iter()
+                .map(|inner| of_element(schema, parent, attribute, inner)),
+        ),
         Filter::Present(path) => match sub_attribute(parent, attribute, path) {
             Some(sub) => present(schema, &sub),
             None => Selection::constant(false),
         },
-        Filter::Compare { path, op, value } if *op != CompareOp::Ne && !value.is_null() => match sub_attribute(parent, attribute, path) {
-            Some(sub) => compare_leaf(schema, &sub, *op, value),
-            None => Selection::constant(false),
-        },
+        Filter::Compare { path, op, value } if *op != CompareOp::Ne && !value.is_null() => {
+            match sub_attribute(parent, attribute, path) {
+                Some(sub) => compare_leaf(schema, &sub, *op, value),
+                None => Selection::constant(false),
+            }
+        }
         // Negations hold of elements that no index row speaks of; there must be an element all the same.
-        Filter::Not(_) | Filter::Compare { .. } | Filter::ValuePath { .. } => match kept(schema, parent) {
-            Kept::Members => Selection::at_least(Condition::Probe(Probe::HasMembers)),
-            Kept::Groups => Selection::at_least(Condition::Probe(Probe::InGroups)),
-            _ => Selection::at_least(Condition::All),
-        },
+        Filter::Not(_) | Filter::Compare { .. } | Filter::ValuePath { .. } => {
+            match kept(schema, parent) {
+                Kept::Members => Selection::at_least(Condition::Probe(Probe::HasMembers)),
+                Kept::Groups => Selection::at_least(Condition::Probe(Probe::InGroups)),
+                _ => Selection::at_least(Condition::All),
+            }
+        }
     }
 }
 
 /// What a path inside brackets names; `value` is the element itself where the attribute is not complex.
-fn sub_attribute<'a>(parent: &Resolved<'a>, attribute: &'a Attribute, path: &AttributePath) -> Option<Resolved<'a>> {
+fn sub_attribute<'a>(
+    parent: &Resolved<'a>,
+    attribute: &'a Attribute,
+    path: &AttributePath,
+) -> Option<Resolved<'a>> {
     if attribute.kind != AttributeType::Complex {
-        return path.attribute.eq_ignore_ascii_case("value").then_some(*parent);
+        return path
+            .attribute
+            .eq_ignore_ascii_case("value")
+            .then_some(*parent);
     }
-    let sub = attribute.sub_attribute(&path.attribute).filter(|sub| sub.is_readable())?;
-    Some(Resolved { sub_attribute: Some(sub), ..*parent })
+    let sub = attribute
+        .sub_attribute(&path.attribute)
+        .filter(|sub| sub.is_readable())?;
+    Some(Resolved {
+        sub_attribute: Some(sub),
+        ..*parent
+    })
 }

@@ -36,11 +36,19 @@ impl SearchPlan {
 /// Different values of an attribute select different resources, so all of them together select no more than there are; the same value once more does.
 fn costly_probes<'a>(condition: &'a Condition, seen: &mut HashSet<(&'a str, &'a [u8])>) -> usize {
     match condition {
-        Condition::All | Condition::Nothing | Condition::Probe(Probe::Id(_) | Probe::HasMember(_)) => 0,
-        Condition::And(all) | Condition::Or(all) => all.iter().map(|inner| costly_probes(inner, seen)).sum(),
+        Condition::All
+        | Condition::Nothing
+        | Condition::Probe(Probe::Id(_) | Probe::HasMember(_)) => 0,
+        Condition::And(all) | Condition::Or(all) => {
+            all.iter().map(|inner| costly_probes(inner, seen)).sum()
+        }
         // What is not selected may be everything else.
         Condition::Not(inner) => costly_probes(inner, seen).max(1),
-        Condition::Probe(Probe::Value { path, test: ValueTest::Equal(key), unique }) => {
+        Condition::Probe(Probe::Value {
+            path,
+            test: ValueTest::Equal(key),
+            unique,
+        }) => {
             let is_new = seen.insert((path.as_str(), key.as_slice()));
             usize::from(!unique && !is_new)
         }
@@ -59,16 +67,34 @@ mod tests {
     fn search(text: &str) -> SearchPlan {
         let user = SchemaSet::standard().by_name("User").unwrap().clone();
         let filter = Filter::parse(text, FilterLimits::default()).unwrap();
-        plan(&[user], Some(filter), None, Page { offset: 0, limit: 1 }, Include::default()).unwrap()
+        plan(
+            &[user],
+            Some(filter),
+            None,
+            Page {
+                offset: 0,
+                limit: 1,
+            },
+            Include::default(),
+        )
+        .unwrap()
     }
 
     #[test]
     fn what_costs() {
-        let check = |text: &str, expected: usize| assert_eq!(search(text).costly_terms(), expected, "{text}");
+        let check = |text: &str, expected: usize| {
+            assert_eq!(search(text).costly_terms(), expected, "{text}");
+        };
         check(r#"userName eq "a" or id eq "b" or emails.value eq "c""#, 0);
         check(r#"emails.value eq "a" or emails.value eq "b""#, 0);
-        check(r#"(active eq true and userName eq "a") or (active eq true and userName eq "b")"#, 1);
-        check(r#"userName co "a" or userName ew "b" or userName sw "c""#, 3);
+        check(
+            r#"(active eq true and userName eq "a") or (active eq true and userName eq "b")"#,
+            1,
+        );
+        check(
+            r#"userName co "a" or userName ew "b" or userName sw "c""#,
+            3,
+        );
         check(r#"userName ne "a""#, 1);
         check("not (groups pr)", 1);
         check(r#"groups.value eq "a" and groups.value eq "a""#, 2);
@@ -81,7 +107,11 @@ mod tests {
         let plan = search(&vec![r#"groups.display co "a""#; 21].join(" or "));
         let refusal = plan.check_cost(20).unwrap_err();
         assert_eq!(refusal.kind(), ErrorKind::InvalidFilter);
-        assert!(refusal.detail().contains("has 21 comparisons") && refusal.detail().contains("at most 20"), "{refusal}");
+        assert!(
+            refusal.detail().contains("has 21 comparisons")
+                && refusal.detail().contains("at most 20"),
+            "{refusal}"
+        );
         assert!(plan.check_cost(21).is_ok());
     }
 }

@@ -27,7 +27,11 @@ pub fn context(tenant: TenantId, plan: &SearchPlan) -> Vec<u8> {
     add(plan.filter.as_deref().unwrap_or_default());
     if let Some(sort) = &plan.sort {
         add(&sort.path.to_string().to_ascii_lowercase());
-        add(if sort.descending { "descending" } else { "ascending" });
+        add(if sort.descending {
+            "descending"
+        } else {
+            "ascending"
+        });
     }
     context
 }
@@ -56,7 +60,12 @@ pub fn decode(bytes: &[u8], now: Timestamp) -> Result<Position, Error> {
         let detail = "The `cursor` has expired; begin again with an empty one. /ServiceProviderConfig says how long cursors are good for.";
         return Err(Error::new(ErrorKind::ExpiredCursor, detail).at("cursor"));
     }
-    Ok(Position { place: u32::from_be_bytes(*place), key: i64::from_be_bytes(*key), missing: *missing != 0, value: value.to_vec() })
+    Ok(Position {
+        place: u32::from_be_bytes(*place),
+        key: i64::from_be_bytes(*key),
+        missing: *missing != 0,
+        value: value.to_vec(),
+    })
 }
 
 /// The refusal of a cursor that is not one of ours, or not of this query: the same words for both, so that nothing is learnt.
@@ -80,28 +89,65 @@ mod tests {
 
     #[test]
     fn positions_come_back_until_they_expire() {
-        let position = Position { place: 1, missing: true, value: vec![0, 255], key: -7 };
+        let position = Position {
+            place: 1,
+            missing: true,
+            value: vec![0, 255],
+            key: -7,
+        };
         let bytes = encode(&position, at(100));
         assert_eq!(decode(&bytes, at(100)).unwrap(), position);
-        assert_eq!(decode(&bytes, at(101)).unwrap_err().kind(), ErrorKind::ExpiredCursor);
-        assert_eq!(decode(&bytes[..HEAD_BYTES - 1], at(0)).unwrap_err().kind(), ErrorKind::InvalidCursor);
+        assert_eq!(
+            decode(&bytes, at(101)).unwrap_err().kind(),
+            ErrorKind::ExpiredCursor
+        );
+        assert_eq!(
+            decode(&bytes[..HEAD_BYTES - 1], at(0)).unwrap_err().kind(),
+            ErrorKind::InvalidCursor
+        );
     }
 
     #[test]
     fn what_decides_the_order_is_in_the_context() {
-        let of = |tenant: i64, types: &[&str], filter: Option<&str>, sort: Option<(&str, bool)>, limit: u64| {
+        let of = |tenant: i64,
+                  types: &[&str],
+                  filter: Option<&str>,
+                  sort: Option<(&str, bool)>,
+                  limit: u64| {
             let set = SchemaSet::standard();
-            let types: Vec<_> = types.iter().map(|name| set.by_name(name).unwrap().clone()).collect();
+            let types: Vec<_> = types
+                .iter()
+                .map(|name| set.by_name(name).unwrap().clone())
+                .collect();
             let filter = filter.map(|text| Filter::parse(text, FilterLimits::default()).unwrap());
-            let sort = sort.map(|(path, descending)| Sort { path: AttributePath::parse(path).unwrap(), descending });
-            let plan = plan(&types, filter, sort, Page { offset: 0, limit }, Include::default()).unwrap();
+            let sort = sort.map(|(path, descending)| Sort {
+                path: AttributePath::parse(path).unwrap(),
+                descending,
+            });
+            let plan = plan(
+                &types,
+                filter,
+                sort,
+                Page { offset: 0, limit },
+                Include::default(),
+            )
+            .unwrap();
             context(TenantId(tenant), &plan)
         };
         let one = of(1, &["User"], Some("title pr"), Some(("title", false)), 10);
-        assert_eq!(one, of(1, &["User"], Some("title  PR"), Some(("TITLE", false)), 99));
+        assert_eq!(
+            one,
+            of(1, &["User"], Some("title  PR"), Some(("TITLE", false)), 99)
+        );
         for other in [
             of(2, &["User"], Some("title pr"), Some(("title", false)), 10),
-            of(1, &["User", "Group"], Some("title pr"), Some(("title", false)), 10),
+            of(
+                1,
+                &["User", "Group"],
+                Some("title pr"),
+                Some(("title", false)),
+                10,
+            ),
             of(1, &["User"], None, Some(("title", false)), 10),
             of(1, &["User"], Some("title pr"), Some(("title", true)), 10),
             of(1, &["User"], Some("title pr"), None, 10),

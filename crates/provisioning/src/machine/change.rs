@@ -24,7 +24,10 @@ impl State {
     pub(super) fn send_change(&mut self, change: AccountChange) -> Command {
         if self.can_patch() {
             let before = self.link.clone();
-            if change.added.is_empty() || self.about.knowledge.shows_members || self.unsettled_members(&change) {
+            if change.added.is_empty()
+                || self.about.knowledge.shows_members
+                || self.unsettled_members(&change)
+            {
                 return self.send_intended(change, None);
             }
             // Where members may never be shown, a crash must not forget who was let in.
@@ -43,7 +46,11 @@ impl State {
 
     /// Whether it is on record already that these members may be in.
     fn unsettled_members(&self, change: &AccountChange) -> bool {
-        let in_doubt = self.stored.as_ref().map(Link::members_in_doubt).unwrap_or_default();
+        let in_doubt = self
+            .stored
+            .as_ref()
+            .map(Link::members_in_doubt)
+            .unwrap_or_default();
         change.added.keys().all(|id| in_doubt.contains(id))
     }
 
@@ -52,7 +59,10 @@ impl State {
             self.is_written();
         }
         self.intended = before;
-        self.ask(Phase::Change(change.clone(), How::InParts), Request::Change(change))
+        self.ask(
+            Phase::Change(change.clone(), How::InParts),
+            Request::Change(change),
+        )
     }
 
     /// Sends a part of a change that was not accepted as a whole.
@@ -64,38 +74,78 @@ impl State {
     }
 
     fn replace(&mut self, change: AccountChange, account: &Account) -> Command {
-        let Some(link) = &self.link else { return self.advance() };
+        let Some(link) = &self.link else {
+            return self.advance();
+        };
         let mut members = account.members.clone().unwrap_or_else(|| link.members());
         members.retain(|id| !change.removed.contains(id));
         members.extend(change.added.keys().cloned());
         let members = self.with_kinds(members, Some(account));
         // What the application was told and does not show would be lost with the whole.
-        let (told, shown) = (without_members(link), mapping::writable(&self.about.schema, &account.attributes));
-        let hidden = comparison::places(&self.about.schema, [&told]).into_iter().filter_map(|place| {
-            let value = place.value_in(&told).filter(|value| !value.is_null() && place.value_in(&shown).is_none())?.clone();
-            Some(Edit { place, value: Some(value) })
-        });
-        let with_hidden = AccountChange { edits: hidden.chain(change.edits.iter().cloned()).collect(), ..change.clone() };
-        let mut whole = mapping::replacement(&self.about.schema, account, &told, &with_hidden, members);
-        whole.attributes.retain(|name, _| !self.left_out.contains(name));
-        self.ask(Phase::Change(change, How::AsAWhole), Request::Replace(whole))
+        let (told, shown) = (
+            without_members(link),
+            mapping::writable(&self.about.schema, &account.attributes),
+        );
+        let hidden = comparison::places(&self.about.schema, [&told])
+            .into_iter()
+            .filter_map(|place| {
+                let value = place
+                    .value_in(&told)
+                    .filter(|value| !value.is_null() && place.value_in(&shown).is_none())?
+                    .clone();
+                Some(Edit {
+                    place,
+                    value: Some(value),
+                })
+            });
+        let with_hidden = AccountChange {
+            edits: hidden.chain(change.edits.iter().cloned()).collect(),
+            ..change.clone()
+        };
+        let mut whole =
+            mapping::replacement(&self.about.schema, account, &told, &with_hidden, members);
+        whole
+            .attributes
+            .retain(|name, _| !self.left_out.contains(name));
+        self.ask(
+            Phase::Change(change, How::AsAWhole),
+            Request::Replace(whole),
+        )
     }
 
     /// What the log calls the step.
     fn step_name(&self) -> &'static str {
-        if self.scope == Scope::Revoked { "deactivate" } else { "update" }
+        if self.scope == Scope::Revoked {
+            "deactivate"
+        } else {
+            "update"
+        }
     }
 
-    pub(super) fn on_changed(&mut self, change: AccountChange, how: How, exchange: Exchange<Acknowledged>) -> Command {
-        let Exchange { trace, wait, outcome } = exchange;
+    pub(super) fn on_changed(
+        &mut self,
+        change: AccountChange,
+        how: How,
+        exchange: Exchange<Acknowledged>,
+    ) -> Command {
+        let Exchange {
+            trace,
+            wait,
+            outcome,
+        } = exchange;
         self.heed(wait, outcome.is_ok());
         let intended = self.intended.take();
         if how == How::AsAWhole && change.is_revocation() {
             // That a lock was not accepted as a part says nothing of other parts.
             self.clear(Mark::WithoutPatch);
         }
-        if matches!(outcome, Err(Failure::Refused(_) | Failure::Throttled | Failure::NotReached | Failure::Unauthorized))
-            && intended.is_some()
+        if matches!(
+            outcome,
+            Err(Failure::Refused(_)
+                | Failure::Throttled
+                | Failure::NotReached
+                | Failure::Unauthorized)
+        ) && intended.is_some()
         {
             // It had no effect.
             self.link = intended;
@@ -111,7 +161,10 @@ impl State {
                 self.doubt(&change);
                 let is_answered = failure == Failure::Unknown { answered: true };
                 // Something in it may make the application fail each time: it is sent in parts, and what fails alone waits alone.
-                if is_answered && self.about.claim.attempts > 0 && (change.parts() > 1 || self.is(Mark::Unsettled)) {
+                if is_answered
+                    && self.about.claim.attempts > 0
+                    && (change.parts() > 1 || self.is(Mark::Unsettled))
+                {
                     self.set(Mark::Unsettled);
                     return self.narrow(&change, None, Mark::Again, &trace);
                 }
@@ -121,7 +174,13 @@ impl State {
         }
     }
 
-    fn on_refused(&mut self, change: AccountChange, how: How, refusal: &Refusal, trace: Trace) -> Command {
+    fn on_refused(
+        &mut self,
+        change: AccountChange,
+        how: How,
+        refusal: &Refusal,
+        trace: Trace,
+    ) -> Command {
         let step = self.step_name();
         let names = matching::attributes(self.resource_type());
         match refusal.kind {
@@ -130,7 +189,12 @@ impl State {
                 self.retry(step, &trace, "the application offers neither PATCH nor PUT")
             }
             RefusalKind::NotFound | RefusalKind::NotOffered => {
-                self.note(step, "retry", &trace, "the application does not offer PATCH; PUT is sent instead");
+                self.note(
+                    step,
+                    "retry",
+                    &trace,
+                    "the application does not offer PATCH; PUT is sent instead",
+                );
                 self.set(Mark::WithoutPatch);
                 // A 404 that is not SCIM may be a proxy's and is not remembered for other accounts.
                 if refusal.kind == RefusalKind::NotOffered {
@@ -140,7 +204,9 @@ impl State {
             }
             RefusalKind::Uniqueness | RefusalKind::Conflict if change.touches(&names) => {
                 // Whether somebody may still sign in does not wait for a name.
-                let is_name = |place: &Place| place.extension.is_none() && names.contains(&place.attribute.as_str());
+                let is_name = |place: &Place| {
+                    place.extension.is_none() && names.contains(&place.attribute.as_str())
+                };
                 let why = if refusal.kind == RefusalKind::Uniqueness {
                     "another account has this name"
                 } else {
@@ -148,7 +214,12 @@ impl State {
                 };
                 match change.without(is_name) {
                     Some((rest, name)) => {
-                        self.note(step, "retry", &trace, &format!("{why}; the rest is sent without it"));
+                        self.note(
+                            step,
+                            "retry",
+                            &trace,
+                            &format!("{why}; the rest is sent without it"),
+                        );
                         self.parts.extend([name, rest]);
                         self.advance()
                     }
@@ -159,22 +230,38 @@ impl State {
                 self.set(Mark::VersionChecked);
                 self.set(Mark::Verify);
                 self.parts.clear();
-                self.note(step, "retry", &trace, "the account has changed since it was read; it is read again");
+                self.note(
+                    step,
+                    "retry",
+                    &trace,
+                    "the account has changed since it was read; it is read again",
+                );
                 self.advance()
             }
-            RefusalKind::Version | RefusalKind::Forbidden => self.fail(step, &trace, &Failure::Refused(refusal.clone())),
+            RefusalKind::Version | RefusalKind::Forbidden => {
+                self.fail(step, &trace, &Failure::Refused(refusal.clone()))
+            }
             RefusalKind::InvalidValue | RefusalKind::Other
                 if how == How::InParts && change.is_revocation() && change.touches(&["active"]) =>
             {
                 self.lock_as_a_whole(change, &trace)
             }
-            RefusalKind::InvalidValue | RefusalKind::Other if how == How::AsAWhole && self.leave_out(&change, refusal) => {
-                self.note(step, "retry", &trace, "the application does not accept this with the whole; it is sent without");
+            RefusalKind::InvalidValue | RefusalKind::Other
+                if how == How::AsAWhole && self.leave_out(&change, refusal) =>
+            {
+                self.note(
+                    step,
+                    "retry",
+                    &trace,
+                    "the application does not accept this with the whole; it is sent without",
+                );
                 self.parts.push(change);
                 self.advance()
             }
             // What takes something away is tried again: what is in its way may leave.
-            RefusalKind::Conflict if change.is_revocation() => self.narrow(&change, None, Mark::Again, &trace),
+            RefusalKind::Conflict if change.is_revocation() => {
+                self.narrow(&change, None, Mark::Again, &trace)
+            }
             _ => self.narrow(&change, refusal.attribute.as_deref(), Mark::Held, &trace),
         }
     }
@@ -182,13 +269,21 @@ impl State {
     /// A revocation sent as a whole does not fail for something else that the account has, where the refusal names it.
     fn leave_out(&mut self, change: &AccountChange, refusal: &Refusal) -> bool {
         let needed = matching::attributes(self.resource_type());
-        let named = refusal.attribute.as_ref().filter(|name| !needed.contains(&name.as_str()) && !change.touches(&[name.as_str()]));
+        let named = refusal
+            .attribute
+            .as_ref()
+            .filter(|name| !needed.contains(&name.as_str()) && !change.touches(&[name.as_str()]));
         change.is_revocation() && named.is_some_and(|name| self.left_out.insert(name.clone()))
     }
 
     /// Some do not take this one part of an account and take the whole: who leaves does not stay because of that.
     fn lock_as_a_whole(&mut self, change: AccountChange, trace: &Trace) -> Command {
-        self.note(self.step_name(), "retry", trace, "the application does not accept this as a PATCH; PUT is sent instead");
+        self.note(
+            self.step_name(),
+            "retry",
+            trace,
+            "the application does not accept this as a PATCH; PUT is sent instead",
+        );
         self.set(Mark::WithoutPatch);
         self.parts.push(change);
         self.advance()
@@ -196,11 +291,24 @@ impl State {
 
     /// Sends in two parts what was not accepted as a whole: without the attribute that the refusal names, or by halves. What is not accepted alone is put
     /// aside.
-    fn narrow(&mut self, change: &AccountChange, named: Option<&str>, mark: Mark, trace: &Trace) -> Command {
+    fn narrow(
+        &mut self,
+        change: &AccountChange,
+        named: Option<&str>,
+        mark: Mark,
+        trace: &Trace,
+    ) -> Command {
         let step = self.step_name();
-        let by_name = named.and_then(|name| change.without(|place| place.attribute == name || place.to_string() == name));
+        let by_name = named.and_then(|name| {
+            change.without(|place| place.attribute == name || place.to_string() == name)
+        });
         if let Some((first, second)) = by_name.or_else(|| change.halves()) {
-            self.note(step, "retry", trace, "the application does not accept this as a whole; it is sent in parts");
+            self.note(
+                step,
+                "retry",
+                trace,
+                "the application does not accept this as a whole; it is sent in parts",
+            );
             self.parts.extend([second, first]);
             return self.advance();
         }
@@ -210,7 +318,12 @@ impl State {
         } else {
             format!("the application fails with {what}")
         };
-        for name in change.edits.iter().map(|edit| edit.place.to_string()).chain(change.added.keys().chain(&change.removed).cloned()) {
+        for name in change
+            .edits
+            .iter()
+            .map(|edit| edit.place.to_string())
+            .chain(change.added.keys().chain(&change.removed).cloned())
+        {
             self.verify_member(&name);
             self.put_aside(step, name, mark, trace, &why);
         }
@@ -219,9 +332,21 @@ impl State {
 
     /// The account of a member that is refused is read: it may not be there any more.
     fn verify_member(&mut self, remote_id: &str) {
-        let subject = self.about.subject.iter().flat_map(|subject| &subject.members);
-        let mut it = subject.filter(|member| self.about.remote_ids.get(&member.id).is_some_and(|id| id == remote_id));
-        if let Some((resource_type, id)) = it.next().map(|member| (member.resource_type.clone(), member.id.clone())) {
+        let subject = self
+            .about
+            .subject
+            .iter()
+            .flat_map(|subject| &subject.members);
+        let mut it = subject.filter(|member| {
+            self.about
+                .remote_ids
+                .get(&member.id)
+                .is_some_and(|id| id == remote_id)
+        });
+        if let Some((resource_type, id)) = it
+            .next()
+            .map(|member| (member.resource_type.clone(), member.id.clone()))
+        {
             let member = self.to_verify(&resource_type, &id);
             self.also.push(member);
         }
@@ -229,22 +354,42 @@ impl State {
 
     /// It may have had its effect, or a part of it: the account is read before the next write. Where it does not show its members, they are in doubt.
     fn doubt(&mut self, change: &AccountChange) {
-        let Some(before) = self.link.clone() else { return };
-        let mut link = self.new_link(before.remote_id.clone(), LinkState::Uncertain, Some(&before));
+        let Some(before) = self.link.clone() else {
+            return;
+        };
+        let mut link = self.new_link(
+            before.remote_id.clone(),
+            LinkState::Uncertain,
+            Some(&before),
+        );
         for edit in change.edits.iter().filter(|edit| edit.value.is_some()) {
             edit.place.put(&mut link.acknowledged, edit.value.clone());
         }
-        let touched: BTreeSet<String> = change.added.keys().chain(&change.removed).cloned().collect();
+        let touched: BTreeSet<String> = change
+            .added
+            .keys()
+            .chain(&change.removed)
+            .cloned()
+            .collect();
         let members = before.members().difference(&touched).cloned().collect();
-        link.set_members(members, &before.members_in_doubt().union(&touched).cloned().collect());
+        link.set_members(
+            members,
+            &before.members_in_doubt().union(&touched).cloned().collect(),
+        );
         self.current = None;
         self.link = Some(link);
     }
 
     /// A change was acknowledged.
     fn acknowledge(&mut self, change: &AccountChange, acknowledged: &Acknowledged, trace: &Trace) {
-        let Some(before) = self.link.clone() else { return };
-        let state = if self.is(Mark::Unsettled) { LinkState::Uncertain } else { LinkState::Linked };
+        let Some(before) = self.link.clone() else {
+            return;
+        };
+        let state = if self.is(Mark::Unsettled) {
+            LinkState::Uncertain
+        } else {
+            LinkState::Linked
+        };
         let mut link = self.new_link(before.remote_id.clone(), state, Some(&before));
         for edit in &change.edits {
             edit.place.put(&mut link.acknowledged, edit.value.clone());
@@ -264,7 +409,8 @@ impl State {
         match acknowledged.shown() {
             Some(shown) => {
                 let added = change.added.keys().cloned().collect();
-                let unstored = self.compare_answer(&mut link, shown, &change.edits, &added, &change.removed);
+                let unstored =
+                    self.compare_answer(&mut link, shown, &change.edits, &added, &change.removed);
                 for name in unstored {
                     self.put_aside_if_unstored(&name, trace);
                 }
@@ -273,7 +419,10 @@ impl State {
             None if self.is(Mark::Drifted) => self.set(Mark::Verify),
             None => {}
         }
-        if change.edits.iter().any(|edit| edit.place.is_active() && edit.value == Some(Value::Bool(true)))
+        if change
+            .edits
+            .iter()
+            .any(|edit| edit.place.is_active() && edit.value == Some(Value::Bool(true)))
             && before.acknowledged.get("active") == Some(&Value::Bool(false))
         {
             // Groups may have been refused somebody who was not active.
@@ -293,15 +442,29 @@ impl State {
     ) -> Vec<String> {
         let told = without_members(link);
         let empty = serde_json::Map::new();
-        let wanted = self.desired.as_ref().map_or(&empty, |desired| &desired.document);
+        let wanted = self
+            .desired
+            .as_ref()
+            .map_or(&empty, |desired| &desired.document);
         let compared = comparison::compare(&self.about.schema, &shown.attributes, &told, wanted);
         for place in comparison::places(&self.about.schema, [&compared.shown]) {
-            place.put(&mut link.acknowledged, place.value_in(&compared.shown).cloned());
+            place.put(
+                &mut link.acknowledged,
+                place.value_in(&compared.shown).cloned(),
+            );
         }
-        let mut unstored: Vec<String> = compared.contradicted.iter().map(ToString::to_string).collect();
+        let mut unstored: Vec<String> = compared
+            .contradicted
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let held = mapping::writable(&self.about.schema, &shown.attributes);
         for edit in edits.iter().filter(|edit| edit.value.is_none()) {
-            if let Some(value) = edit.place.value_in(&held).filter(|value| value.as_str() != Some("")) {
+            if let Some(value) = edit
+                .place
+                .value_in(&held)
+                .filter(|value| value.as_str() != Some(""))
+            {
                 edit.place.put(&mut link.acknowledged, Some(value.clone()));
                 unstored.push(edit.place.to_string());
             }
@@ -312,7 +475,12 @@ impl State {
             self.learn_members();
             let missing: BTreeSet<String> = added.difference(shown).cloned().collect();
             let left: BTreeSet<String> = removed.intersection(shown).cloned().collect();
-            let members = link.members().difference(&missing).cloned().chain(left.iter().cloned()).collect();
+            let members = link
+                .members()
+                .difference(&missing)
+                .cloned()
+                .chain(left.iter().cloned())
+                .collect();
             let in_doubt = link.members_in_doubt();
             link.set_members(members, &in_doubt);
             unstored.extend(missing.into_iter().chain(left));
@@ -326,7 +494,13 @@ impl State {
         let names = matching::attributes(&resource_type);
         // Some answer with a part of the account.
         let is_whole = names.iter().any(|name| compared.shown.contains_key(*name));
-        for place in compared.not_shown.iter().map(ToString::to_string).filter(|place| self.sent.contains_key(place)).collect::<Vec<_>>() {
+        for place in compared
+            .not_shown
+            .iter()
+            .map(ToString::to_string)
+            .filter(|place| self.sent.contains_key(place))
+            .collect::<Vec<_>>()
+        {
             if is_whole && self.about.knowledge.is_shown(&resource_type, &place) {
                 self.set(Mark::Verify);
             } else if !self.about.knowledge.is_hidden(&resource_type, &place) {
@@ -346,13 +520,18 @@ impl State {
     /// What was accepted as often as it is sent, and is not there, is held.
     pub(super) fn put_aside_if_unstored(&mut self, name: &str, trace: &Trace) {
         if self.times_sent(name) >= SENT_MAX && !self.aside.contains(name) {
-            let why = format!("{name} was accepted, not stored: the application shows another value");
+            let why =
+                format!("{name} was accepted, not stored: the application shows another value");
             self.put_aside(self.step_name(), name.to_owned(), Mark::Held, trace, &why);
         }
     }
 
     pub(super) fn on_removed(&mut self, exchange: Exchange<Acknowledged>) -> Command {
-        let Exchange { trace, wait, outcome } = exchange;
+        let Exchange {
+            trace,
+            wait,
+            outcome,
+        } = exchange;
         self.heed(wait, outcome.is_ok());
         let is_person = self.resource_type() == "User";
         let refusal = match outcome {
@@ -364,13 +543,23 @@ impl State {
             Err(Failure::Refused(refusal)) => refusal,
             Err(failure) => {
                 if matches!(failure, Failure::Unknown { .. } | Failure::NotUnderstood) {
-                    let is_locked = self.link.as_ref().is_some_and(|link| link.acknowledged.get("active") == Some(&Value::Bool(false)));
-                    let id = self.link.as_ref().and_then(|link| link.remote_id.clone()).and_then(AccountId::new);
+                    let is_locked = self.link.as_ref().is_some_and(|link| {
+                        link.acknowledged.get("active") == Some(&Value::Bool(false))
+                    });
+                    let id = self
+                        .link
+                        .as_ref()
+                        .and_then(|link| link.remote_id.clone())
+                        .and_then(AccountId::new);
                     if let Some(id) = id {
                         self.doubt(&AccountChange::of(id));
                     }
                     // One answer may be lost by chance; whoever loses each one may still take a change.
-                    if is_person && !is_locked && (failure != Failure::Unknown { answered: false } || self.about.claim.attempts > 0) {
+                    if is_person
+                        && !is_locked
+                        && (failure != Failure::Unknown { answered: false }
+                            || self.about.claim.attempts > 0)
+                    {
                         return self.lock_instead(
                             Mark::Again,
                             &trace,
@@ -384,21 +573,37 @@ impl State {
         match refusal.kind {
             RefusalKind::Gone => self.vanish("delete", &trace, true),
             // A page of HTML proves nothing, and perhaps only deletions meet it.
-            RefusalKind::NotFound if is_person => {
-                self.lock_instead(Mark::Again, &trace, "it is not known whether this is gone; the account is deactivated")
-            }
+            RefusalKind::NotFound if is_person => self.lock_instead(
+                Mark::Again,
+                &trace,
+                "it is not known whether this is gone; the account is deactivated",
+            ),
             RefusalKind::NotFound => self.vanish("delete", &trace, false),
             RefusalKind::NotOffered if is_person => {
-                self.note("delete", "retry", &trace, "the application does not delete; the account is deactivated instead");
+                self.note(
+                    "delete",
+                    "retry",
+                    &trace,
+                    "the application does not delete; the account is deactivated instead",
+                );
                 self.set(Mark::WithoutDelete);
                 self.advance()
             }
-            RefusalKind::NotOffered => self.hold("delete", &trace, "the application does not delete groups"),
+            RefusalKind::NotOffered => {
+                self.hold("delete", &trace, "the application does not delete groups")
+            }
             // Somebody who leaves is locked out at least.
             _ if is_person => {
-                let is_passing = matches!(refusal.kind, RefusalKind::Forbidden | RefusalKind::Version | RefusalKind::Conflict);
+                let is_passing = matches!(
+                    refusal.kind,
+                    RefusalKind::Forbidden | RefusalKind::Version | RefusalKind::Conflict
+                );
                 let mark = if is_passing { Mark::Again } else { Mark::Held };
-                self.lock_instead(mark, &trace, "the application does not delete this; the account is deactivated")
+                self.lock_instead(
+                    mark,
+                    &trace,
+                    "the application does not delete this; the account is deactivated",
+                )
             }
             _ => self.fail("delete", &trace, &Failure::Refused(refusal)),
         }

@@ -34,7 +34,11 @@ impl State {
     pub(super) fn conclude(&mut self, next: Next) -> Command {
         self.phase = Phase::Ended;
         if let Some(lost) = self.lost.take() {
-            self.link = Some(Link { state: LinkState::Uncertain, updated: self.now, ..lost });
+            self.link = Some(Link {
+                state: LinkState::Uncertain,
+                updated: self.now,
+                ..lost
+            });
         }
         let link = match &self.link {
             same if *same == self.stored => LinkChange::Keep,
@@ -45,7 +49,9 @@ impl State {
             (Scope::Wanted, desired) => desired.as_ref().map(|desired| desired.awaits.clone()),
             _ => Some(Vec::new()),
         };
-        let reach = self.contact.reach(self.about.claim.unanswered, self.now, self.about.random);
+        let reach = self
+            .contact
+            .reach(self.about.claim.unanswered, self.now, self.about.random);
         Command::Record(Box::new(Record {
             claim: self.about.claim.clone(),
             link,
@@ -72,26 +78,44 @@ impl State {
     pub(super) fn fail(&mut self, step: &'static str, trace: &Trace, failure: &Failure) -> Command {
         let (kind, why) = match failure {
             Failure::Throttled => {
-                let until = self.pause.unwrap_or_else(|| self.about.knowledge.throttled_until(self.now));
-                self.learn(Fact::Throttled { now: self.now, until });
+                let until = self
+                    .pause
+                    .unwrap_or_else(|| self.about.knowledge.throttled_until(self.now));
+                self.learn(Fact::Throttled {
+                    now: self.now,
+                    until,
+                });
                 self.note(step, "retry", trace, "the application asks us to wait");
                 return self.conclude(Next::PauseUntil(until));
             }
             Failure::Unauthorized => {
                 self.note(step, "retry", trace, "the application refuses our token");
-                return self.conclude(Next::PauseUntil(pacing::after(self.now, pacing::UNAUTHORIZED_MILLISECONDS)));
+                return self.conclude(Next::PauseUntil(pacing::after(
+                    self.now,
+                    pacing::UNAUTHORIZED_MILLISECONDS,
+                )));
             }
             Failure::NotReached | Failure::Unknown { .. } => return self.retry(step, trace, ""),
-            Failure::NotUnderstood => return self.retry(step, trace, "the answer is not one of SCIM, so it is not known what was done"),
+            Failure::NotUnderstood => {
+                return self.retry(
+                    step,
+                    trace,
+                    "the answer is not one of SCIM, so it is not known what was done",
+                );
+            }
             Failure::Refused(refusal) => (refusal.kind, "the application does not accept this"),
         };
         match kind {
             // A 403 may be about this one account (an owner that cannot be changed): the others are not to wait for it.
             RefusalKind::Forbidden => self.retry(step, trace, "our token does not allow this"),
-            RefusalKind::NotFound | RefusalKind::NotOffered => {
-                self.retry(step, trace, "the application does not offer this; is its base URL right?")
+            RefusalKind::NotFound | RefusalKind::NotOffered => self.retry(
+                step,
+                trace,
+                "the application does not offer this; is its base URL right?",
+            ),
+            RefusalKind::Version => {
+                self.retry(step, trace, "the account has changed since it was read")
             }
-            RefusalKind::Version => self.retry(step, trace, "the account has changed since it was read"),
             _ => self.hold(step, trace, why),
         }
     }
@@ -99,7 +123,10 @@ impl State {
     /// Again after a while.
     pub(super) fn retry(&mut self, step: &str, trace: &Trace, why: &str) -> Command {
         self.note(step, "retry", trace, why);
-        self.conclude(self.pause.map_or_else(|| Next::RetryAt(self.backoff()), Next::PauseUntil))
+        self.conclude(
+            self.pause
+                .map_or_else(|| Next::RetryAt(self.backoff()), Next::PauseUntil),
+        )
     }
 
     /// Not before something changes.
@@ -109,26 +136,50 @@ impl State {
     }
 
     /// What was not accepted is left out of everything else that this claim sends; the claim ends with it.
-    pub(super) fn put_aside(&mut self, step: &str, name: String, mark: Mark, trace: &Trace, why: &str) {
+    pub(super) fn put_aside(
+        &mut self,
+        step: &str,
+        name: String,
+        mark: Mark,
+        trace: &Trace,
+        why: &str,
+    ) {
         self.aside.insert(name);
         self.set(mark);
-        self.note(step, if mark == Mark::Held { "held" } else { "retry" }, trace, why);
+        self.note(
+            step,
+            if mark == Mark::Held { "held" } else { "retry" },
+            trace,
+            why,
+        );
     }
 
     pub(super) fn backoff(&self) -> Timestamp {
-        pacing::after(self.now, pacing::backoff_milliseconds(self.about.claim.attempts, self.about.random))
+        pacing::after(
+            self.now,
+            pacing::backoff_milliseconds(self.about.claim.attempts, self.about.random),
+        )
     }
 
     /// A link of this resource, written now.
-    pub(super) fn new_link(&self, remote_id: Option<String>, state: LinkState, from: Option<&Link>) -> Link {
+    pub(super) fn new_link(
+        &self,
+        remote_id: Option<String>,
+        state: LinkState,
+        from: Option<&Link>,
+    ) -> Link {
         Link {
             application: self.about.application.id,
             resource_type: self.about.claim.resource_type.clone(),
             resource_id: self.about.claim.resource_id.clone(),
             remote_id,
             state,
-            acknowledged: from.map(|link| link.acknowledged.clone()).unwrap_or_default(),
-            acknowledged_members: from.map(|link| link.acknowledged_members.clone()).unwrap_or_default(),
+            acknowledged: from
+                .map(|link| link.acknowledged.clone())
+                .unwrap_or_default(),
+            acknowledged_members: from
+                .map(|link| link.acknowledged_members.clone())
+                .unwrap_or_default(),
             updated: self.now,
         }
     }
@@ -136,13 +187,22 @@ impl State {
     /// The account is not where it was known: it is looked for before another one is made, and groups that name it are compared again.
     pub(super) fn vanish(&mut self, step: &'static str, trace: &Trace, is_proven: bool) -> Command {
         if self.is(Mark::Vanished) {
-            return self.retry(step, trace, "the account is there and is not there; looking again later");
+            return self.retry(
+                step,
+                trace,
+                "the account is there and is not there; looking again later",
+            );
         }
         self.set(Mark::Vanished);
         if !is_proven {
             self.lost.clone_from(&self.link);
         }
-        self.note(step, "retry", trace, "the account is gone; it is looked for before another one is made");
+        self.note(
+            step,
+            "retry",
+            trace,
+            "the account is gone; it is looked for before another one is made",
+        );
         let mut link = self.new_link(None, LinkState::Creating, self.link.as_ref());
         link.set_members(BTreeSet::new(), &BTreeSet::new());
         self.link = Some(link);
@@ -156,8 +216,18 @@ impl State {
 
     /// Marks the groups that name this account out of date.
     pub(super) fn mark_groups(&mut self, verify: bool) {
-        let groups = self.about.subject.iter().flat_map(|subject| &subject.groups).filter(|group| group.direct);
-        let groups: Vec<OutOfDate> = groups.map(|group| OutOfDate { verify, ..self.to_verify(&group.resource_type, &group.id) }).collect();
+        let groups = self
+            .about
+            .subject
+            .iter()
+            .flat_map(|subject| &subject.groups)
+            .filter(|group| group.direct);
+        let groups: Vec<OutOfDate> = groups
+            .map(|group| OutOfDate {
+                verify,
+                ..self.to_verify(&group.resource_type, &group.id)
+            })
+            .collect();
         self.also.extend(groups);
     }
 
@@ -175,7 +245,11 @@ impl State {
 
     /// A line of the provisioning log.
     pub(super) fn note(&mut self, step: &str, outcome: &str, trace: &Trace, why: &str) {
-        let detail = [why, trace.said.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
+        let detail = [why, trace.said.as_str()]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(": ");
         self.log.push(LogEntry {
             at: self.now,
             application: self.about.application.id,
@@ -194,17 +268,31 @@ impl State {
     }
 
     fn display(&self) -> String {
-        let documents = [self.about.subject.as_ref().map(|subject| &*subject.document), self.link.as_ref().map(|link| &link.acknowledged)];
+        let documents = [
+            self.about
+                .subject
+                .as_ref()
+                .map(|subject| &*subject.document),
+            self.link.as_ref().map(|link| &link.acknowledged),
+        ];
         let mut names = documents.into_iter().flatten().flat_map(|document| {
-            ["userName", "displayName"].into_iter().filter_map(|key| get(document, key).and_then(serde_json::Value::as_str))
+            ["userName", "displayName"]
+                .into_iter()
+                .filter_map(|key| get(document, key).and_then(serde_json::Value::as_str))
         });
-        names.next().unwrap_or(&self.about.claim.resource_id).to_owned()
+        names
+            .next()
+            .unwrap_or(&self.about.claim.resource_id)
+            .to_owned()
     }
 }
 
 fn shorten(mut text: String) -> String {
     if text.len() > LOGGED_BODY_BYTES_MAX {
-        let end = (0..=LOGGED_BODY_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        let end = (0..=LOGGED_BODY_BYTES_MAX)
+            .rev()
+            .find(|end| text.is_char_boundary(*end))
+            .unwrap_or(0);
         text.truncate(end);
         text.push_str(" ...");
     }

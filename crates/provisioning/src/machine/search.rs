@@ -36,7 +36,16 @@ impl State {
     pub(super) fn search(&mut self, lookups: Vec<Lookup>) -> Command {
         let whole = !self.about.knowledge.capabilities.filter;
         let left = lookups.clone().into();
-        self.look(Search { all: lookups, left, current: None, whole, cannot_filter: false, listing: None, proof: None, owner: None })
+        self.look(Search {
+            all: lookups,
+            left,
+            current: None,
+            whole,
+            cannot_filter: false,
+            listing: None,
+            proof: None,
+            owner: None,
+        })
     }
 
     /// The next lookup.
@@ -44,7 +53,8 @@ impl State {
         loop {
             let Some(lookup) = search.left.pop_front() else {
                 // Where there should be an account, only the whole list can say that there is none.
-                let is_there = self.is(Mark::Conflicted) || self.lost.is_some() || self.is_unnamed();
+                let is_there =
+                    self.is(Mark::Conflicted) || self.lost.is_some() || self.is_unnamed();
                 if is_there && !search.whole && !search.all.is_empty() {
                     search.whole = true;
                     search.proof = None;
@@ -60,7 +70,11 @@ impl State {
                     None => self.ask(Phase::Search(search), Request::List),
                 };
             }
-            if self.about.knowledge.can_search(self.resource_type(), lookup.attribute, self.now) {
+            if self
+                .about
+                .knowledge
+                .can_search(self.resource_type(), lookup.attribute, self.now)
+            {
                 search.current = Some(lookup.clone());
                 return self.ask(Phase::Search(search), Request::Find(lookup));
             }
@@ -73,13 +87,21 @@ impl State {
     }
 
     fn is_unnamed(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.state == LinkState::Unnamed)
+        self.link
+            .as_ref()
+            .is_some_and(|link| link.state == LinkState::Unnamed)
     }
 
     pub(super) fn on_listed(&mut self, mut search: Search, exchange: Exchange<Listing>) -> Command {
-        let Exchange { trace, wait, outcome } = exchange;
+        let Exchange {
+            trace,
+            wait,
+            outcome,
+        } = exchange;
         self.heed(wait, outcome.is_ok());
-        let Some(lookup) = search.current.clone() else { return self.look(search) };
+        let Some(lookup) = search.current.clone() else {
+            return self.look(search);
+        };
         let resource_type = self.resource_type().to_owned();
         match outcome {
             Ok(listing) => {
@@ -91,24 +113,51 @@ impl State {
                 self.judge(search, listing, trace)
             }
             // An application that cannot answer now (502, 503, 504) says nothing about its search.
-            Err(failure @ Failure::Unknown { answered: true }) if matches!(trace.status, Some(408 | 425 | 502..=504)) => {
+            Err(failure @ Failure::Unknown { answered: true })
+                if matches!(trace.status, Some(408 | 425 | 502..=504)) =>
+            {
                 self.fail("match", &trace, &failure)
             }
-            Err(Failure::Refused(_) | Failure::Unknown { answered: true }) if !search.whole && !lookup.is_name() => {
-                self.learn(Fact::SearchFailed(resource_type, lookup.attribute, self.now));
-                self.note("match", "done", &trace, "the application cannot look for externalId; the name has to do");
+            Err(Failure::Refused(_) | Failure::Unknown { answered: true })
+                if !search.whole && !lookup.is_name() =>
+            {
+                self.learn(Fact::SearchFailed(
+                    resource_type,
+                    lookup.attribute,
+                    self.now,
+                ));
+                self.note(
+                    "match",
+                    "done",
+                    &trace,
+                    "the application cannot look for externalId; the name has to do",
+                );
                 self.look(search)
             }
             // Some cannot filter and say so only now, others answer 404 where they find nothing: the whole list is the proof.
             Err(Failure::Refused(_)) if !search.whole => {
-                self.note("match", "done", &trace, "the application cannot look for this; all accounts are read instead");
+                self.note(
+                    "match",
+                    "done",
+                    &trace,
+                    "the application cannot look for this; all accounts are read instead",
+                );
                 (search.whole, search.cannot_filter) = (true, true);
                 search.left.push_front(lookup);
                 self.look(search)
             }
             Err(Failure::Unknown { answered: true }) if !search.whole => {
-                self.learn(Fact::SearchFailed(resource_type, lookup.attribute, self.now));
-                self.note("match", "done", &trace, "looking for this fails; all accounts are read instead");
+                self.learn(Fact::SearchFailed(
+                    resource_type,
+                    lookup.attribute,
+                    self.now,
+                ));
+                self.note(
+                    "match",
+                    "done",
+                    &trace,
+                    "looking for this fails; all accounts are read instead",
+                );
                 search.whole = true;
                 search.left.push_front(lookup);
                 self.look(search)
@@ -126,7 +175,9 @@ impl State {
     }
 
     fn judge(&mut self, mut search: Search, listing: Listing, trace: Trace) -> Command {
-        let Some(lookup) = search.current.clone() else { return self.look(search) };
+        let Some(lookup) = search.current.clone() else {
+            return self.look(search);
+        };
         let found = listing.find(&lookup);
         if search.whole {
             search.listing = Some((listing, trace.clone()));
@@ -142,13 +193,26 @@ impl State {
                 self.look(search)
             }
             Found::Partial if !search.whole => {
-                self.note("match", "done", &trace, "the answer shows others; all accounts are read instead");
+                self.note(
+                    "match",
+                    "done",
+                    &trace,
+                    "the answer shows others; all accounts are read instead",
+                );
                 (search.whole, search.cannot_filter) = (true, true);
                 search.left.push_front(lookup);
                 self.look(search)
             }
-            Found::Partial => self.retry("match", &trace, "the answer is no whole list, so it proves nothing"),
-            Found::Unnamed => self.hold("match", &trace, "there is such an account, and the application does not say which id it has"),
+            Found::Partial => self.retry(
+                "match",
+                &trace,
+                "the answer is no whole list, so it proves nothing",
+            ),
+            Found::Unnamed => self.hold(
+                "match",
+                &trace,
+                "there is such an account, and the application does not say which id it has",
+            ),
         }
     }
 
@@ -163,33 +227,57 @@ impl State {
         let (mut free, mut taken) = (Vec::new(), Vec::new());
         for (id, account) in accounts {
             match owners.get(&id) {
-                Some(owner) if owner.resource_id != *own => taken.push((account, owner.resource_id.clone())),
+                Some(owner) if owner.resource_id != *own => {
+                    taken.push((account, owner.resource_id.clone()));
+                }
                 // That it is ours is on record.
                 Some(_) => free.push(account),
-                None if self.scope == Scope::Wanted || self.is_made_by_us(&account) => free.push(account),
+                None if self.scope == Scope::Wanted || self.is_made_by_us(&account) => {
+                    free.push(account);
+                }
                 // To be revoked without ever having been linked: somebody else made it.
                 None => taken.push((account, String::new())),
             }
         }
         let proof = Absent::by_owners(&taken, own);
-        let owner = taken.into_iter().map(|(_, owner)| owner).find(|owner| !owner.is_empty());
+        let owner = taken
+            .into_iter()
+            .map(|(_, owner)| owner)
+            .find(|owner| !owner.is_empty());
         match (free.len(), free.pop()) {
             (1, Some(account)) => {
-                let is_retried = self.link.as_ref().is_some_and(|link| link.remote_id.is_none() && !self.is(Mark::Vanished));
-                let why = if is_retried { "an earlier create whose answer was lost may have made it" } else { "" };
+                let is_retried = self
+                    .link
+                    .as_ref()
+                    .is_some_and(|link| link.remote_id.is_none() && !self.is(Mark::Vanished));
+                let why = if is_retried {
+                    "an earlier create whose answer was lost may have made it"
+                } else {
+                    ""
+                };
                 self.note("match", "done", trace, why);
                 self.adopt(&account)
             }
             (0, _) => {
-                self.note("match", "done", trace, "the account belongs to somebody else");
+                self.note(
+                    "match",
+                    "done",
+                    trace,
+                    "the account belongs to somebody else",
+                );
                 search.proof = proof;
                 search.owner = owner.or(search.owner);
                 self.look(search)
             }
             _ => {
-                let lookup = search.current.as_ref().map(|lookup| format!("{} {:?}", lookup.attribute, lookup.value));
+                let lookup = search
+                    .current
+                    .as_ref()
+                    .map(|lookup| format!("{} {:?}", lookup.attribute, lookup.value));
                 let which = lookup.unwrap_or_default();
-                let why = format!("more than one account has the {which}; a person has to say which one it is");
+                let why = format!(
+                    "more than one account has the {which}; a person has to say which one it is"
+                );
                 self.hold("match", trace, &why)
             }
         }
@@ -197,14 +285,25 @@ impl State {
 
     /// Only what our own lost create made has our externalId.
     fn is_made_by_us(&self, account: &Account) -> bool {
-        let attempted = self.link.as_ref().and_then(|link| link.acknowledged.get("externalId")).and_then(text_of);
+        let attempted = self
+            .link
+            .as_ref()
+            .and_then(|link| link.acknowledged.get("externalId"))
+            .and_then(text_of);
         attempted.is_some() && get(&account.attributes, "externalId").and_then(text_of) == attempted
     }
 
     fn not_found(&mut self, proof: Option<Absent>, owner: Option<&str>) -> Command {
         if self.is_unnamed() {
-            let nothing = Trace { said: "a second account might be a twin".into(), ..Trace::default() };
-            return self.hold("create", &nothing, "an account was made that told no id and cannot be found");
+            let nothing = Trace {
+                said: "a second account might be a twin".into(),
+                ..Trace::default()
+            };
+            return self.hold(
+                "create",
+                &nothing,
+                "an account was made that told no id and cannot be found",
+            );
         }
         if self.scope != Scope::Wanted && (proof.is_some() || self.lost.is_none()) {
             (self.link, self.lost) = (None, None);
@@ -214,23 +313,45 @@ impl State {
             return self.advance();
         }
         let Some(proof) = proof else {
-            let nothing = Trace { said: "there is no proof that no account exists".into(), ..Trace::default() };
-            return self.hold("match", &nothing, "the application can be searched neither by name nor by externalId");
+            let nothing = Trace {
+                said: "there is no proof that no account exists".into(),
+                ..Trace::default()
+            };
+            return self.hold(
+                "match",
+                &nothing,
+                "the application can be searched neither by name nor by externalId",
+            );
         };
         if self.is(Mark::Conflicted) {
             let said = owner.map_or_else(
                 || "no list shows an account with it".to_owned(),
-                |owner| format!("the account that has the name is linked to another resource, {owner:?}"),
+                |owner| {
+                    format!(
+                        "the account that has the name is linked to another resource, {owner:?}"
+                    )
+                },
             );
-            let trace = Trace { said, ..Trace::default() };
-            return self.dispute("create", trace, "the application says that there is such an account already");
+            let trace = Trace {
+                said,
+                ..Trace::default()
+            };
+            return self.dispute(
+                "create",
+                trace,
+                "the application says that there is such an account already",
+            );
         }
         self.create(proof)
     }
 
     fn adopt(&mut self, account: &Account) -> Command {
         let attempted = self.link.as_ref().map(without_members).unwrap_or_default();
-        let mut in_doubt = self.link.as_ref().map(Link::members_in_doubt).unwrap_or_default();
+        let mut in_doubt = self
+            .link
+            .as_ref()
+            .map(Link::members_in_doubt)
+            .unwrap_or_default();
         if let Some(lost) = self.lost.take() {
             if lost.remote_id.as_deref() == Some(account.id.as_str()) {
                 // It was never gone: members whom we have put there are no strangers.
@@ -239,10 +360,18 @@ impl State {
                 self.mark_groups(true);
             }
         }
-        let wanted = self.desired.as_ref().map_or(&attempted, |desired| &desired.document);
-        let acknowledged = mapping::managed(&self.about.schema, &account.attributes, &attempted, wanted);
+        let wanted = self
+            .desired
+            .as_ref()
+            .map_or(&attempted, |desired| &desired.document);
+        let acknowledged =
+            mapping::managed(&self.about.schema, &account.attributes, &attempted, wanted);
         // Lists may leave members out, and the account may have members that the directory does not know: a group is read before it is compared.
-        let state = if self.resource_type() == "Group" { LinkState::Uncertain } else { LinkState::Linked };
+        let state = if self.resource_type() == "Group" {
+            LinkState::Uncertain
+        } else {
+            LinkState::Linked
+        };
         let mut link = self.new_link(Some(account.id.to_string()), state, None);
         link.acknowledged = acknowledged;
         link.set_members(BTreeSet::new(), &in_doubt);
@@ -267,24 +396,50 @@ impl State {
 
     /// The application says that another account has the name. It is tried again for a while, and as long as that account is one of ours which is about to
     /// change; after that it is for a person to decide.
-    pub(super) fn dispute(&mut self, step: &'static str, trace: Trace, why: &'static str) -> Command {
-        let dispute = Dispute { step, trace, why, accounts: 0 };
+    pub(super) fn dispute(
+        &mut self,
+        step: &'static str,
+        trace: Trace,
+        why: &'static str,
+    ) -> Command {
+        let dispute = Dispute {
+            step,
+            trace,
+            why,
+            accounts: 0,
+        };
         if self.about.claim.attempts < self.about.limits.conflicts_max {
             return self.retry(step, &dispute.trace, why);
         }
         let wanted = self.desired.as_ref().map(|desired| &desired.document);
-        let mut by_name = matching::lookups(self.resource_type(), wanted, None).into_iter().filter(Lookup::is_name);
-        match by_name.next().filter(|lookup| self.about.knowledge.can_search(self.about.schema.name(), lookup.attribute, self.now)) {
+        let mut by_name = matching::lookups(self.resource_type(), wanted, None)
+            .into_iter()
+            .filter(Lookup::is_name);
+        match by_name.next().filter(|lookup| {
+            self.about
+                .knowledge
+                .can_search(self.about.schema.name(), lookup.attribute, self.now)
+        }) {
             Some(lookup) => self.ask(Phase::Dispute(dispute), Request::Find(lookup)),
             None => self.hold(step, &dispute.trace, why),
         }
     }
 
-    pub(super) fn on_dispute_listed(&mut self, mut dispute: Dispute, exchange: Exchange<Listing>) -> Command {
+    pub(super) fn on_dispute_listed(
+        &mut self,
+        mut dispute: Dispute,
+        exchange: Exchange<Listing>,
+    ) -> Command {
         self.heed(exchange.wait, exchange.outcome.is_ok());
         let wanted = self.desired.as_ref().map(|desired| &desired.document);
-        let lookup = matching::lookups(self.resource_type(), wanted, None).into_iter().find(Lookup::is_name);
-        let found = exchange.outcome.ok().zip(lookup).map(|(listing, lookup)| listing.find(&lookup));
+        let lookup = matching::lookups(self.resource_type(), wanted, None)
+            .into_iter()
+            .find(Lookup::is_name);
+        let found = exchange
+            .outcome
+            .ok()
+            .zip(lookup)
+            .map(|(listing, lookup)| listing.find(&lookup));
         match found {
             // The account that had the value has another one now.
             Some(Found::Nothing(_)) => self.retry(dispute.step, &dispute.trace, dispute.why),
@@ -298,7 +453,11 @@ impl State {
     }
 
     /// Whether the account that has the name will keep it, as far as we know.
-    pub(super) fn on_dispute_owners(&mut self, dispute: &Dispute, owners: &BTreeMap<AccountId, Owner>) -> Command {
+    pub(super) fn on_dispute_owners(
+        &mut self,
+        dispute: &Dispute,
+        owners: &BTreeMap<AccountId, Owner>,
+    ) -> Command {
         let own = &self.about.claim.resource_id;
         let is_left = |owner: &Owner| owner.resource_id == *own || owner.is_waiting;
         if owners.len() == dispute.accounts && owners.values().all(is_left) {

@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use directory::store::Fault;
-use provisioning::account::{Account, AccountChange, AccountId, Members, NewAccount, Place, Replacement};
+use provisioning::account::{
+    Account, AccountChange, AccountId, Members, NewAccount, Place, Replacement,
+};
 use provisioning::application::Application;
 use provisioning::connector::{
-    Capabilities, Connector, Created, Exchange, Failure, Outcome, Refusal, RefusalKind, RetryAfter, Target, Trace,
+    Capabilities, Connector, Created, Exchange, Failure, Outcome, Refusal, RefusalKind, RetryAfter,
+    Target, Trace,
 };
 use provisioning::machine::Request;
 use provisioning::matching::Lookup;
@@ -64,20 +67,38 @@ impl MemoryApplication {
     }
 
     pub fn trouble(&self, verb: &'static str, trouble: Trouble) {
-        self.inner().trouble.entry(verb).or_default().push_back(trouble);
+        self.inner()
+            .trouble
+            .entry(verb)
+            .or_default()
+            .push_back(trouble);
     }
 
     /// The requests since the last call, without lookups and reads where `writes`.
     pub fn take_requests(&self, writes: bool) -> Vec<String> {
         let requests = std::mem::take(&mut self.inner().requests);
-        requests.into_iter().filter(|request| !writes || !(request.starts_with("GET") || request.starts_with("FIND"))).collect()
+        requests
+            .into_iter()
+            .filter(|request| {
+                !writes || !(request.starts_with("GET") || request.starts_with("FIND"))
+            })
+            .collect()
     }
 
-    fn exchange<T>(&self, verb: &'static str, path: &str, act: impl FnOnce(&mut Inner) -> Outcome<T>) -> Exchange<T> {
+    fn exchange<T>(
+        &self,
+        verb: &'static str,
+        path: &str,
+        act: impl FnOnce(&mut Inner) -> Outcome<T>,
+    ) -> Exchange<T> {
         let mut inner = self.inner();
         inner.requests.push(format!("{verb} {path}"));
         let trouble = inner.trouble.get_mut(verb).and_then(VecDeque::pop_front);
-        let mut trace = Trace { request: format!("{verb} {path}"), milliseconds: 1, ..Trace::default() };
+        let mut trace = Trace {
+            request: format!("{verb} {path}"),
+            milliseconds: 1,
+            ..Trace::default()
+        };
         let mut wait = None;
         let outcome = match trouble {
             None => act(&mut inner),
@@ -103,12 +124,19 @@ impl MemoryApplication {
                 Err(refused(RefusalKind::NotFound))
             }
         };
-        Exchange { trace, wait, outcome }
+        Exchange {
+            trace,
+            wait,
+            outcome,
+        }
     }
 }
 
 fn refused(kind: RefusalKind) -> Failure {
-    Failure::Refused(Refusal { kind, attribute: None })
+    Failure::Refused(Refusal {
+        kind,
+        attribute: None,
+    })
 }
 
 /// What a status with an error of SCIM means; the table is `connectors`'.
@@ -141,33 +169,63 @@ impl Connector for MemoryApplication {
 impl Target for MemoryApplication {
     async fn discover(&self) -> Exchange<Capabilities> {
         self.exchange("DISCOVER", "/ServiceProviderConfig", |inner| {
-            Ok(Capabilities { filter: !inner.no_filter, ..Capabilities::default() })
+            Ok(Capabilities {
+                filter: !inner.no_filter,
+                ..Capabilities::default()
+            })
         })
     }
 
     async fn find(&self, schema: &TypeSchema, lookup: &Lookup) -> Exchange<Listing> {
         let (kind, Lookup { attribute, value }) = (schema.name(), lookup);
-        self.exchange("FIND", &format!("{kind} {attribute}={value} true"), |inner| {
-            let is_it = |account: &Map<String, Value>| account.get(*attribute).and_then(Value::as_str) == Some(value);
-            let found = inner.accounts.iter().filter(|((it, _), account)| it == kind && (inner.list_max.is_some() || is_it(account)));
-            let found: Vec<Account> = found.map(|(_, account)| shown(account)).collect();
-            let (counted, max) = (Some(found.len() as u64), inner.list_max.unwrap_or(found.len()));
-            Ok(Listing { accounts: found.into_iter().take(max).collect(), counted, ..Listing::default() })
-        })
+        self.exchange(
+            "FIND",
+            &format!("{kind} {attribute}={value} true"),
+            |inner| {
+                let is_it = |account: &Map<String, Value>| {
+                    account.get(*attribute).and_then(Value::as_str) == Some(value)
+                };
+                let found = inner.accounts.iter().filter(|((it, _), account)| {
+                    it == kind && (inner.list_max.is_some() || is_it(account))
+                });
+                let found: Vec<Account> = found.map(|(_, account)| shown(account)).collect();
+                let (counted, max) = (
+                    Some(found.len() as u64),
+                    inner.list_max.unwrap_or(found.len()),
+                );
+                Ok(Listing {
+                    accounts: found.into_iter().take(max).collect(),
+                    counted,
+                    ..Listing::default()
+                })
+            },
+        )
     }
 
     async fn list(&self, schema: &TypeSchema) -> Exchange<Listing> {
         self.exchange("FIND", &format!("{} all", schema.name()), |inner| {
-            let accounts = inner.accounts.iter().filter(|((kind, _), _)| kind == schema.name());
+            let accounts = inner
+                .accounts
+                .iter()
+                .filter(|((kind, _), _)| kind == schema.name());
             let accounts: Vec<Account> = accounts.map(|(_, account)| shown(account)).collect();
-            Ok(Listing { counted: Some(accounts.len() as u64), accounts, whole: true, ..Listing::default() })
+            Ok(Listing {
+                counted: Some(accounts.len() as u64),
+                accounts,
+                whole: true,
+                ..Listing::default()
+            })
         })
     }
 
     async fn read(&self, schema: &TypeSchema, id: &AccountId) -> Exchange<Account> {
         let key = (schema.name().to_owned(), id.to_string());
         self.exchange("GET", &format!("{}/{id}", schema.name()), |inner| {
-            inner.accounts.get(&key).map(shown).ok_or(refused(RefusalKind::Gone))
+            inner
+                .accounts
+                .get(&key)
+                .map(shown)
+                .ok_or(refused(RefusalKind::Gone))
         })
     }
 
@@ -175,75 +233,104 @@ impl Target for MemoryApplication {
         self.exchange("POST", schema.name(), |inner| {
             inner.writes.push(Request::Create(new.clone()));
             let mut account = new.attributes.clone();
-            let taken = |other: &Map<String, Value>| account.contains_key("userName") && other.get("userName") == account.get("userName");
+            let taken = |other: &Map<String, Value>| {
+                account.contains_key("userName") && other.get("userName") == account.get("userName")
+            };
             if inner.accounts.values().any(taken) {
                 return Err(refused(RefusalKind::Uniqueness));
             }
             inner.counter += 1;
-            let id = inner.creates_onto.map_or_else(|| format!("r{}", inner.counter), str::to_owned);
+            let id = inner
+                .creates_onto
+                .map_or_else(|| format!("r{}", inner.counter), str::to_owned);
             account.insert("id".into(), id.clone().into());
             if !new.members.is_empty() {
                 account.insert("members".into(), elements(&new.members).into());
             }
-            inner.accounts.insert((schema.name().to_owned(), id), account.clone());
+            inner
+                .accounts
+                .insert((schema.name().to_owned(), id), account.clone());
             Ok(Created::Shown(shown(&account)))
         })
     }
 
     async fn replace(&self, schema: &TypeSchema, whole: &Replacement) -> Exchange<Acknowledged> {
         let key = (schema.name().to_owned(), whole.id.to_string());
-        self.exchange("PUT", &format!("{}/{}", schema.name(), whole.id), |inner| match inner.accounts.get_mut(&key) {
-            Some(account) => {
-                account.clone_from(&whole.attributes);
-                account.insert("id".into(), whole.id.as_str().into());
-                if !whole.members.is_empty() {
-                    account.insert("members".into(), elements(&whole.members).into());
+        self.exchange(
+            "PUT",
+            &format!("{}/{}", schema.name(), whole.id),
+            |inner| match inner.accounts.get_mut(&key) {
+                Some(account) => {
+                    account.clone_from(&whole.attributes);
+                    account.insert("id".into(), whole.id.as_str().into());
+                    if !whole.members.is_empty() {
+                        account.insert("members".into(), elements(&whole.members).into());
+                    }
+                    Ok(Acknowledged::showing(&whole.id, shown(account)).unwrap())
                 }
-                Ok(Acknowledged::showing(&whole.id, shown(account)).unwrap())
-            }
-            None => Err(refused(RefusalKind::Gone)),
-        })
+                None => Err(refused(RefusalKind::Gone)),
+            },
+        )
     }
 
     async fn change(&self, schema: &TypeSchema, change: &AccountChange) -> Exchange<Acknowledged> {
         let key = (schema.name().to_owned(), change.id.to_string());
-        self.exchange("PATCH", &format!("{}/{}", schema.name(), change.id), |inner| {
-            if inner.no_patch {
-                return Err(refused(RefusalKind::NotOffered));
-            }
-            inner.patches.push(change.clone());
-            inner.writes.push(Request::Change(change.clone()));
-            let Some(mut account) = inner.accounts.get(&key).cloned() else { return Err(refused(RefusalKind::Gone)) };
-            apply(&mut account, change);
-            let same_name =
-                |(id, other): (&(String, String), &Map<String, Value>)| *id != key && other.get("userName") == account.get("userName");
-            if inner.unique_names && inner.accounts.iter().any(same_name) {
-                return Err(refused(RefusalKind::Uniqueness));
-            }
-            inner.accounts.insert(key, account);
-            if let Some(after) = &inner.after_patch {
-                after();
-            }
-            Ok(Acknowledged::silently())
-        })
+        self.exchange(
+            "PATCH",
+            &format!("{}/{}", schema.name(), change.id),
+            |inner| {
+                if inner.no_patch {
+                    return Err(refused(RefusalKind::NotOffered));
+                }
+                inner.patches.push(change.clone());
+                inner.writes.push(Request::Change(change.clone()));
+                let Some(mut account) = inner.accounts.get(&key).cloned() else {
+                    return Err(refused(RefusalKind::Gone));
+                };
+                apply(&mut account, change);
+                let same_name = |(id, other): (&(String, String), &Map<String, Value>)| {
+                    *id != key && other.get("userName") == account.get("userName")
+                };
+                if inner.unique_names && inner.accounts.iter().any(same_name) {
+                    return Err(refused(RefusalKind::Uniqueness));
+                }
+                inner.accounts.insert(key, account);
+                if let Some(after) = &inner.after_patch {
+                    after();
+                }
+                Ok(Acknowledged::silently())
+            },
+        )
     }
 
     async fn remove(&self, schema: &TypeSchema, id: &AccountId) -> Exchange<Acknowledged> {
         let key = (schema.name().to_owned(), id.to_string());
         self.exchange("DELETE", &format!("{}/{id}", schema.name()), |inner| {
             inner.writes.push(Request::Remove(id.clone()));
-            inner.accounts.remove(&key).map(|_| Acknowledged::silently()).ok_or(refused(RefusalKind::Gone))
+            inner
+                .accounts
+                .remove(&key)
+                .map(|_| Acknowledged::silently())
+                .ok_or(refused(RefusalKind::Gone))
         })
     }
 }
 
 fn apply(account: &mut Map<String, Value>, change: &AccountChange) {
     for edit in &change.edits {
-        let Place { extension, attribute, sub } = &edit.place;
+        let Place {
+            extension,
+            attribute,
+            sub,
+        } = &edit.place;
         let outer = extension.as_ref().or(sub.as_ref().map(|_| attribute));
         let name = sub.as_ref().unwrap_or(attribute);
         let object = match outer {
-            Some(outer) => account.entry(outer).or_insert(json!({})).as_object_mut().unwrap(),
+            Some(outer) => account
+                .entry(outer)
+                .or_insert(json!({}))
+                .as_object_mut()
+                .unwrap(),
             None => &mut *account,
         };
         match &edit.value {
@@ -252,7 +339,11 @@ fn apply(account: &mut Map<String, Value>, change: &AccountChange) {
         }
     }
     if !(change.added.is_empty() && change.removed.is_empty()) {
-        let members = account.entry("members").or_insert(json!([])).as_array_mut().unwrap();
+        let members = account
+            .entry("members")
+            .or_insert(json!([]))
+            .as_array_mut()
+            .unwrap();
         members.retain(|member| !change.removed.contains(member["value"].as_str().unwrap()));
         members.extend(elements(&change.added));
     }

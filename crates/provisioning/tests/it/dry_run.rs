@@ -11,10 +11,18 @@ use serde_json::json;
 use crate::world::World;
 
 async fn plan(world: &World, id: &str) -> Vec<Request> {
-    let dry_run = DryRun { store: world.ports.store.clone(), ledger: world.ports.ledger.clone(), connector: world.ports.connector.clone() };
+    let dry_run = DryRun {
+        store: world.ports.store.clone(),
+        ledger: world.ports.ledger.clone(),
+        connector: world.ports.connector.clone(),
+    };
     let application = world.ledger.state().applications[0].clone();
     let now = world.ports.clock.now();
-    let planned = dry_run.plan(TenantId(1), &application, "User", id, now).await.unwrap().unwrap();
+    let planned = dry_run
+        .plan(TenantId(1), &application, "User", id, now)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(planned.next, Next::Done);
     planned.writes
 }
@@ -50,8 +58,19 @@ async fn a_plan_sees_what_was_changed_over_there() {
     world.put_user("u1", &json!({"userName": "ada", "active": true}));
     world.settle().await;
     assert_eq!(plan(&world, "u1").await, []);
-    world.application.inner().accounts.get_mut(&("User".into(), "r1".into())).unwrap().insert("active".into(), json!(false));
+    world
+        .application
+        .inner()
+        .accounts
+        .get_mut(&("User".into(), "r1".into()))
+        .unwrap()
+        .insert("active".into(), json!(false));
     let writes = plan(&world, "u1").await;
-    let Request::Change(change) = &writes[0] else { panic!("{writes:?}") };
-    assert_eq!((writes.len(), &change.id, &change.edits[0].place), (1, &AccountId::new("r1").unwrap(), &Place::core("active")));
+    let Request::Change(change) = &writes[0] else {
+        panic!("{writes:?}")
+    };
+    assert_eq!(
+        (writes.len(), &change.id, &change.edits[0].place),
+        (1, &AccountId::new("r1").unwrap(), &Place::core("active"))
+    );
 }

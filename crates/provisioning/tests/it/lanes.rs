@@ -34,7 +34,11 @@ impl Connector for Office {
         if application.id == self.healthy {
             return Ok(Arc::new(self.application.clone()));
         }
-        Ok(Arc::new(Hanging { id: application.id, gate: self.gate.clone(), requests: self.hanging.clone() }))
+        Ok(Arc::new(Hanging {
+            id: application.id,
+            gate: self.gate.clone(),
+            requests: self.hanging.clone(),
+        }))
     }
 }
 
@@ -48,8 +52,16 @@ impl Hanging {
     async fn hang<T>(&self) -> Exchange<T> {
         *self.requests.lock().unwrap().entry(self.id).or_default() += 1;
         drop(self.gate.acquire().await.unwrap());
-        let trace = Trace { said: "timed out".into(), milliseconds: 30_000, ..Trace::default() };
-        Exchange { trace, wait: None, outcome: Err(Failure::Unknown { answered: false }) }
+        let trace = Trace {
+            said: "timed out".into(),
+            milliseconds: 30_000,
+            ..Trace::default()
+        };
+        Exchange {
+            trace,
+            wait: None,
+            outcome: Err(Failure::Unknown { answered: false }),
+        }
     }
 }
 
@@ -87,7 +99,12 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_mins(1), wait).await.is_ok(), "{what}");
+    assert!(
+        tokio::time::timeout(Duration::from_mins(1), wait)
+            .await
+            .is_ok(),
+        "{what}"
+    );
 }
 
 async fn a_healthy_one_beside(count: i64) {
@@ -95,24 +112,53 @@ async fn a_healthy_one_beside(count: i64) {
     let healthy = world.ledger.state().applications[0].clone();
     // Those that hang come first and have waited as long as the healthy one.
     let hanging = (0..count).map(|number| ApplicationId(1_000 + number));
-    let applications = hanging.map(|id| Application { id, name: format!("hanging {}", id.0), ..healthy.clone() });
+    let applications = hanging.map(|id| Application {
+        id,
+        name: format!("hanging {}", id.0),
+        ..healthy.clone()
+    });
     world.ledger.state().applications.splice(0..0, applications);
-    let office =
-        Office { healthy: healthy.id, application: world.application.clone(), gate: Arc::new(Semaphore::new(0)), hanging: Arc::default() };
+    let office = Office {
+        healthy: healthy.id,
+        application: world.application.clone(),
+        gate: Arc::new(Semaphore::new(0)),
+        hanging: Arc::default(),
+    };
     world.ports.connector = Arc::new(office.clone());
     world.restart();
     for number in 0..10 {
-        world.put_user(&format!("u{number}"), &json!({"userName": format!("u{number}")}));
+        world.put_user(
+            &format!("u{number}"),
+            &json!({"userName": format!("u{number}")}),
+        );
     }
     let (stop, shutdown) = watch::channel(false);
     let engine = Arc::clone(&world.engine);
     let running = tokio::spawn(async move { engine.run(shutdown).await });
-    until("all hang", || office.hanging.lock().unwrap().len() == usize::try_from(count).unwrap()).await;
-    until("what waited is sent while all hang", || world.accounts("User").len() == 10).await;
+    until("all hang", || {
+        office.hanging.lock().unwrap().len() == usize::try_from(count).unwrap()
+    })
+    .await;
+    until("what waited is sent while all hang", || {
+        world.accounts("User").len() == 10
+    })
+    .await;
     world.put_user("late", &json!({"userName": "late"}));
     world.ports.committed.notify_one();
-    until("a change is sent while all hang", || world.accounts("User").len() == 11).await;
-    assert!(office.hanging.lock().unwrap().values().all(|requests| *requests <= 4), "{:?}", office.hanging);
+    until("a change is sent while all hang", || {
+        world.accounts("User").len() == 11
+    })
+    .await;
+    assert!(
+        office
+            .hanging
+            .lock()
+            .unwrap()
+            .values()
+            .all(|requests| *requests <= 4),
+        "{:?}",
+        office.hanging
+    );
     stop.send(true).unwrap();
     office.gate.add_permits(1);
     running.await.unwrap();
@@ -132,30 +178,53 @@ async fn a_hundred_applications_that_never_answer_do_not_delay_one_that_does() {
 async fn one_that_does_not_answer_is_asked_once_after_growing_rests_until_it_answers() {
     let mut world = World::new(ApplicationSettings::default());
     for number in 0..20 {
-        world.put_user(&format!("u{number}"), &json!({"userName": format!("u{number}")}));
+        world.put_user(
+            &format!("u{number}"),
+            &json!({"userName": format!("u{number}")}),
+        );
     }
     for _ in 0..15 {
         world.application.trouble("DISCOVER", Trouble::Unreachable);
     }
     world.engine.run_until_idle().await.unwrap();
-    assert_eq!(world.application.take_requests(false).len(), 5, "it was trusted before, and asked once more by one claim");
+    assert_eq!(
+        world.application.take_requests(false).len(),
+        5,
+        "it was trusted before, and asked once more by one claim"
+    );
     let resting = |world: &World| -> Timestamp { world.ledger.state().paused[&7] };
     for number in 1_u32..=10 {
-        let rest = resting(&world).duration_since(world.clock.now()).as_millis();
+        let rest = resting(&world)
+            .duration_since(world.clock.now())
+            .as_millis();
         let most = 1_000 * 2_i128.pow(number - 1);
-        assert!((most / 2).min(300_000) <= rest && rest <= most.min(300_000), "rest {number}: {rest} ms");
+        assert!(
+            (most / 2).min(300_000) <= rest && rest <= most.min(300_000),
+            "rest {number}: {rest} ms"
+        );
         world.engine.run_until_idle().await.unwrap();
-        assert_eq!(world.application.take_requests(false), Vec::<String>::new(), "it rests");
+        assert_eq!(
+            world.application.take_requests(false),
+            Vec::<String>::new(),
+            "it rests"
+        );
         if number == 5 {
             world.restart();
         }
         world.set_time(resting(&world));
         world.engine.run_until_idle().await.unwrap();
-        assert_eq!(world.application.take_requests(false).len(), 1, "after rest {number}");
+        assert_eq!(
+            world.application.take_requests(false).len(),
+            1,
+            "after rest {number}"
+        );
     }
     world.set_time(resting(&world));
     world.engine.run_until_idle().await.unwrap();
-    assert!(world.accounts("User").len() > 4, "it has all its slots again");
+    assert!(
+        world.accounts("User").len() > 4,
+        "it has all its slots again"
+    );
     assert!(world.ledger.state().unanswered.is_empty());
     world.settle().await;
     assert_eq!(world.accounts("User").len(), 20);

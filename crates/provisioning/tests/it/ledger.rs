@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use provisioning::application::{Application, ApplicationId, ApplicationState, Secret};
 use provisioning::lanes::{Lane, Room};
 use provisioning::ledger::{
-    Catalogue, Claim, Ledger, LinkChange, LoggedChange, NewApplication, Next, OutOfDate, Reach, Record, SyncStatus, Written,
+    Catalogue, Claim, Ledger, LinkChange, LoggedChange, NewApplication, Next, OutOfDate, Reach,
+    Record, SyncStatus, Written,
 };
 use provisioning::link::{Link, LinkState};
 use provisioning::provisioning_log::{Forget, LogEntry, ProvisioningLog};
@@ -54,9 +55,23 @@ impl MemoryLedger {
 impl State {
     fn mark(&mut self, pair: &OutOfDate) {
         self.counter += 1;
-        let (generation, key) = (self.counter, (pair.application.0, pair.resource_type.clone(), pair.resource_id.clone()));
-        let fresh =
-            Entry { priority: pair.priority, due: pair.due, generation, attempts: 0, verify: pair.verify, held: false, leased: None };
+        let (generation, key) = (
+            self.counter,
+            (
+                pair.application.0,
+                pair.resource_type.clone(),
+                pair.resource_id.clone(),
+            ),
+        );
+        let fresh = Entry {
+            priority: pair.priority,
+            due: pair.due,
+            generation,
+            attempts: 0,
+            verify: pair.verify,
+            held: false,
+            leased: None,
+        };
         let entry = self.outbox.entry(key).or_insert(fresh);
         entry.generation = generation;
         entry.priority = entry.priority.min(pair.priority);
@@ -67,12 +82,22 @@ impl State {
     }
 
     fn owns(&self, claim: &Claim) -> bool {
-        self.outbox.get(&key(claim)).and_then(|entry| entry.leased).is_some_and(|(fence, _)| fence == claim.fence)
+        self.outbox
+            .get(&key(claim))
+            .and_then(|entry| entry.leased)
+            .is_some_and(|(fence, _)| fence == claim.fence)
     }
 
     fn serves(&self, application: ApplicationId, now: Timestamp) -> bool {
-        let is_live = self.applications.iter().any(|known| known.id == application && known.state == ApplicationState::Live);
-        is_live && self.paused.get(&application.0).is_none_or(|until| *until <= now)
+        let is_live = self
+            .applications
+            .iter()
+            .any(|known| known.id == application && known.state == ApplicationState::Live);
+        is_live
+            && self
+                .paused
+                .get(&application.0)
+                .is_none_or(|until| *until <= now)
     }
 
     /// Marks who waits for a resource that has just got its account.
@@ -84,29 +109,57 @@ impl State {
             .map(|(pair, _)| pair.clone())
             .collect();
         for (_, resource_type, resource_id) in waiting {
-            self.mark(&OutOfDate { application, resource_type, resource_id, priority: 3, due: at, verify: false });
+            self.mark(&OutOfDate {
+                application,
+                resource_type,
+                resource_id,
+                priority: 3,
+                due: at,
+                verify: false,
+            });
         }
     }
 }
 
 fn key(claim: &Claim) -> Pair {
-    (claim.application.0, claim.resource_type.clone(), claim.resource_id.clone())
+    (
+        claim.application.0,
+        claim.resource_type.clone(),
+        claim.resource_id.clone(),
+    )
 }
 
 #[async_trait]
 impl Catalogue for MemoryLedger {
-    async fn add_application(&self, _: TenantId, _: NewApplication) -> Result<Option<Application>, Fault> {
+    async fn add_application(
+        &self,
+        _: TenantId,
+        _: NewApplication,
+    ) -> Result<Option<Application>, Fault> {
         Err(Fault::new("the tests add applications themselves"))
     }
     async fn list_applications(&self, _: TenantId) -> Result<Vec<Application>, Fault> {
         Ok(self.state().applications.clone())
     }
-    async fn set_application_state(&self, _: TenantId, _: ApplicationId, _: ApplicationState) -> Result<bool, Fault> {
+    async fn set_application_state(
+        &self,
+        _: TenantId,
+        _: ApplicationId,
+        _: ApplicationState,
+    ) -> Result<bool, Fault> {
         Ok(false)
     }
-    async fn set_application_token(&self, _: TenantId, id: ApplicationId, token: Secret) -> Result<bool, Fault> {
+    async fn set_application_token(
+        &self,
+        _: TenantId,
+        id: ApplicationId,
+        token: Secret,
+    ) -> Result<bool, Fault> {
         let mut state = self.state();
-        let found = state.applications.iter_mut().find(|application| application.id == id);
+        let found = state
+            .applications
+            .iter_mut()
+            .find(|application| application.id == id);
         Ok(found.map(|application| application.token = token).is_some())
     }
 
@@ -118,47 +171,83 @@ impl Catalogue for MemoryLedger {
 #[async_trait]
 impl Ledger for MemoryLedger {
     async fn tenants_with_changes(&self) -> Result<Vec<TenantId>, Fault> {
-        Ok(if self.state().changes.is_empty() { Vec::new() } else { vec![TenantId(1)] })
+        Ok(if self.state().changes.is_empty() {
+            Vec::new()
+        } else {
+            vec![TenantId(1)]
+        })
     }
 
     async fn read_changes(&self, _: TenantId, limit: usize) -> Result<Vec<LoggedChange>, Fault> {
         Ok(self.state().changes.iter().take(limit).cloned().collect())
     }
 
-    async fn mark_out_of_date(&self, _: TenantId, cursor: Option<i64>, pairs: Vec<OutOfDate>) -> Result<(), Fault> {
+    async fn mark_out_of_date(
+        &self,
+        _: TenantId,
+        cursor: Option<i64>,
+        pairs: Vec<OutOfDate>,
+    ) -> Result<(), Fault> {
         let mut state = self.state();
         for pair in &pairs {
             state.mark(pair);
         }
-        state.changes.retain(|change| cursor.is_none_or(|cursor| change.sequence > cursor));
+        state
+            .changes
+            .retain(|change| cursor.is_none_or(|cursor| change.sequence > cursor));
         Ok(())
     }
 
-    async fn claim(&self, now: Timestamp, lease_until: Timestamp, mut room: Room) -> Result<Vec<Claim>, Fault> {
+    async fn claim(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        mut room: Room,
+    ) -> Result<Vec<Claim>, Fault> {
         let mut state = self.state();
-        let ready = |entry: &Entry| !entry.held && entry.due <= now && entry.leased.is_none_or(|(_, until)| until <= now);
-        let mut due: Vec<(Pair, Entry)> =
-            state.outbox.iter().filter(|(_, entry)| ready(entry)).map(|(pair, entry)| (pair.clone(), entry.clone())).collect();
+        let ready = |entry: &Entry| {
+            !entry.held && entry.due <= now && entry.leased.is_none_or(|(_, until)| until <= now)
+        };
+        let mut due: Vec<(Pair, Entry)> = state
+            .outbox
+            .iter()
+            .filter(|(_, entry)| ready(entry))
+            .map(|(pair, entry)| (pair.clone(), entry.clone()))
+            .collect();
         due.sort_by_key(|(_, entry)| (entry.priority, entry.generation));
-        room.share_among(due.iter().map(|(pair, _)| ApplicationId(pair.0)).collect::<BTreeSet<_>>().into_iter());
+        room.share_among(
+            due.iter()
+                .map(|(pair, _)| ApplicationId(pair.0))
+                .collect::<BTreeSet<_>>()
+                .into_iter(),
+        );
         let mut claims = Vec::new();
         for (pair, entry) in due {
             let leased = state
                 .outbox
                 .iter()
-                .filter(|(other, entry)| other.0 == pair.0 && entry.leased.is_some_and(|(_, until)| until > now))
+                .filter(|(other, entry)| {
+                    other.0 == pair.0 && entry.leased.is_some_and(|(_, until)| until > now)
+                })
                 .count();
-            let users =
-                state.outbox.iter().any(|(other, entry)| other.0 == pair.0 && other.1 == "User" && entry.attempts == 0 && !entry.held);
+            let users = state.outbox.iter().any(|(other, entry)| {
+                other.0 == pair.0 && other.1 == "User" && entry.attempts == 0 && !entry.held
+            });
             let paused = !state.serves(ApplicationId(pair.0), now);
             let unanswered = state.unanswered.get(&pair.0).copied().unwrap_or(0);
-            let full = room.free_for(&Lane { application: ApplicationId(pair.0), leased, unanswered }) == 0;
+            let full = room.free_for(&Lane {
+                application: ApplicationId(pair.0),
+                leased,
+                unanswered,
+            }) == 0;
             if full || paused || (pair.1 == "Group" && entry.priority > 0 && users) {
                 continue;
             }
             state.counter += 1;
             let fence = state.counter;
-            let Some(stored) = state.outbox.get_mut(&pair) else { continue };
+            let Some(stored) = state.outbox.get_mut(&pair) else {
+                continue;
+            };
             let crashed = stored.leased.is_some();
             stored.leased = Some((fence, lease_until));
             let (application, resource_type, resource_id) = pair;
@@ -179,7 +268,12 @@ impl Ledger for MemoryLedger {
         Ok(claims)
     }
 
-    async fn mark_all(&self, _: TenantId, application: ApplicationId, at: Timestamp) -> Result<u64, Fault> {
+    async fn mark_all(
+        &self,
+        _: TenantId,
+        application: ApplicationId,
+        at: Timestamp,
+    ) -> Result<u64, Fault> {
         let mut state = self.state();
         let pairs: Vec<Pair> = state.links.keys().cloned().collect();
         for (_, resource_type, resource_id) in &pairs {
@@ -204,18 +298,47 @@ impl Ledger for MemoryLedger {
         Ok(owns)
     }
 
-    async fn read_application(&self, _: TenantId, id: ApplicationId) -> Result<Option<Application>, Fault> {
-        Ok(self.state().applications.iter().find(|application| application.id == id).cloned())
+    async fn read_application(
+        &self,
+        _: TenantId,
+        id: ApplicationId,
+    ) -> Result<Option<Application>, Fault> {
+        Ok(self
+            .state()
+            .applications
+            .iter()
+            .find(|application| application.id == id)
+            .cloned())
     }
 
-    async fn read_link(&self, _: TenantId, application: ApplicationId, resource_type: &str, id: &str) -> Result<Option<Link>, Fault> {
-        Ok(self.state().links.get(&(application.0, resource_type.to_owned(), id.to_owned())).cloned())
+    async fn read_link(
+        &self,
+        _: TenantId,
+        application: ApplicationId,
+        resource_type: &str,
+        id: &str,
+    ) -> Result<Option<Link>, Fault> {
+        Ok(self
+            .state()
+            .links
+            .get(&(application.0, resource_type.to_owned(), id.to_owned()))
+            .cloned())
     }
 
-    async fn read_remote_ids(&self, _: TenantId, application: ApplicationId, ids: Vec<String>) -> Result<Vec<(String, String)>, Fault> {
+    async fn read_remote_ids(
+        &self,
+        _: TenantId,
+        application: ApplicationId,
+        ids: Vec<String>,
+    ) -> Result<Vec<(String, String)>, Fault> {
         let state = self.state();
-        let linked = state.links.values().filter(|link| link.application == application && ids.contains(&link.resource_id));
-        Ok(linked.filter_map(|link| Some((link.resource_id.clone(), link.remote_id.clone()?))).collect())
+        let linked = state
+            .links
+            .values()
+            .filter(|link| link.application == application && ids.contains(&link.resource_id));
+        Ok(linked
+            .filter_map(|link| Some((link.resource_id.clone(), link.remote_id.clone()?)))
+            .collect())
     }
 
     async fn find_linked(
@@ -226,31 +349,64 @@ impl Ledger for MemoryLedger {
         remote_id: &str,
     ) -> Result<Option<String>, Fault> {
         let is_it = |link: &&Link| {
-            link.application == application && link.resource_type == resource_type && link.remote_id.as_deref() == Some(remote_id)
+            link.application == application
+                && link.resource_type == resource_type
+                && link.remote_id.as_deref() == Some(remote_id)
         };
-        let found = self.state().links.values().find(is_it).map(|link| link.resource_id.clone());
+        let found = self
+            .state()
+            .links
+            .values()
+            .find(is_it)
+            .map(|link| link.resource_id.clone());
         // Others go on meanwhile, as they do where it takes time.
         tokio::task::yield_now().await;
         Ok(found)
     }
 
-    async fn is_served(&self, _: TenantId, application: ApplicationId, now: Timestamp) -> Result<bool, Fault> {
+    async fn is_served(
+        &self,
+        _: TenantId,
+        application: ApplicationId,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
         Ok(self.state().serves(application, now))
     }
 
-    async fn is_waiting(&self, _: TenantId, application: ApplicationId, resource_id: &str) -> Result<bool, Fault> {
+    async fn is_waiting(
+        &self,
+        _: TenantId,
+        application: ApplicationId,
+        resource_id: &str,
+    ) -> Result<bool, Fault> {
         let state = self.state();
-        Ok(state.outbox.iter().any(|(key, entry)| key.0 == application.0 && key.2 == resource_id && !entry.held))
+        Ok(state
+            .outbox
+            .iter()
+            .any(|(key, entry)| key.0 == application.0 && key.2 == resource_id && !entry.held))
     }
 
-    async fn write_link(&self, claim: &Claim, link: Link, log: Vec<LogEntry>) -> Result<Written, Fault> {
+    async fn write_link(
+        &self,
+        claim: &Claim,
+        link: Link,
+        log: Vec<LogEntry>,
+    ) -> Result<Written, Fault> {
         let mut state = self.state();
         if !state.owns(claim) {
             return Ok(Written::LeaseLost);
         }
-        let owner =
-            |other: &&Link| other.remote_id.is_some() && other.remote_id == link.remote_id && other.resource_type == link.resource_type;
-        if state.links.values().filter(|other| other.resource_id != link.resource_id).any(|other| owner(&other)) {
+        let owner = |other: &&Link| {
+            other.remote_id.is_some()
+                && other.remote_id == link.remote_id
+                && other.resource_type == link.resource_type
+        };
+        if state
+            .links
+            .values()
+            .filter(|other| other.resource_id != link.resource_id)
+            .any(|other| owner(&other))
+        {
             return Ok(Written::Taken);
         }
         if link.remote_id.is_some() && link.state != LinkState::Creating {
@@ -293,7 +449,9 @@ impl Ledger for MemoryLedger {
                 *paused = until.max(*paused);
             }
         }
-        let Some(entry) = state.outbox.get_mut(&key) else { return Ok(()) };
+        let Some(entry) = state.outbox.get_mut(&key) else {
+            return Ok(());
+        };
         entry.leased = None;
         let renewed = entry.generation != record.claim.generation;
         match record.next {
@@ -311,7 +469,9 @@ impl Ledger for MemoryLedger {
 
     async fn status(&self, _: TenantId, _: ApplicationId) -> Result<SyncStatus, Fault> {
         let state = self.state();
-        let count = |keep: &dyn Fn(&Entry) -> bool| state.outbox.values().filter(|entry| keep(entry)).count() as u64;
+        let count = |keep: &dyn Fn(&Entry) -> bool| {
+            state.outbox.values().filter(|entry| keep(entry)).count() as u64
+        };
         Ok(SyncStatus {
             waiting: count(&|_| true),
             retrying: count(&|entry| entry.attempts > 0),
@@ -323,11 +483,22 @@ impl Ledger for MemoryLedger {
 
 #[async_trait]
 impl ProvisioningLog for MemoryLedger {
-    async fn read_log(&self, _: TenantId, _: Option<ApplicationId>, _: Option<&str>, limit: usize) -> Result<Vec<LogEntry>, Fault> {
+    async fn read_log(
+        &self,
+        _: TenantId,
+        _: Option<ApplicationId>,
+        _: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>, Fault> {
         Ok(self.state().log.iter().rev().take(limit).cloned().collect())
     }
 
-    async fn write_lines(&self, _: TenantId, _: ApplicationId, lines: Vec<LogEntry>) -> Result<(), Fault> {
+    async fn write_lines(
+        &self,
+        _: TenantId,
+        _: ApplicationId,
+        lines: Vec<LogEntry>,
+    ) -> Result<(), Fault> {
         self.state().log.extend(lines);
         Ok(())
     }

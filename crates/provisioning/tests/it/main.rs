@@ -1,6 +1,11 @@
 //! The engine against an application in memory: what leaves, and what is true afterwards.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 mod application;
 mod dry_run;

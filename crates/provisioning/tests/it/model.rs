@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use provisioning::account::{Account, AccountChange, AccountId, Members, NewAccount, Place, get};
-use provisioning::connector::{Capabilities, Created, Exchange, Failure, Outcome, Refusal, RefusalKind, RetryAfter, Trace};
+use provisioning::connector::{
+    Capabilities, Created, Exchange, Failure, Outcome, Refusal, RefusalKind, RetryAfter, Trace,
+};
 use provisioning::machine::{Reply, Request};
 use provisioning::matching::Lookup;
 use provisioning::proof::{Acknowledged, Listing};
@@ -46,7 +48,10 @@ pub enum Fault {
 
 /// How an application behaves.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an oddity of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an oddity of its own"
+)]
 pub struct Behaviour {
     /// Ids are JSON numbers.
     pub numeric_ids: bool,
@@ -110,16 +115,34 @@ fn refused(kind: RefusalKind, attribute: Option<String>) -> Failure {
 }
 
 fn traced<T>(outcome: Outcome<T>, wait: Option<RetryAfter>) -> Exchange<T> {
-    let said = if outcome.is_err() { "in its own words".to_owned() } else { String::new() };
-    Exchange { trace: Trace { request: "a request".into(), said, ..Trace::default() }, wait, outcome }
+    let said = if outcome.is_err() {
+        "in its own words".to_owned()
+    } else {
+        String::new()
+    };
+    Exchange {
+        trace: Trace {
+            request: "a request".into(),
+            said,
+            ..Trace::default()
+        },
+        wait,
+        outcome,
+    }
 }
 
 impl Model {
     /// Puts somebody there who was there before.
     pub fn put(&mut self, kind: &str, id: &str, document: Value, members: &[&str]) {
-        self.accounts.insert((kind.into(), id.into()), document.as_object().cloned().unwrap());
+        self.accounts.insert(
+            (kind.into(), id.into()),
+            document.as_object().cloned().unwrap(),
+        );
         if kind == "Group" {
-            self.members.insert(id.into(), members.iter().map(|id| (*id).to_owned()).collect());
+            self.members.insert(
+                id.into(),
+                members.iter().map(|id| (*id).to_owned()).collect(),
+            );
         }
     }
 
@@ -147,7 +170,11 @@ impl Model {
         // An answer that shows an empty group cannot be told from one that hides its members.
         let is_told = match request {
             Request::Change(change) if !(change.added.is_empty() && change.removed.is_empty()) => {
-                !self.behaviour.hides_members && self.members.get(change.id.as_str()).is_some_and(|members| !members.is_empty())
+                !self.behaviour.hides_members
+                    && self
+                        .members
+                        .get(change.id.as_str())
+                        .is_some_and(|members| !members.is_empty())
             }
             // Nor can an attribute that was not there from one that is not shown.
             Request::Change(change) => change.edits.iter().all(|edit| {
@@ -157,7 +184,8 @@ impl Model {
             }),
             _ => true,
         };
-        let kept = (fault == Some(Fault::StoredNothing) && is_told).then(|| (self.accounts.clone(), self.members.clone()));
+        let kept = (fault == Some(Fault::StoredNothing) && is_told)
+            .then(|| (self.accounts.clone(), self.members.clone()));
         macro_rules! outcome {
             ($act:expr) => {
                 match before {
@@ -175,16 +203,21 @@ impl Model {
             Request::List => Reply::Listed(traced(outcome!(Ok(self.list(kind))), wait)),
             Request::Read(id) => Reply::Read(traced(outcome!(self.read(kind, id)), wait)),
             Request::Create(new) => Reply::Created(traced(outcome!(self.create(kind, new)), wait)),
-            Request::Change(change) => Reply::Written(traced(outcome!(self.change(kind, change)), wait)),
+            Request::Change(change) => {
+                Reply::Written(traced(outcome!(self.change(kind, change)), wait))
+            }
             Request::Replace(whole) => {
-                let outcome = outcome!(self.replace(kind, &whole.id, &whole.attributes, &whole.members));
+                let outcome =
+                    outcome!(self.replace(kind, &whole.id, &whole.attributes, &whole.members));
                 Reply::Written(traced(outcome, wait))
             }
             Request::Remove(id) => Reply::Written(traced(outcome!(self.remove(kind, id)), wait)),
         };
         if let (Some(kept), Request::Change(AccountChange { id, .. })) = (kept, request) {
             (self.accounts, self.members) = kept;
-            if let (Reply::Written(exchange @ Exchange { outcome: Ok(_), .. }), Some(shown)) = (&mut reply, self.shown(kind, id.as_str())) {
+            if let (Reply::Written(exchange @ Exchange { outcome: Ok(_), .. }), Some(shown)) =
+                (&mut reply, self.shown(kind, id.as_str()))
+            {
                 exchange.outcome = Ok(Acknowledged::showing(id, shown).unwrap());
             }
         }
@@ -201,11 +234,17 @@ impl Model {
         if self.behaviour.no_discovery {
             return Err(Failure::Unknown { answered: true });
         }
-        Ok(Capabilities { patch: true, ..Capabilities::default() })
+        Ok(Capabilities {
+            patch: true,
+            ..Capabilities::default()
+        })
     }
 
     fn shown(&self, kind: &str, id: &str) -> Option<Account> {
-        let mut document = self.accounts.get(&(kind.to_owned(), id.to_owned()))?.clone();
+        let mut document = self
+            .accounts
+            .get(&(kind.to_owned(), id.to_owned()))?
+            .clone();
         let json_id = |id: &str| match id.parse::<u64>() {
             Ok(number) if self.behaviour.numeric_ids => Value::from(number),
             _ => Value::from(id),
@@ -213,8 +252,16 @@ impl Model {
         document.retain(|name, _| !self.behaviour.hides.contains(name));
         document.insert("id".into(), json_id(id));
         if kind == "Group" {
-            let members = self.members.get(id).filter(|_| !self.behaviour.hides_members).into_iter().flatten();
-            document.insert("members".into(), members.map(|id| json!({ "value": json_id(id) })).collect());
+            let members = self
+                .members
+                .get(id)
+                .filter(|_| !self.behaviour.hides_members)
+                .into_iter()
+                .flatten();
+            document.insert(
+                "members".into(),
+                members.map(|id| json!({ "value": json_id(id) })).collect(),
+            );
         }
         Account::of_json(document)
     }
@@ -224,45 +271,97 @@ impl Model {
             return Err(Failure::Unknown { answered: true });
         }
         if self.behaviour.ignores_filters {
-            return Ok(Listing { whole: false, ..self.list(kind) });
+            return Ok(Listing {
+                whole: false,
+                ..self.list(kind)
+            });
         }
         let is_it = |document: &Document| {
             let with_case = lookup.attribute == "externalId" || self.behaviour.searches_with_case;
             let found = get(document, lookup.attribute).and_then(Value::as_str);
-            found.is_some_and(|value| value == lookup.value || (!with_case && value.to_lowercase() == lookup.value.to_lowercase()))
+            found.is_some_and(|value| {
+                value == lookup.value
+                    || (!with_case && value.to_lowercase() == lookup.value.to_lowercase())
+            })
         };
-        let ids = self.accounts.iter().filter(|((it, _), document)| it == kind && is_it(document)).map(|((_, id), _)| id.clone());
+        let ids = self
+            .accounts
+            .iter()
+            .filter(|((it, _), document)| it == kind && is_it(document))
+            .map(|((_, id), _)| id.clone());
         let accounts: Vec<Account> = ids.filter_map(|id| self.shown(kind, &id)).collect();
-        Ok(Listing { counted: Some(accounts.len() as u64), accounts, ..Listing::default() })
+        Ok(Listing {
+            counted: Some(accounts.len() as u64),
+            accounts,
+            ..Listing::default()
+        })
     }
 
     fn list(&self, kind: &str) -> Listing {
-        let ids = self.accounts.keys().filter(|(it, _)| it == kind).map(|(_, id)| id.clone());
+        let ids = self
+            .accounts
+            .keys()
+            .filter(|(it, _)| it == kind)
+            .map(|(_, id)| id.clone());
         let accounts: Vec<Account> = ids.filter_map(|id| self.shown(kind, &id)).collect();
-        Listing { counted: Some(accounts.len() as u64), accounts, whole: true, ..Listing::default() }
+        Listing {
+            counted: Some(accounts.len() as u64),
+            accounts,
+            whole: true,
+            ..Listing::default()
+        }
     }
 
     fn read(&self, kind: &str, id: &AccountId) -> Outcome<Account> {
-        self.shown(kind, id.as_str()).ok_or(refused(RefusalKind::Gone, None))
+        self.shown(kind, id.as_str())
+            .ok_or(refused(RefusalKind::Gone, None))
     }
 
-    fn check(&self, kind: &str, id: Option<&str>, document: &Document, names: &[String], members: &BTreeSet<String>) -> Outcome<()> {
-        if let Some(name) = names.iter().find(|name| self.behaviour.refuses.contains(*name)) {
+    fn check(
+        &self,
+        kind: &str,
+        id: Option<&str>,
+        document: &Document,
+        names: &[String],
+        members: &BTreeSet<String>,
+    ) -> Outcome<()> {
+        if let Some(name) = names
+            .iter()
+            .find(|name| self.behaviour.refuses.contains(*name))
+        {
             let attribute = self.behaviour.names_refused.then(|| name.clone());
             return Err(refused(RefusalKind::InvalidValue, attribute));
         }
-        if self.behaviour.refused_member.as_ref().is_some_and(|member| members.contains(member)) {
+        if self
+            .behaviour
+            .refused_member
+            .as_ref()
+            .is_some_and(|member| members.contains(member))
+        {
             return Err(if self.behaviour.breaks_on_member {
                 Failure::Unknown { answered: true }
             } else {
                 refused(RefusalKind::Other, None)
             });
         }
-        let key = if kind == "User" { "userName" } else { "displayName" };
-        let name = |document: &Document| get(document, key).and_then(Value::as_str).map(str::to_lowercase);
-        let taken =
-            self.accounts.iter().any(|((it, other), held)| it == kind && Some(other.as_str()) != id && name(held) == name(document));
-        if self.behaviour.unique_names && taken { Err(refused(RefusalKind::Uniqueness, None)) } else { Ok(()) }
+        let key = if kind == "User" {
+            "userName"
+        } else {
+            "displayName"
+        };
+        let name = |document: &Document| {
+            get(document, key)
+                .and_then(Value::as_str)
+                .map(str::to_lowercase)
+        };
+        let taken = self.accounts.iter().any(|((it, other), held)| {
+            it == kind && Some(other.as_str()) != id && name(held) == name(document)
+        });
+        if self.behaviour.unique_names && taken {
+            Err(refused(RefusalKind::Uniqueness, None))
+        } else {
+            Ok(())
+        }
     }
 
     fn lower(&self, document: &mut Document) {
@@ -283,13 +382,22 @@ impl Model {
             document.insert("active".into(), true.into());
         }
         self.counter += 1;
-        let id = if self.behaviour.numeric_ids { self.counter.to_string() } else { format!("r{}", self.counter) };
-        self.accounts.insert((kind.to_owned(), id.clone()), document);
+        let id = if self.behaviour.numeric_ids {
+            self.counter.to_string()
+        } else {
+            format!("r{}", self.counter)
+        };
+        self.accounts
+            .insert((kind.to_owned(), id.clone()), document);
         if kind == "Group" {
             self.members.insert(id.clone(), members);
         }
         self.made.insert(id.clone());
-        Ok(if self.behaviour.unnamed { Created::Unnamed } else { Created::Shown(self.shown(kind, &id).unwrap()) })
+        Ok(if self.behaviour.unnamed {
+            Created::Unnamed
+        } else {
+            Created::Shown(self.shown(kind, &id).unwrap())
+        })
     }
 
     fn acknowledge(&self, kind: &str, id: &AccountId) -> Acknowledged {
@@ -307,14 +415,30 @@ impl Model {
             return Err(refused(RefusalKind::Other, None));
         }
         let key = (kind.to_owned(), change.id.to_string());
-        let mut document = self.accounts.get(&key).cloned().ok_or(refused(RefusalKind::Gone, None))?;
-        let names: Vec<String> = change.edits.iter().map(|edit| edit.place.attribute.clone()).collect();
-        let is_dropped =
-            |place: &Place| (self.behaviour.keeps_active && place.is_active()) || self.behaviour.drops.contains(&place.attribute);
+        let mut document = self
+            .accounts
+            .get(&key)
+            .cloned()
+            .ok_or(refused(RefusalKind::Gone, None))?;
+        let names: Vec<String> = change
+            .edits
+            .iter()
+            .map(|edit| edit.place.attribute.clone())
+            .collect();
+        let is_dropped = |place: &Place| {
+            (self.behaviour.keeps_active && place.is_active())
+                || self.behaviour.drops.contains(&place.attribute)
+        };
         for edit in change.edits.iter().filter(|edit| !is_dropped(&edit.place)) {
             edit.place.put(&mut document, edit.value.clone());
         }
-        self.check(kind, Some(change.id.as_str()), &document, &names, &change.added.keys().cloned().collect())?;
+        self.check(
+            kind,
+            Some(change.id.as_str()),
+            &document,
+            &names,
+            &change.added.keys().cloned().collect(),
+        )?;
         self.lower(&mut document);
         self.accounts.insert(key, document);
         if kind == "Group" {
@@ -325,7 +449,13 @@ impl Model {
         Ok(self.acknowledge(kind, &change.id))
     }
 
-    fn replace(&mut self, kind: &str, id: &AccountId, attributes: &Document, members: &Members) -> Outcome<Acknowledged> {
+    fn replace(
+        &mut self,
+        kind: &str,
+        id: &AccountId,
+        attributes: &Document,
+        members: &Members,
+    ) -> Outcome<Acknowledged> {
         let key = (kind.to_owned(), id.to_string());
         if !self.accounts.contains_key(&key) {
             return Err(refused(RefusalKind::Gone, None));
@@ -346,7 +476,9 @@ impl Model {
         if self.behaviour.refuses_delete && kind == "User" {
             return Err(refused(RefusalKind::Other, None));
         }
-        self.accounts.remove(&(kind.to_owned(), id.to_string())).ok_or(refused(RefusalKind::Gone, None))?;
+        self.accounts
+            .remove(&(kind.to_owned(), id.to_string()))
+            .ok_or(refused(RefusalKind::Gone, None))?;
         self.members.remove(id.as_str());
         for members in self.members.values_mut() {
             members.remove(id.as_str());

@@ -7,7 +7,9 @@ use directory::store::{Related, StoredResource};
 use directory::tenant::TenantId;
 use jiff::{SignedDuration, Timestamp};
 use provisioning::account::AccountId;
-use provisioning::application::{Application, ApplicationId, ApplicationSettings, ApplicationState, Secret};
+use provisioning::application::{
+    Application, ApplicationId, ApplicationSettings, ApplicationState, Secret,
+};
 use provisioning::knowledge::Knowledge;
 use provisioning::ledger::{Claim, LinkChange, Next, OutOfDate, Record, Written};
 use provisioning::link::{Link, LinkState};
@@ -94,7 +96,11 @@ impl Pure {
         };
         let inactive = document.get("active") == Some(&Value::Bool(false));
         self.directory.insert((kind.into(), id.into()), resource);
-        let priority = if inactive { 0 } else { 2 + i16::from(kind == "Group") };
+        let priority = if inactive {
+            0
+        } else {
+            2 + i16::from(kind == "Group")
+        };
         self.mark(kind, id, priority, self.now, false);
     }
 
@@ -117,8 +123,18 @@ impl Pure {
 
     pub fn mark(&mut self, kind: &str, id: &str, priority: i16, due: Timestamp, verify: bool) {
         self.counter += 1;
-        let fresh = Entry { priority, due, generation: 0, attempts: 0, verify, held: false };
-        let entry = self.outbox.entry((kind.to_owned(), id.to_owned())).or_insert(fresh);
+        let fresh = Entry {
+            priority,
+            due,
+            generation: 0,
+            attempts: 0,
+            verify,
+            held: false,
+        };
+        let entry = self
+            .outbox
+            .entry((kind.to_owned(), id.to_owned()))
+            .or_insert(fresh);
         *entry = Entry {
             priority: entry.priority.min(priority),
             due,
@@ -131,14 +147,22 @@ impl Pure {
 
     /// Everything is to be compared.
     pub fn mark_all(&mut self) {
-        let keys: BTreeSet<Key> = self.directory.keys().chain(self.links.keys()).cloned().collect();
+        let keys: BTreeSet<Key> = self
+            .directory
+            .keys()
+            .chain(self.links.keys())
+            .cloned()
+            .collect();
         for (kind, id) in keys {
             self.mark(&kind, &id, 1, self.now, true);
         }
     }
 
     pub fn pass(&mut self, seconds: i64) {
-        self.now = self.now.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        self.now = self
+            .now
+            .checked_add(SignedDuration::from_secs(seconds))
+            .unwrap();
     }
 
     /// Works until nothing waits that time alone would bring; false where that never comes.
@@ -149,10 +173,17 @@ impl Pure {
     /// Takes the next claim; false where none waits for time alone.
     pub fn step(&mut self, fate: &mut dyn FnMut(&Request) -> Fate) -> bool {
         let waits = self.outbox.iter().filter(|(_, entry)| !entry.held);
-        let users = self.outbox.iter().any(|((kind, _), entry)| kind == "User" && entry.attempts == 0 && !entry.held);
+        let users = self
+            .outbox
+            .iter()
+            .any(|((kind, _), entry)| kind == "User" && entry.attempts == 0 && !entry.held);
         let ready = |key: &Key, entry: &Entry| !(key.0 == "Group" && entry.priority > 0 && users);
-        let next = waits.filter(|(key, entry)| ready(key, entry)).min_by_key(|(_, entry)| (entry.due, entry.priority, entry.generation));
-        let Some((key, entry)) = next.map(|(key, entry)| (key.clone(), entry.clone())) else { return false };
+        let next = waits
+            .filter(|(key, entry)| ready(key, entry))
+            .min_by_key(|(_, entry)| (entry.due, entry.priority, entry.generation));
+        let Some((key, entry)) = next.map(|(key, entry)| (key.clone(), entry.clone())) else {
+            return false;
+        };
         self.now = self.now.max(entry.due).max(self.paused);
         self.run(&key, &entry, fate);
         true
@@ -174,20 +205,28 @@ impl Pure {
         };
         let (mut state, mut command) = machine::start(self.situation(claim), self.now);
         loop {
-            state.take_facts().into_iter().for_each(|fact| self.knowledge.learn(fact));
+            state
+                .take_facts()
+                .into_iter()
+                .for_each(|fact| self.knowledge.learn(fact));
             let mut crash = false;
             let event = match command {
                 Command::Ask { request, lines, .. } => {
                     self.log.extend(lines);
                     self.watch(&kind, &request);
-                    let Fate { fault, crash: crashes } = fate(&request);
+                    let Fate {
+                        fault,
+                        crash: crashes,
+                    } = fate(&request);
                     crash = crashes;
                     self.pass(1);
                     Event::Answered(Box::new(self.model.answer(&kind, &request, fault)))
                 }
                 Command::FindOwners { ids, types } => Event::Owners(self.owners(ids, &types)),
                 Command::WriteLink(link, lines) => {
-                    let is_other = |(other, held): (&Key, &Link)| *other != *key && other.0 == kind && held.remote_id == link.remote_id;
+                    let is_other = |(other, held): (&Key, &Link)| {
+                        *other != *key && other.0 == kind && held.remote_id == link.remote_id
+                    };
                     if link.remote_id.is_some() && self.links.iter().any(is_other) {
                         Event::LinkWritten(Written::Taken)
                     } else {
@@ -215,13 +254,29 @@ impl Pure {
         let key = (claim.resource_type.clone(), claim.resource_id.clone());
         let mut subject = self.directory.get(&key).cloned();
         if let Some(subject) = &mut subject {
-            let groups = self.directory.values().filter(|group| group.members.iter().any(|member| member.id == claim.resource_id));
+            let groups = self.directory.values().filter(|group| {
+                group
+                    .members
+                    .iter()
+                    .any(|member| member.id == claim.resource_id)
+            });
             subject.groups = groups
-                .map(|group| Related { id: group.id.clone(), resource_type: "Group".into(), display: String::new(), direct: true })
+                .map(|group| Related {
+                    id: group.id.clone(),
+                    resource_type: "Group".into(),
+                    display: String::new(),
+                    direct: true,
+                })
                 .collect();
         }
-        let references = subject.as_ref().map(mapping::references).unwrap_or_default();
-        let linked = self.links.values().filter(|link| references.contains(&link.resource_id));
+        let references = subject
+            .as_ref()
+            .map(mapping::references)
+            .unwrap_or_default();
+        let linked = self
+            .links
+            .values()
+            .filter(|link| references.contains(&link.resource_id));
         Situation {
             application: Application {
                 id: ApplicationId(7),
@@ -235,9 +290,14 @@ impl Pure {
             },
             schema: Arc::clone(self.schemas.by_name(&claim.resource_type).unwrap()),
             link: self.links.get(&key).cloned(),
-            remote_ids: linked.filter_map(|link| Some((link.resource_id.clone(), link.remote_id.clone()?))).collect(),
+            remote_ids: linked
+                .filter_map(|link| Some((link.resource_id.clone(), link.remote_id.clone()?)))
+                .collect(),
             knowledge: self.knowledge.clone(),
-            limits: Limits { steps_max: 200, conflicts_max: 6 },
+            limits: Limits {
+                steps_max: 200,
+                conflicts_max: 6,
+            },
             random: self.counter,
             subject,
             claim,
@@ -246,20 +306,34 @@ impl Pure {
 
     fn owners(&self, ids: Vec<AccountId>, types: &[String]) -> BTreeMap<AccountId, Owner> {
         let owner = |id: &AccountId| {
-            let mut links =
-                self.links.iter().filter(|((kind, _), link)| types.contains(kind) && link.remote_id.as_deref() == Some(id.as_str()));
+            let mut links = self.links.iter().filter(|((kind, _), link)| {
+                types.contains(kind) && link.remote_id.as_deref() == Some(id.as_str())
+            });
             let ((kind, resource_id), _) = links.next()?;
-            let is_waiting = self.outbox.get(&(kind.clone(), resource_id.clone())).is_some_and(|entry| !entry.held);
-            Some(Owner { resource_id: resource_id.clone(), is_waiting })
+            let is_waiting = self
+                .outbox
+                .get(&(kind.clone(), resource_id.clone()))
+                .is_some_and(|entry| !entry.held);
+            Some(Owner {
+                resource_id: resource_id.clone(),
+                is_waiting,
+            })
         };
-        ids.into_iter().filter_map(|id| Some((id.clone(), owner(&id)?))).collect()
+        ids.into_iter()
+            .filter_map(|id| Some((id.clone(), owner(&id)?)))
+            .collect()
     }
 
     fn set_link(&mut self, key: &Key, link: Link) {
         let named = link.remote_id.is_some() && link.state != LinkState::Creating;
         let before = self.links.insert(key.clone(), link);
         if named && before.is_none_or(|before| before.remote_id.is_none()) {
-            let waiting: Vec<Key> = self.awaits.iter().filter(|(_, ids)| ids.contains(&key.1)).map(|(key, _)| key.clone()).collect();
+            let waiting: Vec<Key> = self
+                .awaits
+                .iter()
+                .filter(|(_, ids)| ids.contains(&key.1))
+                .map(|(key, _)| key.clone())
+                .collect();
             for (kind, id) in waiting {
                 self.mark(&kind, &id, 3, self.now, false);
             }
@@ -276,16 +350,28 @@ impl Pure {
             self.awaits.insert(key.clone(), awaits);
         }
         self.log.extend(record.log);
-        for OutOfDate { resource_type, resource_id, priority, due, verify, .. } in record.also {
+        for OutOfDate {
+            resource_type,
+            resource_id,
+            priority,
+            due,
+            verify,
+            ..
+        } in record.also
+        {
             self.mark(&resource_type, &resource_id, priority, due, verify);
         }
-        let Some(entry) = self.outbox.get_mut(key) else { return };
+        let Some(entry) = self.outbox.get_mut(key) else {
+            return;
+        };
         let is_newest = i64::try_from(entry.generation).unwrap() == record.claim.generation;
         match record.next {
             Next::PauseUntil(at) => self.paused = self.paused.max(at),
             Next::Done if is_newest => drop(self.outbox.remove(key)),
             Next::Hold if is_newest => entry.held = true,
-            Next::RetryAt(at) if is_newest => (entry.due, entry.attempts) = (at, entry.attempts + 1),
+            Next::RetryAt(at) if is_newest => {
+                (entry.due, entry.attempts) = (at, entry.attempts + 1);
+            }
             _ => {}
         }
     }
@@ -294,7 +380,9 @@ impl Pure {
     fn watch(&mut self, kind: &str, request: &Request) {
         let owned = |id: &AccountId| {
             self.model.made.contains(id.as_str())
-                || self.links.iter().any(|((it, _), link)| it == kind && link.remote_id.as_deref() == Some(id.as_str()))
+                || self.links.iter().any(|((it, _), link)| {
+                    it == kind && link.remote_id.as_deref() == Some(id.as_str())
+                })
         };
         let touched = match request {
             Request::Change(change) => Some(&change.id),
@@ -303,21 +391,29 @@ impl Pure {
             _ => None,
         };
         if let Some(id) = touched.filter(|id| !owned(id)) {
-            self.broken.push(format!("{id} belongs to others and was sent {request:?}"));
+            self.broken
+                .push(format!("{id} belongs to others and was sent {request:?}"));
         }
         if let Request::Change(change) = request {
-            let takes = usize::from(!change.removed.is_empty())
-                + usize::from(change.edits.iter().any(|edit| edit.place.is_active() && edit.value == Some(Value::Bool(false))));
+            let takes =
+                usize::from(!change.removed.is_empty())
+                    + usize::from(change.edits.iter().any(|edit| {
+                        edit.place.is_active() && edit.value == Some(Value::Bool(false))
+                    }));
             let alone = change.parts() == 1 || (change.edits.is_empty() && change.added.is_empty());
             if takes > 0 && !alone {
-                self.broken.push(format!("a revocation does not go alone: {change:?}"));
+                self.broken
+                    .push(format!("a revocation does not go alone: {change:?}"));
             }
         }
     }
 
     /// Requests since the last call that may have changed something.
     pub fn take_writes(&mut self) -> Vec<Request> {
-        std::mem::take(&mut self.model.requests).into_iter().filter(Request::is_write).collect()
+        std::mem::take(&mut self.model.requests)
+            .into_iter()
+            .filter(Request::is_write)
+            .collect()
     }
 
     /// Without any fault.
@@ -340,11 +436,19 @@ impl Pure {
     }
 
     pub fn people(&self) -> usize {
-        self.model.accounts.keys().filter(|(kind, _)| kind == "User").count()
+        self.model
+            .accounts
+            .keys()
+            .filter(|(kind, _)| kind == "User")
+            .count()
     }
 
     /// What the log says of what is held.
     pub fn held(&self) -> Vec<String> {
-        self.log.iter().filter(|line| line.outcome == "held").map(|line| line.detail.clone()).collect()
+        self.log
+            .iter()
+            .filter(|line| line.outcome == "held")
+            .map(|line| line.detail.clone())
+            .collect()
     }
 }

@@ -54,7 +54,12 @@ impl Dice {
 fn behaviour(dice: &mut Dice) -> Behaviour {
     let refuses: &[&str] = if dice.chance(20) { &["nickName"] } else { &[] };
     let hides: &[&str] = if dice.chance(15) { &["title"] } else { &[] };
-    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    let set = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<BTreeSet<_>>()
+    };
     let unique_names = dice.chance(50);
     Behaviour {
         numeric_ids: dice.chance(25),
@@ -77,7 +82,11 @@ fn behaviour(dice: &mut Dice) -> Behaviour {
 
 fn person(dice: &mut Dice, number: u64) -> Value {
     let mut document = json!({ "userName": format!("Person{number}"), "active": !dice.chance(25) });
-    for (name, values) in [("title", ["Countess", "Lady"]), ("nickName", ["A", "B"]), ("displayName", ["One", "Two"])] {
+    for (name, values) in [
+        ("title", ["Countess", "Lady"]),
+        ("nickName", ["A", "B"]),
+        ("displayName", ["One", "Two"]),
+    ] {
         if dice.chance(60) {
             document[name] = dice.pick(&values).into();
         }
@@ -92,11 +101,25 @@ fn edit(world: &mut Pure, dice: &mut Dice) {
         0..=4 => world.put("User", &id, &person(dice, number), &[]),
         5 => world.delete("User", &id),
         _ => {
-            let here: Vec<String> = world.directory.keys().filter(|(kind, _)| kind == "User").map(|(_, id)| id.clone()).collect();
-            let members: Vec<&str> = here.iter().filter(|_| dice.chance(60)).map(String::as_str).collect();
+            let here: Vec<String> = world
+                .directory
+                .keys()
+                .filter(|(kind, _)| kind == "User")
+                .map(|(_, id)| id.clone())
+                .collect();
+            let members: Vec<&str> = here
+                .iter()
+                .filter(|_| dice.chance(60))
+                .map(String::as_str)
+                .collect();
             let group = dice.below(2);
             let name = dice.pick(&["Team", "Crew"]);
-            world.put("Group", &format!("g{group}"), &json!({ "displayName": format!("{name}{group}") }), &members);
+            world.put(
+                "Group",
+                &format!("g{group}"),
+                &json!({ "displayName": format!("{name}{group}") }),
+                &members,
+            );
         }
     }
 }
@@ -104,22 +127,44 @@ fn edit(world: &mut Pure, dice: &mut Dice) {
 /// What is wrong after one run; `None`: nothing.
 fn run(seed: u64) -> (Pure, Option<String>) {
     let mut dice = Dice(seed);
-    let settings = ApplicationSettings { delete_users: dice.chance(70), members_per_patch_max: 2, ..ApplicationSettings::default() };
+    let settings = ApplicationSettings {
+        delete_users: dice.chance(70),
+        members_per_patch_max: 2,
+        ..ApplicationSettings::default()
+    };
     let mut world = Pure::new(settings);
     world.model.behaviour = behaviour(&mut dice);
     // Somebody's account is there already, and accounts that nobody here knows.
     if dice.chance(40) {
-        world.model.put("User", "old", json!({"userName": "person0", "active": true, "seat": 7}), &[]);
+        world.model.put(
+            "User",
+            "old",
+            json!({"userName": "person0", "active": true, "seat": 7}),
+            &[],
+        );
     }
-    world.model.put("User", "stranger", json!({"userName": "somebody", "active": true}), &[]);
-    world.model.put("Group", "other", json!({"displayName": "others"}), &["stranger"]);
+    world.model.put(
+        "User",
+        "stranger",
+        json!({"userName": "somebody", "active": true}),
+        &[],
+    );
+    world.model.put(
+        "Group",
+        "other",
+        json!({"displayName": "others"}),
+        &["stranger"],
+    );
     let strangers = world.model.accounts.clone();
     let percent = dice.pick(&[0, 10, 30, 60]);
     for _ in 0..3 + dice.below(6) {
         edit(&mut world, &mut dice);
         let mut left = 4 + dice.below(12);
         while left > 0
-            && world.step(&mut |_| Fate { fault: dice.chance(percent).then(|| dice.pick(&FAULTS)), crash: dice.chance(percent / 6) })
+            && world.step(&mut |_| Fate {
+                fault: dice.chance(percent).then(|| dice.pick(&FAULTS)),
+                crash: dice.chance(percent / 6),
+            })
         {
             left -= 1;
         }
@@ -128,7 +173,10 @@ fn run(seed: u64) -> (Pure, Option<String>) {
     (world, wrong)
 }
 
-fn judge(world: &mut Pure, strangers: &std::collections::BTreeMap<(String, String), Document>) -> Option<String> {
+fn judge(
+    world: &mut Pure,
+    strangers: &std::collections::BTreeMap<(String, String), Document>,
+) -> Option<String> {
     // The faults stop.
     if !world.settle(&mut |_| Fate::default()) {
         return Some("it does not settle".into());
@@ -146,8 +194,9 @@ fn judge(world: &mut Pure, strangers: &std::collections::BTreeMap<(String, Strin
             return Some(format!("{key:?} is not ours and was changed"));
         }
     }
-    if let Some(wrong) =
-        (0..4).find_map(|number| judge_person(world, number)).or_else(|| (0..2).find_map(|number| judge_group(world, number)))
+    if let Some(wrong) = (0..4)
+        .find_map(|number| judge_person(world, number))
+        .or_else(|| (0..2).find_map(|number| judge_group(world, number)))
     {
         return Some(wrong);
     }
@@ -168,7 +217,9 @@ fn judge_person(world: &Pure, number: u64) -> Option<String> {
     let (id, name) = (format!("u{number}"), format!("person{number}"));
     let is_theirs = |document: &Document| {
         get(document, "externalId").and_then(Value::as_str) == Some(&id)
-            || get(document, "userName").and_then(Value::as_str).is_some_and(|it| it.to_lowercase() == name)
+            || get(document, "userName")
+                .and_then(Value::as_str)
+                .is_some_and(|it| it.to_lowercase() == name)
     };
     let accounts: Vec<(&String, &Document)> = world
         .model
@@ -186,11 +237,17 @@ fn judge_person(world: &Pure, number: u64) -> Option<String> {
         // Gone, or locked, or never ours.
         let (remote_id, account) = accounts.first()?;
         let is_ours = world.model.made.contains(*remote_id) || world.links.contains_key(&key);
-        return (is_ours && account.get("active") != Some(&json!(false))).then(|| format!("{id} left and is not locked out: {account:?}"));
+        return (is_ours && account.get("active") != Some(&json!(false)))
+            .then(|| format!("{id} left and is not locked out: {account:?}"));
     };
-    let Some((remote_id, account)) = account else { return Some(format!("{id} has no account: {:?}", world.outbox.get(&key))) };
+    let Some((remote_id, account)) = account else {
+        return Some(format!("{id} has no account: {:?}", world.outbox.get(&key)));
+    };
     let refused = &world.model.behaviour.refuses;
-    for name in ["userName", "active", "title", "nickName", "displayName"].into_iter().filter(|name| !refused.contains(*name)) {
+    for name in ["userName", "active", "title", "nickName", "displayName"]
+        .into_iter()
+        .filter(|name| !refused.contains(*name))
+    {
         let (there, here) = (account.get(name), wanted.document.get(name));
         // What an account had when it was adopted, and the directory says nothing about, is not ours to remove. Somebody who was locked out and came back is
         // adopted, too.
@@ -213,21 +270,55 @@ fn judge_person(world: &Pure, number: u64) -> Option<String> {
 fn judge_group(world: &Pure, number: u64) -> Option<String> {
     let key = ("Group".to_owned(), format!("g{number}"));
     let wanted = world.directory.get(&key)?;
-    let Some(remote_id) = world.links.get(&key).and_then(|link| link.remote_id.clone()) else {
-        return Some(format!("{key:?} has no account: {:?}", world.outbox.get(&key)));
+    let Some(remote_id) = world
+        .links
+        .get(&key)
+        .and_then(|link| link.remote_id.clone())
+    else {
+        return Some(format!(
+            "{key:?} has no account: {:?}",
+            world.outbox.get(&key)
+        ));
     };
-    let account = |id: &String| world.links.get(&("User".to_owned(), id.clone())).and_then(|link| link.remote_id.clone());
-    let expected: BTreeSet<String> = wanted.members.iter().filter_map(|member| account(&member.id)).collect();
-    let there = world.model.members.get(&remote_id).cloned().unwrap_or_default();
+    let account = |id: &String| {
+        world
+            .links
+            .get(&("User".to_owned(), id.clone()))
+            .and_then(|link| link.remote_id.clone())
+    };
+    let expected: BTreeSet<String> = wanted
+        .members
+        .iter()
+        .filter_map(|member| account(&member.id))
+        .collect();
+    let there = world
+        .model
+        .members
+        .get(&remote_id)
+        .cloned()
+        .unwrap_or_default();
     (there != expected).then(|| format!("{key:?} has {there:?} and should have {expected:?}"))
 }
 
 fn check(seed: u64) {
     let (world, wrong) = run(seed);
     let Some(wrong) = wrong else { return };
-    let requests: Vec<String> = world.model.requests.iter().map(|request| format!("{request:?}")).collect();
-    let lines: Vec<String> =
-        world.log.iter().map(|line| format!("{} {} {} {}: {}", line.at, line.resource_id, line.step, line.outcome, line.detail)).collect();
+    let requests: Vec<String> = world
+        .model
+        .requests
+        .iter()
+        .map(|request| format!("{request:?}"))
+        .collect();
+    let lines: Vec<String> = world
+        .log
+        .iter()
+        .map(|line| {
+            format!(
+                "{} {} {} {}: {}",
+                line.at, line.resource_id, line.step, line.outcome, line.detail
+            )
+        })
+        .collect();
     panic!(
         "seed {seed}: {wrong}\nbehaviour: {:?}\nrequests of the last pass:\n{}\nlog:\n{}\n\nrun it again: ROLLCALL_SEED={seed} cargo test -p provisioning \
          --test it simulation::",
@@ -238,9 +329,15 @@ fn check(seed: u64) {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the one seed that is to be run again")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one seed that is to be run again"
+)]
 fn whatever_fails_everything_becomes_equal() {
-    match std::env::var("ROLLCALL_SEED").ok().and_then(|seed| seed.parse().ok()) {
+    match std::env::var("ROLLCALL_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+    {
         Some(seed) => check(seed),
         None => (0..SEEDS).for_each(check),
     }
@@ -249,10 +346,18 @@ fn whatever_fails_everything_becomes_equal() {
 /// Whether the runs reach what they are about.
 #[test]
 fn the_runs_are_not_idle() {
-    let outcomes: Vec<(String, String)> = (0..300).flat_map(|seed| run(seed).0.log).map(|line| (line.step, line.outcome)).collect();
+    let outcomes: Vec<(String, String)> = (0..300)
+        .flat_map(|seed| run(seed).0.log)
+        .map(|line| (line.step, line.outcome))
+        .collect();
     for step in ["read", "match", "create", "update", "deactivate", "delete"] {
         for outcome in ["done", "retry"] {
-            assert!(outcomes.iter().any(|(it, what)| it == step && what == outcome), "{step} {outcome}");
+            assert!(
+                outcomes
+                    .iter()
+                    .any(|(it, what)| it == step && what == outcome),
+                "{step} {outcome}"
+            );
         }
     }
 }

@@ -9,11 +9,14 @@ use directory::change_set::{ChangeSet, Committed};
 use directory::clock::{Clock, IdGenerator};
 use directory::search::SearchPlan;
 use directory::store::{
-    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, Related, SearchPage, Store, StoredResource,
+    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, Related,
+    SearchPage, Store, StoredResource,
 };
 use directory::tenant::TenantId;
 use jiff::{SignedDuration, Timestamp};
-use provisioning::application::{Application, ApplicationId, ApplicationSettings, ApplicationState, Secret};
+use provisioning::application::{
+    Application, ApplicationId, ApplicationSettings, ApplicationState, Secret,
+};
 use provisioning::ledger::{Ledger, LoggedChange};
 use provisioning::provisioning::{Options, Ports, Provisioning};
 use serde_json::{Map, Value};
@@ -47,11 +50,21 @@ pub struct MemoryStore(Mutex<BTreeMap<(String, String), StoredResource>>);
 
 #[async_trait]
 impl Memberships for MemoryStore {
-    async fn members_after(&self, _: TenantId, _: &str, _: i64, _: u32) -> Result<Vec<Member>, Fault> {
+    async fn members_after(
+        &self,
+        _: TenantId,
+        _: &str,
+        _: i64,
+        _: u32,
+    ) -> Result<Vec<Member>, Fault> {
         Ok(Vec::new())
     }
 
-    async fn find_memberships(&self, _: TenantId, _: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
+    async fn find_memberships(
+        &self,
+        _: TenantId,
+        _: &MembershipQuery,
+    ) -> Result<Vec<Membership>, Fault> {
         Ok(Vec::new())
     }
 
@@ -66,24 +79,43 @@ impl Store for MemoryStore {
         Err(Fault::new("the tests write themselves").into())
     }
 
-    async fn read(&self, _: TenantId, resource_type: &str, id: &str, include: Include) -> Result<Option<StoredResource>, Fault> {
+    async fn read(
+        &self,
+        _: TenantId,
+        resource_type: &str,
+        id: &str,
+        include: Include,
+    ) -> Result<Option<StoredResource>, Fault> {
         let resources = self.0.lock().unwrap();
-        let mut found = resources.get(&(resource_type.to_owned(), id.to_owned())).cloned();
+        let mut found = resources
+            .get(&(resource_type.to_owned(), id.to_owned()))
+            .cloned();
         if let Some(found) = &mut found {
             if !include.members {
                 found.members.clear();
             }
             if include.groups {
-                let groups = resources.values().filter(|group| group.members.iter().any(|member| member.id == id));
-                found.groups = groups.map(|group| related(&group.resource_type, &group.id)).collect();
+                let groups = resources
+                    .values()
+                    .filter(|group| group.members.iter().any(|member| member.id == id));
+                found.groups = groups
+                    .map(|group| related(&group.resource_type, &group.id))
+                    .collect();
             }
         }
         Ok(found)
     }
 
-    async fn has_more_members_than(&self, _: TenantId, id: &str, count: u32) -> Result<bool, Fault> {
+    async fn has_more_members_than(
+        &self,
+        _: TenantId,
+        id: &str,
+        count: u32,
+    ) -> Result<bool, Fault> {
         let resources = self.0.lock().unwrap();
-        Ok(resources.get(&("Group".to_owned(), id.to_owned())).is_some_and(|group| group.members.len() > count as usize))
+        Ok(resources
+            .get(&("Group".to_owned(), id.to_owned()))
+            .is_some_and(|group| group.members.len() > count as usize))
     }
 
     async fn search(&self, _: TenantId, _: SearchPlan) -> Result<SearchPage, Fault> {
@@ -92,7 +124,12 @@ impl Store for MemoryStore {
 }
 
 fn related(resource_type: &str, id: &str) -> Related {
-    Related { id: id.to_owned(), resource_type: resource_type.to_owned(), display: String::new(), direct: true }
+    Related {
+        id: id.to_owned(),
+        resource_type: resource_type.to_owned(),
+        display: String::new(),
+        direct: true,
+    }
 }
 
 pub struct World {
@@ -106,9 +143,14 @@ pub struct World {
 
 impl World {
     pub fn new(settings: ApplicationSettings) -> Self {
-        let (application, ledger, store) =
-            (MemoryApplication::default(), Arc::new(MemoryLedger::default()), Arc::new(MemoryStore::default()));
-        let clock = Arc::new(TestClock(Mutex::new("2026-11-24T10:00:00Z".parse().unwrap())));
+        let (application, ledger, store) = (
+            MemoryApplication::default(),
+            Arc::new(MemoryLedger::default()),
+            Arc::new(MemoryStore::default()),
+        );
+        let clock = Arc::new(TestClock(Mutex::new(
+            "2026-11-24T10:00:00Z".parse().unwrap(),
+        )));
         ledger.state().applications.push(Application {
             id: ApplicationId(7),
             tenant: TenantId(1),
@@ -129,7 +171,14 @@ impl World {
             committed: Arc::default(),
         };
         let engine = Arc::new(Provisioning::new(ports.clone(), Options::default()));
-        Self { application, ledger, clock, store, engine, ports }
+        Self {
+            application,
+            ledger,
+            clock,
+            store,
+            engine,
+            ports,
+        }
     }
 
     /// The program stops and starts again.
@@ -146,7 +195,10 @@ impl World {
     }
 
     fn put(&self, resource_type: &str, id: &str, document: &Value, members: &[&str]) {
-        let members = members.iter().map(|id| related(if id.starts_with('g') { "Group" } else { "User" }, id)).collect();
+        let members = members
+            .iter()
+            .map(|id| related(if id.starts_with('g') { "Group" } else { "User" }, id))
+            .collect();
         let now = self.clock.now();
         let resource = StoredResource {
             resource_type: resource_type.into(),
@@ -158,14 +210,32 @@ impl World {
             members,
             groups: Vec::new(),
         };
-        let now_in: Vec<String> = resource.members.iter().map(|member| member.id.clone()).collect();
-        let before = self.store.0.lock().unwrap().insert((resource_type.into(), id.into()), resource);
-        let member_left = before.is_some_and(|before| before.members.iter().any(|member| !now_in.contains(&member.id)));
+        let now_in: Vec<String> = resource
+            .members
+            .iter()
+            .map(|member| member.id.clone())
+            .collect();
+        let before = self
+            .store
+            .0
+            .lock()
+            .unwrap()
+            .insert((resource_type.into(), id.into()), resource);
+        let member_left = before.is_some_and(|before| {
+            before
+                .members
+                .iter()
+                .any(|member| !now_in.contains(&member.id))
+        });
         self.log_change(resource_type, id, false, member_left);
     }
 
     pub fn remove(&self, resource_type: &str, id: &str) {
-        self.store.0.lock().unwrap().remove(&(resource_type.to_owned(), id.to_owned()));
+        self.store
+            .0
+            .lock()
+            .unwrap()
+            .remove(&(resource_type.to_owned(), id.to_owned()));
         self.log_change(resource_type, id, true, false);
     }
 
@@ -200,21 +270,38 @@ impl World {
             }
             self.pass(1_000);
         }
-        panic!("did not settle: {:?} {:?}", self.ledger.state().outbox, self.ledger.state().log);
+        panic!(
+            "did not settle: {:?} {:?}",
+            self.ledger.state().outbox,
+            self.ledger.state().log
+        );
     }
 
     /// Everybody is read and compared.
     pub async fn verify(&self) {
-        self.ledger.mark_all(TenantId(1), ApplicationId(7), self.clock.now()).await.unwrap();
+        self.ledger
+            .mark_all(TenantId(1), ApplicationId(7), self.clock.now())
+            .await
+            .unwrap();
         self.settle().await;
     }
 
     pub fn accounts(&self, resource_type: &str) -> Vec<Map<String, Value>> {
         let inner = self.application.inner();
-        inner.accounts.iter().filter(|((kind, _), _)| kind == resource_type).map(|(_, account)| account.clone()).collect()
+        inner
+            .accounts
+            .iter()
+            .filter(|((kind, _), _)| kind == resource_type)
+            .map(|(_, account)| account.clone())
+            .collect()
     }
 
     pub fn outcomes(&self) -> Vec<(String, String)> {
-        self.ledger.state().log.iter().map(|entry| (entry.step.clone(), entry.outcome.clone())).collect()
+        self.ledger
+            .state()
+            .log
+            .iter()
+            .map(|entry| (entry.step.clone(), entry.outcome.clone()))
+            .collect()
     }
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use directory::tenant::Tenant;
-use provisioning::application::{Application, ApplicationSettings, ApplicationState, Secret, is_bearer_token};
+use provisioning::application::{
+    Application, ApplicationSettings, ApplicationState, Secret, is_bearer_token,
+};
 use provisioning::connector::{Connector, Failure as Failed, RefusalKind, Trace};
 use provisioning::ledger::NewApplication;
 use provisioning::probe::{Probe, probe};
@@ -55,7 +57,12 @@ pub struct NewToken {
 #[derive(Args, Debug)]
 pub struct TokenArguments {
     /// Its bearer token. Other users of this machine can read flags: --token-file is the better place
-    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file", required_unless_present = "token_file")]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        conflicts_with = "token_file",
+        required_unless_present = "token_file"
+    )]
     token: Option<String>,
     /// A file that holds its bearer token (`-`: standard input)
     #[arg(long, value_name = "FILE")]
@@ -100,37 +107,71 @@ pub enum CanPatch {
 }
 
 /// Runs it.
-pub async fn run(command: Command, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+pub async fn run(
+    command: Command,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
     match command {
         Command::Add(arguments) => add(&rollcall, arguments, output).await,
         Command::List(argument) => {
             let tenant = rollcall.tenant(&argument.tenant).await?;
-            let applications = rollcall.store.catalogue.list_applications(tenant.id).await?;
+            let applications = rollcall
+                .store
+                .catalogue
+                .list_applications(tenant.id)
+                .await?;
             let rows = applications.iter().map(row).collect();
             let values = applications.iter().map(application_json).collect();
             let empty = "No applications. Add one:\n  rollcall application add NAME --base-url URL --token-file FILE";
-            output.table(&["name", "state", "base url", "added"], rows, empty, &Value::Array(values));
+            output.table(
+                &["name", "state", "base url", "added"],
+                rows,
+                empty,
+                &Value::Array(values),
+            );
             Ok(())
         }
         Command::Test(named) => {
             let (_, application) = named.application(&rollcall).await?;
             test(&rollcall, &application, output).await
         }
-        Command::Pause(named) => set_state(&rollcall, &named, ApplicationState::Paused, output).await,
-        Command::Resume(named) => set_state(&rollcall, &named, ApplicationState::Live, output).await,
+        Command::Pause(named) => {
+            set_state(&rollcall, &named, ApplicationState::Paused, output).await
+        }
+        Command::Resume(named) => {
+            set_state(&rollcall, &named, ApplicationState::Live, output).await
+        }
         Command::Token(NewToken { named, token }) => {
             let token = token.given()?;
             let (tenant, application) = named.application(&rollcall).await?;
-            rollcall.store.catalogue.set_application_token(tenant.id, application.id, Secret::new(token)).await?;
-            output.say(format!("Application {} has another token.", application.name), &json!({ "name": application.name }));
+            rollcall
+                .store
+                .catalogue
+                .set_application_token(tenant.id, application.id, Secret::new(token))
+                .await?;
+            output.say(
+                format!("Application {} has another token.", application.name),
+                &json!({ "name": application.name }),
+            );
             Ok(())
         }
         Command::Remove(named) => {
             let (tenant, application) = named.application(&rollcall).await?;
-            rollcall.store.catalogue.remove_application(tenant.id, application.id).await?;
-            let text = format!("Application {} is forgotten. Its accounts stay as they are.", application.name);
-            output.say(text, &json!({ "name": application.name, "state": "removed" }));
+            rollcall
+                .store
+                .catalogue
+                .remove_application(tenant.id, application.id)
+                .await?;
+            let text = format!(
+                "Application {} is forgotten. Its accounts stay as they are.",
+                application.name
+            );
+            output.say(
+                text,
+                &json!({ "name": application.name, "state": "removed" }),
+            );
             Ok(())
         }
     }
@@ -156,13 +197,29 @@ async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), 
             CanPatch::Yes => Some(true),
             CanPatch::No => Some(false),
         },
-        members_per_patch_max: usize::try_from(arguments.members_per_patch_max).unwrap_or(usize::MAX),
+        members_per_patch_max: usize::try_from(arguments.members_per_patch_max)
+            .unwrap_or(usize::MAX),
         delete_users: !arguments.keep_users,
         groups: !arguments.without_groups,
     };
-    let new = NewApplication { name: arguments.name.clone(), base_url, token: Secret::new(token), settings, at: rollcall.now() };
-    let added = rollcall.store.catalogue.add_application(tenant.id, new).await?;
-    let application = added.ok_or_else(|| Failure::conflict(format!("there is an application `{}` already", arguments.name)))?;
+    let new = NewApplication {
+        name: arguments.name.clone(),
+        base_url,
+        token: Secret::new(token),
+        settings,
+        at: rollcall.now(),
+    };
+    let added = rollcall
+        .store
+        .catalogue
+        .add_application(tenant.id, new)
+        .await?;
+    let application = added.ok_or_else(|| {
+        Failure::conflict(format!(
+            "there is an application `{}` already",
+            arguments.name
+        ))
+    })?;
     let text = format!(
         "Application {name} is added. `rollcall application test {name}` asks whether it answers; `rollcall sync status` shows how it fills.",
         name = application.name
@@ -171,30 +228,63 @@ async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), 
     Ok(())
 }
 
-async fn set_state(rollcall: &Rollcall, named: &Named, state: ApplicationState, output: Output) -> Result<(), Failure> {
+async fn set_state(
+    rollcall: &Rollcall,
+    named: &Named,
+    state: ApplicationState,
+    output: Output,
+) -> Result<(), Failure> {
     let (tenant, application) = named.application(rollcall).await?;
-    rollcall.store.catalogue.set_application_state(tenant.id, application.id, state).await?;
+    rollcall
+        .store
+        .catalogue
+        .set_application_state(tenant.id, application.id, state)
+        .await?;
     let text = match state {
         ApplicationState::Live => format!("Application {} is served again.", application.name),
-        ApplicationState::Paused => format!("Application {} is paused; changes wait.", application.name),
+        ApplicationState::Paused => {
+            format!("Application {} is paused; changes wait.", application.name)
+        }
     };
-    output.say(text, &json!({ "name": application.name, "state": state_name(state) }));
+    output.say(
+        text,
+        &json!({ "name": application.name, "state": state_name(state) }),
+    );
     Ok(())
 }
 
 /// Asks what the engine would ask, about somebody who cannot be there; that changes nothing.
-async fn test(rollcall: &Rollcall, application: &Application, output: Output) -> Result<(), Failure> {
+async fn test(
+    rollcall: &Rollcall,
+    application: &Application,
+    output: Output,
+) -> Result<(), Failure> {
     let target = rollcall.connector.connect(application)?;
     let name = &application.name;
     let schemas = SchemaSet::standard();
-    let schema = schemas.by_name("User").ok_or_else(|| Failure::failed("the standard schemas lack User"))?;
+    let schema = schemas
+        .by_name("User")
+        .ok_or_else(|| Failure::failed("the standard schemas lack User"))?;
     let nobody = format!("rollcall-test-{}", wiring::fresh_name());
-    let found = probe(&*target, schema, &nobody).await.map_err(|failed| explain(name, &failed.0, &failed.1))?;
-    let Probe { capabilities, not_described, can_search, ignored, failed, milliseconds } = &found;
+    let found = probe(&*target, schema, &nobody)
+        .await
+        .map_err(|failed| explain(name, &failed.0, &failed.1))?;
+    let Probe {
+        capabilities,
+        not_described,
+        can_search,
+        ignored,
+        failed,
+        milliseconds,
+    } = &found;
     let words = |can: bool, yes: &str, no: &str| if can { yes.to_owned() } else { no.to_owned() };
     let mut lines = vec![
         format!("{name} answers ({milliseconds} ms) and accepts the token."),
-        words(capabilities.patch, "It can PATCH: changes are sent alone.", "It cannot PATCH: every change is sent as a whole (PUT)."),
+        words(
+            capabilities.patch,
+            "It can PATCH: changes are sent alone.",
+            "It cannot PATCH: every change is sent as a whole (PUT).",
+        ),
         words(
             *can_search,
             "It can filter: accounts that are there already are found by name.",
@@ -206,19 +296,28 @@ async fn test(rollcall: &Rollcall, application: &Application, output: Output) ->
             "It publishes no schemas: all attributes are sent.",
         ),
     ];
-    lines.extend(
-        not_described
-            .iter()
-            .map(|trace| format!("Warning: {} failed ({}); what it can do is found out as it goes.", trace.request, said(trace))),
-    );
+    lines.extend(not_described.iter().map(|trace| {
+        format!(
+            "Warning: {} failed ({}); what it can do is found out as it goes.",
+            trace.request,
+            said(trace)
+        )
+    }));
     lines.extend(ignored.iter().map(|(attribute, count)| {
         format!(
             "Warning: asked for a {attribute} that no person has, it returned {count} people. It seems to ignore filters on {attribute}."
         )
     }));
     lines.extend(failed.iter().map(|(attribute, trace)| {
-        let instead = if *attribute == "externalId" { "accounts are looked for by name" } else { "its whole list is read instead" };
-        format!("Warning: it cannot look for {attribute} ({}); {instead}.", said(trace))
+        let instead = if *attribute == "externalId" {
+            "accounts are looked for by name"
+        } else {
+            "its whole list is read instead"
+        };
+        format!(
+            "Warning: it cannot look for {attribute} ({}); {instead}.",
+            said(trace)
+        )
     }));
     let value = json!({
         "name": name,
@@ -237,8 +336,11 @@ async fn test(rollcall: &Rollcall, application: &Application, output: Output) ->
 /// In plain words what was wrong.
 fn explain(name: &str, trace: &Trace, failure: &Failed) -> Failure {
     let (request, said) = (&trace.request, said(trace));
-    let status = trace.status.map_or_else(String::new, |status| format!("{status} "));
-    let wrong_base = "the base URL is most likely not that of its SCIM API; it often ends in /scim/v2";
+    let status = trace
+        .status
+        .map_or_else(String::new, |status| format!("{status} "));
+    let wrong_base =
+        "the base URL is most likely not that of its SCIM API; it often ends in /scim/v2";
     match failure {
         Failed::NotReached | Failed::Unknown { answered: false } => {
             Failure::unreachable(format!("{name} does not answer to {request}: {said}"))
@@ -277,7 +379,12 @@ pub fn state_name(state: ApplicationState) -> &'static str {
 }
 
 fn row(application: &Application) -> Vec<String> {
-    vec![application.name.clone(), state_name(application.state).to_owned(), application.base_url.clone(), instant(application.created)]
+    vec![
+        application.name.clone(),
+        state_name(application.state).to_owned(),
+        application.base_url.clone(),
+        instant(application.created),
+    ]
 }
 
 fn application_json(application: &Application) -> Value {
@@ -292,11 +399,15 @@ fn application_json(application: &Application) -> Value {
 
 fn check_base_url(text: &str) -> Result<Url, Failure> {
     let refuse = || {
-        Failure::refused(format!("{text:?} is not the base URL of a SCIM API"))
-            .hint("give a URL such as https://chat.example.com/scim/v2, without user, query or fragment")
+        Failure::refused(format!("{text:?} is not the base URL of a SCIM API")).hint(
+            "give a URL such as https://chat.example.com/scim/v2, without user, query or fragment",
+        )
     };
     let url = Url::parse(text).map_err(|_| refuse())?;
-    let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    let plain = url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
     if !(matches!(url.scheme(), "http" | "https") && url.has_host() && plain) {
         return Err(refuse());
     }
@@ -320,7 +431,12 @@ pub(super) fn read_token(path: &Path) -> Result<String, Failure> {
     } else {
         std::fs::read_to_string(path).map(|read| text = read)
     };
-    read.map_err(|error| Failure::refused(format!("the token file {} cannot be read: {error}", path.display())))?;
+    read.map_err(|error| {
+        Failure::refused(format!(
+            "the token file {} cannot be read: {error}",
+            path.display()
+        ))
+    })?;
     check_token(&text, &path.display().to_string())
 }
 
@@ -341,10 +457,21 @@ mod tests {
 
     #[test]
     fn base_urls_are_plain() {
-        let check =
-            |text: &str, expected: Option<&str>| assert_eq!(check_base_url(text).ok().as_ref().map(Url::as_str), expected, "{text}");
-        check("https://chat.example.com/scim/v2/", Some("https://chat.example.com/scim/v2/"));
-        check("http://127.0.0.1:9000/scim", Some("http://127.0.0.1:9000/scim"));
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(
+                check_base_url(text).ok().as_ref().map(Url::as_str),
+                expected,
+                "{text}"
+            );
+        };
+        check(
+            "https://chat.example.com/scim/v2/",
+            Some("https://chat.example.com/scim/v2/"),
+        );
+        check(
+            "http://127.0.0.1:9000/scim",
+            Some("http://127.0.0.1:9000/scim"),
+        );
         check("chat.example.com", None);
         check("ftp://chat.example.com", None);
         check("https://user:secret@chat.example.com", None);
@@ -353,7 +480,13 @@ mod tests {
 
     #[test]
     fn a_token_is_one_word() {
-        let check = |text: &str, expected: Option<&str>| assert_eq!(check_token(text, "--token").ok().as_deref(), expected, "{text:?}");
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(
+                check_token(text, "--token").ok().as_deref(),
+                expected,
+                "{text:?}"
+            );
+        };
         check("abc-._~+/=", Some("abc-._~+/="));
         check(" abc\n", Some("abc"));
         check("", None);

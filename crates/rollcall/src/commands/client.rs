@@ -69,18 +69,26 @@ impl Way {
     fn authentication(self) -> Result<Option<ClientAuthentication>, Failure> {
         if let Some(path) = self.public_key {
             let shown = path.display();
-            let text = std::fs::read_to_string(&path).map_err(|error| Failure::not_found(format!("{shown} cannot be read: {error}")))?;
-            let keys = keys_from_text(&text).map_err(|error| Failure::refused(format!("{shown}: {error}")))?;
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| Failure::not_found(format!("{shown} cannot be read: {error}")))?;
+            let keys = keys_from_text(&text)
+                .map_err(|error| Failure::refused(format!("{shown}: {error}")))?;
             return Ok(Some(ClientAuthentication::PrivateKeyJwt { keys }));
         }
         let subject = self.tls_subject.map(CertificateName::SubjectDn);
-        let name = subject.or_else(|| self.tls_dns.map(CertificateName::SanDns)).or_else(|| self.tls_uri.map(CertificateName::SanUri));
+        let name = subject
+            .or_else(|| self.tls_dns.map(CertificateName::SanDns))
+            .or_else(|| self.tls_uri.map(CertificateName::SanUri));
         Ok(name.map(|name| ClientAuthentication::TlsClientAuth { name }))
     }
 }
 
 /// Runs it.
-pub async fn run(command: Command, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+pub async fn run(
+    command: Command,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
     match command {
         Command::Add(arguments) => add(&rollcall, arguments, output).await,
@@ -89,17 +97,40 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
             let clients = rollcall.store.clients.list_clients(tenant.id).await?;
             let values = clients.iter().map(client_json).collect();
             let rows = clients.iter().map(row).collect();
-            let headers = ["id", "name", "state", "shows itself by", "scopes", "created"];
-            output.table(&headers, rows, "No clients. Register one:\n  rollcall client add NAME", &Value::Array(values));
+            let headers = [
+                "id",
+                "name",
+                "state",
+                "shows itself by",
+                "scopes",
+                "created",
+            ];
+            output.table(
+                &headers,
+                rows,
+                "No clients. Register one:\n  rollcall client add NAME",
+                &Value::Array(values),
+            );
             Ok(())
         }
         Command::Revoke { id, tenant } => {
             let tenant = rollcall.tenant(&tenant.tenant).await?;
-            if !rollcall.store.clients.revoke_client(tenant.id, &id, rollcall.now()).await? {
-                return Err(Failure::not_found(format!("tenant {} has no client {id}", tenant.name))
-                    .hint("`rollcall client list` shows the ids of all clients"));
+            if !rollcall
+                .store
+                .clients
+                .revoke_client(tenant.id, &id, rollcall.now())
+                .await?
+            {
+                return Err(Failure::not_found(format!(
+                    "tenant {} has no client {id}",
+                    tenant.name
+                ))
+                .hint("`rollcall client list` shows the ids of all clients"));
             }
-            output.say(format!("Client {id} is revoked, and its tokens with it."), &json!({ "id": id, "state": "revoked" }));
+            output.say(
+                format!("Client {id} is revoked, and its tokens with it."),
+                &json!({ "id": id, "state": "revoked" }),
+            );
             Ok(())
         }
     }
@@ -109,7 +140,9 @@ async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), 
     let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
     let permissions = arguments.permissions.permissions(rollcall, &tenant).await?;
     let way = arguments.way.authentication()?;
-    let (client, secret) = rollcall.add_client(tenant.id, &arguments.name, way, permissions).await?;
+    let (client, secret) = rollcall
+        .add_client(tenant.id, &arguments.name, way, permissions)
+        .await?;
     let mut value = client_json(&client);
     let mut text = format!(
         "Client {} of tenant {} is there.\n\n  client_id:     {}\n  token path:    /t/{}/oauth2/token\n",
@@ -117,7 +150,10 @@ async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), 
     );
     if let (Some(secret), Some(map)) = (secret, value.as_object_mut()) {
         map.insert("clientSecret".into(), secret.reveal().into());
-        text = format!("{text}  client_secret: {} (shown only now)\n", secret.reveal());
+        text = format!(
+            "{text}  client_secret: {} (shown only now)\n",
+            secret.reveal()
+        );
     }
     output.say(text, &value);
     Ok(())

@@ -21,20 +21,41 @@ pub fn show(configuration: &Configuration, output: Output) {
     let rows = configuration.rows();
     let mut document = Map::new();
     for (key, value, origin) in &rows {
-        document.insert((*key).to_owned(), json!({ "value": value, "origin": origin.name() }));
+        document.insert(
+            (*key).to_owned(),
+            json!({ "value": value, "origin": origin.name() }),
+        );
     }
-    let file = configuration.file.as_ref().map(|path| path.display().to_string());
-    document.insert("config".into(), json!({ "value": file, "origin": if file.is_some() { "found" } else { "default" } }));
-    let lines = rows.iter().map(|(key, value, origin)| vec![(*key).to_owned(), text(value), origin.name().to_owned()]).collect();
-    output.table(&["key", "value", "origin"], lines, "", &Value::Object(document));
+    let file = configuration
+        .file
+        .as_ref()
+        .map(|path| path.display().to_string());
+    document.insert(
+        "config".into(),
+        json!({ "value": file, "origin": if file.is_some() { "found" } else { "default" } }),
+    );
+    let lines = rows
+        .iter()
+        .map(|(key, value, origin)| vec![(*key).to_owned(), text(value), origin.name().to_owned()])
+        .collect();
+    output.table(
+        &["key", "value", "origin"],
+        lines,
+        "",
+        &Value::Object(document),
+    );
     if !output.is_json() {
         output.line(match &file {
             Some(path) => format!("\nConfiguration file: {path}"),
             None => "\nNo configuration file.".to_owned(),
         });
     }
-    for name in unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
-        output.note(format!("warning: the variable {name} means nothing to this program"));
+    for name in
+        unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+    {
+        output.note(format!(
+            "warning: the variable {name} means nothing to this program"
+        ));
     }
 }
 

@@ -31,7 +31,12 @@ pub struct Arguments {
 }
 
 /// Runs it.
-pub async fn run(arguments: &Arguments, configuration: &Configuration, data_was_given: bool, output: Output) -> Result<(), Failure> {
+pub async fn run(
+    arguments: &Arguments,
+    configuration: &Configuration,
+    data_was_given: bool,
+    output: Output,
+) -> Result<(), Failure> {
     let folder = stage::Folder::new(data_was_given.then(|| configuration.data.value.clone()))?;
     let mut stage = Stage::build(&folder, configuration, output).await?;
     introduce(&stage, output);
@@ -41,7 +46,10 @@ pub async fn run(arguments: &Arguments, configuration: &Configuration, data_was_
         signal = stop.heard() => signal.and(Err(Failure::failed("the demo was stopped before its end"))),
     };
     if told.is_ok() {
-        stage.say("demo: all applications equal", &json!({ "event": "end", "equal": true }));
+        stage.say(
+            "demo: all applications equal",
+            &json!({ "event": "end", "equal": true }),
+        );
         if !arguments.exit {
             farewell(&stage, output);
             stop.heard().await?;
@@ -58,7 +66,10 @@ fn introduce(stage: &Stage, output: Output) {
     output.line("One directory, two applications, and what happens to people.\n");
     output.line(format!("  directory  {}", stage.directory.base_url));
     for application in &stage.applications {
-        output.line(format!("  {:<9}  {}  (an application that speaks SCIM)", application.name, application.base_url));
+        output.line(format!(
+            "  {:<9}  {}  (an application that speaks SCIM)",
+            application.name, application.base_url
+        ));
     }
 }
 
@@ -77,6 +88,9 @@ fn farewell(stage: &Stage, output: Output) {
     ));
     output.line("And look into an application a moment later:");
     for application in &stage.applications {
-        output.line(format!("  curl -H 'Authorization: Bearer {}' {}/Users", application.token, application.base_url));
+        output.line(format!(
+            "  curl -H 'Authorization: Bearer {}' {}/Users",
+            application.token, application.base_url
+        ));
     }
 }

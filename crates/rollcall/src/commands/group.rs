@@ -19,7 +19,9 @@ pub enum Command {
     /// Show one group and its members
     Show(Named),
     /// Create a group
-    #[command(after_help = "Example:\n  rollcall group create Engineers --member ada@example.com --member grace@example.com")]
+    #[command(
+        after_help = "Example:\n  rollcall group create Engineers --member ada@example.com --member grace@example.com"
+    )]
     Create {
         /// Its displayName
         name: String,
@@ -68,39 +70,73 @@ pub struct Membership {
 }
 
 /// Runs it.
-pub async fn run(command: Command, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+pub async fn run(
+    command: Command,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
     match command {
         Command::List(find) => list(&rollcall, &find, output).await,
         Command::Show(named) => {
             let identities = named.identities(&rollcall).await?;
-            show(identities.shown("Group", identities.get("Group", &named.group).await?), output);
+            show(
+                identities.shown("Group", identities.get("Group", &named.group).await?),
+                output,
+            );
             Ok(())
         }
-        Command::Create { name, tenant, member } => {
-            let identities = rollcall.identities(&rollcall.tenant(&tenant.tenant).await?).await?;
+        Command::Create {
+            name,
+            tenant,
+            member,
+        } => {
+            let identities = rollcall
+                .identities(&rollcall.tenant(&tenant.tenant).await?)
+                .await?;
             let members = member_values(&identities, &member).await?;
             let mut document = Map::new();
             document.insert("displayName".into(), name.into());
             document.insert("members".into(), members.into());
             let group = identities.create("Group", document).await?;
-            let text = format!("Group {} is there, with the id {}.", text_at(&group, "displayName"), text_at(&group, "id"));
+            let text = format!(
+                "Group {} is there, with the id {}.",
+                text_at(&group, "displayName"),
+                text_at(&group, "id")
+            );
             output.say(text, &Value::Object(group));
             Ok(())
         }
-        Command::Rename { group, name, tenant } => {
-            let identities = rollcall.identities(&rollcall.tenant(&tenant.tenant).await?).await?;
+        Command::Rename {
+            group,
+            name,
+            tenant,
+        } => {
+            let identities = rollcall
+                .identities(&rollcall.tenant(&tenant.tenant).await?)
+                .await?;
             let id = identities.require_id("Group", &group).await?;
-            let renamed =
-                identities.patch("Group", &id, message(&json!({ "op": "replace", "path": "displayName", "value": name }))).await?;
-            output.say(format!("The group is called {name} now."), &Value::Object(renamed));
+            let renamed = identities
+                .patch(
+                    "Group",
+                    &id,
+                    message(&json!({ "op": "replace", "path": "displayName", "value": name })),
+                )
+                .await?;
+            output.say(
+                format!("The group is called {name} now."),
+                &Value::Object(renamed),
+            );
             Ok(())
         }
         Command::Delete(named) => {
             let identities = named.identities(&rollcall).await?;
             let id = identities.require_id("Group", &named.group).await?;
             identities.delete("Group", &id).await?;
-            output.say(format!("Group {} is deleted.", named.group), &json!({ "id": id, "deleted": true }));
+            output.say(
+                format!("Group {} is deleted.", named.group),
+                &json!({ "id": id, "deleted": true }),
+            );
             Ok(())
         }
         Command::AddMember(members) => change_members(&rollcall, &members, true, output).await,
@@ -110,22 +146,40 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
 
 impl Named {
     async fn identities(&self, rollcall: &Rollcall) -> Result<Identities, Failure> {
-        rollcall.identities(&rollcall.tenant(&self.tenant.tenant).await?).await
+        rollcall
+            .identities(&rollcall.tenant(&self.tenant.tenant).await?)
+            .await
     }
 }
 
 async fn list(rollcall: &Rollcall, find: &Find, output: Output) -> Result<(), Failure> {
-    let identities = rollcall.identities(&rollcall.tenant(&find.tenant.tenant).await?).await?;
-    let page = identities.search("Group", find.request("displayName")).await?;
+    let identities = rollcall
+        .identities(&rollcall.tenant(&find.tenant.tenant).await?)
+        .await?;
+    let page = identities
+        .search("Group", find.request("displayName"))
+        .await?;
     let rows = page.resources.iter().map(row).collect();
-    output.table(&["displayName", "members", "id"], rows, "No group matches.", &find.page_json(&page));
+    output.table(
+        &["displayName", "members", "id"],
+        rows,
+        "No group matches.",
+        &find.page_json(&page),
+    );
     find.say_rest(&page, output);
     Ok(())
 }
 
 fn row(group: &Map<String, Value>) -> Vec<String> {
-    let members = group.get("members").and_then(Value::as_array).map_or(0, Vec::len);
-    vec![text_at(group, "displayName"), members.to_string(), text_at(group, "id")]
+    let members = group
+        .get("members")
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len);
+    vec![
+        text_at(group, "displayName"),
+        members.to_string(),
+        text_at(group, "id"),
+    ]
 }
 
 async fn member_ids(identities: &Identities, names: &[String]) -> Result<Vec<String>, Failure> {
@@ -134,7 +188,10 @@ async fn member_ids(identities: &Identities, names: &[String]) -> Result<Vec<Str
         let id = match identities.find_id("User", name).await? {
             Some(id) => id,
             None => identities.find_id("Group", name).await?.ok_or_else(|| {
-                Failure::not_found(format!("there is no person and no group `{name}` in tenant {}", identities.tenant_name()))
+                Failure::not_found(format!(
+                    "there is no person and no group `{name}` in tenant {}",
+                    identities.tenant_name()
+                ))
             })?,
         };
         ids.push(id);
@@ -143,12 +200,23 @@ async fn member_ids(identities: &Identities, names: &[String]) -> Result<Vec<Str
 }
 
 async fn member_values(identities: &Identities, names: &[String]) -> Result<Vec<Value>, Failure> {
-    Ok(member_ids(identities, names).await?.into_iter().map(|id| json!({ "value": id })).collect())
+    Ok(member_ids(identities, names)
+        .await?
+        .into_iter()
+        .map(|id| json!({ "value": id }))
+        .collect())
 }
 
 /// Sends members as operations, so that the cost does not depend on the size of the group.
-async fn change_members(rollcall: &Rollcall, arguments: &Membership, add: bool, output: Output) -> Result<(), Failure> {
-    let identities = rollcall.identities(&rollcall.tenant(&arguments.tenant.tenant).await?).await?;
+async fn change_members(
+    rollcall: &Rollcall,
+    arguments: &Membership,
+    add: bool,
+    output: Output,
+) -> Result<(), Failure> {
+    let identities = rollcall
+        .identities(&rollcall.tenant(&arguments.tenant.tenant).await?)
+        .await?;
     let id = identities.require_id("Group", &arguments.group).await?;
     let operations: Vec<Value> = if add {
         let members = member_values(&identities, &arguments.members).await?;
@@ -160,7 +228,14 @@ async fn change_members(rollcall: &Rollcall, arguments: &Membership, add: bool, 
     let body = json!({ "schemas": [PATCH_SCHEMA], "Operations": operations });
     let group = identities.patch("Group", &id, body).await?;
     let verb = if add { "joined" } else { "left" };
-    output.say(format!("{} {verb} {}.", arguments.members.join(", "), arguments.group), &Value::Object(group));
+    output.say(
+        format!(
+            "{} {verb} {}.",
+            arguments.members.join(", "),
+            arguments.group
+        ),
+        &Value::Object(group),
+    );
     Ok(())
 }
 

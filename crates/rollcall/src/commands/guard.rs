@@ -51,43 +51,86 @@ pub enum Command {
 }
 
 fn parse_removal(text: &str) -> Result<Removal, String> {
-    Removal::by_name(text).ok_or_else(|| format!("kinds are {}", Removal::ALL.map(Removal::name).join(", ")))
+    Removal::by_name(text)
+        .ok_or_else(|| format!("kinds are {}", Removal::ALL.map(Removal::name).join(", ")))
 }
 
 /// Runs it.
-pub async fn run(command: Command, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+pub async fn run(
+    command: Command,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
     match command {
         Command::Status(argument) => status(&rollcall, &argument, output).await,
-        Command::Allow { removal, count, for_minutes, tenant } => {
+        Command::Allow {
+            removal,
+            count,
+            for_minutes,
+            tenant,
+        } => {
             let caller = rollcall.administrator(&tenant.tenant).await?;
             let far = |_| Failure::usage("--for-minutes: that is too far away");
-            let expires = rollcall.now().checked_add(SignedDuration::from_mins(i64::from(for_minutes))).map_err(far)?;
-            rollcall.directory.allow(&caller, removal, count, expires).await?;
-            let text = format!("{count} more of kind {} are let through until {}.", removal.name(), instant(expires));
+            let expires = rollcall
+                .now()
+                .checked_add(SignedDuration::from_mins(i64::from(for_minutes)))
+                .map_err(far)?;
+            rollcall
+                .directory
+                .allow(&caller, removal, count, expires)
+                .await?;
+            let text = format!(
+                "{count} more of kind {} are let through until {}.",
+                removal.name(),
+                instant(expires)
+            );
             output.say(text, &json!({ "removal": removal.name(), "remaining": count, "expires": expires.to_string() }));
             Ok(())
         }
         Command::Approve { id, tenant } => {
-            let parked = rollcall.directory.approve(&rollcall.administrator(&tenant.tenant).await?, &id).await?;
+            let parked = rollcall
+                .directory
+                .approve(&rollcall.administrator(&tenant.tenant).await?, &id)
+                .await?;
             output.say(format!("{id} is carried out."), &parked_json(&parked));
             Ok(())
         }
         Command::Reject { id, tenant } => {
-            rollcall.directory.reject(&rollcall.administrator(&tenant.tenant).await?, &id).await?;
-            output.say(format!("{id} is forgotten."), &json!({ "id": id, "rejected": true }));
+            rollcall
+                .directory
+                .reject(&rollcall.administrator(&tenant.tenant).await?, &id)
+                .await?;
+            output.say(
+                format!("{id} is forgotten."),
+                &json!({ "id": id, "rejected": true }),
+            );
             Ok(())
         }
     }
 }
 
-async fn status(rollcall: &Rollcall, argument: &TenantArgument, output: Output) -> Result<(), Failure> {
+async fn status(
+    rollcall: &Rollcall,
+    argument: &TenantArgument,
+    output: Output,
+) -> Result<(), Failure> {
     let caller = rollcall.administrator(&argument.tenant).await?;
     let (counted, allowances) = rollcall.directory.guard_status(&caller).await?;
     let parked = rollcall.directory.parked(&caller, PARKED_MAX).await?;
     let settings = caller.tenant.settings.guard;
-    let count = |removal: Removal| counted.iter().find(|(kind, _)| *kind == removal).map_or(0, |(_, count)| *count);
-    let left = |removal: Removal| allowances.iter().find(|one| one.removal == removal).map_or(0, |one| one.remaining);
+    let count = |removal: Removal| {
+        counted
+            .iter()
+            .find(|(kind, _)| *kind == removal)
+            .map_or(0, |(_, count)| *count)
+    };
+    let left = |removal: Removal| {
+        allowances
+            .iter()
+            .find(|one| one.removal == removal)
+            .map_or(0, |one| one.remaining)
+    };
     let mode = match settings.mode {
         Mode::Refuse => "refuse",
         Mode::Park => "park",
@@ -105,12 +148,24 @@ async fn status(rollcall: &Rollcall, argument: &TenantArgument, output: Output) 
         .map(|kind| {
             let threshold = settings.threshold(kind);
             let limit = format!("{} and {} %", threshold.count, threshold.percent);
-            vec![kind.name().to_owned(), count(kind).to_string(), limit, left(kind).to_string(), String::new()]
+            vec![
+                kind.name().to_owned(),
+                count(kind).to_string(),
+                limit,
+                left(kind).to_string(),
+                String::new(),
+            ]
         })
         .collect();
     rows.extend(parked.iter().map(|one| {
         let what = format!("{} {}", one.resource_type, one.resource_id);
-        vec!["parked".to_owned(), what, instant(one.at), one.credential_id.clone(), one.id.clone()]
+        vec![
+            "parked".to_owned(),
+            what,
+            instant(one.at),
+            one.credential_id.clone(),
+            one.id.clone(),
+        ]
     }));
     let value = json!({
         "mode": mode,
@@ -118,7 +173,12 @@ async fn status(rollcall: &Rollcall, argument: &TenantArgument, output: Output) 
         "removals": kinds,
         "parked": parked.iter().map(parked_json).collect::<Vec<_>>(),
     });
-    output.table(&["what", "in the window", "held above", "let through", "id"], rows, "", &value);
+    output.table(
+        &["what", "in the window", "held above", "let through", "id"],
+        rows,
+        "",
+        &value,
+    );
     Ok(())
 }
 

@@ -81,38 +81,78 @@ impl Tally {
     /// Lines that were looked at.
     fn seen(&self) -> u64 {
         let refused = u64::try_from(self.refused.len()).unwrap_or(u64::MAX);
-        self.created.saturating_add(self.updated).saturating_add(self.unchanged).saturating_add(refused)
+        self.created
+            .saturating_add(self.updated)
+            .saturating_add(self.unchanged)
+            .saturating_add(refused)
     }
 }
 
 /// Runs it.
-pub async fn run(arguments: &Arguments, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+pub async fn run(
+    arguments: &Arguments,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
-    let identities = Arc::new(rollcall.identities(&rollcall.tenant(&arguments.tenant.tenant).await?).await?);
+    let identities = Arc::new(
+        rollcall
+            .identities(&rollcall.tenant(&arguments.tenant.tenant).await?)
+            .await?,
+    );
     let schema = identities.schema("User")?;
     let text = read(&arguments.file)?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_slice());
-    let headers = reader.headers().map_err(|error| Failure::refused(format!("the first line cannot be read: {error}")))?.clone();
-    let columns = Arc::new(parse_columns(&headers, |name| Assignment::parse(&schema, name))?);
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_reader(text.as_slice());
+    let headers = reader
+        .headers()
+        .map_err(|error| Failure::refused(format!("the first line cannot be read: {error}")))?
+        .clone();
+    let columns = Arc::new(parse_columns(&headers, |name| {
+        Assignment::parse(&schema, name)
+    })?);
     let (rows, refused) = parse_rows(reader.records(), &columns, &mut Lines::of(&text));
-    let mut tally = Tally { refused, ..Tally::default() };
-    write_all(&identities, &columns, rows, arguments.dry_run, &mut tally, output).await?;
+    let mut tally = Tally {
+        refused,
+        ..Tally::default()
+    };
+    write_all(
+        &identities,
+        &columns,
+        rows,
+        arguments.dry_run,
+        &mut tally,
+        output,
+    )
+    .await?;
     report(tally, arguments, output)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| {
         let message = format!("{} cannot be read: {error}", path.display());
-        if error.kind() == std::io::ErrorKind::NotFound { Failure::not_found(message) } else { Failure::failed(message) }
+        if error.kind() == std::io::ErrorKind::NotFound {
+            Failure::not_found(message)
+        } else {
+            Failure::failed(message)
+        }
     })
 }
 
-fn parse_columns(headers: &csv::StringRecord, parse: impl Fn(&str) -> Result<Assignment, Failure>) -> Result<Vec<Assignment>, Failure> {
+fn parse_columns(
+    headers: &csv::StringRecord,
+    parse: impl Fn(&str) -> Result<Assignment, Failure>,
+) -> Result<Vec<Assignment>, Failure> {
     let mut columns: Vec<Assignment> = Vec::with_capacity(headers.len());
     let mut wrong = Vec::new();
     for name in headers {
         match parse(name) {
-            Ok(column) if columns.iter().any(|other| other.path.eq_ignore_ascii_case(&column.path)) => {
+            Ok(column)
+                if columns
+                    .iter()
+                    .any(|other| other.path.eq_ignore_ascii_case(&column.path)) =>
+            {
                 wrong.push(format!("`{}` is there twice", printable(name)));
             }
             Ok(column) => columns.push(column),
@@ -139,7 +179,11 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn of(text: &'a [u8]) -> Self {
-        Self { rest: text, offset: 0, line: 1 }
+        Self {
+            rest: text,
+            offset: 0,
+            line: 1,
+        }
     }
 
     /// The line of the record that begins at or, after empty lines, behind this position. Positions must grow.
@@ -166,35 +210,58 @@ fn parse_rows(
     let mut rows = Vec::new();
     let mut refused = Vec::new();
     let mut seen: HashMap<String, u64> = HashMap::new();
-    let user_name_column = columns.iter().position(Assignment::is_user_name).unwrap_or_default();
+    let user_name_column = columns
+        .iter()
+        .position(Assignment::is_user_name)
+        .unwrap_or_default();
     for record in records {
         let record = match record {
             Ok(record) => record,
             Err(error) => {
                 let line = lines.at(error.position());
-                refused.push(Refusal { line, message: reason(&error) });
+                refused.push(Refusal {
+                    line,
+                    message: reason(&error),
+                });
                 continue;
             }
         };
         let line = lines.at(record.position());
         let user_name = record.get(user_name_column).unwrap_or_default().to_owned();
         if user_name.is_empty() {
-            refused.push(Refusal { line, message: "`userName` is empty".into() });
+            refused.push(Refusal {
+                line,
+                message: "`userName` is empty".into(),
+            });
             continue;
         }
         if let Some(earlier) = seen.insert(user_name.to_lowercase(), line) {
-            refused.push(Refusal { line, message: format!("`userName` {user_name:?} is on line {earlier} already") });
+            refused.push(Refusal {
+                line,
+                message: format!("`userName` {user_name:?} is on line {earlier} already"),
+            });
             continue;
         }
-        let filled = record.iter().enumerate().filter(|(_, cell)| !cell.is_empty());
-        rows.push(Row { line, user_name, cells: filled.map(|(column, cell)| (column, cell.to_owned())).collect() });
+        let filled = record
+            .iter()
+            .enumerate()
+            .filter(|(_, cell)| !cell.is_empty());
+        rows.push(Row {
+            line,
+            user_name,
+            cells: filled
+                .map(|(column, cell)| (column, cell.to_owned()))
+                .collect(),
+        });
     }
     (rows, refused)
 }
 
 fn reason(error: &csv::Error) -> String {
     match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => {
             format!("there are {len} cells where the first line has {expected_len}")
         }
         csv::ErrorKind::Utf8 { .. } => "the line is not UTF-8".into(),
@@ -210,7 +277,10 @@ async fn write_all(
     tally: &mut Tally,
     output: Output,
 ) -> Result<(), Failure> {
-    let progress = output.progress(u64::try_from(rows.len()).unwrap_or(u64::MAX), if dry_run { "checking" } else { "importing" });
+    let progress = output.progress(
+        u64::try_from(rows.len()).unwrap_or(u64::MAX),
+        if dry_run { "checking" } else { "importing" },
+    );
     let mut running: JoinSet<(u64, Result<Done, Failure>)> = JoinSet::new();
     let mut rows = rows.into_iter();
     let mut stop = StopSignal::listen()?;
@@ -218,7 +288,9 @@ async fn write_all(
         while running.len() < PARALLEL_MAX {
             let Some(row) = rows.next() else { break };
             let (identities, columns) = (Arc::clone(identities), Arc::clone(columns));
-            running.spawn(async move { (row.line, write(&identities, &columns, &row, dry_run).await) });
+            running.spawn(
+                async move { (row.line, write(&identities, &columns, &row, dry_run).await) },
+            );
         }
         let finished = tokio::select! {
             biased;
@@ -232,13 +304,17 @@ async fn write_all(
             finished = running.join_next() => finished,
         };
         let Some(finished) = finished else { break };
-        let (line, outcome) = finished.map_err(|error| Failure::failed(format!("the import stopped: {error}")))?;
+        let (line, outcome) =
+            finished.map_err(|error| Failure::failed(format!("the import stopped: {error}")))?;
         match outcome {
             Ok(Done::Created) => tally.created = tally.created.saturating_add(1),
             Ok(Done::Updated) => tally.updated = tally.updated.saturating_add(1),
             Ok(Done::Unchanged) => tally.unchanged = tally.unchanged.saturating_add(1),
             Err(failure) if failure.is_ours() => return Err(failure),
-            Err(failure) => tally.refused.push(Refusal { line, message: failure.message }),
+            Err(failure) => tally.refused.push(Refusal {
+                line,
+                message: failure.message,
+            }),
         }
         progress.advance(1);
     }
@@ -246,7 +322,12 @@ async fn write_all(
     Ok(())
 }
 
-async fn write(identities: &Identities, columns: &[Assignment], row: &Row, dry_run: bool) -> Result<Done, Failure> {
+async fn write(
+    identities: &Identities,
+    columns: &[Assignment],
+    row: &Row,
+    dry_run: bool,
+) -> Result<Done, Failure> {
     let before = identities.find("User", &row.user_name).await?;
     let mut document = before.clone().unwrap_or_default();
     for (column, text) in &row.cells {
@@ -256,16 +337,26 @@ async fn write(identities: &Identities, columns: &[Assignment], row: &Row, dry_r
     }
     match before {
         None if dry_run => identities.check("User", document).map(|()| Done::Created),
-        None => identities.create("User", document).await.map(|_| Done::Created),
+        None => identities
+            .create("User", document)
+            .await
+            .map(|_| Done::Created),
         Some(before) if before == document => Ok(Done::Unchanged),
         Some(_) if dry_run => identities.check("User", document).map(|()| Done::Updated),
-        Some(before) => identities.replace("User", &before, document).await.map(|_| Done::Updated),
+        Some(before) => identities
+            .replace("User", &before, document)
+            .await
+            .map(|_| Done::Updated),
     }
 }
 
 fn report(mut tally: Tally, arguments: &Arguments, output: Output) -> Result<(), Failure> {
     tally.refused.sort_by_key(|refusal| refusal.line);
-    let refused: Vec<Value> = tally.refused.iter().map(|refusal| json!({ "line": refusal.line, "message": refusal.message })).collect();
+    let refused: Vec<Value> = tally
+        .refused
+        .iter()
+        .map(|refusal| json!({ "line": refusal.line, "message": refusal.message }))
+        .collect();
     let value = json!({
         "dryRun": arguments.dry_run,
         "created": tally.created,
@@ -274,7 +365,11 @@ fn report(mut tally: Tally, arguments: &Arguments, output: Output) -> Result<(),
         "refused": refused,
         "notLookedAt": tally.left,
     });
-    let would = if arguments.dry_run { "Nothing was written. It would be: " } else { "" };
+    let would = if arguments.dry_run {
+        "Nothing was written. It would be: "
+    } else {
+        ""
+    };
     let text = format!(
         "{would}{} created, {} updated, {} unchanged, {} refused.",
         tally.created,
@@ -284,20 +379,31 @@ fn report(mut tally: Tally, arguments: &Arguments, output: Output) -> Result<(),
     );
     if !output.is_json() {
         for refusal in &tally.refused {
-            output.note(format!("line {}: {}", refusal.line, printable(&refusal.message)));
+            output.note(format!(
+                "line {}: {}",
+                refusal.line,
+                printable(&refusal.message)
+            ));
         }
     }
     output.say(text, &value);
     if tally.left > 0 {
         let (seen, all) = (tally.seen(), tally.seen().saturating_add(tally.left));
-        return Err(Failure::failed(format!("the import was stopped after {seen} of {all} lines"))
-            .hint("import the same file again to go on: lines that are done already stay as they are"));
+        return Err(Failure::failed(format!(
+            "the import was stopped after {seen} of {all} lines"
+        ))
+        .hint(
+            "import the same file again to go on: lines that are done already stay as they are",
+        ));
     }
     if tally.refused.is_empty() {
         return Ok(());
     }
-    Err(Failure::refused(format!("{} of the lines were refused", tally.refused.len()))
-        .hint("correct those lines and import the file again: what is equal already stays as it is"))
+    Err(
+        Failure::refused(format!("{} of the lines were refused", tally.refused.len())).hint(
+            "correct those lines and import the file again: what is equal already stays as it is",
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -309,24 +415,42 @@ mod tests {
     fn parse(text: &str) -> Result<(Vec<Row>, Vec<Refusal>), Failure> {
         let set = SchemaSet::standard();
         let schema = set.by_name("User").unwrap();
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_reader(text.as_bytes());
         let headers = reader.headers().unwrap().clone();
         let columns = parse_columns(&headers, |name| Assignment::parse(schema, name))?;
-        Ok(parse_rows(reader.records(), &columns, &mut Lines::of(text.as_bytes())))
+        Ok(parse_rows(
+            reader.records(),
+            &columns,
+            &mut Lines::of(text.as_bytes()),
+        ))
     }
 
     #[test]
     fn lines_are_numbered_and_empty_cells_left_out() {
-        let (rows, refused) = parse("userName, name.givenName\r\nada,Ada\r\n\r\ngrace,\n\"al\nan\",\nbob,B").unwrap();
+        let (rows, refused) =
+            parse("userName, name.givenName\r\nada,Ada\r\n\r\ngrace,\n\"al\nan\",\nbob,B").unwrap();
         assert_eq!(refused, vec![]);
         let row = |line, user_name: &str, cells: &[(usize, &str)]| Row {
             line,
             user_name: user_name.into(),
-            cells: cells.iter().map(|(column, cell)| (*column, (*cell).to_owned())).collect(),
+            cells: cells
+                .iter()
+                .map(|(column, cell)| (*column, (*cell).to_owned()))
+                .collect(),
         };
         let ada = row(2, "ada", &[(0, "ada"), (1, "Ada")]);
         let over_two_lines = row(5, "al\nan", &[(0, "al\nan")]);
-        assert_eq!(rows, vec![ada, row(4, "grace", &[(0, "grace")]), over_two_lines, row(7, "bob", &[(0, "bob"), (1, "B")])]);
+        assert_eq!(
+            rows,
+            vec![
+                ada,
+                row(4, "grace", &[(0, "grace")]),
+                over_two_lines,
+                row(7, "bob", &[(0, "bob"), (1, "B")])
+            ]
+        );
     }
 
     #[test]
@@ -339,7 +463,11 @@ mod tests {
         };
         check("userName,title\nada,x\n,y\n", 3, "is empty");
         check("userName,title\nada,x\nADA,y\n", 3, "on line 2 already");
-        check("userName,title\nada\ngrace,x\n", 2, "1 cells where the first line has 2");
+        check(
+            "userName,title\nada\ngrace,x\n",
+            2,
+            "1 cells where the first line has 2",
+        );
     }
 
     #[test]

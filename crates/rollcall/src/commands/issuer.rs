@@ -55,12 +55,19 @@ pub struct Add {
 }
 
 fn parse_claim(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("write CLAIM=VALUE, such as tid=1234")?;
+    let (name, value) = text
+        .split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or("write CLAIM=VALUE, such as tid=1234")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Runs it.
-pub async fn run(command: Command, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+pub async fn run(
+    command: Command,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
     match command {
         Command::Add(arguments) => add(&rollcall, *arguments, output).await,
@@ -69,16 +76,32 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
             let issuers = rollcall.store.issuers.list_issuers(tenant.id).await?;
             let values = issuers.iter().map(issuer_json).collect();
             let rows = issuers.iter().map(row).collect();
-            output.table(&["name", "issuer", "audience", "scopes", "created"], rows, "No issuers.", &Value::Array(values));
+            output.table(
+                &["name", "issuer", "audience", "scopes", "created"],
+                rows,
+                "No issuers.",
+                &Value::Array(values),
+            );
             Ok(())
         }
         Command::Remove(Named { name, tenant }) => {
             let tenant = rollcall.tenant(&tenant.tenant).await?;
-            if !rollcall.store.issuers.remove_issuer(tenant.id, &name).await? {
-                return Err(Failure::not_found(format!("tenant {} has no issuer {name}", tenant.name))
-                    .hint("`rollcall issuer list` shows those that are there"));
+            if !rollcall
+                .store
+                .issuers
+                .remove_issuer(tenant.id, &name)
+                .await?
+            {
+                return Err(Failure::not_found(format!(
+                    "tenant {} has no issuer {name}",
+                    tenant.name
+                ))
+                .hint("`rollcall issuer list` shows those that are there"));
             }
-            output.say(format!("Tokens of {name} are not accepted any more."), &json!({ "name": name, "state": "removed" }));
+            output.say(
+                format!("Tokens of {name} are not accepted any more."),
+                &json!({ "name": name, "state": "removed" }),
+            );
             Ok(())
         }
     }
@@ -95,15 +118,32 @@ async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), 
         issuer: arguments.issuer,
         jwks_url: arguments.jwks_url.into(),
         audiences: arguments.audience,
-        required_claims: arguments.require_claim.into_iter().collect::<BTreeMap<_, _>>(),
+        required_claims: arguments
+            .require_claim
+            .into_iter()
+            .collect::<BTreeMap<_, _>>(),
         subject_claim: arguments.subject_claim,
         permissions,
     };
-    let record = IssuerRecord { tenant: tenant.id, name: arguments.name, created: rollcall.now(), settings };
+    let record = IssuerRecord {
+        tenant: tenant.id,
+        name: arguments.name,
+        created: rollcall.now(),
+        settings,
+    };
     if !rollcall.store.issuers.add_issuer(record.clone()).await? {
-        return Err(Failure::conflict(format!("there is an issuer `{}` already", record.name)));
+        return Err(Failure::conflict(format!(
+            "there is an issuer `{}` already",
+            record.name
+        )));
     }
-    output.say(format!("Tokens of {} are accepted in tenant {}.", record.name, tenant.name), &issuer_json(&record));
+    output.say(
+        format!(
+            "Tokens of {} are accepted in tenant {}.",
+            record.name, tenant.name
+        ),
+        &issuer_json(&record),
+    );
     Ok(())
 }
 

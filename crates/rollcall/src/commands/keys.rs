@@ -26,23 +26,56 @@ pub enum Command {
 }
 
 /// Runs it.
-pub async fn run(command: Command, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+pub async fn run(
+    command: Command,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
     match command {
         Command::List(argument) => {
             let tenant = rollcall.tenant(&argument.tenant).await?;
-            let keys = rollcall.store.keys.signing_keys(tenant.id, rollcall.now()).await?;
-            let row = |key: &SigningKey| vec![key.id.clone(), instant(key.created), instant_or(key.retired, "signs")];
+            let keys = rollcall
+                .store
+                .keys
+                .signing_keys(tenant.id, rollcall.now())
+                .await?;
+            let row = |key: &SigningKey| {
+                vec![
+                    key.id.clone(),
+                    instant(key.created),
+                    instant_or(key.retired, "signs"),
+                ]
+            };
             let rows = keys.iter().map(row).collect();
             let empty = "No keys. The first is made when the first token is signed.";
-            output.table(&["key", "made", "replaced"], rows, empty, &Value::Array(keys.iter().map(key_json).collect()));
+            output.table(
+                &["key", "made", "replaced"],
+                rows,
+                empty,
+                &Value::Array(keys.iter().map(key_json).collect()),
+            );
             Ok(())
         }
-        Command::Rotate { tenant, distrust_old } => {
+        Command::Rotate {
+            tenant,
+            distrust_old,
+        } => {
             let tenant = rollcall.tenant(&tenant.tenant).await?;
-            let key = rollcall.store.keys.rotate_keys(tenant.id, rollcall.now(), distrust_old).await?;
-            let old = if distrust_old { "The old keys are no longer published." } else { "The old key stays published for a week." };
-            output.say(format!("Tokens are signed with {} from now on. {old}", key.id), &key_json(&key));
+            let key = rollcall
+                .store
+                .keys
+                .rotate_keys(tenant.id, rollcall.now(), distrust_old)
+                .await?;
+            let old = if distrust_old {
+                "The old keys are no longer published."
+            } else {
+                "The old key stays published for a week."
+            };
+            output.say(
+                format!("Tokens are signed with {} from now on. {old}", key.id),
+                &key_json(&key),
+            );
             Ok(())
         }
     }

@@ -32,29 +32,57 @@ pub struct PermissionArguments {
 }
 
 fn parse_scope(text: &str) -> Result<Scope, String> {
-    Scope::by_name(text).ok_or_else(|| format!("scopes are {}", Scope::ALL.map(Scope::name).join(", ")))
+    Scope::by_name(text)
+        .ok_or_else(|| format!("scopes are {}", Scope::ALL.map(Scope::name).join(", ")))
 }
 
 impl PermissionArguments {
     /// The permissions, where this tenant can give them.
-    pub async fn permissions(&self, rollcall: &Rollcall, tenant: &Tenant) -> Result<Permissions, Failure> {
-        let scopes = if self.scope.is_empty() { &[Scope::Read, Scope::Write][..] } else { &self.scope };
+    pub async fn permissions(
+        &self,
+        rollcall: &Rollcall,
+        tenant: &Tenant,
+    ) -> Result<Permissions, Failure> {
+        let scopes = if self.scope.is_empty() {
+            &[Scope::Read, Scope::Write][..]
+        } else {
+            &self.scope
+        };
         if scopes.contains(&Scope::Operator) && tenant.name != DEFAULT_TENANT {
-            return Err(Failure::refused("only callers of the tenant `default` can have the scope `operator`"));
+            return Err(Failure::refused(
+                "only callers of the tenant `default` can have the scope `operator`",
+            ));
         }
         let mut permissions = Permissions::of(scopes);
         if !self.resource_type.is_empty() {
-            let anybody = rollcall.directory.caller(Arc::new(tenant.clone()), "command-line".into(), Permissions::all()).await?;
+            let anybody = rollcall
+                .directory
+                .caller(
+                    Arc::new(tenant.clone()),
+                    "command-line".into(),
+                    Permissions::all(),
+                )
+                .await?;
             let schemas = anybody.schemas;
-            if let Some(name) = self.resource_type.iter().find(|name| schemas.by_name(name).is_none()) {
-                return Err(Failure::refused(format!("there is no resource type `{name}`")).hint("such as: --type User --type Group"));
+            if let Some(name) = self
+                .resource_type
+                .iter()
+                .find(|name| schemas.by_name(name).is_none())
+            {
+                return Err(
+                    Failure::refused(format!("there is no resource type `{name}`"))
+                        .hint("such as: --type User --type Group"),
+                );
             }
             permissions.resource_types = Some(self.resource_type.clone());
         }
         if let Some(name) = &self.profile
             && Profile::by_name(name).is_none()
         {
-            return Err(Failure::refused(format!("there is no client profile `{name}`")).hint("such as: --profile entra"));
+            return Err(
+                Failure::refused(format!("there is no client profile `{name}`"))
+                    .hint("such as: --profile entra"),
+            );
         }
         permissions.profile.clone_from(&self.profile);
         permissions.requests_per_second = self.requests_per_second;
@@ -74,7 +102,12 @@ pub fn permissions_json(permissions: &Permissions) -> Value {
 
 /// Scopes for a table.
 pub fn scopes_text(permissions: &Permissions) -> String {
-    let scopes = permissions.scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(" ");
+    let scopes = permissions
+        .scopes
+        .iter()
+        .map(|scope| scope.name())
+        .collect::<Vec<_>>()
+        .join(" ");
     match &permissions.resource_types {
         Some(types) => format!("{scopes} ({})", types.join(", ")),
         None => scopes,
@@ -93,18 +126,32 @@ pub enum Ending {
 impl Ending {
     /// Reads it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let hours = |number: &str, each: i64| number.parse::<u32>().ok().filter(|n| (1..=876_000).contains(n)).map(|n| i64::from(n) * each);
-        let span = text.strip_suffix('d').and_then(|n| hours(n, 24)).or_else(|| text.strip_suffix('h').and_then(|n| hours(n, 1)));
+        let hours = |number: &str, each: i64| {
+            number
+                .parse::<u32>()
+                .ok()
+                .filter(|n| (1..=876_000).contains(n))
+                .map(|n| i64::from(n) * each)
+        };
+        let span = text
+            .strip_suffix('d')
+            .and_then(|n| hours(n, 24))
+            .or_else(|| text.strip_suffix('h').and_then(|n| hours(n, 1)));
         match span {
             Some(hours) => Ok(Self::After(SignedDuration::from_hours(hours))),
-            None => text.parse().map(Self::At).map_err(|_| "write 90d, 12h or an instant such as 2030-01-31T00:00:00Z".into()),
+            None => text
+                .parse()
+                .map(Self::At)
+                .map_err(|_| "write 90d, 12h or an instant such as 2030-01-31T00:00:00Z".into()),
         }
     }
 
     /// The instant.
     pub fn from(self, now: Timestamp) -> Result<Timestamp, Failure> {
         match self {
-            Self::After(span) => now.checked_add(span).map_err(|_| Failure::usage("that end is too far away")),
+            Self::After(span) => now
+                .checked_add(span)
+                .map_err(|_| Failure::usage("that end is too far away")),
             Self::At(at) => Ok(at),
         }
     }
@@ -117,7 +164,9 @@ mod tests {
     #[test]
     fn ends() {
         let check = |text: &str, expected: Option<i64>| {
-            let found = Ending::parse(text).ok().map(|ending| ending.from(Timestamp::UNIX_EPOCH).unwrap().as_second());
+            let found = Ending::parse(text)
+                .ok()
+                .map(|ending| ending.from(Timestamp::UNIX_EPOCH).unwrap().as_second());
             assert_eq!(found, expected, "{text}");
         };
         check("90d", Some(90 * 86_400));

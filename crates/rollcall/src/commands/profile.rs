@@ -27,10 +27,20 @@ pub fn run(command: &Command, output: Output) -> Result<(), Failure> {
             let rows = Profile::all()
                 .iter()
                 .map(|profile| {
-                    vec![profile.name.clone(), profile.title.clone(), profile.tolerates.len().to_string(), profile.description.clone()]
+                    vec![
+                        profile.name.clone(),
+                        profile.title.clone(),
+                        profile.tolerates.len().to_string(),
+                        profile.description.clone(),
+                    ]
                 })
                 .collect();
-            output.table(&["name", "client", "quirks", ""], rows, "", &json!(Profile::all()));
+            output.table(
+                &["name", "client", "quirks", ""],
+                rows,
+                "",
+                &json!(Profile::all()),
+            );
         }
         Command::Show { name } => show(find_profile(name)?, output),
     }
@@ -40,7 +50,8 @@ pub fn run(command: &Command, output: Output) -> Result<(), Failure> {
 /// A profile by its name.
 pub fn find_profile(name: &str) -> Result<&'static Profile, Failure> {
     Profile::by_name(name).ok_or_else(|| {
-        Failure::not_found(format!("there is no client profile `{name}`")).hint("`rollcall profile list` shows those that are there")
+        Failure::not_found(format!("there is no client profile `{name}`"))
+            .hint("`rollcall profile list` shows those that are there")
     })
 }
 
@@ -53,9 +64,20 @@ fn show(profile: &Profile, output: Output) {
     let rows = profile
         .tolerates
         .iter()
-        .map(|tolerated| vec![tolerated.quirk.name().to_owned(), tolerated.sends.clone(), tolerated.source.clone()])
+        .map(|tolerated| {
+            vec![
+                tolerated.quirk.name().to_owned(),
+                tolerated.sends.clone(),
+                tolerated.source.clone(),
+            ]
+        })
         .collect();
-    output.table(&["quirk", "what it sends", "known from"], rows, "Nothing is tolerated.", &value);
+    output.table(
+        &["quirk", "what it sends", "known from"],
+        rows,
+        "Nothing is tolerated.",
+        &value,
+    );
     for note in &profile.notes {
         output.line(format!("- {note}"));
     }

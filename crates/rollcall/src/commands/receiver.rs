@@ -8,7 +8,10 @@ use directory::tenant::Tenant;
 use jiff::SignedDuration;
 use provisioning::application::Secret;
 use provisioning::event_log::{Choice, NewReceiver, Reception};
-use provisioning::receiver::{Detail, ParcelState, Reader, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets, check};
+use provisioning::receiver::{
+    Detail, ParcelState, Reader, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets,
+    check,
+};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -26,8 +29,10 @@ const SHOWN_MAX: usize = 1_000;
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Add a receiver and print its secret, once; it is told of every change from now on
-    #[command(after_help = "Examples:\n  rollcall receiver add shop --kind webhook --url https://shop.example.com/hooks/people\n  \
-        rollcall receiver add siem --kind poll --detail notice")]
+    #[command(
+        after_help = "Examples:\n  rollcall receiver add shop --kind webhook --url https://shop.example.com/hooks/people\n  \
+        rollcall receiver add siem --kind poll --detail notice"
+    )]
     Add(Add),
     /// List receivers
     List(TenantArgument),
@@ -150,7 +155,11 @@ pub struct Member {
 }
 
 /// Runs it.
-pub async fn run(command: Command, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+pub async fn run(
+    command: Command,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
     match command {
         Command::Add(arguments) => add(&rollcall, arguments, configuration, output).await,
@@ -165,22 +174,43 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
         Command::Resume(named) => set_state(&rollcall, &named, ReceiverState::Live, output).await,
         Command::Remove(named) => {
             let (tenant, receiver) = named.receiver(&rollcall).await?;
-            rollcall.store.receivers.remove_receiver(tenant.id, receiver.id).await?;
-            output.say(format!("Receiver {} is forgotten.", receiver.name), &json!({ "name": receiver.name, "state": "removed" }));
+            rollcall
+                .store
+                .receivers
+                .remove_receiver(tenant.id, receiver.id)
+                .await?;
+            output.say(
+                format!("Receiver {} is forgotten.", receiver.name),
+                &json!({ "name": receiver.name, "state": "removed" }),
+            );
             Ok(())
         }
         Command::RotateSecret(arguments) => rotate_secret(&rollcall, &arguments, output).await,
         Command::DeadLetters(named) => list_put_aside(&rollcall, &named, output).await,
         Command::Redeliver(chosen) => {
             let (tenant, receiver) = chosen.named.receiver(&rollcall).await?;
-            let count = rollcall.store.receivers.redeliver(tenant.id, receiver.id, chosen.sequence).await?;
-            output.say(format!("{count} will be delivered again."), &json!({ "redelivered": count }));
+            let count = rollcall
+                .store
+                .receivers
+                .redeliver(tenant.id, receiver.id, chosen.sequence)
+                .await?;
+            output.say(
+                format!("{count} will be delivered again."),
+                &json!({ "redelivered": count }),
+            );
             Ok(())
         }
         Command::Discard(chosen) => {
             let (tenant, receiver) = chosen.named.receiver(&rollcall).await?;
-            let count = rollcall.store.receivers.discard(tenant.id, receiver.id, chosen.sequence).await?;
-            output.say(format!("{count} are forgotten."), &json!({ "discarded": count }));
+            let count = rollcall
+                .store
+                .receivers
+                .discard(tenant.id, receiver.id, chosen.sequence)
+                .await?;
+            output.say(
+                format!("{count} are forgotten."),
+                &json!({ "discarded": count }),
+            );
             Ok(())
         }
         Command::FeedAdd(member) => choose(&rollcall, member, true, output).await,
@@ -192,16 +222,26 @@ impl Named {
     async fn receiver(&self, rollcall: &Rollcall) -> Result<(Tenant, Receiver), Failure> {
         let tenant = rollcall.tenant(&self.tenant.tenant).await?;
         let receivers = rollcall.store.receivers.list_receivers(tenant.id).await?;
-        let found = receivers.into_iter().find(|receiver| receiver.name == self.name);
+        let found = receivers
+            .into_iter()
+            .find(|receiver| receiver.name == self.name);
         let receiver = found.ok_or_else(|| {
-            Failure::not_found(format!("there is no receiver `{}` in tenant {}", self.name, tenant.name))
-                .hint("`rollcall receiver list` shows those that are there")
+            Failure::not_found(format!(
+                "there is no receiver `{}` in tenant {}",
+                self.name, tenant.name
+            ))
+            .hint("`rollcall receiver list` shows those that are there")
         })?;
         Ok((tenant, receiver))
     }
 }
 
-async fn add(rollcall: &Rollcall, arguments: Add, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+async fn add(
+    rollcall: &Rollcall,
+    arguments: Add,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
     let kind = match arguments.kind {
         Kind::Webhook => ReceiverKind::Webhook,
@@ -209,14 +249,19 @@ async fn add(rollcall: &Rollcall, arguments: Add, configuration: &Configuration,
         Kind::Poll => ReceiverKind::Poll,
     };
     let settings = ReceiverSettings {
-        detail: if arguments.detail == HowMuch::Full { Detail::Full } else { Detail::Notice },
+        detail: if arguments.detail == HowMuch::Full {
+            Detail::Full
+        } else {
+            Detail::Notice
+        },
         resource_types: arguments.resource_type,
         chosen_only: arguments.chosen_only,
         audience: arguments.audience,
         attempts_max: arguments.attempts_max,
         batch_max: arguments.batch_max,
     };
-    check(&arguments.name, kind, &arguments.url, &settings).map_err(|(_, sentence)| Failure::refused(sentence))?;
+    check(&arguments.name, kind, &arguments.url, &settings)
+        .map_err(|(_, sentence)| Failure::refused(sentence))?;
     if kind != ReceiverKind::Poll {
         rollcall.courier.check(&arguments.url).await?;
     }
@@ -230,12 +275,21 @@ async fn add(rollcall: &Rollcall, arguments: Add, configuration: &Configuration,
         from_oldest: arguments.from_oldest,
         at: rollcall.now(),
     };
-    let added = rollcall.store.receivers.add_receiver(tenant.id, new).await?;
-    let receiver = added.ok_or_else(|| Failure::conflict(format!("there is a receiver `{}` already", arguments.name)))?;
+    let added = rollcall
+        .store
+        .receivers
+        .add_receiver(tenant.id, new)
+        .await?;
+    let receiver = added.ok_or_else(|| {
+        Failure::conflict(format!("there is a receiver `{}` already", arguments.name))
+    })?;
     let serving = serving_url::find(configuration);
     let base = format!("{}/t/{}", serving.url, tenant.name);
     let mut value = receiver.to_json(Reader::Operator);
-    let mut lines = vec![format!("Receiver {} is added; `serve` tells it of every change from now on.", receiver.name)];
+    let mut lines = vec![format!(
+        "Receiver {} is added; `serve` tells it of every change from now on.",
+        receiver.name
+    )];
     let mut add = |name: &str, label: &str, text: String| {
         lines.push(format!("  {label}: {text}"));
         if let Some(map) = value.as_object_mut() {
@@ -243,7 +297,11 @@ async fn add(rollcall: &Rollcall, arguments: Add, configuration: &Configuration,
         }
     };
     if let Some((secret, true)) = secret {
-        add("secret", "secret (shown only now)", secret.reveal().to_owned());
+        add(
+            "secret",
+            "secret (shown only now)",
+            secret.reveal().to_owned(),
+        );
     }
     if kind != ReceiverKind::Webhook {
         add("issuer", "issuer", base.clone());
@@ -251,7 +309,11 @@ async fn add(rollcall: &Rollcall, arguments: Add, configuration: &Configuration,
         add("audience", "audience", receiver.audience().to_owned());
     }
     if kind == ReceiverKind::Poll {
-        add("pollUrl", "poll at", format!("{base}/receivers/{}/poll", receiver.name));
+        add(
+            "pollUrl",
+            "poll at",
+            format!("{base}/receivers/{}/poll", receiver.name),
+        );
     }
     if kind != ReceiverKind::Webhook && serving.is_assumed {
         lines.push(format!(
@@ -264,17 +326,33 @@ async fn add(rollcall: &Rollcall, arguments: Add, configuration: &Configuration,
 }
 
 /// The secret of a new receiver, and whether it was made here and has to be shown.
-fn secret(rollcall: &Rollcall, kind: ReceiverKind, token_file: Option<&Path>) -> Result<Option<(Secret, bool)>, Failure> {
+fn secret(
+    rollcall: &Rollcall,
+    kind: ReceiverKind,
+    token_file: Option<&Path>,
+) -> Result<Option<(Secret, bool)>, Failure> {
     match (kind, token_file) {
-        (ReceiverKind::Push, Some(path)) => Ok(Some((Secret::new(super::application::read_token(path)?), false))),
+        (ReceiverKind::Push, Some(path)) => Ok(Some((
+            Secret::new(super::application::read_token(path)?),
+            false,
+        ))),
         (ReceiverKind::Push, None) => Ok(None),
-        (_, Some(_)) => Err(Failure::usage("--token-file belongs to a push receiver; the others get a secret that is made here")),
-        (ReceiverKind::Webhook, None) => Ok(Some((Secret::new(webhook_secret_text(&rollcall.secret())), true))),
+        (_, Some(_)) => Err(Failure::usage(
+            "--token-file belongs to a push receiver; the others get a secret that is made here",
+        )),
+        (ReceiverKind::Webhook, None) => Ok(Some((
+            Secret::new(webhook_secret_text(&rollcall.secret())),
+            true,
+        ))),
         (ReceiverKind::Poll, None) => Ok(Some((Secret::new(token_text(&rollcall.secret())), true))),
     }
 }
 
-async fn list(rollcall: &Rollcall, argument: &TenantArgument, output: Output) -> Result<(), Failure> {
+async fn list(
+    rollcall: &Rollcall,
+    argument: &TenantArgument,
+    output: Output,
+) -> Result<(), Failure> {
     let tenant = rollcall.tenant(&argument.tenant).await?;
     let receivers = rollcall.store.receivers.list_receivers(tenant.id).await?;
     let row = |receiver: &Receiver| {
@@ -289,16 +367,39 @@ async fn list(rollcall: &Rollcall, argument: &TenantArgument, output: Output) ->
         ]
     };
     let rows = receivers.iter().map(row).collect();
-    let values = receivers.iter().map(|receiver| receiver.to_json(Reader::Operator)).collect();
+    let values = receivers
+        .iter()
+        .map(|receiver| receiver.to_json(Reader::Operator))
+        .collect();
     let empty = "No receivers. Add one:\n  rollcall receiver add NAME --kind webhook --url URL";
-    output.table(&["name", "kind", "state", "url", "last delivered", "last error"], rows, empty, &Value::Array(values));
+    output.table(
+        &[
+            "name",
+            "kind",
+            "state",
+            "url",
+            "last delivered",
+            "last error",
+        ],
+        rows,
+        empty,
+        &Value::Array(values),
+    );
     Ok(())
 }
 
 fn show(receiver: &Receiver, output: Output) {
     let settings = &receiver.settings;
-    let types = if settings.resource_types.is_empty() { "all".to_owned() } else { settings.resource_types.join(", ") };
-    let detail = if settings.detail == Detail::Full { "full" } else { "notice" };
+    let types = if settings.resource_types.is_empty() {
+        "all".to_owned()
+    } else {
+        settings.resource_types.join(", ")
+    };
+    let detail = if settings.detail == Detail::Full {
+        "full"
+    } else {
+        "notice"
+    };
     let rows = [
         ("name", receiver.name.clone()),
         ("kind", kind_name(receiver.kind).to_owned()),
@@ -311,40 +412,78 @@ fn show(receiver: &Receiver, output: Output) {
         ("attempts at the next event", receiver.attempts.to_string()),
         ("next attempt", instant_or(receiver.due, "at once")),
         ("last error", Reader::Operator.sees(&receiver.last_error)),
-        ("last delivered", instant_or(receiver.last_delivered, "never")),
+        (
+            "last delivered",
+            instant_or(receiver.last_delivered, "never"),
+        ),
         ("added", instant(receiver.created)),
     ];
-    let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
-    output.table(&["setting", "value"], rows, "", &receiver.to_json(Reader::Operator));
+    let rows = rows
+        .into_iter()
+        .map(|(name, value)| vec![name.to_owned(), value])
+        .collect();
+    output.table(
+        &["setting", "value"],
+        rows,
+        "",
+        &receiver.to_json(Reader::Operator),
+    );
 }
 
-async fn test(rollcall: &Rollcall, named: &Named, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+async fn test(
+    rollcall: &Rollcall,
+    named: &Named,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let (_, receiver) = named.receiver(rollcall).await?;
     let name = &receiver.name;
     if receiver.kind == ReceiverKind::Poll {
         let last = instant_or(receiver.last_delivered, "never");
-        output.say(format!("{name} comes to us; it was last here: {last}."), &json!({ "name": name, "lastDelivered": last }));
+        output.say(
+            format!("{name} comes to us; it was last here: {last}."),
+            &json!({ "name": name, "lastDelivered": last }),
+        );
         return Ok(());
     }
     let public_url = serving_url::find(configuration).url;
     let (_announce, commits) = watch::channel(0);
-    match rollcall.events(&public_url, wiring::event_options(configuration), commits).delivery.test(&receiver).await? {
+    match rollcall
+        .events(&public_url, wiring::event_options(configuration), commits)
+        .delivery
+        .test(&receiver)
+        .await?
+    {
         Reception::Taken => {
-            output.say(format!("{name} took the message."), &json!({ "name": name, "taken": true }));
+            output.say(
+                format!("{name} took the message."),
+                &json!({ "name": name, "taken": true }),
+            );
             Ok(())
         }
-        Reception::Later { why, .. } => {
-            Err(Failure::unreachable(format!("{name} did not take the message: {}", Reader::Operator.sees(&why))))
-        }
-        Reception::Refused { why } | Reception::Gone { why } => {
-            Err(Failure::failed(format!("{name} refuses the message: {}", Reader::Operator.sees(&why))))
-        }
+        Reception::Later { why, .. } => Err(Failure::unreachable(format!(
+            "{name} did not take the message: {}",
+            Reader::Operator.sees(&why)
+        ))),
+        Reception::Refused { why } | Reception::Gone { why } => Err(Failure::failed(format!(
+            "{name} refuses the message: {}",
+            Reader::Operator.sees(&why)
+        ))),
     }
 }
 
-async fn set_state(rollcall: &Rollcall, named: &Named, state: ReceiverState, output: Output) -> Result<(), Failure> {
+async fn set_state(
+    rollcall: &Rollcall,
+    named: &Named,
+    state: ReceiverState,
+    output: Output,
+) -> Result<(), Failure> {
     let (tenant, receiver) = named.receiver(rollcall).await?;
-    rollcall.store.receivers.set_receiver_state(tenant.id, receiver.id, state).await?;
+    rollcall
+        .store
+        .receivers
+        .set_receiver_state(tenant.id, receiver.id, state)
+        .await?;
     let text = match state {
         ReceiverState::Live => format!("Receiver {} is told again.", receiver.name),
         ReceiverState::Paused => format!("Receiver {} is paused; events wait.", receiver.name),
@@ -353,17 +492,35 @@ async fn set_state(rollcall: &Rollcall, named: &Named, state: ReceiverState, out
     Ok(())
 }
 
-async fn rotate_secret(rollcall: &Rollcall, arguments: &RotateSecret, output: Output) -> Result<(), Failure> {
+async fn rotate_secret(
+    rollcall: &Rollcall,
+    arguments: &RotateSecret,
+    output: Output,
+) -> Result<(), Failure> {
     let (tenant, receiver) = arguments.named.receiver(rollcall).await?;
-    let Some((new, made_here)) = secret(rollcall, receiver.kind, arguments.token_file.as_deref())? else {
-        return Err(Failure::usage("a push receiver says itself which token it wants; give it with --token-file"));
+    let Some((new, made_here)) = secret(rollcall, receiver.kind, arguments.token_file.as_deref())?
+    else {
+        return Err(Failure::usage(
+            "a push receiver says itself which token it wants; give it with --token-file",
+        ));
     };
     let overlap = SignedDuration::from_hours(i64::from(arguments.overlap_hours));
-    let until = rollcall.now().checked_add(overlap).map_err(|_| Failure::usage("--overlap-hours is too large"))?;
+    let until = rollcall
+        .now()
+        .checked_add(overlap)
+        .map_err(|_| Failure::usage("--overlap-hours is too large"))?;
     let secrets = receiver.secrets.clone().rotated(new.clone(), until);
-    rollcall.store.receivers.set_receiver_secrets(tenant.id, receiver.id, secrets).await?;
+    rollcall
+        .store
+        .receivers
+        .set_receiver_secrets(tenant.id, receiver.id, secrets)
+        .await?;
     let mut value = json!({ "name": receiver.name, "oldSecretUntil": until.to_string() });
-    let mut text = format!("Receiver {} has a new secret; the old one counts until {}.", receiver.name, instant(until));
+    let mut text = format!(
+        "Receiver {} has a new secret; the old one counts until {}.",
+        receiver.name,
+        instant(until)
+    );
     if made_here {
         text = format!("{text}\n  secret (shown only now): {}", new.reveal());
         if let Some(map) = value.as_object_mut() {
@@ -376,7 +533,11 @@ async fn rotate_secret(rollcall: &Rollcall, arguments: &RotateSecret, output: Ou
 
 async fn list_put_aside(rollcall: &Rollcall, named: &Named, output: Output) -> Result<(), Failure> {
     let (tenant, receiver) = named.receiver(rollcall).await?;
-    let parcels = rollcall.store.receivers.list_parcels(tenant.id, receiver.id, ParcelState::PutAside, SHOWN_MAX).await?;
+    let parcels = rollcall
+        .store
+        .receivers
+        .list_parcels(tenant.id, receiver.id, ParcelState::PutAside, SHOWN_MAX)
+        .await?;
     let mut rows = Vec::new();
     for parcel in &parcels {
         let event = &parcel.event;
@@ -389,13 +550,26 @@ async fn list_put_aside(rollcall: &Rollcall, named: &Named, output: Output) -> R
             Reader::Operator.sees(&parcel.error),
         ]);
     }
-    let values = parcels.iter().map(|parcel| parcel.to_json(Reader::Operator)).collect();
+    let values = parcels
+        .iter()
+        .map(|parcel| parcel.to_json(Reader::Operator))
+        .collect();
     let empty = "The dead-letter list is empty: everything was delivered, or is on its way.";
-    output.table(&["sequence", "happened", "resource", "attempts", "error"], rows, empty, &Value::Array(values));
+    output.table(
+        &["sequence", "happened", "resource", "attempts", "error"],
+        rows,
+        empty,
+        &Value::Array(values),
+    );
     Ok(())
 }
 
-async fn choose(rollcall: &Rollcall, member: Member, chosen: bool, output: Output) -> Result<(), Failure> {
+async fn choose(
+    rollcall: &Rollcall,
+    member: Member,
+    chosen: bool,
+    output: Output,
+) -> Result<(), Failure> {
     let (_, receiver) = member.named.receiver(rollcall).await?;
     let choice = Choice {
         resource_type: member.resource_type,
@@ -408,7 +582,10 @@ async fn choose(rollcall: &Rollcall, member: Member, chosen: bool, output: Outpu
     let text = match (changed, chosen) {
         (true, true) => format!("{} is told of {} from now on.", receiver.name, member.id),
         (true, false) => format!("{} is no longer told of {}.", receiver.name, member.id),
-        (false, true) => format!("Nothing changed: {} is in the feed already, or there is no such resource.", member.id),
+        (false, true) => format!(
+            "Nothing changed: {} is in the feed already, or there is no such resource.",
+            member.id
+        ),
         (false, false) => format!("Nothing changed: {} is not in the feed.", member.id),
     };
     output.say(text, &json!({ "receiver": receiver.name, "id": member.id, "inFeed": chosen, "changed": changed }));

@@ -16,7 +16,9 @@ use crate::wiring::{Missing, Rollcall};
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// List requests, newest last
-    #[command(after_help = "Examples:\n  rollcall requests list --status 4xx\n  rollcall requests list --quirk op-case --json")]
+    #[command(
+        after_help = "Examples:\n  rollcall requests list --status 4xx\n  rollcall requests list --quirk op-case --json"
+    )]
     List(List),
     /// Show one request: what came, what was adapted, what changed
     Show {
@@ -52,15 +54,25 @@ pub struct List {
 }
 
 /// Runs it.
-pub async fn run(command: Command, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+pub async fn run(
+    command: Command,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
     match command {
         Command::List(list) => {
             let tenant = rollcall.tenant(&list.tenant.tenant).await?;
-            let mut entries = rollcall.store.request_log.list(tenant.id, list.filter()?).await?;
+            let mut entries = rollcall
+                .store
+                .request_log
+                .list(tenant.id, list.filter()?)
+                .await?;
             entries.reverse();
             let rows = entries.iter().map(row).collect();
-            let headers = ["when", "id", "method", "path", "status", "ms", "client", "adapted", "detail"];
+            let headers = [
+                "when", "id", "method", "path", "status", "ms", "client", "adapted", "detail",
+            ];
             output.table(&headers, rows, "No requests.", &json!(entries));
         }
         Command::Show { id, tenant } => {
@@ -69,21 +81,43 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
                 Ok(id) => rollcall.store.request_log.find(tenant.id, id).await?,
                 Err(_) => None,
             };
-            let missing = || Failure::not_found(format!("there is no request `{id}` in the log of the tenant {}", tenant.name));
+            let missing = || {
+                Failure::not_found(format!(
+                    "there is no request `{id}` in the log of the tenant {}",
+                    tenant.name
+                ))
+            };
             show(&entry.ok_or_else(missing)?, output);
         }
         Command::Quirks(argument) => {
             let tenant = rollcall.tenant(&argument.tenant).await?;
             let uses = rollcall.store.request_log.quirk_uses(tenant.id).await?;
             let profile = tenant.settings.client_profile();
-            let tolerated = profile.iter().flat_map(|profile| &profile.tolerates).map(|tolerated| tolerated.quirk.name());
-            let unused: Vec<&str> = tolerated.filter(|name| uses.iter().all(|used| used.quirk != *name)).collect();
+            let tolerated = profile
+                .iter()
+                .flat_map(|profile| &profile.tolerates)
+                .map(|tolerated| tolerated.quirk.name());
+            let unused: Vec<&str> = tolerated
+                .filter(|name| uses.iter().all(|used| used.quirk != *name))
+                .collect();
             let rows = uses
                 .iter()
-                .map(|used| vec![used.quirk.clone(), used.credential.clone(), used.requests.to_string(), instant(used.last_used)])
+                .map(|used| {
+                    vec![
+                        used.quirk.clone(),
+                        used.credential.clone(),
+                        used.requests.to_string(),
+                        instant(used.last_used),
+                    ]
+                })
                 .collect();
             let value = json!({ "profile": profile.map(|profile| &profile.name), "uses": uses, "neverUsed": unused });
-            output.table(&["quirk", "client", "requests", "last used"], rows, "No quirk has acted yet.", &value);
+            output.table(
+                &["quirk", "client", "requests", "last used"],
+                rows,
+                "No quirk has acted yet.",
+                &value,
+            );
             if !output.is_json() && !unused.is_empty() {
                 output.line(format!("never used: {}", unused.join(", ")));
             }
@@ -96,13 +130,16 @@ impl List {
     fn filter(&self) -> Result<RequestFilter, Failure> {
         let (status_min, status_max) = match self.status.as_deref() {
             None => (0, 999),
-            Some(text) => statuses(text)
-                .ok_or_else(|| Failure::usage(format!("`{text}` is no status")).hint("write a status (409) or a class of them (4xx)"))?,
+            Some(text) => statuses(text).ok_or_else(|| {
+                Failure::usage(format!("`{text}` is no status"))
+                    .hint("write a status (409) or a class of them (4xx)")
+            })?,
         };
         let quirk = match self.quirk.as_deref() {
             None => None,
             Some(name) => Some(Quirk::by_name(name).ok_or_else(|| {
-                Failure::not_found(format!("there is no quirk `{name}`")).hint("`rollcall profile show standard` shows all")
+                Failure::not_found(format!("there is no quirk `{name}`"))
+                    .hint("`rollcall profile show standard` shows all")
             })?),
         };
         Ok(RequestFilter {
@@ -119,23 +156,41 @@ impl List {
 
 fn statuses(text: &str) -> Option<(u16, u16)> {
     match text.strip_suffix("xx") {
-        Some(class) => class.parse().ok().filter(|class| (1..=5).contains(class)).map(|class: u16| (class * 100, class * 100 + 99)),
+        Some(class) => class
+            .parse()
+            .ok()
+            .filter(|class| (1..=5).contains(class))
+            .map(|class: u16| (class * 100, class * 100 + 99)),
         None => text.parse().ok().map(|status| (status, status)),
     }
 }
 
 fn row(entry: &RequestEntry) -> Vec<String> {
-    let quirks: Vec<&str> = entry.adaptations.iter().map(|adaptation| adaptation.quirk.name()).collect();
+    let quirks: Vec<&str> = entry
+        .adaptations
+        .iter()
+        .map(|adaptation| adaptation.quirk.name())
+        .collect();
     vec![
         instant(entry.at),
         entry.id.to_string(),
         entry.method.clone(),
         entry.path.clone(),
-        if entry.dry_run { format!("{} (dry run)", entry.status) } else { entry.status.to_string() },
+        if entry.dry_run {
+            format!("{} (dry run)", entry.status)
+        } else {
+            entry.status.to_string()
+        },
         (entry.duration_micros / 1_000).to_string(),
         entry.credential.clone().unwrap_or_else(|| "-".into()),
         quirks.join(", "),
-        entry.detail.clone().unwrap_or_default().chars().take(80).collect(),
+        entry
+            .detail
+            .clone()
+            .unwrap_or_default()
+            .chars()
+            .take(80)
+            .collect(),
     ]
 }
 
@@ -144,13 +199,27 @@ fn show(entry: &RequestEntry, output: Output) {
     if output.is_json() {
         return output.json(&value);
     }
-    let resource = entry.resource_id.as_deref().map(|id| format!(" ({id})")).unwrap_or_default();
-    output.line(format!("{} {}{resource}: {}", entry.method, entry.path, entry.status));
+    let resource = entry
+        .resource_id
+        .as_deref()
+        .map(|id| format!(" ({id})"))
+        .unwrap_or_default();
+    output.line(format!(
+        "{} {}{resource}: {}",
+        entry.method, entry.path, entry.status
+    ));
     for adaptation in &entry.adaptations {
-        output.line(format!("  adapted: {} ({})", adaptation.what, adaptation.quirk.name()));
+        output.line(format!(
+            "  adapted: {} ({})",
+            adaptation.what,
+            adaptation.quirk.name()
+        ));
     }
     for change in &entry.changes {
-        output.line(format!("  changed: {} {} is now version {}", change.resource_type, change.id, change.version));
+        output.line(format!(
+            "  changed: {} {} is now version {}",
+            change.resource_type, change.id, change.version
+        ));
     }
     if let Some(detail) = &entry.detail {
         output.line(format!("  refused: {detail}"));

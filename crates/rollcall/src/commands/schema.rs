@@ -9,7 +9,9 @@ use directory::access::{Caller, Permissions};
 use directory::directory::Edited;
 use directory::schema_change::Edit;
 use directory::schema_store::Activation;
-use directory::tenant_types::{DocumentKind, DocumentVersion, resource_type_document, schema_document};
+use directory::tenant_types::{
+    DocumentKind, DocumentVersion, resource_type_document, schema_document,
+};
 use scim_protocol::schema::optional;
 use serde_json::{Value, json};
 
@@ -81,33 +83,65 @@ struct Subject {
 }
 
 impl Subject {
-    async fn open(configuration: &Configuration, kind: DocumentKind, tenant: &TenantArgument, output: Output) -> Result<Self, Failure> {
+    async fn open(
+        configuration: &Configuration,
+        kind: DocumentKind,
+        tenant: &TenantArgument,
+        output: Output,
+    ) -> Result<Self, Failure> {
         let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
         let tenant = Arc::new(rollcall.tenant(&tenant.tenant).await?);
-        let caller = rollcall.directory.caller(tenant, "command-line".into(), Permissions::all()).await?;
-        Ok(Self { rollcall, caller, kind, output })
+        let caller = rollcall
+            .directory
+            .caller(tenant, "command-line".into(), Permissions::all())
+            .await?;
+        Ok(Self {
+            rollcall,
+            caller,
+            kind,
+            output,
+        })
     }
 
     /// Name and document of each.
     async fn documents(&self) -> Result<Vec<(String, Value)>, Failure> {
         let types = self.rollcall.directory.types(&self.caller).await?;
         Ok(match self.kind {
-            DocumentKind::Schema => types.schemas.iter().map(|schema| (schema.id.clone(), schema_document(schema))).collect(),
-            DocumentKind::ResourceType => {
-                types.resource_types.iter().map(|found| (found.name.clone(), resource_type_document(found))).collect()
-            }
+            DocumentKind::Schema => types
+                .schemas
+                .iter()
+                .map(|schema| (schema.id.clone(), schema_document(schema)))
+                .collect(),
+            DocumentKind::ResourceType => types
+                .resource_types
+                .iter()
+                .map(|found| (found.name.clone(), resource_type_document(found)))
+                .collect(),
         })
     }
 
     async fn edit(&self, edit: Edit, dry_run: bool) -> Result<(), Failure> {
-        let activation = if dry_run { Activation::Rehearse } else { Activation::Keep };
-        let Edited { sentences, activated } = self.rollcall.directory.edit_types(&self.caller, &edit, activation).await?;
+        let activation = if dry_run {
+            Activation::Rehearse
+        } else {
+            Activation::Keep
+        };
+        let Edited {
+            sentences,
+            activated,
+        } = self
+            .rollcall
+            .directory
+            .edit_types(&self.caller, &edit, activation)
+            .await?;
         let mut lines = sentences.clone();
         if lines.is_empty() {
             lines.push("Nothing changes.".into());
         } else {
             let (checked, indexed) = (activated.resources_checked, activated.resources_indexed);
-            lines.push(format!("{checked} stored resources were looked at, {indexed} got other index rows."));
+            lines.push(format!(
+                "{checked} stored resources were looked at, {indexed} got other index rows."
+            ));
             if dry_run {
                 lines.push("Nothing was changed; without --dry-run it will be.".into());
             }
@@ -122,9 +156,18 @@ impl Subject {
 }
 
 /// Runs it.
-pub async fn run(command: Command, kind: DocumentKind, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+pub async fn run(
+    command: Command,
+    kind: DocumentKind,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     match command {
-        Command::Add(Add { file, dry_run, tenant }) => {
+        Command::Add(Add {
+            file,
+            dry_run,
+            tenant,
+        }) => {
             let document = document(&file, kind)?;
             let subject = Subject::open(configuration, kind, &tenant, output).await?;
             let edit = match kind {
@@ -136,23 +179,48 @@ pub async fn run(command: Command, kind: DocumentKind, configuration: &Configura
         Command::List { tenant } => {
             let subject = Subject::open(configuration, kind, &tenant, output).await?;
             let documents = subject.documents().await?;
-            let rows = documents.iter().map(|(name, document)| vec![name.clone(), summary(document)]).collect();
-            let value = Value::Array(documents.iter().map(|(_, document)| document.clone()).collect());
-            output.table(&["name", "what it has"], rows, "The tenant has none of its own.", &value);
+            let rows = documents
+                .iter()
+                .map(|(name, document)| vec![name.clone(), summary(document)])
+                .collect();
+            let value = Value::Array(
+                documents
+                    .iter()
+                    .map(|(_, document)| document.clone())
+                    .collect(),
+            );
+            output.table(
+                &["name", "what it has"],
+                rows,
+                "The tenant has none of its own.",
+                &value,
+            );
             Ok(())
         }
         Command::Show(Named { name, tenant }) => {
             let subject = Subject::open(configuration, kind, &tenant, output).await?;
             let types = subject.rollcall.directory.types(&subject.caller).await?;
             let found = match kind {
-                DocumentKind::Schema => types.known_schema(&name).map(|schema| schema_document(&schema)),
-                DocumentKind::ResourceType => types.known_type(&name).map(|found| resource_type_document(&found)),
+                DocumentKind::Schema => types
+                    .known_schema(&name)
+                    .map(|schema| schema_document(&schema)),
+                DocumentKind::ResourceType => types
+                    .known_type(&name)
+                    .map(|found| resource_type_document(&found)),
             };
-            let found = found.ok_or_else(|| Failure::not_found(format!("there is no {} `{name}`", kind.name())))?;
-            output.say(serde_json::to_string_pretty(&found).unwrap_or_default(), &found);
+            let found = found.ok_or_else(|| {
+                Failure::not_found(format!("there is no {} `{name}`", kind.name()))
+            })?;
+            output.say(
+                serde_json::to_string_pretty(&found).unwrap_or_default(),
+                &found,
+            );
             Ok(())
         }
-        Command::Remove(Remove { named: Named { name, tenant }, dry_run }) => {
+        Command::Remove(Remove {
+            named: Named { name, tenant },
+            dry_run,
+        }) => {
             let subject = Subject::open(configuration, kind, &tenant, output).await?;
             let edit = match kind {
                 DocumentKind::Schema => Edit::RemoveSchema(name),
@@ -162,15 +230,32 @@ pub async fn run(command: Command, kind: DocumentKind, configuration: &Configura
         }
         Command::History(Named { name, tenant }) => {
             let subject = Subject::open(configuration, kind, &tenant, output).await?;
-            let versions = subject.rollcall.directory.type_history(&subject.caller, kind, &name).await?;
+            let versions = subject
+                .rollcall
+                .directory
+                .type_history(&subject.caller, kind, &name)
+                .await?;
             let row = |version: &DocumentVersion| {
-                let what = version.document.as_ref().map_or_else(|| "removed".into(), summary);
-                vec![version.version.to_string(), instant(version.at), version.author.clone(), what]
+                let what = version
+                    .document
+                    .as_ref()
+                    .map_or_else(|| "removed".into(), summary);
+                vec![
+                    version.version.to_string(),
+                    instant(version.at),
+                    version.author.clone(),
+                    what,
+                ]
             };
             let value = versions.iter().map(|version| {
                 json!({"version": version.version, "at": version.at.to_string(), "author": version.author, "document": version.document})
             });
-            output.table(&["version", "since", "by", "what it has"], versions.iter().map(row).collect(), "", &value.collect());
+            output.table(
+                &["version", "since", "by", "what it has"],
+                versions.iter().map(row).collect(),
+                "",
+                &value.collect(),
+            );
             Ok(())
         }
     }
@@ -178,29 +263,54 @@ pub async fn run(command: Command, kind: DocumentKind, configuration: &Configura
 
 /// The names of a document's attributes, or a resource type's endpoint and extensions.
 fn summary(document: &Value) -> String {
-    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |value: &Value, name: &str| {
+        value
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let all = |name: &str, of: &str| {
-        let elements = document.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        elements.iter().map(|element| text(element, of)).collect::<Vec<_>>()
+        let elements = document
+            .get(name)
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        elements
+            .iter()
+            .map(|element| text(element, of))
+            .collect::<Vec<_>>()
     };
     match document.get("endpoint") {
-        Some(_) => std::iter::once(text(document, "endpoint")).chain(all("schemaExtensions", "schema")).collect::<Vec<_>>().join(" "),
+        Some(_) => std::iter::once(text(document, "endpoint"))
+            .chain(all("schemaExtensions", "schema"))
+            .collect::<Vec<_>>()
+            .join(" "),
         None => all("attributes", "name").join(" "),
     }
 }
 
 fn document(file: &Path, kind: DocumentKind) -> Result<Value, Failure> {
     let name = file.to_string_lossy();
-    if kind == DocumentKind::ResourceType && optional::type_named(&name).is_some() && !file.exists() {
+    if kind == DocumentKind::ResourceType && optional::type_named(&name).is_some() && !file.exists()
+    {
         return Ok(json!({ "name": name }));
     }
-    let unreadable = |error: std::io::Error| Failure::refused(format!("{name} cannot be read: {error}"));
+    let unreadable =
+        |error: std::io::Error| Failure::refused(format!("{name} cannot be read: {error}"));
     let mut text = String::new();
     if name == "-" {
-        std::io::stdin().take(DOCUMENT_BYTES_MAX).read_to_string(&mut text).map_err(unreadable)?;
+        std::io::stdin()
+            .take(DOCUMENT_BYTES_MAX)
+            .read_to_string(&mut text)
+            .map_err(unreadable)?;
     } else {
         let opened = std::fs::File::open(file).map_err(unreadable)?;
-        opened.take(DOCUMENT_BYTES_MAX).read_to_string(&mut text).map_err(unreadable)?;
+        opened
+            .take(DOCUMENT_BYTES_MAX)
+            .read_to_string(&mut text)
+            .map_err(unreadable)?;
     }
-    serde_json::from_str(&text).map_err(|error| Failure::refused(format!("{name} is not JSON: {error}")))
+    serde_json::from_str(&text)
+        .map_err(|error| Failure::refused(format!("{name} is not JSON: {error}")))
 }

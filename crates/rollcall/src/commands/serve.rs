@@ -68,26 +68,39 @@ impl Arguments {
     pub fn add_to(&self, flags: &mut Layer) {
         flags.listen.clone_from(&self.listen);
         flags.public_url.clone_from(&self.public_url);
-        flags.trusted_proxies = Some(self.trusted_proxy.clone()).filter(|proxies| !proxies.is_empty());
+        flags.trusted_proxies =
+            Some(self.trusted_proxy.clone()).filter(|proxies| !proxies.is_empty());
         flags.tls_cert.clone_from(&self.tls_cert);
         flags.tls_key.clone_from(&self.tls_key);
         flags.tls_client_ca.clone_from(&self.tls_client_ca);
-        flags.rate_limit_per_second.clone_from(&self.rate_limit_per_second);
-        flags.address_rate_limit_per_second.clone_from(&self.address_rate_limit_per_second);
+        flags
+            .rate_limit_per_second
+            .clone_from(&self.rate_limit_per_second);
+        flags
+            .address_rate_limit_per_second
+            .clone_from(&self.address_rate_limit_per_second);
         flags.log.clone_from(&self.log);
         flags.log_format = self.log_format.map(|format| format.name().to_owned());
     }
 }
 
 /// Runs it.
-pub async fn run(arguments: &Arguments, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+pub async fn run(
+    arguments: &Arguments,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     if arguments.print_limits {
         print_limits(output);
         return Ok(());
     }
     running::start_log(configuration)?;
-    for name in unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
-        output.note(format!("warning: the variable {name} means nothing to this program"));
+    for name in
+        unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+    {
+        output.note(format!(
+            "warning: the variable {name} means nothing to this program"
+        ));
     }
     let tls = running::tls(configuration)?;
     if arguments.accept_lost_journal {
@@ -100,7 +113,11 @@ pub async fn run(arguments: &Arguments, configuration: &Configuration, output: O
         Failure::failed(format!("cannot listen on {address}: {error}"))
             .hint("give another address with --listen ADDR:PORT, port 0 for any free port")
     })?;
-    let url = format!("{}://{}", if tls.is_some() { "https" } else { "http" }, listener.local_addr()?);
+    let url = format!(
+        "{}://{}",
+        if tls.is_some() { "https" } else { "http" },
+        listener.local_addr()?
+    );
     greet(&rollcall, configuration, &url, output).await?;
     let public_url = wiring::public_url(configuration, listener.local_addr()?, tls.is_some());
     let _announced = serving_url::announce(configuration, &public_url).inspect_err(
@@ -118,11 +135,21 @@ pub async fn run(arguments: &Arguments, configuration: &Configuration, output: O
 }
 
 /// Makes the tenant `default` and its first token where they are not there, and says so.
-async fn greet(rollcall: &Rollcall, configuration: &Configuration, url: &str, output: Output) -> Result<(), Failure> {
-    let Some(first) = wiring::first_start(rollcall, configuration.bootstrap_token.as_ref()).await? else {
+async fn greet(
+    rollcall: &Rollcall,
+    configuration: &Configuration,
+    url: &str,
+    output: Output,
+) -> Result<(), Failure> {
+    let Some(first) = wiring::first_start(rollcall, configuration.bootstrap_token.as_ref()).await?
+    else {
         return Ok(());
     };
-    let public = configuration.public_url.value.as_ref().map_or(url, |url| url.as_str().trim_end_matches('/'));
+    let public = configuration
+        .public_url
+        .value
+        .as_ref()
+        .map_or(url, |url| url.as_str().trim_end_matches('/'));
     let base_url = format!("{public}/t/{}/scim/v2", first.tenant);
     if output.is_json() {
         output.line(json!({ "event": "first_start", "tenant": first.tenant, "baseUrl": base_url, "token": first.token }).to_string());
@@ -133,7 +160,9 @@ async fn greet(rollcall: &Rollcall, configuration: &Configuration, url: &str, ou
     match first.token {
         Some(token) => {
             output.line(format!("  token:    {token}\n"));
-            output.line("Keep this token to yourself: it may do everything, and it is shown only now.");
+            output.line(
+                "Keep this token to yourself: it may do everything, and it is shown only now.",
+            );
             output.line("Make a narrower one for your identity provider: `rollcall token create --name NAME`.\n");
         }
         None => output.line("  its token is the value of ROLLCALL_BOOTSTRAP_TOKEN\n"),

@@ -29,7 +29,9 @@ pub enum Command {
         switches: Switches,
     },
     /// Change switches of a tenant; those that are not named stay
-    #[command(after_help = "Example:\n  rollcall tenant edit default --profile entra --guard park --guard-deletes 50,10")]
+    #[command(
+        after_help = "Example:\n  rollcall tenant edit default --profile entra --guard park --guard-deletes 50,10"
+    )]
     Edit {
         /// Its name
         name: String,
@@ -60,10 +62,12 @@ pub enum Command {
         to: PathBuf,
     },
     /// Make a tenant of a file that `export` wrote, on either kind of database; all of it or nothing
-    #[command(after_help = "Its ids, versions and instants stay. No secrets come along; applications and receivers are paused:\n  \
+    #[command(
+        after_help = "Its ids, versions and instants stay. No secrets come along; applications and receivers are paused:\n  \
         rollcall token create --tenant acme\n  \
         rollcall application token chat --tenant acme --token-file chat.token\n  \
-        rollcall application resume chat --tenant acme")]
+        rollcall application resume chat --tenant acme"
+    )]
     Restore {
         /// The name it is to have
         name: String,
@@ -205,8 +209,12 @@ pub enum GuardMode {
 }
 
 fn parse_threshold(text: &str) -> Result<Threshold, String> {
-    let numbers = text.split_once(',').and_then(|(count, percent)| Some((count.trim().parse().ok()?, percent.trim().parse().ok()?)));
-    numbers.map(|(count, percent)| Threshold { count, percent }).ok_or_else(|| "write COUNT,PERCENT, such as 10,10".into())
+    let numbers = text.split_once(',').and_then(|(count, percent)| {
+        Some((count.trim().parse().ok()?, percent.trim().parse().ok()?))
+    });
+    numbers
+        .map(|(count, percent)| Threshold { count, percent })
+        .ok_or_else(|| "write COUNT,PERCENT, such as 10,10".into())
 }
 
 /// Sets what was named.
@@ -230,7 +238,10 @@ impl Switches {
         set(&mut settings.patch_response, self.patch_response);
         set(&mut settings.history_days, self.history_days);
         set(&mut settings.request_log_days, self.request_log_days);
-        set(&mut settings.provisioning_log_days, self.provisioning_log_days);
+        set(
+            &mut settings.provisioning_log_days,
+            self.provisioning_log_days,
+        );
         set(&mut settings.guard.mode, mode);
         set(&mut settings.guard.window_minutes, self.guard_window);
         set(&mut settings.guard.disables, self.guard_disables);
@@ -243,23 +254,40 @@ impl Switches {
         set(&mut settings.unique_group_names, self.unique_group_names);
         set(&mut settings.member_display, self.member_display);
         set(&mut settings.empty_members, self.empty_members);
-        set(&mut settings.announce_group_members, self.announce_group_members);
-        set(&mut settings.lockout_spares_known_tokens, self.lockout_spares_known_tokens);
+        set(
+            &mut settings.announce_group_members,
+            self.announce_group_members,
+        );
+        set(
+            &mut settings.lockout_spares_known_tokens,
+            self.lockout_spares_known_tokens,
+        );
         settings.check()?;
         Ok(settings)
     }
 }
 
 /// Runs it.
-pub async fn run(command: Command, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+pub async fn run(
+    command: Command,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     match command {
         Command::Create { name, switches } => {
             let settings = switches.on(TenantSettings::default())?;
             check_name(&name)?;
             let rollcall = Rollcall::open(configuration, Missing::Create).await?;
-            let made = rollcall.store.tenants.create_tenant(&name, settings, rollcall.now()).await?;
-            let tenant = made.ok_or_else(|| Failure::conflict(format!("there is a tenant `{name}` already")))?;
-            let hint = format!("Tenant {name} is there. Give it a token:\n  rollcall token create --tenant {name}");
+            let made = rollcall
+                .store
+                .tenants
+                .create_tenant(&name, settings, rollcall.now())
+                .await?;
+            let tenant = made
+                .ok_or_else(|| Failure::conflict(format!("there is a tenant `{name}` already")))?;
+            let hint = format!(
+                "Tenant {name} is there. Give it a token:\n  rollcall token create --tenant {name}"
+            );
             output.say(hint, &tenant_json(&tenant));
         }
         Command::Edit { name, switches } => edit(&name, switches, configuration, output).await?,
@@ -268,7 +296,12 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
             let tenants = rollcall.store.tenants.list_tenants().await?;
             let rows = tenants.iter().map(row).collect();
             let value = tenants.iter().map(tenant_json).collect();
-            output.table(&["name", "profile", "base path", "created"], rows, "No tenants.", &Value::Array(value));
+            output.table(
+                &["name", "profile", "base path", "created"],
+                rows,
+                "No tenants.",
+                &Value::Array(value),
+            );
         }
         Command::Suspend { name } => set_suspended(&name, true, configuration, output).await?,
         Command::Resume { name } => set_suspended(&name, false, configuration, output).await?,
@@ -278,46 +311,92 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
         Command::Show { name } => {
             let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
             let tenant = rollcall.tenant(&name).await?;
-            output.table(&["name", "profile", "base path", "created"], vec![row(&tenant)], "", &tenant_json(&tenant));
+            output.table(
+                &["name", "profile", "base path", "created"],
+                vec![row(&tenant)],
+                "",
+                &tenant_json(&tenant),
+            );
         }
     }
     Ok(())
 }
 
-async fn edit(name: &str, switches: Switches, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+async fn edit(
+    name: &str,
+    switches: Switches,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
     let tenant = rollcall.tenant(name).await?;
     let settings = switches.on(tenant.settings.clone())?;
     if !rollcall.store.life.set_settings(&tenant, settings).await? {
-        return Err(Failure::conflict(format!("the tenant `{name}` was changed by somebody else meanwhile")).hint("try it again"));
+        return Err(Failure::conflict(format!(
+            "the tenant `{name}` was changed by somebody else meanwhile"
+        ))
+        .hint("try it again"));
     }
-    output.say(format!("Tenant {name} is changed."), &tenant_json(&rollcall.tenant(name).await?));
+    output.say(
+        format!("Tenant {name} is changed."),
+        &tenant_json(&rollcall.tenant(name).await?),
+    );
     Ok(())
 }
 
-async fn set_suspended(name: &str, suspended: bool, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+async fn set_suspended(
+    name: &str,
+    suspended: bool,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
     if name == DEFAULT_TENANT && suspended {
-        return Err(Failure::refused(format!("the tenant `{name}` cannot be suspended: whoever runs this installation calls by it")));
+        return Err(Failure::refused(format!(
+            "the tenant `{name}` cannot be suspended: whoever runs this installation calls by it"
+        )));
     }
     let tenant = rollcall.tenant(name).await?;
-    rollcall.store.life.set_suspended(tenant.id, suspended).await?;
-    let text = if suspended { "is suspended: its callers get 403, and nothing is sent to its applications" } else { "answers again" };
-    output.say(format!("Tenant {name} {text}."), &tenant_json(&rollcall.tenant(name).await?));
+    rollcall
+        .store
+        .life
+        .set_suspended(tenant.id, suspended)
+        .await?;
+    let text = if suspended {
+        "is suspended: its callers get 403, and nothing is sent to its applications"
+    } else {
+        "answers again"
+    };
+    output.say(
+        format!("Tenant {name} {text}."),
+        &tenant_json(&rollcall.tenant(name).await?),
+    );
     Ok(())
 }
 
-async fn export(name: &str, to: &Path, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+async fn export(
+    name: &str,
+    to: &Path,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
     let tenant = rollcall.tenant(name).await?;
     let to_stdout = to == Path::new("-");
     let progress = output.progress_in_lines(to_stdout, "exporting");
     if to_stdout {
         let sink = Box::new(Watched::new(std::io::stdout(), &progress));
-        progress.during(rollcall.store.life.export(tenant.id, rollcall.now(), sink)).await?;
+        progress
+            .during(rollcall.store.life.export(tenant.id, rollcall.now(), sink))
+            .await?;
         return Ok(());
     }
-    let refuse = |error| Failure::refused(format!("the file {} cannot be written: {error}", to.display()));
+    let refuse = |error| {
+        Failure::refused(format!(
+            "the file {} cannot be written: {error}",
+            to.display()
+        ))
+    };
     let mut options = File::options();
     options.write(true).create_new(true);
     // Names and addresses of people are in it.
@@ -326,29 +405,51 @@ async fn export(name: &str, to: &Path, configuration: &Configuration, output: Ou
     let file = options.open(to).map_err(refuse)?;
     let whole = file.try_clone().map_err(refuse)?;
     let sink = Box::new(BufWriter::new(Watched::new(file, &progress)));
-    let exported = progress.during(rollcall.store.life.export(tenant.id, rollcall.now(), sink)).await;
+    let exported = progress
+        .during(rollcall.store.life.export(tenant.id, rollcall.now(), sink))
+        .await;
     if exported.is_err() {
         // Half a file is none; that it cannot be removed is the smaller failure.
         drop(std::fs::remove_file(to));
     }
     let lines = exported?;
     whole.sync_all().map_err(refuse)?;
-    let text = format!("Tenant {name} is in {}: {lines} lines, without secrets.", to.display());
-    output.say(text, &json!({ "name": name, "file": to.display().to_string(), "lines": lines }));
+    let text = format!(
+        "Tenant {name} is in {}: {lines} lines, without secrets.",
+        to.display()
+    );
+    output.say(
+        text,
+        &json!({ "name": name, "file": to.display().to_string(), "lines": lines }),
+    );
     Ok(())
 }
 
-async fn restore(name: &str, from: &Path, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+async fn restore(
+    name: &str,
+    from: &Path,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     check_name(name)?;
-    let file = File::open(from).map_err(|error| Failure::not_found(format!("the file {} cannot be read: {error}", from.display())))?;
+    let file = File::open(from).map_err(|error| {
+        Failure::not_found(format!(
+            "the file {} cannot be read: {error}",
+            from.display()
+        ))
+    })?;
     let rollcall = Rollcall::open(configuration, Missing::Create).await?;
     // It is read twice: nothing is written before all of it was checked.
     let progress = output.progress_in_bytes(file.metadata()?.len().saturating_mul(2), "restoring");
     let source = Box::new(Watched::new(file, &progress));
-    let restored = progress.during(rollcall.store.life.restore(name, rollcall.now(), source)).await;
+    let restored = progress
+        .during(rollcall.store.life.restore(name, rollcall.now(), source))
+        .await;
     let tenant = restored.map_err(|error| match error {
         RestoreError::NameTaken => Failure::conflict(format!("there is a tenant `{name}` already")),
-        RestoreError::Refused(why) => Failure::refused(format!("{}: {why}", from.display())).hint("nothing was changed"),
+        RestoreError::Refused(why) => {
+            Failure::refused(format!("{}: {why}", from.display())).hint("nothing was changed")
+        }
         RestoreError::Fault(fault) => fault.into(),
     })?;
     let text = format!(
@@ -360,7 +461,12 @@ async fn restore(name: &str, from: &Path, configuration: &Configuration, output:
     Ok(())
 }
 
-async fn erase(name: &str, confirm: Option<String>, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+async fn erase(
+    name: &str,
+    confirm: Option<String>,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
     let tenant = rollcall.tenant(name).await?;
     let again = if let Some(again) = confirm {
@@ -372,7 +478,9 @@ async fn erase(name: &str, confirm: Option<String>, configuration: &Configuratio
         line.trim().to_owned()
     };
     if again != name {
-        return Err(Failure::refused(format!("`{again}` is not `{name}`; nothing was erased")));
+        return Err(Failure::refused(format!(
+            "`{again}` is not `{name}`; nothing was erased"
+        )));
     }
     let erase = async {
         rollcall.store.life.erase(tenant.id).await?;
@@ -380,12 +488,20 @@ async fn erase(name: &str, confirm: Option<String>, configuration: &Configuratio
         rollcall.store.request_log.erase(tenant.id).await
     };
     output.waiting("erasing").during(erase).await?;
-    output.say(format!("Tenant {name} is erased."), &json!({ "name": name, "state": "erased" }));
+    output.say(
+        format!("Tenant {name} is erased."),
+        &json!({ "name": name, "state": "erased" }),
+    );
     Ok(())
 }
 
 fn row(tenant: &Tenant) -> Vec<String> {
-    vec![tenant.name.clone(), tenant.settings.profile.clone(), base_path(&tenant.name), instant(tenant.created)]
+    vec![
+        tenant.name.clone(),
+        tenant.settings.profile.clone(),
+        base_path(&tenant.name),
+        instant(tenant.created),
+    ]
 }
 
 fn base_path(name: &str) -> String {

@@ -53,7 +53,11 @@ pub struct Create {
 }
 
 /// Runs it.
-pub async fn run(command: Command, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+pub async fn run(
+    command: Command,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
     match command {
         Command::Create(arguments) => create(&rollcall, arguments, output).await,
@@ -63,17 +67,41 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
             let now = rollcall.now();
             let rows = tokens.iter().map(|token| row(token, now)).collect();
             let values = tokens.iter().map(|token| token_json(token, now)).collect();
-            let headers = ["id", "name", "state", "scopes", "created", "expires", "last used"];
-            output.table(&headers, rows, "No tokens. Make one:\n  rollcall token create --name TEXT", &Value::Array(values));
+            let headers = [
+                "id",
+                "name",
+                "state",
+                "scopes",
+                "created",
+                "expires",
+                "last used",
+            ];
+            output.table(
+                &headers,
+                rows,
+                "No tokens. Make one:\n  rollcall token create --name TEXT",
+                &Value::Array(values),
+            );
             Ok(())
         }
         Command::Revoke { id, tenant } => {
             let tenant = rollcall.tenant(&tenant.tenant).await?;
-            if !rollcall.store.tenants.revoke_token(tenant.id, &id, rollcall.now()).await? {
-                return Err(Failure::not_found(format!("tenant {} has no token {id}", tenant.name))
-                    .hint("`rollcall token list` shows the ids of all tokens"));
+            if !rollcall
+                .store
+                .tenants
+                .revoke_token(tenant.id, &id, rollcall.now())
+                .await?
+            {
+                return Err(Failure::not_found(format!(
+                    "tenant {} has no token {id}",
+                    tenant.name
+                ))
+                .hint("`rollcall token list` shows the ids of all tokens"));
             }
-            output.say(format!("Token {id} is revoked."), &json!({ "id": id, "state": "revoked" }));
+            output.say(
+                format!("Token {id} is revoked."),
+                &json!({ "id": id, "state": "revoked" }),
+            );
             Ok(())
         }
     }
@@ -82,15 +110,40 @@ pub async fn run(command: Command, configuration: &Configuration, output: Output
 async fn create(rollcall: &Rollcall, arguments: Create, output: Output) -> Result<(), Failure> {
     let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
     let now = rollcall.now();
-    let after = arguments.expires_in_days.map(|days| Ending::After(SignedDuration::from_hours(24 * i64::from(days))));
-    let expires = after.or(arguments.expires).map(|ending| ending.from(now)).transpose()?;
+    let after = arguments
+        .expires_in_days
+        .map(|days| Ending::After(SignedDuration::from_hours(24 * i64::from(days))));
+    let expires = after
+        .or(arguments.expires)
+        .map(|ending| ending.from(now))
+        .transpose()?;
     let mut permissions = arguments.permissions.permissions(rollcall, &tenant).await?;
     if let Some(name) = &arguments.user {
-        let found = rollcall.identities(&tenant).await?.find("User", name).await?;
-        let id = found.as_ref().and_then(|user| user.get("id")).and_then(Value::as_str).map(str::to_owned);
-        permissions.user = Some(id.ok_or_else(|| Failure::not_found(format!("tenant {} has no user {name}", tenant.name)))?);
+        let found = rollcall
+            .identities(&tenant)
+            .await?
+            .find("User", name)
+            .await?;
+        let id = found
+            .as_ref()
+            .and_then(|user| user.get("id"))
+            .and_then(Value::as_str)
+            .map(str::to_owned);
+        permissions.user = Some(id.ok_or_else(|| {
+            Failure::not_found(format!("tenant {} has no user {name}", tenant.name))
+        })?);
     }
-    let issued = rollcall.issue_token(TokenRequest { tenant: tenant.id, name: arguments.name, expires, permissions }, None).await?;
+    let issued = rollcall
+        .issue_token(
+            TokenRequest {
+                tenant: tenant.id,
+                name: arguments.name,
+                expires,
+                permissions,
+            },
+            None,
+        )
+        .await?;
     if output.is_json() {
         let mut value = token_json(&issued.record, now);
         if let Some(map) = value.as_object_mut() {
@@ -99,7 +152,10 @@ async fn create(rollcall: &Rollcall, arguments: Create, output: Output) -> Resul
         output.json(&value);
     } else {
         // The token stands alone on standard output, so that a shell or a file can take it as it is.
-        output.note(format!("Token {} for tenant {}. It is shown only now:", issued.record.id, tenant.name));
+        output.note(format!(
+            "Token {} for tenant {}. It is shown only now:",
+            issued.record.id, tenant.name
+        ));
         output.line(issued.token.reveal());
     }
     Ok(())

@@ -15,8 +15,10 @@ use crate::wiring::{Missing, Rollcall};
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// List people
-    #[command(after_help = "Examples:\n  rollcall user list\n  rollcall user list --filter 'active eq false'\n  \
-        rollcall user list --filter 'emails.value co \"@example.com\"' --json")]
+    #[command(
+        after_help = "Examples:\n  rollcall user list\n  rollcall user list --filter 'active eq false'\n  \
+        rollcall user list --filter 'emails.value co \"@example.com\"' --json"
+    )]
     List(Find),
     /// Show one person
     Show(Named),
@@ -27,8 +29,10 @@ pub enum Command {
     )]
     Create(Create),
     /// Change attributes of a person
-    #[command(after_help = "Examples:\n  rollcall user edit ada@example.com --set title=Countess --set department=Engines\n  \
-        rollcall user edit ada@example.com --unset title")]
+    #[command(
+        after_help = "Examples:\n  rollcall user edit ada@example.com --set title=Countess --set department=Engines\n  \
+        rollcall user edit ada@example.com --unset title"
+    )]
     Edit(Edit),
     /// Set `active` to false: the person can no longer sign in, here and in every application
     Deactivate(Named),
@@ -73,52 +77,94 @@ pub struct Edit {
 }
 
 /// Runs it.
-pub async fn run(command: Command, configuration: &Configuration, output: Output) -> Result<(), Failure> {
+pub async fn run(
+    command: Command,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failure> {
     let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
     match command {
         Command::List(find) => list(&rollcall, &find, output).await,
         Command::Show(named) => {
-            let identities = rollcall.identities(&rollcall.tenant(&named.tenant.tenant).await?).await?;
-            show(identities.shown("User", identities.get("User", &named.user).await?), output);
+            let identities = rollcall
+                .identities(&rollcall.tenant(&named.tenant.tenant).await?)
+                .await?;
+            show(
+                identities.shown("User", identities.get("User", &named.user).await?),
+                output,
+            );
             Ok(())
         }
         Command::Create(arguments) => create(&rollcall, arguments, output).await,
         Command::Edit(arguments) => edit(&rollcall, arguments, output).await,
         Command::Deactivate(named) => {
-            let identities = rollcall.identities(&rollcall.tenant(&named.tenant.tenant).await?).await?;
-            let user = change(&identities, &named.user, |user| drop(user.insert("active".into(), false.into()))).await?;
-            output.say(format!("{} is deactivated.", text_at(&user, "userName")), &Value::Object(identities.shown("User", user)));
+            let identities = rollcall
+                .identities(&rollcall.tenant(&named.tenant.tenant).await?)
+                .await?;
+            let user = change(&identities, &named.user, |user| {
+                drop(user.insert("active".into(), false.into()));
+            })
+            .await?;
+            output.say(
+                format!("{} is deactivated.", text_at(&user, "userName")),
+                &Value::Object(identities.shown("User", user)),
+            );
             Ok(())
         }
         Command::Delete(named) => {
-            let identities = rollcall.identities(&rollcall.tenant(&named.tenant.tenant).await?).await?;
+            let identities = rollcall
+                .identities(&rollcall.tenant(&named.tenant.tenant).await?)
+                .await?;
             let user = identities.get("User", &named.user).await?;
             let (id, name) = (text_at(&user, "id"), text_at(&user, "userName"));
             identities.delete("User", &id).await?;
-            output.say(format!("{name} is deleted."), &json!({ "id": id, "userName": name, "deleted": true }));
+            output.say(
+                format!("{name} is deleted."),
+                &json!({ "id": id, "userName": name, "deleted": true }),
+            );
             Ok(())
         }
     }
 }
 
 async fn list(rollcall: &Rollcall, find: &Find, output: Output) -> Result<(), Failure> {
-    let identities = rollcall.identities(&rollcall.tenant(&find.tenant.tenant).await?).await?;
+    let identities = rollcall
+        .identities(&rollcall.tenant(&find.tenant.tenant).await?)
+        .await?;
     let mut page = identities.search("User", find.request("userName")).await?;
-    page.resources = page.resources.into_iter().map(|user| identities.shown("User", user)).collect();
+    page.resources = page
+        .resources
+        .into_iter()
+        .map(|user| identities.shown("User", user))
+        .collect();
     let rows = page.resources.iter().map(row).collect();
-    output.table(&["userName", "name", "active", "id"], rows, "Nobody matches.", &find.page_json(&page));
+    output.table(
+        &["userName", "name", "active", "id"],
+        rows,
+        "Nobody matches.",
+        &find.page_json(&page),
+    );
     find.say_rest(&page, output);
     Ok(())
 }
 
 fn row(user: &Map<String, Value>) -> Vec<String> {
     let display = text_at(user, "displayName");
-    let name = if display.is_empty() { full_name(user) } else { display };
+    let name = if display.is_empty() {
+        full_name(user)
+    } else {
+        display
+    };
     let active = match user.get("active") {
         Some(Value::Bool(false)) => "no",
         _ => "yes",
     };
-    vec![text_at(user, "userName"), name, active.to_owned(), text_at(user, "id")]
+    vec![
+        text_at(user, "userName"),
+        name,
+        active.to_owned(),
+        text_at(user, "id"),
+    ]
 }
 
 fn full_name(user: &Map<String, Value>) -> String {
@@ -129,23 +175,37 @@ fn full_name(user: &Map<String, Value>) -> String {
     if !formatted.is_empty() {
         return formatted;
     }
-    format!("{} {}", text_at(name, "givenName"), text_at(name, "familyName")).trim().to_owned()
+    format!(
+        "{} {}",
+        text_at(name, "givenName"),
+        text_at(name, "familyName")
+    )
+    .trim()
+    .to_owned()
 }
 
 async fn create(rollcall: &Rollcall, arguments: Create, output: Output) -> Result<(), Failure> {
-    let identities = rollcall.identities(&rollcall.tenant(&arguments.tenant.tenant).await?).await?;
+    let identities = rollcall
+        .identities(&rollcall.tenant(&arguments.tenant.tenant).await?)
+        .await?;
     let mut document = Map::new();
     document.insert("userName".into(), arguments.user_name.into());
     document.insert("active".into(), true.into());
     set_all(&identities, &mut document, &arguments.set)?;
     let user = identities.create("User", document).await?;
-    let text = format!("{} is there, with the id {}.", text_at(&user, "userName"), text_at(&user, "id"));
+    let text = format!(
+        "{} is there, with the id {}.",
+        text_at(&user, "userName"),
+        text_at(&user, "id")
+    );
     output.say(text, &Value::Object(identities.shown("User", user)));
     Ok(())
 }
 
 async fn edit(rollcall: &Rollcall, arguments: Edit, output: Output) -> Result<(), Failure> {
-    let identities = rollcall.identities(&rollcall.tenant(&arguments.tenant.tenant).await?).await?;
+    let identities = rollcall
+        .identities(&rollcall.tenant(&arguments.tenant.tenant).await?)
+        .await?;
     let schema = identities.schema("User")?;
     let before = identities.get("User", &arguments.user).await?;
     let mut document = before.clone();
@@ -154,21 +214,35 @@ async fn edit(rollcall: &Rollcall, arguments: Edit, output: Output) -> Result<()
         Assignment::parse(&schema, path)?.unset(&mut document);
     }
     let user = identities.replace("User", &before, document).await?;
-    output.say(format!("{} is changed.", text_at(&user, "userName")), &Value::Object(identities.shown("User", user)));
+    output.say(
+        format!("{} is changed.", text_at(&user, "userName")),
+        &Value::Object(identities.shown("User", user)),
+    );
     Ok(())
 }
 
-fn set_all(identities: &Identities, document: &mut Map<String, Value>, pairs: &[String]) -> Result<(), Failure> {
+fn set_all(
+    identities: &Identities,
+    document: &mut Map<String, Value>,
+    pairs: &[String],
+) -> Result<(), Failure> {
     let schema = identities.schema("User")?;
     for pair in pairs {
-        let (path, value) =
-            pair.split_once('=').ok_or_else(|| Failure::usage(format!("--set {pair}: PATH=VALUE was expected, such as title=Countess")))?;
+        let (path, value) = pair.split_once('=').ok_or_else(|| {
+            Failure::usage(format!(
+                "--set {pair}: PATH=VALUE was expected, such as title=Countess"
+            ))
+        })?;
         Assignment::parse(&schema, path)?.set(document, value)?;
     }
     Ok(())
 }
 
-async fn change(identities: &Identities, user: &str, edit: impl FnOnce(&mut Map<String, Value>)) -> Result<Map<String, Value>, Failure> {
+async fn change(
+    identities: &Identities,
+    user: &str,
+    edit: impl FnOnce(&mut Map<String, Value>),
+) -> Result<Map<String, Value>, Failure> {
     let before = identities.get("User", user).await?;
     let mut document = before.clone();
     edit(&mut document);

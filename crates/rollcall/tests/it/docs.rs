@@ -15,8 +15,12 @@ use crate::program::{Serve, TOKEN, program, run};
 const RUN_ELSEWHERE: &str = "backup.md";
 
 /// Hosts of the documentation. A receiver on this machine stands for them.
-const RECEIVERS: &[&str] =
-    &["https://shop.example.com", "https://siem.example.com", "https://login.microsoftonline.com", "http://127.0.0.1:8090"];
+const RECEIVERS: &[&str] = &[
+    "https://shop.example.com",
+    "https://siem.example.com",
+    "https://login.microsoftonline.com",
+    "http://127.0.0.1:8090",
+];
 
 /// The PostgreSQL database of the documentation, and the command that makes it.
 const DATABASE: &str = "postgres://rollcall:secret@db.example.com/rollcall";
@@ -47,7 +51,10 @@ rollcall() {
 
 fn pages() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
-    let mut pages: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut pages: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     pages.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     pages.sort();
     assert!(pages.len() >= 15, "{pages:?}");
@@ -78,7 +85,11 @@ fn parts(page: &Path) -> Vec<(Option<String>, String)> {
 }
 
 fn script(page: &Path) -> String {
-    parts(page).into_iter().filter(|(language, _)| language.as_deref() == Some("sh")).map(|(_, text)| text).collect()
+    parts(page)
+        .into_iter()
+        .filter(|(language, _)| language.as_deref() == Some("sh"))
+        .map(|(_, text)| text)
+        .collect()
 }
 
 /// A receiver that takes whatever is posted to it; its address.
@@ -110,18 +121,25 @@ fn take(mut stream: TcpStream) -> std::io::Result<()> {
 fn run_page(page: &Path, script: &str) -> Result<(), String> {
     let (data, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let serve = Serve::start(data.path(), Some(TOKEN));
-    for command in [&["tenant", "create", "acme"][..], &["user", "create", "ada@example.com"]] {
+    for command in [
+        &["tenant", "create", "acme"][..],
+        &["user", "create", "ada@example.com"],
+    ] {
         assert_eq!(run(data.path(), command).code, 0, "{command:?}");
     }
     let key = rcgen::KeyPair::generate().unwrap();
     fs::write(work.path().join("hr-public.pem"), key.public_key_pem()).unwrap();
-    let mut script = script.replace("http://127.0.0.1:8700", &serve.address).replace("--listen 127.0.0.1:8080", "--listen 127.0.0.1:0");
+    let mut script = script
+        .replace("http://127.0.0.1:8700", &serve.address)
+        .replace("--listen 127.0.0.1:8080", "--listen 127.0.0.1:0");
     let receiver = receiver();
     for host in RECEIVERS {
         script = script.replace(host, &receiver);
     }
     if script.contains(DATABASE) {
-        script = script.replace(CREATE_DATABASE, "").replace(DATABASE, &database());
+        script = script
+            .replace(CREATE_DATABASE, "")
+            .replace(DATABASE, &database());
     }
     let built = Path::new(env!("CARGO_BIN_EXE_rollcall")).parent().unwrap();
     let mut bash = Command::new("bash");
@@ -131,43 +149,84 @@ fn run_page(page: &Path, script: &str) -> Result<(), String> {
             None => bash.env_remove(name),
         };
     }
-    bash.args(["-c", &format!("PATH={}:$PATH\n{BEGINNING}{script}", built.display())]).current_dir(work.path());
-    bash.env("ROLLCALL_LISTEN", "127.0.0.1:0").stdin(Stdio::null());
+    bash.args([
+        "-c",
+        &format!("PATH={}:$PATH\n{BEGINNING}{script}", built.display()),
+    ])
+    .current_dir(work.path());
+    bash.env("ROLLCALL_LISTEN", "127.0.0.1:0")
+        .stdin(Stdio::null());
     let output = bash.output().expect("bash is there");
     if output.status.success() {
         return Ok(());
     }
-    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    Err(format!("{}: {}\n{said}\n{errors}", page.display(), output.status))
+    let (said, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    Err(format!(
+        "{}: {}\n{said}\n{errors}",
+        page.display(),
+        output.status
+    ))
 }
 
 #[test]
 fn every_command_of_the_documentation_works() {
-    let scripts = pages().into_iter().filter(|page| !page.ends_with(RUN_ELSEWHERE)).map(|page| (script(&page), page));
+    let scripts = pages()
+        .into_iter()
+        .filter(|page| !page.ends_with(RUN_ELSEWHERE))
+        .map(|page| (script(&page), page));
     let scripts: Vec<_> = scripts.filter(|(script, _)| !script.is_empty()).collect();
     assert!(scripts.len() >= 6, "pages with commands: {scripts:?}");
-    let failed: Vec<String> = scripts.iter().filter_map(|(script, page)| run_page(page, script).err()).collect();
+    let failed: Vec<String> = scripts
+        .iter()
+        .filter_map(|(script, page)| run_page(page, script).err())
+        .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
 }
 
 #[test]
 fn commands_stand_in_blocks_that_are_run() {
     for page in pages_and_readme() {
-        for (language, text) in parts(&page).into_iter().filter_map(|(language, text)| Some((language?, text))) {
+        for (language, text) in parts(&page)
+            .into_iter()
+            .filter_map(|(language, text)| Some((language?, text)))
+        {
             // Variables may stand before a command.
-            let command = |line: &str| line.split_whitespace().find(|word| !word.contains('=')).map(str::to_owned);
-            let is_command = |line: &&str| command(line).is_some_and(|word| ["rollcall", "curl", "$"].contains(&word.as_str()));
+            let command = |line: &str| {
+                line.split_whitespace()
+                    .find(|word| !word.contains('='))
+                    .map(str::to_owned)
+            };
+            let is_command = |line: &&str| {
+                command(line).is_some_and(|word| ["rollcall", "curl", "$"].contains(&word.as_str()))
+            };
             let escaped = text.lines().find(is_command).filter(|_| language != "sh");
-            assert_eq!(escaped, None, "{}: a command stands in a block that is not `sh`, so it is not run", page.display());
+            assert_eq!(
+                escaped,
+                None,
+                "{}: a command stands in a block that is not `sh`, so it is not run",
+                page.display()
+            );
         }
     }
 }
 
 /// The commands that stand between backticks in the text.
 fn commands_in_text(page: &Path) -> Vec<String> {
-    let text: String = parts(page).into_iter().filter(|(language, _)| language.is_none()).map(|(_, text)| text).collect();
+    let text: String = parts(page)
+        .into_iter()
+        .filter(|(language, _)| language.is_none())
+        .map(|(_, text)| text)
+        .collect();
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    text.split('`').skip(1).step_by(2).filter(|span| span.starts_with("rollcall ")).map(str::to_owned).collect()
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|span| span.starts_with("rollcall "))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -176,14 +235,31 @@ fn commands_in_the_text_exist_with_their_flags() {
     let mut tried = 0;
     for page in pages_and_readme() {
         for command in commands_in_text(&page) {
-            let is_name = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !word.starts_with('-');
-            let mut names: Vec<&str> = command.split(' ').skip(1).take(2).take_while(is_name).collect();
+            let is_name = |word: &&str| {
+                word.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !word.starts_with('-')
+            };
+            let mut names: Vec<&str> = command
+                .split(' ')
+                .skip(1)
+                .take(2)
+                .take_while(is_name)
+                .collect();
             names.push("--help");
             let help = run(data.path(), &names);
-            assert_eq!(help.code, 0, "{}: `{command}`: {}", page.display(), help.stderr);
-            for flag in command.split([' ', '[', ']', '=', '|']).filter(|word| word.starts_with("--")) {
+            assert_eq!(
+                help.code,
+                0,
+                "{}: `{command}`: {}",
+                page.display(),
+                help.stderr
+            );
+            for flag in command
+                .split([' ', '[', ']', '=', '|'])
+                .filter(|word| word.starts_with("--"))
+            {
                 assert!(
-                    help.stdout.contains(&format!("{flag} ")) || help.stdout.contains(&format!("{flag}\n")),
+                    help.stdout.contains(&format!("{flag} "))
+                        || help.stdout.contains(&format!("{flag}\n")),
                     "{}: `{command}`: there is no {flag}",
                     page.display()
                 );

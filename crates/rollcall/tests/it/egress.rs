@@ -27,14 +27,19 @@ struct Inside {
 impl Inside {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (port, connections) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+        let (port, connections) = (
+            listener.local_addr().unwrap().port(),
+            Arc::new(AtomicUsize::new(0)),
+        );
         let counted = connections.clone();
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 counted.fetch_add(1, Ordering::SeqCst);
                 drop(stream.read(&mut [0; 16_000]));
                 let length = INSIDE.len();
-                let answer = format!("HTTP/1.1 500 x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{INSIDE}");
+                let answer = format!(
+                    "HTTP/1.1 500 x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{INSIDE}"
+                );
                 drop(stream.write_all(answer.as_bytes()));
                 // What is not read would cut the answer off.
                 drop(stream.shutdown(Shutdown::Write));
@@ -50,9 +55,21 @@ impl Inside {
 
     /// This service, as a host and in every other way to write it.
     fn urls(&self) -> Vec<String> {
-        let hosts =
-            ["127.0.0.1", "localhost", "a.localhost", "2130706433", "0x7f.1", "127.1", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "0.0.0.0"];
-        hosts.iter().map(|host| format!("http://{host}:{}/hook", self.port)).collect()
+        let hosts = [
+            "127.0.0.1",
+            "localhost",
+            "a.localhost",
+            "2130706433",
+            "0x7f.1",
+            "127.1",
+            "[::ffff:127.0.0.1]",
+            "[::127.0.0.1]",
+            "0.0.0.0",
+        ];
+        hosts
+            .iter()
+            .map(|host| format!("http://{host}:{}/hook", self.port))
+            .collect()
     }
 }
 
@@ -61,17 +78,37 @@ struct Administrator(String);
 
 impl Administrator {
     fn new(data: &Path) -> Self {
-        let made = run(data, &["token", "create", "--scope", "admin", "--scope", "read", "--scope", "write", "--json"]);
+        let made = run(
+            data,
+            &[
+                "token", "create", "--scope", "admin", "--scope", "read", "--scope", "write",
+                "--json",
+            ],
+        );
         assert_eq!(made.code, 0, "{}", made.stderr);
         Self(made.json()["token"].as_str().unwrap().to_owned())
     }
 
     fn send(&self, serve: &Serve, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        send(&format!("{}/t/default/admin/v1", serve.address), &self.0, method, path, body).unwrap()
+        send(
+            &format!("{}/t/default/admin/v1", serve.address),
+            &self.0,
+            method,
+            path,
+            body,
+        )
+        .unwrap()
     }
 
     fn add_user(&self, serve: &Serve, name: &str) {
-        let made = send(&serve.base(), &self.0, "POST", "/Users", Some(&json!({ "userName": name }))).unwrap();
+        let made = send(
+            &serve.base(),
+            &self.0,
+            "POST",
+            "/Users",
+            Some(&json!({ "userName": name })),
+        )
+        .unwrap();
         assert_eq!(made.status, 201, "{}", made.body);
     }
 
@@ -80,7 +117,10 @@ impl Administrator {
         let begun = Instant::now();
         loop {
             let shown = self.send(serve, "GET", "/receivers/app", None).body;
-            if shown["lastError"].as_str().is_some_and(|error| error.contains(word)) {
+            if shown["lastError"]
+                .as_str()
+                .is_some_and(|error| error.contains(word))
+            {
                 return shown;
             }
             assert!(begun.elapsed() < PATIENCE, "{shown}");
@@ -97,13 +137,26 @@ fn an_administrator_of_a_tenant_reaches_nothing_inside() {
         for kind in ["webhook", "push"] {
             let body = json!({"name": "app", "kind": kind, "url": url});
             let refused = administrator.send(&serve, "POST", "/receivers", Some(&body));
-            let detail = refused.body["detail"].as_str().unwrap_or_default().to_owned();
-            assert!(refused.status == 400 && detail.contains("may not be reached"), "{url}: {} {}", refused.status, refused.body);
+            let detail = refused.body["detail"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            assert!(
+                refused.status == 400 && detail.contains("may not be reached"),
+                "{url}: {} {}",
+                refused.status,
+                refused.body
+            );
         }
-        let issuer = json!({"name": "idp", "issuer": "https://a", "jwksUrl": url, "audiences": ["x"]});
+        let issuer =
+            json!({"name": "idp", "issuer": "https://a", "jwksUrl": url, "audiences": ["x"]});
         let refused = administrator.send(&serve, "POST", "/issuers", Some(&issuer));
         let detail = refused.body["detail"].as_str().unwrap_or_default();
-        assert!(refused.status == 400 && detail.contains("can never be fetched"), "{url}: {}", refused.body);
+        assert!(
+            refused.status == 400 && detail.contains("can never be fetched"),
+            "{url}: {}",
+            refused.body
+        );
     }
     administrator.add_user(&serve, "ada");
     assert_eq!(inside.connections(), 0);
@@ -115,7 +168,13 @@ fn what_was_added_before_is_judged_again_and_its_answers_are_for_operators() {
     let serve = Serve::start_allowing(data.path(), "127.0.0.1");
     let administrator = Administrator::new(data.path());
     let body = json!({"name": "app", "kind": "webhook", "url": format!("http://127.0.0.1:{}/hook", inside.port)});
-    assert_eq!(administrator.send(&serve, "POST", "/receivers", Some(&body)).status, 201, "its address is named");
+    assert_eq!(
+        administrator
+            .send(&serve, "POST", "/receivers", Some(&body))
+            .status,
+        201,
+        "its address is named"
+    );
     serve.kill();
 
     let serve = Serve::start_allowing(data.path(), "10.0.0.0/8");
@@ -123,21 +182,46 @@ fn what_was_added_before_is_judged_again_and_its_answers_are_for_operators() {
     administrator.wait_for_error(&serve, "its address may not be reached");
     assert_eq!(inside.connections(), 0);
     let shown = run(data.path(), &["receiver", "show", "app"]);
-    assert!(shown.stdout.contains("`allow_private` does not name it"), "{}", shown.stdout);
+    assert!(
+        shown.stdout.contains("`allow_private` does not name it"),
+        "{}",
+        shown.stdout
+    );
     serve.kill();
 
     let serve = Serve::start_allowing(data.path(), "127.0.0.1");
     administrator.add_user(&serve, "bob");
     let shown = administrator.wait_for_error(&serve, "it answered 500");
     assert!(!shown.to_string().contains(INSIDE), "{shown}");
-    assert!(!administrator.send(&serve, "GET", "/receivers", None).body.to_string().contains(INSIDE));
+    assert!(
+        !administrator
+            .send(&serve, "GET", "/receivers", None)
+            .body
+            .to_string()
+            .contains(INSIDE)
+    );
     assert!(inside.connections() > 0);
-    for arguments in [["receiver", "show", "app"].as_slice(), &["receiver", "list"], &["receiver", "show", "app", "--json"]] {
+    for arguments in [
+        ["receiver", "show", "app"].as_slice(),
+        &["receiver", "list"],
+        &["receiver", "show", "app", "--json"],
+    ] {
         let shown = run(data.path(), arguments);
-        assert!(shown.stdout.contains(INSIDE), "{arguments:?}: {}", shown.stdout);
+        assert!(
+            shown.stdout.contains(INSIDE),
+            "{arguments:?}: {}",
+            shown.stdout
+        );
     }
     let operator = serve.send_admin("GET", "/receivers/app");
-    assert!(operator.body["lastError"].as_str().unwrap().contains(INSIDE), "{}", operator.body);
+    assert!(
+        operator.body["lastError"]
+            .as_str()
+            .unwrap()
+            .contains(INSIDE),
+        "{}",
+        operator.body
+    );
 }
 
 #[test]
@@ -150,16 +234,35 @@ fn commands_name_the_setting_that_would_allow_an_address() {
     ];
     for command in commands {
         let add = |url: &str, more: &[&str]| {
-            finish(program(data.path()).env_remove("ROLLCALL_ALLOW_PRIVATE").args([command, &[url], more].concat()))
+            finish(
+                program(data.path())
+                    .env_remove("ROLLCALL_ALLOW_PRIVATE")
+                    .args([command, &[url], more].concat()),
+            )
         };
         for url in inside.urls().iter().filter(|url| !url.contains("0.0.0.0")) {
             let refused = add(url, &[]);
             assert_eq!(refused.code, 5, "{url}: {}", refused.stderr);
-            assert!(refused.stderr.contains("allow_private") && refused.stderr.contains("--allow-private"), "{url}: {}", refused.stderr);
+            assert!(
+                refused.stderr.contains("allow_private")
+                    && refused.stderr.contains("--allow-private"),
+                "{url}: {}",
+                refused.stderr
+            );
         }
-        let never = add("http://169.254.169.254/scim", &["--allow-private", "169.254.0.0/16"]);
-        assert!(never.code == 5 && never.stderr.contains("never reached"), "{}", never.stderr);
-        let allowed = add(&format!("http://127.0.0.1:{}/hook", inside.port), &["--allow-private", "127.0.0.1"]);
+        let never = add(
+            "http://169.254.169.254/scim",
+            &["--allow-private", "169.254.0.0/16"],
+        );
+        assert!(
+            never.code == 5 && never.stderr.contains("never reached"),
+            "{}",
+            never.stderr
+        );
+        let allowed = add(
+            &format!("http://127.0.0.1:{}/hook", inside.port),
+            &["--allow-private", "127.0.0.1"],
+        );
         assert_eq!(allowed.code, 0, "{}", allowed.stderr);
     }
     assert_eq!(inside.connections(), 0);

@@ -15,12 +15,24 @@ pub struct Answer {
 }
 
 /// Sends a request to `path` below `base` (`http://host:port/...`); `None` where no whole answer came.
-pub fn send(base: &str, token: &str, method: &str, path: &str, body: Option<&Value>) -> Option<Answer> {
+pub fn send(
+    base: &str,
+    token: &str,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Option<Answer> {
     let rest = base.strip_prefix("http://").expect("a base URL");
-    let (host, prefix) = rest.split_once('/').map_or((rest, String::new()), |(host, prefix)| (host, format!("/{prefix}")));
+    let (host, prefix) = rest
+        .split_once('/')
+        .map_or((rest, String::new()), |(host, prefix)| {
+            (host, format!("/{prefix}"))
+        });
     let body = body.map(Value::to_string).unwrap_or_default();
     let mut stream = TcpStream::connect(host).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .ok()?;
     let request = format!(
         "{method} {prefix}{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/scim+json\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
@@ -46,7 +58,10 @@ fn parse(text: &str) -> Option<Answer> {
         (None, Some("chunked")) => dechunk(body)?,
         _ => body.to_owned(),
     };
-    Some(Answer { status, body: serde_json::from_str(&body).unwrap_or(Value::Null) })
+    Some(Answer {
+        status,
+        body: serde_json::from_str(&body).unwrap_or(Value::Null),
+    })
 }
 
 fn dechunk(mut text: &str) -> Option<String> {

@@ -1,8 +1,17 @@
 //! The built binary, run as people run it. Looks at what it prints, how it ends, and what it answers over HTTP. What depends on time is tried with its parts
 //! in one process (`parts`).
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails should say where")]
-#![expect(clippy::zombie_processes, reason = "a test that fails before it waits ends with its children")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails should say where"
+)]
+#![expect(
+    clippy::zombie_processes,
+    reason = "a test that fails before it waits ends with its children"
+)]
 
 mod callers;
 mod commands;

@@ -48,7 +48,10 @@ impl Clock for Hand {
 
 impl IdGenerator for Hand {
     fn id(&self) -> Uuid {
-        Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + u128::from(self.ids.fetch_add(1, Ordering::Relaxed)))
+        Uuid::from_u128(
+            0x0190_0000_0000_7000_8000_0000_0000_0000
+                + u128::from(self.ids.fetch_add(1, Ordering::Relaxed)),
+        )
     }
 
     fn secret(&self) -> [u8; 32] {
@@ -74,27 +77,65 @@ impl Parts {
     pub fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let hand = Arc::new(Hand { seconds: AtomicI64::new(1_800_000_000), ids: AtomicU64::new(0) });
+        let hand = Arc::new(Hand {
+            seconds: AtomicI64::new(1_800_000_000),
+            ids: AtomicU64::new(0),
+        });
         let key = Arc::new(MasterKey::load_or_create(&folder.path().join("key")).unwrap());
         let store = Arc::new(Sqlite::open(&folder.path().join("db"), key.clone()).unwrap());
-        let directory = Directory::new(store.clone(), hand.clone(), hand.clone()).with_types(store.clone());
+        let directory =
+            Directory::new(store.clone(), hand.clone(), hand.clone()).with_types(store.clone());
         let token = token_text(&hand.secret());
         let listener = runtime.block_on(async {
-            let tenant = store.create_tenant(DEFAULT_TENANT, TenantSettings::default(), hand.now()).await.unwrap().unwrap();
-            let request = TokenRequest { tenant: tenant.id, name: "first".into(), expires: None, permissions: Permissions::all() };
-            store.create_token(issue(&*key, hand.id(), &token, request, hand.now())).await.unwrap();
+            let tenant = store
+                .create_tenant(DEFAULT_TENANT, TenantSettings::default(), hand.now())
+                .await
+                .unwrap()
+                .unwrap();
+            let request = TokenRequest {
+                tenant: tenant.id,
+                name: "first".into(),
+                expires: None,
+                permissions: Permissions::all(),
+            };
+            store
+                .create_token(issue(&*key, hand.id(), &token, request, hand.now()))
+                .await
+                .unwrap();
             TcpListener::bind("127.0.0.1:0").await.unwrap()
         });
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (announce, events) = events(&store, &directory, &hand, &address);
         let delivery = events.delivery.clone();
         let options = server::Options::default();
-        let state = State::new(directory, store.clone(), key, hand.clone(), hand.clone(), options.clone()).with_events(events);
+        let state = State::new(
+            directory,
+            store.clone(),
+            key,
+            hand.clone(),
+            hand.clone(),
+            options.clone(),
+        )
+        .with_events(events);
         let key_sets = Arc::new(KeySetFetcher::new(here()).unwrap());
-        state.set_callers(Callers { clients: store.clone(), issuers: store, key_sets });
+        state.set_callers(Callers {
+            clients: store.clone(),
+            issuers: store,
+            key_sets,
+        });
         let router = server::router(state);
-        runtime.spawn(async move { server::serve(listener, router, std::future::pending(), &options).await });
-        Self { runtime, address, token, hand, delivery, _commits: announce, _folder: folder }
+        runtime.spawn(async move {
+            server::serve(listener, router, std::future::pending(), &options).await;
+        });
+        Self {
+            runtime,
+            address,
+            token,
+            hand,
+            delivery,
+            _commits: announce,
+            _folder: folder,
+        }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -102,13 +143,19 @@ impl Parts {
     }
 
     pub fn wait(&self, seconds: i64) {
-        let later = self.now().checked_add(SignedDuration::from_secs(seconds)).unwrap();
-        self.hand.seconds.store(later.as_second(), Ordering::Relaxed);
+        let later = self
+            .now()
+            .checked_add(SignedDuration::from_secs(seconds))
+            .unwrap();
+        self.hand
+            .seconds
+            .store(later.as_second(), Ordering::Relaxed);
     }
 
     /// A request with somebody's token.
     pub fn send_as(&self, token: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        send(&self.address, token, method, path, body).unwrap_or_else(|| panic!("no answer to {method} {path}"))
+        send(&self.address, token, method, path, body)
+            .unwrap_or_else(|| panic!("no answer to {method} {path}"))
     }
 
     /// A request with the token that may do everything.
@@ -118,7 +165,11 @@ impl Parts {
 
     /// Adds a receiver, an issuer, ... by the admin API.
     pub fn add(&self, what: &str, new: &Value) {
-        let added = self.send("POST", &format!("/t/{DEFAULT_TENANT}/admin/v1/{what}"), Some(new));
+        let added = self.send(
+            "POST",
+            &format!("/t/{DEFAULT_TENANT}/admin/v1/{what}"),
+            Some(new),
+        );
         assert_eq!(added.status, 201, "{}", added.body);
     }
 
@@ -131,19 +182,33 @@ impl Parts {
 
     /// Delivers until nothing is due.
     pub fn deliver(&self) {
-        self.runtime.block_on(self.delivery.run_until_idle()).unwrap();
+        self.runtime
+            .block_on(self.delivery.run_until_idle())
+            .unwrap();
     }
 
     /// A server of somebody else, which ends with this.
     pub fn outside(&self) -> Outside {
-        let listener = self.runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let listener = self
+            .runtime
+            .block_on(TcpListener::bind("127.0.0.1:0"))
+            .unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let outside = Outside { address, asked: Arc::default(), says: Arc::new(Mutex::new(Arc::new(|_| None))) };
+        let outside = Outside {
+            address,
+            asked: Arc::default(),
+            says: Arc::new(Mutex::new(Arc::new(|_| None))),
+        };
         let (asked, says) = (outside.asked.clone(), outside.says.clone());
         let router = Router::new().fallback(async move |request: Request| {
             let (head, body) = request.into_parts();
             let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.unwrap();
-            let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+            let header = |name: &str| {
+                head.headers
+                    .get(name)
+                    .map(|value| value.to_str().unwrap().to_owned())
+                    .unwrap_or_default()
+            };
             let asking = Asked {
                 path: head.uri.path().to_owned(),
                 message_id: header("webhook-id"),
@@ -157,7 +222,8 @@ impl Parts {
                 None => std::future::pending().await,
             }
         });
-        self.runtime.spawn(async move { axum::serve(listener, router).await });
+        self.runtime
+            .spawn(async move { axum::serve(listener, router).await });
         outside
     }
 }
@@ -167,9 +233,20 @@ fn here() -> Egress {
     Egress::allowing(vec!["127.0.0.1".parse().unwrap()])
 }
 
-fn events(store: &Arc<Sqlite>, directory: &Directory, hand: &Arc<Hand>, public_url: &str) -> (watch::Sender<u64>, Events) {
+fn events(
+    store: &Arc<Sqlite>,
+    directory: &Directory,
+    hand: &Arc<Hand>,
+    public_url: &str,
+) -> (watch::Sender<u64>, Events) {
     let (announce, commits) = watch::channel(0);
-    let teller = Teller::new(store.clone(), store.clone(), directory.clone(), store.clone(), public_url.to_owned());
+    let teller = Teller::new(
+        store.clone(),
+        store.clone(),
+        directory.clone(),
+        store.clone(),
+        public_url.to_owned(),
+    );
     let ports = Ports {
         log: store.clone(),
         receivers: store.clone(),
@@ -180,7 +257,17 @@ fn events(store: &Arc<Sqlite>, directory: &Directory, hand: &Arc<Hand>, public_u
         commits: commits.clone(),
     };
     let delivery = Arc::new(Subscriptions::new(ports, Options::default()));
-    (announce, Events { log: store.clone(), receivers: store.clone(), keys: store.clone(), teller, delivery, commits })
+    (
+        announce,
+        Events {
+            log: store.clone(),
+            receivers: store.clone(),
+            keys: store.clone(),
+            teller,
+            delivery,
+            commits,
+        },
+    )
 }
 
 /// What a server of others was asked.

@@ -24,7 +24,8 @@ pub struct Finished {
 impl Finished {
     /// Standard output as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
     }
 }
 
@@ -92,7 +93,9 @@ impl Serve {
 
     fn command(data: &Path, token: Option<&str>) -> Command {
         let mut command = program(data);
-        command.args(["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::inherit());
+        command
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .stderr(Stdio::inherit());
         if let Some(token) = token {
             command.env("ROLLCALL_BOOTSTRAP_TOKEN", token);
         }
@@ -106,11 +109,19 @@ impl Serve {
         let mut greeting = Vec::new();
         loop {
             let mut line = String::new();
-            assert!(stdout.read_line(&mut line).expect("UTF-8") > 0, "it ended before it listened: {greeting:?}");
+            assert!(
+                stdout.read_line(&mut line).expect("UTF-8") > 0,
+                "it ended before it listened: {greeting:?}"
+            );
             let line = line.trim_end().to_owned();
             greeting.push(line.clone());
             if let Some(address) = line.strip_prefix("listening on ") {
-                return Self { child, stdout, greeting, address: address.to_owned() };
+                return Self {
+                    child,
+                    stdout,
+                    greeting,
+                    address: address.to_owned(),
+                };
             }
         }
     }
@@ -127,13 +138,15 @@ impl Serve {
 
     /// One request with the test's token.
     pub fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        send(&self.base(), TOKEN, method, path, body).unwrap_or_else(|| panic!("no answer to {method} {path}"))
+        send(&self.base(), TOKEN, method, path, body)
+            .unwrap_or_else(|| panic!("no answer to {method} {path}"))
     }
 
     /// One request to the admin API of the default tenant, with the test's token, which is an operator's.
     pub fn send_admin(&self, method: &str, path: &str) -> Answer {
         let base = format!("{}/t/default/admin/v1", self.address);
-        send(&base, TOKEN, method, path, None).unwrap_or_else(|| panic!("no answer to {method} {path}"))
+        send(&base, TOKEN, method, path, None)
+            .unwrap_or_else(|| panic!("no answer to {method} {path}"))
     }
 
     /// SIGKILL.
@@ -145,16 +158,28 @@ impl Serve {
     /// A signal by its name.
     pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().expect("kill(1)").success());
+        assert!(
+            Command::new("kill")
+                .args([&format!("-{name}"), &id])
+                .status()
+                .expect("kill(1)")
+                .success()
+        );
     }
 
     /// SIGTERM; the exit code and what else it printed.
     pub fn terminate(mut self) -> (i32, String) {
         let id = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &id]).status().expect("kill(1)");
+        Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .expect("kill(1)");
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).expect("UTF-8");
-        (self.child.wait().expect("it ends").code().unwrap_or(-1), rest)
+        (
+            self.child.wait().expect("it ends").code().unwrap_or(-1),
+            rest,
+        )
     }
 }
 

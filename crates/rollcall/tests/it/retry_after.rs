@@ -14,13 +14,19 @@ use crate::parts::{Asked, Parts};
 fn told(asked: &Asked) -> (String, String) {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     if asked.message_id.is_empty() {
-        let claims = BASE64_URL_SAFE_NO_PAD.decode(asked.body.split('.').nth(1).unwrap()).unwrap();
+        let claims = BASE64_URL_SAFE_NO_PAD
+            .decode(asked.body.split('.').nth(1).unwrap())
+            .unwrap();
         let claims: Value = serde_json::from_slice(&claims).unwrap();
-        let name = &claims["events"]["urn:ietf:params:scim:event:prov:create:full"]["data"]["userName"];
+        let name =
+            &claims["events"]["urn:ietf:params:scim:event:prov:create:full"]["data"]["userName"];
         return (text(&claims["jti"]), text(name));
     }
     let body: Value = serde_json::from_str(&asked.body).unwrap();
-    (asked.message_id.clone(), text(&body["data"]["events"][0]["resource"]["userName"]))
+    (
+        asked.message_id.clone(),
+        text(&body["data"]["events"][0]["resource"]["userName"]),
+    )
 }
 
 /// One that asks for time, and is asked again after so many seconds.
@@ -29,16 +35,29 @@ fn check(kind: &str, status: StatusCode, retry_after: Option<&str>, seconds: i64
     let parts = Parts::new();
     let receiver = parts.outside();
     let dated = jiff::Timestamp::from_second(parts.now().as_second() + seconds).unwrap();
-    let dated = DateTimePrinter::new().timestamp_to_rfc9110_string(&dated).unwrap();
-    let header = retry_after.map(|text| if text == "a date" { dated } else { text.to_owned() });
+    let dated = DateTimePrinter::new()
+        .timestamp_to_rfc9110_string(&dated)
+        .unwrap();
+    let header = retry_after.map(|text| {
+        if text == "a date" {
+            dated
+        } else {
+            text.to_owned()
+        }
+    });
     receiver.says(move |_| {
         let mut answer = axum::response::IntoResponse::into_response(status);
         if let Some(text) = &header {
-            answer.headers_mut().insert(RETRY_AFTER, text.parse().unwrap());
+            answer
+                .headers_mut()
+                .insert(RETRY_AFTER, text.parse().unwrap());
         }
         answer
     });
-    parts.add("receivers", &json!({"name": "app", "kind": kind, "url": format!("{}/hook", receiver.address)}));
+    parts.add(
+        "receivers",
+        &json!({"name": "app", "kind": kind, "url": format!("{}/hook", receiver.address)}),
+    );
     parts.user("ada");
     parts.deliver();
     assert_eq!(receiver.asked().len(), 1, "{case}");
@@ -49,23 +68,41 @@ fn check(kind: &str, status: StatusCode, retry_after: Option<&str>, seconds: i64
     parts.user("bob");
     parts.deliver();
     assert_eq!(receiver.asked().len(), 1, "{case}: before the time");
-    let shown = parts.send("GET", "/t/default/admin/v1/receivers/app", None).body;
-    assert!(shown["lastError"].as_str().unwrap().contains(status.as_str()), "{case}: {shown}");
+    let shown = parts
+        .send("GET", "/t/default/admin/v1/receivers/app", None)
+        .body;
+    assert!(
+        shown["lastError"]
+            .as_str()
+            .unwrap()
+            .contains(status.as_str()),
+        "{case}: {shown}"
+    );
     parts.wait(1);
     parts.deliver();
     let told: Vec<(String, String)> = receiver.asked().iter().map(told).collect();
     let names: Vec<&str> = told.iter().map(|(_, name)| name.as_str()).collect();
     assert_eq!(names, ["ada", "ada", "bob"], "{case}: at the time");
-    assert!(told[0].0 == told[1].0 && told[1].0 != told[2].0, "{case}: a repetition can be told: {told:?}");
+    assert!(
+        told[0].0 == told[1].0 && told[1].0 != told[2].0,
+        "{case}: a repetition can be told: {told:?}"
+    );
     parts.wait(100_000);
     parts.deliver();
-    assert_eq!(receiver.asked().len(), 3, "{case}: what was taken is not sent again");
+    assert_eq!(
+        receiver.asked().len(),
+        3,
+        "{case}: what was taken is not sent again"
+    );
 }
 
 #[test]
 fn a_receiver_that_asks_for_time_gets_it_and_is_asked_again_then() {
     for kind in ["push", "webhook"] {
-        for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
+        for status in [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ] {
             check(kind, status, Some("3600"), 3_600);
         }
         check(kind, StatusCode::SERVICE_UNAVAILABLE, Some("a date"), 7_200);
@@ -80,5 +117,10 @@ fn what_a_receiver_says_about_time_has_bounds() {
     // Whoever asks for no time at all has had too much all the same.
     check("webhook", StatusCode::TOO_MANY_REQUESTS, Some("0"), 2);
     // Nobody is believed beyond a day.
-    check("push", StatusCode::SERVICE_UNAVAILABLE, Some("1000000000"), 86_400);
+    check(
+        "push",
+        StatusCode::SERVICE_UNAVAILABLE,
+        Some("1000000000"),
+        86_400,
+    );
 }

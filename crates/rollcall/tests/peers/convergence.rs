@@ -31,13 +31,33 @@ struct Application {
 }
 
 impl Application {
-    async fn start(name: &'static str, program: &[&Path], path: &'static str, data: &Path, seed: u64) -> Self {
+    async fn start(
+        name: &'static str,
+        program: &[&Path],
+        path: &'static str,
+        data: &Path,
+        seed: u64,
+    ) -> Self {
         let port = free_port();
-        let mut program: Vec<String> = program.iter().map(|part| part.display().to_string()).collect();
-        program.extend([port.to_string(), APPLICATION_TOKEN.to_owned(), data.join(format!("{name}.journal")).display().to_string()]);
+        let mut program: Vec<String> = program
+            .iter()
+            .map(|part| part.display().to_string())
+            .collect();
+        program.extend([
+            port.to_string(),
+            APPLICATION_TOKEN.to_owned(),
+            data.join(format!("{name}.journal")).display().to_string(),
+        ]);
         let process = Process::start(Command::new(&program[0]).args(&program[1..]));
         let proxy = Proxy::start(port, seed).await;
-        let application = Self { name, program, port, path, proxy, process };
+        let application = Self {
+            name,
+            program,
+            port,
+            path,
+            proxy,
+            process,
+        };
         wait_for(&Client::new(), &application.base_url()).await;
         application
     }
@@ -55,7 +75,15 @@ impl Application {
 
     fn register(&self, rollcall: &Rollcall) {
         let url = format!("http://127.0.0.1:{}{}", self.proxy.port, self.path);
-        rollcall.run(&["application", "add", self.name, "--base-url", &url, "--token", APPLICATION_TOKEN]);
+        rollcall.run(&[
+            "application",
+            "add",
+            self.name,
+            "--base-url",
+            &url,
+            "--token",
+            APPLICATION_TOKEN,
+        ]);
     }
 
     async fn snapshot(&self) -> Snapshot {
@@ -79,18 +107,34 @@ impl Snapshot {
         let names: BTreeMap<String, String> = users
             .iter()
             .map(|user| (text(user, "id"), text(user, "userName")))
-            .chain(groups.iter().map(|group| (text(group, "id"), text(group, "displayName"))))
+            .chain(
+                groups
+                    .iter()
+                    .map(|group| (text(group, "id"), text(group, "displayName"))),
+            )
             .collect();
-        let mut snapshot = Self { users: BTreeMap::new(), groups: BTreeMap::new(), twins: Vec::new() };
+        let mut snapshot = Self {
+            users: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            twins: Vec::new(),
+        };
         for user in users {
             let name = text(&user, "userName");
-            if snapshot.users.insert(name.clone(), comparable(user, &names)).is_some() {
+            if snapshot
+                .users
+                .insert(name.clone(), comparable(user, &names))
+                .is_some()
+            {
                 snapshot.twins.push(name);
             }
         }
         for group in groups {
             let name = text(&group, "displayName");
-            if snapshot.groups.insert(name.clone(), comparable(group, &names)).is_some() {
+            if snapshot
+                .groups
+                .insert(name.clone(), comparable(group, &names))
+                .is_some()
+            {
                 snapshot.twins.push(name);
             }
         }
@@ -105,7 +149,11 @@ impl Snapshot {
             for name in names {
                 match (ours.get(name), theirs.get(name)) {
                     (Some(a), Some(b)) if a == b => {}
-                    (a, b) => found.push(format!("{name}:\n  directory   {}\n  application {}", shown(a), shown(b))),
+                    (a, b) => found.push(format!(
+                        "{name}:\n  directory   {}\n  application {}",
+                        shown(a),
+                        shown(b)
+                    )),
                 }
             }
         }
@@ -124,14 +172,20 @@ fn text(resource: &Value, attribute: &str) -> String {
 /// A resource without what each server makes for itself (`id`, `meta`, `schemas`, `groups`, `externalId`, which is the provisioning client's own key),
 /// its members by name, its lists in one order, and without empty values.
 fn comparable(resource: Value, names: &BTreeMap<String, String>) -> Value {
-    let Value::Object(mut object) = resource else { return resource };
+    let Value::Object(mut object) = resource else {
+        return resource;
+    };
     for own in ["id", "meta", "schemas", "groups", "externalId"] {
         object.remove(own);
     }
     if let Some(Value::Array(members)) = object.remove("members") {
         let mut members: Vec<Value> = members
             .iter()
-            .map(|member| names.get(&text(member, "value")).map_or_else(|| member.clone(), |name| Value::from(name.clone())))
+            .map(|member| {
+                names
+                    .get(&text(member, "value"))
+                    .map_or_else(|| member.clone(), |name| Value::from(name.clone()))
+            })
             .collect();
         members.sort_by_key(ToString::to_string);
         if !members.is_empty() {
@@ -144,8 +198,11 @@ fn comparable(resource: Value, names: &BTreeMap<String, String>) -> Value {
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(object) => {
-            let ordered: BTreeMap<String, Value> =
-                object.into_iter().filter(|(_, value)| !is_empty(value)).map(|(key, value)| (key, sorted(value))).collect();
+            let ordered: BTreeMap<String, Value> = object
+                .into_iter()
+                .filter(|(_, value)| !is_empty(value))
+                .map(|(key, value)| (key, sorted(value)))
+                .collect();
             Value::Object(ordered.into_iter().collect::<Map<_, _>>())
         }
         Value::Array(items) => {
@@ -168,7 +225,11 @@ fn is_empty(value: &Value) -> bool {
 
 async fn converge(rollcall: &Rollcall, applications: &[Application]) {
     let directory = Snapshot::take(&rollcall.base_url(), TOKEN).await;
-    assert!(directory.twins.is_empty(), "the directory itself has twins: {:?}", directory.twins);
+    assert!(
+        directory.twins.is_empty(),
+        "the directory itself has twins: {:?}",
+        directory.twins
+    );
     let deadline = Instant::now() + Duration::from_secs(CONVERGE_SECONDS_MAX);
     for application in applications {
         loop {
@@ -184,7 +245,12 @@ async fn converge(rollcall: &Rollcall, applications: &[Application]) {
                     application.name,
                     differences.len(),
                     there.twins,
-                    differences.iter().take(5).cloned().collect::<Vec<_>>().join("\n")
+                    differences
+                        .iter()
+                        .take(5)
+                        .cloned()
+                        .collect::<Vec<_>>()
+                        .join("\n")
                 );
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -196,13 +262,20 @@ async fn converge(rollcall: &Rollcall, applications: &[Application]) {
 async fn settled(rollcall: &Rollcall, applications: &[Application]) -> Vec<u64> {
     let deadline = Instant::now() + Duration::from_secs(CONVERGE_SECONDS_MAX);
     loop {
-        let status: Value = serde_json::from_str(&rollcall.run(&["sync", "status", "--json"])).unwrap();
+        let status: Value =
+            serde_json::from_str(&rollcall.run(&["sync", "status", "--json"])).unwrap();
         let rows = status.as_array().unwrap();
         assert_eq!(rows.len(), applications.len(), "{status}");
         if rows.iter().all(|row| row["status"]["waiting"] == 0) {
-            return applications.iter().map(|application| application.proxy.writes()).collect();
+            return applications
+                .iter()
+                .map(|application| application.proxy.writes())
+                .collect();
         }
-        assert!(Instant::now() < deadline, "something stays out of date: {status}");
+        assert!(
+            Instant::now() < deadline,
+            "something stays out of date: {status}"
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
@@ -219,7 +292,14 @@ async fn two_real_applications_become_equal_through_faults_and_restarts() {
     let scimmy = peers.join("scimmy-app/app.mjs");
     let mut applications = vec![
         Application::start("scim2-server", &[&python, &scim2], "/v2", data.path(), SEED).await,
-        Application::start("scimmy", &[Path::new("node"), &scimmy], "/scim", data.path(), SEED + 1).await,
+        Application::start(
+            "scimmy",
+            &[Path::new("node"), &scimmy],
+            "/scim",
+            data.path(),
+            SEED + 1,
+        )
+        .await,
     ];
     for application in &applications {
         application.register(&rollcall);
@@ -235,14 +315,27 @@ async fn two_real_applications_become_equal_through_faults_and_restarts() {
     converge(&rollcall, &applications).await;
 
     for application in &applications {
-        println!("{}: {} writes, {} faults", application.name, application.proxy.writes(), application.proxy.faults());
-        assert!(application.proxy.faults() > 100, "{}: the network was too kind", application.name);
+        println!(
+            "{}: {} writes, {} faults",
+            application.name,
+            application.proxy.writes(),
+            application.proxy.faults()
+        );
+        assert!(
+            application.proxy.faults() > 100,
+            "{}: the network was too kind",
+            application.name
+        );
         application.proxy.heal();
     }
     let before = settled(&rollcall, &applications).await;
     for application in &applications {
         rollcall.run(&["sync", "now", "--application", application.name]);
     }
-    assert_eq!(settled(&rollcall, &applications).await, before, "a further pass sent something");
+    assert_eq!(
+        settled(&rollcall, &applications).await,
+        before,
+        "a further pass sent something"
+    );
     converge(&rollcall, &applications).await;
 }

@@ -38,7 +38,10 @@ fn peers() -> Option<PathBuf> {
         "scimmy-app/node_modules",
         "scimmy-app/app.mjs",
     ] {
-        assert!(folder.join(needed).exists(), "ROLLCALL_PEERS lacks {needed}; `cargo xtask test` installs it");
+        assert!(
+            folder.join(needed).exists(),
+            "ROLLCALL_PEERS lacks {needed}; `cargo xtask test` installs it"
+        );
     }
     Some(folder)
 }

@@ -19,10 +19,18 @@ pub struct Process {
 
 impl Process {
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         // Somebody has to read what it prints, or a full pipe would stop it.
         let output = child.stdout.take().unwrap();
-        std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).for_each(drop));
+        std::thread::spawn(move || {
+            BufReader::new(output)
+                .lines()
+                .map_while(Result::ok)
+                .for_each(drop);
+        });
         Self { child }
     }
 
@@ -42,7 +50,11 @@ impl Drop for Process {
 
 /// A port nobody listens on at this moment.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// Waits until `url` answers anything at all.
@@ -70,7 +82,13 @@ impl Rollcall {
     }
 
     pub async fn start_on(database: Option<String>, data: &Path) -> Self {
-        let mut rollcall = Self { data: data.to_path_buf(), port: free_port(), database, process: None, client: Client::new() };
+        let mut rollcall = Self {
+            data: data.to_path_buf(),
+            port: free_port(),
+            database,
+            process: None,
+            client: Client::new(),
+        };
         rollcall.restart().await;
         rollcall
     }
@@ -82,14 +100,23 @@ impl Rollcall {
         }
         let mut command = self.command(&[]);
         command.args(["serve", "--listen", &format!("127.0.0.1:{}", self.port)]);
-        self.process = Some(Process::start(command.env("ROLLCALL_BOOTSTRAP_TOKEN", TOKEN)));
-        wait_for(&self.client, &format!("http://127.0.0.1:{}/readyz", self.port)).await;
+        self.process = Some(Process::start(
+            command.env("ROLLCALL_BOOTSTRAP_TOKEN", TOKEN),
+        ));
+        wait_for(
+            &self.client,
+            &format!("http://127.0.0.1:{}/readyz", self.port),
+        )
+        .await;
     }
 
     /// The binary under test with its data folder.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
-        command.args(arguments).env("ROLLCALL_DATA", &self.data).env("ROLLCALL_ALLOW_PRIVATE", "127.0.0.1");
+        command
+            .args(arguments)
+            .env("ROLLCALL_DATA", &self.data)
+            .env("ROLLCALL_ALLOW_PRIVATE", "127.0.0.1");
         if let Some(database) = &self.database {
             command.env("ROLLCALL_DATABASE", database);
         }
@@ -99,7 +126,11 @@ impl Rollcall {
     /// Runs another command of the binary on the same data and answers what it printed.
     pub fn run(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().unwrap();
-        assert!(output.status.success(), "rollcall {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "rollcall {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -109,7 +140,10 @@ impl Rollcall {
 
     /// One SCIM request that has to succeed.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
-        let mut request = self.client.request(method.clone(), format!("{}{path}", self.base_url())).bearer_auth(TOKEN);
+        let mut request = self
+            .client
+            .request(method.clone(), format!("{}{path}", self.base_url()))
+            .bearer_auth(TOKEN);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -117,7 +151,11 @@ impl Rollcall {
         let status = response.status();
         let text = response.text().await.unwrap();
         assert!(status.is_success(), "{method} {path}: {status} {text}");
-        if status == StatusCode::NO_CONTENT { Value::Null } else { serde_json::from_str(&text).unwrap() }
+        if status == StatusCode::NO_CONTENT {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap()
+        }
     }
 }
 
@@ -126,10 +164,22 @@ pub async fn list_all(client: &Client, base_url: &str, token: &str, path: &str) 
     let mut all = Vec::new();
     loop {
         let url = format!("{base_url}{path}?startIndex={}&count=100", all.len() + 1);
-        let page: Value = client.get(url).bearer_auth(token).send().await.unwrap().json().await.unwrap();
+        let page: Value = client
+            .get(url)
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
         let total = usize::try_from(page["totalResults"].as_u64().unwrap()).unwrap();
         let resources = page["Resources"].as_array().cloned().unwrap_or_default();
-        assert!(!resources.is_empty() || all.len() >= total, "{path}: an empty page at {} of {total}", all.len());
+        assert!(
+            !resources.is_empty() || all.len() >= total,
+            "{path}: an empty page at {} of {total}",
+            all.len()
+        );
         all.extend(resources);
         if all.len() >= total {
             return all;

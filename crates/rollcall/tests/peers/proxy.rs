@@ -78,7 +78,10 @@ impl State {
             x ^= x << 25;
             x ^ (x >> 27)
         };
-        let before = self.random.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |x| Some(step(x))).unwrap();
+        let before = self
+            .random
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |x| Some(step(x)))
+            .unwrap();
         step(before).wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33
     }
 
@@ -104,14 +107,18 @@ impl State {
 /// One request for each connection: simple, and a client must bear it.
 async fn serve(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
     let request = read_request(&mut stream).await?;
-    let line = String::from_utf8_lossy(&request[..request.iter().position(|&b| b == b'\r').unwrap_or(0)]).into_owned();
+    let line =
+        String::from_utf8_lossy(&request[..request.iter().position(|&b| b == b'\r').unwrap_or(0)])
+            .into_owned();
     let reads = line.starts_with("GET ") || line.starts_with("HEAD ") || line.contains("/.search");
     if !reads {
         state.writes.fetch_add(1, Ordering::SeqCst);
     }
     match state.fault() {
         Fault::CutBefore => return Ok(()),
-        Fault::TooManyRequests => return refuse(&mut stream, "429 Too Many Requests", "retry-after: 1\r\n").await,
+        Fault::TooManyRequests => {
+            return refuse(&mut stream, "429 Too Many Requests", "retry-after: 1\r\n").await;
+        }
         Fault::Unavailable => return refuse(&mut stream, "503 Service Unavailable", "").await,
         Fault::CutAfter => {
             forward(&request, state).await?;
@@ -126,7 +133,8 @@ async fn serve(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
 }
 
 async fn refuse(stream: &mut TcpStream, status: &str, headers: &str) -> std::io::Result<()> {
-    let answer = format!("HTTP/1.1 {status}\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n");
+    let answer =
+        format!("HTTP/1.1 {status}\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n");
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await
 }
@@ -145,17 +153,25 @@ async fn read_request(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
     let header = |name: &str| {
         head.lines().find_map(|line| {
-            line.split_once(':').filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
+            line.split_once(':')
+                .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.trim().to_owned())
         })
     };
-    assert!(header("transfer-encoding").is_none(), "the proxy reads bodies by their length only");
+    assert!(
+        header("transfer-encoding").is_none(),
+        "the proxy reads bodies by their length only"
+    );
     let length: usize = header("content-length").map_or(0, |value| value.parse().unwrap());
     while bytes.len() < head_end + 4 + length {
         if stream.read_buf(&mut bytes).await? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
     }
-    let kept: Vec<&str> = head.lines().filter(|line| !line.to_ascii_lowercase().starts_with("connection:")).collect();
+    let kept: Vec<&str> = head
+        .lines()
+        .filter(|line| !line.to_ascii_lowercase().starts_with("connection:"))
+        .collect();
     let mut request = kept.join("\r\n").into_bytes();
     request.extend_from_slice(b"\r\nconnection: close\r\n\r\n");
     request.extend_from_slice(&bytes[head_end + 4..]);
@@ -163,9 +179,14 @@ async fn read_request(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
 }
 
 async fn forward(request: &[u8], state: &State) -> std::io::Result<Vec<u8>> {
-    let mut upstream = TcpStream::connect(("127.0.0.1", state.upstream.load(Ordering::SeqCst))).await?;
+    let mut upstream =
+        TcpStream::connect(("127.0.0.1", state.upstream.load(Ordering::SeqCst))).await?;
     upstream.write_all(request).await?;
     let mut answer = Vec::new();
     upstream.read_to_end(&mut answer).await?;
-    if answer.is_empty() { Err(std::io::ErrorKind::UnexpectedEof.into()) } else { Ok(answer) }
+    if answer.is_empty() {
+        Err(std::io::ErrorKind::UnexpectedEof.into())
+    } else {
+        Ok(answer)
+    }
 }

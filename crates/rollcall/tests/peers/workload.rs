@@ -25,7 +25,13 @@ pub struct Workload {
 
 impl Workload {
     pub fn new(seed: u64) -> Self {
-        Self { random: seed | 1, born: 0, users: Vec::new(), groups: Vec::new(), left: BTreeSet::new() }
+        Self {
+            random: seed | 1,
+            born: 0,
+            users: Vec::new(),
+            groups: Vec::new(),
+            left: BTreeSet::new(),
+        }
     }
 
     fn draw(&mut self, below: usize) -> usize {
@@ -93,13 +99,22 @@ impl Workload {
     }
 
     async fn patch(rollcall: &Rollcall, path: &str, operations: Value) {
-        rollcall.call(Method::PATCH, path, Some(&json!({"schemas": [PATCH], "Operations": operations}))).await;
+        rollcall
+            .call(
+                Method::PATCH,
+                path,
+                Some(&json!({"schemas": [PATCH], "Operations": operations})),
+            )
+            .await;
     }
 
     async fn rename_user(&mut self, rollcall: &Rollcall) {
         let id = self.pick(&self.users.clone());
-        let before = rollcall.call(Method::GET, &format!("/Users/{id}"), None).await;
-        self.left.insert(before["userName"].as_str().unwrap().to_owned());
+        let before = rollcall
+            .call(Method::GET, &format!("/Users/{id}"), None)
+            .await;
+        self.left
+            .insert(before["userName"].as_str().unwrap().to_owned());
         let name = format!("renamed{}@example.com", self.born * 1000 + self.left.len());
         let operations = json!([{"op": "replace", "path": "userName", "value": name}, {"op": "replace", "path": "emails[type eq \"work\"].value", "value": name}]);
         Self::patch(rollcall, &format!("/Users/{id}"), operations).await;
@@ -111,11 +126,15 @@ impl Workload {
         let operations = match self.draw(5) {
             0 => json!([{"op": "replace", "path": "title", "value": format!("Title {number}")}]),
             1 => json!([{"op": "remove", "path": "title"}]),
-            2 => json!([{"op": "replace", "path": format!("{ENTERPRISE}:department"), "value": DEPARTMENTS[number % DEPARTMENTS.len()]}]),
+            2 => {
+                json!([{"op": "replace", "path": format!("{ENTERPRISE}:department"), "value": DEPARTMENTS[number % DEPARTMENTS.len()]}])
+            }
             3 => {
                 json!([{"op": "replace", "path": "name", "value": {"givenName": format!("Given{number}"), "familyName": "O'Hara \"Quoted\""}}])
             }
-            _ => json!([{"op": "replace", "path": "phoneNumbers", "value": [{"value": format!("+1 {number}"), "type": "mobile"}]}]),
+            _ => {
+                json!([{"op": "replace", "path": "phoneNumbers", "value": [{"value": format!("+1 {number}"), "type": "mobile"}]}])
+            }
         };
         Self::patch(rollcall, &format!("/Users/{id}"), operations).await;
     }
@@ -123,21 +142,36 @@ impl Workload {
     async fn set_active(&mut self, rollcall: &Rollcall) {
         let id = self.pick(&self.users.clone());
         let active = self.draw(2) == 0;
-        Self::patch(rollcall, &format!("/Users/{id}"), json!([{"op": "replace", "path": "active", "value": active}])).await;
+        Self::patch(
+            rollcall,
+            &format!("/Users/{id}"),
+            json!([{"op": "replace", "path": "active", "value": active}]),
+        )
+        .await;
     }
 
     async fn leave(&mut self, rollcall: &Rollcall) {
         let at = self.draw(self.users.len());
         let id = self.users.swap_remove(at);
-        let before = rollcall.call(Method::GET, &format!("/Users/{id}"), None).await;
-        self.left.insert(before["userName"].as_str().unwrap().to_owned());
-        rollcall.call(Method::DELETE, &format!("/Users/{id}"), None).await;
+        let before = rollcall
+            .call(Method::GET, &format!("/Users/{id}"), None)
+            .await;
+        self.left
+            .insert(before["userName"].as_str().unwrap().to_owned());
+        rollcall
+            .call(Method::DELETE, &format!("/Users/{id}"), None)
+            .await;
     }
 
     async fn rename_group(&mut self, rollcall: &Rollcall) {
         let id = self.pick(&self.groups.clone());
         let name = format!("Team renamed {}", self.draw(1_000_000_000));
-        Self::patch(rollcall, &format!("/Groups/{id}"), json!([{"op": "replace", "path": "displayName", "value": name}])).await;
+        Self::patch(
+            rollcall,
+            &format!("/Groups/{id}"),
+            json!([{"op": "replace", "path": "displayName", "value": name}]),
+        )
+        .await;
     }
 
     async fn edit_members(&mut self, rollcall: &Rollcall) {
@@ -146,9 +180,16 @@ impl Workload {
         let operations = if self.draw(2) == 0 {
             json!([{"op": "add", "path": "members", "value": [{"value": user}]}])
         } else {
-            let document = rollcall.call(Method::GET, &format!("/Groups/{group}"), None).await;
-            let member = document["members"].as_array().and_then(|members| members.first()).map(|member| member["value"].clone());
-            let Some(Value::String(member)) = member else { return };
+            let document = rollcall
+                .call(Method::GET, &format!("/Groups/{group}"), None)
+                .await;
+            let member = document["members"]
+                .as_array()
+                .and_then(|members| members.first())
+                .map(|member| member["value"].clone());
+            let Some(Value::String(member)) = member else {
+                return;
+            };
             json!([{"op": "remove", "path": format!("members[value eq \"{member}\"]")}])
         };
         Self::patch(rollcall, &format!("/Groups/{group}"), operations).await;
@@ -158,7 +199,9 @@ impl Workload {
         if self.groups.len() > 30 {
             let at = self.draw(self.groups.len());
             let id = self.groups.swap_remove(at);
-            rollcall.call(Method::DELETE, &format!("/Groups/{id}"), None).await;
+            rollcall
+                .call(Method::DELETE, &format!("/Groups/{id}"), None)
+                .await;
         }
     }
 }

@@ -24,7 +24,12 @@ pub fn fold(text: &str) -> Cow<'_, str> {
             Cow::Borrowed(text)
         };
     }
-    Cow::Owned(text.chars().flat_map(char::to_lowercase).map(|c| if c == '\u{3c2}' { '\u{3c3}' } else { c }).collect())
+    Cow::Owned(
+        text.chars()
+            .flat_map(char::to_lowercase)
+            .map(|c| if c == '\u{3c2}' { '\u{3c3}' } else { c })
+            .collect(),
+    )
 }
 
 /// A `userName` as it is compared (RFC 7644 section 5): wide and narrow forms of a character are one, its case does not count, and composed and decomposed
@@ -47,7 +52,9 @@ pub fn prepare(user_name: &str) -> Cow<'_, str> {
 pub fn instant(text: &str) -> Option<i64> {
     let timestamp = match text.parse::<jiff::Timestamp>() {
         Ok(timestamp) => timestamp,
-        Err(_) => jiff::tz::TimeZone::UTC.to_timestamp(text.parse().ok()?).ok()?,
+        Err(_) => jiff::tz::TimeZone::UTC
+            .to_timestamp(text.parse().ok()?)
+            .ok()?,
     };
     Some(timestamp.as_microsecond())
 }
@@ -82,8 +89,12 @@ pub(crate) fn key<'a>(attribute: &Attribute, value: &'a Value) -> Option<Key<'a>
             }))
         }
         AttributeType::Boolean => boolean(value).map(|truth| Key::Boolean([u8::from(truth)])),
-        AttributeType::Integer | AttributeType::Decimal => value.as_f64().map(|number| Key::Number(ordered_float(number))),
-        AttributeType::DateTime => instant(value.as_str()?).map(|micros| Key::Number(ordered_integer(micros))),
+        AttributeType::Integer | AttributeType::Decimal => value
+            .as_f64()
+            .map(|number| Key::Number(ordered_float(number))),
+        AttributeType::DateTime => {
+            instant(value.as_str()?).map(|micros| Key::Number(ordered_integer(micros)))
+        }
         AttributeType::Complex => None,
     }
 }
@@ -117,7 +128,11 @@ fn ordered_integer(number: i64) -> [u8; 8] {
 fn ordered_float(number: f64) -> [u8; 8] {
     // Adding zero makes negative zero positive: they are the same number.
     let bits = (number + 0.0).to_bits();
-    let ordered = if bits >> 63 == 1 { !bits } else { bits | (1 << 63) };
+    let ordered = if bits >> 63 == 1 {
+        !bits
+    } else {
+        bits | (1 << 63)
+    };
     ordered.to_be_bytes()
 }
 
@@ -157,30 +172,51 @@ fn contains(value: &[u8], part: &[u8]) -> bool {
 
 /// Refuses (`invalidValue`) a `sortBy` that none of `types` has, that may not be read, or that has no order.
 pub fn check_sort(types: &[&TypeSchema], path: &AttributePath) -> Result<(), Error> {
-    let refuse = |reason: &str| Err(Error::new(ErrorKind::InvalidValue, format!("`sortBy` is `{path}`, {reason}.")).at("sortBy"));
+    let refuse = |reason: &str| {
+        Err(Error::new(
+            ErrorKind::InvalidValue,
+            format!("`sortBy` is `{path}`, {reason}."),
+        )
+        .at("sortBy"))
+    };
     let mut found = false;
     for resolved in types.iter().filter_map(|schema| schema.resolve(path)) {
         if !resolved.is_readable() {
             return refuse("which may not be read, so it may not be sorted by");
         }
         if let Some(instead) = resolved.stored_instead() {
-            return refuse(&format!("a URI that is written when a resource is answered and is not stored; sort by `{instead}` instead"));
+            return refuse(&format!(
+                "a URI that is written when a resource is answered and is not stored; sort by `{instead}` instead"
+            ));
         }
         found = true;
         if resolved.comparable().is_none() {
             return refuse("a complex attribute; name one of its sub-attributes");
         }
     }
-    if found { Ok(()) } else { refuse("but no such attribute is defined; accepted are the attributes shown under /Schemas") }
+    if found {
+        Ok(())
+    } else {
+        refuse("but no such attribute is defined; accepted are the attributes shown under /Schemas")
+    }
 }
 
 /// What a resource is sorted by (RFC 7644 section 3.4.2.3): of several values the primary one, else the first. `None` (no value) sorts last when ascending.
-pub fn sort_key(schema: &TypeSchema, path: &AttributePath, resource: &Map<String, Value>) -> Option<Vec<u8>> {
-    let resolved = schema.resolve(path).filter(Resolved::is_readable)?.comparable()?;
+pub fn sort_key(
+    schema: &TypeSchema,
+    path: &AttributePath,
+    resource: &Map<String, Value>,
+) -> Option<Vec<u8>> {
+    let resolved = schema
+        .resolve(path)
+        .filter(Resolved::is_readable)?
+        .comparable()?;
     let attribute = resolved.attribute?;
     let value = match resolved.value_in(resource)? {
         Value::Array(elements) => {
-            let primary = elements.iter().find(|element| element.get("primary") == Some(&Value::Bool(true)));
+            let primary = elements
+                .iter()
+                .find(|element| element.get("primary") == Some(&Value::Bool(true)));
             primary.or_else(|| elements.first())?
         }
         single => single,
@@ -214,7 +250,12 @@ mod tests {
         // Other compatibility characters stay what they are.
         check("\u{fb01}sh\u{b2}", "\u{fb01}sh\u{b2}");
         assert!(matches!(prepare("plain"), Cow::Borrowed(_)));
-        let of = |name: &str| index_key(&serde_json::from_value(json!({"name": name, "type": "string"})).unwrap(), &json!("Zoe\u{308}"));
+        let of = |name: &str| {
+            index_key(
+                &serde_json::from_value(json!({"name": name, "type": "string"})).unwrap(),
+                &json!("Zoe\u{308}"),
+            )
+        };
         assert_eq!(of("userName"), Some("zo\u{eb}".into()));
         assert_eq!(of("nickName"), Some("zoe\u{308}".into()));
     }
@@ -232,7 +273,11 @@ mod tests {
     #[test]
     fn keys_of_values() {
         let check = |kind: &str, value: Value, expected: Option<&[u8]>| {
-            assert_eq!(index_key(&of_kind(kind, false), &value).as_deref(), expected, "{kind} {value}");
+            assert_eq!(
+                index_key(&of_kind(kind, false), &value).as_deref(),
+                expected,
+                "{kind} {value}"
+            );
         };
         check("string", json!("Ab"), Some(b"ab"));
         check("string", json!(1), None);
@@ -240,15 +285,28 @@ mod tests {
         check("boolean", json!("False"), Some(&[0]));
         check("boolean", json!("no"), None);
         check("complex", json!({}), None);
-        check("dateTime", json!("1970-01-01T00:00:00Z"), Some(&[0x80, 0, 0, 0, 0, 0, 0, 0]));
+        check(
+            "dateTime",
+            json!("1970-01-01T00:00:00Z"),
+            Some(&[0x80, 0, 0, 0, 0, 0, 0, 0]),
+        );
         check("dateTime", json!("yesterday"), None);
-        assert_eq!(index_key(&of_kind("string", true), &json!("Ab")).unwrap(), b"Ab");
+        assert_eq!(
+            index_key(&of_kind("string", true), &json!("Ab")).unwrap(),
+            b"Ab"
+        );
     }
 
     #[test]
     fn instants_do_not_depend_on_the_offset() {
-        assert_eq!(instant("2011-05-13T04:42:34Z"), instant("2011-05-13T06:42:34.000+02:00"));
-        assert_eq!(instant("2011-05-13T04:42:34"), instant("2011-05-13T04:42:34Z"));
+        assert_eq!(
+            instant("2011-05-13T04:42:34Z"),
+            instant("2011-05-13T06:42:34.000+02:00")
+        );
+        assert_eq!(
+            instant("2011-05-13T04:42:34"),
+            instant("2011-05-13T04:42:34Z")
+        );
         assert!(instant("2011-05-13T04:42:34.001Z") > instant("2011-05-13T04:42:34Z"));
         assert_eq!(instant("next week"), None);
     }
@@ -262,7 +320,11 @@ mod tests {
             "name": {"familyName": "J"}, "password": "p"
         });
         let check = |path: &str, expected: Option<&str>| {
-            let key = sort_key(user, &AttributePath::parse(path).unwrap(), resource.as_object().unwrap());
+            let key = sort_key(
+                user,
+                &AttributePath::parse(path).unwrap(),
+                resource.as_object().unwrap(),
+            );
             assert_eq!(key.as_deref(), expected.map(str::as_bytes), "{path}");
         };
         check("userName", Some("b"));
@@ -272,7 +334,8 @@ mod tests {
         check("name.familyName", Some("j"));
         check("title", None);
         check("password", None);
-        let refused = |path: &str| check_sort(&[user], &AttributePath::parse(path).unwrap()).is_err();
+        let refused =
+            |path: &str| check_sort(&[user], &AttributePath::parse(path).unwrap()).is_err();
         assert!(refused("password") && refused("name") && refused("nothing"));
         assert!(!refused("emails") && !refused("meta.created"));
         assert!(refused("meta.location") && refused("groups.$ref") && !refused("emails.$ref"));

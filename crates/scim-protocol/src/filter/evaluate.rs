@@ -19,17 +19,30 @@ pub fn matches(filter: &Filter, schema: &TypeSchema, resource: &Map<String, Valu
         Filter::Or(all) => all.iter().any(|filter| matches(filter, schema, resource)),
         Filter::Not(inner) => !matches(inner, schema, resource),
         Filter::Present(path) => {
-            let Some(resolved) = schema.resolve(path).filter(Resolved::is_readable) else { return false };
+            let Some(resolved) = schema.resolve(path).filter(Resolved::is_readable) else {
+                return false;
+            };
             is_assigned(resolved.value_in(resource), resolved.sub_attribute)
         }
-        Filter::Compare { path, op, value: literal } => {
+        Filter::Compare {
+            path,
+            op,
+            value: literal,
+        } => {
             let resolved = schema.resolve(path).filter(Resolved::is_readable);
             compare_resolved(resolved, *op, literal, resource)
         }
         Filter::ValuePath { path, filter } => {
-            let Some(resolved) = schema.resolve(path).filter(Resolved::is_readable) else { return false };
-            let (Some(attribute), Some(value)) = (resolved.attribute, resolved.value_in(resource)) else { return false };
-            elements(value).iter().any(|element| matches_element(filter, attribute, element))
+            let Some(resolved) = schema.resolve(path).filter(Resolved::is_readable) else {
+                return false;
+            };
+            let (Some(attribute), Some(value)) = (resolved.attribute, resolved.value_in(resource))
+            else {
+                return false;
+            };
+            elements(value)
+                .iter()
+                .any(|element| matches_element(filter, attribute, element))
         }
     }
 }
@@ -38,19 +51,39 @@ pub fn matches(filter: &Filter, schema: &TypeSchema, resource: &Map<String, Valu
 pub fn matches_element(filter: &Filter, attribute: &Attribute, element: &Value) -> bool {
     let sub_value = |name: &str| -> Option<(&Attribute, Option<&Value>)> {
         if attribute.kind != AttributeType::Complex {
-            return name.eq_ignore_ascii_case("value").then_some((attribute, Some(element)));
+            return name
+                .eq_ignore_ascii_case("value")
+                .then_some((attribute, Some(element)));
         }
-        let sub = attribute.sub_attribute(name).filter(|sub| sub.is_readable())?;
+        let sub = attribute
+            .sub_attribute(name)
+            .filter(|sub| sub.is_readable())?;
         Some((sub, element.get(&sub.name)))
     };
     match filter {
-        Filter::And(all) => all.iter().all(|filter| matches_element(filter, attribute, element)),
-        Filter::Or(all) => all.iter().any(|filter| matches_element(filter, attribute, element)),
+        Filter::And(all) => all
+            .iter()
+            .all(|filter| matches_element(filter, attribute, element)),
+        Filter::Or(all) => all
+            .iter()
+            .any(|filter| matches_element(filter, attribute, element)),
         Filter::Not(inner) => !matches_element(inner, attribute, element),
-        Filter::Present(path) => sub_value(&path.attribute).is_some_and(|(_, value)| is_assigned(value, None)),
-        Filter::Compare { path, op, value: literal } => match sub_value(&path.attribute) {
+        Filter::Present(path) => {
+            sub_value(&path.attribute).is_some_and(|(_, value)| is_assigned(value, None))
+        }
+        Filter::Compare {
+            path,
+            op,
+            value: literal,
+        } => match sub_value(&path.attribute) {
             Some((sub, value)) if literal.is_null() => compare(*op, literal, sub, None, value),
-            Some((sub, value)) => compare(*op, literal, sub, None, said_or_assumed(attribute, sub, element, value)),
+            Some((sub, value)) => compare(
+                *op,
+                literal,
+                sub,
+                None,
+                said_or_assumed(attribute, sub, element, value),
+            ),
             None => compare_unassigned(*op, literal),
         },
         // The parser refuses brackets in brackets.
@@ -58,20 +91,35 @@ pub fn matches_element(filter: &Filter, attribute: &Attribute, element: &Value) 
     }
 }
 
-fn compare_resolved(resolved: Option<Resolved<'_>>, op: CompareOp, literal: &Value, resource: &Map<String, Value>) -> bool {
-    let Some(resolved) = resolved else { return compare_unassigned(op, literal) };
+fn compare_resolved(
+    resolved: Option<Resolved<'_>>,
+    op: CompareOp,
+    literal: &Value,
+    resource: &Map<String, Value>,
+) -> bool {
+    let Some(resolved) = resolved else {
+        return compare_unassigned(op, literal);
+    };
     let value = resolved.value_in(resource);
     if literal.is_null() {
         return compare_null(op, is_assigned(value, resolved.sub_attribute));
     }
     match resolved.comparable() {
-        Some(Resolved { attribute: Some(attribute), sub_attribute, .. }) => compare(op, literal, attribute, sub_attribute, value),
+        Some(Resolved {
+            attribute: Some(attribute),
+            sub_attribute,
+            ..
+        }) => compare(op, literal, attribute, sub_attribute, value),
         _ => op == CompareOp::Ne,
     }
 }
 
 fn compare_unassigned(op: CompareOp, literal: &Value) -> bool {
-    if literal.is_null() { compare_null(op, false) } else { op == CompareOp::Ne }
+    if literal.is_null() {
+        compare_null(op, false)
+    } else {
+        op == CompareOp::Ne
+    }
 }
 
 fn compare_null(op: CompareOp, assigned: bool) -> bool {
@@ -82,7 +130,13 @@ fn compare_null(op: CompareOp, assigned: bool) -> bool {
     }
 }
 
-fn compare(op: CompareOp, literal: &Value, attribute: &Attribute, sub: Option<&Attribute>, value: Option<&Value>) -> bool {
+fn compare(
+    op: CompareOp,
+    literal: &Value,
+    attribute: &Attribute,
+    sub: Option<&Attribute>,
+    value: Option<&Value>,
+) -> bool {
     let leaf = sub.unwrap_or(attribute);
     if literal.is_null() {
         return compare_null(op, is_assigned(value, sub));
@@ -104,14 +158,25 @@ fn compare(op: CompareOp, literal: &Value, attribute: &Attribute, sub: Option<&A
 static NOT_PRIMARY: Value = Value::Bool(false);
 
 /// The value that an element has for a sub-attribute, or the one that the RFC assumes where the element does not say it.
-fn said_or_assumed<'v>(attribute: &Attribute, sub: &Attribute, element: &Value, said: Option<&'v Value>) -> Option<&'v Value> {
+fn said_or_assumed<'v>(
+    attribute: &Attribute,
+    sub: &Attribute,
+    element: &Value,
+    said: Option<&'v Value>,
+) -> Option<&'v Value> {
     let said = said.filter(|value| !value.is_null());
-    if element.is_object() && attribute.is_primary(sub) { said.or(Some(&NOT_PRIMARY)) } else { said }
+    if element.is_object() && attribute.is_primary(sub) {
+        said.or(Some(&NOT_PRIMARY))
+    } else {
+        said
+    }
 }
 
 /// A sub-attribute may be multi-valued itself.
 fn any_holds(op: CompareOp, leaf: &Attribute, value: &Value, literal: &Key<'_>) -> bool {
-    elements(value).iter().any(|value| key(leaf, value).is_some_and(|value| holds(op, &value, literal)))
+    elements(value)
+        .iter()
+        .any(|value| key(leaf, value).is_some_and(|value| holds(op, &value, literal)))
 }
 
 /// The values of an attribute: those of an array, or the one.
@@ -126,7 +191,9 @@ fn is_assigned(value: Option<&Value>, sub: Option<&Attribute>) -> bool {
     match (value, sub) {
         (None, _) => false,
         (Some(value), None) => is_present(value),
-        (Some(value), Some(sub)) => elements(value).iter().any(|element| element.get(&sub.name).is_some_and(is_present)),
+        (Some(value), Some(sub)) => elements(value)
+            .iter()
+            .any(|element| element.get(&sub.name).is_some_and(is_present)),
     }
 }
 
@@ -280,8 +347,16 @@ mod tests {
     #[test]
     fn an_element_is_tried_by_its_sub_attributes() {
         let set = SchemaSet::standard();
-        let emails = set.by_name("User").unwrap().core_attribute("emails").unwrap();
-        let filter = Filter::parse(r#"type eq "WORK" and not (primary eq true)"#, FilterLimits::default()).unwrap();
+        let emails = set
+            .by_name("User")
+            .unwrap()
+            .core_attribute("emails")
+            .unwrap();
+        let filter = Filter::parse(
+            r#"type eq "WORK" and not (primary eq true)"#,
+            FilterLimits::default(),
+        )
+        .unwrap();
         assert!(filter.matches_element(emails, &json!({"type": "work", "value": "x"})));
         assert!(!filter.matches_element(emails, &json!({"type": "work", "primary": true})));
     }

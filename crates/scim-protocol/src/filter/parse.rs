@@ -27,7 +27,11 @@ pub fn parse(text: &str, limits: FilterLimits) -> Result<Filter, Error> {
     let mut parser = Parser::new(text, limits)?;
     let filter = parser.disjunction(false)?;
     parser.skip_spaces();
-    if parser.rest().is_empty() { Ok(filter) } else { Err(parser.expected("`and`, `or` or the end of the filter")) }
+    if parser.rest().is_empty() {
+        Ok(filter)
+    } else {
+        Err(parser.expected("`and`, `or` or the end of the filter"))
+    }
 }
 
 /// Parses `attribute`, `attribute.sub`, `attribute[filter]` or `attribute[filter].sub`. `invalidPath` where the path is malformed, `invalidFilter` where
@@ -37,9 +41,14 @@ pub fn parse_value_path(text: &str, limits: FilterLimits) -> Result<ValuePathPar
     let (word, start) = parser.word();
     let attribute = AttributePath::parse(word)?;
     if parser.rest().is_empty() {
-        return Ok(ValuePathParts { attribute, filter: None, sub_attribute: None });
+        return Ok(ValuePathParts {
+            attribute,
+            filter: None,
+            sub_attribute: None,
+        });
     }
-    let invalid_path = |parser: &Parser<'_>, what: &str| parser.expected(what).of_kind(ErrorKind::InvalidPath);
+    let invalid_path =
+        |parser: &Parser<'_>, what: &str| parser.expected(what).of_kind(ErrorKind::InvalidPath);
     if !parser.rest().starts_with('[') {
         return Err(invalid_path(&parser, "`[` or the end of the path"));
     }
@@ -49,7 +58,10 @@ pub fn parse_value_path(text: &str, limits: FilterLimits) -> Result<ValuePathPar
         let parsed = AttributePath::parse_at(name, start)?;
         if parsed.schema.is_some() || parsed.sub_attribute.is_some() {
             return Err(parser
-                .refuse("Only one sub-attribute name may follow `]`.".into(), start..start + name.len())
+                .refuse(
+                    "Only one sub-attribute name may follow `]`.".into(),
+                    start..start + name.len(),
+                )
                 .of_kind(ErrorKind::InvalidPath));
         }
         Some(parsed.attribute)
@@ -57,7 +69,11 @@ pub fn parse_value_path(text: &str, limits: FilterLimits) -> Result<ValuePathPar
         None
     };
     if parser.rest().is_empty() {
-        return Ok(ValuePathParts { attribute, filter: Some(filter), sub_attribute });
+        return Ok(ValuePathParts {
+            attribute,
+            filter: Some(filter),
+            sub_attribute,
+        });
     }
     Err(invalid_path(&parser, "the end of the path"))
 }
@@ -74,10 +90,22 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn new(text: &'a str, limits: FilterLimits) -> Result<Self, Error> {
         if text.len() > limits.length_max {
-            let detail = format!("The filter is {} bytes long; at most {} are accepted.", text.len(), limits.length_max);
-            return Err(Error::new(ErrorKind::InvalidFilter, detail).spanning(limits.length_max..text.len()));
+            let detail = format!(
+                "The filter is {} bytes long; at most {} are accepted.",
+                text.len(),
+                limits.length_max
+            );
+            return Err(Error::new(ErrorKind::InvalidFilter, detail)
+                .spanning(limits.length_max..text.len()));
         }
-        Ok(Self { text, at: 0, depth: 0, depth_max: limits.depth_max.min(DEPTH_CEILING), terms: 0, terms_max: limits.terms_max })
+        Ok(Self {
+            text,
+            at: 0,
+            depth: 0,
+            depth_max: limits.depth_max.min(DEPTH_CEILING),
+            terms: 0,
+            terms_max: limits.terms_max,
+        })
     }
 
     fn rest(&self) -> &'a str {
@@ -100,7 +128,9 @@ impl<'a> Parser<'a> {
     /// The longest run of path characters from here on, not consumed.
     fn peek_word(&self) -> &'a str {
         let rest = self.rest();
-        let end = rest.find(|c| !AttributePath::is_path_char(c)).unwrap_or(rest.len());
+        let end = rest
+            .find(|c| !AttributePath::is_path_char(c))
+            .unwrap_or(rest.len());
         rest.get(..end).unwrap_or_default()
     }
 
@@ -110,27 +140,46 @@ impl<'a> Parser<'a> {
         (word, start)
     }
 
-    #[expect(clippy::unused_self, reason = "reads as what the parser does, beside `expected`")]
+    #[expect(
+        clippy::unused_self,
+        reason = "reads as what the parser does, beside `expected`"
+    )]
     fn refuse(&self, detail: String, span: Range<usize>) -> Error {
         Error::new(ErrorKind::InvalidFilter, detail).spanning(span)
     }
 
     fn expected(&self, what: &str) -> Error {
         let word = self.peek_word();
-        let found = if word.is_empty() { self.rest().chars().next().map(String::from) } else { Some(word.to_owned()) };
+        let found = if word.is_empty() {
+            self.rest().chars().next().map(String::from)
+        } else {
+            Some(word.to_owned())
+        };
         match found {
             Some(found) => {
                 let detail = format!("At position {}: expected {what}, found `{found}`.", self.at);
                 self.refuse(detail, self.at..self.at + found.len())
             }
-            None => self.refuse(format!("At position {}: expected {what}, but the text ends there.", self.at), self.at..self.at),
+            None => self.refuse(
+                format!(
+                    "At position {}: expected {what}, but the text ends there.",
+                    self.at
+                ),
+                self.at..self.at,
+            ),
         }
     }
 
     /// Runs `inner` one level deeper.
-    fn nested(&mut self, inner: impl FnOnce(&mut Self) -> Result<Filter, Error>) -> Result<Filter, Error> {
+    fn nested(
+        &mut self,
+        inner: impl FnOnce(&mut Self) -> Result<Filter, Error>,
+    ) -> Result<Filter, Error> {
         if self.depth >= self.depth_max {
-            let detail = format!("At position {}: the filter is nested deeper than {} levels.", self.at, self.depth_max);
+            let detail = format!(
+                "At position {}: the filter is nested deeper than {} levels.",
+                self.at, self.depth_max
+            );
             return Err(self.refuse(detail, self.at..self.at + 1));
         }
         self.depth += 1;
@@ -191,7 +240,9 @@ impl<'a> Parser<'a> {
             return Ok(Filter::ValuePath { path, filter });
         }
         if in_brackets && (path.schema.is_some() || path.sub_attribute.is_some()) {
-            let detail = format!("At position {start}: inside brackets only the plain name of a sub-attribute may stand, not `{path}`.");
+            let detail = format!(
+                "At position {start}: inside brackets only the plain name of a sub-attribute may stand, not `{path}`."
+            );
             return Err(self.refuse(detail, start..self.at));
         }
         self.comparison(path)
@@ -202,7 +253,11 @@ impl<'a> Parser<'a> {
             parser.at += 1;
             let inner = parser.disjunction(in_brackets)?;
             parser.skip_spaces();
-            if parser.eat(')') { Ok(inner) } else { Err(parser.expected("`and`, `or` or `)`")) }
+            if parser.eat(')') {
+                Ok(inner)
+            } else {
+                Err(parser.expected("`and`, `or` or `)`"))
+            }
         })
     }
 
@@ -211,7 +266,8 @@ impl<'a> Parser<'a> {
             return Err(self.expected("an attribute, `not` or `(`"));
         }
         let (word, start) = self.word();
-        let path = AttributePath::parse_at(word, start).map_err(|error| error.of_kind(ErrorKind::InvalidFilter))?;
+        let path = AttributePath::parse_at(word, start)
+            .map_err(|error| error.of_kind(ErrorKind::InvalidFilter))?;
         Ok((path, start))
     }
 
@@ -219,14 +275,20 @@ impl<'a> Parser<'a> {
     fn brackets(&mut self, path: &AttributePath, start: usize) -> Result<Filter, Error> {
         // With a URN in front that is only known once the attribute is found: a dot may stand behind the URN.
         if path.sub_attribute.is_some() && path.schema.is_none() {
-            let detail = format!("At position {start}: `{path}` is a sub-attribute; brackets follow the attribute itself.");
+            let detail = format!(
+                "At position {start}: `{path}` is a sub-attribute; brackets follow the attribute itself."
+            );
             return Err(self.refuse(detail, start..self.at));
         }
         self.nested(|parser| {
             parser.at += 1;
             let inner = parser.disjunction(true)?;
             parser.skip_spaces();
-            if parser.eat(']') { Ok(inner) } else { Err(parser.expected("`and`, `or` or `]`")) }
+            if parser.eat(']') {
+                Ok(inner)
+            } else {
+                Err(parser.expected("`and`, `or` or `]`"))
+            }
         })
     }
 
@@ -237,7 +299,9 @@ impl<'a> Parser<'a> {
         }
         let (path, start) = self.path()?;
         if path.schema.is_some() || path.sub_attribute.is_some() {
-            let detail = format!("At position {start}: only the plain name of a sub-attribute may follow `]`, not `{path}`.");
+            let detail = format!(
+                "At position {start}: only the plain name of a sub-attribute may follow `]`, not `{path}`."
+            );
             return Err(self.refuse(detail, start..self.at));
         }
         let mut all = match inner {
@@ -264,7 +328,9 @@ impl<'a> Parser<'a> {
             return Ok(Filter::Present(path));
         }
         let Some(op) = CompareOp::from_name(word) else {
-            return Err(self.expected("an operator (`eq`, `ne`, `co`, `sw`, `ew`, `gt`, `ge`, `lt`, `le` or `pr`)"));
+            return Err(self.expected(
+                "an operator (`eq`, `ne`, `co`, `sw`, `ew`, `gt`, `ge`, `lt`, `le` or `pr`)",
+            ));
         };
         self.at += word.len();
         self.skip_spaces();
@@ -273,7 +339,8 @@ impl<'a> Parser<'a> {
     }
 
     fn literal(&mut self) -> Result<Value, Error> {
-        const EXPECTED: &str = "a value: a string in double quotes, a number, `true`, `false` or `null`";
+        const EXPECTED: &str =
+            "a value: a string in double quotes, a number, `true`, `false` or `null`";
         if self.rest().starts_with('"') {
             return self.string();
         }
@@ -293,19 +360,26 @@ impl<'a> Parser<'a> {
     fn string(&mut self) -> Result<Value, Error> {
         let start = self.at;
         let mut escaped = false;
-        let end = self.rest().bytes().enumerate().skip(1).find_map(|(at, byte)| {
-            let closes = byte == b'"' && !escaped;
-            escaped = byte == b'\\' && !escaped;
-            closes.then_some(start + at + 1)
-        });
+        let end = self
+            .rest()
+            .bytes()
+            .enumerate()
+            .skip(1)
+            .find_map(|(at, byte)| {
+                let closes = byte == b'"' && !escaped;
+                escaped = byte == b'\\' && !escaped;
+                closes.then_some(start + at + 1)
+            });
         let Some(end) = end else {
-            let detail = format!("At position {start}: the string that begins here has no closing `\"`.");
+            let detail =
+                format!("At position {start}: the string that begins here has no closing `\"`.");
             return Err(self.refuse(detail, start..self.text.len()));
         };
         let literal = self.text.get(start..end).unwrap_or_default();
         let Ok(value) = serde_json::from_str(literal) else {
-            let detail =
-                format!("At position {start}: the string is not a JSON string; escape control characters, `\"` and `\\` with `\\`.");
+            let detail = format!(
+                "At position {start}: the string is not a JSON string; escape control characters, `\"` and `\\` with `\\`."
+            );
             return Err(self.refuse(detail, start..end));
         };
         self.at = end;
@@ -348,7 +422,11 @@ mod tests {
     }
 
     fn compare(path: &str, op: CompareOp, value: Value) -> Filter {
-        Filter::Compare { path: AttributePath::parse(path).unwrap(), op, value }
+        Filter::Compare {
+            path: AttributePath::parse(path).unwrap(),
+            op,
+            value,
+        }
     }
 
     /// The examples of RFC 7644 section 3.4.2.2, figure 2 included.
@@ -379,17 +457,37 @@ mod tests {
     fn precedence_is_not_then_and_then_or() {
         let a = || Filter::Present(AttributePath::of("a"));
         let check = |text: &str, expected: Filter| assert_eq!(tree(text), expected, "{text}");
-        check("a pr or a pr and a pr", Filter::Or(vec![a(), Filter::And(vec![a(), a()])]));
-        check("(a pr or a pr) and a pr", Filter::And(vec![Filter::Or(vec![a(), a()]), a()]));
-        check("not (a pr) and a pr", Filter::And(vec![Filter::Not(Box::new(a())), a()]));
-        check("NOT(a PR) AND a Pr Or a pR", Filter::Or(vec![Filter::And(vec![Filter::Not(Box::new(a())), a()]), a()]));
+        check(
+            "a pr or a pr and a pr",
+            Filter::Or(vec![a(), Filter::And(vec![a(), a()])]),
+        );
+        check(
+            "(a pr or a pr) and a pr",
+            Filter::And(vec![Filter::Or(vec![a(), a()]), a()]),
+        );
+        check(
+            "not (a pr) and a pr",
+            Filter::And(vec![Filter::Not(Box::new(a())), a()]),
+        );
+        check(
+            "NOT(a PR) AND a Pr Or a pR",
+            Filter::Or(vec![
+                Filter::And(vec![Filter::Not(Box::new(a())), a()]),
+                a(),
+            ]),
+        );
         check("((a pr))", a());
     }
 
     #[test]
     fn literals() {
-        let check =
-            |text: &str, expected: Value| assert_eq!(tree(&format!("x eq {text}")), compare("x", CompareOp::Eq, expected), "{text}");
+        let check = |text: &str, expected: Value| {
+            assert_eq!(
+                tree(&format!("x eq {text}")),
+                compare("x", CompareOp::Eq, expected),
+                "{text}"
+            );
+        };
         check("TRUE", json!(true));
         check("False", json!(false));
         check("Null", json!(null));
@@ -397,22 +495,35 @@ mod tests {
         check("1.5", json!(1.5));
         check("2E+3", json!(2000.0));
         check("18446744073709551615", json!(u64::MAX));
-        check(r#""a\"b\\c\/\u00e9\uD83D\uDE00]""#, json!("a\"b\\c/\u{e9}\u{1F600}]"));
+        check(
+            r#""a\"b\\c\/\u00e9\uD83D\uDE00]""#,
+            json!("a\"b\\c/\u{e9}\u{1F600}]"),
+        );
         check(r#""\\""#, json!("\\"));
         check(r#""""#, json!(""));
     }
 
     #[test]
     fn a_comparison_after_brackets_is_about_the_same_element() {
-        assert_eq!(tree(r#"emails[type eq "work"].value eq "x""#), tree(r#"emails[type eq "work" and value eq "x"]"#));
-        assert_eq!(tree(r#"emails[type eq "a" or type eq "b"].value pr"#), tree(r#"emails[(type eq "a" or type eq "b") and value pr]"#));
+        assert_eq!(
+            tree(r#"emails[type eq "work"].value eq "x""#),
+            tree(r#"emails[type eq "work" and value eq "x"]"#)
+        );
+        assert_eq!(
+            tree(r#"emails[type eq "a" or type eq "b"].value pr"#),
+            tree(r#"emails[(type eq "a" or type eq "b") and value pr]"#)
+        );
     }
 
     #[test]
     fn errors_give_position_and_what_was_expected() {
         let check = |text: &str, start: usize, mentions: &str| {
             let error = parse(text, FilterLimits::default()).unwrap_err();
-            assert_eq!((error.kind(), error.span().unwrap().start), (ErrorKind::InvalidFilter, start), "{text}: {error}");
+            assert_eq!(
+                (error.kind(), error.span().unwrap().start),
+                (ErrorKind::InvalidFilter, start),
+                "{text}: {error}"
+            );
             assert!(error.detail().contains(mentions), "{text}: {error}");
         };
         check("", 0, "an attribute");
@@ -444,16 +555,36 @@ mod tests {
         assert!(parse(&format!("{}a pr{}", "(".repeat(64), ")".repeat(64)), limits).is_ok());
         for open in ["(", "not (", "a["] {
             let deep = open.repeat(3_000);
-            assert_eq!(parse(&deep, limits).unwrap_err().kind(), ErrorKind::InvalidFilter);
+            assert_eq!(
+                parse(&deep, limits).unwrap_err().kind(),
+                ErrorKind::InvalidFilter
+            );
         }
-        let unlimited = FilterLimits { length_max: usize::MAX, depth_max: usize::MAX, terms_max: usize::MAX };
-        assert!(parse(&"(".repeat(1_000_000), unlimited).unwrap_err().detail().contains("nested deeper"));
-        assert!(parse(&" ".repeat(limits.length_max + 1), limits).unwrap_err().detail().contains("at most 16384"));
+        let unlimited = FilterLimits {
+            length_max: usize::MAX,
+            depth_max: usize::MAX,
+            terms_max: usize::MAX,
+        };
+        assert!(
+            parse(&"(".repeat(1_000_000), unlimited)
+                .unwrap_err()
+                .detail()
+                .contains("nested deeper")
+        );
+        assert!(
+            parse(&" ".repeat(limits.length_max + 1), limits)
+                .unwrap_err()
+                .detail()
+                .contains("at most 16384")
+        );
         let terms = |count: usize| vec!["a[b pr]"; count].join(" and ");
         assert!(parse(&terms(limits.terms_max), limits).is_ok());
         let refusal = parse(&terms(limits.terms_max + 1), limits).unwrap_err();
         assert_eq!(refusal.kind(), ErrorKind::InvalidFilter);
-        assert!(refusal.detail().contains("more than 250 comparisons"), "{refusal}");
+        assert!(
+            refusal.detail().contains("more than 250 comparisons"),
+            "{refusal}"
+        );
     }
 
     #[test]
@@ -466,10 +597,27 @@ mod tests {
         };
         check("members", "members", None, None);
         check("name.familyName", "name.familyName", None, None);
-        check(r#"addresses[type eq "work"]"#, "addresses", Some(r#"type eq "work""#), None);
-        check(r#"members[value eq "a]b"].displayName"#, "members", Some(r#"value eq "a]b""#), Some("displayName"));
-        let refused =
-            |text: &str, kind: ErrorKind| assert_eq!(parse_value_path(text, FilterLimits::default()).unwrap_err().kind(), kind, "{text}");
+        check(
+            r#"addresses[type eq "work"]"#,
+            "addresses",
+            Some(r#"type eq "work""#),
+            None,
+        );
+        check(
+            r#"members[value eq "a]b"].displayName"#,
+            "members",
+            Some(r#"value eq "a]b""#),
+            Some("displayName"),
+        );
+        let refused = |text: &str, kind: ErrorKind| {
+            assert_eq!(
+                parse_value_path(text, FilterLimits::default())
+                    .unwrap_err()
+                    .kind(),
+                kind,
+                "{text}"
+            );
+        };
         refused("", ErrorKind::InvalidPath);
         refused("a b", ErrorKind::InvalidPath);
         refused("a[b pr]x", ErrorKind::InvalidPath);
@@ -479,7 +627,8 @@ mod tests {
     }
 
     fn any_path() -> impl Strategy<Value = AttributePath> {
-        "(urn:a:2\\.0:User:)?[a-z][A-Za-z0-9_-]{0,6}(\\.\\$?[a-z]{1,5})?".prop_map(|text| AttributePath::parse(&text).unwrap())
+        "(urn:a:2\\.0:User:)?[a-z][A-Za-z0-9_-]{0,6}(\\.\\$?[a-z]{1,5})?"
+            .prop_map(|text| AttributePath::parse(&text).unwrap())
     }
 
     fn any_comparison(path: impl Strategy<Value = AttributePath>) -> impl Strategy<Value = Filter> {
@@ -490,8 +639,19 @@ mod tests {
             any::<bool>().prop_map(Value::from),
             Just(Value::Null),
         ];
-        (path, proptest::sample::select(&CompareOp::ALL[..]), value, 0..8u8)
-            .prop_map(|(path, op, value, kind)| if kind == 0 { Filter::Present(path) } else { Filter::Compare { path, op, value } })
+        (
+            path,
+            proptest::sample::select(&CompareOp::ALL[..]),
+            value,
+            0..8u8,
+        )
+            .prop_map(|(path, op, value, kind)| {
+                if kind == 0 {
+                    Filter::Present(path)
+                } else {
+                    Filter::Compare { path, op, value }
+                }
+            })
     }
 
     fn any_tree<S: Strategy<Value = Filter> + 'static>(leaf: S) -> impl Strategy<Value = Filter> {
@@ -507,8 +667,13 @@ mod tests {
     fn any_filter() -> impl Strategy<Value = Filter> {
         let plain = || "[a-mo-z][A-Za-z0-9]{0,5}".prop_map(AttributePath::of);
         let inner = any_tree(any_comparison(plain()));
-        let value_path = (plain(), inner).prop_map(|(path, filter)| Filter::ValuePath { path, filter: Box::new(filter) });
-        let any_path = any_path().prop_filter("`not` is a keyword", |path| !path.to_string().eq_ignore_ascii_case("not"));
+        let value_path = (plain(), inner).prop_map(|(path, filter)| Filter::ValuePath {
+            path,
+            filter: Box::new(filter),
+        });
+        let any_path = any_path().prop_filter("`not` is a keyword", |path| {
+            !path.to_string().eq_ignore_ascii_case("not")
+        });
         any_tree(prop_oneof![3 => any_comparison(any_path), 1 => value_path])
     }
 

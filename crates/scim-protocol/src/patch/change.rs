@@ -55,7 +55,11 @@ pub(super) struct Change<'a> {
 
 impl Change<'_> {
     /// Changes the attribute in the object that holds it: the resource, or an extension.
-    pub(super) fn apply(&mut self, container: &mut Map<String, Value>, given: Given) -> Result<(), Error> {
+    pub(super) fn apply(
+        &mut self,
+        container: &mut Map<String, Value>,
+        given: Given,
+    ) -> Result<(), Error> {
         match (self.target.filter, self.target.attribute.multi_valued) {
             (Some(filter), true) => self.elements(container, filter, given),
             (Some(filter), false) => self.one_if(container, filter, given),
@@ -63,16 +67,33 @@ impl Change<'_> {
         }
     }
 
-    fn unconditionally(&mut self, container: &mut Map<String, Value>, given: Given) -> Result<(), Error> {
-        if self.target.sub.is_some() { self.sub_attribute(container, given) } else { self.whole(container, given) }
+    fn unconditionally(
+        &mut self,
+        container: &mut Map<String, Value>,
+        given: Given,
+    ) -> Result<(), Error> {
+        if self.target.sub.is_some() {
+            self.sub_attribute(container, given)
+        } else {
+            self.whole(container, given)
+        }
     }
 
     /// `attribute[filter]` where the attribute has one value.
-    fn one_if(&mut self, container: &mut Map<String, Value>, filter: &Filter, given: Given) -> Result<(), Error> {
+    fn one_if(
+        &mut self,
+        container: &mut Map<String, Value>,
+        filter: &Filter,
+        given: Given,
+    ) -> Result<(), Error> {
         let attribute = self.target.attribute;
         let held = container.get(&attribute.name);
-        self.work.spend(held.map_or(1, steps_of).saturating_mul(terms(filter)))?;
-        match (held.is_some_and(|held| filter.matches_element(attribute, held)), self.op) {
+        self.work
+            .spend(held.map_or(1, steps_of).saturating_mul(terms(filter)))?;
+        match (
+            held.is_some_and(|held| filter.matches_element(attribute, held)),
+            self.op,
+        ) {
             (true, _) => self.unconditionally(container, given),
             (false, Op::Remove) => Ok(()),
             (false, Op::Add | Op::Replace) => Err(self.no_target(filter)),
@@ -87,7 +108,11 @@ impl Change<'_> {
             (_, Given::Nothing) => {
                 container.remove(&attribute.name);
             }
-            (Some(Value::Array(elements)), Given::Whole(Value::Array(new))) if self.op == Op::Add => self.add(elements, new)?,
+            (Some(Value::Array(elements)), Given::Whole(Value::Array(new)))
+                if self.op == Op::Add =>
+            {
+                self.add(elements, new)?;
+            }
             (_, Given::Whole(value)) => {
                 container.insert(attribute.name.clone(), value);
             }
@@ -113,24 +138,40 @@ impl Change<'_> {
         if parts.is_empty() {
             return Ok(None);
         }
-        validate::complete(Place::Path(&self.target.path()), self.target.attribute, &parts)?;
+        validate::complete(
+            Place::Path(&self.target.path()),
+            self.target.attribute,
+            &parts,
+        )?;
         Ok(Some(Value::Object(parts)))
     }
 
     fn add(&mut self, elements: &mut Vec<Value>, new: Vec<Value>) -> Result<(), Error> {
-        self.work.spend(elements.len().saturating_add(1).saturating_mul(new.len()))?;
+        self.work
+            .spend(elements.len().saturating_add(1).saturating_mul(new.len()))?;
         let attribute = self.target.attribute;
-        let touched: Vec<usize> = new.into_iter().map(|element| add_element(elements, attribute, element)).collect();
+        let touched: Vec<usize> = new
+            .into_iter()
+            .map(|element| add_element(elements, attribute, element))
+            .collect();
         demote(elements, &touched);
         once(elements, &touched);
         Ok(())
     }
 
     /// `attribute.sub`: of the one value, or of every element.
-    fn sub_attribute(&mut self, container: &mut Map<String, Value>, given: Given) -> Result<(), Error> {
+    fn sub_attribute(
+        &mut self,
+        container: &mut Map<String, Value>,
+        given: Given,
+    ) -> Result<(), Error> {
         let attribute = self.target.attribute;
         let (assigns, held) = (given.assigns(), container.get_mut(&attribute.name));
-        self.work.spend(held.as_deref().map_or(1, steps_of).saturating_mul(given.steps()))?;
+        self.work.spend(
+            held.as_deref()
+                .map_or(1, steps_of)
+                .saturating_mul(given.steps()),
+        )?;
         match held {
             Some(Value::Array(elements)) => {
                 for element in elements.iter_mut() {
@@ -143,7 +184,14 @@ impl Change<'_> {
             _ if assigns => {
                 let mut element = Value::Object(Map::new());
                 self.element(&mut element, &given);
-                container.insert(attribute.name.clone(), if attribute.multi_valued { Value::Array(vec![element]) } else { element });
+                container.insert(
+                    attribute.name.clone(),
+                    if attribute.multi_valued {
+                        Value::Array(vec![element])
+                    } else {
+                        element
+                    },
+                );
             }
             _ => {}
         }
@@ -154,18 +202,35 @@ impl Change<'_> {
     }
 
     /// `attribute[filter]` and `attribute[filter].sub` of a multi-valued attribute.
-    fn elements(&mut self, container: &mut Map<String, Value>, filter: &Filter, given: Given) -> Result<(), Error> {
+    fn elements(
+        &mut self,
+        container: &mut Map<String, Value>,
+        filter: &Filter,
+        given: Given,
+    ) -> Result<(), Error> {
         let attribute = self.target.attribute;
         let mut none = Vec::new();
         let elements = match container.get_mut(&attribute.name) {
             Some(Value::Array(elements)) => elements,
             _ => &mut none,
         };
-        self.work.spend(elements.iter().map(steps_of).sum::<usize>().saturating_add(1).saturating_mul(terms(filter).max(1)))?;
-        let matching = elements.iter().enumerate().filter(|(_, element)| filter.matches_element(attribute, element));
+        self.work.spend(
+            elements
+                .iter()
+                .map(steps_of)
+                .sum::<usize>()
+                .saturating_add(1)
+                .saturating_mul(terms(filter).max(1)),
+        )?;
+        let matching = elements
+            .iter()
+            .enumerate()
+            .filter(|(_, element)| filter.matches_element(attribute, element));
         let mut matched: Vec<usize> = matching.map(|(place, _)| place).collect();
         if matched.is_empty() {
-            let Some(made) = self.made(filter, &given)? else { return Ok(()) };
+            let Some(made) = self.made(filter, &given)? else {
+                return Ok(());
+            };
             matched.push(elements.len());
             elements.push(made);
         }
@@ -173,7 +238,8 @@ impl Change<'_> {
         if let (Op::Add, None, Given::Whole(value)) = (self.op, self.target.sub, &given) {
             return self.add(elements, vec![value.clone()]);
         }
-        self.work.spend(matched.len().saturating_mul(given.steps()))?;
+        self.work
+            .spend(matched.len().saturating_mul(given.steps()))?;
         let given = self.replacement(given)?;
         for place in &matched {
             if let Some(element) = elements.get_mut(*place) {
@@ -193,15 +259,24 @@ impl Change<'_> {
     /// An element for a filter that selects none, where there is something to put into it. Entra adds `emails[type eq "work"].value` to a user who has no
     /// such element yet, and means one to be made; a whole element that is to replace what is not there stays `noTarget` (RFC 7644 section 3.5.2.3).
     fn made(&self, filter: &Filter, given: &Given) -> Result<Option<Value>, Error> {
-        if self.op == Op::Remove || (!given.assigns() && self.quirks.has(Quirk::ElementFromFilter)) {
+        if self.op == Op::Remove || (!given.assigns() && self.quirks.has(Quirk::ElementFromFilter))
+        {
             return Ok(None);
         }
         let attribute = self.target.attribute;
-        let made = (self.target.sub.is_some() || self.op == Op::Add).then(|| element_from(attribute, filter)).flatten();
-        let made = made.filter(|_| self.quirks.has(Quirk::ElementFromFilter)).ok_or_else(|| self.no_target(filter))?;
+        let made = (self.target.sub.is_some() || self.op == Op::Add)
+            .then(|| element_from(attribute, filter))
+            .flatten();
+        let made = made
+            .filter(|_| self.quirks.has(Quirk::ElementFromFilter))
+            .ok_or_else(|| self.no_target(filter))?;
         for (name, value) in &made {
             if let (Some(sub), Some(text)) = (attribute.sub_attribute(name), value.as_str()) {
-                let path = Target { sub: None, ..self.target }.path();
+                let path = Target {
+                    sub: None,
+                    ..self.target
+                }
+                .path();
                 validate::check_length(Place::Sub(&Place::Path(&path), name), sub, text)?;
             }
         }
@@ -211,7 +286,9 @@ impl Change<'_> {
     /// RFC 7644 section 3.5.2.3: what replaces an element replaces all of it. A value that assigns nothing replaces nothing: it only unassigns what it names.
     fn replacement(&self, given: Given) -> Result<Given, Error> {
         match given {
-            Given::Parts(parts) if self.op == Op::Replace && parts.values().any(|part| !part.is_null()) => {
+            Given::Parts(parts)
+                if self.op == Op::Replace && parts.values().any(|part| !part.is_null()) =>
+            {
                 Ok(self.complete(parts)?.map_or(Given::Nothing, Given::Whole))
             }
             given => Ok(given),
@@ -221,17 +298,23 @@ impl Change<'_> {
     /// One element, or the one value of a complex attribute.
     fn element(&self, element: &mut Value, given: &Given) {
         match (self.target.sub, given, element) {
-            (Some(sub), Given::Nothing, Value::Object(object)) => match (self.within, object.get_mut(&sub.name)) {
-                (Some(gone), Some(Value::Array(values))) => {
-                    values.retain(|value| !gone.matches_element(sub, value));
-                    if values.is_empty() {
-                        object.remove(&sub.name);
+            (Some(sub), Given::Nothing, Value::Object(object)) => {
+                match (self.within, object.get_mut(&sub.name)) {
+                    (Some(gone), Some(Value::Array(values))) => {
+                        values.retain(|value| !gone.matches_element(sub, value));
+                        if values.is_empty() {
+                            object.remove(&sub.name);
+                        }
                     }
+                    _ => set_sub(object, self.op, sub, None),
                 }
-                _ => set_sub(object, self.op, sub, None),
-            },
-            (Some(sub), Given::Whole(value), Value::Object(object)) => set_sub(object, self.op, sub, Some(value)),
-            (None, Given::Parts(parts), Value::Object(object)) => merge(object, self.op, self.target.attribute, parts.clone()),
+            }
+            (Some(sub), Given::Whole(value), Value::Object(object)) => {
+                set_sub(object, self.op, sub, Some(value));
+            }
+            (None, Given::Parts(parts), Value::Object(object)) => {
+                merge(object, self.op, self.target.attribute, parts.clone());
+            }
             (None, Given::Whole(value), element) => *element = value.clone(),
             (None, Given::Nothing, element) => *element = Value::Null,
             (Some(_), ..) | (None, Given::Parts(_), _) => {}
@@ -240,7 +323,11 @@ impl Change<'_> {
 
     fn no_target(&self, filter: &Filter) -> Error {
         let name = &self.target.attribute.name;
-        Error::new(ErrorKind::NoTarget, format!("`{name}[{filter}]` selects no value; add one to `{name}` first.")).at(self.target.path())
+        Error::new(
+            ErrorKind::NoTarget,
+            format!("`{name}[{filter}]` selects no value; add one to `{name}` first."),
+        )
+        .at(self.target.path())
     }
 }
 
@@ -255,9 +342,16 @@ pub(super) fn is_empty(value: &Value) -> bool {
 }
 
 /// Changes the named sub-attributes of a complex value and no others.
-fn merge(object: &mut Map<String, Value>, op: Op, attribute: &Attribute, parts: Map<String, Value>) {
+fn merge(
+    object: &mut Map<String, Value>,
+    op: Op,
+    attribute: &Attribute,
+    parts: Map<String, Value>,
+) {
     for (name, part) in parts {
-        let Some(sub) = attribute.sub_attribute(&name) else { continue };
+        let Some(sub) = attribute.sub_attribute(&name) else {
+            continue;
+        };
         // To add what is unassigned adds nothing.
         if !(part.is_null() && op == Op::Add) {
             set_sub(object, op, sub, Some(&part).filter(|part| !part.is_null()));
@@ -283,9 +377,9 @@ fn set_sub(object: &mut Map<String, Value>, op: Op, sub: &Attribute, value: Opti
 /// Adds an element, or merges it into the one with the same `value` and `type`: RFC 7643 section 2.4 wants no such pair twice. Answers its place.
 fn add_element(elements: &mut Vec<Value>, attribute: &Attribute, new: Value) -> usize {
     let same = |element: &Value| match (element, &new) {
-        (Value::Object(old), Value::Object(new)) if new.contains_key("value") => {
-            ["value", "type"].iter().all(|name| old.get(*name) == new.get(*name))
-        }
+        (Value::Object(old), Value::Object(new)) if new.contains_key("value") => ["value", "type"]
+            .iter()
+            .all(|name| old.get(*name) == new.get(*name)),
         (old, new) => old == new,
     };
     if let Some(place) = elements.iter().position(same) {
@@ -309,7 +403,14 @@ fn settle(elements: &mut Vec<Value>, touched: &[usize]) {
 /// RFC 7644 section 3.5.2: a value that becomes primary makes every other one secondary.
 fn demote(elements: &mut [Value], touched: &[usize]) {
     let is_primary = |element: &Value| element.get("primary") == Some(&Value::Bool(true));
-    let Some(keep) = touched.iter().rev().copied().find(|place| elements.get(*place).is_some_and(is_primary)) else { return };
+    let Some(keep) = touched
+        .iter()
+        .rev()
+        .copied()
+        .find(|place| elements.get(*place).is_some_and(is_primary))
+    else {
+        return;
+    };
     for (place, element) in elements.iter_mut().enumerate() {
         if place != keep
             && is_primary(element)
@@ -322,9 +423,18 @@ fn demote(elements: &mut [Value], touched: &[usize]) {
 
 /// What has become the same value is there once, as in a body of POST or PUT. Elements that were not touched were different before.
 fn once(elements: &mut Vec<Value>, touched: &[usize]) {
-    let [one] = touched else { return distinct(elements) };
-    let Some(changed) = elements.get(*one) else { return };
-    let same: Vec<usize> = elements.iter().enumerate().filter(|(_, element)| *element == changed).map(|(place, _)| place).collect();
+    let [one] = touched else {
+        return distinct(elements);
+    };
+    let Some(changed) = elements.get(*one) else {
+        return;
+    };
+    let same: Vec<usize> = elements
+        .iter()
+        .enumerate()
+        .filter(|(_, element)| *element == changed)
+        .map(|(place, _)| place)
+        .collect();
     for place in same.iter().skip(1).rev() {
         elements.remove(*place);
     }

@@ -65,15 +65,28 @@ pub fn split(schema: &TypeSchema, operations: Vec<Operation>) -> Result<Split, E
     }
     for operation in operations {
         match operation {
-            Operation { op, path: Some(path), value } if is_members(schema, &path.attribute) => {
+            Operation {
+                op,
+                path: Some(path),
+                value,
+            } if is_members(schema, &path.attribute) => {
                 by_path(op, &path, value, &mut split.members)?;
             }
-            Operation { op, path, value: Some(Value::Object(object)) }
-                if path.as_ref().is_none_or(|path| schema.names_whole_core(&path.attribute)) =>
+            Operation {
+                op,
+                path,
+                value: Some(Value::Object(object)),
+            } if path
+                .as_ref()
+                .is_none_or(|path| schema.names_whole_core(&path.attribute)) =>
             {
                 let rest = without_members(schema, op, object, &mut split.members)?;
                 if !rest.is_empty() {
-                    split.others.push(Operation { op, path, value: Some(Value::Object(rest)) });
+                    split.others.push(Operation {
+                        op,
+                        path,
+                        value: Some(Value::Object(rest)),
+                    });
                 }
             }
             other => split.others.push(other),
@@ -83,9 +96,12 @@ pub fn split(schema: &TypeSchema, operations: Vec<Operation>) -> Result<Split, E
 }
 
 fn is_members(schema: &TypeSchema, path: &AttributePath) -> bool {
-    schema
-        .resolve(path)
-        .is_some_and(|resolved| resolved.extension.is_none() && resolved.attribute.is_some_and(|attribute| attribute.name == "members"))
+    schema.resolve(path).is_some_and(|resolved| {
+        resolved.extension.is_none()
+            && resolved
+                .attribute
+                .is_some_and(|attribute| attribute.name == "members")
+    })
 }
 
 /// Takes `members` out of the object of an operation on the resource itself.
@@ -97,7 +113,9 @@ fn without_members(
 ) -> Result<Map<String, Value>, Error> {
     let mut rest = Map::new();
     for (key, value) in object {
-        if AttributePath::parse(&key).is_ok_and(|path| path.sub_attribute.is_none() && is_members(schema, &path)) {
+        if AttributePath::parse(&key)
+            .is_ok_and(|path| path.sub_attribute.is_none() && is_members(schema, &path))
+        {
             into.push(match op {
                 Op::Add => MemberOperation::Add(ids(value)?),
                 Op::Remove if !value.is_null() => MemberOperation::Remove(ids(value)?),
@@ -110,8 +128,16 @@ fn without_members(
     Ok(rest)
 }
 
-fn by_path(op: Op, path: &PatchPath, value: Option<Value>, into: &mut Vec<MemberOperation>) -> Result<(), Error> {
-    if path.sub_name().is_some_and(|name| !name.eq_ignore_ascii_case("value")) {
+fn by_path(
+    op: Op,
+    path: &PatchPath,
+    value: Option<Value>,
+    into: &mut Vec<MemberOperation>,
+) -> Result<(), Error> {
+    if path
+        .sub_name()
+        .is_some_and(|name| !name.eq_ignore_ascii_case("value"))
+    {
         // `display`, `type` and `$ref` of a member follow from the member itself; there is nothing to change.
         return Ok(());
     }
@@ -121,7 +147,9 @@ fn by_path(op: Op, path: &PatchPath, value: Option<Value>, into: &mut Vec<Member
     let loses_id = match op {
         Op::Add => false,
         Op::Remove => path.filter.is_some(),
-        Op::Replace => value.as_ref().is_none_or(|value| value.as_array().is_some_and(Vec::is_empty)),
+        Op::Replace => value
+            .as_ref()
+            .is_none_or(|value| value.as_array().is_some_and(Vec::is_empty)),
     };
     if names_id && loses_id {
         return Err(id_stays(path));
@@ -145,7 +173,9 @@ fn by_path(op: Op, path: &PatchPath, value: Option<Value>, into: &mut Vec<Member
             None => named_ids(filter).unwrap_or_default(),
         }),
         Op::Remove => removal(filter, value)?,
-        Op::Replace => MemberOperation::ReplaceWhere(filter.clone(), ids(value.unwrap_or_default())?),
+        Op::Replace => {
+            MemberOperation::ReplaceWhere(filter.clone(), ids(value.unwrap_or_default())?)
+        }
     });
     Ok(())
 }
@@ -153,7 +183,10 @@ fn by_path(op: Op, path: &PatchPath, value: Option<Value>, into: &mut Vec<Member
 /// Removes those that a filter selects; with a value only those of them that the value names.
 fn removal(filter: &Filter, value: Option<Value>) -> Result<MemberOperation, Error> {
     let Some(value) = value else {
-        return Ok(named_ids(filter).map_or_else(|| MemberOperation::RemoveWhere(filter.clone()), MemberOperation::Remove));
+        return Ok(named_ids(filter).map_or_else(
+            || MemberOperation::RemoveWhere(filter.clone()),
+            MemberOperation::Remove,
+        ));
     };
     let given = ids(value)?;
     if let Some(mut named) = named_ids(filter) {
@@ -161,39 +194,69 @@ fn removal(filter: &Filter, value: Option<Value>) -> Result<MemberOperation, Err
         named.retain(|id| given.contains(id));
         return Ok(MemberOperation::Remove(named));
     }
-    let is_it = |id| Filter::Compare { path: AttributePath::of("value"), op: CompareOp::Eq, value: Value::String(id) };
-    Ok(MemberOperation::RemoveWhere(Filter::And(vec![filter.clone(), Filter::Or(given.into_iter().map(is_it).collect())])))
+    let is_it = |id| Filter::Compare {
+        path: AttributePath::of("value"),
+        op: CompareOp::Eq,
+        value: Value::String(id),
+    };
+    Ok(MemberOperation::RemoveWhere(Filter::And(vec![
+        filter.clone(),
+        Filter::Or(given.into_iter().map(is_it).collect()),
+    ])))
 }
 
 fn id_stays(path: &PatchPath) -> Error {
-    let detail =
-        format!("`{path}` is the id of a member, which cannot be unassigned; remove the member (`members[value eq \"...\"]`) instead.");
+    let detail = format!(
+        "`{path}` is the id of a member, which cannot be unassigned; remove the member (`members[value eq \"...\"]`) instead."
+    );
     Error::new(ErrorKind::Mutability, detail).at(path.to_string())
 }
 
 fn no_member_named(path: &PatchPath) -> Error {
-    let detail = format!("`{path}` names no member to remove; name one (`members[value eq \"...\"]`), or all (`members`).");
+    let detail = format!(
+        "`{path}` names no member to remove; name one (`members[value eq \"...\"]`), or all (`members`)."
+    );
     Error::new(ErrorKind::NoTarget, detail).at(path.to_string())
 }
 
 /// The ids of `value eq "a" or value eq "b"`; `None` where the filter says anything else.
 fn named_ids(filter: &Filter) -> Option<Vec<String>> {
     match filter {
-        Filter::Compare { path, op: CompareOp::Eq, value: Value::String(id) } if path.attribute.eq_ignore_ascii_case("value") => {
-            Some(vec![id.clone()])
-        }
-        Filter::Or(any) => any.iter().map(named_ids).collect::<Option<Vec<_>>>().map(|ids| ids.concat()),
+        Filter::Compare {
+            path,
+            op: CompareOp::Eq,
+            value: Value::String(id),
+        } if path.attribute.eq_ignore_ascii_case("value") => Some(vec![id.clone()]),
+        Filter::Or(any) => any
+            .iter()
+            .map(named_ids)
+            .collect::<Option<Vec<_>>>()
+            .map(|ids| ids.concat()),
         _ => None,
     }
 }
 
 /// Folds operations into one delta. `current` (member elements with `value`, `type`, `display`) is only needed where an operation chooses by filter.
 /// `noTarget` where one replaces what is not there (RFC 7644 section 3.5.2.3), `tooMany` beyond the limit of `work`.
-pub fn fold(schema: &TypeSchema, operations: &[MemberOperation], current: &[Value], work: &mut Work) -> Result<MemberDelta, Error> {
-    let mut folded = Folded { schema, current, known: None, replace: false, added: OrderedSet::default(), removed: OrderedSet::default() };
+pub fn fold(
+    schema: &TypeSchema,
+    operations: &[MemberOperation],
+    current: &[Value],
+    work: &mut Work,
+) -> Result<MemberDelta, Error> {
+    let mut folded = Folded {
+        schema,
+        current,
+        known: None,
+        replace: false,
+        added: OrderedSet::default(),
+        removed: OrderedSet::default(),
+    };
     for operation in operations {
         match operation {
-            MemberOperation::Add(ids) | MemberOperation::Remove(ids) | MemberOperation::Replace(ids) => work.spend(ids.len() + 1)?,
+            MemberOperation::Add(ids)
+            | MemberOperation::Remove(ids)
+            | MemberOperation::Replace(ids) => work.spend(ids.len() + 1)?,
             MemberOperation::RemoveWhere(_) | MemberOperation::ReplaceWhere(..) => {}
         }
         match operation {
@@ -211,7 +274,9 @@ pub fn fold(schema: &TypeSchema, operations: &[MemberOperation], current: &[Valu
             MemberOperation::ReplaceWhere(filter, ids) => {
                 let matching = folded.matching(filter, work)?;
                 if matching.is_empty() {
-                    let detail = format!("`members[{filter}]` selects no member; add one to `members` first.");
+                    let detail = format!(
+                        "`members[{filter}]` selects no member; add one to `members` first."
+                    );
                     return Err(Error::new(ErrorKind::NoTarget, detail).at("members"));
                 }
                 folded.remove(&matching);
@@ -219,7 +284,11 @@ pub fn fold(schema: &TypeSchema, operations: &[MemberOperation], current: &[Valu
             }
         }
     }
-    Ok(MemberDelta { replace: folded.replace, added: folded.added.into_vec(), removed: folded.removed.into_vec() })
+    Ok(MemberDelta {
+        replace: folded.replace,
+        added: folded.added.into_vec(),
+        removed: folded.removed.into_vec(),
+    })
 }
 
 /// A delta that grows by one operation at a time.
@@ -252,28 +321,52 @@ impl Folded<'_> {
 
     /// The ids of the members that match as the operations so far leave them. A filter that only ids can match looks at no other member.
     fn matching(&mut self, filter: &Filter, work: &mut Work) -> Result<Vec<String>, Error> {
-        let Some(attribute) = members_attribute(self.schema) else { return Ok(Vec::new()) };
+        let Some(attribute) = members_attribute(self.schema) else {
+            return Ok(Vec::new());
+        };
         if let Some(mut ids) = possible_ids(filter) {
-            work.spend(ids.len().saturating_mul(terms(filter)) + self.known.as_ref().map_or(self.current.len(), |_| 0))?;
+            work.spend(
+                ids.len().saturating_mul(terms(filter))
+                    + self.known.as_ref().map_or(self.current.len(), |_| 0),
+            )?;
             let current = self.current;
-            let known = self.known.get_or_insert_with(|| current.iter().filter_map(|element| Some((id_of(element)?, element))).collect());
+            let known = self.known.get_or_insert_with(|| {
+                current
+                    .iter()
+                    .filter_map(|element| Some((id_of(element)?, element)))
+                    .collect()
+            });
             ids.retain(|id| {
                 let element = known.get(id.as_str());
-                let is_there = self.added.contains(id) || (element.is_some() && !(self.replace || self.removed.contains(id)));
-                is_there && element.map_or_else(|| matches_id(filter, attribute, id), |element| filter.matches_element(attribute, element))
+                let is_there = self.added.contains(id)
+                    || (element.is_some() && !(self.replace || self.removed.contains(id)));
+                is_there
+                    && element.map_or_else(
+                        || matches_id(filter, attribute, id),
+                        |element| filter.matches_element(attribute, element),
+                    )
             });
             return Ok(ids);
         }
         work.spend((self.current.len() + self.added.len() + 1).saturating_mul(terms(filter)))?;
         let (mut matching, mut unknown) = (Vec::new(), self.added.clone());
-        for (id, element) in self.current.iter().filter_map(|element| Some((id_of(element)?, element))) {
+        for (id, element) in self
+            .current
+            .iter()
+            .filter_map(|element| Some((id_of(element)?, element)))
+        {
             unknown.remove(id);
             let is_there = self.added.contains(id) || !(self.replace || self.removed.contains(id));
             if is_there && filter.matches_element(attribute, element) {
                 matching.push(id.to_owned());
             }
         }
-        matching.extend(unknown.into_vec().into_iter().filter(|id| matches_id(filter, attribute, id)));
+        matching.extend(
+            unknown
+                .into_vec()
+                .into_iter()
+                .filter(|id| matches_id(filter, attribute, id)),
+        );
         Ok(matching)
     }
 }
@@ -315,8 +408,15 @@ mod tests {
         let set = SchemaSet::standard();
         let schema = set.by_name("Group").unwrap();
         let body = json!({ "schemas": [patch::PATCH_SCHEMA], "Operations": operations });
-        let split = split(schema, patch::parse(schema, body, &QuirkSet::standard()).unwrap()).unwrap();
-        (fold(schema, &split.members, current, &mut Work::default()).unwrap(), split.others.len())
+        let split = split(
+            schema,
+            patch::parse(schema, body, &QuirkSet::standard()).unwrap(),
+        )
+        .unwrap();
+        (
+            fold(schema, &split.members, current, &mut Work::default()).unwrap(),
+            split.others.len(),
+        )
     }
 
     fn refusal(operations: Value) -> ErrorKind {
@@ -324,45 +424,143 @@ mod tests {
         let schema = set.by_name("Group").unwrap();
         let body = json!({ "schemas": [patch::PATCH_SCHEMA], "Operations": operations });
         let parsed = patch::parse(schema, body, &QuirkSet::standard()).unwrap();
-        let folded = split(schema, parsed)
-            .and_then(|split| fold(schema, &split.members, &[json!({"value": "u1", "type": "User"})], &mut Work::default()));
+        let folded = split(schema, parsed).and_then(|split| {
+            fold(
+                schema,
+                &split.members,
+                &[json!({"value": "u1", "type": "User"})],
+                &mut Work::default(),
+            )
+        });
         folded.unwrap_err().kind()
     }
 
     fn check(operations: Value, replace: bool, added: &[&str], removed: &[&str]) {
-        let current = [json!({"value": "u1", "type": "User"}), json!({"value": "g1", "type": "Group"})];
+        let current = [
+            json!({"value": "u1", "type": "User"}),
+            json!({"value": "g1", "type": "Group"}),
+        ];
         let owned = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
         let (found, others) = delta(operations.clone(), &current);
-        assert_eq!(found, MemberDelta { replace, added: owned(added), removed: owned(removed) }, "{operations}");
+        assert_eq!(
+            found,
+            MemberDelta {
+                replace,
+                added: owned(added),
+                removed: owned(removed)
+            },
+            "{operations}"
+        );
         assert_eq!(others, 0, "{operations}");
     }
 
     #[test]
     fn every_way_to_say_it() {
-        check(json!([{"op": "add", "path": "members", "value": [{"value": "a", "display": "A"}, {"value": "a"}]}]), false, &["a"], &[]);
-        check(json!([{"op": "add", "value": {"Members": [{"value": "a"}]}}]), false, &["a"], &[]);
-        check(json!([{"op": "remove", "path": "members[value eq \"a\"]"}]), false, &[], &["a"]);
-        check(json!([{"op": "remove", "path": "members[value eq \"a\" or value eq \"b\"]"}]), false, &[], &["a", "b"]);
-        check(json!([{"op": "remove", "path": "members[type eq \"Group\"]"}]), false, &[], &["g1"]);
-        check(json!([{"op": "remove", "path": "members", "value": [{"$ref": null, "value": "a"}]}]), false, &[], &["a"]);
-        check(json!([{"op": "remove", "path": "members", "value": []}]), false, &[], &[]);
+        check(
+            json!([{"op": "add", "path": "members", "value": [{"value": "a", "display": "A"}, {"value": "a"}]}]),
+            false,
+            &["a"],
+            &[],
+        );
+        check(
+            json!([{"op": "add", "value": {"Members": [{"value": "a"}]}}]),
+            false,
+            &["a"],
+            &[],
+        );
+        check(
+            json!([{"op": "remove", "path": "members[value eq \"a\"]"}]),
+            false,
+            &[],
+            &["a"],
+        );
+        check(
+            json!([{"op": "remove", "path": "members[value eq \"a\" or value eq \"b\"]"}]),
+            false,
+            &[],
+            &["a", "b"],
+        );
+        check(
+            json!([{"op": "remove", "path": "members[type eq \"Group\"]"}]),
+            false,
+            &[],
+            &["g1"],
+        );
+        check(
+            json!([{"op": "remove", "path": "members", "value": [{"$ref": null, "value": "a"}]}]),
+            false,
+            &[],
+            &["a"],
+        );
+        check(
+            json!([{"op": "remove", "path": "members", "value": []}]),
+            false,
+            &[],
+            &[],
+        );
         check(json!([{"op": "remove", "path": "members"}]), true, &[], &[]);
-        check(json!([{"op": "replace", "path": "members", "value": [{"value": "a"}]}]), true, &["a"], &[]);
-        check(json!([{"op": "replace", "path": "members", "value": []}]), true, &[], &[]);
-        check(json!([{"op": "replace", "path": "members[value eq \"a\"].display", "value": "x"}]), false, &[], &[]);
-        check(json!([{"op": "replace", "path": "members[value eq \"u1\"]", "value": {"value": "b"}}]), false, &["b"], &["u1"]);
-        check(json!([{"op": "replace", "path": "members[value eq \"u1\"].value", "value": "b"}]), false, &["b"], &["u1"]);
-        check(json!([{"op": "replace", "path": "members[value eq \"u1\"]", "value": {"value": "u1"}}]), false, &["u1"], &[]);
-        check(json!([{"op": "replace", "path": "members[type eq \"Group\"]", "value": {"value": "b"}}]), false, &["b"], &["g1"]);
+        check(
+            json!([{"op": "replace", "path": "members", "value": [{"value": "a"}]}]),
+            true,
+            &["a"],
+            &[],
+        );
+        check(
+            json!([{"op": "replace", "path": "members", "value": []}]),
+            true,
+            &[],
+            &[],
+        );
+        check(
+            json!([{"op": "replace", "path": "members[value eq \"a\"].display", "value": "x"}]),
+            false,
+            &[],
+            &[],
+        );
+        check(
+            json!([{"op": "replace", "path": "members[value eq \"u1\"]", "value": {"value": "b"}}]),
+            false,
+            &["b"],
+            &["u1"],
+        );
+        check(
+            json!([{"op": "replace", "path": "members[value eq \"u1\"].value", "value": "b"}]),
+            false,
+            &["b"],
+            &["u1"],
+        );
+        check(
+            json!([{"op": "replace", "path": "members[value eq \"u1\"]", "value": {"value": "u1"}}]),
+            false,
+            &["u1"],
+            &[],
+        );
+        check(
+            json!([{"op": "replace", "path": "members[type eq \"Group\"]", "value": {"value": "b"}}]),
+            false,
+            &["b"],
+            &["g1"],
+        );
     }
 
     #[test]
     fn a_filter_selects_among_what_the_operations_before_left() {
-        let replace = json!({"op": "replace", "path": "members[value eq \"a\"]", "value": {"value": "b"}});
+        let replace =
+            json!({"op": "replace", "path": "members[value eq \"a\"]", "value": {"value": "b"}});
         let add = json!({"op": "add", "path": "members", "value": [{"value": "a"}]});
         check(json!([add, replace]), false, &["b"], &["a"]);
-        check(json!([{"op": "replace", "path": "members", "value": [{"value": "a"}]}, replace]), true, &["b"], &[]);
-        check(json!([add, {"op": "remove", "path": "members[type eq \"Group\" or value eq \"a\"]"}]), false, &[], &["g1", "a"]);
+        check(
+            json!([{"op": "replace", "path": "members", "value": [{"value": "a"}]}, replace]),
+            true,
+            &["b"],
+            &[],
+        );
+        check(
+            json!([add, {"op": "remove", "path": "members[type eq \"Group\" or value eq \"a\"]"}]),
+            false,
+            &[],
+            &["g1", "a"],
+        );
     }
 
     /// RFC 7644 section 3.5.2.3.
@@ -378,64 +576,158 @@ mod tests {
             json!([{"op": "remove", "path": "members"}, u1]),
             json!([u1, u1]),
         ] {
-            assert_eq!(refusal(operations.clone()), ErrorKind::NoTarget, "{operations}");
+            assert_eq!(
+                refusal(operations.clone()),
+                ErrorKind::NoTarget,
+                "{operations}"
+            );
         }
     }
 
     #[test]
     fn a_removal_of_ids_that_names_none_does_not_empty_the_group() {
-        assert_eq!(refusal(json!([{"op": "remove", "path": "members.value"}])), ErrorKind::NoTarget);
-        assert_eq!(refusal(json!([{"op": "remove", "path": "members.value", "value": null}])), ErrorKind::NoTarget);
-        check(json!([{"op": "remove", "path": "members.value", "value": ["a"]}]), false, &[], &["a"]);
+        assert_eq!(
+            refusal(json!([{"op": "remove", "path": "members.value"}])),
+            ErrorKind::NoTarget
+        );
+        assert_eq!(
+            refusal(json!([{"op": "remove", "path": "members.value", "value": null}])),
+            ErrorKind::NoTarget
+        );
+        check(
+            json!([{"op": "remove", "path": "members.value", "value": ["a"]}]),
+            false,
+            &[],
+            &["a"],
+        );
     }
 
     /// RFC 7643 section 8.7.1: `value` is required and immutable.
     #[test]
     fn a_member_does_not_lose_its_id() {
-        for path in ["members[value eq \"u1\"].value", "members[type eq \"User\"].VALUE", "members.value"] {
+        for path in [
+            "members[value eq \"u1\"].value",
+            "members[type eq \"User\"].VALUE",
+            "members.value",
+        ] {
             for value in [json!(null), json!([])] {
-                assert_eq!(refusal(json!([{"op": "replace", "path": path, "value": value}])), ErrorKind::Mutability, "{path} {value}");
+                assert_eq!(
+                    refusal(json!([{"op": "replace", "path": path, "value": value}])),
+                    ErrorKind::Mutability,
+                    "{path} {value}"
+                );
             }
         }
-        assert_eq!(refusal(json!([{"op": "remove", "path": "members[value eq \"u1\"].value"}])), ErrorKind::Mutability);
+        assert_eq!(
+            refusal(json!([{"op": "remove", "path": "members[value eq \"u1\"].value"}])),
+            ErrorKind::Mutability
+        );
         // An id that is none, or none where one must be, is a wrong value.
-        for value in [json!(""), json!({"value": null}), json!({}), json!([{"value": null}])] {
+        for value in [
+            json!(""),
+            json!({"value": null}),
+            json!({}),
+            json!([{"value": null}]),
+        ] {
             let path = "members[value eq \"u1\"]";
-            assert_eq!(refusal(json!([{"op": "replace", "path": path, "value": value}])), ErrorKind::InvalidValue, "{value}");
-            assert_eq!(refusal(json!([{"op": "remove", "path": "members", "value": value}])), ErrorKind::InvalidValue, "{value}");
+            assert_eq!(
+                refusal(json!([{"op": "replace", "path": path, "value": value}])),
+                ErrorKind::InvalidValue,
+                "{value}"
+            );
+            assert_eq!(
+                refusal(json!([{"op": "remove", "path": "members", "value": value}])),
+                ErrorKind::InvalidValue,
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn a_removal_with_filter_and_value_removes_what_both_name() {
         let remove = |filter: &str, value: Value| json!([{"op": "remove", "path": format!("members[{filter}]"), "value": value}]);
-        check(remove("value eq \"a\"", json!([{"value": "b"}])), false, &[], &[]);
-        check(remove("value eq \"a\" or value eq \"b\"", json!([{"value": "b"}])), false, &[], &["b"]);
-        check(json!([{"op": "remove", "path": "members[type eq \"User\" and value eq \"u1\"]"}]), false, &[], &["u1"]);
-        check(json!([{"op": "remove", "path": "members[value eq \"u1\" and type eq \"Group\"]"}]), false, &[], &[]);
-        check(remove("type eq \"Group\"", json!([{"value": "u1"}])), false, &[], &[]);
-        check(remove("type eq \"Group\"", json!([{"value": "u1"}, {"value": "g1"}])), false, &[], &["g1"]);
+        check(
+            remove("value eq \"a\"", json!([{"value": "b"}])),
+            false,
+            &[],
+            &[],
+        );
+        check(
+            remove("value eq \"a\" or value eq \"b\"", json!([{"value": "b"}])),
+            false,
+            &[],
+            &["b"],
+        );
+        check(
+            json!([{"op": "remove", "path": "members[type eq \"User\" and value eq \"u1\"]"}]),
+            false,
+            &[],
+            &["u1"],
+        );
+        check(
+            json!([{"op": "remove", "path": "members[value eq \"u1\" and type eq \"Group\"]"}]),
+            false,
+            &[],
+            &[],
+        );
+        check(
+            remove("type eq \"Group\"", json!([{"value": "u1"}])),
+            false,
+            &[],
+            &[],
+        );
+        check(
+            remove(
+                "type eq \"Group\"",
+                json!([{"value": "u1"}, {"value": "g1"}]),
+            ),
+            false,
+            &[],
+            &["g1"],
+        );
     }
 
     #[test]
     fn the_urn_of_the_core_schema_is_the_group_itself() {
         let urn = crate::schema::standard::GROUP;
-        check(json!([{"op": "add", "path": urn, "value": {"members": [{"value": "a"}]}}]), false, &["a"], &[]);
-        check(json!([{"op": "remove", "path": urn, "value": {"members": [{"value": "a"}]}}]), false, &[], &["a"]);
-        check(json!([{"op": "replace", "path": urn, "value": {"members": [{"value": "a"}]}}]), true, &["a"], &[]);
+        check(
+            json!([{"op": "add", "path": urn, "value": {"members": [{"value": "a"}]}}]),
+            false,
+            &["a"],
+            &[],
+        );
+        check(
+            json!([{"op": "remove", "path": urn, "value": {"members": [{"value": "a"}]}}]),
+            false,
+            &[],
+            &["a"],
+        );
+        check(
+            json!([{"op": "replace", "path": urn, "value": {"members": [{"value": "a"}]}}]),
+            true,
+            &["a"],
+            &[],
+        );
     }
 
     #[test]
     fn many_operations_take_as_many_steps_and_a_filter_takes_one_for_each_member() {
         let set = SchemaSet::standard();
         let schema = set.by_name("Group").unwrap();
-        let current: Vec<Value> = (0..1_000).map(|number| json!({"value": format!("u{number}"), "type": "User"})).collect();
+        let current: Vec<Value> = (0..1_000)
+            .map(|number| json!({"value": format!("u{number}"), "type": "User"}))
+            .collect();
         let folded = |count: usize, operation: &dyn Fn(usize) -> Value| {
             let operations: Vec<Value> = (0..count).map(operation).collect();
             let body = json!({ "schemas": [patch::PATCH_SCHEMA], "Operations": operations });
-            let split = split(schema, patch::parse(schema, body, &QuirkSet::standard()).unwrap()).unwrap();
+            let split = split(
+                schema,
+                patch::parse(schema, body, &QuirkSet::standard()).unwrap(),
+            )
+            .unwrap();
             let mut work = Work::default();
-            fold(schema, &split.members, &current, &mut work).map(|delta| (delta.added.len() + delta.removed.len(), work.steps()))
+            fold(schema, &split.members, &current, &mut work)
+                .map(|delta| (delta.added.len() + delta.removed.len(), work.steps()))
         };
         let by_id = |op: &'static str| move |number: usize| json!({"op": op, "path": format!("members[value eq \"u{number}\"]")});
         let add = |number: usize| json!({"op": "add", "path": "members", "value": [{"value": format!("n{number}")}]});
@@ -449,7 +741,10 @@ mod tests {
         let by_type = |number: usize| json!({"op": "remove", "path": format!("members[type eq \"t{number}\"]")});
         assert_eq!(folded(1_000, &by_type).map(|(changed, _)| changed), Ok(0));
         let error = folded(6_000, &by_type).unwrap_err();
-        assert_eq!((error.kind(), error.path()), (ErrorKind::TooMany, Some("Operations")));
+        assert_eq!(
+            (error.kind(), error.path()),
+            (ErrorKind::TooMany, Some("Operations"))
+        );
     }
 
     #[test]
@@ -466,13 +761,24 @@ mod tests {
 
     #[test]
     fn other_operations_stay() {
-        let (found, others) = delta(json!([{"op": "replace", "value": {"displayName": "D", "members": [{"value": "a"}]}}]), &[]);
-        assert_eq!((found.replace, found.added, others), (true, vec!["a".to_owned()], 1));
+        let (found, others) = delta(
+            json!([{"op": "replace", "value": {"displayName": "D", "members": [{"value": "a"}]}}]),
+            &[],
+        );
+        assert_eq!(
+            (found.replace, found.added, others),
+            (true, vec!["a".to_owned()], 1)
+        );
     }
 
     #[test]
     fn a_member_without_an_id_is_refused() {
-        for value in [json!([{"display": "A"}]), json!([{"value": ""}]), json!([7]), json!([{"value": 7}])] {
+        for value in [
+            json!([{"display": "A"}]),
+            json!([{"value": ""}]),
+            json!([7]),
+            json!([{"value": 7}]),
+        ] {
             assert_eq!(ids(value).unwrap_err().kind(), ErrorKind::InvalidValue);
         }
     }

@@ -10,9 +10,20 @@ use crate::schema::{Attribute, AttributeType, Mutability};
 
 /// Selects the values of an attribute that have all members of one of the given values. `None` where no value is given, so that the path alone says what
 /// goes. `invalidValue` where a given value names no member: every value would be like it.
-pub(super) fn of_attribute(path: &str, extension: Option<&str>, attribute: &Attribute, value: &Value) -> Result<Option<Filter>, Error> {
-    let Some(given) = given(attribute, value) else { return Ok(None) };
-    let filters = given.iter().filter(|one| !one.is_null()).map(|one| like(path, attribute, one)).collect::<Result<_, _>>()?;
+pub(super) fn of_attribute(
+    path: &str,
+    extension: Option<&str>,
+    attribute: &Attribute,
+    value: &Value,
+) -> Result<Option<Filter>, Error> {
+    let Some(given) = given(attribute, value) else {
+        return Ok(None);
+    };
+    let filters = given
+        .iter()
+        .filter(|one| !one.is_null())
+        .map(|one| like(path, attribute, one))
+        .collect::<Result<_, _>>()?;
     checked(path, extension, attribute, Filter::Or(filters)).map(Some)
 }
 
@@ -23,15 +34,31 @@ pub(super) fn of_sub_attribute(
     (attribute, sub): (&Attribute, &Attribute),
     value: &Value,
 ) -> Result<Option<Filter>, Error> {
-    let Some(given) = given(sub, value) else { return Ok(None) };
-    let filters = given.iter().filter(|one| !one.is_null()).map(|one| equal(&sub.name, one)).collect();
+    let Some(given) = given(sub, value) else {
+        return Ok(None);
+    };
+    let filters = given
+        .iter()
+        .filter(|one| !one.is_null())
+        .map(|one| equal(&sub.name, one))
+        .collect();
     checked(path, extension, attribute, Filter::Or(filters)).map(Some)
 }
 
 /// Selects among the values of one multi-valued sub-attribute.
-pub(super) fn within_sub_attribute(path: &str, sub: &Attribute, value: &Value) -> Result<Option<Filter>, Error> {
-    let Some(given) = given(sub, value) else { return Ok(None) };
-    let filters = given.iter().filter(|one| !one.is_null()).map(|one| equal("value", one)).collect();
+pub(super) fn within_sub_attribute(
+    path: &str,
+    sub: &Attribute,
+    value: &Value,
+) -> Result<Option<Filter>, Error> {
+    let Some(given) = given(sub, value) else {
+        return Ok(None);
+    };
+    let filters = given
+        .iter()
+        .filter(|one| !one.is_null())
+        .map(|one| equal("value", one))
+        .collect();
     checked(path, None, sub, Filter::Or(filters)).map(Some)
 }
 
@@ -50,33 +77,57 @@ fn like(path: &str, attribute: &Attribute, given: &Value) -> Result<Filter, Erro
     if attribute.kind != AttributeType::Complex {
         return Ok(equal("value", given));
     }
-    let Value::Object(members) = given else { return Ok(equal("value", given)) };
+    let Value::Object(members) = given else {
+        return Ok(equal("value", given));
+    };
     let mut terms = Vec::with_capacity(members.len());
     for (name, value) in members.iter().filter(|(_, value)| !value.is_null()) {
         let Some(sub) = attribute.sub_attribute(name) else {
-            return Err(refuse(path, format!("names `{name}`, which is not a sub-attribute of `{}`", attribute.name)));
+            return Err(refuse(
+                path,
+                format!(
+                    "names `{name}`, which is not a sub-attribute of `{}`",
+                    attribute.name
+                ),
+            ));
         };
         if sub.mutability == Mutability::ReadOnly {
             continue;
         }
         match value {
-            Value::Array(values) => terms.extend(values.iter().map(|value| equal(&sub.name, value))),
+            Value::Array(values) => {
+                terms.extend(values.iter().map(|value| equal(&sub.name, value)));
+            }
             value => terms.push(equal(&sub.name, value)),
         }
     }
     if terms.is_empty() {
-        return Err(refuse(path, "has an object without members, which selects nothing".into()));
+        return Err(refuse(
+            path,
+            "has an object without members, which selects nothing".into(),
+        ));
     }
     Ok(Filter::And(terms))
 }
 
 fn equal(name: &str, value: &Value) -> Filter {
-    Filter::Compare { path: AttributePath::of(name), op: CompareOp::Eq, value: value.clone() }
+    Filter::Compare {
+        path: AttributePath::of(name),
+        op: CompareOp::Eq,
+        value: value.clone(),
+    }
 }
 
 /// Refuses values that no value of the attribute can equal: of another type, or not to be read.
-fn checked(path: &str, extension: Option<&str>, attribute: &Attribute, filter: Filter) -> Result<Filter, Error> {
-    filter.check_element(extension, attribute).map_err(|error| refuse(path, format!("cannot be compared: {}", error.detail())))?;
+fn checked(
+    path: &str,
+    extension: Option<&str>,
+    attribute: &Attribute,
+    filter: Filter,
+) -> Result<Filter, Error> {
+    filter
+        .check_element(extension, attribute)
+        .map_err(|error| refuse(path, format!("cannot be compared: {}", error.detail())))?;
     Ok(filter)
 }
 

@@ -27,15 +27,30 @@ fn schema() -> &'static TypeSchema {
 }
 
 fn parsed(operations: &[Value], quirks: &QuirkSet) -> Vec<Operation> {
-    parse(schema(), json!({"schemas": [PATCH_SCHEMA], "Operations": operations}), quirks).unwrap()
+    parse(
+        schema(),
+        json!({"schemas": [PATCH_SCHEMA], "Operations": operations}),
+        quirks,
+    )
+    .unwrap()
 }
 
-fn patched(before: &ValidResource, operations: &[Value], quirks: &QuirkSet) -> Result<ValidResource, Error> {
+fn patched(
+    before: &ValidResource,
+    operations: &[Value],
+    quirks: &QuirkSet,
+) -> Result<ValidResource, Error> {
     apply(schema(), before, &parsed(operations, quirks), quirks)
 }
 
 fn any_quirks() -> impl Strategy<Value = QuirkSet> {
-    any::<bool>().prop_map(|strict| if strict { QuirkSet::strict() } else { QuirkSet::standard() })
+    any::<bool>().prop_map(|strict| {
+        if strict {
+            QuirkSet::strict()
+        } else {
+            QuirkSet::standard()
+        }
+    })
 }
 
 fn any_text() -> impl Strategy<Value = Value> {
@@ -44,12 +59,19 @@ fn any_text() -> impl Strategy<Value = Value> {
 
 /// An object with these keys where there is a value.
 fn object<const N: usize>(pairs: [(&str, Option<Value>); N]) -> Value {
-    pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Map<_, _>>().into()
+    pairs
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 /// Few values, so that they meet; some without `value`.
 fn any_email() -> impl Strategy<Value = Value> {
-    let value = option::weighted(0.8, select(vec!["a@x", "b@x"]).prop_map(|value| json!(value)));
+    let value = option::weighted(
+        0.8,
+        select(vec!["a@x", "b@x"]).prop_map(|value| json!(value)),
+    );
     let kind = option::of(select(vec!["work", "home"]).prop_map(|kind| json!(kind)));
     (value, kind, option::of(any_text())).prop_map(|(value, kind, display)| {
         let value = value.or_else(|| (kind.is_none() && display.is_none()).then(|| json!("c@x")));
@@ -72,7 +94,8 @@ fn distinct_emails() -> impl Strategy<Value = Value> {
     any_emails().prop_map(|emails| {
         let mut kept: Vec<Value> = Vec::new();
         for email in emails {
-            let is_there = |one: &Value| one["value"] == email["value"] && one["type"] == email["type"];
+            let is_there =
+                |one: &Value| one["value"] == email["value"] && one["type"] == email["type"];
             if email.get("value").is_none() || !kept.iter().any(is_there) {
                 kept.push(email);
             }
@@ -82,12 +105,16 @@ fn distinct_emails() -> impl Strategy<Value = Value> {
 }
 
 fn any_name() -> impl Strategy<Value = Value> {
-    (any_text(), option::of(any_text())).prop_map(|(given, family)| object([("givenName", Some(given)), ("familyName", family)]))
+    (any_text(), option::of(any_text()))
+        .prop_map(|(given, family)| object([("givenName", Some(given)), ("familyName", family)]))
 }
 
 fn any_extension() -> impl Strategy<Value = Value> {
     (any_text(), option::of(any_text())).prop_map(|(department, manager)| {
-        object([("department", Some(department)), ("manager", manager.map(|manager| json!({"value": manager})))])
+        object([
+            ("department", Some(department)),
+            ("manager", manager.map(|manager| json!({"value": manager}))),
+        ])
     })
 }
 
@@ -113,8 +140,12 @@ fn any_op() -> impl Strategy<Value = &'static str> {
 }
 
 /// `add` or `replace` at a path.
-fn at(path: impl Strategy<Value = String>, value: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
-    (any_op(), path, value).prop_map(|(op, path, value)| json!({"op": op, "path": path, "value": value}))
+fn at(
+    path: impl Strategy<Value = String>,
+    value: impl Strategy<Value = Value>,
+) -> impl Strategy<Value = Value> {
+    (any_op(), path, value)
+        .prop_map(|(op, path, value)| json!({"op": op, "path": path, "value": value}))
 }
 
 fn path_of(text: &str) -> Just<String> {
@@ -132,8 +163,13 @@ fn any_filter() -> impl Strategy<Value = &'static str> {
 
 /// What is set by it is not what its filter looks at.
 fn on_emails() -> impl Strategy<Value = Value> {
-    let element =
-        (any_op(), select(vec!["work", "home"]), any_email(), option::of(any::<bool>())).prop_map(|(op, kind, email, primary)| {
+    let element = (
+        any_op(),
+        select(vec!["work", "home"]),
+        any_email(),
+        option::of(any::<bool>()),
+    )
+        .prop_map(|(op, kind, email, primary)| {
             let mut email = email;
             email["type"] = json!(kind);
             if let Some(primary) = primary {
@@ -145,9 +181,18 @@ fn on_emails() -> impl Strategy<Value = Value> {
         at(path_of("emails"), distinct_emails()),
         at(path_of("emails"), any_email()),
         at(path_of("emails.display"), any_text()),
-        at(any_filter().prop_map(|filter| format!("emails[{filter}].value")), select(vec![json!("a@x"), json!("b@x")])),
-        at(any_filter().prop_map(|filter| format!("emails[{filter}].display")), any_text()),
-        at(any_filter().prop_map(|filter| format!("emails[{filter}].primary")), any::<bool>().prop_map(Value::Bool)),
+        at(
+            any_filter().prop_map(|filter| format!("emails[{filter}].value")),
+            select(vec![json!("a@x"), json!("b@x")])
+        ),
+        at(
+            any_filter().prop_map(|filter| format!("emails[{filter}].display")),
+            any_text()
+        ),
+        at(
+            any_filter().prop_map(|filter| format!("emails[{filter}].primary")),
+            any::<bool>().prop_map(Value::Bool)
+        ),
         element,
         merged(distinct_emails().prop_map(|emails| json!({"emails": emails}))),
     ]
@@ -164,26 +209,47 @@ fn on_name() -> impl Strategy<Value = Value> {
 fn on_extension() -> impl Strategy<Value = Value> {
     prop_oneof![
         at(path_of(ENTERPRISE_USER), any_extension()),
-        at(path_of(&format!("{ENTERPRISE_USER}:department")), any_text()),
-        at(path_of(&format!("{ENTERPRISE_USER}:manager.value")), any_text()),
-        at(path_of(&format!("{ENTERPRISE_USER}:manager")), any_text().prop_map(|id| json!({"value": id}))),
+        at(
+            path_of(&format!("{ENTERPRISE_USER}:department")),
+            any_text()
+        ),
+        at(
+            path_of(&format!("{ENTERPRISE_USER}:manager.value")),
+            any_text()
+        ),
+        at(
+            path_of(&format!("{ENTERPRISE_USER}:manager")),
+            any_text().prop_map(|id| json!({"value": id}))
+        ),
         merged(any_extension().prop_map(|extension| json!({ENTERPRISE_USER: extension}))),
     ]
 }
 
 fn on_title() -> impl Strategy<Value = Value> {
-    prop_oneof![at(path_of("title"), any_text()), Just(json!({"op": "replace", "path": "title", "value": null}))]
+    prop_oneof![
+        at(path_of("title"), any_text()),
+        Just(json!({"op": "replace", "path": "title", "value": null}))
+    ]
 }
 
 /// `add` and `replace` in any order, each on an attribute of its own.
 fn apart() -> impl Strategy<Value = Vec<Value>> {
     let active = at(path_of("active"), any::<bool>().prop_map(Value::Bool));
-    let slots =
-        (option::of(on_title()), option::of(active), option::of(on_name()), option::weighted(0.8, on_emails()), option::of(on_extension()));
+    let slots = (
+        option::of(on_title()),
+        option::of(active),
+        option::of(on_name()),
+        option::weighted(0.8, on_emails()),
+        option::of(on_extension()),
+    );
     let list = slots.prop_map(|(title, active, name, emails, extension)| {
-        [title, active, name, emails, extension].into_iter().flatten().collect::<Vec<_>>()
+        [title, active, name, emails, extension]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
     });
-    list.prop_filter("none", |list| !list.is_empty()).prop_shuffle()
+    list.prop_filter("none", |list| !list.is_empty())
+        .prop_shuffle()
 }
 
 /// Anything that a client may say, also one on top of the other.
@@ -221,17 +287,50 @@ fn anything() -> impl Strategy<Value = Vec<Value>> {
 fn refused() -> impl Strategy<Value = (Value, ErrorKind)> {
     let two = json!([{"value": "a@x", "primary": true}, {"value": "b@x", "primary": true}]);
     select(vec![
-        (json!({"op": "replace", "path": "id", "value": "x"}), ErrorKind::Mutability),
-        (json!({"op": "remove", "path": "userName"}), ErrorKind::Mutability),
-        (json!({"op": "remove", "path": "schemas"}), ErrorKind::Mutability),
-        (json!({"op": "replace", "path": "userName", "value": null}), ErrorKind::Mutability),
-        (json!({"op": "add", "path": "active", "value": "often"}), ErrorKind::InvalidValue),
-        (json!({"op": "add", "path": "emails", "value": two}), ErrorKind::InvalidValue),
-        (json!({"op": "replace", "path": "emails[type eq \"work\"].value", "value": 7}), ErrorKind::InvalidValue),
-        (json!({"op": "replace", "path": "emails[type eq \"fax\"]", "value": {"value": "a@x"}}), ErrorKind::NoTarget),
-        (json!({"op": "replace", "path": format!("{ENTERPRISE_USER}:department"), "value": 7}), ErrorKind::InvalidValue),
-        (json!({"op": "add", "path": ENTERPRISE_USER, "value": 7}), ErrorKind::InvalidValue),
-        (json!({"op": "add", "value": {"name": "Ann"}}), ErrorKind::InvalidValue),
+        (
+            json!({"op": "replace", "path": "id", "value": "x"}),
+            ErrorKind::Mutability,
+        ),
+        (
+            json!({"op": "remove", "path": "userName"}),
+            ErrorKind::Mutability,
+        ),
+        (
+            json!({"op": "remove", "path": "schemas"}),
+            ErrorKind::Mutability,
+        ),
+        (
+            json!({"op": "replace", "path": "userName", "value": null}),
+            ErrorKind::Mutability,
+        ),
+        (
+            json!({"op": "add", "path": "active", "value": "often"}),
+            ErrorKind::InvalidValue,
+        ),
+        (
+            json!({"op": "add", "path": "emails", "value": two}),
+            ErrorKind::InvalidValue,
+        ),
+        (
+            json!({"op": "replace", "path": "emails[type eq \"work\"].value", "value": 7}),
+            ErrorKind::InvalidValue,
+        ),
+        (
+            json!({"op": "replace", "path": "emails[type eq \"fax\"]", "value": {"value": "a@x"}}),
+            ErrorKind::NoTarget,
+        ),
+        (
+            json!({"op": "replace", "path": format!("{ENTERPRISE_USER}:department"), "value": 7}),
+            ErrorKind::InvalidValue,
+        ),
+        (
+            json!({"op": "add", "path": ENTERPRISE_USER, "value": 7}),
+            ErrorKind::InvalidValue,
+        ),
+        (
+            json!({"op": "add", "value": {"name": "Ann"}}),
+            ErrorKind::InvalidValue,
+        ),
     ])
 }
 
@@ -284,21 +383,42 @@ proptest! {
 
 fn user(beside: Value) -> ValidResource {
     let mut body = json!({"schemas": [USER], "userName": "ann"});
-    body.as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
-    validate(schema(), body, None, &QuirkSet::strict()).unwrap().resource
+    body.as_object_mut()
+        .unwrap()
+        .extend(beside.as_object().unwrap().clone());
+    validate(schema(), body, None, &QuirkSet::strict())
+        .unwrap()
+        .resource
 }
 
 #[test]
 fn what_has_become_the_same_is_there_once() {
     let check = |held: Value, operation: Value, expected: Value| {
-        let after = patched(&user(json!({"emails": held})), std::slice::from_ref(&operation), &QuirkSet::strict()).unwrap();
+        let after = patched(
+            &user(json!({"emails": held})),
+            std::slice::from_ref(&operation),
+            &QuirkSet::strict(),
+        )
+        .unwrap();
         assert_eq!(after.get("emails"), Some(&expected), "{operation}");
     };
     let two = json!([{"value": "a@x", "type": "work"}, {"value": "a@x", "type": "home"}]);
-    check(two.clone(), json!({"op": "replace", "path": "emails.type", "value": "work"}), json!([{"value": "a@x", "type": "work"}]));
-    check(two.clone(), json!({"op": "remove", "path": "emails.type"}), json!([{"value": "a@x"}]));
+    check(
+        two.clone(),
+        json!({"op": "replace", "path": "emails.type", "value": "work"}),
+        json!([{"value": "a@x", "type": "work"}]),
+    );
+    check(
+        two.clone(),
+        json!({"op": "remove", "path": "emails.type"}),
+        json!([{"value": "a@x"}]),
+    );
     let path = "emails[type eq \"home\"].type";
-    check(two.clone(), json!({"op": "replace", "path": path, "value": "work"}), json!([{"value": "a@x", "type": "work"}]));
+    check(
+        two.clone(),
+        json!({"op": "replace", "path": path, "value": "work"}),
+        json!([{"value": "a@x", "type": "work"}]),
+    );
     let named = json!([{"value": "a@x", "display": "A"}, {"value": "a@x", "display": "B"}]);
     check(
         named,
@@ -310,62 +430,129 @@ fn what_has_become_the_same_is_there_once() {
 #[test]
 fn what_was_emptied_is_absent_for_the_next_operation() {
     let held = user(json!({"emails": [{"value": "a@x"}, {"value": "b@x"}]}));
-    let operations = [json!({"op": "remove", "path": "emails.value"}), json!({"op": "add", "path": "emails.value", "value": "c@x"})];
-    assert_eq!(patched(&held, &operations, &QuirkSet::strict()), Ok(user(json!({"emails": [{"value": "c@x"}]}))));
+    let operations = [
+        json!({"op": "remove", "path": "emails.value"}),
+        json!({"op": "add", "path": "emails.value", "value": "c@x"}),
+    ];
+    assert_eq!(
+        patched(&held, &operations, &QuirkSet::strict()),
+        Ok(user(json!({"emails": [{"value": "c@x"}]})))
+    );
 }
 
 #[test]
 fn patch_does_not_get_past_the_most_values() {
-    let many = |range: std::ops::Range<usize>| range.map(|number| json!({"value": format!("{number}@x")})).collect::<Vec<_>>();
+    let many = |range: std::ops::Range<usize>| {
+        range
+            .map(|number| json!({"value": format!("{number}@x")}))
+            .collect::<Vec<_>>()
+    };
     let full = user(json!({"emails": many(0..1_000)}));
     let add = |value: Value| json!({"op": "add", "path": "emails", "value": value});
-    for operations in [vec![add(json!(many(1_000..1_001)))], vec![add(json!([{"value": "0@x", "type": "work"}, {"value": "new@x"}]))]] {
+    for operations in [
+        vec![add(json!(many(1_000..1_001)))],
+        vec![add(
+            json!([{"value": "0@x", "type": "work"}, {"value": "new@x"}]),
+        )],
+    ] {
         let error = patched(&full, &operations, &QuirkSet::strict()).unwrap_err();
-        assert_eq!((error.kind(), error.path()), (ErrorKind::InvalidValue, Some("emails")));
+        assert_eq!(
+            (error.kind(), error.path()),
+            (ErrorKind::InvalidValue, Some("emails"))
+        );
     }
     // One out, one in.
     let out = json!({"op": "remove", "path": "emails[value eq \"7@x\"]"});
-    let after = patched(&full, &[out, add(json!({"value": "new@x"}))], &QuirkSet::strict()).unwrap();
-    assert_eq!(after.get("emails").and_then(Value::as_array).map(Vec::len), Some(1_000));
+    let after = patched(
+        &full,
+        &[out, add(json!({"value": "new@x"}))],
+        &QuirkSet::strict(),
+    )
+    .unwrap();
+    assert_eq!(
+        after.get("emails").and_then(Value::as_array).map(Vec::len),
+        Some(1_000)
+    );
 }
 
 /// The body of 0.46 MB that once took 74 seconds.
 #[test]
 fn the_steps_of_a_patch_are_counted_and_bounded() {
-    let emails: Vec<Value> = (0..1_000).map(|number| json!({"value": format!("{number}@x"), "type": "other"})).collect();
+    let emails: Vec<Value> = (0..1_000)
+        .map(|number| json!({"value": format!("{number}@x"), "type": "other"}))
+        .collect();
     let full = user(json!({ "emails": emails }));
     let decided = |count: usize, operation: &dyn Fn(usize) -> Value| {
         let operations: Vec<Value> = (0..count).map(operation).collect();
         let quirks = QuirkSet::standard();
         let mut work = Work::default();
-        let outcome = apply_noting(schema(), &full, &parsed(&operations, &quirks), &quirks, &mut work, &mut Adaptations::default());
+        let outcome = apply_noting(
+            schema(),
+            &full,
+            &parsed(&operations, &quirks),
+            &quirks,
+            &mut work,
+            &mut Adaptations::default(),
+        );
         (outcome, work.steps())
     };
-    let named =
-        |number: usize| json!({"op": "replace", "path": format!("emails[value eq \"{}@x\"].display", number % 1_000), "value": "D"});
+    let named = |number: usize| json!({"op": "replace", "path": format!("emails[value eq \"{}@x\"].display", number % 1_000), "value": "D"});
     let (outcome, steps) = decided(6_000, &named);
     let error = outcome.unwrap_err();
-    assert_eq!((error.kind(), error.path()), (ErrorKind::TooMany, Some("Operations")));
-    assert!(error.detail().contains(&WORK_STEPS_MAX.to_string()) && error.detail().contains("fewer operations"), "{error}");
+    assert_eq!(
+        (error.kind(), error.path()),
+        (ErrorKind::TooMany, Some("Operations"))
+    );
+    assert!(
+        error.detail().contains(&WORK_STEPS_MAX.to_string())
+            && error.detail().contains("fewer operations"),
+        "{error}"
+    );
     // It ends with the operation that passes the limit.
-    assert!(steps > WORK_STEPS_MAX && steps < WORK_STEPS_MAX + 2_000, "{steps}");
+    assert!(
+        steps > WORK_STEPS_MAX && steps < WORK_STEPS_MAX + 2_000,
+        "{steps}"
+    );
     let (outcome, steps) = decided(1_000, &named);
-    let displays =
-        |patched: &ValidResource| patched.get("emails").unwrap().as_array().unwrap().iter().filter(|email| email["display"] == "D").count();
+    let displays = |patched: &ValidResource| {
+        patched
+            .get("emails")
+            .unwrap()
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|email| email["display"] == "D")
+            .count()
+    };
     assert_eq!(displays(&outcome.unwrap()), 1_000);
     assert!((1_000_000..1_100_000).contains(&steps), "{steps}");
     // Every form counts what it looks at.
     let all_at_once = json!({"op": "remove", "path": "emails", "value": (0..900).map(|number| json!({"value": format!("{number}@x"), "type": "other"})).collect::<Vec<_>>()});
     for (operation, least) in [
-        (json!({"op": "replace", "path": "emails.display", "value": "D"}), 1_000),
-        (json!({"op": "replace", "path": "emails.display", "value": "D".repeat(2_560)}), 11_000),
-        (json!({"op": "replace", "path": "emails[type eq \"a\" or not (type eq \"other\")].display", "value": null}), 2_000),
-        (json!({"op": "add", "path": "emails", "value": [{"value": "0@x", "type": "other"}, {"value": "1@x", "type": "other"}]}), 2_000),
+        (
+            json!({"op": "replace", "path": "emails.display", "value": "D"}),
+            1_000,
+        ),
+        (
+            json!({"op": "replace", "path": "emails.display", "value": "D".repeat(2_560)}),
+            11_000,
+        ),
+        (
+            json!({"op": "replace", "path": "emails[type eq \"a\" or not (type eq \"other\")].display", "value": null}),
+            2_000,
+        ),
+        (
+            json!({"op": "add", "path": "emails", "value": [{"value": "0@x", "type": "other"}, {"value": "1@x", "type": "other"}]}),
+            2_000,
+        ),
         (all_at_once, 1_800_000),
         (json!({"op": "replace", "path": "title", "value": "T"}), 1),
     ] {
         let (outcome, steps) = decided(1, &|_| operation.clone());
-        assert!(outcome.is_ok() && steps >= least && steps <= least + least / 10 + 2, "{operation}: {steps}");
+        assert!(
+            outcome.is_ok() && steps >= least && steps <= least + least / 10 + 2,
+            "{operation}: {steps}"
+        );
     }
 }
 
@@ -373,17 +560,31 @@ fn the_steps_of_a_patch_are_counted_and_bounded() {
 #[test]
 fn sub_attributes_may_have_several_values() {
     let application = optional::type_named("AgenticApplication").unwrap();
-    let set = SchemaSet::new(vec![application.resource_type.clone()], application.schemas.clone()).unwrap();
+    let set = SchemaSet::new(
+        vec![application.resource_type.clone()],
+        application.schemas.clone(),
+    )
+    .unwrap();
     let schema = set.by_name("AgenticApplication").unwrap();
     let before = |uris: Value| {
         let body = json!({"schemas": [optional::AGENTIC_APPLICATION], "name": "a", "oAuthConfiguration": [{"clientId": "c", "redirectUri": uris}]});
-        validate(schema, body, None, &QuirkSet::strict()).unwrap().resource
+        validate(schema, body, None, &QuirkSet::strict())
+            .unwrap()
+            .resource
     };
     let run = |held: Value, op: &str, path: &str, value: Value| {
         let message = json!({"schemas": [PATCH_SCHEMA], "Operations": [{"op": op, "path": path, "value": value}]});
-        apply(schema, &before(held), &parse(schema, message, &QuirkSet::strict()).unwrap(), &QuirkSet::strict())
+        apply(
+            schema,
+            &before(held),
+            &parse(schema, message, &QuirkSet::strict()).unwrap(),
+            &QuirkSet::strict(),
+        )
     };
-    let (all, one) = ("oAuthConfiguration.redirectUri", "oAuthConfiguration[clientId eq \"c\"].redirectUri");
+    let (all, one) = (
+        "oAuthConfiguration.redirectUri",
+        "oAuthConfiguration[clientId eq \"c\"].redirectUri",
+    );
     for path in [all, one] {
         for (op, value, expected) in [
             ("add", json!(["u:1", "u:2"]), json!(["u:1", "u:2"])),
@@ -394,7 +595,12 @@ fn sub_attributes_may_have_several_values() {
             let after = run(json!(["u:1"]), op, path, value.clone()).unwrap();
             assert_eq!(after, before(expected), "{op} {path} {value}");
         }
-        assert_eq!(run(json!(["u:1"]), "add", path, json!([7])).unwrap_err().kind(), ErrorKind::InvalidValue);
+        assert_eq!(
+            run(json!(["u:1"]), "add", path, json!([7]))
+                .unwrap_err()
+                .kind(),
+            ErrorKind::InvalidValue
+        );
         for (value, expected) in [
             (json!(["u:1"]), json!(["u:2"])),
             (json!("u:2"), json!(["u:1"])),
@@ -404,11 +610,19 @@ fn sub_attributes_may_have_several_values() {
         ] {
             let message = json!({"schemas": [PATCH_SCHEMA], "Operations": [{"op": "remove", "path": path, "value": value}]});
             let operations = parse(schema, message, &QuirkSet::standard()).unwrap();
-            let after = apply(schema, &before(json!(["u:1", "u:2"])), &operations, &QuirkSet::standard());
+            let after = apply(
+                schema,
+                &before(json!(["u:1", "u:2"])),
+                &operations,
+                &QuirkSet::standard(),
+            );
             assert_eq!(after, Ok(before(expected)), "{path} {value}");
         }
         let full: Vec<String> = (0..1_000).map(|number| format!("u:{number}")).collect();
         let error = run(json!(full), "add", path, json!("u:new")).unwrap_err();
-        assert_eq!((error.kind(), error.path()), (ErrorKind::InvalidValue, Some(all)));
+        assert_eq!(
+            (error.kind(), error.path()),
+            (ErrorKind::InvalidValue, Some(all))
+        );
     }
 }

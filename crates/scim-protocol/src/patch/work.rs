@@ -36,12 +36,18 @@ pub struct Sum {
 impl Sum {
     /// None yet, and no more than `most`.
     pub fn up_to(most: u64) -> Self {
-        Self { steps: Arc::default(), most }
+        Self {
+            steps: Arc::default(),
+            most,
+        }
     }
 
     /// One more PATCH, whose steps count here too.
     pub fn work(&self) -> Work {
-        Work { sum: Some(self.clone()), ..Work::default() }
+        Work {
+            sum: Some(self.clone()),
+            ..Work::default()
+        }
     }
 
     fn spend(&self, steps: u64) -> Result<(), Error> {
@@ -66,7 +72,11 @@ impl Default for Work {
 impl Work {
     /// None yet, and no more than `most`.
     pub fn up_to(most: u64) -> Self {
-        Self { steps: 0, most, sum: None }
+        Self {
+            steps: 0,
+            most,
+            sum: None,
+        }
     }
 
     /// The steps so far.
@@ -123,17 +133,30 @@ mod tests {
         let mut work = Work::up_to(10);
         assert!(work.spend(10).is_ok());
         let error = work.spend(1).unwrap_err();
-        assert_eq!((error.kind(), error.kind().status()), (ErrorKind::TooMany, 400));
-        assert!(error.detail().contains("10 steps") && error.detail().contains("fewer operations"), "{error}");
+        assert_eq!(
+            (error.kind(), error.kind().status()),
+            (ErrorKind::TooMany, 400)
+        );
+        assert!(
+            error.detail().contains("10 steps") && error.detail().contains("fewer operations"),
+            "{error}"
+        );
         assert!(work.spend(usize::MAX).is_err() && work.spend(usize::MAX).is_err());
     }
 
     #[test]
     fn long_values_and_long_filters_count_for_more() {
-        assert_eq!(steps_of(&json!({"value": "a@x", "type": "work", "primary": true})), 1);
+        assert_eq!(
+            steps_of(&json!({"value": "a@x", "type": "work", "primary": true})),
+            1
+        );
         assert_eq!(steps_of(&json!({"value": "a".repeat(1_024)})), 5);
         assert_eq!(steps_of(&json!({"uris": ["a", "b"]})), 3);
-        let filter = Filter::parse("a eq 1 and not (b pr or c[d eq 2 and e eq 3])", FilterLimits::default()).unwrap();
+        let filter = Filter::parse(
+            "a eq 1 and not (b pr or c[d eq 2 and e eq 3])",
+            FilterLimits::default(),
+        )
+        .unwrap();
         assert_eq!(terms(&filter), 4);
     }
 
@@ -145,7 +168,10 @@ mod tests {
         assert!(second.spend(4).is_ok());
         let refusal = second.spend(1).unwrap_err();
         assert_eq!(refusal.kind(), ErrorKind::TooMany);
-        assert!(refusal.detail().contains("more than 10 steps together"), "{refusal}");
+        assert!(
+            refusal.detail().contains("more than 10 steps together"),
+            "{refusal}"
+        );
         assert!(sum.work().spend(1).is_err(), "the next one has none left");
     }
 }

@@ -33,10 +33,19 @@ impl Adaptations {
     /// Notes one; the same quirk at the same place again is only counted.
     pub(crate) fn note(&mut self, quirk: Quirk, path: &str, what: impl FnOnce() -> String) {
         let path = shortened(path);
-        if let Some(same) = self.kept.iter_mut().find(|kept| kept.quirk == quirk && kept.path == path) {
+        if let Some(same) = self
+            .kept
+            .iter_mut()
+            .find(|kept| kept.quirk == quirk && kept.path == path)
+        {
             same.times = same.times.saturating_add(1);
         } else if self.kept.len() < ADAPTATIONS_MAX {
-            self.kept.push(Adaptation { quirk, path: path.to_owned(), what: what(), times: 1 });
+            self.kept.push(Adaptation {
+                quirk,
+                path: path.to_owned(),
+                what: what(),
+                times: 1,
+            });
         } else if let Some(alike) = self.kept.iter_mut().find(|kept| kept.quirk == quirk) {
             alike.times = alike.times.saturating_add(1);
         }
@@ -45,7 +54,11 @@ impl Adaptations {
     /// Those of another part of the same request.
     pub fn extend(&mut self, more: Self) {
         for one in more.kept {
-            if let Some(same) = self.kept.iter_mut().find(|kept| kept.quirk == one.quirk && kept.path == one.path) {
+            if let Some(same) = self
+                .kept
+                .iter_mut()
+                .find(|kept| kept.quirk == one.quirk && kept.path == one.path)
+            {
                 same.times = same.times.saturating_add(one.times);
             } else if self.kept.len() < ADAPTATIONS_MAX {
                 self.kept.push(one);
@@ -96,18 +109,39 @@ mod tests {
     fn the_same_at_the_same_place_is_counted_and_the_list_is_bounded() {
         let mut adaptations = Adaptations::default();
         for _ in 0..1_000 {
-            adaptations.note(Quirk::IgnoreUnknown, "members.display", || "ignored it".into());
+            adaptations.note(Quirk::IgnoreUnknown, "members.display", || {
+                "ignored it".into()
+            });
         }
-        assert_eq!(adaptations.as_slice().iter().map(|one| one.times).collect::<Vec<_>>(), [1_000]);
+        assert_eq!(
+            adaptations
+                .as_slice()
+                .iter()
+                .map(|one| one.times)
+                .collect::<Vec<_>>(),
+            [1_000]
+        );
         for number in 0..1_000 {
-            adaptations.note(Quirk::IgnoreUnknown, &format!("a{number}"), || "ignored it".into());
+            adaptations.note(Quirk::IgnoreUnknown, &format!("a{number}"), || {
+                "ignored it".into()
+            });
         }
         assert_eq!(adaptations.as_slice().len(), ADAPTATIONS_MAX);
         assert_eq!(adaptations.quirks(), [Quirk::IgnoreUnknown]);
         let mut other = Adaptations::default();
-        other.note(Quirk::IgnoreUnknown, "members.display", || "ignored it".into());
+        other.note(Quirk::IgnoreUnknown, "members.display", || {
+            "ignored it".into()
+        });
         other.extend(adaptations);
-        assert!(other.as_slice().first().is_some_and(|one| one.times > 1_000));
-        assert_eq!(shortened(&"é".repeat(500)).chars().count(), NAME_CHARACTERS_MAX);
+        assert!(
+            other
+                .as_slice()
+                .first()
+                .is_some_and(|one| one.times > 1_000)
+        );
+        assert_eq!(
+            shortened(&"é".repeat(500)).chars().count(),
+            NAME_CHARACTERS_MAX
+        );
     }
 }

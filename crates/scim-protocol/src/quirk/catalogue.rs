@@ -7,11 +7,11 @@ use crate::messages::BULK_REQUEST_SCHEMA;
 use crate::patch_path::PATCH_SCHEMA;
 use crate::schema::standard::{ENTERPRISE_USER, USER};
 
-const ENTRA_KNOWN_ISSUES: &str =
-    "https://learn.microsoft.com/en-us/entra/identity/app-provisioning/application-provisioning-config-problem-scim-compatibility";
+const ENTRA_KNOWN_ISSUES: &str = "https://learn.microsoft.com/en-us/entra/identity/app-provisioning/application-provisioning-config-problem-scim-compatibility";
 const ENTRA_ENDPOINT: &str = "https://learn.microsoft.com/en-us/entra/identity/app-provisioning/use-scim-to-provision-users-and-groups";
 const ONELOGIN_SCHEMA: &str = "https://developers.onelogin.com/scim/define-user-schema";
-const PING_LIMITATIONS: &str = "https://docs.pingidentity.com/r/en-us/pingone/p1_scim_provisioning_limitations";
+const PING_LIMITATIONS: &str =
+    "https://docs.pingidentity.com/r/en-us/pingone/p1_scim_provisioning_limitations";
 
 /// What an example is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +47,20 @@ fn user(before: Value, after: Value) -> Example {
         }
         body
     };
-    Example { message: Message::User, before: whole(before), after: whole(after) }
+    Example {
+        message: Message::User,
+        before: whole(before),
+        after: whole(after),
+    }
 }
 
 fn patch(message: Message, before: &Value, after: &Value) -> Example {
     let whole = |operations: &Value| json!({ "schemas": [PATCH_SCHEMA], "Operations": operations });
-    Example { message, before: whole(before), after: whole(after) }
+    Example {
+        message,
+        before: whole(before),
+        after: whole(after),
+    }
 }
 
 impl Quirk {
@@ -78,7 +86,11 @@ impl Quirk {
                 let what = "`Add`, `Replace` and `Remove`, and the names of the message itself, may be in any case.";
                 ("op-case", what, ENTRA_KNOWN_ISSUES)
             }
-            Self::BooleanString => ("boolean-string", "`\"True\"` and `\"False\"` stand for the booleans.", ENTRA_KNOWN_ISSUES),
+            Self::BooleanString => (
+                "boolean-string",
+                "`\"True\"` and `\"False\"` stand for the booleans.",
+                ENTRA_KNOWN_ISSUES,
+            ),
             Self::RemoveMembersByValue => (
                 "remove-members-by-value",
                 "A remove of `members` with a `value` removes those members, not all; other attributes alike.",
@@ -104,21 +116,31 @@ impl Quirk {
                 "A path-less operation may repeat read-only attributes; they are ignored.",
                 "https://github.com/Metatavu/keycloak-scim-server/pull/113",
             ),
-            Self::IgnoreUnknown => ("ignore-unknown", "Attributes that no schema has are ignored.", ENTRA_ENDPOINT),
+            Self::IgnoreUnknown => (
+                "ignore-unknown",
+                "Attributes that no schema has are ignored.",
+                ENTRA_ENDPOINT,
+            ),
             Self::MissingSchemas => (
                 "missing-schemas",
                 "`schemas` may be missing or incomplete; the endpoint says what the body is.",
                 "https://github.com/ssoready/ssoready/pull/182",
             ),
-            Self::SingleAsArray => ("single-as-array", "One value may stand where an array of values is wanted.", ONELOGIN_SCHEMA),
+            Self::SingleAsArray => (
+                "single-as-array",
+                "One value may stand where an array of values is wanted.",
+                ONELOGIN_SCHEMA,
+            ),
             Self::StringifiedJson => (
                 "stringified-json",
                 "A string that is JSON may stand for the array or object that is wanted.",
                 "https://github.com/Captain-P-Goldfish/SCIM-SDK/issues/516",
             ),
-            Self::OlderSchemaUrn => {
-                ("older-schema-urn", "The URNs of SCIM 1.1 and of the drafts of 2.0 stand for those of today.", ONELOGIN_SCHEMA)
-            }
+            Self::OlderSchemaUrn => (
+                "older-schema-urn",
+                "The URNs of SCIM 1.1 and of the drafts of 2.0 stand for those of today.",
+                ONELOGIN_SCHEMA,
+            ),
             Self::EmptyOperations => (
                 "empty-operations",
                 "A PATCH without operations changes nothing and is no error.",
@@ -136,12 +158,16 @@ impl Quirk {
     /// The same for those that came after the first fourteen.
     fn later_row(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::SeveralPrimaries => {
-                ("several-primaries", "Where several values are marked primary, the first stays it.", PING_LIMITATIONS)
-            }
-            Self::EmptyForNone => {
-                ("empty-for-none", "An empty string is no value where a boolean, a number, a date or an object is wanted.", ONELOGIN_SCHEMA)
-            }
+            Self::SeveralPrimaries => (
+                "several-primaries",
+                "Where several values are marked primary, the first stays it.",
+                PING_LIMITATIONS,
+            ),
+            Self::EmptyForNone => (
+                "empty-for-none",
+                "An empty string is no value where a boolean, a number, a date or an object is wanted.",
+                ONELOGIN_SCHEMA,
+            ),
             Self::NumberString => (
                 "number-string",
                 "A number may be in quotes; a text of an extension or a sub-attribute may be a number (`employeeNumber`).",
@@ -172,10 +198,16 @@ impl Quirk {
                 "`failOnErrors` of 0 is as if it were not there.",
                 "https://datatracker.ietf.org/doc/html/rfc7644#section-3.7",
             ),
-            Self::ValuePathNames => {
-                ("value-path-names", "A name in `attributes` may be a value path; its brackets are ignored.", ENTRA_ENDPOINT)
-            }
-            _ => ("reference-id", "SCIM 1.1's `managerId` stands for the `value` of `manager`.", ONELOGIN_SCHEMA),
+            Self::ValuePathNames => (
+                "value-path-names",
+                "A name in `attributes` may be a value path; its brackets are ignored.",
+                ENTRA_ENDPOINT,
+            ),
+            _ => (
+                "reference-id",
+                "SCIM 1.1's `managerId` stands for the `value` of `manager`.",
+                ONELOGIN_SCHEMA,
+            ),
         }
     }
 
@@ -185,9 +217,10 @@ impl Quirk {
         let groups = |before: Value, after: Value| patch(Message::GroupPatch, &before, &after);
         let manager = format!("{ENTERPRISE_USER}:manager");
         match self {
-            Self::OpCase => {
-                users(json!([{"op": "Replace", "path": "title", "value": "T"}]), json!([{"op": "replace", "path": "title", "value": "T"}]))
-            }
+            Self::OpCase => users(
+                json!([{"op": "Replace", "path": "title", "value": "T"}]),
+                json!([{"op": "replace", "path": "title", "value": "T"}]),
+            ),
             Self::BooleanString => users(
                 json!([{"op": "replace", "path": "active", "value": "False"}]),
                 json!([{"op": "replace", "path": "active", "value": false}]),
@@ -212,9 +245,14 @@ impl Quirk {
                 json!([{"op": "replace", "value": {"id": "x", "displayName": "D"}}]),
                 json!([{"op": "replace", "value": {"displayName": "D"}}]),
             ),
-            Self::IgnoreUnknown => user(json!({"shoeSize": 9, "title": "T"}), json!({"title": "T"})),
+            Self::IgnoreUnknown => {
+                user(json!({"shoeSize": 9, "title": "T"}), json!({"title": "T"}))
+            }
             Self::MissingSchemas => user(json!({"schemas": []}), json!({})),
-            Self::SingleAsArray => user(json!({"emails": {"value": "a@x"}}), json!({"emails": [{"value": "a@x"}]})),
+            Self::SingleAsArray => user(
+                json!({"emails": {"value": "a@x"}}),
+                json!({"emails": [{"value": "a@x"}]}),
+            ),
             Self::StringifiedJson => users(
                 json!([{"op": "add", "path": "roles", "value": "[{\"value\":\"admin\"}]"}]),
                 json!([{"op": "add", "path": "roles", "value": [{"value": "admin"}]}]),
@@ -237,14 +275,18 @@ impl Quirk {
 
     /// The same for those that came after the first fourteen.
     fn later_example(self) -> Example {
-        let enterprise = |held: Value| json!({"schemas": [USER, ENTERPRISE_USER], ENTERPRISE_USER: held});
+        let enterprise =
+            |held: Value| json!({"schemas": [USER, ENTERPRISE_USER], ENTERPRISE_USER: held});
         match self {
             Self::SeveralPrimaries => user(
                 json!({"emails": [{"value": "a@x", "primary": true}, {"value": "b@x", "primary": true}]}),
                 json!({"emails": [{"value": "a@x", "primary": true}, {"value": "b@x", "primary": false}]}),
             ),
             Self::EmptyForNone => user(json!({"name": "", "active": ""}), json!({})),
-            Self::NumberString => user(enterprise(json!({"employeeNumber": 701_984})), enterprise(json!({"employeeNumber": "701984"}))),
+            Self::NumberString => user(
+                enterprise(json!({"employeeNumber": 701_984})),
+                enterprise(json!({"employeeNumber": "701984"})),
+            ),
             Self::PatchAsResource => Example {
                 message: Message::UserPatch,
                 before: json!({"schemas": [USER], "title": "T", "emails": [{"value": "a@x"}], "meta": {"attributes": ["active"]}}),
@@ -253,12 +295,15 @@ impl Quirk {
                     {"op": "replace", "value": {"title": "T"}},
                 ]}),
             },
-            Self::EmptyParameter => {
-                Example { message: Message::Query, before: json!({"count": "", "startIndex": "2"}), after: json!({"startIndex": "2"}) }
-            }
-            Self::ExtensionNames => {
-                user(json!({"department": "D"}), json!({"schemas": [USER, ENTERPRISE_USER], ENTERPRISE_USER: {"department": "D"}}))
-            }
+            Self::EmptyParameter => Example {
+                message: Message::Query,
+                before: json!({"count": "", "startIndex": "2"}),
+                after: json!({"startIndex": "2"}),
+            },
+            Self::ExtensionNames => user(
+                json!({"department": "D"}),
+                json!({"schemas": [USER, ENTERPRISE_USER], ENTERPRISE_USER: {"department": "D"}}),
+            ),
             Self::NamedValue => patch(
                 Message::GroupPatch,
                 &json!([{"op": "replace", "path": "members", "value": {"members": []}}]),
@@ -272,14 +317,21 @@ impl Quirk {
                     }
                     body
                 };
-                Example { message: Message::Bulk, before: bulk(json!({"failOnErrors": 0})), after: bulk(json!({})) }
+                Example {
+                    message: Message::Bulk,
+                    before: bulk(json!({"failOnErrors": 0})),
+                    after: bulk(json!({})),
+                }
             }
             Self::ValuePathNames => Example {
                 message: Message::Query,
                 before: json!({"attributes": "userName,emails[type eq \"work\"].value"}),
                 after: json!({"attributes": "userName,emails.value"}),
             },
-            _ => user(enterprise(json!({"manager": {"managerId": "7"}})), enterprise(json!({"manager": {"value": "7"}}))),
+            _ => user(
+                enterprise(json!({"manager": {"managerId": "7"}})),
+                enterprise(json!({"manager": {"value": "7"}})),
+            ),
         }
     }
 }

@@ -20,14 +20,22 @@ pub fn normalize_query(set: &QuirkSet, parameters: &mut Vec<(String, String)>) -
         // An empty `cursor` asks for the first page (RFC 9865), and an empty list of attributes is one.
         let names = ["filter", "sortBy", "sortOrder", "startIndex", "count"];
         parameters.retain(|(name, value)| {
-            let known = names.into_iter().find(|known| known.eq_ignore_ascii_case(name)).filter(|_| value.trim().is_empty());
+            let known = names
+                .into_iter()
+                .find(|known| known.eq_ignore_ascii_case(name))
+                .filter(|_| value.trim().is_empty());
             if let Some(name) = known {
-                adaptations.note(Quirk::EmptyParameter, name, || format!("ignored the parameter `{name}`, which has no value"));
+                adaptations.note(Quirk::EmptyParameter, name, || {
+                    format!("ignored the parameter `{name}`, which has no value")
+                });
             }
             known.is_none()
         });
     }
-    for (_, value) in parameters.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("attributes")) {
+    for (_, value) in parameters
+        .iter_mut()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("attributes"))
+    {
         without_brackets(set, value, &mut adaptations);
     }
     adaptations
@@ -36,17 +44,29 @@ pub fn normalize_query(set: &QuirkSet, parameters: &mut Vec<(String, String)>) -
 /// Rewrites a `.search` body before it is read: numbers in quotes, and value paths in `attributes`. Says what was adapted.
 pub fn normalize_search(set: &QuirkSet, body: &mut Value) -> Adaptations {
     let mut adaptations = Adaptations::default();
-    let Value::Object(body) = body else { return adaptations };
+    let Value::Object(body) = body else {
+        return adaptations;
+    };
     for name in ["startIndex", "count"] {
-        let of_name = body.iter_mut().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        let of_name = body
+            .iter_mut()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name));
         for (_, value) in of_name.filter(|_| set.has(Quirk::NumberString)) {
-            if let Some(number) = value.as_str().and_then(|text| text.trim().parse::<i64>().ok()) {
-                adaptations.note(Quirk::NumberString, name, || format!("accepted a number in quotes for `{name}`"));
+            if let Some(number) = value
+                .as_str()
+                .and_then(|text| text.trim().parse::<i64>().ok())
+            {
+                adaptations.note(Quirk::NumberString, name, || {
+                    format!("accepted a number in quotes for `{name}`")
+                });
                 *value = number.into();
             }
         }
     }
-    let lists = body.iter_mut().filter(|(key, _)| key.eq_ignore_ascii_case("attributes")).filter_map(|(_, list)| list.as_array_mut());
+    let lists = body
+        .iter_mut()
+        .filter(|(key, _)| key.eq_ignore_ascii_case("attributes"))
+        .filter_map(|(_, list)| list.as_array_mut());
     for name in lists.flatten() {
         if let Value::String(name) = name {
             without_brackets(set, name, &mut adaptations);
@@ -74,59 +94,95 @@ fn without_brackets(set: &QuirkSet, names: &mut String, adaptations: &mut Adapta
     }
     // Brackets that do not close are no value path.
     if !is_inside {
-        adaptations.note(Quirk::ValuePathNames, "attributes", || format!("read `{}` in `attributes` without brackets", shortened(&kept)));
+        adaptations.note(Quirk::ValuePathNames, "attributes", || {
+            format!(
+                "read `{}` in `attributes` without brackets",
+                shortened(&kept)
+            )
+        });
         *names = kept;
     }
 }
 
 /// Rewrites a filter: names of attributes of extensions. Says what was adapted, also where the filter has `"True"` for a boolean; refuses that
 /// (`invalidFilter`) where no quirk allows it.
-pub fn normalize_filter(set: &QuirkSet, types: &[Arc<TypeSchema>], filter: &mut Filter) -> Result<Adaptations, Error> {
+pub fn normalize_filter(
+    set: &QuirkSet,
+    types: &[Arc<TypeSchema>],
+    filter: &mut Filter,
+) -> Result<Adaptations, Error> {
     let mut adaptations = Adaptations::default();
     filter.each_path(&mut |path| adaptations.extend(qualify(set, types, path, "a filter")));
     for (path, text) in filter.strings_for_booleans(types) {
         if !set.has(Quirk::BooleanString) {
-            return Err(wrong_value(&path, AttributeType::Boolean, &Value::from(text)));
+            return Err(wrong_value(
+                &path,
+                AttributeType::Boolean,
+                &Value::from(text),
+            ));
         }
         let place = path.to_string();
-        adaptations.note(Quirk::BooleanString, &place, || format!("accepted `\"{text}\"` for `{path}` in a filter"));
+        adaptations.note(Quirk::BooleanString, &place, || {
+            format!("accepted `\"{text}\"` for `{path}` in a filter")
+        });
     }
     Ok(adaptations)
 }
 
 /// Rewrites the name in `sortBy`, where it is that of an attribute of an extension. Says what was adapted.
-pub fn normalize_sort(set: &QuirkSet, types: &[Arc<TypeSchema>], path: &mut AttributePath) -> Adaptations {
+pub fn normalize_sort(
+    set: &QuirkSet,
+    types: &[Arc<TypeSchema>],
+    path: &mut AttributePath,
+) -> Adaptations {
     qualify(set, types, path, "`sortBy`")
 }
 
 /// Reads a name that no type has as what all types that could have it mean by it.
-fn qualify(set: &QuirkSet, types: &[Arc<TypeSchema>], path: &mut AttributePath, place: &str) -> Adaptations {
+fn qualify(
+    set: &QuirkSet,
+    types: &[Arc<TypeSchema>],
+    path: &mut AttributePath,
+    place: &str,
+) -> Adaptations {
     let mut adaptations = Adaptations::default();
-    let is_known = |schema: &Arc<TypeSchema>| schema.resolve(path).is_some() || schema.names_whole_core(path);
+    let is_known =
+        |schema: &Arc<TypeSchema>| schema.resolve(path).is_some() || schema.names_whole_core(path);
     if !set.has(Quirk::ExtensionNames) || types.iter().any(is_known) {
         return adaptations;
     }
     let mut meant = types.iter().filter_map(|schema| schema.meant(path));
-    let Some(first) = meant.next() else { return adaptations };
+    let Some(first) = meant.next() else {
+        return adaptations;
+    };
     if meant.all(|other| other == first) {
-        adaptations.note(Quirk::ExtensionNames, &path.to_string(), || format!("read `{path}` in {place} as `{first}`"));
+        adaptations.note(Quirk::ExtensionNames, &path.to_string(), || {
+            format!("read `{path}` in {place} as `{first}`")
+        });
         *path = first;
     }
     adaptations
 }
 
 /// Adds to the names of a projection what the types mean by those that lead nowhere in them. Says what was adapted.
-pub fn normalize_projection(set: &QuirkSet, types: &[Arc<TypeSchema>], projection: &mut Projection) -> Adaptations {
+pub fn normalize_projection(
+    set: &QuirkSet,
+    types: &[Arc<TypeSchema>],
+    projection: &mut Projection,
+) -> Adaptations {
     let mut adaptations = Adaptations::default();
-    let (Projection::Only(paths) | Projection::Without(paths)) = projection else { return adaptations };
+    let (Projection::Only(paths) | Projection::Without(paths)) = projection else {
+        return adaptations;
+    };
     if !set.has(Quirk::ExtensionNames) {
         return adaptations;
     }
     let mut meant: Vec<AttributePath> = Vec::new();
     for path in paths.iter() {
         for found in types.iter().filter_map(|schema| schema.meant(path)) {
-            adaptations
-                .note(Quirk::ExtensionNames, &path.to_string(), || format!("read `{path}` among the names of attributes as `{found}`"));
+            adaptations.note(Quirk::ExtensionNames, &path.to_string(), || {
+                format!("read `{path}` among the names of attributes as `{found}`")
+            });
             meant.push(found);
         }
     }
@@ -137,12 +193,16 @@ pub fn normalize_projection(set: &QuirkSet, types: &[Arc<TypeSchema>], projectio
 /// Rewrites a bulk request before it is read: `failOnErrors` of 0 is as if it were not there. Says what was adapted.
 pub fn normalize_bulk(set: &QuirkSet, body: &mut Value) -> Adaptations {
     let mut adaptations = Adaptations::default();
-    let Value::Object(body) = body else { return adaptations };
+    let Value::Object(body) = body else {
+        return adaptations;
+    };
     if set.has(Quirk::ZeroFailOnErrors) {
         body.retain(|name, value| {
             let is_zero = name.eq_ignore_ascii_case("failOnErrors") && value.as_i64() == Some(0);
             if is_zero {
-                adaptations.note(Quirk::ZeroFailOnErrors, "failOnErrors", || "read 0 for `failOnErrors` as if it were not there".into());
+                adaptations.note(Quirk::ZeroFailOnErrors, "failOnErrors", || {
+                    "read 0 for `failOnErrors` as if it were not there".into()
+                });
             }
             !is_zero
         });

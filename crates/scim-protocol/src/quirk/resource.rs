@@ -9,7 +9,9 @@ use crate::patch_path::{PatchPath, element_from};
 use crate::schema::{Attribute, Schema};
 
 pub(super) fn normalize(rewrite: &mut Rewrite<'_>, body: &mut Value) {
-    let Value::Object(document) = body else { return };
+    let Value::Object(document) = body else {
+        return;
+    };
     schemas(rewrite, document);
     let mut paths = Vec::new();
     object(rewrite, document, None, &mut paths);
@@ -17,7 +19,10 @@ pub(super) fn normalize(rewrite: &mut Rewrite<'_>, body: &mut Value) {
         let before = rewrite.enter(&path.to_string());
         place(rewrite, document, &path, value);
         rewrite.leave(before);
-        if let Some(urn) = rewrite.schema.resolve(&path.attribute).and_then(|resolved| resolved.extension)
+        if let Some(urn) = rewrite
+            .schema
+            .resolve(&path.attribute)
+            .and_then(|resolved| resolved.extension)
             && rewrite.set.has(Quirk::ExtensionNames)
         {
             name_extension(document, urn);
@@ -27,9 +32,14 @@ pub(super) fn normalize(rewrite: &mut Rewrite<'_>, body: &mut Value) {
 
 /// Adds the extension to `schemas`: a client that does not write its URN does not name it there either.
 fn name_extension(document: &mut Map<String, Value>, urn: &str) {
-    let mut lists = document.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("schemas"));
+    let mut lists = document
+        .iter_mut()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("schemas"));
     if let Some(urns) = lists.find_map(|(_, value)| value.as_array_mut())
-        && !urns.iter().filter_map(Value::as_str).any(|named| named.eq_ignore_ascii_case(urn))
+        && !urns
+            .iter()
+            .filter_map(Value::as_str)
+            .any(|named| named.eq_ignore_ascii_case(urn))
     {
         urns.push(urn.into());
     }
@@ -38,9 +48,14 @@ fn name_extension(document: &mut Map<String, Value>, urn: &str) {
 fn schemas(rewrite: &mut Rewrite<'_>, document: &mut Map<String, Value>) {
     let core = &rewrite.schema.core.id;
     let mut has_core = false;
-    for (_, value) in document.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("schemas")) {
+    for (_, value) in document
+        .iter_mut()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("schemas"))
+    {
         if value.is_string()
-            && rewrite.acts_at(Quirk::SingleAsArray, "schemas", |_| "accepted one URN for `schemas`, which is a list".into())
+            && rewrite.acts_at(Quirk::SingleAsArray, "schemas", |_| {
+                "accepted one URN for `schemas`, which is a list".into()
+            })
         {
             *value = Value::Array(vec![value.take()]);
         }
@@ -50,17 +65,36 @@ fn schemas(rewrite: &mut Rewrite<'_>, document: &mut Map<String, Value>) {
             if let Some(modern) = modern {
                 *urn = modern.into();
             }
-            has_core |= urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(core));
+            has_core |= urn
+                .as_str()
+                .is_some_and(|urn| urn.eq_ignore_ascii_case(core));
         }
     }
     let named = |urn: &str| {
-        let lists = document.iter().filter(|(name, _)| name.eq_ignore_ascii_case("schemas")).filter_map(|(_, value)| value.as_array());
-        lists.flatten().filter_map(Value::as_str).any(|own| own.eq_ignore_ascii_case(urn))
+        let lists = document
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("schemas"))
+            .filter_map(|(_, value)| value.as_array());
+        lists
+            .flatten()
+            .filter_map(Value::as_str)
+            .any(|own| own.eq_ignore_ascii_case(urn))
     };
-    let held = |urn: &str| document.iter().any(|(name, value)| name.eq_ignore_ascii_case(urn) && !value.is_null());
-    let unnamed = rewrite.schema.extensions.iter().map(|extension| extension.id.as_str()).find(|urn| held(urn) && !named(urn));
+    let held = |urn: &str| {
+        document
+            .iter()
+            .any(|(name, value)| name.eq_ignore_ascii_case(urn) && !value.is_null())
+    };
+    let unnamed = rewrite
+        .schema
+        .extensions
+        .iter()
+        .map(|extension| extension.id.as_str())
+        .find(|urn| held(urn) && !named(urn));
     if let Some(missing) = Some(core.as_str()).filter(|_| !has_core).or(unnamed) {
-        rewrite.acts_at(Quirk::MissingSchemas, "schemas", |_| format!("took `schemas` as if it named `{missing}`"));
+        rewrite.acts_at(Quirk::MissingSchemas, "schemas", |_| {
+            format!("took `schemas` as if it named `{missing}`")
+        });
     }
 }
 
@@ -71,8 +105,14 @@ fn object<'a>(
     extension: Option<&'a Schema>,
     paths: &mut Vec<(PatchPath, Value)>,
 ) {
-    let named: Vec<Key<'a>> = document.keys().map(|key| rewrite.key(key, extension)).collect();
-    if named.iter().all(|named| matches!(named, Key::Attribute(_) | Key::Extension(_))) {
+    let named: Vec<Key<'a>> = document
+        .keys()
+        .map(|key| rewrite.key(key, extension))
+        .collect();
+    if named
+        .iter()
+        .all(|named| matches!(named, Key::Attribute(_) | Key::Extension(_)))
+    {
         // Nearly every body: its keys are right, and only what is below them may have to change.
         for (named, value) in named.iter().zip(document.values_mut()) {
             below(rewrite, named, value, paths);
@@ -85,7 +125,9 @@ fn object<'a>(
         match named {
             Key::Attribute(_) | Key::Extension(_) => below(rewrite, &named, &mut value, paths),
             Key::Core => {
-                rewrite.acts_at(Quirk::PathKeys, &key, |_| "read what stands below the URN of the core schema as attributes".into());
+                rewrite.acts_at(Quirk::PathKeys, &key, |_| {
+                    "read what stands below the URN of the core schema as attributes".into()
+                });
                 if let Value::Object(mut held) = value {
                     object(rewrite, &mut held, None, paths);
                     held.into_iter().for_each(|(name, value)| {
@@ -113,9 +155,16 @@ fn object<'a>(
 }
 
 /// Rewrites the value of an attribute, or what an extension holds.
-fn below<'a>(rewrite: &mut Rewrite<'a>, named: &Key<'a>, value: &mut Value, paths: &mut Vec<(PatchPath, Value)>) {
+fn below<'a>(
+    rewrite: &mut Rewrite<'a>,
+    named: &Key<'a>,
+    value: &mut Value,
+    paths: &mut Vec<(PatchPath, Value)>,
+) {
     match named {
-        Key::Attribute(attribute) if attribute.name != "schemas" => rewrite.attribute(attribute, value, true),
+        Key::Attribute(attribute) if attribute.name != "schemas" => {
+            rewrite.attribute(attribute, value, true);
+        }
         Key::Extension(named) => {
             let before = rewrite.enter(&named.id);
             stringified_object(rewrite, value);
@@ -142,7 +191,10 @@ pub(super) fn stringified_object(rewrite: &mut Rewrite<'_>, value: &mut Value) {
     if let Value::String(text) = value
         && let Some(parsed) = super::rewrite::json_in(text).filter(Value::is_object)
         && rewrite.acts(Quirk::StringifiedJson, |place| {
-            format!("read the string given for `{}` as JSON", if place.is_empty() { "value" } else { place })
+            format!(
+                "read the string given for `{}` as JSON",
+                if place.is_empty() { "value" } else { place }
+            )
         })
     {
         *value = parsed;
@@ -150,14 +202,27 @@ pub(super) fn stringified_object(rewrite: &mut Rewrite<'_>, value: &mut Value) {
 }
 
 /// Puts the value of `name.givenName` or `emails[type eq "work"].value` where it belongs. What stands there already wins.
-fn place(rewrite: &mut Rewrite<'_>, document: &mut Map<String, Value>, path: &PatchPath, mut value: Value) {
-    let Some((attribute, sub)) = rewrite.leaf(path) else { return };
-    let extension = rewrite.schema.resolve(&path.attribute).and_then(|resolved| resolved.extension);
+fn place(
+    rewrite: &mut Rewrite<'_>,
+    document: &mut Map<String, Value>,
+    path: &PatchPath,
+    mut value: Value,
+) {
+    let Some((attribute, sub)) = rewrite.leaf(path) else {
+        return;
+    };
+    let extension = rewrite
+        .schema
+        .resolve(&path.attribute)
+        .and_then(|resolved| resolved.extension);
     let container = match extension {
         None => document,
         Some(urn) => {
             let name = spelling(document, urn);
-            match document.entry(name).or_insert_with(|| Value::Object(Map::new())) {
+            match document
+                .entry(name)
+                .or_insert_with(|| Value::Object(Map::new()))
+            {
                 Value::Object(object) => object,
                 _ => return,
             }
@@ -171,7 +236,10 @@ fn place(rewrite: &mut Rewrite<'_>, document: &mut Map<String, Value>, path: &Pa
         }
         (Some(sub), None) if !attribute.multi_valued => {
             rewrite.value(sub, &mut value, true);
-            if let Value::Object(object) = container.entry(name).or_insert_with(|| Value::Object(Map::new())) {
+            if let Value::Object(object) = container
+                .entry(name)
+                .or_insert_with(|| Value::Object(Map::new()))
+            {
                 let name = spelling(object, &sub.name);
                 object.entry(name).or_insert(value);
             }
@@ -181,8 +249,16 @@ fn place(rewrite: &mut Rewrite<'_>, document: &mut Map<String, Value>, path: &Pa
                 Some(sub) => rewrite.value(sub, &mut value, true),
                 None => rewrite.element(attribute, &mut value),
             }
-            let terms = filter.as_ref().map_or_else(|| Some(Map::new()), |filter| element_from(attribute, filter));
-            if let (Some(terms), Value::Array(elements)) = (terms, container.entry(name).or_insert_with(|| Value::Array(Vec::new()))) {
+            let terms = filter.as_ref().map_or_else(
+                || Some(Map::new()),
+                |filter| element_from(attribute, filter),
+            );
+            if let (Some(terms), Value::Array(elements)) = (
+                terms,
+                container
+                    .entry(name)
+                    .or_insert_with(|| Value::Array(Vec::new())),
+            ) {
                 into_element(elements, attribute, filter.as_ref(), terms, sub, value);
             }
         }
@@ -198,12 +274,15 @@ fn into_element(
     sub: Option<&Attribute>,
     value: Value,
 ) {
-    let selected = |element: &Value| filter.is_none_or(|filter| filter.matches_element(attribute, element));
+    let selected =
+        |element: &Value| filter.is_none_or(|filter| filter.matches_element(attribute, element));
     let place = elements.iter().position(selected).unwrap_or_else(|| {
         elements.push(Value::Object(terms));
         elements.len() - 1
     });
-    let Some(Value::Object(element)) = elements.get_mut(place) else { return };
+    let Some(Value::Object(element)) = elements.get_mut(place) else {
+        return;
+    };
     match (sub, value) {
         (Some(sub), value) => {
             let name = spelling(element, &sub.name);
@@ -220,5 +299,8 @@ fn into_element(
 
 /// The key as it is spelled in the object, if it is there.
 fn spelling(object: &Map<String, Value>, name: &str) -> String {
-    object.keys().find(|key| key.eq_ignore_ascii_case(name)).map_or_else(|| name.to_owned(), Clone::clone)
+    object
+        .keys()
+        .find(|key| key.eq_ignore_ascii_case(name))
+        .map_or_else(|| name.to_owned(), Clone::clone)
 }

@@ -35,7 +35,13 @@ pub(super) enum Key<'a> {
 
 impl<'a> Rewrite<'a> {
     pub(super) fn new(set: &'a QuirkSet, schema: &'a TypeSchema) -> Self {
-        Self { set, schema, place: String::new(), is_removal: false, adaptations: Adaptations::default() }
+        Self {
+            set,
+            schema,
+            place: String::new(),
+            is_removal: false,
+            adaptations: Adaptations::default(),
+        }
     }
 
     pub(super) fn into_adaptations(self) -> Adaptations {
@@ -46,7 +52,12 @@ impl<'a> Rewrite<'a> {
     pub(super) fn enter(&mut self, name: &str) -> usize {
         let before = self.place.len();
         if before > 0 {
-            self.place.push(if self.schema.extension(&self.place).is_some() { ':' } else { '.' });
+            self.place
+                .push(if self.schema.extension(&self.place).is_some() {
+                    ':'
+                } else {
+                    '.'
+                });
         }
         self.place.push_str(shortened(name));
         before
@@ -61,13 +72,19 @@ impl<'a> Rewrite<'a> {
     pub(super) fn acts(&mut self, quirk: Quirk, what: impl FnOnce(&str) -> String) -> bool {
         let has = self.set.has(quirk);
         if has {
-            self.adaptations.note(quirk, &self.place, || what(&self.place));
+            self.adaptations
+                .note(quirk, &self.place, || what(&self.place));
         }
         has
     }
 
     /// The same for a part of the message itself, or for a name that stands at no place of its own.
-    pub(super) fn acts_at(&mut self, quirk: Quirk, name: &str, what: impl FnOnce(&str) -> String) -> bool {
+    pub(super) fn acts_at(
+        &mut self,
+        quirk: Quirk,
+        name: &str,
+        what: impl FnOnce(&str) -> String,
+    ) -> bool {
         let before = self.enter(name);
         let acts = self.acts(quirk, what);
         self.leave(before);
@@ -80,7 +97,9 @@ impl<'a> Rewrite<'a> {
             return None;
         }
         let modern = modern_urn(self.schema, text)?;
-        self.acts_at(Quirk::OlderSchemaUrn, text, |_| format!("read `{}` as `{}`", shortened(text), shortened(&modern)));
+        self.acts_at(Quirk::OlderSchemaUrn, text, |_| {
+            format!("read `{}` as `{}`", shortened(text), shortened(&modern))
+        });
         Some(modern)
     }
 
@@ -89,7 +108,11 @@ impl<'a> Rewrite<'a> {
     pub(super) fn key(&self, key: &str, extension: Option<&'a Schema>) -> Key<'a> {
         let schema = self.schema;
         if let Some(extension) = extension {
-            if let Some(attribute) = extension.attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(key)) {
+            if let Some(attribute) = extension
+                .attributes
+                .iter()
+                .find(|attribute| attribute.name.eq_ignore_ascii_case(key))
+            {
                 return Key::Attribute(attribute);
             }
         } else if let Some(attribute) = schema.core_attribute(key) {
@@ -119,17 +142,27 @@ impl<'a> Rewrite<'a> {
 
     /// The path that is meant by one that leads nowhere.
     pub(super) fn meant(&self, path: &PatchPath) -> Option<PatchPath> {
-        let attribute = self.schema.meant(&path.attribute).filter(|_| self.set.has(Quirk::ExtensionNames))?;
-        Some(PatchPath { attribute, ..path.clone() })
+        let attribute = self
+            .schema
+            .meant(&path.attribute)
+            .filter(|_| self.set.has(Quirk::ExtensionNames))?;
+        Some(PatchPath {
+            attribute,
+            ..path.clone()
+        })
     }
 
     /// Says that a key was read as a path, and what the path is where the key does not lead there itself.
     pub(super) fn read_as_path(&mut self, key: &str, path: &PatchPath) {
         if is_path(key) {
-            self.acts_at(Quirk::PathKeys, key, |place| format!("read the key `{place}` as a path"));
+            self.acts_at(Quirk::PathKeys, key, |place| {
+                format!("read the key `{place}` as a path")
+            });
         }
         if PatchPath::parse(key).is_ok_and(|sent| self.meant(&sent).is_some()) {
-            self.acts_at(Quirk::ExtensionNames, key, |place| format!("read the key `{place}` as `{path}`"));
+            self.acts_at(Quirk::ExtensionNames, key, |place| {
+                format!("read the key `{place}` as `{path}`")
+            });
         }
     }
 
@@ -145,7 +178,12 @@ impl<'a> Rewrite<'a> {
 
     /// The whole value of an attribute. `one_is_wrong`: a single value where the attribute holds several deviates (not so in a PATCH, RFC 7644 section
     /// 3.5.2.1).
-    pub(super) fn attribute(&mut self, attribute: &Attribute, value: &mut Value, one_is_wrong: bool) {
+    pub(super) fn attribute(
+        &mut self,
+        attribute: &Attribute,
+        value: &mut Value,
+        one_is_wrong: bool,
+    ) {
         let before = self.enter(&attribute.name);
         self.value(attribute, value, one_is_wrong);
         self.leave(before);
@@ -170,7 +208,9 @@ impl<'a> Rewrite<'a> {
             }
             one => {
                 if one_is_wrong {
-                    self.acts(Quirk::SingleAsArray, |place| format!("accepted one value for `{place}`, which holds several"));
+                    self.acts(Quirk::SingleAsArray, |place| {
+                        format!("accepted one value for `{place}`, which holds several")
+                    });
                 }
                 self.element(attribute, one);
             }
@@ -184,7 +224,9 @@ impl<'a> Rewrite<'a> {
         }
         if let Value::Array(elements) = value {
             if elements.len() <= 1 {
-                self.acts(Quirk::WrappedSingleValue, |place| format!("accepted an array for `{place}`, which holds one value"));
+                self.acts(Quirk::WrappedSingleValue, |place| {
+                    format!("accepted an array for `{place}`, which holds one value")
+                });
             }
             for element in elements {
                 self.element(attribute, element);
@@ -196,7 +238,9 @@ impl<'a> Rewrite<'a> {
         }
         if !attribute.multi_valued
             && let Some(inner) = wrapped(value)
-            && self.acts(Quirk::WrappedSingleValue, |place| format!("accepted an object around the value of `{place}`"))
+            && self.acts(Quirk::WrappedSingleValue, |place| {
+                format!("accepted an object around the value of `{place}`")
+            })
         {
             *value = inner;
         }
@@ -207,7 +251,11 @@ impl<'a> Rewrite<'a> {
     fn simple(&mut self, attribute: &Attribute, value: &mut Value) {
         let wants_text = !matches!(
             attribute.kind,
-            AttributeType::Boolean | AttributeType::Integer | AttributeType::Decimal | AttributeType::DateTime | AttributeType::Complex
+            AttributeType::Boolean
+                | AttributeType::Integer
+                | AttributeType::Decimal
+                | AttributeType::DateTime
+                | AttributeType::Complex
         );
         if !wants_text && value.as_str().is_some_and(|text| text.trim().is_empty()) {
             return self.empty(value);
@@ -215,14 +263,18 @@ impl<'a> Rewrite<'a> {
         match (attribute.kind, &*value) {
             (AttributeType::Boolean, Value::String(text)) => {
                 if let Some(flag) = boolean(text)
-                    && self.acts(Quirk::BooleanString, |place| format!("accepted `\"{}\"` for `{place}`", text.trim()))
+                    && self.acts(Quirk::BooleanString, |place| {
+                        format!("accepted `\"{}\"` for `{place}`", text.trim())
+                    })
                 {
                     *value = Value::Bool(flag);
                 }
             }
             (AttributeType::Integer | AttributeType::Decimal, Value::String(text)) => {
                 if let Some(number) = number_in(attribute.kind, text)
-                    && self.acts(Quirk::NumberString, |place| format!("accepted a number in quotes for `{place}`"))
+                    && self.acts(Quirk::NumberString, |place| {
+                        format!("accepted a number in quotes for `{place}`")
+                    })
                 {
                     *value = Value::Number(number);
                 }
@@ -232,7 +284,9 @@ impl<'a> Rewrite<'a> {
                 if attribute.uniqueness == Uniqueness::None && self.place.contains(['.', ':']) =>
             {
                 let text = number.to_string();
-                if self.acts(Quirk::NumberString, |place| format!("accepted a number without quotes for `{place}`")) {
+                if self.acts(Quirk::NumberString, |place| {
+                    format!("accepted a number without quotes for `{place}`")
+                }) {
                     *value = Value::String(text);
                 }
             }
@@ -241,7 +295,9 @@ impl<'a> Rewrite<'a> {
     }
 
     fn empty(&mut self, value: &mut Value) {
-        if self.acts(Quirk::EmptyForNone, |place| format!("read an empty string for `{place}` as no value")) {
+        if self.acts(Quirk::EmptyForNone, |place| {
+            format!("read an empty string for `{place}` as no value")
+        }) {
             *value = Value::Null;
         }
     }
@@ -279,7 +335,9 @@ impl<'a> Rewrite<'a> {
         });
         if !attribute.multi_valued
             && is_empty_reference(object)
-            && self.acts(Quirk::ReferenceAsString, |place| format!("read an empty reference for `{place}` as none"))
+            && self.acts(Quirk::ReferenceAsString, |place| {
+                format!("read an empty reference for `{place}` as none")
+            })
         {
             // Other parts of the attribute are not named by it, so a PATCH leaves them as they are.
             object.values_mut().for_each(|value| *value = Value::Null);
@@ -289,15 +347,22 @@ impl<'a> Rewrite<'a> {
     /// Whether what is here, which no schema has, is left out.
     pub(super) fn ignores_unknown(&mut self) -> bool {
         let name = self.schema.name();
-        self.acts(Quirk::IgnoreUnknown, |place| format!("ignored `{place}`, which no schema of {name} has"))
+        self.acts(Quirk::IgnoreUnknown, |place| {
+            format!("ignored `{place}`, which no schema of {name} has")
+        })
     }
 
     /// SCIM 1.1 called the `value` of `manager` `managerId`.
     fn name_value(&mut self, attribute: &Attribute, object: &mut Map<String, Value>) {
-        let old = object.keys().find(|name| is_value_id(attribute, name)).cloned();
+        let old = object
+            .keys()
+            .find(|name| is_value_id(attribute, name))
+            .cloned();
         if let Some(old) = old
             && !object.keys().any(|name| name.eq_ignore_ascii_case("value"))
-            && self.acts_at(Quirk::ReferenceId, &old, |place| format!("read `{place}` as `value`"))
+            && self.acts_at(Quirk::ReferenceId, &old, |place| {
+                format!("read `{place}` as `value`")
+            })
             && let Some(value) = object.shift_remove(&old)
         {
             object.insert("value".to_owned(), value);
@@ -309,12 +374,23 @@ impl<'a> Rewrite<'a> {
         if attribute.sub_attribute("primary").is_none() {
             return;
         }
-        let is_primary = |(name, value): (&String, &mut Value)| name.eq_ignore_ascii_case("primary") && *value == Value::Bool(true);
+        let is_primary = |(name, value): (&String, &mut Value)| {
+            name.eq_ignore_ascii_case("primary") && *value == Value::Bool(true)
+        };
         let mut seen = false;
         for element in elements.iter_mut().filter_map(Value::as_object_mut) {
-            let Some(name) = element.iter_mut().find_map(|(name, value)| is_primary((name, value)).then(|| name.clone())) else { continue };
+            let Some(name) = element
+                .iter_mut()
+                .find_map(|(name, value)| is_primary((name, value)).then(|| name.clone()))
+            else {
+                continue;
+            };
             let again = std::mem::replace(&mut seen, true);
-            if again && self.acts(Quirk::SeveralPrimaries, |place| format!("kept only the first primary value of `{place}` as primary")) {
+            if again
+                && self.acts(Quirk::SeveralPrimaries, |place| {
+                    format!("kept only the first primary value of `{place}` as primary")
+                })
+            {
                 element.insert(name, Value::Bool(false));
             }
         }
@@ -324,8 +400,13 @@ impl<'a> Rewrite<'a> {
     pub(super) fn parse_json(&mut self, attribute: &Attribute, value: &mut Value) {
         let Value::String(text) = value else { return };
         let Some(parsed) = json_in(text) else { return };
-        let is_wanted = attribute.kind == AttributeType::Complex || (attribute.multi_valued && parsed.is_array());
-        if is_wanted && self.acts(Quirk::StringifiedJson, |place| format!("read the string given for `{place}` as JSON")) {
+        let is_wanted = attribute.kind == AttributeType::Complex
+            || (attribute.multi_valued && parsed.is_array());
+        if is_wanted
+            && self.acts(Quirk::StringifiedJson, |place| {
+                format!("read the string given for `{place}` as JSON")
+            })
+        {
             *value = parsed;
         }
     }
@@ -333,7 +414,11 @@ impl<'a> Rewrite<'a> {
 
 /// Whether a name is SCIM 1.1's for the `value` of this attribute.
 pub(super) fn is_value_id(attribute: &Attribute, name: &str) -> bool {
-    let stem = name.len().checked_sub(2).and_then(|end| name.split_at_checked(end)).filter(|(_, end)| end.eq_ignore_ascii_case("id"));
+    let stem = name
+        .len()
+        .checked_sub(2)
+        .and_then(|end| name.split_at_checked(end))
+        .filter(|(_, end)| end.eq_ignore_ascii_case("id"));
     attribute.kind == AttributeType::Complex
         && !attribute.multi_valued
         && stem.is_some_and(|(stem, _)| stem.eq_ignore_ascii_case(&attribute.name))
@@ -363,7 +448,8 @@ pub(super) fn json_in(text: &str) -> Option<Value> {
 }
 
 pub(super) fn is_urn(text: &str) -> bool {
-    text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("urn:"))
+    text.get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("urn:"))
 }
 
 fn boolean(text: &str) -> Option<bool> {
@@ -377,15 +463,24 @@ fn boolean(text: &str) -> Option<bool> {
 /// The value in `{"$ref": null, "value": "x"}`, which Entra's older dialect puts around every value.
 fn wrapped(value: &Value) -> Option<Value> {
     let object = value.as_object()?;
-    let others_are_null = object.iter().all(|(name, value)| name == "value" || (name == "$ref" && value.is_null()));
-    object.get("value").filter(|value| others_are_null && !value.is_object() && !value.is_array()).cloned()
+    let others_are_null = object
+        .iter()
+        .all(|(name, value)| name == "value" || (name == "$ref" && value.is_null()));
+    object
+        .get("value")
+        .filter(|value| others_are_null && !value.is_object() && !value.is_array())
+        .cloned()
 }
 
 /// `{"value": ""}`, with a `$ref` that says nothing or none.
 fn is_empty_reference(object: &Map<String, Value>) -> bool {
     let says_nothing = |value: &Value| value.is_null() || value == "";
-    object.iter().any(|(name, value)| name.eq_ignore_ascii_case("value") && says_nothing(value))
-        && object.iter().all(|(name, value)| matches!(name.to_ascii_lowercase().as_str(), "value" | "$ref") && says_nothing(value))
+    object
+        .iter()
+        .any(|(name, value)| name.eq_ignore_ascii_case("value") && says_nothing(value))
+        && object.iter().all(|(name, value)| {
+            matches!(name.to_ascii_lowercase().as_str(), "value" | "$ref") && says_nothing(value)
+        })
 }
 
 /// SCIM 1.1 wrote `urn:scim:schemas:core:1.0`, and the drafts of 2.0 `urn:scim:schemas:core:2.0:User`. The text with the URN of today in place of such a
@@ -394,9 +489,14 @@ pub(super) fn modern_urn(schema: &TypeSchema, text: &str) -> Option<String> {
     if !is_urn(text) {
         return None;
     }
-    let schemas = std::iter::once(&schema.core).chain(&schema.extensions).map(|schema| schema.id.as_str());
+    let schemas = std::iter::once(&schema.core)
+        .chain(&schema.extensions)
+        .map(|schema| schema.id.as_str());
     for urn in schemas {
-        let Some((family, type_name)) = urn.strip_prefix("urn:ietf:params:scim:").and_then(|rest| rest.split_once(":2.0:")) else {
+        let Some((family, type_name)) = urn
+            .strip_prefix("urn:ietf:params:scim:")
+            .and_then(|rest| rest.split_once(":2.0:"))
+        else {
             continue;
         };
         if begins_with(text, urn).is_some() {
@@ -404,9 +504,15 @@ pub(super) fn modern_urn(schema: &TypeSchema, text: &str) -> Option<String> {
         }
         for prefix in ["urn:scim:", "urn:ietf:params:scim:"] {
             // No text is made for names that are of today, which is nearly all of them.
-            let Some(rest) = after(text, prefix).and_then(|rest| after(rest, family)) else { continue };
-            let Some(rest) = after(rest, ":1.0").or_else(|| after(rest, ":2.0")) else { continue };
-            let of_type = after(rest, ":").and_then(|rest| after(rest, type_name)).filter(|rest| is_end(rest));
+            let Some(rest) = after(text, prefix).and_then(|rest| after(rest, family)) else {
+                continue;
+            };
+            let Some(rest) = after(rest, ":1.0").or_else(|| after(rest, ":2.0")) else {
+                continue;
+            };
+            let of_type = after(rest, ":")
+                .and_then(|rest| after(rest, type_name))
+                .filter(|rest| is_end(rest));
             if let Some(rest) = of_type.or(Some(rest).filter(|rest| is_end(rest))) {
                 return Some(format!("{urn}{rest}"));
             }

@@ -21,30 +21,53 @@ fn create(type_name: &str, mut body: Value, set: &QuirkSet) -> (Result<Value, Er
     let acted = normalize_resource(set, schema, &mut body).quirks();
     let outcome = validate(schema, body, None, set).map(|validated| {
         let mut document = validated.resource.into_document();
-        document.extend(validated.members.map(|members| ("members".to_owned(), json!(members))));
+        document.extend(
+            validated
+                .members
+                .map(|members| ("members".to_owned(), json!(members))),
+        );
         Value::Object(document)
     });
     (outcome, acted)
 }
 
 /// Members `a` and `b` are there before.
-fn change(type_name: &str, held: Value, mut body: Value, set: &QuirkSet) -> (Result<Value, Error>, Vec<Quirk>) {
+fn change(
+    type_name: &str,
+    held: Value,
+    mut body: Value,
+    set: &QuirkSet,
+) -> (Result<Value, Error>, Vec<Quirk>) {
     let schemas = SchemaSet::standard();
     let schema = schemas.by_name(type_name).unwrap();
-    let Value::Object(held) = held else { panic!("a resource is an object") };
+    let Value::Object(held) = held else {
+        panic!("a resource is an object")
+    };
     let acted = normalize_patch(set, schema, &mut body).quirks();
-    let outcome = patch::parse(schema, body, set).and_then(|operations| member::split(schema, operations)).and_then(|split| {
-        let mut document = apply(schema, &ValidResource::trusted(held), &split.others, set)?.into_document();
-        if type_name == "Group" {
-            let current = [json!({"value": "a"}), json!({"value": "b"})];
-            let delta = member::fold(schema, &split.members, &current, &mut patch::work::Work::default())?;
-            let mut members: Vec<String> = if delta.replace { Vec::new() } else { vec!["a".into(), "b".into()] };
-            members.retain(|id| !delta.removed.contains(id) && !delta.added.contains(id));
-            members.extend(delta.added);
-            document.insert("members".into(), json!(members));
-        }
-        Ok(Value::Object(document))
-    });
+    let outcome = patch::parse(schema, body, set)
+        .and_then(|operations| member::split(schema, operations))
+        .and_then(|split| {
+            let mut document =
+                apply(schema, &ValidResource::trusted(held), &split.others, set)?.into_document();
+            if type_name == "Group" {
+                let current = [json!({"value": "a"}), json!({"value": "b"})];
+                let delta = member::fold(
+                    schema,
+                    &split.members,
+                    &current,
+                    &mut patch::work::Work::default(),
+                )?;
+                let mut members: Vec<String> = if delta.replace {
+                    Vec::new()
+                } else {
+                    vec!["a".into(), "b".into()]
+                };
+                members.retain(|id| !delta.removed.contains(id) && !delta.added.contains(id));
+                members.extend(delta.added);
+                document.insert("members".into(), json!(members));
+            }
+            Ok(Value::Object(document))
+        });
     (outcome, acted)
 }
 
@@ -57,7 +80,9 @@ fn team() -> Value {
 }
 
 fn with(base: Value, extra: Value) -> Value {
-    let (Value::Object(mut base), Value::Object(extra)) = (base, extra) else { panic!("two objects") };
+    let (Value::Object(mut base), Value::Object(extra)) = (base, extra) else {
+        panic!("two objects")
+    };
     base.extend(extra);
     Value::Object(base)
 }
@@ -68,17 +93,33 @@ fn run(message: Message, body: Value, set: &QuirkSet) -> (Result<Value, Error>, 
         Message::UserPatch => change("User", ann(), body, set),
         Message::GroupPatch => change("Group", team(), body, set),
         Message::Query => {
-            let Value::Object(body) = body else { panic!("an object of parameters") };
-            let mut pairs = body.into_iter().map(|(name, value)| (name, value.as_str().unwrap().to_owned())).collect();
+            let Value::Object(body) = body else {
+                panic!("an object of parameters")
+            };
+            let mut pairs = body
+                .into_iter()
+                .map(|(name, value)| (name, value.as_str().unwrap().to_owned()))
+                .collect();
             let acted = normalize_query(set, &mut pairs).quirks();
-            let request = SearchRequest::from_query(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-            let projected = request.and_then(|request| Projection::new(&request.attributes, &[]).map(|_| request));
-            (projected.map(|request| json!(format!("{request:?}"))), acted)
+            let request = SearchRequest::from_query(
+                pairs
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str())),
+            );
+            let projected = request
+                .and_then(|request| Projection::new(&request.attributes, &[]).map(|_| request));
+            (
+                projected.map(|request| json!(format!("{request:?}"))),
+                acted,
+            )
         }
         Message::Bulk => {
             let mut body = body;
             let acted = normalize_bulk(set, &mut body).quirks();
-            (BulkRequest::from_body(body).map(|request| json!(format!("{request:?}"))), acted)
+            (
+                BulkRequest::from_body(body).map(|request| json!(format!("{request:?}"))),
+                acted,
+            )
         }
     }
 }
@@ -86,19 +127,35 @@ fn run(message: Message, body: Value, set: &QuirkSet) -> (Result<Value, Error>, 
 #[test]
 fn every_example_does_what_the_rfc_would_have_had() {
     for quirk in Quirk::ALL {
-        let Example { message, before, after } = quirk.example();
+        let Example {
+            message,
+            before,
+            after,
+        } = quirk.example();
         let name = quirk.name();
         let wanted = run(message, after, &QuirkSet::strict());
-        assert_eq!((wanted.0.is_ok(), wanted.1.as_slice()), (true, [].as_slice()), "{name}: {:?}", wanted.0);
+        assert_eq!(
+            (wanted.0.is_ok(), wanted.1.as_slice()),
+            (true, [].as_slice()),
+            "{name}: {:?}",
+            wanted.0
+        );
         // EmptyOperations and the like must not lean on other quirks.
         let (alone, acted) = run(message, before.clone(), &QuirkSet::of(&[quirk]));
         assert_eq!(alone, wanted.0, "{name}");
         if quirk != Quirk::ElementFromFilter {
             assert_eq!(acted, [quirk], "{name}");
         }
-        assert_eq!(run(message, before.clone(), &QuirkSet::standard()).0, wanted.0, "{name}");
+        assert_eq!(
+            run(message, before.clone(), &QuirkSet::standard()).0,
+            wanted.0,
+            "{name}"
+        );
         let (refused, acted) = run(message, before, &QuirkSet::strict());
-        assert!(refused.is_err() && acted.is_empty(), "{name} is not refused by the RFC to the letter");
+        assert!(
+            refused.is_err() && acted.is_empty(),
+            "{name} is not refused by the RFC to the letter"
+        );
     }
 }
 
@@ -106,16 +163,31 @@ fn every_example_does_what_the_rfc_would_have_had() {
 fn strict_rewrites_nothing() {
     let schemas = SchemaSet::standard();
     for quirk in Quirk::ALL {
-        let Example { message, before, .. } = quirk.example();
-        let schema = schemas.by_name(if message == Message::GroupPatch { "Group" } else { "User" }).unwrap();
+        let Example {
+            message, before, ..
+        } = quirk.example();
+        let schema = schemas
+            .by_name(if message == Message::GroupPatch {
+                "Group"
+            } else {
+                "User"
+            })
+            .unwrap();
         let mut body = before.clone();
         let acted = match message {
             Message::Query => continue,
             Message::Bulk => normalize_bulk(&QuirkSet::strict(), &mut body),
             Message::User => normalize_resource(&QuirkSet::strict(), schema, &mut body),
-            Message::UserPatch | Message::GroupPatch => normalize_patch(&QuirkSet::strict(), schema, &mut body),
+            Message::UserPatch | Message::GroupPatch => {
+                normalize_patch(&QuirkSet::strict(), schema, &mut body)
+            }
         };
-        assert_eq!((acted.into_vec(), body), (Vec::new(), before), "{}", quirk.name());
+        assert_eq!(
+            (acted.into_vec(), body),
+            (Vec::new(), before),
+            "{}",
+            quirk.name()
+        );
     }
 }
 
@@ -124,30 +196,58 @@ fn names_lead_back() {
     for quirk in Quirk::ALL {
         assert_eq!(Quirk::by_name(quirk.name()), Some(quirk));
         assert!(quirk.description().ends_with('.') && !quirk.source().is_empty());
-        assert!(quirk.name().chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+        assert!(
+            quirk
+                .name()
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c == '-')
+        );
     }
-    assert!(QuirkSet::standard().iter().eq(Quirk::ALL) && QuirkSet::strict().iter().next().is_none());
+    assert!(
+        QuirkSet::standard().iter().eq(Quirk::ALL) && QuirkSet::strict().iter().next().is_none()
+    );
 }
 
 /// A User made of `extra` keeps `kept`, beside `userName`.
 fn user_becomes(extra: Value, kept: Value, quirks: &[Quirk]) {
-    let (made, acted) =
-        create("User", with(json!({"schemas": [USER, ENTERPRISE_USER], "userName": "ann"}), extra.clone()), &QuirkSet::standard());
+    let (made, acted) = create(
+        "User",
+        with(
+            json!({"schemas": [USER, ENTERPRISE_USER], "userName": "ann"}),
+            extra.clone(),
+        ),
+        &QuirkSet::standard(),
+    );
     let mut made: Map<String, Value> = serde_json::from_value(made.unwrap()).unwrap();
     made.retain(|name, _| name != "schemas" && name != "userName");
-    assert_eq!((Value::Object(made), acted.as_slice()), (kept, quirks), "{extra}");
+    assert_eq!(
+        (Value::Object(made), acted.as_slice()),
+        (kept, quirks),
+        "{extra}"
+    );
 }
 
 #[test]
 fn bodies_of_users() {
-    use Quirk::{BooleanString, IgnoreUnknown, PathKeys, ReferenceAsString, SingleAsArray, StringifiedJson, WrappedSingleValue};
-    user_becomes(json!({"active": "True", "nickName": "True"}), json!({"active": true, "nickName": "True"}), &[BooleanString]);
+    use Quirk::{
+        BooleanString, IgnoreUnknown, PathKeys, ReferenceAsString, SingleAsArray, StringifiedJson,
+        WrappedSingleValue,
+    };
+    user_becomes(
+        json!({"active": "True", "nickName": "True"}),
+        json!({"active": true, "nickName": "True"}),
+        &[BooleanString],
+    );
     user_becomes(
         json!({"emails": [{"value": "a@x", "primary": "true"}]}),
         json!({"emails": [{"value": "a@x", "primary": true}]}),
         &[BooleanString],
     );
-    user_becomes(json!({"active": ["False"]}), json!({"active": false}), &[WrappedSingleValue, BooleanString]);
+    user_becomes(
+        json!({"active": ["False"]}),
+        json!({"active": false}),
+        &[WrappedSingleValue, BooleanString],
+    );
     user_becomes(
         json!({"name.givenName": "A", "NAME.familyName": "B"}),
         json!({"name": {"givenName": "A", "familyName": "B"}}),
@@ -168,7 +268,11 @@ fn bodies_of_users() {
         json!({ENTERPRISE_USER: {"manager": {"value": "7"}, "department": "D"}}),
         &[ReferenceAsString, PathKeys],
     );
-    user_becomes(json!({format!("{USER}:title"): "T", USER: {"nickName": "N"}}), json!({"nickName": "N", "title": "T"}), &[PathKeys]);
+    user_becomes(
+        json!({format!("{USER}:title"): "T", USER: {"nickName": "N"}}),
+        json!({"nickName": "N", "title": "T"}),
+        &[PathKeys],
+    );
     user_becomes(
         json!({"emails[type eq \"work\"].value": "a@x", "emails[type eq \"work\" and primary eq \"True\"].display": "A"}),
         json!({"emails": [{"type": "work", "value": "a@x"}, {"type": "work", "primary": true, "display": "A"}]}),
@@ -184,17 +288,41 @@ fn bodies_of_users() {
         json!({"emails": [{"value": "a@x", "primary": true}]}),
         &[StringifiedJson, BooleanString],
     );
-    user_becomes(json!({"emails": ["{\"value\":\"a@x\"}"]}), json!({"emails": [{"value": "a@x"}]}), &[StringifiedJson]);
+    user_becomes(
+        json!({"emails": ["{\"value\":\"a@x\"}"]}),
+        json!({"emails": [{"value": "a@x"}]}),
+        &[StringifiedJson],
+    );
     user_becomes(
         json!({"name": "{\"givenName\":\"A\"}", "title": "[1]"}),
         json!({"name": {"givenName": "A"}, "title": "[1]"}),
         &[StringifiedJson],
     );
-    user_becomes(json!({"emails": "a@x"}), json!({"emails": [{"value": "a@x"}]}), &[SingleAsArray, ReferenceAsString]);
-    user_becomes(json!({"name": [{"givenName": "A"}]}), json!({"name": {"givenName": "A"}}), &[WrappedSingleValue]);
-    user_becomes(json!({"name": {"givenName": "A", "x": 1}, "no such": 1}), json!({"name": {"givenName": "A"}}), &[IgnoreUnknown]);
-    for manager in [json!(""), json!({"value": ""}), json!({"value": "", "$ref": null})] {
-        user_becomes(json!({ENTERPRISE_USER: {"manager": manager}}), json!({}), &[ReferenceAsString]);
+    user_becomes(
+        json!({"emails": "a@x"}),
+        json!({"emails": [{"value": "a@x"}]}),
+        &[SingleAsArray, ReferenceAsString],
+    );
+    user_becomes(
+        json!({"name": [{"givenName": "A"}]}),
+        json!({"name": {"givenName": "A"}}),
+        &[WrappedSingleValue],
+    );
+    user_becomes(
+        json!({"name": {"givenName": "A", "x": 1}, "no such": 1}),
+        json!({"name": {"givenName": "A"}}),
+        &[IgnoreUnknown],
+    );
+    for manager in [
+        json!(""),
+        json!({"value": ""}),
+        json!({"value": "", "$ref": null}),
+    ] {
+        user_becomes(
+            json!({ENTERPRISE_USER: {"manager": manager}}),
+            json!({}),
+            &[ReferenceAsString],
+        );
     }
     user_becomes(json!({ENTERPRISE_USER: {"manager": null}}), json!({}), &[]);
     user_becomes(
@@ -215,22 +343,37 @@ fn said(type_name: &str, body: Value) -> Vec<String> {
     } else {
         normalize_resource(&QuirkSet::standard(), schema, &mut body)
     };
-    adaptations.into_vec().into_iter().map(|one| format!("{}: {}", one.quirk.name(), one.what)).collect()
+    adaptations
+        .into_vec()
+        .into_iter()
+        .map(|one| format!("{}: {}", one.quirk.name(), one.what))
+        .collect()
 }
 
 #[test]
 fn adaptations_are_said_in_words() {
-    let check = |type_name: &str, body: Value, wanted: &[&str]| assert_eq!(said(type_name, body.clone()), wanted, "{body}");
-    check("User", json!([{"op": "replace", "path": "active", "value": "False"}]), &["boolean-string: accepted `\"False\"` for `active`"]);
+    let check = |type_name: &str, body: Value, wanted: &[&str]| {
+        assert_eq!(said(type_name, body.clone()), wanted, "{body}");
+    };
+    check(
+        "User",
+        json!([{"op": "replace", "path": "active", "value": "False"}]),
+        &["boolean-string: accepted `\"False\"` for `active`"],
+    );
     check(
         "User",
         json!([{"op": "Add", "path": "emails[type eq \"work\"].primary", "value": "True"}]),
-        &["op-case: accepted `Add` for `add`", "boolean-string: accepted `\"True\"` for `emails[type eq \"work\"].primary`"],
+        &[
+            "op-case: accepted `Add` for `add`",
+            "boolean-string: accepted `\"True\"` for `emails[type eq \"work\"].primary`",
+        ],
     );
     check(
         "User",
         json!([{"op": "replace", "path": "emails[primary eq \"True\"].value", "value": "a@x"}]),
-        &["boolean-string: accepted `\"True\"` for `primary` in `emails[primary eq \"True\"].value`"],
+        &[
+            "boolean-string: accepted `\"True\"` for `primary` in `emails[primary eq \"True\"].value`",
+        ],
     );
     check(
         "User",
@@ -251,9 +394,15 @@ fn adaptations_are_said_in_words() {
     check(
         "Group",
         json!([{"op": "remove", "path": "members", "value": [{"value": "a"}]}]),
-        &["remove-members-by-value: removed from `members` only the values that the operation names"],
+        &[
+            "remove-members-by-value: removed from `members` only the values that the operation names",
+        ],
     );
-    check("User", json!({"schemas": [USER], "userName": "ann", "id": "x", "meta": {}}), &[]);
+    check(
+        "User",
+        json!({"schemas": [USER], "userName": "ann", "id": "x", "meta": {}}),
+        &[],
+    );
 }
 
 #[test]
@@ -268,7 +417,10 @@ fn adaptations_never_repeat_what_was_sent() {
         {"op": "Add", "value": {"password": secret, "shoe": secret, "name.givenName": secret}},
         {"op": "Remove", "path": "emails", "value": secret},
     ]);
-    for text in said("User", body).into_iter().chain(said("User", operations)) {
+    for text in said("User", body)
+        .into_iter()
+        .chain(said("User", operations))
+    {
         assert!(!text.contains(secret), "{text}");
     }
 }
@@ -304,13 +456,39 @@ fn rules_and_not_only_examples() {
     user_becomes(json!({"title": []}), json!({}), &[WrappedSingleValue]);
     let manager = format!("{ENTERPRISE_USER}:manager");
     let held = json!({ENTERPRISE_USER: {"manager": {"value": "7"}}});
-    patch_becomes(json!({}), json!([{"op": "add", "path": format!("{manager}.managerId"), "value": "7"}]), held.clone());
-    patch_becomes(json!({}), json!([{"op": "add", "path": manager, "value": {"managerId": 7}}]), held);
-    patch_becomes(json!({"active": true}), json!([{"op": "replace", "path": "active", "value": ""}]), json!({"active": null}));
+    patch_becomes(
+        json!({}),
+        json!([{"op": "add", "path": format!("{manager}.managerId"), "value": "7"}]),
+        held.clone(),
+    );
+    patch_becomes(
+        json!({}),
+        json!([{"op": "add", "path": manager, "value": {"managerId": 7}}]),
+        held,
+    );
+    patch_becomes(
+        json!({"active": true}),
+        json!([{"op": "replace", "path": "active", "value": ""}]),
+        json!({"active": null}),
+    );
     // A number where a name or a key is wanted is a mistake.
-    for (name, value) in [("userName", json!(7)), ("displayName", json!(7)), ("active", json!(7))] {
-        let body = with(json!({"schemas": [USER], "userName": "ann"}), json!({name: value}));
-        assert_eq!(create("User", body, &QuirkSet::standard()).0.unwrap_err().kind(), ErrorKind::InvalidValue, "{name}");
+    for (name, value) in [
+        ("userName", json!(7)),
+        ("displayName", json!(7)),
+        ("active", json!(7)),
+    ] {
+        let body = with(
+            json!({"schemas": [USER], "userName": "ann"}),
+            json!({name: value}),
+        );
+        assert_eq!(
+            create("User", body, &QuirkSet::standard())
+                .0
+                .unwrap_err()
+                .kind(),
+            ErrorKind::InvalidValue,
+            "{name}"
+        );
     }
 }
 
@@ -320,7 +498,11 @@ fn a_patch_of_scim_1_1() {
         let (changed, acted) = change(type_name, held, body.clone(), &QuirkSet::standard());
         let changed = changed.unwrap();
         for (name, value) in wanted.as_object().unwrap() {
-            assert_eq!(changed.get(name).unwrap_or(&Value::Null), value, "{name} of {body}");
+            assert_eq!(
+                changed.get(name).unwrap_or(&Value::Null),
+                value,
+                "{name} of {body}"
+            );
         }
         assert!(acted.contains(&Quirk::PatchAsResource), "{acted:?}");
     };
@@ -337,8 +519,15 @@ fn a_patch_of_scim_1_1() {
         json!({"schemas": [old], "active": "False", "meta": {"attributes": ["nickName"]}, "name": {"givenName": "A"}}),
         json!({"active": false, "title": "T", "nickName": null, "name": {"givenName": "A"}}),
     );
-    let refused =
-        |body: Value| assert_eq!(change("User", ann(), body, &QuirkSet::standard()).0.unwrap_err().kind(), ErrorKind::InvalidSyntax);
+    let refused = |body: Value| {
+        assert_eq!(
+            change("User", ann(), body, &QuirkSet::standard())
+                .0
+                .unwrap_err()
+                .kind(),
+            ErrorKind::InvalidSyntax
+        );
+    };
     refused(json!({"schemas": [PATCH_SCHEMA], "title": "T"}));
     refused(json!({"title": "T"}));
 }
@@ -347,12 +536,24 @@ fn a_patch_of_scim_1_1() {
 fn older_urns() {
     let schemas = SchemaSet::standard();
     let schema = schemas.by_name("User").unwrap();
-    let check = |text: &str, wanted: Option<&str>| assert_eq!(rewrite::modern_urn(schema, text).as_deref(), wanted, "{text}");
+    let check = |text: &str, wanted: Option<&str>| {
+        assert_eq!(
+            rewrite::modern_urn(schema, text).as_deref(),
+            wanted,
+            "{text}"
+        );
+    };
     check("urn:scim:schemas:core:1.0", Some(USER));
     check("URN:scim:schemas:core:2.0:user", Some(USER));
     check("urn:ietf:params:scim:schemas:core:2.0", Some(USER));
-    check("urn:scim:schemas:core:1.0:userName", Some(&format!("{USER}:userName")));
-    check("urn:scim:schemas:extension:enterprise:1.0:manager.value", Some(&format!("{ENTERPRISE_USER}:manager.value")));
+    check(
+        "urn:scim:schemas:core:1.0:userName",
+        Some(&format!("{USER}:userName")),
+    );
+    check(
+        "urn:scim:schemas:extension:enterprise:1.0:manager.value",
+        Some(&format!("{ENTERPRISE_USER}:manager.value")),
+    );
     check(USER, None);
     check(&ENTERPRISE_USER.to_lowercase(), None);
     check(&format!("{USER}:emails"), None);
@@ -368,16 +569,36 @@ fn patch_becomes(held: Value, operations: Value, after: Value) {
     changed.retain(|name, _| name != "schemas");
     let mut wanted: Map<String, Value> = serde_json::from_value(with(ann(), after)).unwrap();
     wanted.retain(|name, value| name != "schemas" && !value.is_null());
-    assert_eq!(Value::Object(changed), Value::Object(wanted), "{operations}");
+    assert_eq!(
+        Value::Object(changed),
+        Value::Object(wanted),
+        "{operations}"
+    );
 }
 
 #[test]
 fn patches_of_users() {
     let manager = format!("{ENTERPRISE_USER}:manager");
-    patch_becomes(json!({}), json!([{"op": "Replace", "path": "active", "value": "False"}]), json!({"active": false}));
-    patch_becomes(json!({}), json!([{"OP": "REPLACE", "Path": "active", "Value": ["false"]}]), json!({"active": false}));
-    patch_becomes(json!({}), json!([{"op": "replace", "value": {"Active": "False"}}]), json!({"active": false}));
-    patch_becomes(json!({}), json!({"op": "replace", "value": "{\"active\": \"False\"}"}), json!({"active": false}));
+    patch_becomes(
+        json!({}),
+        json!([{"op": "Replace", "path": "active", "value": "False"}]),
+        json!({"active": false}),
+    );
+    patch_becomes(
+        json!({}),
+        json!([{"OP": "REPLACE", "Path": "active", "Value": ["false"]}]),
+        json!({"active": false}),
+    );
+    patch_becomes(
+        json!({}),
+        json!([{"op": "replace", "value": {"Active": "False"}}]),
+        json!({"active": false}),
+    );
+    patch_becomes(
+        json!({}),
+        json!({"op": "replace", "value": "{\"active\": \"False\"}"}),
+        json!({"active": false}),
+    );
     patch_becomes(
         json!({"emails": [{"value": "a@x", "type": "work"}]}),
         json!([{"op": "replace", "path": "emails[type eq \"work\"].primary", "value": "True"}]),
@@ -401,7 +622,11 @@ fn patches_of_users() {
         json!({"emails": [{"type": "work", "value": "a@x", "primary": true}], "name": {"formatted": "A"},
             ENTERPRISE_USER: {"manager": {"value": "7"}, "department": "D"}}),
     );
-    patch_becomes(json!({}), json!([{"op": "add", "path": USER, "value": {"name.givenName": "A"}}]), json!({"name": {"givenName": "A"}}));
+    patch_becomes(
+        json!({}),
+        json!([{"op": "add", "path": USER, "value": {"name.givenName": "A"}}]),
+        json!({"name": {"givenName": "A"}}),
+    );
     patch_becomes(
         json!({}),
         json!([{"op": "add", "path": "urn:scim:schemas:core:1.0:emails", "value": "[{\"value\":\"a@x\"}]"}]),
@@ -409,14 +634,44 @@ fn patches_of_users() {
     );
     // Entra's older form of a manager: no URN, an array of one.
     let held = json!({ENTERPRISE_USER: {"manager": {"value": "7"}}});
-    patch_becomes(json!({}), json!([{"op": "Add", "path": "manager", "value": [{"$ref": null, "value": "7"}]}]), held.clone());
-    patch_becomes(json!({}), json!([{"op": "add", "path": manager, "value": "{\"value\":\"7\"}"}]), held.clone());
-    patch_becomes(json!({}), json!([{"op": "add", "path": ENTERPRISE_USER, "value": "{\"manager\":\"7\"}"}]), held.clone());
-    for value in [json!(""), json!(null), json!({"value": ""}), json!({"value": null}), json!([])] {
-        patch_becomes(held.clone(), json!([{"op": "Replace", "path": manager, "value": value}]), json!({}));
-        patch_becomes(held.clone(), json!([{"op": "Replace", "value": {ENTERPRISE_USER: {"manager": value}}}]), json!({}));
+    patch_becomes(
+        json!({}),
+        json!([{"op": "Add", "path": "manager", "value": [{"$ref": null, "value": "7"}]}]),
+        held.clone(),
+    );
+    patch_becomes(
+        json!({}),
+        json!([{"op": "add", "path": manager, "value": "{\"value\":\"7\"}"}]),
+        held.clone(),
+    );
+    patch_becomes(
+        json!({}),
+        json!([{"op": "add", "path": ENTERPRISE_USER, "value": "{\"manager\":\"7\"}"}]),
+        held.clone(),
+    );
+    for value in [
+        json!(""),
+        json!(null),
+        json!({"value": ""}),
+        json!({"value": null}),
+        json!([]),
+    ] {
+        patch_becomes(
+            held.clone(),
+            json!([{"op": "Replace", "path": manager, "value": value}]),
+            json!({}),
+        );
+        patch_becomes(
+            held.clone(),
+            json!([{"op": "Replace", "value": {ENTERPRISE_USER: {"manager": value}}}]),
+            json!({}),
+        );
     }
-    patch_becomes(held.clone(), json!([{"op": "Replace", "path": format!("{manager}.value"), "value": ""}]), json!({}));
+    patch_becomes(
+        held.clone(),
+        json!([{"op": "Replace", "path": format!("{manager}.value"), "value": ""}]),
+        json!({}),
+    );
     patch_becomes(held, json!([{"op": "Remove", "path": manager}]), json!({}));
     patch_becomes(
         json!({"emails": [{"value": "a@x", "type": "work"}, {"value": "b@x", "type": "home"}]}),
@@ -430,18 +685,44 @@ fn patches_of_users() {
 fn patches_of_groups() {
     let check = |operations: Value, members: &[&str]| {
         let body = json!({"operations": operations});
-        let changed = change("Group", team(), body, &QuirkSet::standard()).0.unwrap();
+        let changed = change("Group", team(), body, &QuirkSet::standard())
+            .0
+            .unwrap();
         assert_eq!(changed["members"], json!(members), "{operations}");
     };
-    check(json!([{"op": "Remove", "path": "members", "value": [{"$ref": null, "value": "a"}]}]), &["b"]);
-    check(json!([{"op": "Remove", "path": "members", "value": "[{\"value\":\"a\"}]"}]), &["b"]);
-    check(json!([{"op": "Remove", "path": "members", "value": {"value": "a"}}]), &["b"]);
-    check(json!([{"op": "Remove", "path": "members", "value": []}]), &["a", "b"]);
+    check(
+        json!([{"op": "Remove", "path": "members", "value": [{"$ref": null, "value": "a"}]}]),
+        &["b"],
+    );
+    check(
+        json!([{"op": "Remove", "path": "members", "value": "[{\"value\":\"a\"}]"}]),
+        &["b"],
+    );
+    check(
+        json!([{"op": "Remove", "path": "members", "value": {"value": "a"}}]),
+        &["b"],
+    );
+    check(
+        json!([{"op": "Remove", "path": "members", "value": []}]),
+        &["a", "b"],
+    );
     check(json!([{"op": "Remove", "path": "members"}]), &[]);
-    check(json!([{"op": "Add", "path": "members", "value": "[{\"value\":\"c\"}]"}]), &["a", "b", "c"]);
-    check(json!([{"op": "Add", "value": {format!("{GROUP}:members"): [{"value": "c"}]}}]), &["a", "b", "c"]);
-    check(json!([{"op": "remove", "path": "members[value eq \"a\"]"}]), &["b"]);
-    check(json!([{"op": "replace", "value": {"id": "g", "displayName": "D"}}]), &["a", "b"]);
+    check(
+        json!([{"op": "Add", "path": "members", "value": "[{\"value\":\"c\"}]"}]),
+        &["a", "b", "c"],
+    );
+    check(
+        json!([{"op": "Add", "value": {format!("{GROUP}:members"): [{"value": "c"}]}}]),
+        &["a", "b", "c"],
+    );
+    check(
+        json!([{"op": "remove", "path": "members[value eq \"a\"]"}]),
+        &["b"],
+    );
+    check(
+        json!([{"op": "replace", "value": {"id": "g", "displayName": "D"}}]),
+        &["a", "b"],
+    );
     let strict = change(
         "Group",
         team(),
@@ -456,23 +737,63 @@ fn patches_of_groups() {
 fn refusals_stay() {
     let check = |operations: Value, kind: ErrorKind| {
         let body = json!({"schemas": [PATCH_SCHEMA], "Operations": operations});
-        assert_eq!(change("User", ann(), body, &QuirkSet::standard()).0.unwrap_err().kind(), kind, "{operations}");
+        assert_eq!(
+            change("User", ann(), body, &QuirkSet::standard())
+                .0
+                .unwrap_err()
+                .kind(),
+            kind,
+            "{operations}"
+        );
     };
     check(json!([{"op": "Remove"}]), ErrorKind::NoTarget);
-    check(json!([{"op": "Move", "path": "title"}]), ErrorKind::InvalidSyntax);
-    check(json!([{"op": "Replace", "path": "emails[type eq", "value": 1}]), ErrorKind::InvalidPath);
-    check(json!([{"op": "Replace", "path": "shoeSize", "value": 1}]), ErrorKind::InvalidPath);
-    check(json!([{"op": "Replace", "path": "id", "value": "x"}]), ErrorKind::Mutability);
-    check(json!([{"op": "Replace", "path": "meta.created", "value": "x"}]), ErrorKind::Mutability);
-    check(json!([{"op": "Replace", "path": "active", "value": "perhaps"}]), ErrorKind::InvalidValue);
-    check(json!([{"op": "Replace", "path": "active", "value": 7}]), ErrorKind::InvalidValue);
-    check(json!([{"op": "Replace", "path": "title", "value": ["a", "b"]}]), ErrorKind::InvalidValue);
+    check(
+        json!([{"op": "Move", "path": "title"}]),
+        ErrorKind::InvalidSyntax,
+    );
+    check(
+        json!([{"op": "Replace", "path": "emails[type eq", "value": 1}]),
+        ErrorKind::InvalidPath,
+    );
+    check(
+        json!([{"op": "Replace", "path": "shoeSize", "value": 1}]),
+        ErrorKind::InvalidPath,
+    );
+    check(
+        json!([{"op": "Replace", "path": "id", "value": "x"}]),
+        ErrorKind::Mutability,
+    );
+    check(
+        json!([{"op": "Replace", "path": "meta.created", "value": "x"}]),
+        ErrorKind::Mutability,
+    );
+    check(
+        json!([{"op": "Replace", "path": "active", "value": "perhaps"}]),
+        ErrorKind::InvalidValue,
+    );
+    check(
+        json!([{"op": "Replace", "path": "active", "value": 7}]),
+        ErrorKind::InvalidValue,
+    );
+    check(
+        json!([{"op": "Replace", "path": "title", "value": ["a", "b"]}]),
+        ErrorKind::InvalidValue,
+    );
     // Without the part that no schema has it would remove every work address.
-    check(json!([{"op": "Remove", "path": "emails", "value": [{"type": "work", "vaule": "ann@x"}]}]), ErrorKind::InvalidValue);
-    check(json!([{"op": "Remove", "value": {"emails": [{"type": "work", "vaule": "ann@x"}]}}]), ErrorKind::NoTarget);
+    check(
+        json!([{"op": "Remove", "path": "emails", "value": [{"type": "work", "vaule": "ann@x"}]}]),
+        ErrorKind::InvalidValue,
+    );
+    check(
+        json!([{"op": "Remove", "value": {"emails": [{"type": "work", "vaule": "ann@x"}]}}]),
+        ErrorKind::NoTarget,
+    );
     check(json!(["Replace"]), ErrorKind::InvalidSyntax);
     check(json!("nothing"), ErrorKind::InvalidSyntax);
-    check(json!([{"op": "Replace", "path": "emails[type eq \"fax\"]", "value": {"value": "q@x"}}]), ErrorKind::NoTarget);
+    check(
+        json!([{"op": "Replace", "path": "emails[type eq \"fax\"]", "value": {"value": "q@x"}}]),
+        ErrorKind::NoTarget,
+    );
 }
 
 #[test]
@@ -489,33 +810,84 @@ fn a_name_that_one_extension_has_means_that_one_wherever_it_stands() {
         let whole = with(json!({"schemas": [USER], "userName": "ann"}), body.clone());
         let (made, acted) = create("User", whole, &QuirkSet::standard());
         let made = made.unwrap();
-        assert_eq!((&made[urn], acted.contains(&Quirk::ExtensionNames)), (&held[urn], true), "{body}");
+        assert_eq!(
+            (&made[urn], acted.contains(&Quirk::ExtensionNames)),
+            (&held[urn], true),
+            "{body}"
+        );
         assert_eq!(made["schemas"], json!([USER, urn]), "{body}");
-        let operations = json!({"schemas": [PATCH_SCHEMA], "Operations": [{"op": "add", "value": body}]});
+        let operations =
+            json!({"schemas": [PATCH_SCHEMA], "Operations": [{"op": "add", "value": body}]});
         let (changed, acted) = change("User", ann(), operations, &QuirkSet::standard());
-        assert_eq!((&changed.unwrap()[urn], acted.contains(&Quirk::ExtensionNames)), (&held[urn], true), "{body}");
+        assert_eq!(
+            (
+                &changed.unwrap()[urn],
+                acted.contains(&Quirk::ExtensionNames)
+            ),
+            (&held[urn], true),
+            "{body}"
+        );
     }
     let department = json!({"department": "D"});
-    for path in ["department".to_owned(), format!("{urn}.department"), format!("{}.Department", urn.to_uppercase())] {
+    for path in [
+        "department".to_owned(),
+        format!("{urn}.department"),
+        format!("{}.Department", urn.to_uppercase()),
+    ] {
         let operations = json!({"schemas": [PATCH_SCHEMA], "Operations": [{"op": "add", "path": path, "value": "D"}]});
-        let (changed, acted) = change("User", ann(), operations.clone(), &QuirkSet::of(&[Quirk::ExtensionNames]));
-        assert_eq!((&changed.unwrap()[urn], acted), (&department, vec![Quirk::ExtensionNames]), "{path}");
-        let refused = change("User", ann(), operations, &QuirkSet::strict()).0.unwrap_err();
+        let (changed, acted) = change(
+            "User",
+            ann(),
+            operations.clone(),
+            &QuirkSet::of(&[Quirk::ExtensionNames]),
+        );
+        assert_eq!(
+            (&changed.unwrap()[urn], acted),
+            (&department, vec![Quirk::ExtensionNames]),
+            "{path}"
+        );
+        let refused = change("User", ann(), operations, &QuirkSet::strict())
+            .0
+            .unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::InvalidPath, "{path}");
     }
     let operations = json!({"schemas": [PATCH_SCHEMA], "Operations": [
         {"op": "add", "path": format!("{USER}.emails[type eq \"work\"].value"), "value": "a@x"}, {"op": "add", "path": format!("{USER}.name.givenName"), "value": "A"},
     ]});
-    let changed = change("User", ann(), operations, &QuirkSet::standard()).0.unwrap();
-    assert_eq!((&changed["emails"], &changed["name"]), (&json!([{"type": "work", "value": "a@x"}]), &json!({"givenName": "A"})));
+    let changed = change("User", ann(), operations, &QuirkSet::standard())
+        .0
+        .unwrap();
+    assert_eq!(
+        (&changed["emails"], &changed["name"]),
+        (
+            &json!([{"type": "work", "value": "a@x"}]),
+            &json!({"givenName": "A"})
+        )
+    );
     // What the core schema has is not an extension's, and what two extensions have is of neither.
-    assert!(SchemaSet::standard().by_name("User").unwrap().meant(&AttributePath::parse("title.x").unwrap()).is_none());
-    let mut twice = SchemaSet::standard().by_name("User").unwrap().as_ref().clone();
+    assert!(
+        SchemaSet::standard()
+            .by_name("User")
+            .unwrap()
+            .meant(&AttributePath::parse("title.x").unwrap())
+            .is_none()
+    );
+    let mut twice = SchemaSet::standard()
+        .by_name("User")
+        .unwrap()
+        .as_ref()
+        .clone();
     let mut second = twice.extensions.first().unwrap().clone();
     second.id = "urn:acme:User".to_owned();
     twice.extensions.push(second);
     assert!(twice.meant(&AttributePath::of("department")).is_none());
-    assert_eq!(twice.meant(&AttributePath::parse("urn:acme:User.department").unwrap()).unwrap().to_string(), "urn:acme:User:department");
+    assert_eq!(
+        twice
+            .meant(&AttributePath::parse("urn:acme:User.department").unwrap())
+            .unwrap()
+            .to_string(),
+        "urn:acme:User:department"
+    );
 }
 
 #[test]
@@ -525,32 +897,75 @@ fn questions_name_attributes_of_extensions_as_bodies_do() {
     let check = |text: &str, wanted: &str| {
         let mut filter = Filter::parse(text, FilterLimits::default()).unwrap();
         let said = normalize_filter(&QuirkSet::standard(), schemas.types(), &mut filter).unwrap();
-        assert_eq!((filter.to_string(), said.quirks()), (wanted.to_owned(), vec![Quirk::ExtensionNames]), "{text}");
+        assert_eq!(
+            (filter.to_string(), said.quirks()),
+            (wanted.to_owned(), vec![Quirk::ExtensionNames]),
+            "{text}"
+        );
         assert!(filter.check(&[&users[0]]).is_ok(), "{text}");
         let mut strict = Filter::parse(text, FilterLimits::default()).unwrap();
-        assert!(normalize_filter(&QuirkSet::strict(), schemas.types(), &mut strict).unwrap().is_empty());
-        assert_eq!(strict.check(&[&users[0]]).unwrap_err().kind(), ErrorKind::InvalidFilter, "{text}");
+        assert!(
+            normalize_filter(&QuirkSet::strict(), schemas.types(), &mut strict)
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(
+            strict.check(&[&users[0]]).unwrap_err().kind(),
+            ErrorKind::InvalidFilter,
+            "{text}"
+        );
     };
     let urn = ENTERPRISE_USER;
-    check(r#"id eq "1" and manager eq "2""#, &format!(r#"id eq "1" and {urn}:manager eq "2""#));
-    check(&format!(r#"{urn}.manager eq "2""#), &format!(r#"{urn}:manager eq "2""#));
-    check(&format!(r#"not ({urn}.manager.value eq "2")"#), &format!(r#"not ({urn}:manager.value eq "2")"#));
-    check("manager.displayName pr or department pr", &format!("{urn}:manager.displayName pr or {urn}:department pr"));
-    check(&format!(r#"{USER}.emails[type eq "work"]"#), &format!(r#"{USER}:emails[type eq "work"]"#));
+    check(
+        r#"id eq "1" and manager eq "2""#,
+        &format!(r#"id eq "1" and {urn}:manager eq "2""#),
+    );
+    check(
+        &format!(r#"{urn}.manager eq "2""#),
+        &format!(r#"{urn}:manager eq "2""#),
+    );
+    check(
+        &format!(r#"not ({urn}.manager.value eq "2")"#),
+        &format!(r#"not ({urn}:manager.value eq "2")"#),
+    );
+    check(
+        "manager.displayName pr or department pr",
+        &format!("{urn}:manager.displayName pr or {urn}:department pr"),
+    );
+    check(
+        &format!(r#"{USER}.emails[type eq "work"]"#),
+        &format!(r#"{USER}:emails[type eq "work"]"#),
+    );
     let mut sort = AttributePath::of("department");
-    assert_eq!(normalize_sort(&QuirkSet::standard(), &users, &mut sort).quirks(), [Quirk::ExtensionNames]);
+    assert_eq!(
+        normalize_sort(&QuirkSet::standard(), &users, &mut sort).quirks(),
+        [Quirk::ExtensionNames]
+    );
     assert_eq!(sort.to_string(), format!("{urn}:department"));
     let resource = with(ann(), json!({urn: {"department": "D", "division": "E"}}));
     let shown = |only: &[&str], without: &[&str]| {
-        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let owned = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
         let mut projection = Projection::new(&owned(only), &owned(without)).unwrap();
         normalize_projection(&QuirkSet::standard(), &users, &mut projection);
-        let Value::Object(mut shown) = resource.clone() else { panic!("a user is an object") };
+        let Value::Object(mut shown) = resource.clone() else {
+            panic!("a user is an object")
+        };
         projection.apply(&users[0], &mut shown);
         shown.get(urn).cloned()
     };
-    assert_eq!(shown(&["department"], &[]), Some(json!({"department": "D"})));
-    assert_eq!(shown(&[&format!("{urn}.division")], &[]), Some(json!({"division": "E"})));
+    assert_eq!(
+        shown(&["department"], &[]),
+        Some(json!({"department": "D"}))
+    );
+    assert_eq!(
+        shown(&[&format!("{urn}.division")], &[]),
+        Some(json!({"division": "E"}))
+    );
     assert_eq!(shown(&[], &["department"]), Some(json!({"division": "E"})));
 }
 
@@ -559,9 +974,16 @@ fn members_may_stand_below_their_own_name() {
     let check = |value: Value, after: Value| {
         let operations = json!({"schemas": [PATCH_SCHEMA], "Operations": [{"op": "remove", "path": "members", "value": value}]});
         let (changed, acted) = change("Group", team(), operations, &QuirkSet::standard());
-        assert_eq!((&changed.unwrap()["members"], acted), (&after, vec![Quirk::NamedValue, Quirk::RemoveMembersByValue]), "{value}");
+        assert_eq!(
+            (&changed.unwrap()["members"], acted),
+            (&after, vec![Quirk::NamedValue, Quirk::RemoveMembersByValue]),
+            "{value}"
+        );
     };
-    check(json!({"members": [{"$ref": null, "value": "a"}]}), json!(["b"]));
+    check(
+        json!({"members": [{"$ref": null, "value": "a"}]}),
+        json!(["b"]),
+    );
     check(json!({"Members": {"value": "b"}}), json!(["a"]));
     check(json!({"members": []}), json!(["a", "b"]));
 }
@@ -574,7 +996,10 @@ fn brackets_among_attributes_are_left_out() {
         assert_eq!(pairs[0].1, after, "{before}");
     };
     check(r#"emails[type eq "work"]"#, "emails");
-    check(r#"userName,emails[type eq "a],\"b" and primary eq true].value,id"#, "userName,emails.value,id");
+    check(
+        r#"userName,emails[type eq "a],\"b" and primary eq true].value,id"#,
+        "userName,emails.value,id",
+    );
     check("emails[type", "emails[type");
     check("userName", "userName");
 }

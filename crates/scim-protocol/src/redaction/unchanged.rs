@@ -12,7 +12,10 @@ use crate::schema::{Attribute, AttributeType, Schema};
 /// Whether this is JSON in which redaction would hide and shorten nothing. It may say no where that is so.
 pub fn resource_stays(schema: &TypeSchema, body: &str) -> bool {
     let mut reader = serde_json::Deserializer::from_str(body);
-    Plain::Resource(schema).deserialize(&mut reader).and_then(|()| reader.end()).is_ok()
+    Plain::Resource(schema)
+        .deserialize(&mut reader)
+        .and_then(|()| reader.end())
+        .is_ok()
 }
 
 /// What stands at a place, as the schema has it.
@@ -39,11 +42,16 @@ impl Plain<'_> {
                 None => return schema.extension(name).map(Self::Extension),
                 found => found,
             },
-            Self::Extension(extension) => extension.attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name)),
+            Self::Extension(extension) => extension
+                .attributes
+                .iter()
+                .find(|attribute| attribute.name.eq_ignore_ascii_case(name)),
             Self::Attribute(attribute) | Self::Element(attribute) => attribute.sub_attribute(name),
             Self::Urns | Self::Urn => None,
         };
-        attribute.filter(|attribute| attribute.is_readable()).map(Self::Attribute)
+        attribute
+            .filter(|attribute| attribute.is_readable())
+            .map(Self::Attribute)
     }
 
     /// What an element of a list of them is.
@@ -58,15 +66,23 @@ impl Plain<'_> {
     /// Whether a single value may stand there.
     fn takes_single(self, text: Option<&str>) -> bool {
         match (self, text) {
-            (Self::Attribute(attribute) | Self::Element(attribute), Some(_)) => attribute.kind != AttributeType::Complex,
+            (Self::Attribute(attribute) | Self::Element(attribute), Some(_)) => {
+                attribute.kind != AttributeType::Complex
+            }
             (Self::Attribute(_) | Self::Element(_), None) => true,
-            (Self::Urns | Self::Urn, Some(text)) => is_urn(text) && text.len() <= NAME_CHARACTERS_MAX,
+            (Self::Urns | Self::Urn, Some(text)) => {
+                is_urn(text) && text.len() <= NAME_CHARACTERS_MAX
+            }
             (Self::Urns | Self::Urn, None) | (Self::Resource(_) | Self::Extension(_), _) => false,
         }
     }
 
     fn single<E: Error>(self, text: Option<&str>) -> Result<(), E> {
-        if self.takes_single(text) { Ok(()) } else { Err(not_plain()) }
+        if self.takes_single(text) {
+            Ok(())
+        } else {
+            Err(not_plain())
+        }
     }
 }
 

@@ -30,12 +30,27 @@ pub fn group_member() -> Option<&'static Arc<TypeSchema>> {
 
 /// What a tenant with these schemas shows: its own, and `GroupMember` where it has groups and no type of that name.
 pub fn shown(set: &SchemaSet) -> SchemaSet {
-    let Some(own) = group_member() else { return set.clone() };
-    if set.by_name("Group").is_none() || set.by_name(own.name()).is_some() || set.by_endpoint(&own.resource_type.endpoint).is_some() {
+    let Some(own) = group_member() else {
+        return set.clone();
+    };
+    if set.by_name("Group").is_none()
+        || set.by_name(own.name()).is_some()
+        || set.by_endpoint(&own.resource_type.endpoint).is_some()
+    {
         return set.clone();
     }
-    let types = set.types().iter().map(|schema| schema.resource_type.clone()).chain([own.resource_type.clone()]).collect();
-    let schemas = set.schemas().iter().cloned().chain([own.core.clone()]).collect();
+    let types = set
+        .types()
+        .iter()
+        .map(|schema| schema.resource_type.clone())
+        .chain([own.resource_type.clone()])
+        .collect();
+    let schemas = set
+        .schemas()
+        .iter()
+        .cloned()
+        .chain([own.core.clone()])
+        .collect();
     SchemaSet::new(types, schemas).unwrap_or_else(|_| set.clone())
 }
 
@@ -47,8 +62,19 @@ mod tests {
     #[test]
     fn the_type_is_there_and_shown_once() {
         let own = group_member().unwrap();
-        for path in ["group.value", "group.$ref", "group.display", "member.value", "member.type", "member.display", "meta.resourceType"] {
-            assert!(own.resolve(&AttributePath::parse(path).unwrap()).is_some(), "{path}");
+        for path in [
+            "group.value",
+            "group.$ref",
+            "group.display",
+            "member.value",
+            "member.type",
+            "member.display",
+            "meta.resourceType",
+        ] {
+            assert!(
+                own.resolve(&AttributePath::parse(path).unwrap()).is_some(),
+                "{path}"
+            );
         }
         let set = SchemaSet::standard();
         let all = shown(&set);

@@ -42,11 +42,23 @@ const fn document(text: &'static str, indexed: &'static [&'static str]) -> Docum
 const DEVICE: &[Document] = &[
     document(include_str!("data/device.json"), &["displayName", "active"]),
     document(include_str!("data/device_ble.json"), &["deviceMacAddress"]),
-    document(include_str!("data/device_dpp.json"), &["deviceMacAddress", "serialNumber"]),
-    document(include_str!("data/device_ethernet_mab.json"), &["deviceMacAddress"]),
+    document(
+        include_str!("data/device_dpp.json"),
+        &["deviceMacAddress", "serialNumber"],
+    ),
+    document(
+        include_str!("data/device_ethernet_mab.json"),
+        &["deviceMacAddress"],
+    ),
     document(include_str!("data/device_fdo.json"), &[]),
-    document(include_str!("data/device_zigbee.json"), &["deviceEui64Address"]),
-    document(include_str!("data/device_endpoint_apps.json"), &["applications.value"]),
+    document(
+        include_str!("data/device_zigbee.json"),
+        &["deviceEui64Address"],
+    ),
+    document(
+        include_str!("data/device_endpoint_apps.json"),
+        &["applications.value"],
+    ),
 ];
 /// Shown under /Schemas; the device's BLE extension holds them as attributes.
 const PAIRING: &[Document] = &[
@@ -55,20 +67,56 @@ const PAIRING: &[Document] = &[
     document(include_str!("data/device_pairing_pass_key.json"), &[]),
     document(include_str!("data/device_pairing_oob.json"), &[]),
 ];
-const ENDPOINT_APP: &[Document] = &[document(include_str!("data/endpoint_app.json"), &["applicationName", "applicationType"])];
-const AGENTS: &[Document] =
-    &[document(include_str!("data/agent.json"), &["displayName", "agentType", "active", "subject", "owners.value", "parent.value"])];
-const AGENTIC_APPLICATIONS: &[Document] =
-    &[document(include_str!("data/agentic_application.json"), &["displayName", "active", "applicationUrls.value", "agents.value"])];
-const ROLES: &[Document] = &[document(include_str!("data/role.json"), &["display", "supported"])];
-const ENTITLEMENTS: &[Document] = &[document(include_str!("data/entitlement.json"), &["display", "supported"])];
+const ENDPOINT_APP: &[Document] = &[document(
+    include_str!("data/endpoint_app.json"),
+    &["applicationName", "applicationType"],
+)];
+const AGENTS: &[Document] = &[document(
+    include_str!("data/agent.json"),
+    &[
+        "displayName",
+        "agentType",
+        "active",
+        "subject",
+        "owners.value",
+        "parent.value",
+    ],
+)];
+const AGENTIC_APPLICATIONS: &[Document] = &[document(
+    include_str!("data/agentic_application.json"),
+    &[
+        "displayName",
+        "active",
+        "applicationUrls.value",
+        "agents.value",
+    ],
+)];
+const ROLES: &[Document] = &[document(
+    include_str!("data/role.json"),
+    &["display", "supported"],
+)];
+const ENTITLEMENTS: &[Document] = &[document(
+    include_str!("data/entitlement.json"),
+    &["display", "supported"],
+)];
 
 static TYPES: LazyLock<Vec<OptionalType>> = LazyLock::new(|| {
-    let one = |name: &str, description: &str, documents: &[Document], others: &[Document], experimental: bool| {
+    let one = |name: &str,
+               description: &str,
+               documents: &[Document],
+               others: &[Document],
+               experimental: bool| {
         let read = |document: &Document| standard::read(document.text, document.indexed);
         let mut schemas: Vec<Schema> = documents.iter().filter_map(read).collect();
         let urn = |schema: &Schema| schema.id.clone();
-        let extensions = schemas.iter().skip(1).map(|schema| SchemaExtension { schema: urn(schema), required: false }).collect();
+        let extensions = schemas
+            .iter()
+            .skip(1)
+            .map(|schema| SchemaExtension {
+                schema: urn(schema),
+                required: false,
+            })
+            .collect();
         let resource_type = ResourceType {
             id: name.into(),
             name: name.into(),
@@ -79,16 +127,47 @@ static TYPES: LazyLock<Vec<OptionalType>> = LazyLock::new(|| {
             quiet: false,
         };
         schemas.extend(others.iter().filter_map(read));
-        schemas.iter_mut().flat_map(|schema| &mut schema.attributes).for_each(enforce);
-        OptionalType { resource_type, schemas, experimental }
+        schemas
+            .iter_mut()
+            .flat_map(|schema| &mut schema.attributes)
+            .for_each(enforce);
+        OptionalType {
+            resource_type,
+            schemas,
+            experimental,
+        }
     };
     vec![
         one("Device", "Device (RFC 9944)", DEVICE, PAIRING, false),
-        one("EndpointApp", "Endpoint application (RFC 9944)", ENDPOINT_APP, &[], false),
+        one(
+            "EndpointApp",
+            "Endpoint application (RFC 9944)",
+            ENDPOINT_APP,
+            &[],
+            false,
+        ),
         one("Agent", "Agent (experimental)", AGENTS, &[], true),
-        one("AgenticApplication", "Agentic application (experimental)", AGENTIC_APPLICATIONS, &[], true),
-        one("Role", "A value that roles may have (experimental)", ROLES, &[], true),
-        one("Entitlement", "A value that entitlements may have (experimental)", ENTITLEMENTS, &[], true),
+        one(
+            "AgenticApplication",
+            "Agentic application (experimental)",
+            AGENTIC_APPLICATIONS,
+            &[],
+            true,
+        ),
+        one(
+            "Role",
+            "A value that roles may have (experimental)",
+            ROLES,
+            &[],
+            true,
+        ),
+        one(
+            "Entitlement",
+            "A value that entitlements may have (experimental)",
+            ENTITLEMENTS,
+            &[],
+            true,
+        ),
     ]
 });
 
@@ -99,7 +178,10 @@ fn enforce(attribute: &mut Attribute) {
 
 /// What drafts add to `ServiceProviderConfig` where a tenant has their types.
 static ANNOUNCED: LazyLock<Vec<Attribute>> = LazyLock::new(|| {
-    let read = standard::read(include_str!("data/service_provider_config_drafts.json"), &[]);
+    let read = standard::read(
+        include_str!("data/service_provider_config_drafts.json"),
+        &[],
+    );
     read.map(|schema| schema.attributes).unwrap_or_default()
 });
 
@@ -115,29 +197,50 @@ pub fn types() -> &'static [OptionalType] {
 
 /// By name, without case.
 pub fn type_named(name: &str) -> Option<&'static OptionalType> {
-    TYPES.iter().find(|optional| optional.resource_type.name.eq_ignore_ascii_case(name))
+    TYPES
+        .iter()
+        .find(|optional| optional.resource_type.name.eq_ignore_ascii_case(name))
 }
 
 /// A set with these of its types only, and without the schemas that only the others have.
 pub fn restricted(set: &SchemaSet, keeps: impl Fn(&TypeSchema) -> bool) -> SchemaSet {
-    let (types, others): (Vec<&TypeSchema>, Vec<&TypeSchema>) =
-        set.types().iter().map(|schema| &**schema).partition(|schema| keeps(schema));
+    let (types, others): (Vec<&TypeSchema>, Vec<&TypeSchema>) = set
+        .types()
+        .iter()
+        .map(|schema| &**schema)
+        .partition(|schema| keeps(schema));
     if others.is_empty() {
         return set.clone();
     }
     let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
     let has = |one: &TypeSchema, urn: &str| same(&one.core.id, urn) || one.extension(urn).is_some();
-    let brought =
-        |one: &TypeSchema, urn: &str| type_named(one.name()).is_some_and(|own| own.schemas.iter().any(|schema| same(&schema.id, urn)));
-    let stays = |urn: &str| types.iter().any(|one| has(one, urn)) || !others.iter().any(|one| has(one, urn) || brought(one, urn));
-    let schemas = set.schemas().iter().filter(|schema| stays(&schema.id)).cloned().collect();
-    let types = types.into_iter().map(|schema| schema.resource_type.clone()).collect();
+    let brought = |one: &TypeSchema, urn: &str| {
+        type_named(one.name())
+            .is_some_and(|own| own.schemas.iter().any(|schema| same(&schema.id, urn)))
+    };
+    let stays = |urn: &str| {
+        types.iter().any(|one| has(one, urn))
+            || !others.iter().any(|one| has(one, urn) || brought(one, urn))
+    };
+    let schemas = set
+        .schemas()
+        .iter()
+        .filter(|schema| stays(&schema.id))
+        .cloned()
+        .collect();
+    let types = types
+        .into_iter()
+        .map(|schema| schema.resource_type.clone())
+        .collect();
     SchemaSet::at_revision(types, schemas, set.revision()).unwrap_or_else(|_| set.clone())
 }
 
 /// The schema with this URN, without case.
 pub fn schema(urn: &str) -> Option<&'static Schema> {
-    TYPES.iter().flat_map(|optional| &optional.schemas).find(|schema| schema.id.eq_ignore_ascii_case(urn))
+    TYPES
+        .iter()
+        .flat_map(|optional| &optional.schemas)
+        .find(|schema| schema.id.eq_ignore_ascii_case(urn))
 }
 
 #[cfg(test)]
@@ -162,33 +265,82 @@ mod tests {
     const OOB: &str = "urn:ietf:params:scim:schemas:extension:pairingOOB:2.0:Device";
 
     fn set() -> SchemaSet {
-        let all = types().iter().flat_map(|optional| optional.schemas.clone()).collect();
-        SchemaSet::new(types().iter().map(|optional| optional.resource_type.clone()).collect(), all).unwrap()
+        let all = types()
+            .iter()
+            .flat_map(|optional| optional.schemas.clone())
+            .collect();
+        SchemaSet::new(
+            types()
+                .iter()
+                .map(|optional| optional.resource_type.clone())
+                .collect(),
+            all,
+        )
+        .unwrap()
     }
 
     fn device(extra: Value) -> ValidResource {
         let mut ble = json!({"versionSupport": ["5.3"], "deviceMacAddress": "2C:54:91:88:C9:E2", "pairingMethods": [PASS_KEY]});
-        ble.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        ble.as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
         let body = json!({"schemas": [DEVICE_URN, BLE], "displayName": "BLE Heart Monitor", "active": true, BLE: ble});
-        validate(set().by_name("Device").unwrap(), body, None, &QuirkSet::strict()).unwrap().resource
+        validate(
+            set().by_name("Device").unwrap(),
+            body,
+            None,
+            &QuirkSet::strict(),
+        )
+        .unwrap()
+        .resource
     }
 
     #[test]
     fn every_document_reads_and_every_indexed_name_exists() {
-        let counts: Vec<_> = types().iter().map(|optional| (optional.resource_type.endpoint.as_str(), optional.schemas.len())).collect();
-        let expected =
-            [("/Devices", 11), ("/EndpointApps", 1), ("/Agents", 1), ("/AgenticApplications", 1), ("/Roles", 1), ("/Entitlements", 1)];
+        let counts: Vec<_> = types()
+            .iter()
+            .map(|optional| {
+                (
+                    optional.resource_type.endpoint.as_str(),
+                    optional.schemas.len(),
+                )
+            })
+            .collect();
+        let expected = [
+            ("/Devices", 11),
+            ("/EndpointApps", 1),
+            ("/Agents", 1),
+            ("/AgenticApplications", 1),
+            ("/Roles", 1),
+            ("/Entitlements", 1),
+        ];
         assert_eq!(counts, expected);
         let set = set();
-        let named: usize = [DEVICE, PAIRING, ENDPOINT_APP, AGENTS, AGENTIC_APPLICATIONS, ROLES, ENTITLEMENTS]
-            .iter()
-            .flat_map(|documents| documents.iter())
-            .map(|document| document.indexed.len())
-            .sum();
+        let named: usize = [
+            DEVICE,
+            PAIRING,
+            ENDPOINT_APP,
+            AGENTS,
+            AGENTIC_APPLICATIONS,
+            ROLES,
+            ENTITLEMENTS,
+        ]
+        .iter()
+        .flat_map(|documents| documents.iter())
+        .map(|document| document.indexed.len())
+        .sum();
         // Beside those named: `externalId` of each type, and the unique `name` or `value` of four.
-        let indexed: usize = set.types().iter().map(|schema| schema.indexed().len()).sum();
+        let indexed: usize = set
+            .types()
+            .iter()
+            .map(|schema| schema.indexed().len())
+            .sum();
         assert_eq!(indexed, named + types().len() + 4);
-        assert!(schema(&BLE.to_uppercase()).is_some() && type_named("device").is_some() && type_named("User").is_none());
+        assert!(
+            schema(&BLE.to_uppercase()).is_some()
+                && type_named("device").is_some()
+                && type_named("User").is_none()
+        );
     }
 
     /// RFC 9944 section 7.1: the example with every pairing method.
@@ -207,11 +359,23 @@ mod tests {
         let refused = |extra: Value, path: &str| {
             let mut body = json!({"schemas": [DEVICE_URN, BLE], "active": true, BLE: extra});
             body[BLE]["versionSupport"] = json!(["5.3"]);
-            let error = validate(set.by_name("Device").unwrap(), body, None, &QuirkSet::strict()).unwrap_err();
+            let error = validate(
+                set.by_name("Device").unwrap(),
+                body,
+                None,
+                &QuirkSet::strict(),
+            )
+            .unwrap_err();
             assert_eq!(error.path(), Some(path), "{error}");
         };
-        refused(json!({OOB: {"key": "k"}}), &format!("{BLE}:{OOB}.randNumber"));
-        refused(json!({PASS_KEY: {"key": "x"}}), &format!("{BLE}:{PASS_KEY}.key"));
+        refused(
+            json!({OOB: {"key": "k"}}),
+            &format!("{BLE}:{OOB}.randNumber"),
+        );
+        refused(
+            json!({PASS_KEY: {"key": "x"}}),
+            &format!("{BLE}:{PASS_KEY}.key"),
+        );
         refused(json!({PASS_KEY: 7}), &format!("{BLE}:{PASS_KEY}"));
         refused(json!({}), &format!("{BLE}:deviceMacAddress"));
     }
@@ -221,13 +385,17 @@ mod tests {
     fn addresses_have_one_form() {
         let set = set();
         let schema = set.by_name("Device").unwrap();
-        let extension = |name: &str| format!("urn:ietf:params:scim:schemas:extension:{name}:2.0:Device");
+        let extension =
+            |name: &str| format!("urn:ietf:params:scim:schemas:extension:{name}:2.0:Device");
         let check = |name: &str, attribute: &str, value: Value, form: Option<&str>| {
             let urn = extension(name);
             let mut inside = json!({"versionSupport": ["1"], "pairingMethods": [NULL], "dppVersion": 2, "bootstrappingMethod": ["QR"], "bootstrapKey": "k",
                 "deviceMacAddress": "00:00:00:00:00:00"});
             let known = schema.extension(&urn).unwrap();
-            inside.as_object_mut().unwrap().retain(|name, _| known.attribute(name).is_some());
+            inside
+                .as_object_mut()
+                .unwrap()
+                .retain(|name, _| known.attribute(name).is_some());
             inside[attribute] = value.clone();
             let body = json!({"schemas": [DEVICE_URN, urn], "active": true, urn.clone(): inside});
             for quirks in [QuirkSet::strict(), QuirkSet::standard()] {
@@ -236,7 +404,13 @@ mod tests {
                     (None, checked) => assert!(checked.is_ok(), "{value}: {:?}", checked.err()),
                     (Some(form), Ok(_)) => panic!("{value} has not the form {form}"),
                     (Some(form), Err(error)) => {
-                        assert!(error.path().unwrap().starts_with(&format!("{urn}:{attribute}")), "{error}");
+                        assert!(
+                            error
+                                .path()
+                                .unwrap()
+                                .starts_with(&format!("{urn}:{attribute}")),
+                            "{error}"
+                        );
                         assert!(error.detail().contains(&format!("`{form}`")), "{error}");
                     }
                 }
@@ -245,19 +419,45 @@ mod tests {
         let mac = Some("XX:XX:XX:XX:XX:XX");
         for name in ["ble", "dpp", "ethernet-mab"] {
             check(name, "deviceMacAddress", json!("2C:54:91:88:C9:e2"), None);
-            for wrong in
-                ["2C:54:91:88:C9", "2C:54:91:88:C9:E2:00", "2C-54-91-88-C9-E2", "2C549188C9E2", "2G:54:91:88:C9:E2", "2C:54:91:88:C9:é", ""]
-            {
+            for wrong in [
+                "2C:54:91:88:C9",
+                "2C:54:91:88:C9:E2:00",
+                "2C-54-91-88-C9-E2",
+                "2C549188C9E2",
+                "2G:54:91:88:C9:E2",
+                "2C:54:91:88:C9:é",
+                "",
+            ] {
                 check(name, "deviceMacAddress", json!(wrong), mac);
             }
         }
-        check("ble", "separateBroadcastAddress", json!(["2C:54:91:88:C9:E3", "AA:BB:88:77:22:11"]), None);
-        check("ble", "separateBroadcastAddress", json!(["2C:54:91:88:C9:E3", "none"]), mac);
+        check(
+            "ble",
+            "separateBroadcastAddress",
+            json!(["2C:54:91:88:C9:E3", "AA:BB:88:77:22:11"]),
+            None,
+        );
+        check(
+            "ble",
+            "separateBroadcastAddress",
+            json!(["2C:54:91:88:C9:E3", "none"]),
+            mac,
+        );
         let eui = "deviceEui64Address";
         check("zigbee", eui, json!("50:32:5F:FF:FE:E7:67:28"), None);
         check("zigbee", eui, json!("50325FFFFEE76728"), None);
-        check("zigbee", eui, json!("50:32:5F:FF:FE:E7"), Some("XX:XX:XX:XX:XX:XX:XX:XX"));
-        check("zigbee", eui, json!("50325FFFFEE7672"), Some("XXXXXXXXXXXXXXXX"));
+        check(
+            "zigbee",
+            eui,
+            json!("50:32:5F:FF:FE:E7"),
+            Some("XX:XX:XX:XX:XX:XX:XX:XX"),
+        );
+        check(
+            "zigbee",
+            eui,
+            json!("50325FFFFEE7672"),
+            Some("XXXXXXXXXXXXXXXX"),
+        );
     }
 
     #[test]
@@ -265,7 +465,9 @@ mod tests {
         let set = set();
         let schema = set.by_name("Device").unwrap();
         let check = |path: &str, expected: Option<&str>| {
-            let found = schema.resolve(&AttributePath::parse(path).unwrap()).map(|found| found.canonical_path());
+            let found = schema
+                .resolve(&AttributePath::parse(path).unwrap())
+                .map(|found| found.canonical_path());
             assert_eq!(found.as_deref(), expected, "{path}");
         };
         let (whole, key) = (format!("{BLE}:{PASS_KEY}"), format!("{BLE}:{PASS_KEY}.key"));
@@ -286,29 +488,51 @@ mod tests {
         ] {
             let filter = Filter::parse(&text, FilterLimits::default()).unwrap();
             filter.check(&[schema.as_ref()]).unwrap();
-            assert_eq!(filter.matches(schema, resource.document()), expected, "{text}");
+            assert_eq!(
+                filter.matches(schema, resource.document()),
+                expected,
+                "{text}"
+            );
         }
         let mut shown = resource.document().clone();
-        Projection::new(std::slice::from_ref(&key), &[]).unwrap().apply(schema, &mut shown);
+        Projection::new(std::slice::from_ref(&key), &[])
+            .unwrap()
+            .apply(schema, &mut shown);
         assert_eq!(shown.get(BLE), Some(&json!({PASS_KEY: {"key": 123_456}})));
         let mut shown = resource.document().clone();
-        Projection::new(&[], std::slice::from_ref(&whole)).unwrap().apply(schema, &mut shown);
+        Projection::new(&[], std::slice::from_ref(&whole))
+            .unwrap()
+            .apply(schema, &mut shown);
         assert!(shown[BLE].get(PASS_KEY).is_none() && shown[BLE].get("versionSupport").is_some());
         let irk = Filter::parse(&format!("{BLE}:irk pr"), FilterLimits::default()).unwrap();
         assert!(irk.check(&[schema.as_ref()]).is_err());
     }
 
-    fn patched(schema: &TypeSchema, before: &ValidResource, operations: Value, quirks: &QuirkSet) -> ValidResource {
+    fn patched(
+        schema: &TypeSchema,
+        before: &ValidResource,
+        operations: Value,
+        quirks: &QuirkSet,
+    ) -> ValidResource {
         let mut body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations});
         normalize_patch(quirks, schema, &mut body);
-        apply(schema, before, &patch::parse(schema, body, quirks).unwrap(), quirks).unwrap()
+        apply(
+            schema,
+            before,
+            &patch::parse(schema, body, quirks).unwrap(),
+            quirks,
+        )
+        .unwrap()
     }
 
     #[test]
     fn patch_reaches_extensions_within_the_extension() {
         let set = set();
         let schema = set.by_name("Device").unwrap();
-        let (before, after) = (device(json!({PASS_KEY: {"key": 123_456}})), device(json!({PASS_KEY: {"key": 7}})));
+        let (before, after) = (
+            device(json!({PASS_KEY: {"key": 123_456}})),
+            device(json!({PASS_KEY: {"key": 7}})),
+        );
         let (whole, key) = (format!("{BLE}:{PASS_KEY}"), format!("{BLE}:{PASS_KEY}.key"));
         for quirks in [QuirkSet::strict(), QuirkSet::standard()] {
             for operations in [
@@ -318,16 +542,38 @@ mod tests {
                 json!([{"op": "replace", "value": {BLE: {PASS_KEY: {"key": 7}}}}]),
                 json!([{"op": "remove", "path": whole}, {"op": "add", "path": key, "value": 7}]),
             ] {
-                assert_eq!(patched(schema, &before, operations.clone(), &quirks), after, "{operations}");
+                assert_eq!(
+                    patched(schema, &before, operations.clone(), &quirks),
+                    after,
+                    "{operations}"
+                );
             }
-            assert_eq!(patched(schema, &before, json!([{"op": "remove", "path": whole}]), &quirks), device(json!({})));
+            assert_eq!(
+                patched(
+                    schema,
+                    &before,
+                    json!([{"op": "remove", "path": whole}]),
+                    &quirks
+                ),
+                device(json!({}))
+            );
         }
-        for (from, to) in [(&before, &after), (&before, &device(json!({}))), (&device(json!({})), &after)] {
+        for (from, to) in [
+            (&before, &after),
+            (&before, &device(json!({}))),
+            (&device(json!({})), &after),
+        ] {
             let operations = difference(schema, from, to);
-            assert_eq!(apply(schema, from, &operations, &QuirkSet::strict()).unwrap(), *to);
+            assert_eq!(
+                apply(schema, from, &operations, &QuirkSet::strict()).unwrap(),
+                *to
+            );
             let printed = patch::to_json(&operations);
             let parsed = patch::parse(schema, printed, &QuirkSet::strict()).unwrap();
-            assert_eq!(apply(schema, from, &parsed, &QuirkSet::strict()).unwrap(), *to);
+            assert_eq!(
+                apply(schema, from, &parsed, &QuirkSet::strict()).unwrap(),
+                *to
+            );
         }
     }
 
@@ -338,9 +584,14 @@ mod tests {
             "versionSupport": ["5.3"], "deviceMacAddress": "2C:54:91:88:C9:E2", "pairingMethods": [PASS_KEY], PASS_KEY: {"key": 7}}});
         let schema = set.by_name("Device").unwrap();
         normalize_resource(&QuirkSet::standard(), schema, &mut body);
-        let resource = validate(schema, body, None, &QuirkSet::standard()).unwrap().resource;
+        let resource = validate(schema, body, None, &QuirkSet::standard())
+            .unwrap()
+            .resource;
         assert_eq!(resource.get("active"), Some(&json!(true)));
-        assert_eq!(resource.get(BLE).and_then(|ble| ble.get(PASS_KEY)), Some(&json!({"key": 7})));
+        assert_eq!(
+            resource.get(BLE).and_then(|ble| ble.get(PASS_KEY)),
+            Some(&json!({"key": 7}))
+        );
     }
 
     #[test]
@@ -349,12 +600,20 @@ mod tests {
         let check = |kind: &str| {
             let urn = "urn:ietf:params:scim:schemas:core:2.0:EndpointApp";
             let body = json!({"schemas": [urn], "applicationName": "A", "applicationType": kind, "clientToken": "t"});
-            validate(set.by_name("EndpointApp").unwrap(), body, None, &QuirkSet::strict())
+            validate(
+                set.by_name("EndpointApp").unwrap(),
+                body,
+                None,
+                &QuirkSet::strict(),
+            )
         };
         assert!(check("DeviceControl").is_ok());
         let kept: Map<String, Value> = check("telemetry").unwrap().resource.into_document();
         assert!(!kept.contains_key("clientToken"));
         let error = check("other").unwrap_err();
-        assert!(error.detail().contains("`deviceControl`, `telemetry`"), "{error}");
+        assert!(
+            error.detail().contains("`deviceControl`, `telemetry`"),
+            "{error}"
+        );
     }
 }

@@ -28,7 +28,11 @@ pub struct ResourceType {
     #[serde(default)]
     pub schema_extensions: Vec<SchemaExtension>,
     /// Whether lists of what there is leave it out until there is a resource of it.
-    #[serde(default, rename = "x-quiet", skip_serializing_if = "std::ops::Not::not")]
+    #[serde(
+        default,
+        rename = "x-quiet",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
     pub quiet: bool,
 }
 
@@ -73,7 +77,8 @@ pub struct Resolved<'a> {
 impl<'a> Resolved<'a> {
     /// The canonical path, the key of index rows: `userName`, `emails.value`, `urn:...:User:department`.
     pub fn canonical_path(&self) -> String {
-        let names = [self.attribute, self.sub_attribute].map(|found| found.map(|attribute| attribute.name.as_str()));
+        let names = [self.attribute, self.sub_attribute]
+            .map(|found| found.map(|attribute| attribute.name.as_str()));
         match names {
             [Some(attribute), sub] => canonical(self.extension, attribute, sub),
             [None, _] => self.extension.unwrap_or_default().to_owned(),
@@ -91,8 +96,12 @@ impl<'a> Resolved<'a> {
         let attribute = self.attribute?;
         match self.sub_attribute {
             None if attribute.kind == AttributeType::Complex => {
-                let value = find(&attribute.sub_attributes, "value").filter(|sub| sub.is_readable())?;
-                Some(Self { sub_attribute: Some(value), ..self })
+                let value =
+                    find(&attribute.sub_attributes, "value").filter(|sub| sub.is_readable())?;
+                Some(Self {
+                    sub_attribute: Some(value),
+                    ..self
+                })
             }
             Some(sub) if sub.kind == AttributeType::Complex => None,
             _ => Some(self),
@@ -101,7 +110,8 @@ impl<'a> Resolved<'a> {
 
     /// Whether everything on the way may be read (RFC 7644 section 3.4.2.2: what is never returned is not filtered on).
     pub fn is_readable(&self) -> bool {
-        self.attribute.is_none_or(Attribute::is_readable) && self.sub_attribute.is_none_or(Attribute::is_readable)
+        self.attribute.is_none_or(Attribute::is_readable)
+            && self.sub_attribute.is_none_or(Attribute::is_readable)
     }
 
     /// What to name in a filter or an order instead of a URI that is written when a resource is answered, from the URL of the request: no store has it.
@@ -111,8 +121,11 @@ impl<'a> Resolved<'a> {
         match (attribute.name.as_str(), sub.name.as_str()) {
             ("meta", "location") if self.extension.is_none() => Some("id".to_owned()),
             (name, "$ref") => {
-                let is_ours = [attribute, sub].iter().any(|found| found.mutability == Mutability::ReadOnly);
-                let is_member = self.extension.is_none() && name == "members" && attribute.multi_valued;
+                let is_ours = [attribute, sub]
+                    .iter()
+                    .any(|found| found.mutability == Mutability::ReadOnly);
+                let is_member =
+                    self.extension.is_none() && name == "members" && attribute.multi_valued;
                 (is_ours || is_member).then(|| canonical(self.extension, name, Some("value")))
             }
             _ => None,
@@ -145,19 +158,25 @@ fn canonical(extension: Option<&str>, attribute: &str, sub: Option<&str>) -> Str
 }
 
 fn find<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a Attribute> {
-    attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name))
+    attributes
+        .iter()
+        .find(|attribute| attribute.name.eq_ignore_ascii_case(name))
 }
 
 /// Whether `urn` is `schema:attribute` or `schema:attribute.sub`, which is how a path that is only a URN was parsed.
 fn is_bare_urn(path: &AttributePath, schema: &str, urn: &str) -> bool {
     let tail = |text: &str, rest: &str| text.len() == rest.len() && text.eq_ignore_ascii_case(rest);
-    let Some((start, rest)) = urn.rsplit_once(':') else { return false };
+    let Some((start, rest)) = urn.rsplit_once(':') else {
+        return false;
+    };
     if !start.eq_ignore_ascii_case(schema) {
         return false;
     }
     match &path.sub_attribute {
         None => tail(&path.attribute, rest),
-        Some(sub) => rest.split_once('.').is_some_and(|(a, b)| tail(&path.attribute, a) && tail(sub, b)),
+        Some(sub) => rest
+            .split_once('.')
+            .is_some_and(|(a, b)| tail(&path.attribute, a) && tail(sub, b)),
     }
 }
 
@@ -169,15 +188,39 @@ impl TypeSchema {
         common.retain(|attribute| core.attribute(&attribute.name).is_none());
         let mut indexed = Vec::new();
         // `id` and `meta` are columns of their own in every store, so of the common attributes only `externalId` is marked.
-        collect_indexed(None, common.iter().filter(|attribute| attribute.indexed), &mut indexed);
+        collect_indexed(
+            None,
+            common.iter().filter(|attribute| attribute.indexed),
+            &mut indexed,
+        );
         collect_indexed(None, core.attributes.iter(), &mut indexed);
         for extension in &extensions {
-            collect_indexed(Some(&extension.id), extension.attributes.iter(), &mut indexed);
+            collect_indexed(
+                Some(&extension.id),
+                extension.attributes.iter(),
+                &mut indexed,
+            );
         }
-        let all = extensions.iter().flat_map(|extension| &extension.attributes).chain(&common).chain(&core.attributes);
-        let all = all.flat_map(|attribute| std::iter::once(attribute).chain(&attribute.sub_attributes));
-        let hidden = all.filter(|attribute| attribute.is_hidden()).map(|attribute| format!("\"{}\"", attribute.name)).collect();
-        Self { resource_type, core, extensions, common, revision: 0, indexed, hidden }
+        let all = extensions
+            .iter()
+            .flat_map(|extension| &extension.attributes)
+            .chain(&common)
+            .chain(&core.attributes);
+        let all =
+            all.flat_map(|attribute| std::iter::once(attribute).chain(&attribute.sub_attributes));
+        let hidden = all
+            .filter(|attribute| attribute.is_hidden())
+            .map(|attribute| format!("\"{}\"", attribute.name))
+            .collect();
+        Self {
+            resource_type,
+            core,
+            extensions,
+            common,
+            revision: 0,
+            indexed,
+            hidden,
+        }
     }
 
     /// The names, in quotes, of what an answer does not have unless it is asked for.
@@ -192,7 +235,9 @@ impl TypeSchema {
 
     /// The extension with this URN, without case.
     pub fn extension(&self, urn: &str) -> Option<&Schema> {
-        self.extensions.iter().find(|extension| extension.id.eq_ignore_ascii_case(urn))
+        self.extensions
+            .iter()
+            .find(|extension| extension.id.eq_ignore_ascii_case(urn))
     }
 
     /// Finds what a path names, without case, in core, common and extension attributes; `None` where nothing is named so. A path without URN names
@@ -205,11 +250,22 @@ impl TypeSchema {
             return Self::within(None, self.core_attribute(&path.attribute)?, path);
         }
         if let Some(extension) = self.extension(schema) {
-            return Self::within(Some(&extension.id), find(&extension.attributes, &path.attribute)?, path);
+            return Self::within(
+                Some(&extension.id),
+                find(&extension.attributes, &path.attribute)?,
+                path,
+            );
         }
-        let whole = self.extensions.iter().find(|extension| is_bare_urn(path, schema, &extension.id));
+        let whole = self
+            .extensions
+            .iter()
+            .find(|extension| is_bare_urn(path, schema, &extension.id));
         match whole {
-            Some(whole) => Some(Resolved { extension: Some(&whole.id), attribute: None, sub_attribute: None }),
+            Some(whole) => Some(Resolved {
+                extension: Some(&whole.id),
+                attribute: None,
+                sub_attribute: None,
+            }),
             None => self.named_by_urn(path, schema),
         }
     }
@@ -230,9 +286,15 @@ impl TypeSchema {
         if self.core_attribute(&path.attribute).is_some() {
             return None;
         }
-        let mut having = self.extensions.iter().filter(|extension| extension.attribute(&path.attribute).is_some());
+        let mut having = self
+            .extensions
+            .iter()
+            .filter(|extension| extension.attribute(&path.attribute).is_some());
         match (having.next(), having.next()) {
-            (Some(only), None) => Some(AttributePath { schema: Some(only.id.clone()), ..path.clone() }),
+            (Some(only), None) => Some(AttributePath {
+                schema: Some(only.id.clone()),
+                ..path.clone()
+            }),
             _ => None,
         }
     }
@@ -242,12 +304,24 @@ impl TypeSchema {
         let behind = |urn: &str| {
             let start = text.get(..urn.len())?;
             let rest = text.get(urn.len()..)?.strip_prefix('.')?;
-            let named = AttributePath::parse(rest).ok().filter(|_| start.eq_ignore_ascii_case(urn))?;
-            Some(AttributePath { schema: Some(urn.to_owned()), ..named })
+            let named = AttributePath::parse(rest)
+                .ok()
+                .filter(|_| start.eq_ignore_ascii_case(urn))?;
+            Some(AttributePath {
+                schema: Some(urn.to_owned()),
+                ..named
+            })
         };
-        let urns = self.extensions.iter().chain([&self.core]).map(|schema| schema.id.as_str());
+        let urns = self
+            .extensions
+            .iter()
+            .chain([&self.core])
+            .map(|schema| schema.id.as_str());
         let mut found = urns.filter_map(behind).filter(|path| {
-            let alone = AttributePath { sub_attribute: None, ..path.clone() };
+            let alone = AttributePath {
+                sub_attribute: None,
+                ..path.clone()
+            };
             self.resolve(&alone).is_some()
         });
         match (found.next(), found.next()) {
@@ -267,15 +341,23 @@ impl TypeSchema {
             }
             let is_it = |attribute: &&Attribute| {
                 let parts = attribute.name.rsplit_once(':');
-                parts.is_some_and(|(first, last)| first.eq_ignore_ascii_case(rest) && last.eq_ignore_ascii_case(&path.attribute))
+                parts.is_some_and(|(first, last)| {
+                    first.eq_ignore_ascii_case(rest) && last.eq_ignore_ascii_case(&path.attribute)
+                })
             };
-            Self::within(Some(&extension.id), extension.attributes.iter().find(is_it)?, path)
+            Self::within(
+                Some(&extension.id),
+                extension.attributes.iter().find(is_it)?,
+                path,
+            )
         })
     }
 
     /// Whether a path is the URN of the core schema and nothing else.
     pub fn names_whole_core(&self, path: &AttributePath) -> bool {
-        path.schema.as_deref().is_some_and(|schema| is_bare_urn(path, schema, &self.core.id))
+        path.schema
+            .as_deref()
+            .is_some_and(|schema| is_bare_urn(path, schema, &self.core.id))
     }
 
     /// A core or common attribute by its name, without case.
@@ -283,12 +365,20 @@ impl TypeSchema {
         find(&self.core.attributes, name).or_else(|| find(&self.common, name))
     }
 
-    fn within<'a>(extension: Option<&'a str>, attribute: &'a Attribute, path: &AttributePath) -> Option<Resolved<'a>> {
+    fn within<'a>(
+        extension: Option<&'a str>,
+        attribute: &'a Attribute,
+        path: &AttributePath,
+    ) -> Option<Resolved<'a>> {
         let sub_attribute = match path.sub_attribute.as_deref() {
             None => None,
             Some(name) => Some(attribute.sub_attribute(name)?),
         };
-        Some(Resolved { extension, attribute: Some(attribute), sub_attribute })
+        Some(Resolved {
+            extension,
+            attribute: Some(attribute),
+            sub_attribute,
+        })
     }
 
     /// Every attribute or sub-attribute the store indexes (unique, or `x-indexed`), with its canonical path.
@@ -297,7 +387,11 @@ impl TypeSchema {
     }
 }
 
-fn collect_indexed<'a>(extension: Option<&str>, attributes: impl Iterator<Item = &'a Attribute>, into: &mut Vec<IndexedAttribute>) {
+fn collect_indexed<'a>(
+    extension: Option<&str>,
+    attributes: impl Iterator<Item = &'a Attribute>,
+    into: &mut Vec<IndexedAttribute>,
+) {
     let mut add = |attribute: &Attribute, parent: Option<&Attribute>| {
         let unique = attribute.uniqueness != Uniqueness::None;
         if attribute.kind == AttributeType::Complex || !(attribute.indexed || unique) {
@@ -347,21 +441,40 @@ pub struct SchemaSet {
 }
 
 static STANDARD: LazyLock<SchemaSet> = LazyLock::new(|| {
-    let resource_type = |name: &str, endpoint: &str, description: &str, schema: &str, extensions: &[&str]| ResourceType {
-        id: name.into(),
-        name: name.into(),
-        endpoint: endpoint.into(),
-        description: description.into(),
-        schema: schema.into(),
-        schema_extensions: extensions.iter().map(|urn| SchemaExtension { schema: (*urn).into(), required: false }).collect(),
-        quiet: false,
-    };
+    let resource_type =
+        |name: &str, endpoint: &str, description: &str, schema: &str, extensions: &[&str]| {
+            ResourceType {
+                id: name.into(),
+                name: name.into(),
+                endpoint: endpoint.into(),
+                description: description.into(),
+                schema: schema.into(),
+                schema_extensions: extensions
+                    .iter()
+                    .map(|urn| SchemaExtension {
+                        schema: (*urn).into(),
+                        required: false,
+                    })
+                    .collect(),
+                quiet: false,
+            }
+        };
     let types = vec![
-        resource_type("User", "/Users", "User Account", standard::USER, &[standard::ENTERPRISE_USER]),
+        resource_type(
+            "User",
+            "/Users",
+            "User Account",
+            standard::USER,
+            &[standard::ENTERPRISE_USER],
+        ),
         resource_type("Group", "/Groups", "Group", standard::GROUP, &[]),
     ];
     // The documents are compiled in and tested, so the empty set is never seen.
-    SchemaSet::new(types, standard::schemas()).unwrap_or_else(|_| SchemaSet { types: Arc::new([]), schemas: Arc::new([]), revision: 0 })
+    SchemaSet::new(types, standard::schemas()).unwrap_or_else(|_| SchemaSet {
+        types: Arc::new([]),
+        schemas: Arc::new([]),
+        revision: 0,
+    })
 });
 
 impl SchemaSet {
@@ -376,26 +489,51 @@ impl SchemaSet {
     }
 
     /// The same, as a revision of a tenant's types.
-    pub fn at_revision(types: Vec<ResourceType>, schemas: Vec<Schema>, revision: u64) -> Result<Self, Error> {
+    pub fn at_revision(
+        types: Vec<ResourceType>,
+        schemas: Vec<Schema>,
+        revision: u64,
+    ) -> Result<Self, Error> {
         let by_urn = |urn: &str, name: &str| {
-            schemas.iter().find(|schema| schema.id.eq_ignore_ascii_case(urn)).cloned().ok_or_else(|| {
-                Error::new(ErrorKind::InvalidValue, format!("Resource type `{name}` names the schema `{urn}`, which is not defined."))
+            schemas
+                .iter()
+                .find(|schema| schema.id.eq_ignore_ascii_case(urn))
+                .cloned()
+                .ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::InvalidValue,
+                        format!(
+                            "Resource type `{name}` names the schema `{urn}`, which is not defined."
+                        ),
+                    )
                     .at("schema")
-            })
+                })
         };
         let mut built = Vec::with_capacity(types.len());
         for resource_type in types {
             let core = by_urn(&resource_type.schema, &resource_type.name)?;
-            let extensions =
-                resource_type.schema_extensions.iter().map(|e| by_urn(&e.schema, &resource_type.name)).collect::<Result<Vec<_>, _>>()?;
-            built.push(Arc::new(TypeSchema { revision, ..TypeSchema::new(resource_type, core, extensions) }));
+            let extensions = resource_type
+                .schema_extensions
+                .iter()
+                .map(|e| by_urn(&e.schema, &resource_type.name))
+                .collect::<Result<Vec<_>, _>>()?;
+            built.push(Arc::new(TypeSchema {
+                revision,
+                ..TypeSchema::new(resource_type, core, extensions)
+            }));
         }
-        Ok(Self { types: built.into(), schemas: schemas.into(), revision })
+        Ok(Self {
+            types: built.into(),
+            schemas: schemas.into(),
+            revision,
+        })
     }
 
     /// By name (`User`), without case.
     pub fn by_name(&self, name: &str) -> Option<&Arc<TypeSchema>> {
-        self.types.iter().find(|found| found.name().eq_ignore_ascii_case(name))
+        self.types
+            .iter()
+            .find(|found| found.name().eq_ignore_ascii_case(name))
     }
 
     /// By endpoint (`/Users` or `Users`), without case.
@@ -403,7 +541,9 @@ impl SchemaSet {
         let name = endpoint.strip_prefix('/').unwrap_or(endpoint);
         self.types.iter().find(|found| {
             let own = found.resource_type.endpoint.as_str();
-            own.strip_prefix('/').unwrap_or(own).eq_ignore_ascii_case(name)
+            own.strip_prefix('/')
+                .unwrap_or(own)
+                .eq_ignore_ascii_case(name)
         })
     }
 
@@ -430,25 +570,55 @@ mod tests {
     fn resolve(type_name: &str, path: &str) -> Option<String> {
         let set = SchemaSet::standard();
         let schema = set.by_name(type_name).unwrap();
-        schema.resolve(&AttributePath::parse(path).unwrap()).map(|found| found.canonical_path())
+        schema
+            .resolve(&AttributePath::parse(path).unwrap())
+            .map(|found| found.canonical_path())
     }
 
     #[test]
     fn paths_resolve_without_case() {
         let check = |type_name: &str, path: &str, expected: Option<&str>| {
-            assert_eq!(resolve(type_name, path).as_deref(), expected, "{type_name} {path}");
+            assert_eq!(
+                resolve(type_name, path).as_deref(),
+                expected,
+                "{type_name} {path}"
+            );
         };
         let department = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department";
         check("User", "USERNAME", Some("userName"));
         check("User", "name.FAMILYname", Some("name.familyName"));
-        check("User", "urn:ietf:params:scim:schemas:core:2.0:USER:userName", Some("userName"));
-        check("User", "urn:ietf:params:scim:schemas:core:2.0:User:name.givenName", Some("name.givenName"));
-        check("User", &department.to_uppercase().replace("URN", "urn"), Some(department));
-        check("User", standard::ENTERPRISE_USER, Some(standard::ENTERPRISE_USER));
-        check("User", &standard::ENTERPRISE_USER.to_lowercase(), Some(standard::ENTERPRISE_USER));
+        check(
+            "User",
+            "urn:ietf:params:scim:schemas:core:2.0:USER:userName",
+            Some("userName"),
+        );
+        check(
+            "User",
+            "urn:ietf:params:scim:schemas:core:2.0:User:name.givenName",
+            Some("name.givenName"),
+        );
+        check(
+            "User",
+            &department.to_uppercase().replace("URN", "urn"),
+            Some(department),
+        );
+        check(
+            "User",
+            standard::ENTERPRISE_USER,
+            Some(standard::ENTERPRISE_USER),
+        );
+        check(
+            "User",
+            &standard::ENTERPRISE_USER.to_lowercase(),
+            Some(standard::ENTERPRISE_USER),
+        );
         check("User", standard::USER, None);
         check("User", "department", None);
-        check("User", "urn:ietf:params:scim:schemas:core:2.0:Group:displayName", None);
+        check(
+            "User",
+            "urn:ietf:params:scim:schemas:core:2.0:Group:displayName",
+            None,
+        );
         check("User", "meta.lastmodified", Some("meta.lastModified"));
         check("User", "schemas", Some("schemas"));
         check("User", "emails.primary", Some("emails.primary"));
@@ -463,13 +633,29 @@ mod tests {
     #[test]
     fn indexed_attributes_are_the_declared_ones() {
         let set = SchemaSet::standard();
-        let paths = |name: &str| set.by_name(name).unwrap().indexed().iter().map(|i| (i.path.clone(), i.unique)).collect::<Vec<_>>();
-        assert_eq!(paths("Group"), [("externalId".to_owned(), false), ("displayName".to_owned(), false)]);
+        let paths = |name: &str| {
+            set.by_name(name)
+                .unwrap()
+                .indexed()
+                .iter()
+                .map(|i| (i.path.clone(), i.unique))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            paths("Group"),
+            [
+                ("externalId".to_owned(), false),
+                ("displayName".to_owned(), false)
+            ]
+        );
         let user = paths("User");
         assert_eq!(user.len(), 17);
         assert!(user.contains(&("userName".to_owned(), true)));
         assert!(user.contains(&("emails.value".to_owned(), false)));
-        assert!(user.contains(&("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value".to_owned(), false)));
+        assert!(user.contains(&(
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value".to_owned(),
+            false
+        )));
     }
 
     #[test]
@@ -485,7 +671,14 @@ mod tests {
 
     #[test]
     fn a_type_without_its_schema_is_refused() {
-        let types = SchemaSet::standard().types().iter().map(|t| t.resource_type.clone()).collect();
-        assert_eq!(SchemaSet::new(types, Vec::new()).unwrap_err().kind(), ErrorKind::InvalidValue);
+        let types = SchemaSet::standard()
+            .types()
+            .iter()
+            .map(|t| t.resource_type.clone())
+            .collect();
+        assert_eq!(
+            SchemaSet::new(types, Vec::new()).unwrap_err().kind(),
+            ErrorKind::InvalidValue
+        );
     }
 }

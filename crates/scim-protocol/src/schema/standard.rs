@@ -15,7 +15,8 @@ pub const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 /// The enterprise extension of User.
 pub const ENTERPRISE_USER: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 /// The schema of `ServiceProviderConfig`.
-pub const SERVICE_PROVIDER_CONFIG: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
+pub const SERVICE_PROVIDER_CONFIG: &str =
+    "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
 /// The schema of `ResourceType`.
 pub const RESOURCE_TYPE: &str = "urn:ietf:params:scim:schemas:core:2.0:ResourceType";
 /// The schema of Schema.
@@ -33,29 +34,50 @@ const USER_INDEXED: &[&str] = &[
     "emails.value",
     "phoneNumbers.value",
 ];
-const ENTERPRISE_INDEXED: &[&str] = &["employeeNumber", "department", "costCenter", "organization", "division", "manager.value"];
+const ENTERPRISE_INDEXED: &[&str] = &[
+    "employeeNumber",
+    "department",
+    "costCenter",
+    "organization",
+    "division",
+    "manager.value",
+];
 const GROUP_INDEXED: &[&str] = &["displayName"];
 
 static SCHEMAS: LazyLock<Vec<Schema>> = LazyLock::new(|| {
     let documents: [(&str, &[&str]); 6] = [
         (include_str!("data/user.json"), USER_INDEXED),
-        (include_str!("data/enterprise_user.json"), ENTERPRISE_INDEXED),
+        (
+            include_str!("data/enterprise_user.json"),
+            ENTERPRISE_INDEXED,
+        ),
         (include_str!("data/group.json"), GROUP_INDEXED),
         (include_str!("data/service_provider_config.json"), &[]),
         (include_str!("data/resource_type.json"), &[]),
         (include_str!("data/schema.json"), &[]),
     ];
     // A document that does not parse would be missing here; the tests below count them.
-    documents.iter().filter_map(|(text, indexed)| read(text, indexed)).collect()
+    documents
+        .iter()
+        .filter_map(|(text, indexed)| read(text, indexed))
+        .collect()
 });
 
 pub(super) fn read(text: &str, indexed: &[&str]) -> Option<Schema> {
     let mut schema: Schema = serde_json::from_str(text).ok()?;
     for path in indexed {
-        let (name, sub) = path.split_once('.').map_or((*path, None), |(name, sub)| (name, Some(sub)));
-        let attribute = schema.attributes.iter_mut().find(|attribute| attribute.name == name);
+        let (name, sub) = path
+            .split_once('.')
+            .map_or((*path, None), |(name, sub)| (name, Some(sub)));
+        let attribute = schema
+            .attributes
+            .iter_mut()
+            .find(|attribute| attribute.name == name);
         let target = match (attribute, sub) {
-            (Some(attribute), Some(sub)) => attribute.sub_attributes.iter_mut().find(|attribute| attribute.name == sub),
+            (Some(attribute), Some(sub)) => attribute
+                .sub_attributes
+                .iter_mut()
+                .find(|attribute| attribute.name == sub),
             (attribute, _) => attribute,
         };
         if let Some(target) = target {
@@ -88,30 +110,66 @@ static COMMON: LazyLock<Vec<Attribute>> = LazyLock::new(|| {
             case_exact: true,
             returned: Returned::Always,
             reference_types: vec!["uri".into()],
-            ..plain("schemas", AttributeType::Reference, "The URNs of the schemas of the resource.")
+            ..plain(
+                "schemas",
+                AttributeType::Reference,
+                "The URNs of the schemas of the resource.",
+            )
         },
         Attribute {
             returned: Returned::Always,
             uniqueness: Uniqueness::Server,
-            ..read_only("id", AttributeType::String, "The unique identifier that the service provider gives to the resource.")
+            ..read_only(
+                "id",
+                AttributeType::String,
+                "The unique identifier that the service provider gives to the resource.",
+            )
         },
         Attribute {
             case_exact: true,
             indexed: true,
-            ..plain("externalId", AttributeType::String, "The identifier that the provisioning client gives to the resource.")
+            ..plain(
+                "externalId",
+                AttributeType::String,
+                "The identifier that the provisioning client gives to the resource.",
+            )
         },
         Attribute {
             sub_attributes: vec![
-                read_only("resourceType", AttributeType::String, "The name of the resource type."),
-                read_only("created", AttributeType::DateTime, "When the resource was added to the service provider."),
-                read_only("lastModified", AttributeType::DateTime, "When the resource was last changed."),
+                read_only(
+                    "resourceType",
+                    AttributeType::String,
+                    "The name of the resource type.",
+                ),
+                read_only(
+                    "created",
+                    AttributeType::DateTime,
+                    "When the resource was added to the service provider.",
+                ),
+                read_only(
+                    "lastModified",
+                    AttributeType::DateTime,
+                    "When the resource was last changed.",
+                ),
                 Attribute {
                     reference_types: vec!["uri".into()],
-                    ..read_only("location", AttributeType::Reference, "The URI of the resource.")
+                    ..read_only(
+                        "location",
+                        AttributeType::Reference,
+                        "The URI of the resource.",
+                    )
                 },
-                read_only("version", AttributeType::String, "The version of the resource, as in the ETag header."),
+                read_only(
+                    "version",
+                    AttributeType::String,
+                    "The version of the resource, as in the ETag header.",
+                ),
             ],
-            ..read_only("meta", AttributeType::Complex, "What the service provider says about the resource.")
+            ..read_only(
+                "meta",
+                AttributeType::Complex,
+                "What the service provider says about the resource.",
+            )
         },
     ]
 });
@@ -139,20 +197,34 @@ fn plain(name: &str, kind: AttributeType, description: &str) -> Attribute {
 static DEFAULT_SUB_ATTRIBUTES: LazyLock<[Attribute; 5]> = LazyLock::new(|| {
     [
         plain("value", AttributeType::String, "The value."),
-        plain("display", AttributeType::String, "A name of the value for people."),
+        plain(
+            "display",
+            AttributeType::String,
+            "A name of the value for people.",
+        ),
         plain("type", AttributeType::String, "What the value is for."),
-        plain("primary", AttributeType::Boolean, "Whether the value is the preferred one."),
+        plain(
+            "primary",
+            AttributeType::Boolean,
+            "Whether the value is the preferred one.",
+        ),
         Attribute {
             case_exact: true,
             reference_types: vec!["uri".into()],
-            ..plain("$ref", AttributeType::Reference, "The URI of the resource that the value names.")
+            ..plain(
+                "$ref",
+                AttributeType::Reference,
+                "The URI of the resource that the value names.",
+            )
         },
     ]
 });
 
 /// The sub-attributes that RFC 7643 section 2.4 gives to every multi-valued complex attribute, whether or not its schema lists them.
 pub fn default_sub_attribute(name: &str) -> Option<&'static Attribute> {
-    DEFAULT_SUB_ATTRIBUTES.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name))
+    DEFAULT_SUB_ATTRIBUTES
+        .iter()
+        .find(|attribute| attribute.name.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -161,8 +233,21 @@ mod tests {
     use serde_json::Value;
 
     fn find<'a>(urn: &str, name: &str, sub: Option<&str>, all: &'a [Schema]) -> &'a Attribute {
-        let attribute = all.iter().find(|s| s.id == urn).unwrap().attributes.iter().find(|a| a.name == name).unwrap();
-        sub.map_or(attribute, |sub| attribute.sub_attributes.iter().find(|a| a.name == sub).unwrap())
+        let attribute = all
+            .iter()
+            .find(|s| s.id == urn)
+            .unwrap()
+            .attributes
+            .iter()
+            .find(|a| a.name == name)
+            .unwrap();
+        sub.map_or(attribute, |sub| {
+            attribute
+                .sub_attributes
+                .iter()
+                .find(|a| a.name == sub)
+                .unwrap()
+        })
     }
 
     /// Every characteristic of the documents survives reading and printing.
@@ -194,7 +279,11 @@ mod tests {
         let all = schemas();
         assert_eq!(all.len(), documents.len());
         for (document, schema) in documents.iter().zip(&all) {
-            same(&serde_json::from_str(document).unwrap(), &serde_json::to_value(schema).unwrap(), "");
+            same(
+                &serde_json::from_str(document).unwrap(),
+                &serde_json::to_value(schema).unwrap(),
+                "",
+            );
         }
     }
 
@@ -203,26 +292,60 @@ mod tests {
     fn rfc7643_section_8_7_1_characteristics() {
         let all = schemas();
         let user_name = find(USER, "userName", None, &all);
-        assert_eq!((user_name.required, user_name.case_exact, user_name.uniqueness), (true, false, Uniqueness::Server));
+        assert_eq!(
+            (
+                user_name.required,
+                user_name.case_exact,
+                user_name.uniqueness
+            ),
+            (true, false, Uniqueness::Server)
+        );
         let password = find(USER, "password", None, &all);
-        assert_eq!((password.mutability, password.returned), (Mutability::WriteOnly, Returned::Never));
-        assert_eq!(find(USER, "emails", Some("type"), &all).canonical_values, ["work", "home", "other"]);
-        assert_eq!(find(USER, "groups", None, &all).mutability, Mutability::ReadOnly);
-        assert_eq!(find(USER, "x509Certificates", Some("value"), &all).kind, AttributeType::Binary);
-        assert_eq!(find(USER, "groups", Some("$ref"), &all).reference_types, ["User", "Group"]);
+        assert_eq!(
+            (password.mutability, password.returned),
+            (Mutability::WriteOnly, Returned::Never)
+        );
+        assert_eq!(
+            find(USER, "emails", Some("type"), &all).canonical_values,
+            ["work", "home", "other"]
+        );
+        assert_eq!(
+            find(USER, "groups", None, &all).mutability,
+            Mutability::ReadOnly
+        );
+        assert_eq!(
+            find(USER, "x509Certificates", Some("value"), &all).kind,
+            AttributeType::Binary
+        );
+        assert_eq!(
+            find(USER, "groups", Some("$ref"), &all).reference_types,
+            ["User", "Group"]
+        );
         assert!(!find(GROUP, "displayName", None, &all).required);
-        assert_eq!(find(GROUP, "members", Some("value"), &all).mutability, Mutability::Immutable);
+        assert_eq!(
+            find(GROUP, "members", Some("value"), &all).mutability,
+            Mutability::Immutable
+        );
         let manager = find(ENTERPRISE_USER, "manager", Some("value"), &all);
         assert_eq!((manager.required, manager.case_exact), (false, false));
-        assert_eq!(find(ENTERPRISE_USER, "manager", Some("displayName"), &all).mutability, Mutability::ReadOnly);
+        assert_eq!(
+            find(ENTERPRISE_USER, "manager", Some("displayName"), &all).mutability,
+            Mutability::ReadOnly
+        );
     }
 
     #[test]
     fn every_name_in_the_index_lists_exists() {
         let all = schemas();
-        for (urn, paths) in [(USER, USER_INDEXED), (ENTERPRISE_USER, ENTERPRISE_INDEXED), (GROUP, GROUP_INDEXED)] {
+        for (urn, paths) in [
+            (USER, USER_INDEXED),
+            (ENTERPRISE_USER, ENTERPRISE_INDEXED),
+            (GROUP, GROUP_INDEXED),
+        ] {
             for path in paths {
-                let (name, sub) = path.split_once('.').map_or((*path, None), |(a, b)| (a, Some(b)));
+                let (name, sub) = path
+                    .split_once('.')
+                    .map_or((*path, None), |(a, b)| (a, Some(b)));
                 assert!(find(urn, name, sub, &all).indexed, "{path}");
             }
         }

@@ -40,12 +40,22 @@ pub(crate) struct Refuse(String);
 impl Refuse {
     /// The failure as an answer.
     pub(crate) fn with(&self, failure: impl Into<Failure>) -> Refused {
-        Refused { failure: failure.into(), request_id: self.0.clone() }
+        Refused {
+            failure: failure.into(),
+            request_id: self.0.clone(),
+        }
     }
 }
 
 fn refuse(parts: &Parts) -> Refuse {
-    Refuse(parts.extensions.get::<RequestId>().map(RequestId::as_str).unwrap_or_default().to_owned())
+    Refuse(
+        parts
+            .extensions
+            .get::<RequestId>()
+            .map(RequestId::as_str)
+            .unwrap_or_default()
+            .to_owned(),
+    )
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Refuse {
@@ -62,18 +72,29 @@ impl FromRequestParts<Arc<State>> for Administrator {
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Refused> {
         let Ok(parameters) = RawPathParams::from_request_parts(parts, state).await else {
             // Nothing is said of the credential: whose it would have to be is not known.
-            return Err(
-                refuse(parts).with(Error::new(ErrorKind::NotFound, "The path has bytes that are not UTF-8; nothing has such a name."))
-            );
+            return Err(refuse(parts).with(Error::new(
+                ErrorKind::NotFound,
+                "The path has bytes that are not UTF-8; nothing has such a name.",
+            )));
         };
-        let tenant = parameters.iter().find(|(name, _)| *name == "tenant").map_or(String::new(), |(_, value)| value.to_owned());
+        let tenant = parameters
+            .iter()
+            .find(|(name, _)| *name == "tenant")
+            .map_or(String::new(), |(_, value)| value.to_owned());
         let administrator = async {
             let caller = caller(state, &tenant, parts, None).await?;
             // The router has taken off what stands before the path that the table has.
-            check(Place::Administration, parts.method.as_str(), parts.uri.path(), &caller)?;
+            check(
+                Place::Administration,
+                parts.method.as_str(),
+                parts.uri.path(),
+                &caller,
+            )?;
             Ok(Self(caller))
         };
-        administrator.await.map_err(|failure: Failure| refuse(parts).with(failure))
+        administrator
+            .await
+            .map_err(|failure: Failure| refuse(parts).with(failure))
     }
 }
 
@@ -84,10 +105,17 @@ impl FromRequestParts<Arc<State>> for Operator {
         let operator = async {
             // Also where their own tenant is suspended: somebody has to resume it.
             let caller = caller_of_any(state, DEFAULT_TENANT, parts, None).await?;
-            check(Place::Installation, parts.method.as_str(), parts.uri.path(), &caller)?;
+            check(
+                Place::Installation,
+                parts.method.as_str(),
+                parts.uri.path(),
+                &caller,
+            )?;
             Ok(Self(caller))
         };
-        operator.await.map_err(|failure: Failure| refuse(parts).with(failure))
+        operator
+            .await
+            .map_err(|failure: Failure| refuse(parts).with(failure))
     }
 }
 
@@ -96,8 +124,12 @@ pub(crate) struct SecuritySchemes;
 
 impl Modify for SecuritySchemes {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-        document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+        let scheme =
+            SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("bearer", scheme);
     }
 }
 
@@ -106,5 +138,10 @@ pub(super) fn has_room(there: usize, most: usize, noun: &str) -> Result<(), Erro
     if there < most {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Conflict, format!("There are {there} {noun}, which are as many as a tenant may have; take one away first.")))
+    Err(Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "There are {there} {noun}, which are as many as a tenant may have; take one away first."
+        ),
+    ))
 }

@@ -24,13 +24,25 @@ impl<T: DeserializeOwned> FromRequest<Arc<State>> for Given<T> {
 
     async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
-        let read = scim_api::read_body(state, None, &parts.headers, body, state.options.body_bytes_max).await;
+        let read = scim_api::read_body(
+            state,
+            None,
+            &parts.headers,
+            body,
+            state.options.body_bytes_max,
+        )
+        .await;
         let value = read.map_err(|error| error_response(&error))?;
-        serde_path_to_error::deserialize(value).map(Self).map_err(|error| {
-            let path = error.path().to_string();
-            let detail = format!("`{path}` in the body is not what is accepted there: {}.", error.into_inner());
-            error_response(&Error::new(ErrorKind::InvalidValue, detail).at(path))
-        })
+        serde_path_to_error::deserialize(value)
+            .map(Self)
+            .map_err(|error| {
+                let path = error.path().to_string();
+                let detail = format!(
+                    "`{path}` in the body is not what is accepted there: {}.",
+                    error.into_inner()
+                );
+                error_response(&Error::new(ErrorKind::InvalidValue, detail).at(path))
+            })
     }
 }
 
@@ -43,7 +55,10 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Paramet
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let path = Path::<T>::from_request_parts(parts, state).await;
         path.map(|Path(value)| Self(value)).map_err(|_| {
-            error_response(&Error::new(ErrorKind::NotFound, "The path of the request cannot be read; `/openapi.json` describes it."))
+            error_response(&Error::new(
+                ErrorKind::NotFound,
+                "The path of the request cannot be read; `/openapi.json` describes it.",
+            ))
         })
     }
 }
@@ -55,9 +70,12 @@ impl<T: Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
         let Self(status, value) = self;
         // Answers are structures with named fields, which always can be JSON.
-        let mut response = Response::new(Body::from(serde_json::to_vec(&value).unwrap_or_default()));
+        let mut response =
+            Response::new(Body::from(serde_json::to_vec(&value).unwrap_or_default()));
         *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
 }

@@ -69,8 +69,16 @@ impl Client {
 }
 
 fn clients<'s>(state: &'s State, refuse: &Refuse) -> Result<&'s dyn Clients, Refused> {
-    let missing = || refuse.with(Error::new(ErrorKind::NotImplemented, "This server has no OAuth clients."));
-    state.callers().map(|callers| &*callers.clients).ok_or_else(missing)
+    let missing = || {
+        refuse.with(Error::new(
+            ErrorKind::NotImplemented,
+            "This server has no OAuth clients.",
+        ))
+    };
+    state
+        .callers()
+        .map(|callers| &*callers.clients)
+        .ok_or_else(missing)
 }
 
 /// How it shows itself, and its secret where that is the way.
@@ -80,18 +88,32 @@ fn authentication(
     certificate: Option<CertificateName>,
 ) -> Result<(ClientAuthentication, Option<String>), Error> {
     match (key, certificate) {
-        (Some(_), Some(_)) => {
-            Err(Error::new(ErrorKind::InvalidValue, "Both `publicKey` and `certificate` are given; a client shows itself in one way."))
-        }
+        (Some(_), Some(_)) => Err(Error::new(
+            ErrorKind::InvalidValue,
+            "Both `publicKey` and `certificate` are given; a client shows itself in one way.",
+        )),
         (Some(key), None) => {
             let text = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
-            let wrong = |error| Error::new(ErrorKind::InvalidValue, format!("`publicKey`: {error}.")).at("publicKey");
-            Ok((ClientAuthentication::PrivateKeyJwt { keys: keys_from_text(&text).map_err(wrong)? }, None))
+            let wrong = |error| {
+                Error::new(ErrorKind::InvalidValue, format!("`publicKey`: {error}."))
+                    .at("publicKey")
+            };
+            Ok((
+                ClientAuthentication::PrivateKeyJwt {
+                    keys: keys_from_text(&text).map_err(wrong)?,
+                },
+                None,
+            ))
         }
         (None, Some(name)) => Ok((ClientAuthentication::TlsClientAuth { name }, None)),
         (None, None) => {
             let secret = token_text(&state.ids.secret());
-            Ok((ClientAuthentication::ClientSecret { hash: state.hasher.hash(&secret) }, Some(secret)))
+            Ok((
+                ClientAuthentication::ClientSecret {
+                    hash: state.hasher.hash(&secret),
+                },
+                Some(secret),
+            ))
         }
     }
 }
@@ -103,8 +125,17 @@ pub(crate) async fn list(
     Administrator(caller): Administrator,
     refuse: Refuse,
 ) -> Result<Answer<Vec<Client>>, Refused> {
-    let found = clients(&state, &refuse)?.list_clients(caller.tenant.id).await.map_err(|fault| refuse.with(fault))?;
-    Ok(Answer(StatusCode::OK, found.into_iter().map(|client| Client::of(client, &caller.tenant.name)).collect()))
+    let found = clients(&state, &refuse)?
+        .list_clients(caller.tenant.id)
+        .await
+        .map_err(|fault| refuse.with(fault))?;
+    Ok(Answer(
+        StatusCode::OK,
+        found
+            .into_iter()
+            .map(|client| Client::of(client, &caller.tenant.name))
+            .collect(),
+    ))
 }
 
 /// Registers a client; the answer is the only one that shows its secret.
@@ -116,8 +147,12 @@ pub(crate) async fn create(
     refuse: Refuse,
     Given(new): Given<NewClient>,
 ) -> Result<Answer<Client>, Refused> {
-    let permissions = new.permissions.grant_for_good(&administrator).map_err(|error| refuse.with(error))?;
-    let (authentication, secret) = authentication(&state, new.public_key, new.certificate).map_err(|error| refuse.with(error))?;
+    let permissions = new
+        .permissions
+        .grant_for_good(&administrator)
+        .map_err(|error| refuse.with(error))?;
+    let (authentication, secret) = authentication(&state, new.public_key, new.certificate)
+        .map_err(|error| refuse.with(error))?;
     let tenant = &administrator.0.tenant;
     let client = ClientRecord {
         id: state.ids.id().to_string(),
@@ -128,14 +163,32 @@ pub(crate) async fn create(
         authentication,
         permissions,
     };
-    let live = clients(&state, &refuse)?.list_clients(tenant.id).await.map_err(|fault| refuse.with(fault))?;
+    let live = clients(&state, &refuse)?
+        .list_clients(tenant.id)
+        .await
+        .map_err(|fault| refuse.with(fault))?;
     let live = live.iter().filter(|client| client.is_live()).count();
     has_room(live, state.options.credentials_max, "clients").map_err(|error| refuse.with(error))?;
-    let made = clients(&state, &refuse)?.create_client(client.clone()).await.map_err(|fault| refuse.with(fault))?;
+    let made = clients(&state, &refuse)?
+        .create_client(client.clone())
+        .await
+        .map_err(|fault| refuse.with(fault))?;
     if !made {
-        return Err(refuse.with(Error::new(ErrorKind::Uniqueness, format!("There is a client `{}` already.", client.name)).at("name")));
+        return Err(refuse.with(
+            Error::new(
+                ErrorKind::Uniqueness,
+                format!("There is a client `{}` already.", client.name),
+            )
+            .at("name"),
+        ));
     }
-    Ok(Answer(StatusCode::CREATED, Client { secret, ..Client::of(client, &tenant.name) }))
+    Ok(Answer(
+        StatusCode::CREATED,
+        Client {
+            secret,
+            ..Client::of(client, &tenant.name)
+        },
+    ))
 }
 
 /// Makes a client and all of its tokens stop to work, at once.
@@ -147,9 +200,14 @@ pub(crate) async fn revoke(
     refuse: Refuse,
     Parameters((_, id)): Parameters<(String, String)>,
 ) -> Result<StatusCode, Refused> {
-    let revoked = clients(&state, &refuse)?.revoke_client(caller.tenant.id, &id, state.clock.now()).await;
+    let revoked = clients(&state, &refuse)?
+        .revoke_client(caller.tenant.id, &id, state.clock.now())
+        .await;
     if revoked.map_err(|fault| refuse.with(fault))? {
         return Ok(StatusCode::NO_CONTENT);
     }
-    Err(refuse.with(Error::new(ErrorKind::NotFound, format!("There is no client with the id `{id}`."))))
+    Err(refuse.with(Error::new(
+        ErrorKind::NotFound,
+        format!("There is no client with the id `{id}`."),
+    )))
 }

@@ -107,15 +107,29 @@ pub(crate) async fn show(
     Administrator(caller): Administrator,
     refuse: Refuse,
 ) -> Result<Answer<Guard>, Refused> {
-    let (counted, allowances) = state.directory.guard_status(&caller).await.map_err(|error| refuse.with(error))?;
-    let parked = state.directory.parked(&caller, PARKED_MAX).await.map_err(|error| refuse.with(error))?;
+    let (counted, allowances) = state
+        .directory
+        .guard_status(&caller)
+        .await
+        .map_err(|error| refuse.with(error))?;
+    let parked = state
+        .directory
+        .parked(&caller, PARKED_MAX)
+        .await
+        .map_err(|error| refuse.with(error))?;
     let settings = caller.tenant.settings.guard;
     let line = |kind: Removal| Removals {
         removal: kind.name(),
-        in_window: counted.iter().find(|(counted, _)| *counted == kind).map_or(0, |(_, count)| *count),
+        in_window: counted
+            .iter()
+            .find(|(counted, _)| *counted == kind)
+            .map_or(0, |(_, count)| *count),
         count: settings.threshold(kind).count,
         percent: settings.threshold(kind).percent,
-        allowed: allowances.iter().find(|allowance| allowance.removal == kind).map_or(0, |allowance| allowance.remaining),
+        allowed: allowances
+            .iter()
+            .find(|allowance| allowance.removal == kind)
+            .map_or(0, |allowance| allowance.remaining),
     };
     let guard = Guard {
         mode: settings.mode,
@@ -133,20 +147,51 @@ pub(crate) async fn allow(
     Extract(state): Extract<Arc<State>>,
     Administrator(caller): Administrator,
     refuse: Refuse,
-    Given(NewAllowance { removal, count, minutes }): Given<NewAllowance>,
+    Given(NewAllowance {
+        removal,
+        count,
+        minutes,
+    }): Given<NewAllowance>,
 ) -> Result<Answer<Allowance>, Refused> {
-    let wrong = |path: &str, detail: String| refuse.with(Error::new(ErrorKind::InvalidValue, detail).at(path));
+    let wrong = |path: &str, detail: String| {
+        refuse.with(Error::new(ErrorKind::InvalidValue, detail).at(path))
+    };
     let unknown = || {
         let known = Removal::ALL.map(Removal::name).join("`, `");
-        wrong("removal", format!("There is no removal `{removal}`; accepted are `{known}`."))
+        wrong(
+            "removal",
+            format!("There is no removal `{removal}`; accepted are `{known}`."),
+        )
     };
     let kind = Removal::by_name(&removal).ok_or_else(unknown)?;
     let minutes = minutes.unwrap_or(60);
-    let too_long = || wrong("minutes", format!("`minutes` is {minutes}; accepted are 1 to {MINUTES_MAX}."));
-    let length = Some(minutes).filter(|minutes| (1..=MINUTES_MAX).contains(minutes)).ok_or_else(too_long)?;
-    let expires = state.clock.now().checked_add(SignedDuration::from_mins(i64::from(length))).map_err(|_| too_long())?;
-    state.directory.allow(&caller, kind, count, expires).await.map_err(|error| refuse.with(error))?;
-    Ok(Answer(StatusCode::CREATED, Allowance { removal: kind.name(), remaining: count, expires: expires.to_string() }))
+    let too_long = || {
+        wrong(
+            "minutes",
+            format!("`minutes` is {minutes}; accepted are 1 to {MINUTES_MAX}."),
+        )
+    };
+    let length = Some(minutes)
+        .filter(|minutes| (1..=MINUTES_MAX).contains(minutes))
+        .ok_or_else(too_long)?;
+    let expires = state
+        .clock
+        .now()
+        .checked_add(SignedDuration::from_mins(i64::from(length)))
+        .map_err(|_| too_long())?;
+    state
+        .directory
+        .allow(&caller, kind, count, expires)
+        .await
+        .map_err(|error| refuse.with(error))?;
+    Ok(Answer(
+        StatusCode::CREATED,
+        Allowance {
+            removal: kind.name(),
+            remaining: count,
+            expires: expires.to_string(),
+        },
+    ))
 }
 
 /// Carries out a held write, as its client sent it.
@@ -158,7 +203,11 @@ pub(crate) async fn approve(
     refuse: Refuse,
     Parameters((_, id)): Parameters<(String, String)>,
 ) -> Result<Answer<Parked>, Refused> {
-    let done = state.directory.approve(&caller, &id).await.map_err(|error| refuse.with(error))?;
+    let done = state
+        .directory
+        .approve(&caller, &id)
+        .await
+        .map_err(|error| refuse.with(error))?;
     Ok(Answer(StatusCode::OK, Parked::of(done)))
 }
 
@@ -171,6 +220,10 @@ pub(crate) async fn reject(
     refuse: Refuse,
     Parameters((_, id)): Parameters<(String, String)>,
 ) -> Result<StatusCode, Refused> {
-    state.directory.reject(&caller, &id).await.map_err(|error| refuse.with(error))?;
+    state
+        .directory
+        .reject(&caller, &id)
+        .await
+        .map_err(|error| refuse.with(error))?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -55,7 +55,12 @@ pub(crate) struct Issuer {
 
 impl Issuer {
     fn of(record: IssuerRecord) -> Self {
-        let IssuerRecord { name, created, settings, .. } = record;
+        let IssuerRecord {
+            name,
+            created,
+            settings,
+            ..
+        } = record;
         Self {
             permissions: Allowed::of(&settings.permissions),
             name,
@@ -70,19 +75,33 @@ impl Issuer {
 }
 
 impl NewIssuer {
-    fn into_record(self, state: &State, administrator: &Administrator) -> Result<IssuerRecord, Error> {
-        let wrong = |path: &str, detail: &str| Err(Error::new(ErrorKind::InvalidValue, detail).at(path));
+    fn into_record(
+        self,
+        state: &State,
+        administrator: &Administrator,
+    ) -> Result<IssuerRecord, Error> {
+        let wrong =
+            |path: &str, detail: &str| Err(Error::new(ErrorKind::InvalidValue, detail).at(path));
         if !Url::parse(&self.jwks_url).is_ok_and(|url| matches!(url.scheme(), "https" | "http")) {
-            return wrong("jwksUrl", "`jwksUrl` is not a URL; accepted is one that begins with `https://`.");
+            return wrong(
+                "jwksUrl",
+                "`jwksUrl` is not a URL; accepted is one that begins with `https://`.",
+            );
         }
-        if let Some(why) = state.callers().and_then(|callers| callers.key_sets.never(&self.jwks_url)) {
+        if let Some(why) = state
+            .callers()
+            .and_then(|callers| callers.key_sets.never(&self.jwks_url))
+        {
             let detail = format!(
                 "`jwksUrl` can never be fetched: {why}. The operator of this server can allow an address that is not public, or plain HTTP."
             );
             return wrong("jwksUrl", &detail);
         }
         if self.audiences.is_empty() {
-            return wrong("audiences", "`audiences` is empty; without any, tokens that were made for somebody else would be accepted.");
+            return wrong(
+                "audiences",
+                "`audiences` is empty; without any, tokens that were made for somebody else would be accepted.",
+            );
         }
         let settings = IssuerSettings {
             issuer: self.issuer,
@@ -92,13 +111,26 @@ impl NewIssuer {
             subject_claim: self.subject_claim.unwrap_or_else(|| "sub".into()),
             permissions: self.permissions.grant_for_good(administrator)?,
         };
-        Ok(IssuerRecord { tenant: administrator.0.tenant.id, name: self.name, created: state.clock.now(), settings })
+        Ok(IssuerRecord {
+            tenant: administrator.0.tenant.id,
+            name: self.name,
+            created: state.clock.now(),
+            settings,
+        })
     }
 }
 
 fn issuers<'s>(state: &'s State, refuse: &Refuse) -> Result<&'s dyn Issuers, Refused> {
-    let missing = || refuse.with(Error::new(ErrorKind::NotImplemented, "This server accepts no tokens of others."));
-    state.callers().map(|callers| &*callers.issuers).ok_or_else(missing)
+    let missing = || {
+        refuse.with(Error::new(
+            ErrorKind::NotImplemented,
+            "This server accepts no tokens of others.",
+        ))
+    };
+    state
+        .callers()
+        .map(|callers| &*callers.issuers)
+        .ok_or_else(missing)
 }
 
 /// All issuers, by name.
@@ -108,8 +140,14 @@ pub(crate) async fn list(
     Administrator(caller): Administrator,
     refuse: Refuse,
 ) -> Result<Answer<Vec<Issuer>>, Refused> {
-    let found = issuers(&state, &refuse)?.list_issuers(caller.tenant.id).await.map_err(|fault| refuse.with(fault))?;
-    Ok(Answer(StatusCode::OK, found.into_iter().map(Issuer::of).collect()))
+    let found = issuers(&state, &refuse)?
+        .list_issuers(caller.tenant.id)
+        .await
+        .map_err(|fault| refuse.with(fault))?;
+    Ok(Answer(
+        StatusCode::OK,
+        found.into_iter().map(Issuer::of).collect(),
+    ))
 }
 
 /// Accepts the tokens of an issuer.
@@ -121,12 +159,27 @@ pub(crate) async fn create(
     refuse: Refuse,
     Given(new): Given<NewIssuer>,
 ) -> Result<Answer<Issuer>, Refused> {
-    let record = new.into_record(&state, &administrator).map_err(|error| refuse.with(error))?;
-    let there = issuers(&state, &refuse)?.list_issuers(administrator.0.tenant.id).await.map_err(|fault| refuse.with(fault))?;
-    has_room(there.len(), state.options.partners_max, "issuers").map_err(|error| refuse.with(error))?;
-    let added = issuers(&state, &refuse)?.add_issuer(record.clone()).await.map_err(|fault| refuse.with(fault))?;
+    let record = new
+        .into_record(&state, &administrator)
+        .map_err(|error| refuse.with(error))?;
+    let there = issuers(&state, &refuse)?
+        .list_issuers(administrator.0.tenant.id)
+        .await
+        .map_err(|fault| refuse.with(fault))?;
+    has_room(there.len(), state.options.partners_max, "issuers")
+        .map_err(|error| refuse.with(error))?;
+    let added = issuers(&state, &refuse)?
+        .add_issuer(record.clone())
+        .await
+        .map_err(|fault| refuse.with(fault))?;
     if !added {
-        return Err(refuse.with(Error::new(ErrorKind::Uniqueness, format!("There is an issuer `{}` already.", record.name)).at("name")));
+        return Err(refuse.with(
+            Error::new(
+                ErrorKind::Uniqueness,
+                format!("There is an issuer `{}` already.", record.name),
+            )
+            .at("name"),
+        ));
     }
     Ok(Answer(StatusCode::CREATED, Issuer::of(record)))
 }
@@ -140,9 +193,15 @@ pub(crate) async fn remove(
     refuse: Refuse,
     Parameters((_, name)): Parameters<(String, String)>,
 ) -> Result<StatusCode, Refused> {
-    let removed = issuers(&state, &refuse)?.remove_issuer(caller.tenant.id, &name).await.map_err(|fault| refuse.with(fault))?;
+    let removed = issuers(&state, &refuse)?
+        .remove_issuer(caller.tenant.id, &name)
+        .await
+        .map_err(|fault| refuse.with(fault))?;
     if removed {
         return Ok(StatusCode::NO_CONTENT);
     }
-    Err(refuse.with(Error::new(ErrorKind::NotFound, format!("There is no issuer `{name}`."))))
+    Err(refuse.with(Error::new(
+        ErrorKind::NotFound,
+        format!("There is no issuer `{name}`."),
+    )))
 }

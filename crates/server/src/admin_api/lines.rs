@@ -20,8 +20,19 @@ pub(crate) struct Lines {
 /// A sink, and the body that has what is written into it.
 pub(crate) fn stream() -> (Lines, Body) {
     let (chunks, received): (_, Receiver<Bytes>) = channel(CHUNKS_MAX);
-    let next = |mut received: Receiver<Bytes>| async move { received.recv().await.map(|chunk| (Ok::<_, io::Error>(chunk), received)) };
-    (Lines { chunks, chunk: Vec::new() }, Body::from_stream(unfold(received, next)))
+    let next = |mut received: Receiver<Bytes>| async move {
+        received
+            .recv()
+            .await
+            .map(|chunk| (Ok::<_, io::Error>(chunk), received))
+    };
+    (
+        Lines {
+            chunks,
+            chunk: Vec::new(),
+        },
+        Body::from_stream(unfold(received, next)),
+    )
 }
 
 impl Write for Lines {
@@ -35,6 +46,8 @@ impl Write for Lines {
 
     fn flush(&mut self) -> io::Result<()> {
         let chunk = Bytes::from(std::mem::take(&mut self.chunk));
-        self.chunks.blocking_send(chunk).map_err(|_| io::Error::other("the client is gone"))
+        self.chunks
+            .blocking_send(chunk)
+            .map_err(|_| io::Error::other("the client is gone"))
     }
 }

@@ -77,7 +77,10 @@ pub(crate) struct When {
 impl When {
     fn point(self) -> Result<Option<Point>, Error> {
         match (self.at, self.version) {
-            (Some(_), Some(_)) => Err(Error::new(ErrorKind::InvalidValue, "Both `at` and `version` are given; accepted is one of them.")),
+            (Some(_), Some(_)) => Err(Error::new(
+                ErrorKind::InvalidValue,
+                "Both `at` and `version` are given; accepted is one of them.",
+            )),
             (Some(at), None) => instant("at", &at).map(|at| Some(Point::At(at))),
             (None, version) => Ok(version.map(Point::Version)),
         }
@@ -85,8 +88,11 @@ impl When {
 }
 
 fn instant(name: &str, text: &str) -> Result<Timestamp, Error> {
-    let detail = || format!("`{name}` is not an instant; accepted is RFC 3339, such as `2030-01-31T00:00:00Z`.");
-    text.parse().map_err(|_| Error::new(ErrorKind::InvalidValue, detail()).at(name))
+    let detail = || {
+        format!("`{name}` is not an instant; accepted is RFC 3339, such as `2030-01-31T00:00:00Z`.")
+    };
+    text.parse()
+        .map_err(|_| Error::new(ErrorKind::InvalidValue, detail()).at(name))
 }
 
 /// What shall be undone.
@@ -125,9 +131,21 @@ pub(crate) async fn versions(
     Parameters((_, id)): Parameters<(String, String)>,
     above: Result<Query<Above>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Answer<Vec<Entry>>, Refused> {
-    let wrong = |_| refuse.with(Error::new(ErrorKind::InvalidValue, "The parameter `above` is a version, such as `3`.").at("above"));
+    let wrong = |_| {
+        refuse.with(
+            Error::new(
+                ErrorKind::InvalidValue,
+                "The parameter `above` is a version, such as `3`.",
+            )
+            .at("above"),
+        )
+    };
     let above = above.map_err(wrong)?.0.above;
-    let entries = state.directory.changes_of(&caller, &id, above, LINES_MAX).await.map_err(|error| refuse.with(error))?;
+    let entries = state
+        .directory
+        .changes_of(&caller, &id, above, LINES_MAX)
+        .await
+        .map_err(|error| refuse.with(error))?;
     let version = |line: HistoryLine| Entry {
         version: line.version,
         kind: line.kind.name(),
@@ -139,7 +157,10 @@ pub(crate) async fn versions(
         left: line.left,
         members_cut: line.members_cut,
     };
-    Ok(Answer(StatusCode::OK, entries.into_iter().map(version).collect()))
+    Ok(Answer(
+        StatusCode::OK,
+        entries.into_iter().map(version).collect(),
+    ))
 }
 
 /// Where the list of versions begins.
@@ -160,10 +181,23 @@ pub(crate) async fn then(
     Parameters((_, id)): Parameters<(String, String)>,
     when: Result<Query<When>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Answer<Value>, Refused> {
-    let which = || Error::new(ErrorKind::InvalidValue, "One of the parameters `at` (RFC 3339) and `version` (a number) says which moment.");
-    let point = when.map_err(|_| refuse.with(which()))?.0.point().map_err(|error| refuse.with(error))?;
+    let which = || {
+        Error::new(
+            ErrorKind::InvalidValue,
+            "One of the parameters `at` (RFC 3339) and `version` (a number) says which moment.",
+        )
+    };
+    let point = when
+        .map_err(|_| refuse.with(which()))?
+        .0
+        .point()
+        .map_err(|error| refuse.with(error))?;
     let point = point.ok_or_else(|| refuse.with(which()))?;
-    let was = state.directory.as_it_was(&caller, &id, point).await.map_err(|error| refuse.with(error))?;
+    let was = state
+        .directory
+        .as_it_was(&caller, &id, point)
+        .await
+        .map_err(|error| refuse.with(error))?;
     Ok(Answer(StatusCode::OK, Value::Object(was.into_document())))
 }
 
@@ -178,8 +212,15 @@ pub(crate) async fn restore(
     Given(when): Given<When>,
 ) -> Result<Answer<Value>, Refused> {
     let point = when.point().map_err(|error| refuse.with(error))?;
-    let restored = state.directory.restore(&caller, &id, point).await.map_err(|error| refuse.with(error))?;
-    Ok(Answer(StatusCode::OK, Value::Object(restored.into_document())))
+    let restored = state
+        .directory
+        .restore(&caller, &id, point)
+        .await
+        .map_err(|error| refuse.with(error))?;
+    Ok(Answer(
+        StatusCode::OK,
+        Value::Object(restored.into_document()),
+    ))
 }
 
 /// Deleted resources that are remembered, newest first.
@@ -189,7 +230,11 @@ pub(crate) async fn deleted(
     Administrator(caller): Administrator,
     refuse: Refuse,
 ) -> Result<Answer<Vec<Deleted>>, Refused> {
-    let found = state.directory.deleted(&caller, Which::Before(Timestamp::MAX), LINES_MAX).await.map_err(|error| refuse.with(error))?;
+    let found = state
+        .directory
+        .deleted(&caller, Which::Before(Timestamp::MAX), LINES_MAX)
+        .await
+        .map_err(|error| refuse.with(error))?;
     let line = |one: directory::history::Tombstone| Deleted {
         resource_type: one.resource_type,
         id: one.id,
@@ -199,7 +244,10 @@ pub(crate) async fn deleted(
         user_name: one.user_name,
         external_id: one.external_id,
     };
-    Ok(Answer(StatusCode::OK, found.into_iter().map(line).collect()))
+    Ok(Answer(
+        StatusCode::OK,
+        found.into_iter().map(line).collect(),
+    ))
 }
 
 /// Turns back what was done in a window, as far as later changes allow; without `execute` only says what that would be.
@@ -212,9 +260,24 @@ pub(crate) async fn undo(
     Given(wanted): Given<NewUndo>,
 ) -> Result<Answer<Undone>, Refused> {
     let at = |name: &str, text: &str| instant(name, text).map_err(|error| refuse.with(error));
-    let window = Window { from: at("from", &wanted.from)?, until: at("until", &wanted.until)?, credential_id: wanted.credential };
-    let undone = state.directory.undo(&caller, &window, !wanted.execute).await.map_err(|error| refuse.with(error))?;
-    Ok(Answer(StatusCode::OK, Undone { executed: wanted.execute, done: undone.done, skipped: undone.skipped }))
+    let window = Window {
+        from: at("from", &wanted.from)?,
+        until: at("until", &wanted.until)?,
+        credential_id: wanted.credential,
+    };
+    let undone = state
+        .directory
+        .undo(&caller, &window, !wanted.execute)
+        .await
+        .map_err(|error| refuse.with(error))?;
+    Ok(Answer(
+        StatusCode::OK,
+        Undone {
+            executed: wanted.execute,
+            done: undone.done,
+            skipped: undone.skipped,
+        },
+    ))
 }
 
 /// References to people who are not there yet, the oldest first.
@@ -224,7 +287,11 @@ pub(crate) async fn pending(
     Administrator(caller): Administrator,
     refuse: Refuse,
 ) -> Result<Answer<Vec<Pending>>, Refused> {
-    let found = state.directory.pending(&caller, 0, LINES_MAX).await.map_err(|error| refuse.with(error))?;
+    let found = state
+        .directory
+        .pending(&caller, 0, LINES_MAX)
+        .await
+        .map_err(|error| refuse.with(error))?;
     let line = |one: directory::pending::PendingReference| Pending {
         resource_type: one.resource_type,
         id: one.id,
@@ -232,5 +299,8 @@ pub(crate) async fn pending(
         value: one.value,
         since: one.since.to_string(),
     };
-    Ok(Answer(StatusCode::OK, found.into_iter().map(line).collect()))
+    Ok(Answer(
+        StatusCode::OK,
+        found.into_iter().map(line).collect(),
+    ))
 }

@@ -9,7 +9,9 @@ use http::StatusCode;
 use jiff::SignedDuration;
 use provisioning::application::{Secret, is_bearer_token};
 use provisioning::event_log::NewReceiver;
-use provisioning::receiver::{ParcelState, Reader, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets, check};
+use provisioning::receiver::{
+    ParcelState, Reader, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets, check,
+};
 use scim_protocol::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -86,24 +88,44 @@ pub(crate) struct Rotation {
 }
 
 fn events(state: &State) -> Result<&Events, Error> {
-    state.events().ok_or_else(|| Error::new(ErrorKind::NotImplemented, "This server does not tell of changes."))
+    state.events().ok_or_else(|| {
+        Error::new(
+            ErrorKind::NotImplemented,
+            "This server does not tell of changes.",
+        )
+    })
 }
 
 /// Those receivers that are told of nothing but what the caller's credential is for; others are not there for it.
 async fn receivers(state: &State, caller: &Caller) -> Result<Vec<Receiver>, Failure> {
-    let mut receivers = events(state)?.receivers.list_receivers(caller.tenant.id).await?;
+    let mut receivers = events(state)?
+        .receivers
+        .list_receivers(caller.tenant.id)
+        .await?;
     receivers.retain(|receiver| caller.may_give_types(receiver.settings.types()).is_ok());
     Ok(receivers)
 }
 
 /// What the other side answered is shown to operators only.
 fn reader(caller: &Caller) -> Reader {
-    if caller.requires(Scope::Operator).is_ok() { Reader::Operator } else { Reader::Tenant }
+    if caller.requires(Scope::Operator).is_ok() {
+        Reader::Operator
+    } else {
+        Reader::Tenant
+    }
 }
 
 async fn find(state: &State, caller: &Caller, name: &str) -> Result<Receiver, Failure> {
-    let found = receivers(state, caller).await?.into_iter().find(|receiver| receiver.name == name);
-    Ok(found.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("There is no receiver `{name}`.")))?)
+    let found = receivers(state, caller)
+        .await?
+        .into_iter()
+        .find(|receiver| receiver.name == name);
+    Ok(found.ok_or_else(|| {
+        Error::new(
+            ErrorKind::NotFound,
+            format!("There is no receiver `{name}`."),
+        )
+    })?)
 }
 
 /// All receivers, by name; never their secrets.
@@ -113,8 +135,16 @@ pub(crate) async fn list(
     Administrator(caller): Administrator,
     refuse: Refuse,
 ) -> Result<Answer<Vec<Value>>, Refused> {
-    let listed = receivers(&state, &caller).await.map_err(|failure| refuse.with(failure))?;
-    Ok(Answer(StatusCode::OK, listed.iter().map(|receiver| receiver.to_json(reader(&caller))).collect()))
+    let listed = receivers(&state, &caller)
+        .await
+        .map_err(|failure| refuse.with(failure))?;
+    Ok(Answer(
+        StatusCode::OK,
+        listed
+            .iter()
+            .map(|receiver| receiver.to_json(reader(&caller)))
+            .collect(),
+    ))
 }
 
 /// Adds a receiver; the answer is the only one that shows its secret.
@@ -125,19 +155,29 @@ pub(crate) async fn create(
     refuse: Refuse,
     Given(new): Given<NewReceiverBody>,
 ) -> Result<Answer<Value>, Refused> {
-    let created = add(&state, &caller, new).await.map_err(|failure| refuse.with(failure))?;
+    let created = add(&state, &caller, new)
+        .await
+        .map_err(|failure| refuse.with(failure))?;
     Ok(Answer(StatusCode::CREATED, created))
 }
 
 async fn add(state: &State, caller: &Caller, new: NewReceiverBody) -> Result<Value, Failure> {
-    check(&new.name, new.kind, &new.url, &new.settings)
-        .map_err(|(path, sentence)| Error::new(ErrorKind::InvalidValue, format!("`{path}` is not acceptable: {sentence}")).at(path))?;
+    check(&new.name, new.kind, &new.url, &new.settings).map_err(|(path, sentence)| {
+        Error::new(
+            ErrorKind::InvalidValue,
+            format!("`{path}` is not acceptable: {sentence}"),
+        )
+        .at(path)
+    })?;
     caller.may_give_types(new.settings.types())?;
     caller.may_give_for_good()?;
-    let refused = (new.kind != ReceiverKind::Poll).then(|| events(state).map(|events| events.delivery.never(&new.url))).transpose()?;
+    let refused = (new.kind != ReceiverKind::Poll)
+        .then(|| events(state).map(|events| events.delivery.never(&new.url)))
+        .transpose()?;
     if let Some(why) = refused.flatten() {
-        let detail =
-            format!("`url` may not be reached: {why}. Accepted is a public address, or one that the operator of this server allows.");
+        let detail = format!(
+            "`url` may not be reached: {why}. Accepted is a public address, or one that the operator of this server allows."
+        );
         return Err(Error::new(ErrorKind::InvalidValue, detail).at("url").into());
     }
     let made = match new.kind {
@@ -146,14 +186,28 @@ async fn add(state: &State, caller: &Caller, new: NewReceiverBody) -> Result<Val
         ReceiverKind::Poll => Some(token_text(&state.ids.secret())),
     };
     if new.token.is_some() && made.is_some() {
-        let detail = "`token` belongs to a push receiver; the others get a secret that is made here.";
-        return Err(Error::new(ErrorKind::InvalidValue, detail).at("token").into());
+        let detail =
+            "`token` belongs to a push receiver; the others get a secret that is made here.";
+        return Err(Error::new(ErrorKind::InvalidValue, detail)
+            .at("token")
+            .into());
     }
-    if new.token.as_deref().is_some_and(|token| !is_bearer_token(token)) {
-        let detail = "`token` cannot be sent: accepted is one word of letters, digits and signs of ASCII.";
-        return Err(Error::new(ErrorKind::InvalidValue, detail).at("token").into());
+    if new
+        .token
+        .as_deref()
+        .is_some_and(|token| !is_bearer_token(token))
+    {
+        let detail =
+            "`token` cannot be sent: accepted is one word of letters, digits and signs of ASCII.";
+        return Err(Error::new(ErrorKind::InvalidValue, detail)
+            .at("token")
+            .into());
     }
-    let there = events(state)?.receivers.list_receivers(caller.tenant.id).await?.len();
+    let there = events(state)?
+        .receivers
+        .list_receivers(caller.tenant.id)
+        .await?
+        .len();
     has_room(there, state.options.partners_max, "receivers")?;
     let secret = made.clone().or(new.token).map(Secret::new);
     let name = new.name.clone();
@@ -166,8 +220,17 @@ async fn add(state: &State, caller: &Caller, new: NewReceiverBody) -> Result<Val
         from_oldest: new.from_oldest,
         at: state.clock.now(),
     };
-    let Some(receiver) = events(state)?.receivers.add_receiver(caller.tenant.id, new).await? else {
-        return Err(Error::new(ErrorKind::Conflict, format!("There is a receiver `{name}` already.")).at("name").into());
+    let Some(receiver) = events(state)?
+        .receivers
+        .add_receiver(caller.tenant.id, new)
+        .await?
+    else {
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            format!("There is a receiver `{name}` already."),
+        )
+        .at("name")
+        .into());
     };
     let mut json = receiver.to_json(reader(caller));
     if let (Some(map), Some(secret)) = (json.as_object_mut(), made) {
@@ -184,7 +247,9 @@ pub(crate) async fn show(
     refuse: Refuse,
     Parameters((_, name)): Parameters<(String, String)>,
 ) -> Result<Answer<Value>, Refused> {
-    let receiver = find(&state, &caller, &name).await.map_err(|failure| refuse.with(failure))?;
+    let receiver = find(&state, &caller, &name)
+        .await
+        .map_err(|failure| refuse.with(failure))?;
     Ok(Answer(StatusCode::OK, receiver.to_json(reader(&caller))))
 }
 
@@ -199,7 +264,10 @@ pub(crate) async fn change(
 ) -> Result<Answer<Value>, Refused> {
     let changed = async {
         let receiver = find(&state, &caller, &name).await?;
-        events(&state)?.receivers.set_receiver_state(caller.tenant.id, receiver.id, body.state).await?;
+        events(&state)?
+            .receivers
+            .set_receiver_state(caller.tenant.id, receiver.id, body.state)
+            .await?;
         find(&state, &caller, &name).await
     };
     let receiver = changed.await.map_err(|failure| refuse.with(failure))?;
@@ -216,7 +284,12 @@ pub(crate) async fn remove(
 ) -> Result<StatusCode, Refused> {
     let removed = async {
         let receiver = find(&state, &caller, &name).await?;
-        Ok::<_, Failure>(events(&state)?.receivers.remove_receiver(caller.tenant.id, receiver.id).await?)
+        Ok::<_, Failure>(
+            events(&state)?
+                .receivers
+                .remove_receiver(caller.tenant.id, receiver.id)
+                .await?,
+        )
     };
     removed.await.map_err(|failure| refuse.with(failure))?;
     Ok(StatusCode::NO_CONTENT)
@@ -237,12 +310,23 @@ pub(crate) async fn rotate_secret(
             ReceiverKind::Webhook => webhook_secret_text(&state.ids.secret()),
             ReceiverKind::Poll => token_text(&state.ids.secret()),
             ReceiverKind::Push => {
-                return Err(Error::new(ErrorKind::InvalidValue, "A push receiver says itself which token it wants; add it anew.").into());
+                return Err(Error::new(
+                    ErrorKind::InvalidValue,
+                    "A push receiver says itself which token it wants; add it anew.",
+                )
+                .into());
             }
         };
-        let until = state.clock.now().checked_add(SignedDuration::from_hours(OVERLAP_HOURS)).unwrap_or(jiff::Timestamp::MAX);
+        let until = state
+            .clock
+            .now()
+            .checked_add(SignedDuration::from_hours(OVERLAP_HOURS))
+            .unwrap_or(jiff::Timestamp::MAX);
         let secrets = receiver.secrets.rotated(Secret::new(secret.clone()), until);
-        events(&state)?.receivers.set_receiver_secrets(caller.tenant.id, receiver.id, secrets).await?;
+        events(&state)?
+            .receivers
+            .set_receiver_secrets(caller.tenant.id, receiver.id, secrets)
+            .await?;
         Ok::<_, Failure>(ShownSecret { secret })
     };
     let shown = rotated.await.map_err(|failure| refuse.with(failure))?;
@@ -259,10 +343,26 @@ pub(crate) async fn put_aside(
 ) -> Result<Answer<Vec<Value>>, Refused> {
     let listed = async {
         let receiver = find(&state, &caller, &name).await?;
-        Ok::<_, Failure>(events(&state)?.receivers.list_parcels(caller.tenant.id, receiver.id, ParcelState::PutAside, LISTED_MAX).await?)
+        Ok::<_, Failure>(
+            events(&state)?
+                .receivers
+                .list_parcels(
+                    caller.tenant.id,
+                    receiver.id,
+                    ParcelState::PutAside,
+                    LISTED_MAX,
+                )
+                .await?,
+        )
     };
     let parcels = listed.await.map_err(|failure| refuse.with(failure))?;
-    Ok(Answer(StatusCode::OK, parcels.iter().map(|parcel| parcel.to_json(reader(&caller))).collect()))
+    Ok(Answer(
+        StatusCode::OK,
+        parcels
+            .iter()
+            .map(|parcel| parcel.to_json(reader(&caller)))
+            .collect(),
+    ))
 }
 
 /// Delivers events of the dead-letter list again.
@@ -276,7 +376,12 @@ pub(crate) async fn redeliver(
 ) -> Result<Answer<Count>, Refused> {
     let counted = async {
         let receiver = find(&state, &caller, &name).await?;
-        Ok::<_, Failure>(events(&state)?.receivers.redeliver(caller.tenant.id, receiver.id, which.sequence).await?)
+        Ok::<_, Failure>(
+            events(&state)?
+                .receivers
+                .redeliver(caller.tenant.id, receiver.id, which.sequence)
+                .await?,
+        )
     };
     let count = counted.await.map_err(|failure| refuse.with(failure))?;
     Ok(Answer(StatusCode::OK, Count { count }))
@@ -293,7 +398,12 @@ pub(crate) async fn discard(
 ) -> Result<Answer<Count>, Refused> {
     let counted = async {
         let receiver = find(&state, &caller, &name).await?;
-        Ok::<_, Failure>(events(&state)?.receivers.discard(caller.tenant.id, receiver.id, which.sequence).await?)
+        Ok::<_, Failure>(
+            events(&state)?
+                .receivers
+                .discard(caller.tenant.id, receiver.id, which.sequence)
+                .await?,
+        )
     };
     let count = counted.await.map_err(|failure| refuse.with(failure))?;
     Ok(Answer(StatusCode::OK, Count { count }))
@@ -309,7 +419,10 @@ pub(crate) async fn rotate_keys(
 ) -> Result<Answer<Value>, Refused> {
     let rotated = async {
         let keys = &events(&state)?.keys;
-        Ok::<_, Failure>(keys.rotate_keys(caller.tenant.id, state.clock.now(), rotation.distrust_old).await?)
+        Ok::<_, Failure>(
+            keys.rotate_keys(caller.tenant.id, state.clock.now(), rotation.distrust_old)
+                .await?,
+        )
     };
     let key = rotated.await.map_err(|failure| refuse.with(failure))?;
     Ok(Answer(StatusCode::CREATED, key.public))

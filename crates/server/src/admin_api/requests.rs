@@ -19,7 +19,12 @@ use crate::state::State;
 const LIMIT_MAX: usize = 500;
 
 fn log(state: &State, refuse: &Refuse) -> Result<Arc<dyn RequestLog>, Refused> {
-    let missing = || refuse.with(Error::new(ErrorKind::NotImplemented, "This server keeps no request log."));
+    let missing = || {
+        refuse.with(Error::new(
+            ErrorKind::NotImplemented,
+            "This server keeps no request log.",
+        ))
+    };
     state.request_log.get().cloned().ok_or_else(missing)
 }
 
@@ -33,16 +38,45 @@ fn filter(query: &str) -> Result<RequestFilter, Error> {
         };
         match &*name {
             "status" => {
-                let range = statuses(&value).ok_or_else(|| refuse("a status, or a class of them such as `4xx`"))?;
+                let range = statuses(&value)
+                    .ok_or_else(|| refuse("a status, or a class of them such as `4xx`"))?;
                 (filter.status_min, filter.status_max) = range;
             }
-            "quirk" => filter.quirk = Some(Quirk::by_name(&value).ok_or_else(|| refuse("the name of a quirk, such as `op-case`"))?),
+            "quirk" => {
+                filter.quirk = Some(
+                    Quirk::by_name(&value)
+                        .ok_or_else(|| refuse("the name of a quirk, such as `op-case`"))?,
+                );
+            }
             "resource" => filter.resource_id = Some(value.into_owned()),
             "credential" => filter.credential = Some(value.into_owned()),
-            "since" => filter.since = Some(value.parse::<Timestamp>().map_err(|_| refuse("an instant (RFC 3339)"))?),
-            "before" => filter.before = Some(value.parse::<Uuid>().map_err(|_| refuse("the id of an entry"))?),
-            "limit" => filter.limit = value.parse::<usize>().map_err(|_| refuse("a number"))?.min(LIMIT_MAX),
-            _ => return Err(Error::new(ErrorKind::InvalidValue, "There is a parameter that is not known here.").at(&*name)),
+            "since" => {
+                filter.since = Some(
+                    value
+                        .parse::<Timestamp>()
+                        .map_err(|_| refuse("an instant (RFC 3339)"))?,
+                );
+            }
+            "before" => {
+                filter.before = Some(
+                    value
+                        .parse::<Uuid>()
+                        .map_err(|_| refuse("the id of an entry"))?,
+                );
+            }
+            "limit" => {
+                filter.limit = value
+                    .parse::<usize>()
+                    .map_err(|_| refuse("a number"))?
+                    .min(LIMIT_MAX);
+            }
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::InvalidValue,
+                    "There is a parameter that is not known here.",
+                )
+                .at(&*name));
+            }
         }
     }
     Ok(filter)
@@ -54,7 +88,10 @@ fn statuses(text: &str) -> Option<(u16, u16)> {
         let class: u16 = class.parse().ok().filter(|class| (1..=5).contains(class))?;
         return Some((class * 100, class * 100 + 99));
     }
-    let status = text.parse().ok().filter(|status| (100..=599).contains(status))?;
+    let status = text
+        .parse()
+        .ok()
+        .filter(|status| (100..=599).contains(status))?;
     Some((status, status))
 }
 
@@ -72,8 +109,14 @@ pub(crate) async fn list(
     let log = log(&state, &refuse)?;
     let filter = filter(uri.query().unwrap_or_default()).map_err(|error| refuse.with(error))?;
     log.flush().await.map_err(|fault| refuse.with(fault))?;
-    let entries = log.list(caller.tenant.id, filter).await.map_err(|fault| refuse.with(fault))?;
-    Ok(Answer(StatusCode::OK, json!({ "requests": entries, "dropped": log.dropped() })))
+    let entries = log
+        .list(caller.tenant.id, filter)
+        .await
+        .map_err(|fault| refuse.with(fault))?;
+    Ok(Answer(
+        StatusCode::OK,
+        json!({ "requests": entries, "dropped": log.dropped() }),
+    ))
 }
 
 /// One request.
@@ -87,11 +130,21 @@ pub(crate) async fn show(
     let log = log(&state, &refuse)?;
     log.flush().await.map_err(|fault| refuse.with(fault))?;
     let found = match id.parse() {
-        Ok(id) => log.find(caller.tenant.id, id).await.map_err(|fault| refuse.with(fault))?,
+        Ok(id) => log
+            .find(caller.tenant.id, id)
+            .await
+            .map_err(|fault| refuse.with(fault))?,
         Err(_) => None,
     };
-    let missing = || refuse.with(Error::new(ErrorKind::NotFound, "There is no request with this id in the log of the tenant."));
-    found.map(|entry| Answer(StatusCode::OK, json!(entry))).ok_or_else(missing)
+    let missing = || {
+        refuse.with(Error::new(
+            ErrorKind::NotFound,
+            "There is no request with this id in the log of the tenant.",
+        ))
+    };
+    found
+        .map(|entry| Answer(StatusCode::OK, json!(entry)))
+        .ok_or_else(missing)
 }
 
 /// How often each quirk acted for each client, and the quirks of the tenant's profile that never did.
@@ -103,7 +156,10 @@ pub(crate) async fn quirks(
 ) -> Result<Answer<Value>, Refused> {
     let log = log(&state, &refuse)?;
     log.flush().await.map_err(|fault| refuse.with(fault))?;
-    let uses = log.quirk_uses(caller.tenant.id).await.map_err(|fault| refuse.with(fault))?;
+    let uses = log
+        .quirk_uses(caller.tenant.id)
+        .await
+        .map_err(|fault| refuse.with(fault))?;
     let profile = caller.tenant.settings.client_profile();
     let unused: Vec<&str> = profile
         .iter()
@@ -111,7 +167,10 @@ pub(crate) async fn quirks(
         .map(|tolerated| tolerated.quirk.name())
         .filter(|name| uses.iter().all(|used| used.quirk != *name))
         .collect();
-    Ok(Answer(StatusCode::OK, json!({ "profile": profile.map(|profile| &profile.name), "uses": uses, "neverUsed": unused })))
+    Ok(Answer(
+        StatusCode::OK,
+        json!({ "profile": profile.map(|profile| &profile.name), "uses": uses, "neverUsed": unused }),
+    ))
 }
 
 #[cfg(test)]
@@ -120,11 +179,28 @@ mod tests {
 
     #[test]
     fn filters() {
-        let read = filter("status=4xx&quirk=op-case&resource=u%20&since=2026-01-01T00:00:00Z&limit=9999").unwrap();
-        assert_eq!((read.status_min, read.status_max, read.quirk, read.limit), (400, 499, Some(Quirk::OpCase), LIMIT_MAX));
+        let read =
+            filter("status=4xx&quirk=op-case&resource=u%20&since=2026-01-01T00:00:00Z&limit=9999")
+                .unwrap();
+        assert_eq!(
+            (read.status_min, read.status_max, read.quirk, read.limit),
+            (400, 499, Some(Quirk::OpCase), LIMIT_MAX)
+        );
         assert_eq!(filter("status=409").unwrap().status_max, 409);
-        for wrong in ["status=9xx", "status=x", "quirk=none", "since=today", "before=x", "limit=-1", "colour=red"] {
-            assert_eq!(filter(wrong).unwrap_err().kind(), ErrorKind::InvalidValue, "{wrong}");
+        for wrong in [
+            "status=9xx",
+            "status=x",
+            "quirk=none",
+            "since=today",
+            "before=x",
+            "limit=-1",
+            "colour=red",
+        ] {
+            assert_eq!(
+                filter(wrong).unwrap_err().kind(),
+                ErrorKind::InvalidValue,
+                "{wrong}"
+            );
         }
     }
 }

@@ -21,8 +21,19 @@ pub(crate) async fn list(
     Administrator(caller): Administrator,
     refuse: Refuse,
 ) -> Result<Answer<Vec<Value>>, Refused> {
-    let types = state.directory.types(&caller).await.map_err(|error| refuse.with(error))?;
-    Ok(Answer(StatusCode::OK, types.resource_types.iter().map(resource_type_document).collect()))
+    let types = state
+        .directory
+        .types(&caller)
+        .await
+        .map_err(|error| refuse.with(error))?;
+    Ok(Answer(
+        StatusCode::OK,
+        types
+            .resource_types
+            .iter()
+            .map(resource_type_document)
+            .collect(),
+    ))
 }
 
 /// Adds or changes a resource type; the name alone switches on one that this program brings.
@@ -41,7 +52,9 @@ pub(crate) async fn put(
     query: RawQuery,
     Given(document): Given<Value>,
 ) -> Result<Answer<Outcome>, Refused> {
-    edit(&state, &caller, Edit::PutResourceType(document), query).await.map_err(|failure| refuse.with(failure))
+    edit(&state, &caller, Edit::PutResourceType(document), query)
+        .await
+        .map_err(|failure| refuse.with(failure))
 }
 
 /// One of them.
@@ -52,9 +65,22 @@ pub(crate) async fn show(
     refuse: Refuse,
     Parameters((_, name)): Parameters<(String, String)>,
 ) -> Result<Answer<Value>, Refused> {
-    let types = state.directory.types(&caller).await.map_err(|error| refuse.with(error))?;
-    let missing = || Error::new(ErrorKind::NotFound, format!("There is no resource type `{name}`."));
-    let found = types.known_type(&name).as_ref().map(resource_type_document).ok_or_else(|| refuse.with(missing()))?;
+    let types = state
+        .directory
+        .types(&caller)
+        .await
+        .map_err(|error| refuse.with(error))?;
+    let missing = || {
+        Error::new(
+            ErrorKind::NotFound,
+            format!("There is no resource type `{name}`."),
+        )
+    };
+    let found = types
+        .known_type(&name)
+        .as_ref()
+        .map(resource_type_document)
+        .ok_or_else(|| refuse.with(missing()))?;
     Ok(Answer(StatusCode::OK, found))
 }
 
@@ -73,7 +99,9 @@ pub(crate) async fn remove(
     query: RawQuery,
     Parameters((_, name)): Parameters<(String, String)>,
 ) -> Result<Answer<Outcome>, Refused> {
-    edit(&state, &caller, Edit::RemoveResourceType(name), query).await.map_err(|failure| refuse.with(failure))
+    edit(&state, &caller, Edit::RemoveResourceType(name), query)
+        .await
+        .map_err(|failure| refuse.with(failure))
 }
 
 /// All versions that there ever were, oldest first.

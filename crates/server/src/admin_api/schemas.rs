@@ -21,8 +21,15 @@ pub(crate) async fn list(
     Administrator(caller): Administrator,
     refuse: Refuse,
 ) -> Result<Answer<Vec<Value>>, Refused> {
-    let types = state.directory.types(&caller).await.map_err(|error| refuse.with(error))?;
-    Ok(Answer(StatusCode::OK, types.schemas.iter().map(schema_document).collect()))
+    let types = state
+        .directory
+        .types(&caller)
+        .await
+        .map_err(|error| refuse.with(error))?;
+    Ok(Answer(
+        StatusCode::OK,
+        types.schemas.iter().map(schema_document).collect(),
+    ))
 }
 
 /// Adds or changes a schema, where it does not contradict what is stored.
@@ -41,7 +48,9 @@ pub(crate) async fn put(
     query: RawQuery,
     Given(document): Given<Value>,
 ) -> Result<Answer<Outcome>, Refused> {
-    edit(&state, &caller, Edit::PutSchema(document), query).await.map_err(|failure| refuse.with(failure))
+    edit(&state, &caller, Edit::PutSchema(document), query)
+        .await
+        .map_err(|failure| refuse.with(failure))
 }
 
 /// One of them.
@@ -52,9 +61,17 @@ pub(crate) async fn show(
     refuse: Refuse,
     Parameters((_, name)): Parameters<(String, String)>,
 ) -> Result<Answer<Value>, Refused> {
-    let types = state.directory.types(&caller).await.map_err(|error| refuse.with(error))?;
+    let types = state
+        .directory
+        .types(&caller)
+        .await
+        .map_err(|error| refuse.with(error))?;
     let missing = || Error::new(ErrorKind::NotFound, format!("There is no schema `{name}`."));
-    let found = types.known_schema(&name).as_ref().map(schema_document).ok_or_else(|| refuse.with(missing()))?;
+    let found = types
+        .known_schema(&name)
+        .as_ref()
+        .map(schema_document)
+        .ok_or_else(|| refuse.with(missing()))?;
     Ok(Answer(StatusCode::OK, found))
 }
 
@@ -73,7 +90,9 @@ pub(crate) async fn remove(
     query: RawQuery,
     Parameters((_, name)): Parameters<(String, String)>,
 ) -> Result<Answer<Outcome>, Refused> {
-    edit(&state, &caller, Edit::RemoveSchema(name), query).await.map_err(|failure| refuse.with(failure))
+    edit(&state, &caller, Edit::RemoveSchema(name), query)
+        .await
+        .map_err(|failure| refuse.with(failure))
 }
 
 /// All versions that there ever were, oldest first.

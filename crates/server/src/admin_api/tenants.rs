@@ -62,9 +62,20 @@ impl Tenant {
 
 /// All tenants, by name.
 #[utoipa::path(get, path = "/tenants", tag = "tenants", responses((status = 200, body = Vec<Tenant>)))]
-pub(crate) async fn list(Extract(state): Extract<Arc<State>>, _: Operator, refuse: Refuse) -> Result<Answer<Vec<Tenant>>, Refused> {
-    let tenants = state.tenants.list_tenants().await.map_err(|fault| refuse.with(fault))?;
-    Ok(Answer(StatusCode::OK, tenants.into_iter().map(Tenant::of).collect()))
+pub(crate) async fn list(
+    Extract(state): Extract<Arc<State>>,
+    _: Operator,
+    refuse: Refuse,
+) -> Result<Answer<Vec<Tenant>>, Refused> {
+    let tenants = state
+        .tenants
+        .list_tenants()
+        .await
+        .map_err(|fault| refuse.with(fault))?;
+    Ok(Answer(
+        StatusCode::OK,
+        tenants.into_iter().map(Tenant::of).collect(),
+    ))
 }
 
 /// Makes a tenant.
@@ -75,9 +86,21 @@ pub(crate) async fn create(
     refuse: Refuse,
     Given(new): Given<NewTenant>,
 ) -> Result<Answer<Tenant>, Refused> {
-    check_name(&new.name).and_then(|()| new.settings.check()).map_err(|error| refuse.with(error))?;
-    let made = state.tenants.create_tenant(&new.name, new.settings, state.clock.now()).await.map_err(|fault| refuse.with(fault))?;
-    let taken = || Error::new(ErrorKind::Uniqueness, format!("There is a tenant `{}` already.", new.name)).at("name");
+    check_name(&new.name)
+        .and_then(|()| new.settings.check())
+        .map_err(|error| refuse.with(error))?;
+    let made = state
+        .tenants
+        .create_tenant(&new.name, new.settings, state.clock.now())
+        .await
+        .map_err(|fault| refuse.with(fault))?;
+    let taken = || {
+        Error::new(
+            ErrorKind::Uniqueness,
+            format!("There is a tenant `{}` already.", new.name),
+        )
+        .at("name")
+    };
     let made = made.ok_or_else(|| refuse.with(taken()))?;
     Ok(Answer(StatusCode::CREATED, Tenant::of(made)))
 }
@@ -90,7 +113,11 @@ pub(crate) async fn show(
     refuse: Refuse,
     Parameters(name): Parameters<String>,
 ) -> Result<Answer<Tenant>, Refused> {
-    let found = state.tenants.find_tenant(&name).await.map_err(|fault| refuse.with(fault))?;
+    let found = state
+        .tenants
+        .find_tenant(&name)
+        .await
+        .map_err(|fault| refuse.with(fault))?;
     let missing = || Error::new(ErrorKind::NotFound, format!("There is no tenant `{name}`."));
     let found = found.ok_or_else(|| refuse.with(missing()))?;
     Ok(Answer(StatusCode::OK, Tenant::of(found)))
@@ -116,13 +143,31 @@ pub(crate) async fn change(
     Given(Change { settings }): Given<Change>,
 ) -> Result<Answer<Tenant>, Refused> {
     for _ in 0..ATTEMPTS_MAX {
-        let (tenant, life) = find(&state, &name).await.map_err(|failure| refuse.with(failure))?;
-        let wanted = tenant.settings.merged(&settings).map_err(|error| refuse.with(error))?;
-        if life.set_settings(&tenant, wanted.clone()).await.map_err(|fault| refuse.with(fault))? {
-            return Ok(Answer(StatusCode::OK, Tenant::of(Stored { settings: wanted, ..tenant })));
+        let (tenant, life) = find(&state, &name)
+            .await
+            .map_err(|failure| refuse.with(failure))?;
+        let wanted = tenant
+            .settings
+            .merged(&settings)
+            .map_err(|error| refuse.with(error))?;
+        if life
+            .set_settings(&tenant, wanted.clone())
+            .await
+            .map_err(|fault| refuse.with(fault))?
+        {
+            return Ok(Answer(
+                StatusCode::OK,
+                Tenant::of(Stored {
+                    settings: wanted,
+                    ..tenant
+                }),
+            ));
         }
     }
-    Err(refuse.with(Error::new(ErrorKind::Conflict, "The tenant is being changed by others all the time; try again.")))
+    Err(refuse.with(Error::new(
+        ErrorKind::Conflict,
+        "The tenant is being changed by others all the time; try again.",
+    )))
 }
 
 /// Suspends a tenant: it answers nobody and no application is told anything; everything stays.
@@ -133,7 +178,9 @@ pub(crate) async fn suspend(
     refuse: Refuse,
     Parameters(name): Parameters<String>,
 ) -> Result<Answer<Tenant>, Refused> {
-    set_suspended(&state, &name, true).await.map_err(|failure| refuse.with(failure))
+    set_suspended(&state, &name, true)
+        .await
+        .map_err(|failure| refuse.with(failure))
 }
 
 /// Lets a suspended tenant answer again, and tells its applications what waited.
@@ -144,7 +191,9 @@ pub(crate) async fn resume(
     refuse: Refuse,
     Parameters(name): Parameters<String>,
 ) -> Result<Answer<Tenant>, Refused> {
-    set_suspended(&state, &name, false).await.map_err(|failure| refuse.with(failure))
+    set_suspended(&state, &name, false)
+        .await
+        .map_err(|failure| refuse.with(failure))
 }
 
 /// Everything of a tenant apart from secrets, one line of JSON for each row, from one moment. A file without its last line is not whole.
@@ -156,11 +205,16 @@ pub(crate) async fn export(
     refuse: Refuse,
     Parameters(name): Parameters<String>,
 ) -> Result<Response, Refused> {
-    let (tenant, life) = find(&state, &name).await.map_err(|failure| refuse.with(failure))?;
+    let (tenant, life) = find(&state, &name)
+        .await
+        .map_err(|failure| refuse.with(failure))?;
     let (life, now, (sink, lines)) = (Arc::clone(life), state.clock.now(), stream());
     tokio::spawn(async move {
         if let Err(fault) = life.export(tenant.id, now, Box::new(sink)).await {
-            tracing::warn!(error = &fault as &dyn std::error::Error, "a tenant was not exported to its end");
+            tracing::warn!(
+                error = &fault as &dyn std::error::Error,
+                "a tenant was not exported to its end"
+            );
         }
     });
     Ok(([(CONTENT_TYPE, "application/jsonl")], lines).into_response())
@@ -178,14 +232,22 @@ pub(crate) async fn restore(
     Parameters(name): Parameters<String>,
     body: Body,
 ) -> Result<Answer<Tenant>, Refused> {
-    let tenant = restored(&state, &name, body).await.map_err(|failure| refuse.with(failure))?;
+    let tenant = restored(&state, &name, body)
+        .await
+        .map_err(|failure| refuse.with(failure))?;
     Ok(Answer(StatusCode::CREATED, Tenant::of(tenant)))
 }
 
 /// What can be refused before the body has come is.
 async fn restored(state: &State, name: &str, body: Body) -> Result<Stored, Failure> {
     check_name(name)?;
-    let taken = || Error::new(ErrorKind::Uniqueness, format!("There is a tenant `{name}` already.")).at("name");
+    let taken = || {
+        Error::new(
+            ErrorKind::Uniqueness,
+            format!("There is a tenant `{name}` already."),
+        )
+        .at("name")
+    };
     let life = life(state)?;
     if state.tenants.find_tenant(name).await?.is_some() {
         return Err(taken().into());
@@ -194,22 +256,37 @@ async fn restored(state: &State, name: &str, body: Body) -> Result<Stored, Failu
     if body.size_hint().lower() > bytes_max {
         return Err(too_large(bytes_max).into());
     }
-    let busy = |_| Error::new(ErrorKind::Unavailable, "Another tenant is being restored; try again when that is done.");
-    let turn = Arc::clone(&life.restoring).try_acquire_owned().map_err(busy)?;
+    let busy = |_| {
+        Error::new(
+            ErrorKind::Unavailable,
+            "Another tenant is being restored; try again when that is done.",
+        )
+    };
+    let turn = Arc::clone(&life.restoring)
+        .try_acquire_owned()
+        .map_err(busy)?;
     let file = spool(body, &life.folder, &state.ids.id().to_string(), bytes_max).await?;
-    let (tenants, at, new_name) = (Arc::clone(&life.tenants), state.clock.now(), name.to_owned());
+    let (tenants, at, new_name) = (
+        Arc::clone(&life.tenants),
+        state.clock.now(),
+        name.to_owned(),
+    );
     // It goes on where the client does not wait for it, and keeps others waiting as long.
     let restoring = tokio::spawn(async move {
         let restored = tenants.restore(&new_name, at, Box::new(file)).await;
         drop(turn);
         restored
     });
-    let outcome = restoring.await.map_err(|error| Fault::from_source("a tenant was not restored to its end", error))?;
+    let outcome = restoring
+        .await
+        .map_err(|error| Fault::from_source("a tenant was not restored to its end", error))?;
     outcome.map_err(|error| match error {
         RestoreError::NameTaken => taken().into(),
-        RestoreError::Refused(why) => {
-            Error::new(ErrorKind::InvalidValue, format!("The tenant was not restored, and nothing was changed: {why}.")).into()
-        }
+        RestoreError::Refused(why) => Error::new(
+            ErrorKind::InvalidValue,
+            format!("The tenant was not restored, and nothing was changed: {why}."),
+        )
+        .into(),
         RestoreError::Fault(fault) => fault.into(),
     })
 }
@@ -225,17 +302,28 @@ pub(crate) async fn erase(
     Query(Confirmation { confirm }): Query<Confirmation>,
 ) -> Result<StatusCode, Refused> {
     if confirm.as_deref() != Some(name.as_str()) {
-        let detail = format!("A tenant is erased for good: `confirm` has to be its name again (`?confirm={name}`).");
+        let detail = format!(
+            "A tenant is erased for good: `confirm` has to be its name again (`?confirm={name}`)."
+        );
         return Err(refuse.with(Error::new(ErrorKind::InvalidValue, detail).at("confirm")));
     }
     if name == DEFAULT_TENANT {
-        return Err(refuse.with(Error::new(ErrorKind::Forbidden, "The tenant `default` is the home of this request's token, and stays.")));
+        return Err(refuse.with(Error::new(
+            ErrorKind::Forbidden,
+            "The tenant `default` is the home of this request's token, and stays.",
+        )));
     }
-    let (tenant, life) = find(&state, &name).await.map_err(|failure| refuse.with(failure))?;
-    life.erase(tenant.id).await.map_err(|fault| refuse.with(fault))?;
+    let (tenant, life) = find(&state, &name)
+        .await
+        .map_err(|failure| refuse.with(failure))?;
+    life.erase(tenant.id)
+        .await
+        .map_err(|fault| refuse.with(fault))?;
     // It may be in a file of its own.
     if let Some(log) = state.request_log.get() {
-        log.erase(tenant.id).await.map_err(|fault| refuse.with(fault))?;
+        log.erase(tenant.id)
+            .await
+            .map_err(|fault| refuse.with(fault))?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -246,18 +334,30 @@ pub(crate) struct Confirmation {
     confirm: Option<String>,
 }
 
-async fn find<'s>(state: &'s State, name: &str) -> Result<(Stored, &'s Arc<dyn TenantLife>), Failure> {
+async fn find<'s>(
+    state: &'s State,
+    name: &str,
+) -> Result<(Stored, &'s Arc<dyn TenantLife>), Failure> {
     let missing = || Error::new(ErrorKind::NotFound, format!("There is no tenant `{name}`."));
     let tenant = state.tenants.find_tenant(name).await?.ok_or_else(missing)?;
     Ok((tenant, &life(state)?.tenants))
 }
 
 fn life(state: &State) -> Result<&Life, Error> {
-    let refusal = || Error::new(ErrorKind::NotImplemented, "The accounts here belong to another program, which keeps its tenants itself.");
+    let refusal = || {
+        Error::new(
+            ErrorKind::NotImplemented,
+            "The accounts here belong to another program, which keeps its tenants itself.",
+        )
+    };
     state.tenant_life().ok_or_else(refusal)
 }
 
-async fn set_suspended(state: &State, name: &str, suspended: bool) -> Result<Answer<Tenant>, Failure> {
+async fn set_suspended(
+    state: &State,
+    name: &str,
+    suspended: bool,
+) -> Result<Answer<Tenant>, Failure> {
     if name == DEFAULT_TENANT && suspended {
         return Err(Error::new(
             ErrorKind::Forbidden,

@@ -76,16 +76,41 @@ impl Token {
 
 impl NewToken {
     fn into_request(self, administrator: &Administrator) -> Result<TokenRequest, Error> {
-        let Self { name, expires, scopes, resource_types, profile, requests_per_second, user } = self;
-        let mut permissions = Wishes { scopes, resource_types, profile, requests_per_second }.grant(administrator)?;
-        let refuse = |path: &str, detail: String| Error::new(ErrorKind::InvalidValue, detail).at(path);
-        let not_an_instant =
-            |_| refuse("expires", "`expires` is not an instant; accepted is RFC 3339, such as `2030-01-31T00:00:00Z`.".into());
-        let expires: Option<Timestamp> = expires.as_deref().map(str::parse).transpose().map_err(not_an_instant)?;
+        let Self {
+            name,
+            expires,
+            scopes,
+            resource_types,
+            profile,
+            requests_per_second,
+            user,
+        } = self;
+        let mut permissions = Wishes {
+            scopes,
+            resource_types,
+            profile,
+            requests_per_second,
+        }
+        .grant(administrator)?;
+        let refuse =
+            |path: &str, detail: String| Error::new(ErrorKind::InvalidValue, detail).at(path);
+        let not_an_instant = |_| {
+            refuse("expires", "`expires` is not an instant; accepted is RFC 3339, such as `2030-01-31T00:00:00Z`.".into())
+        };
+        let expires: Option<Timestamp> = expires
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(not_an_instant)?;
         let tenant = administrator.0.tenant.id;
         permissions.user = user;
         administrator.0.may_give(&permissions, expires)?;
-        Ok(TokenRequest { tenant, name, expires, permissions })
+        Ok(TokenRequest {
+            tenant,
+            name,
+            expires,
+            permissions,
+        })
     }
 }
 
@@ -96,14 +121,21 @@ pub(crate) async fn list(
     Administrator(caller): Administrator,
     refuse: Refuse,
 ) -> Result<Answer<Vec<Token>>, Refused> {
-    let tokens = state.tenants.list_tokens(caller.tenant.id).await.map_err(|fault| refuse.with(fault))?;
+    let tokens = state
+        .tenants
+        .list_tokens(caller.tenant.id)
+        .await
+        .map_err(|fault| refuse.with(fault))?;
     let shown = |record: TokenRecord| {
         let mut token = Token::of(record);
         // Whom a token stands for is the business of those who may know people.
         token.user = token.user.filter(|_| caller.permissions.covers("User"));
         token
     };
-    Ok(Answer(StatusCode::OK, tokens.into_iter().map(shown).collect()))
+    Ok(Answer(
+        StatusCode::OK,
+        tokens.into_iter().map(shown).collect(),
+    ))
 }
 
 /// Makes a token; the answer is the only one that shows it.
@@ -114,7 +146,9 @@ pub(crate) async fn create(
     refuse: Refuse,
     Given(new): Given<NewToken>,
 ) -> Result<Answer<Token>, Refused> {
-    make(&state, &administrator, new).await.map_err(|failure| refuse.with(failure))
+    make(&state, &administrator, new)
+        .await
+        .map_err(|failure| refuse.with(failure))
 }
 
 /// Makes a token of any tenant, such as the first of one that was just made; the answer is the only one that shows it.
@@ -129,28 +163,62 @@ pub(crate) async fn create_in_tenant(
 ) -> Result<Answer<Token>, Refused> {
     let made = async {
         let missing = || Error::new(ErrorKind::NotFound, format!("There is no tenant `{name}`."));
-        let tenant = state.tenants.find_tenant(&name).await?.ok_or_else(missing)?;
-        let Caller { credential_id, permissions, expires, .. } = operator;
-        let there = state.directory.caller(Arc::new(tenant), credential_id, permissions).await?;
+        let tenant = state
+            .tenants
+            .find_tenant(&name)
+            .await?
+            .ok_or_else(missing)?;
+        let Caller {
+            credential_id,
+            permissions,
+            expires,
+            ..
+        } = operator;
+        let there = state
+            .directory
+            .caller(Arc::new(tenant), credential_id, permissions)
+            .await?;
         make(&state, &Administrator(Caller { expires, ..there }), new).await
     };
     made.await.map_err(|failure| refuse.with(failure))
 }
 
-async fn make(state: &State, administrator: &Administrator, new: NewToken) -> Result<Answer<Token>, Failure> {
+async fn make(
+    state: &State,
+    administrator: &Administrator,
+    new: NewToken,
+) -> Result<Answer<Token>, Failure> {
     let request = new.into_request(administrator)?;
     let tokens = state.tenants.list_tokens(request.tenant).await?;
-    let live = tokens.iter().filter(|token| token.revoked.is_none()).count();
+    let live = tokens
+        .iter()
+        .filter(|token| token.revoked.is_none())
+        .count();
     has_room(live, state.options.credentials_max, "tokens")?;
     let text = token_text(&state.ids.secret());
-    let record = issue(&*state.hasher, state.ids.id(), &text, request, state.clock.now());
+    let record = issue(
+        &*state.hasher,
+        state.ids.id(),
+        &text,
+        request,
+        state.clock.now(),
+    );
     if !state.tenants.create_token(record.clone()).await? {
         let id = record.permissions.user.as_deref().unwrap_or_default();
-        let detail =
-            format!("`user` is `{id}`, but there is no active User with that id; accepted is the `id` of one whose `active` is not false.");
-        return Err(Error::new(ErrorKind::InvalidValue, detail).at("user").into());
+        let detail = format!(
+            "`user` is `{id}`, but there is no active User with that id; accepted is the `id` of one whose `active` is not false."
+        );
+        return Err(Error::new(ErrorKind::InvalidValue, detail)
+            .at("user")
+            .into());
     }
-    Ok(Answer(StatusCode::CREATED, Token { value: Some(text), ..Token::of(record) }))
+    Ok(Answer(
+        StatusCode::CREATED,
+        Token {
+            value: Some(text),
+            ..Token::of(record)
+        },
+    ))
 }
 
 /// Makes a token stop to work, at once.
@@ -161,9 +229,16 @@ pub(crate) async fn revoke(
     refuse: Refuse,
     Parameters((_, id)): Parameters<(String, String)>,
 ) -> Result<StatusCode, Refused> {
-    let revoked = state.tenants.revoke_token(caller.tenant.id, &id, state.clock.now()).await.map_err(|fault| refuse.with(fault))?;
+    let revoked = state
+        .tenants
+        .revoke_token(caller.tenant.id, &id, state.clock.now())
+        .await
+        .map_err(|fault| refuse.with(fault))?;
     if revoked {
         return Ok(StatusCode::NO_CONTENT);
     }
-    Err(refuse.with(Error::new(ErrorKind::NotFound, format!("There is no token with the id `{id}`."))))
+    Err(refuse.with(Error::new(
+        ErrorKind::NotFound,
+        format!("There is no token with the id `{id}`."),
+    )))
 }

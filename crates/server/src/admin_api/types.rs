@@ -50,8 +50,18 @@ pub(crate) struct Version {
 
 impl Version {
     fn of(version: DocumentVersion) -> Self {
-        let DocumentVersion { version, at, author, document } = version;
-        Self { number: version, at: at.to_string(), author, document }
+        let DocumentVersion {
+            version,
+            at,
+            author,
+            document,
+        } = version;
+        Self {
+            number: version,
+            at: at.to_string(),
+            author,
+            document,
+        }
     }
 }
 
@@ -62,8 +72,18 @@ pub(crate) async fn edit(
     edit: Edit,
     query: RawQuery,
 ) -> Result<Answer<Outcome>, crate::refusal::Failure> {
-    let activation = if is_dry_run(query.0.as_deref())? { Activation::Rehearse } else { Activation::Keep };
-    let Edited { sentences, activated } = state.directory.edit_types(caller, &edit, activation).await?;
+    let activation = if is_dry_run(query.0.as_deref())? {
+        Activation::Rehearse
+    } else {
+        Activation::Keep
+    };
+    let Edited {
+        sentences,
+        activated,
+    } = state
+        .directory
+        .edit_types(caller, &edit, activation)
+        .await?;
     let outcome = Outcome {
         dry_run: activation == Activation::Rehearse,
         revision: activated.revision,
@@ -82,19 +102,33 @@ pub(crate) async fn history(
     name: &str,
     refuse: &Refuse,
 ) -> Result<Answer<Vec<Version>>, Refused> {
-    let versions = state.directory.type_history(caller, kind, name).await.map_err(|error| refuse.with(error))?;
-    Ok(Answer(StatusCode::OK, versions.into_iter().map(Version::of).collect()))
+    let versions = state
+        .directory
+        .type_history(caller, kind, name)
+        .await
+        .map_err(|error| refuse.with(error))?;
+    Ok(Answer(
+        StatusCode::OK,
+        versions.into_iter().map(Version::of).collect(),
+    ))
 }
 
 fn is_dry_run(query: Option<&str>) -> Result<bool, Error> {
-    let value = query.unwrap_or_default().split('&').find_map(|pair| match pair.split_once('=') {
-        Some(("dryRun", value)) => Some(value),
-        _ => None,
-    });
+    let value = query
+        .unwrap_or_default()
+        .split('&')
+        .find_map(|pair| match pair.split_once('=') {
+            Some(("dryRun", value)) => Some(value),
+            _ => None,
+        });
     match value {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
-        Some(_) => Err(Error::new(ErrorKind::InvalidValue, "`dryRun` must be `true` or `false`.").at("dryRun")),
+        Some(_) => Err(Error::new(
+            ErrorKind::InvalidValue,
+            "`dryRun` must be `true` or `false`.",
+        )
+        .at("dryRun")),
     }
 }
 
@@ -104,7 +138,9 @@ mod tests {
 
     #[test]
     fn dry_runs_are_asked_for() {
-        let check = |query: Option<&str>, expected: Option<bool>| assert_eq!(is_dry_run(query).ok(), expected, "{query:?}");
+        let check = |query: Option<&str>, expected: Option<bool>| {
+            assert_eq!(is_dry_run(query).ok(), expected, "{query:?}");
+        };
         check(None, Some(false));
         check(Some("a=b&dryRun=true"), Some(true));
         check(Some("dryRun=false"), Some(false));

@@ -39,7 +39,11 @@ pub(crate) struct Allowed {
 impl Allowed {
     pub(crate) fn of(permissions: &Permissions) -> Self {
         Self {
-            scopes: permissions.scopes.iter().map(|scope| scope.name().to_owned()).collect(),
+            scopes: permissions
+                .scopes
+                .iter()
+                .map(|scope| scope.name().to_owned())
+                .collect(),
             resource_types: permissions.resource_types.clone(),
             profile: permissions.profile.clone(),
             requests_per_second: permissions.requests_per_second,
@@ -52,29 +56,65 @@ impl Wishes {
     /// checked where it is known until when.
     pub(super) fn grant(self, administrator: &Administrator) -> Result<Permissions, Error> {
         let Administrator(caller) = administrator;
-        let refuse = |path: &str, detail: String| Err(Error::new(ErrorKind::InvalidValue, detail).at(path));
+        let refuse =
+            |path: &str, detail: String| Err(Error::new(ErrorKind::InvalidValue, detail).at(path));
         let mut permissions = Permissions::default();
         if let Some(names) = &self.scopes {
-            let scopes: Option<Vec<Scope>> = names.iter().map(|name| Scope::by_name(name)).collect();
+            let scopes: Option<Vec<Scope>> =
+                names.iter().map(|name| Scope::by_name(name)).collect();
             let Some(scopes) = scopes.filter(|scopes| !scopes.is_empty()) else {
                 let known = Scope::ALL.map(Scope::name).join("`, `");
-                return refuse("scopes", format!("`scopes` names a scope that does not exist; accepted are one or more of `{known}`."));
+                return refuse(
+                    "scopes",
+                    format!(
+                        "`scopes` names a scope that does not exist; accepted are one or more of `{known}`."
+                    ),
+                );
             };
             permissions = Permissions::of(&scopes);
         }
-        if permissions.has(Scope::Operator) && !(caller.tenant.name == DEFAULT_TENANT && caller.permissions.has(Scope::Operator)) {
+        if permissions.has(Scope::Operator)
+            && !(caller.tenant.name == DEFAULT_TENANT && caller.permissions.has(Scope::Operator))
+        {
             let detail = "Only an operator can give the scope `operator`, in the tenant `default`.";
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
-        if let Some(name) = self.resource_types.iter().flatten().find(|name| caller.schemas.by_name(name).is_none()) {
-            return refuse("resourceTypes", format!("`resourceTypes` names `{name}`, but there is no such resource type."));
+        if let Some(name) = self
+            .resource_types
+            .iter()
+            .flatten()
+            .find(|name| caller.schemas.by_name(name).is_none())
+        {
+            return refuse(
+                "resourceTypes",
+                format!("`resourceTypes` names `{name}`, but there is no such resource type."),
+            );
         }
-        if let Some(name) = self.profile.as_ref().filter(|name| Profile::by_name(name).is_none()) {
-            let known = Profile::all().iter().map(|profile| profile.name.as_str()).collect::<Vec<_>>().join("`, `");
-            return refuse("profile", format!("There is no client profile `{name}`; accepted are `{known}`."));
+        if let Some(name) = self
+            .profile
+            .as_ref()
+            .filter(|name| Profile::by_name(name).is_none())
+        {
+            let known = Profile::all()
+                .iter()
+                .map(|profile| profile.name.as_str())
+                .collect::<Vec<_>>()
+                .join("`, `");
+            return refuse(
+                "profile",
+                format!("There is no client profile `{name}`; accepted are `{known}`."),
+            );
         }
-        if self.requests_per_second.is_some_and(|count| count > REQUESTS_PER_SECOND_MAX) {
-            return refuse("requestsPerSecond", format!("`requestsPerSecond` is too large; accepted are 0 to {REQUESTS_PER_SECOND_MAX}."));
+        if self
+            .requests_per_second
+            .is_some_and(|count| count > REQUESTS_PER_SECOND_MAX)
+        {
+            return refuse(
+                "requestsPerSecond",
+                format!(
+                    "`requestsPerSecond` is too large; accepted are 0 to {REQUESTS_PER_SECOND_MAX}."
+                ),
+            );
         }
         permissions.resource_types = self.resource_types;
         permissions.profile = self.profile;
@@ -83,7 +123,10 @@ impl Wishes {
     }
 
     /// The same for what has no end, such as a client; refuses what the administrator may not give.
-    pub(crate) fn grant_for_good(self, administrator: &Administrator) -> Result<Permissions, Error> {
+    pub(crate) fn grant_for_good(
+        self,
+        administrator: &Administrator,
+    ) -> Result<Permissions, Error> {
         let permissions = self.grant(administrator)?;
         administrator.0.may_give_for_good()?;
         administrator.0.may_give(&permissions, None)?;

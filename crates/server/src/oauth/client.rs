@@ -45,36 +45,85 @@ impl<'a> Given<'a> {
     /// Reads the one way that a request uses; two are refused (RFC 6749 section 2.3).
     pub(crate) fn read(header: Option<&HeaderValue>, form: &'a Form) -> Result<Self, Denied> {
         let field = |name: &str| form.get(name).map(String::as_str);
-        let ways = [header.is_some(), field("client_secret").is_some(), field("client_assertion").is_some()];
+        let ways = [
+            header.is_some(),
+            field("client_secret").is_some(),
+            field("client_assertion").is_some(),
+        ];
         if ways.iter().filter(|way| **way).count() > 1 {
-            return Err(invalid_request("The client shows who it is in more than one way; accepted is one."));
+            return Err(invalid_request(
+                "The client shows who it is in more than one way; accepted is one.",
+            ));
         }
-        let client_id = || field("client_id").map(str::to_owned).ok_or_else(|| invalid_request("`client_id` is missing."));
+        let client_id = || {
+            field("client_id")
+                .map(str::to_owned)
+                .ok_or_else(|| invalid_request("`client_id` is missing."))
+        };
         if let Some(header) = header {
-            let (id, secret) = basic(header).ok_or(Denied::InvalidClient { by_header: true, known: None })?;
+            let (id, secret) = basic(header).ok_or(Denied::InvalidClient {
+                by_header: true,
+                known: None,
+            })?;
             if field("client_id").is_some_and(|named| named != id) {
-                return Err(invalid_request("`client_id` is not the client of the `Authorization` header."));
+                return Err(invalid_request(
+                    "`client_id` is not the client of the `Authorization` header.",
+                ));
             }
-            return Ok(Self { client_id: id, way: Way::Secret { secret, by_header: true } });
+            return Ok(Self {
+                client_id: id,
+                way: Way::Secret {
+                    secret,
+                    by_header: true,
+                },
+            });
         }
         if let Some(secret) = field("client_secret") {
-            return Ok(Self { client_id: client_id()?, way: Way::Secret { secret: secret.to_owned(), by_header: false } });
+            return Ok(Self {
+                client_id: client_id()?,
+                way: Way::Secret {
+                    secret: secret.to_owned(),
+                    by_header: false,
+                },
+            });
         }
-        let Some(assertion) = field("client_assertion") else { return Ok(Self { client_id: client_id()?, way: Way::Certificate }) };
+        let Some(assertion) = field("client_assertion") else {
+            return Ok(Self {
+                client_id: client_id()?,
+                way: Way::Certificate,
+            });
+        };
         if field("client_assertion_type") != Some(ASSERTION_TYPE) {
-            return Err(invalid_request("`client_assertion_type` must be `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`."));
+            return Err(invalid_request(
+                "`client_assertion_type` must be `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.",
+            ));
         }
         // RFC 7523 section 3: `iss` and `sub` are the client; `client_id` may be left out.
-        let subject = Signed::parse(assertion).and_then(|signed| signed.claims.get("sub")?.as_str().map(str::to_owned));
-        let subject = subject.ok_or(Denied::InvalidClient { by_header: false, known: None })?;
+        let subject = Signed::parse(assertion)
+            .and_then(|signed| signed.claims.get("sub")?.as_str().map(str::to_owned));
+        let subject = subject.ok_or(Denied::InvalidClient {
+            by_header: false,
+            known: None,
+        })?;
         if field("client_id").is_some_and(|named| named != subject) {
-            return Err(invalid_request("`client_id` is not the `sub` of the assertion."));
+            return Err(invalid_request(
+                "`client_id` is not the `sub` of the assertion.",
+            ));
         }
-        Ok(Self { client_id: subject, way: Way::Assertion(assertion) })
+        Ok(Self {
+            client_id: subject,
+            way: Way::Assertion(assertion),
+        })
     }
 
     fn by_header(&self) -> bool {
-        matches!(self.way, Way::Secret { by_header: true, .. })
+        matches!(
+            self.way,
+            Way::Secret {
+                by_header: true,
+                ..
+            }
+        )
     }
 
     /// By what a good one is known again. A secret is what guesses are made at. Signatures and certificates cannot be guessed, so there the client's id
@@ -95,7 +144,14 @@ fn basic(header: &HeaderValue) -> Option<(String, String)> {
     }
     let text = String::from_utf8(BASE64_STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let (id, secret) = text.split_once(':')?;
-    let decode = |part: &str| Some(percent_decode_str(&part.replace('+', " ")).decode_utf8().ok()?.into_owned());
+    let decode = |part: &str| {
+        Some(
+            percent_decode_str(&part.replace('+', " "))
+                .decode_utf8()
+                .ok()?
+                .into_owned(),
+        )
+    };
     Some((decode(id)?, decode(secret)?))
 }
 
@@ -111,9 +167,17 @@ pub(crate) async fn authenticate(
     let now = state.clock.now();
     let attempt = Attempt::begin(state, parts, state.hasher.hash(&given.text()), now)?;
     // Looked for also where there is no such tenant: the time that a refusal takes does not tell which there are.
-    let tenant = state.tenants.find_tenant(tenant).await?.unwrap_or_else(Tenant::none);
+    let tenant = state
+        .tenants
+        .find_tenant(tenant)
+        .await?
+        .unwrap_or_else(Tenant::none);
     let found = match state.callers() {
-        Some(callers) => callers.clients.find_client(tenant.id, &given.client_id).await?.map(|client| (tenant, client)),
+        Some(callers) => callers
+            .clients
+            .find_client(tenant.id, &given.client_id)
+            .await?
+            .map(|client| (tenant, client)),
         None => None,
     };
     let known = found.as_ref().map(|(_, client)| client.id.clone());
@@ -129,7 +193,10 @@ pub(crate) async fn authenticate(
     }
     // Only counted here; the answer is the token endpoint's own.
     let _ = attempt.failed(state, Failure::Unauthorized { token_given: true });
-    Err(Denied::InvalidClient { by_header: given.by_header(), known })
+    Err(Denied::InvalidClient {
+        by_header: given.by_header(),
+        known,
+    })
 }
 
 async fn shows(
@@ -141,34 +208,58 @@ async fn shows(
     now: Timestamp,
 ) -> Result<bool, Failure> {
     match (&given.way, &client.authentication) {
-        (Way::Secret { secret, .. }, ClientAuthentication::ClientSecret { .. }) => Ok(client.has_secret(&*state.hasher, secret)),
+        (Way::Secret { secret, .. }, ClientAuthentication::ClientSecret { .. }) => {
+            Ok(client.has_secret(&*state.hasher, secret))
+        }
         (Way::Certificate, ClientAuthentication::TlsClientAuth { name }) => {
             Ok(certificate.is_some_and(|certificate| certificate.names.contains(name)))
         }
         (Way::Assertion(text), ClientAuthentication::PrivateKeyJwt { keys }) => {
-            let Some((number, expires)) = check_assertion(text, keys, issuer, client, now) else { return Ok(false) };
+            let Some((number, expires)) = check_assertion(text, keys, issuer, client, now) else {
+                return Ok(false);
+            };
             let number = state.hasher.hash(&format!("assertion\n{number}"));
-            let Some(callers) = state.callers() else { return Ok(false) };
-            Ok(callers.clients.use_assertion(client.tenant, &client.id, number, expires, now).await?)
+            let Some(callers) = state.callers() else {
+                return Ok(false);
+            };
+            Ok(callers
+                .clients
+                .use_assertion(client.tenant, &client.id, number, expires, now)
+                .await?)
         }
         _ => Ok(false),
     }
 }
 
 /// RFC 7523 section 3. Its number (`jti`) and its end.
-fn check_assertion(text: &str, keys: &[Value], issuer: &str, client: &ClientRecord, now: Timestamp) -> Option<(String, Timestamp)> {
+fn check_assertion(
+    text: &str,
+    keys: &[Value],
+    issuer: &str,
+    client: &ClientRecord,
+    now: Timestamp,
+) -> Option<(String, Timestamp)> {
     let signed = Signed::parse(text).filter(Signed::may_be_assertion)?;
     let keys: Vec<PublicKey> = keys.iter().filter_map(PublicKey::from_jwk).collect();
-    let is_client = |name: &str| signed.claims.get(name).and_then(Value::as_str) == Some(client.id.as_str());
+    let is_client =
+        |name: &str| signed.claims.get(name).and_then(Value::as_str) == Some(client.id.as_str());
     let audiences = [issuer.to_owned(), format!("{issuer}/oauth2/token")];
-    if !signed.is_signed_by(&keys) || !is_client("iss") || !is_client("sub") || !names_audience(&signed.claims, &audiences) {
+    if !signed.is_signed_by(&keys)
+        || !is_client("iss")
+        || !is_client("sub")
+        || !names_audience(&signed.claims, &audiences)
+    {
         return None;
     }
     let expires = check_times(&signed.claims, now)?;
     if expires.duration_since(now).as_secs() > ASSERTION_SECONDS_MAX + LEEWAY_SECONDS {
         return None;
     }
-    let number = signed.claims.get("jti")?.as_str().filter(|number| !number.is_empty())?;
+    let number = signed
+        .claims
+        .get("jti")?
+        .as_str()
+        .filter(|number| !number.is_empty())?;
     Some((number.to_owned(), expires))
 }
 
@@ -179,8 +270,13 @@ mod tests {
     #[test]
     fn basic_credentials_are_form_encoded() {
         let check = |text: &str, expected: Option<(&str, &str)>| {
-            let header = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(text))).unwrap();
-            assert_eq!(basic(&header), expected.map(|(id, secret)| (id.to_owned(), secret.to_owned())), "{text}");
+            let header =
+                HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(text))).unwrap();
+            assert_eq!(
+                basic(&header),
+                expected.map(|(id, secret)| (id.to_owned(), secret.to_owned())),
+                "{text}"
+            );
         };
         check("a:b", Some(("a", "b")));
         check("a:b:c", Some(("a", "b:c")));
@@ -193,9 +289,18 @@ mod tests {
     #[test]
     fn one_way_only() {
         let check = |header: bool, fields: &[(&str, &str)], accepted: bool| {
-            let header = header.then(|| HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode("a:b"))).unwrap());
-            let form: Form = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            assert_eq!(Given::read(header.as_ref(), &form).is_ok(), accepted, "{fields:?}");
+            let header = header.then(|| {
+                HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode("a:b"))).unwrap()
+            });
+            let form: Form = fields
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
+            assert_eq!(
+                Given::read(header.as_ref(), &form).is_ok(),
+                accepted,
+                "{fields:?}"
+            );
         };
         check(true, &[], true);
         check(true, &[("client_id", "a")], true);
@@ -205,7 +310,14 @@ mod tests {
         check(false, &[("client_secret", "b")], false);
         check(false, &[("client_id", "a")], true);
         check(false, &[], false);
-        check(false, &[("client_assertion", "a.b.c"), ("client_assertion_type", ASSERTION_TYPE)], false);
+        check(
+            false,
+            &[
+                ("client_assertion", "a.b.c"),
+                ("client_assertion_type", ASSERTION_TYPE),
+            ],
+            false,
+        );
         check(false, &[("client_assertion", "a.b.c")], false);
     }
 }

@@ -33,14 +33,19 @@ fn parameter(name: &str, place: &str, schema: Value) -> Value {
 }
 
 fn projection() -> Vec<Value> {
-    ["attributes", "excludedAttributes"].map(|name| parameter(name, "query", json!({"type": "string"}))).to_vec()
+    ["attributes", "excludedAttributes"]
+        .map(|name| parameter(name, "query", json!({"type": "string"})))
+        .to_vec()
 }
 
 /// What any write may say in its head.
 fn write_headers() -> Vec<Value> {
     let mut dry_run = parameter("Prefer", "header", json!({"type": "string"}));
     if let Some(dry_run) = dry_run.as_object_mut() {
-        dry_run.insert("description".into(), "`handling=dry-run` answers what would happen, and changes nothing.".into());
+        dry_run.insert(
+            "description".into(),
+            "`handling=dry-run` answers what would happen, and changes nothing.".into(),
+        );
     }
     vec![dry_run]
 }
@@ -52,18 +57,25 @@ fn write_parameters() -> Vec<Value> {
 
 /// What a write of one resource may say in its head (RFC 7644 section 3.14).
 fn conditional_write() -> Vec<Value> {
-    let conditions = ["If-Match", "If-None-Match"].map(|name| parameter(name, "header", json!({"type": "string"})));
+    let conditions = ["If-Match", "If-None-Match"]
+        .map(|name| parameter(name, "header", json!({"type": "string"})));
     [write_headers(), conditions.to_vec()].concat()
 }
 
 /// The query of RFC 7644 section 3.4.2, and the cursor of RFC 9865.
 fn query() -> Vec<Value> {
     let mut parameters = projection();
-    let text = ["filter", "sortBy", "cursor"].map(|name| parameter(name, "query", json!({"type": "string"})));
-    let numbers = ["startIndex", "count"].map(|name| parameter(name, "query", json!({"type": "integer"})));
+    let text = ["filter", "sortBy", "cursor"]
+        .map(|name| parameter(name, "query", json!({"type": "string"})));
+    let numbers =
+        ["startIndex", "count"].map(|name| parameter(name, "query", json!({"type": "integer"})));
     parameters.extend(text);
     parameters.extend(numbers);
-    parameters.push(parameter("sortOrder", "query", json!({"type": "string", "enum": ["ascending", "descending"]})));
+    parameters.push(parameter(
+        "sortOrder",
+        "query",
+        json!({"type": "string", "enum": ["ascending", "descending"]}),
+    ));
     parameters
 }
 
@@ -74,8 +86,15 @@ fn body(schema: &str) -> Value {
 /// What is answered for a resource type.
 pub(super) fn type_paths(schema: &TypeSchema, base_path: &str, paths: &mut Map<String, Value>) {
     let name = schema.name();
-    let endpoint = format!("{base_path}/{}", schema.resource_type.endpoint.trim_start_matches('/'));
-    let (one, list, sent) = (reference(name), reference(&format!("{name}List")), format!("{name}Request"));
+    let endpoint = format!(
+        "{base_path}/{}",
+        schema.resource_type.endpoint.trim_start_matches('/')
+    );
+    let (one, list, sent) = (
+        reference(name),
+        reference(&format!("{name}List")),
+        format!("{name}Request"),
+    );
     paths.insert(
         endpoint.clone(),
         json!({
@@ -87,7 +106,11 @@ pub(super) fn type_paths(schema: &TypeSchema, base_path: &str, paths: &mut Map<S
             ),
         }),
     );
-    if let Some(made) = paths.get_mut(&endpoint).and_then(|path| path.pointer_mut("/post/responses/201")).and_then(Value::as_object_mut) {
+    if let Some(made) = paths
+        .get_mut(&endpoint)
+        .and_then(|path| path.pointer_mut("/post/responses/201"))
+        .and_then(Value::as_object_mut)
+    {
         made.insert("links".into(), links_to_one(name));
     }
     paths.insert(
@@ -96,7 +119,11 @@ pub(super) fn type_paths(schema: &TypeSchema, base_path: &str, paths: &mut Map<S
     );
     let mut item = resource_item(name, &one, &sent);
     if let Some(parameters) = item.get_mut("parameters").and_then(Value::as_array_mut) {
-        parameters.push(parameter("id", "path", json!({"type": "string", "minLength": 1})));
+        parameters.push(parameter(
+            "id",
+            "path",
+            json!({"type": "string", "minLength": 1}),
+        ));
     }
     for (method, verb) in VERBS {
         if let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) {
@@ -107,15 +134,27 @@ pub(super) fn type_paths(schema: &TypeSchema, base_path: &str, paths: &mut Map<S
 }
 
 /// What is done with one resource, as the names of operations say it.
-const VERBS: &[(&str, &str)] = &[("get", "read"), ("put", "replace"), ("patch", "change"), ("delete", "delete")];
+const VERBS: &[(&str, &str)] = &[
+    ("get", "read"),
+    ("put", "replace"),
+    ("patch", "change"),
+    ("delete", "delete"),
+];
 
 /// From a resource that was made to what can be done with it.
 fn links_to_one(name: &str) -> Value {
     let link = |(_, verb): &(&str, &str)| {
         let operation = format!("{verb}{name}");
-        (operation.clone(), json!({"operationId": operation, "parameters": {"id": "$response.body#/id"}}))
+        (
+            operation.clone(),
+            json!({"operationId": operation, "parameters": {"id": "$response.body#/id"}}),
+        )
     };
-    VERBS.iter().map(link).collect::<Map<String, Value>>().into()
+    VERBS
+        .iter()
+        .map(link)
+        .collect::<Map<String, Value>>()
+        .into()
 }
 
 /// What is answered for one resource, apart from how it is found.
@@ -167,18 +206,36 @@ pub(super) fn service_paths(base_path: &str) -> Map<String, Value> {
         "get": operation("Reads a membership", &[("200", Some(reference("GroupMember")))], json!({"parameters": projection()})),
         "delete": operation("Ends a membership", &[("204", None)], json!({"parameters": write_headers()})),
     });
-    let all =
-        json!({"get": operation("Finds resources of every type", &[("200", Some(reference("AnyList")))], json!({"parameters": query()}))});
+    let all = json!({"get": operation("Finds resources of every type", &[("200", Some(reference("AnyList")))], json!({"parameters": query()}))});
     [
         ("/".to_owned(), all),
-        ("/.search".to_owned(), post("Finds resources of every type", "SearchRequest", "AnyList")),
+        (
+            "/.search".to_owned(),
+            post("Finds resources of every type", "SearchRequest", "AnyList"),
+        ),
         ("/Bulk".to_owned(), bulk),
-        ("/Me".to_owned(), resource_item("User that the token stands for", &reference("User"), "UserRequest")),
+        (
+            "/Me".to_owned(),
+            resource_item(
+                "User that the token stands for",
+                &reference("User"),
+                "UserRequest",
+            ),
+        ),
         ("/GroupMembers".to_owned(), members),
-        ("/GroupMembers/.search".to_owned(), post("Finds memberships", "SearchRequest", "GroupMemberList")),
+        (
+            "/GroupMembers/.search".to_owned(),
+            post("Finds memberships", "SearchRequest", "GroupMemberList"),
+        ),
         ("/GroupMembers/{id}".to_owned(), membership),
-        ("/ServiceProviderConfig".to_owned(), discovery("Says what is offered", "Discovery")),
-        ("/ResourceTypes".to_owned(), discovery("All resource types", "AnyList")),
+        (
+            "/ServiceProviderConfig".to_owned(),
+            discovery("Says what is offered", "Discovery"),
+        ),
+        (
+            "/ResourceTypes".to_owned(),
+            discovery("All resource types", "AnyList"),
+        ),
         ("/ResourceTypes/{id}".to_owned(), one("One resource type")),
         ("/Schemas".to_owned(), discovery("All schemas", "AnyList")),
         ("/Schemas/{id}".to_owned(), one("One schema")),
@@ -190,7 +247,13 @@ pub(super) fn service_paths(base_path: &str) -> Map<String, Value> {
 
 /// What is answered for a tenant beside SCIM and the admin API: tokens (RFC 6749, RFC 8414), events (RFC 8936), keys (RFC 7517), this document.
 pub(super) fn tenant_paths() -> Map<String, Value> {
-    let tenant = || json!([parameter("tenant", "path", json!({"type": "string", "minLength": 1}))]);
+    let tenant = || {
+        json!([parameter(
+            "tenant",
+            "path",
+            json!({"type": "string", "minLength": 1})
+        )])
+    };
     let text = || json!({"type": "string"});
     let form = json!({"application/x-www-form-urlencoded": {"schema": {
         "type": "object",
@@ -211,9 +274,15 @@ pub(super) fn tenant_paths() -> Map<String, Value> {
         ("after", text()),
         ("limit", json!({"type": "integer", "minimum": 1})),
         ("wait", json!({"type": "integer", "minimum": 0})),
-        ("detail", json!({"type": "string", "enum": ["full", "notice"]})),
+        (
+            "detail",
+            json!({"type": "string", "enum": ["full", "notice"]}),
+        ),
     ];
-    let events: Vec<Value> = events.into_iter().map(|(name, schema)| parameter(name, "query", schema)).collect();
+    let events: Vec<Value> = events
+        .into_iter()
+        .map(|(name, schema)| parameter(name, "query", schema))
+        .collect();
     [
         (
             "oauth2/token",
@@ -249,13 +318,22 @@ fn plain(summary: &str, is_oauth: bool, more: Value) -> Value {
     if let Some(map) = operation.as_object_mut() {
         map.insert("tags".into(), json!(["tenant"]));
     }
-    if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
-        responses.insert("200".into(), json!({"description": summary, "content": content}));
+    if let Some(responses) = operation
+        .get_mut("responses")
+        .and_then(Value::as_object_mut)
+    {
+        responses.insert(
+            "200".into(),
+            json!({"description": summary, "content": content}),
+        );
         if is_oauth {
             let error = json!({"type": "object", "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}}, "required": ["error"]});
             for status in ["400", "401", "429"] {
                 let content = json!({"application/json": {"schema": error}});
-                responses.insert(status.into(), json!({"description": "An error of RFC 6749 section 5.2", "content": content}));
+                responses.insert(
+                    status.into(),
+                    json!({"description": "An error of RFC 6749 section 5.2", "content": content}),
+                );
             }
         }
     }

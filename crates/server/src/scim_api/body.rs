@@ -49,15 +49,27 @@ pub(crate) async fn collect(
 ) -> Result<Received, Error> {
     check_content_type(headers)?;
     check_encoding(headers)?;
-    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse::<usize>().ok());
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<usize>().ok());
     if announced.is_none_or(|length| length <= bytes_max) {
         let room = match announced.filter(|length| *length > ROOMLESS_BYTES_MAX) {
             Some(length) => Some(room(state, tenant, length).await?),
             None => None,
         };
-        let mut collecting = Collecting { state, tenant, bytes_max, bytes: Vec::new(), room };
+        let mut collecting = Collecting {
+            state,
+            tenant,
+            bytes_max,
+            bytes: Vec::new(),
+            room,
+        };
         if collecting.all_of(&mut body).await? {
-            return Ok(Received { bytes: collecting.bytes.into(), _room: collecting.room });
+            return Ok(Received {
+                bytes: collecting.bytes.into(),
+                _room: collecting.room,
+            });
         }
     }
     Err(too_large(bytes_max))
@@ -76,8 +88,15 @@ impl Collecting<'_> {
     /// Reads to the end; `false` where the body is too large.
     async fn all_of(&mut self, body: &mut Body) -> Result<bool, Error> {
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Error::new(ErrorKind::InvalidSyntax, "The body broke off before its end."))?;
-            let Ok(data) = frame.into_data() else { continue };
+            let frame = frame.map_err(|_| {
+                Error::new(
+                    ErrorKind::InvalidSyntax,
+                    "The body broke off before its end.",
+                )
+            })?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
             let length = self.bytes.len().saturating_add(data.len());
             if length > self.bytes_max {
                 return Ok(false);
@@ -94,23 +113,38 @@ impl Collecting<'_> {
 
 async fn room(state: &State, tenant: Option<TenantId>, bytes: usize) -> Result<Share, Error> {
     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-    turn(&state.options, state.bodies.acquire(tenant, bytes), "The server has no room for a body as long as this one now.").await
+    turn(
+        &state.options,
+        state.bodies.acquire(tenant, bytes),
+        "The server has no room for a body as long as this one now.",
+    )
+    .await
 }
 
 /// Waits for a share, but not for as long as the request may take, so that the client is told when to come again.
 pub(super) async fn turn(options: &Options, share: Acquire, detail: &str) -> Result<Share, Error> {
-    tokio::time::timeout(Duration::from_secs(options.turn_wait_seconds_max), share).await.map_err(|_| {
-        let detail = format!("{detail} Nothing was changed; send the request again in {RETRY_SECONDS} seconds.");
-        Error::new(ErrorKind::Unavailable, detail).retry_after(RETRY_SECONDS)
-    })
+    tokio::time::timeout(Duration::from_secs(options.turn_wait_seconds_max), share)
+        .await
+        .map_err(|_| {
+            let detail = format!(
+                "{detail} Nothing was changed; send the request again in {RETRY_SECONDS} seconds."
+            );
+            Error::new(ErrorKind::Unavailable, detail).retry_after(RETRY_SECONDS)
+        })
 }
 
 /// A missing content type is tolerated.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
-    let Some(given) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let Some(given) = headers.get(CONTENT_TYPE) else {
+        return Ok(());
+    };
     let given = given.to_str().unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim();
-    if essence.is_empty() || ["application/scim+json", "application/json"].iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
+    if essence.is_empty()
+        || ["application/scim+json", "application/json"]
+            .iter()
+            .any(|accepted| essence.eq_ignore_ascii_case(accepted))
+    {
         return Ok(());
     }
     Err(Error::new(
@@ -121,9 +155,18 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
 
 /// What is encoded could not even be told to be JSON (RFC 9110 section 15.5.16). `utf-8` is no coding; whoever writes it there means the characters.
 fn check_encoding(headers: &HeaderMap) -> Result<(), Error> {
-    let codings = headers.get_all(CONTENT_ENCODING).iter().flat_map(|given| given.as_bytes().split(|byte| *byte == b','));
-    let mut codings = codings.map(<[u8]>::trim_ascii).filter(|coding| !coding.is_empty());
-    if codings.all(|coding| [b"identity".as_slice(), b"utf-8"].iter().any(|accepted| coding.eq_ignore_ascii_case(accepted))) {
+    let codings = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .flat_map(|given| given.as_bytes().split(|byte| *byte == b','));
+    let mut codings = codings
+        .map(<[u8]>::trim_ascii)
+        .filter(|coding| !coding.is_empty());
+    if codings.all(|coding| {
+        [b"identity".as_slice(), b"utf-8"]
+            .iter()
+            .any(|accepted| coding.eq_ignore_ascii_case(accepted))
+    }) {
         return Ok(());
     }
     Err(Error::new(
@@ -133,7 +176,10 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 fn too_large(bytes_max: usize) -> Error {
-    Error::new(ErrorKind::PayloadTooLarge, format!("The body is too large; accepted are at most {bytes_max} bytes."))
+    Error::new(
+        ErrorKind::PayloadTooLarge,
+        format!("The body is too large; accepted are at most {bytes_max} bytes."),
+    )
 }
 
 #[cfg(test)]

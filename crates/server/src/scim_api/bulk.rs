@@ -16,19 +16,34 @@ use crate::request_id::RequestId;
 
 pub(super) async fn bulk(mut call: Call) -> Result<Response, Failure> {
     let mut body = call.json(Some(call.state.options.bulk_operations_max))?;
-    call.trace.journal.also_adapted(normalize_bulk(&call.quirks(), &mut body));
+    call.trace
+        .journal
+        .also_adapted(normalize_bulk(&call.quirks(), &mut body));
     let request = BulkRequest::from_body(body)?;
     spend_more(&call.state, &call.caller, request.operations.len());
     let answers = call.directory.bulk(&call.caller, request).await;
     let view = call.view(&Projection::Default);
-    let request_id = call.parts.extensions.get::<RequestId>().map(RequestId::as_str).unwrap_or_default();
-    let outcomes = answers.into_iter().map(|answer| outcome(answer, &view, request_id)).collect();
+    let request_id = call
+        .parts
+        .extensions
+        .get::<RequestId>()
+        .map(RequestId::as_str)
+        .unwrap_or_default();
+    let outcomes = answers
+        .into_iter()
+        .map(|answer| outcome(answer, &view, request_id))
+        .collect();
     Ok(json(StatusCode::OK, &BulkResponse::new(outcomes)))
 }
 
 /// A body is only shown where something went wrong (RFC 7644 section 3.7.3).
 fn outcome(answer: BulkAnswer, view: &View<'_>, request_id: &str) -> BulkOutcome {
-    let BulkAnswer { method, bulk_id, resource, outcome } = answer;
+    let BulkAnswer {
+        method,
+        bulk_id,
+        resource,
+        outcome,
+    } = answer;
     let location = resource.map(|(schema, id)| view.location(&schema, &id));
     match outcome {
         Ok(version) => {
@@ -38,11 +53,25 @@ fn outcome(answer: BulkAnswer, view: &View<'_>, request_id: &str) -> BulkOutcome
                 _ => StatusCode::OK,
             };
             let version = (version > 0).then(|| version_tag(version));
-            BulkOutcome { method, bulk_id, version, location, status: status.as_u16(), response: None }
+            BulkOutcome {
+                method,
+                bulk_id,
+                version,
+                location,
+                status: status.as_u16(),
+                response: None,
+            }
         }
         Err(error) => {
             let error = error_of(error, request_id);
-            BulkOutcome { method, bulk_id, version: None, location, status: error.kind().status(), response: Some(error.to_json()) }
+            BulkOutcome {
+                method,
+                bulk_id,
+                version: None,
+                location,
+                status: error.kind().status(),
+                response: Some(error.to_json()),
+            }
         }
     }
 }

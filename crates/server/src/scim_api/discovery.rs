@@ -33,7 +33,12 @@ pub(super) struct Known<'a> {
 
 /// The same for everybody, so no caller is needed; whoever is known also learns which kinds of resources the tenant has, whether it has OAuth
 /// clients, and which events it is told of.
-pub(super) fn service_provider_config(state: &State, base_url: &str, parts: &Parts, known: Known<'_>) -> Result<Response, Failure> {
+pub(super) fn service_provider_config(
+    state: &State,
+    base_url: &str,
+    parts: &Parts,
+    known: Known<'_>,
+) -> Result<Response, Failure> {
     refuse_filter(&query(parts))?;
     let options = &state.options;
     let capabilities = Capabilities {
@@ -53,36 +58,75 @@ pub(super) fn service_provider_config(state: &State, base_url: &str, parts: &Par
 }
 
 /// The tenant's types as a request of one of them, or of the list, sees them: the list leaves out quiet ones that are not used.
-pub(super) async fn visible(directory: &Directory, caller: &Caller, id: Option<&str>) -> Result<SchemaSet, Failure> {
-    let set = if id.is_some() { caller.schemas.clone() } else { directory.listed(caller).await? };
+pub(super) async fn visible(
+    directory: &Directory,
+    caller: &Caller,
+    id: Option<&str>,
+) -> Result<SchemaSet, Failure> {
+    let set = if id.is_some() {
+        caller.schemas.clone()
+    } else {
+        directory.listed(caller).await?
+    };
     // A type that the token is not for is not there for its bearer.
     let set = restricted(&set, |schema| caller.permissions.covers(schema.name()));
     // A client that tries every type it finds has to know what a membership is, so the experimental one is shown only where the tenant says so.
-    Ok(if caller.tenant.settings.announce_group_members { shown(&set) } else { set })
+    Ok(if caller.tenant.settings.announce_group_members {
+        shown(&set)
+    } else {
+        set
+    })
 }
 
-pub(super) fn resource_types(call: &Call, types: &SchemaSet, id: Option<&str>) -> Result<Response, Failure> {
+pub(super) fn resource_types(
+    call: &Call,
+    types: &SchemaSet,
+    id: Option<&str>,
+) -> Result<Response, Failure> {
     let mut documents = discovery::resource_types(types, &call.base_url);
     // A type that the token is not for is not there for its bearer.
-    documents.retain(|document| document.get("name").and_then(Value::as_str).is_none_or(|name| call.caller.permissions.covers(name)));
+    documents.retain(|document| {
+        document
+            .get("name")
+            .and_then(Value::as_str)
+            .is_none_or(|name| call.caller.permissions.covers(name))
+    });
     list_or_one(call, documents, id)
 }
 
-pub(super) fn schemas(call: &Call, types: &SchemaSet, id: Option<&str>) -> Result<Response, Failure> {
+pub(super) fn schemas(
+    call: &Call,
+    types: &SchemaSet,
+    id: Option<&str>,
+) -> Result<Response, Failure> {
     list_or_one(call, discovery::schemas(types, &call.base_url), id)
 }
 
-fn list_or_one(call: &Call, documents: Vec<Map<String, Value>>, id: Option<&str>) -> Result<Response, Failure> {
+fn list_or_one(
+    call: &Call,
+    documents: Vec<Map<String, Value>>,
+    id: Option<&str>,
+) -> Result<Response, Failure> {
     refuse_filter(&query(&call.parts))?;
     let Some(id) = id else {
-        return tagged(&call.parts, &list_response(documents.len() as u64, 1, documents));
+        return tagged(
+            &call.parts,
+            &list_response(documents.len() as u64, 1, documents),
+        );
     };
-    let is_it = |document: &&Map<String, Value>| document.get("id").and_then(Value::as_str).is_some_and(|own| own.eq_ignore_ascii_case(id));
+    let is_it = |document: &&Map<String, Value>| {
+        document
+            .get("id")
+            .and_then(Value::as_str)
+            .is_some_and(|own| own.eq_ignore_ascii_case(id))
+    };
     match documents.iter().find(is_it) {
         Some(document) => tagged(&call.parts, document),
-        None => {
-            Err(Error::new(ErrorKind::NotFound, format!("There is no `{id}` here; without it the path shows all that there are.")).into())
-        }
+        None => Err(Error::new(
+            ErrorKind::NotFound,
+            format!("There is no `{id}` here; without it the path shows all that there are."),
+        )
+        .into()),
     }
 }
 
@@ -94,7 +138,10 @@ fn tagged(parts: &Parts, document: &impl serde::Serialize) -> Result<Response, F
     text.hash(&mut hasher);
     let tag = format!("W/\"{:016x}\"", hasher.finish());
     let names_it = |name| {
-        let value = parts.headers.get(name).map(|value| value.to_str().unwrap_or_default())?;
+        let value = parts
+            .headers
+            .get(name)
+            .map(|value| value.to_str().unwrap_or_default())?;
         let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
         Some(value.trim() == "*" || value.split(',').any(|one| opaque(one) == opaque(&tag)))
     };
@@ -102,14 +149,25 @@ fn tagged(parts: &Parts, document: &impl serde::Serialize) -> Result<Response, F
         let detail = "The document is not in the version that `If-Match` names.";
         return Err(Error::new(ErrorKind::PreconditionFailed, detail).into());
     }
-    let response = if names_it(IF_NONE_MATCH) == Some(true) { empty(StatusCode::NOT_MODIFIED) } else { response };
+    let response = if names_it(IF_NONE_MATCH) == Some(true) {
+        empty(StatusCode::NOT_MODIFIED)
+    } else {
+        response
+    };
     Ok(with_tag(response, &tag))
 }
 
 /// RFC 7644 section 4: a filter on these endpoints is refused, so that nobody takes everything for what they asked for.
 fn refuse_filter(query: &[(String, String)]) -> Result<(), Failure> {
-    if query.iter().any(|(name, _)| name.eq_ignore_ascii_case("filter")) {
-        return Err(Error::new(ErrorKind::Forbidden, "This endpoint does not take filters; it shows all that there is.").into());
+    if query
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("filter"))
+    {
+        return Err(Error::new(
+            ErrorKind::Forbidden,
+            "This endpoint does not take filters; it shows all that there is.",
+        )
+        .into());
     }
     Ok(())
 }

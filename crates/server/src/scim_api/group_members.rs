@@ -24,12 +24,22 @@ use crate::refusal::Failure;
 const VERSION: u64 = 1;
 
 fn schema() -> Result<&'static TypeSchema, Failure> {
-    group_member().map(AsRef::as_ref).ok_or_else(|| Error::new(ErrorKind::NotFound, "Memberships are not offered as resources.").into())
+    group_member().map(AsRef::as_ref).ok_or_else(|| {
+        Error::new(
+            ErrorKind::NotFound,
+            "Memberships are not offered as resources.",
+        )
+        .into()
+    })
 }
 
 pub(super) async fn query(call: Call) -> Result<Response, Failure> {
     let query = call.query();
-    let request = SearchRequest::from_query(query.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+    let request = SearchRequest::from_query(
+        query
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+    )?;
     list(call, request).await
 }
 
@@ -43,18 +53,39 @@ async fn list(call: Call, request: SearchRequest) -> Result<Response, Failure> {
     let options = &call.state.options;
     let projection = Projection::new(&request.attributes, &request.excluded_attributes)?;
     let search = MembershipSearch {
-        filter: request.filter.as_deref().map(|text| Filter::parse(text, options.filter)).transpose()?,
+        filter: request
+            .filter
+            .as_deref()
+            .map(|text| Filter::parse(text, options.filter))
+            .transpose()?,
         offset: request.start_index.saturating_sub(1),
-        limit: request.count.unwrap_or(options.page_size_default).min(options.page_size_max),
+        limit: request
+            .count
+            .unwrap_or(options.page_size_default)
+            .min(options.page_size_max),
         cursor: request.cursor.clone(),
-        sort: request.sort_by.as_deref().map(|text| sort(text, request.descending)).transpose()?,
+        sort: request
+            .sort_by
+            .as_deref()
+            .map(|text| sort(text, request.descending))
+            .transpose()?,
     };
-    let page = call.directory.memberships(&call.caller, schema, search).await?;
+    let page = call
+        .directory
+        .memberships(&call.caller, schema, search)
+        .await?;
     let mut list = match request.cursor {
         Some(_) => cursor_head(page.total_results, page.next_cursor, page.memberships.len()),
-        None => list_head(page.total_results.unwrap_or_default(), request.start_index, page.memberships.len()),
+        None => list_head(
+            page.total_results.unwrap_or_default(),
+            request.start_index,
+            page.memberships.len(),
+        ),
     };
-    let shown = page.memberships.iter().map(|membership| Value::Object(document(&call, schema, &projection, membership)));
+    let shown = page
+        .memberships
+        .iter()
+        .map(|membership| Value::Object(document(&call, schema, &projection, membership)));
     list.insert("Resources".into(), shown.collect());
     Ok(json(StatusCode::OK, &list))
 }
@@ -62,7 +93,10 @@ async fn list(call: Call, request: SearchRequest) -> Result<Response, Failure> {
 pub(super) async fn create(mut call: Call) -> Result<Response, Failure> {
     let projection = call.projection_of_written(&[])?;
     let body = call.json(None)?;
-    let made = call.directory.create_membership(&call.caller, &body).await?;
+    let made = call
+        .directory
+        .create_membership(&call.caller, &body)
+        .await?;
     answer(&call, StatusCode::CREATED, &projection, &made)
 }
 
@@ -85,16 +119,28 @@ pub(super) async fn delete(call: Call, id: String) -> Result<Response, Failure> 
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-fn answer(call: &Call, status: StatusCode, projection: &Projection, membership: &Membership) -> Result<Response, Failure> {
+fn answer(
+    call: &Call,
+    status: StatusCode,
+    projection: &Projection,
+    membership: &Membership,
+) -> Result<Response, Failure> {
     let schema = schema()?;
     let mut response = json(status, &document(call, schema, projection, membership));
-    if let Ok(location) = HeaderValue::try_from(call.view(projection).location(schema, &membership.id())) {
+    if let Ok(location) =
+        HeaderValue::try_from(call.view(projection).location(schema, &membership.id()))
+    {
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(with_version(response, VERSION))
 }
 
-fn document(call: &Call, schema: &TypeSchema, projection: &Projection, membership: &Membership) -> Map<String, Value> {
+fn document(
+    call: &Call,
+    schema: &TypeSchema,
+    projection: &Projection,
+    membership: &Membership,
+) -> Map<String, Value> {
     let view = call.view(projection);
     let locate = |resource_type: &str, id: &str| {
         let schema: Option<&Arc<TypeSchema>> = call.caller.schemas.by_name(resource_type);
@@ -102,8 +148,14 @@ fn document(call: &Call, schema: &TypeSchema, projection: &Projection, membershi
     };
     let mut document = membership.to_document(schema, Some(&locate));
     if let Some(Value::Object(meta)) = document.get_mut("meta") {
-        meta.insert("location".into(), view.location(schema, &membership.id()).into());
-        meta.insert("version".into(), directory::version::version_tag(VERSION).into());
+        meta.insert(
+            "location".into(),
+            view.location(schema, &membership.id()).into(),
+        );
+        meta.insert(
+            "version".into(),
+            directory::version::version_tag(VERSION).into(),
+        );
     }
     projection.apply(schema, &mut document);
     document

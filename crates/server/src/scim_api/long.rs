@@ -36,9 +36,17 @@ pub(super) async fn answer(
     request: impl Future<Output = Result<Response, Failure>> + Send + 'static,
 ) -> Result<Response, Failure> {
     let share = state.long_requests.acquire(tenant, 1);
-    let share = turn(&state.options, share, "Too many long requests are under way.").await?;
+    let share = turn(
+        &state.options,
+        share,
+        "Too many long requests are under way.",
+    )
+    .await?;
     let (alive, left) = oneshot::channel();
-    let _waiting = Waiting { stop, _alive: alive };
+    let _waiting = Waiting {
+        stop,
+        _alive: alive,
+    };
     let runtime = Handle::current();
     let worked = spawn_blocking(move || {
         let answer = runtime.block_on(async {

@@ -63,13 +63,26 @@ impl Pieces {
 
     /// Adds a resource as it is shown: what it holds as the text that it is, and what is said of it, whose `members` go on with those that were not read
     /// yet. `schemas` stays in front, as in the RFC's examples, and `id` follows it.
-    pub fn resource(&mut self, schema: &Arc<TypeSchema>, shown: (Document, Map<String, Value>), mut more: Option<MoreMembers>) {
+    pub fn resource(
+        &mut self,
+        schema: &Arc<TypeSchema>,
+        shown: (Document, Map<String, Value>),
+        mut more: Option<MoreMembers>,
+    ) {
         let (document, said) = shown;
-        let inside = document.text().strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or_default();
+        let inside = document
+            .text()
+            .strip_prefix('{')
+            .and_then(|text| text.strip_suffix('}'))
+            .unwrap_or_default();
         let (schemas, rest) = first_member(inside);
         let held = |text| Some(Part::Text(text)).filter(|_| !text.is_empty());
         let mut said = said.iter().map(|(name, value)| Part::Said(name, value));
-        let parts = held(schemas).into_iter().chain(said.next()).chain(held(rest)).chain(said);
+        let parts = held(schemas)
+            .into_iter()
+            .chain(said.next())
+            .chain(held(rest))
+            .chain(said);
         let mut separator = "{";
         for part in parts {
             self.text(separator.as_bytes());
@@ -87,8 +100,10 @@ impl Pieces {
                 (Value::Array(first), Some(more)) => {
                     self.text(b"[");
                     self.elements(first);
-                    self.pieces.push_back(Piece::Text(std::mem::take(&mut self.text)));
-                    self.pieces.push_back(Piece::Members(Arc::clone(schema), more));
+                    self.pieces
+                        .push_back(Piece::Text(std::mem::take(&mut self.text)));
+                    self.pieces
+                        .push_back(Piece::Members(Arc::clone(schema), more));
                     self.text(b"]");
                 }
                 _ => self.json(value),
@@ -113,10 +128,13 @@ impl Pieces {
         }
         let later = later();
         self.pieces.push_back(Piece::Text(self.text));
-        Body::from_stream(stream::try_unfold((self.pieces, later), |(pieces, later)| async move {
-            let next = next(pieces, &later).await?;
-            Ok::<_, DirectoryError>(next.map(|(bytes, pieces)| (bytes, (pieces, later))))
-        }))
+        Body::from_stream(stream::try_unfold(
+            (self.pieces, later),
+            |(pieces, later)| async move {
+                let next = next(pieces, &later).await?;
+                Ok::<_, DirectoryError>(next.map(|(bytes, pieces)| (bytes, (pieces, later))))
+            },
+        ))
     }
 }
 
@@ -135,10 +153,15 @@ fn first_member(members: &str) -> (&str, &str) {
         }
         false
     });
-    comma.and_then(|comma| Some((members.get(..comma)?, members.get(comma + 1..)?))).unwrap_or((members, ""))
+    comma
+        .and_then(|comma| Some((members.get(..comma)?, members.get(comma + 1..)?)))
+        .unwrap_or((members, ""))
 }
 
-async fn next(mut pieces: VecDeque<Piece>, later: &Later) -> Result<Option<(Bytes, VecDeque<Piece>)>, DirectoryError> {
+async fn next(
+    mut pieces: VecDeque<Piece>,
+    later: &Later,
+) -> Result<Option<(Bytes, VecDeque<Piece>)>, DirectoryError> {
     match pieces.pop_front() {
         None => Ok(None),
         Some(Piece::Text(text)) => Ok(Some((text.into(), pieces))),
@@ -156,7 +179,12 @@ async fn next(mut pieces: VecDeque<Piece>, later: &Later) -> Result<Option<(Byte
 impl Later {
     /// Further elements of `members`, each behind a comma.
     fn elements(&self, schema: &Arc<TypeSchema>, members: Vec<Related>) -> Vec<u8> {
-        let view = View { base_url: &self.base_url, caller: &self.caller, projection: &self.projection, directory: &self.directory };
+        let view = View {
+            base_url: &self.base_url,
+            caller: &self.caller,
+            projection: &self.projection,
+            directory: &self.directory,
+        };
         let part = StoredResource {
             resource_type: schema.name().to_owned(),
             id: String::new(),
@@ -169,7 +197,12 @@ impl Later {
         };
         let (_, said) = view.halves(schema, part);
         let mut text = Vec::new();
-        for element in said.get("members").and_then(Value::as_array).into_iter().flatten() {
+        for element in said
+            .get("members")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             text.push(b',');
             text.extend(serde_json::to_vec(element).unwrap_or_default());
         }
@@ -183,8 +216,14 @@ mod tests {
 
     #[test]
     fn the_first_member_ends_where_it_ends() {
-        let check = |text: &str, first: &str, rest: &str| assert_eq!(first_member(text), (first, rest), "{text}");
-        check(r#""schemas":["a","b"],"userName":"x","n":{"a":1,"b":2}"#, r#""schemas":["a","b"]"#, r#""userName":"x","n":{"a":1,"b":2}"#);
+        let check = |text: &str, first: &str, rest: &str| {
+            assert_eq!(first_member(text), (first, rest), "{text}");
+        };
+        check(
+            r#""schemas":["a","b"],"userName":"x","n":{"a":1,"b":2}"#,
+            r#""schemas":["a","b"]"#,
+            r#""userName":"x","n":{"a":1,"b":2}"#,
+        );
         check(r#""a,\"b":"}],\\","c":1"#, r#""a,\"b":"}],\\""#, r#""c":1"#);
         check(r#""a":{"b":[1,2]}"#, r#""a":{"b":[1,2]}"#, "");
         check("", "", "");

@@ -41,20 +41,37 @@ impl View<'_> {
     }
 
     /// The resource as the caller sees it: what it holds, and what the directory says of it.
-    pub fn halves(&self, schema: &TypeSchema, resource: StoredResource) -> (Document, Map<String, Value>) {
-        let locate = |resource_type: &str, id: &str| match self.caller.schemas.by_name(resource_type) {
-            Some(schema) => self.location(schema, id),
-            None => String::new(),
-        };
+    pub fn halves(
+        &self,
+        schema: &TypeSchema,
+        resource: StoredResource,
+    ) -> (Document, Map<String, Value>) {
+        let locate =
+            |resource_type: &str, id: &str| match self.caller.schemas.by_name(resource_type) {
+                Some(schema) => self.location(schema, id),
+                None => String::new(),
+            };
         let shows_names = self.caller.tenant.settings.member_display;
         // Empty where the caller may not read who the member is.
-        let names: Vec<String> = resource.members.iter().filter(|_| shows_names).map(|member| member.display.clone()).collect();
+        let names: Vec<String> = resource
+            .members
+            .iter()
+            .filter(|_| shows_names)
+            .map(|member| member.display.clone())
+            .collect();
         let (mut document, mut said) = resource.into_halves(Some(&locate));
-        let elements = said.get_mut("members").and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut);
+        let elements = said
+            .get_mut("members")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object_mut);
         for (element, name) in elements.zip(names).filter(|(_, name)| !name.is_empty()) {
             element.insert("display".to_owned(), name.into());
         }
-        let is_group = schema.core_attribute("members").is_some_and(|members| members.multi_valued);
+        let is_group = schema
+            .core_attribute("members")
+            .is_some_and(|members| members.multi_valued);
         if is_group && self.caller.tenant.settings.empty_members && !said.contains_key("members") {
             said.insert("members".to_owned(), Value::Array(Vec::new()));
         }
@@ -69,7 +86,13 @@ impl View<'_> {
     }
 
     /// A response with one resource: body, `Location`, `Content-Location` and `ETag`. Members that were not read yet follow while it is sent.
-    pub fn response(&self, status: StatusCode, schema: &Arc<TypeSchema>, resource: StoredResource, more: Option<MoreMembers>) -> Response {
+    pub fn response(
+        &self,
+        status: StatusCode,
+        schema: &Arc<TypeSchema>,
+        resource: StoredResource,
+        more: Option<MoreMembers>,
+    ) -> Response {
         let version = resource.version;
         let location = self.location(schema, &resource.id);
         let mut body = Pieces::default();
@@ -78,7 +101,9 @@ impl View<'_> {
         // Ids are hexadecimal and base URLs are checked, so both are header values.
         if let Ok(location) = HeaderValue::try_from(location) {
             // `meta.location` is also the `Content-Location` (RFC 7643 section 3.1): the body is the resource that is there.
-            response.headers_mut().insert(CONTENT_LOCATION, location.clone());
+            response
+                .headers_mut()
+                .insert(CONTENT_LOCATION, location.clone());
             response.headers_mut().insert(LOCATION, location);
         }
         with_version(response, version)

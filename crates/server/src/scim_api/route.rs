@@ -42,12 +42,23 @@ pub(crate) enum Route {
 impl Route {
     /// Finds the route of a path below the base URL. Slashes too many are tolerated.
     pub fn find(schemas: &SchemaSet, path: &str) -> Result<Self, Error> {
-        let decode = |segment: &str| percent_decode_str(segment).decode_utf8().map(std::borrow::Cow::into_owned);
+        let decode = |segment: &str| {
+            percent_decode_str(segment)
+                .decode_utf8()
+                .map(std::borrow::Cow::into_owned)
+        };
         let mut segments = path.split('/').filter(|segment| !segment.is_empty());
         let (first, second, third) = (segments.next(), segments.next(), segments.next());
-        let not_found = || Error::new(ErrorKind::NotFound, "This path leads nowhere; /ResourceTypes shows the endpoints that there are.");
+        let not_found = || {
+            Error::new(
+                ErrorKind::NotFound,
+                "This path leads nowhere; /ResourceTypes shows the endpoints that there are.",
+            )
+        };
         let second = second.map(decode).transpose().map_err(|_| not_found())?;
-        let Some(first) = first else { return Ok(Self::Root) };
+        let Some(first) = first else {
+            return Ok(Self::Root);
+        };
         let is = |name: &str| first.eq_ignore_ascii_case(name);
         if is("Me") {
             return Ok(Self::Me);
@@ -60,11 +71,13 @@ impl Route {
             (id, None) if is("ResourceTypes") => Ok(Self::ResourceTypes(id)),
             (id, None) if is("Schemas") => Ok(Self::Schemas(id)),
             // A type of that name that the tenant made comes first.
-            (id, None) if is("GroupMembers") && schemas.by_endpoint(first).is_none() => Ok(match id {
-                None => Self::GroupMembers,
-                Some(id) if id.eq_ignore_ascii_case(".search") => Self::GroupMemberSearch,
-                Some(id) => Self::GroupMember(id),
-            }),
+            (id, None) if is("GroupMembers") && schemas.by_endpoint(first).is_none() => {
+                Ok(match id {
+                    None => Self::GroupMembers,
+                    Some(id) if id.eq_ignore_ascii_case(".search") => Self::GroupMemberSearch,
+                    Some(id) => Self::GroupMember(id),
+                })
+            }
             (id, None) => {
                 let schema = schemas.by_endpoint(first).ok_or_else(not_found)?.clone();
                 Ok(match id {
@@ -78,21 +91,44 @@ impl Route {
 
     /// The path as the request log shows it, with the type and the id of the resource it is about.
     pub fn described(&self) -> (String, Option<(String, Option<String>)>) {
-        let endpoint = |schema: &TypeSchema| format!("/{}", schema.resource_type.endpoint.trim_start_matches('/'));
+        let endpoint = |schema: &TypeSchema| {
+            format!("/{}", schema.resource_type.endpoint.trim_start_matches('/'))
+        };
         match self {
             Self::Root => ("/".to_owned(), None),
             Self::Search(None) => ("/.search".to_owned(), None),
-            Self::Search(Some(schema)) => (format!("{}/.search", endpoint(schema)), Some((schema.name().to_owned(), None))),
+            Self::Search(Some(schema)) => (
+                format!("{}/.search", endpoint(schema)),
+                Some((schema.name().to_owned(), None)),
+            ),
             Self::Bulk => ("/Bulk".to_owned(), None),
             Self::ServiceProviderConfig => ("/ServiceProviderConfig".to_owned(), None),
-            Self::ResourceTypes(id) => (format!("/ResourceTypes{}", if id.is_some() { "/{id}" } else { "" }), None),
-            Self::Schemas(id) => (format!("/Schemas{}", if id.is_some() { "/{id}" } else { "" }), None),
+            Self::ResourceTypes(id) => (
+                format!("/ResourceTypes{}", if id.is_some() { "/{id}" } else { "" }),
+                None,
+            ),
+            Self::Schemas(id) => (
+                format!("/Schemas{}", if id.is_some() { "/{id}" } else { "" }),
+                None,
+            ),
             Self::Type(schema) => (endpoint(schema), Some((schema.name().to_owned(), None))),
-            Self::Resource(schema, id) => (format!("{}/{{id}}", endpoint(schema)), Some((schema.name().to_owned(), Some(id.clone())))),
+            Self::Resource(schema, id) => (
+                format!("{}/{{id}}", endpoint(schema)),
+                Some((schema.name().to_owned(), Some(id.clone()))),
+            ),
             Self::Me => ("/Me".to_owned(), None),
-            Self::GroupMembers => ("/GroupMembers".to_owned(), Some(("GroupMember".to_owned(), None))),
-            Self::GroupMemberSearch => ("/GroupMembers/.search".to_owned(), Some(("GroupMember".to_owned(), None))),
-            Self::GroupMember(id) => ("/GroupMembers/{id}".to_owned(), Some(("GroupMember".to_owned(), Some(id.clone())))),
+            Self::GroupMembers => (
+                "/GroupMembers".to_owned(),
+                Some(("GroupMember".to_owned(), None)),
+            ),
+            Self::GroupMemberSearch => (
+                "/GroupMembers/.search".to_owned(),
+                Some(("GroupMember".to_owned(), None)),
+            ),
+            Self::GroupMember(id) => (
+                "/GroupMembers/{id}".to_owned(),
+                Some(("GroupMember".to_owned(), Some(id.clone()))),
+            ),
         }
     }
 
@@ -123,7 +159,9 @@ impl Route {
     pub fn writes(&self, method: &Method) -> bool {
         match self {
             Self::Type(_) | Self::Bulk | Self::GroupMembers => *method == Method::POST,
-            Self::Resource(..) | Self::GroupMember(_) | Self::Me => [Method::PUT, Method::PATCH, Method::DELETE].contains(method),
+            Self::Resource(..) | Self::GroupMember(_) | Self::Me => {
+                [Method::PUT, Method::PATCH, Method::DELETE].contains(method)
+            }
             _ => false,
         }
     }
@@ -132,11 +170,21 @@ impl Route {
     pub fn body_bytes_max(&self, method: &Method, options: &Options) -> Option<usize> {
         match self {
             Self::Bulk if *method == Method::POST => Some(options.large_body_bytes_max),
-            Self::Search(_) | Self::GroupMembers | Self::GroupMemberSearch if *method == Method::POST => Some(options.body_bytes_max),
+            Self::Search(_) | Self::GroupMembers | Self::GroupMemberSearch
+                if *method == Method::POST =>
+            {
+                Some(options.body_bytes_max)
+            }
             // Lists of members are long.
-            Self::Type(schema) | Self::Resource(schema, _) if self.writes(method) && *method != Method::DELETE => {
+            Self::Type(schema) | Self::Resource(schema, _)
+                if self.writes(method) && *method != Method::DELETE =>
+            {
                 let has_members = schema.core_attribute("members").is_some();
-                Some(if has_members { options.large_body_bytes_max } else { options.body_bytes_max })
+                Some(if has_members {
+                    options.large_body_bytes_max
+                } else {
+                    options.body_bytes_max
+                })
             }
             _ => None,
         }
@@ -145,15 +193,27 @@ impl Route {
     /// What the body of a request with this method is.
     pub fn body_kind(&self, method: &Method, schemas: &SchemaSet) -> Option<BodyKind> {
         match self {
-            Self::Type(schema) if *method == Method::POST => Some(BodyKind::Resource(schema.clone())),
-            Self::Resource(schema, _) if *method == Method::PUT => Some(BodyKind::Resource(schema.clone())),
-            Self::Resource(schema, _) if *method == Method::PATCH => Some(BodyKind::Patch(schema.clone())),
-            Self::Search(schema) => {
-                Some(BodyKind::Search(schema.as_ref().map_or_else(|| schemas.types().to_vec(), |schema| vec![schema.clone()])))
+            Self::Type(schema) if *method == Method::POST => {
+                Some(BodyKind::Resource(schema.clone()))
             }
+            Self::Resource(schema, _) if *method == Method::PUT => {
+                Some(BodyKind::Resource(schema.clone()))
+            }
+            Self::Resource(schema, _) if *method == Method::PATCH => {
+                Some(BodyKind::Patch(schema.clone()))
+            }
+            Self::Search(schema) => Some(BodyKind::Search(
+                schema
+                    .as_ref()
+                    .map_or_else(|| schemas.types().to_vec(), |schema| vec![schema.clone()]),
+            )),
             Self::Bulk => Some(BodyKind::Bulk(schemas.clone())),
-            Self::GroupMembers if *method == Method::POST => group_member().map(|schema| BodyKind::Resource(schema.clone())),
-            Self::GroupMemberSearch => group_member().map(|schema| BodyKind::Search(vec![schema.clone()])),
+            Self::GroupMembers if *method == Method::POST => {
+                group_member().map(|schema| BodyKind::Resource(schema.clone()))
+            }
+            Self::GroupMemberSearch => {
+                group_member().map(|schema| BodyKind::Search(vec![schema.clone()]))
+            }
             _ => None,
         }
     }
@@ -161,7 +221,10 @@ impl Route {
     /// The methods it has, as in the header `Allow`.
     pub fn allowed(&self) -> &'static str {
         match self {
-            Self::Root | Self::ServiceProviderConfig | Self::ResourceTypes(_) | Self::Schemas(_) => "GET, HEAD",
+            Self::Root
+            | Self::ServiceProviderConfig
+            | Self::ResourceTypes(_)
+            | Self::Schemas(_) => "GET, HEAD",
             Self::Search(_) | Self::Bulk | Self::GroupMemberSearch => "POST",
             Self::Type(_) | Self::GroupMembers => "GET, HEAD, POST",
             Self::GroupMember(_) => "GET, HEAD, DELETE",
@@ -178,7 +241,10 @@ mod tests {
     fn paths() {
         let check = |path: &str, expected: &str| {
             let found = match Route::find(&SchemaSet::standard(), path) {
-                Ok(Route::Search(schema)) => format!("search {}", schema.map_or(String::new(), |schema| schema.name().to_owned())),
+                Ok(Route::Search(schema)) => format!(
+                    "search {}",
+                    schema.map_or(String::new(), |schema| schema.name().to_owned())
+                ),
                 Ok(Route::Type(schema)) => schema.name().to_owned(),
                 Ok(Route::Resource(schema, id)) => format!("{} {id}", schema.name()),
                 Ok(other) => format!("{other:?}"),

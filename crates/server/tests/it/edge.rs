@@ -29,10 +29,25 @@ async fn a_request_names_one_host() {
     let house = House::new().await;
     let listening = listen(house.router(), Options::default()).await;
     let check = async |version: &str, hosts: &str, status: &str| {
-        let answer = rest(send(&listening.address, &format!("GET /healthz {version}\r\n{hosts}Connection: close\r\n\r\n")).await).await;
-        assert!(answer.starts_with(&format!("{version} {status}")), "{version} {hosts:?}: {answer}");
+        let answer = rest(
+            send(
+                &listening.address,
+                &format!("GET /healthz {version}\r\n{hosts}Connection: close\r\n\r\n"),
+            )
+            .await,
+        )
+        .await;
+        assert!(
+            answer.starts_with(&format!("{version} {status}")),
+            "{version} {hosts:?}: {answer}"
+        );
         if status == "400" {
-            assert!(answer.contains("application/scim+json") && answer.contains("x-request-id") && answer.contains("Host"), "{answer}");
+            assert!(
+                answer.contains("application/scim+json")
+                    && answer.contains("x-request-id")
+                    && answer.contains("Host"),
+                "{answer}"
+            );
         }
     };
     check("HTTP/1.1", "Host: x\r\n", "200").await;
@@ -45,8 +60,17 @@ async fn a_request_names_one_host() {
     check("HTTP/1.0", "Host: x\r\nHost: y\r\n", "400").await;
     let client = connect_h2(&listening.address, 1).await;
     let check = async |hosts: &[&str], status: StatusCode| {
-        let request = hosts.iter().fold(Request::builder().uri("http://x/healthz"), |request, host| request.header("host", *host));
-        assert_eq!(ask_h2(client.clone(), request.body(()).unwrap(), Bytes::new()).await.0, status, "{hosts:?}");
+        let request = hosts.iter().fold(
+            Request::builder().uri("http://x/healthz"),
+            |request, host| request.header("host", *host),
+        );
+        assert_eq!(
+            ask_h2(client.clone(), request.body(()).unwrap(), Bytes::new())
+                .await
+                .0,
+            status,
+            "{hosts:?}"
+        );
     };
     check(&[], StatusCode::OK).await;
     check(&["x"], StatusCode::OK).await;
@@ -57,24 +81,45 @@ async fn a_request_names_one_host() {
 
 #[tokio::test]
 async fn connections_that_do_nothing_end_in_time() {
-    let options = Options { header_read_seconds_max: 1, idle_seconds_max: 1, ..Options::default() };
+    let options = Options {
+        header_read_seconds_max: 1,
+        idle_seconds_max: 1,
+        ..Options::default()
+    };
     let house = House::new().await;
     let listening = listen(house.router(), options).await;
     let settings = format!("{PREFACE}\0\0\0\x04\0\0\0\0\0");
     let asked = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
-    let beginnings = ["", "G", "P", "PRI", "PRI * HTTP/2.0\r\n", "GET /healthz HTTP/1.1\r\nHost:", PREFACE, &settings, asked];
+    let beginnings = [
+        "",
+        "G",
+        "P",
+        "PRI",
+        "PRI * HTTP/2.0\r\n",
+        "GET /healthz HTTP/1.1\r\nHost:",
+        PREFACE,
+        &settings,
+        asked,
+    ];
     let ended = join_all(beginnings.map(async |beginning| {
         let mut stream = send(&listening.address, beginning).await;
         let mut bytes = Vec::new();
         // In order or by a reset; and the client does not have to answer anything.
-        drop(tokio::time::timeout(SECONDS_MAX, stream.read_to_end(&mut bytes)).await.unwrap_or_else(|_| panic!("{beginning:?}")));
+        drop(
+            tokio::time::timeout(SECONDS_MAX, stream.read_to_end(&mut bytes))
+                .await
+                .unwrap_or_else(|_| panic!("{beginning:?}")),
+        );
         bytes
     }));
     assert!(ended.await.last().unwrap().ends_with(b"ok\n"));
 
     let client = connect_h2(&listening.address, 1).await;
     let health = || Request::builder().uri("http://x/healthz").body(()).unwrap();
-    assert_eq!(ask_h2(client.clone(), health(), Bytes::new()).await.0, StatusCode::OK);
+    assert_eq!(
+        ask_h2(client.clone(), health(), Bytes::new()).await.0,
+        StatusCode::OK
+    );
     let mut client = client;
     let gone = std::future::poll_fn(|context| match client.poll_ready(context) {
         std::task::Poll::Ready(Ok(())) => {
@@ -84,13 +129,21 @@ async fn connections_that_do_nothing_end_in_time() {
         }
         gone => gone.map(|gone| gone.is_err()),
     });
-    assert!(tokio::time::timeout(SECONDS_MAX, gone).await.unwrap(), "a connection over HTTP/2 without requests ends");
+    assert!(
+        tokio::time::timeout(SECONDS_MAX, gone).await.unwrap(),
+        "a connection over HTTP/2 without requests ends"
+    );
 }
 
 /// A client that takes nothing of an answer that is larger than all buffers between.
 #[tokio::test]
 async fn an_answer_that_is_not_taken_ends_in_time() {
-    let options = Options { header_read_seconds_max: 1, idle_seconds_max: 1, stall_seconds_max: 1, ..Options::default() };
+    let options = Options {
+        header_read_seconds_max: 1,
+        idle_seconds_max: 1,
+        stall_seconds_max: 1,
+        ..Options::default()
+    };
     let (begun, mut has_begun) = tokio::sync::mpsc::channel::<Held>(2);
     let router = axum::Router::new().fallback(async move || {
         let (held, given) = hold();
@@ -100,7 +153,9 @@ async fn an_answer_that_is_not_taken_ends_in_time() {
     let listening = listen(router, options).await;
     let _silent = send(&listening.address, WHOLE).await;
     let mut held = has_begun.recv().await.unwrap();
-    tokio::time::timeout(SECONDS_MAX, held.ended()).await.unwrap();
+    tokio::time::timeout(SECONDS_MAX, held.ended())
+        .await
+        .unwrap();
     // The same over HTTP/2, where the client still answers pings but opens no window.
     let client = connect_h2(&listening.address, 1).await;
     let mut client = client.ready().await.unwrap();
@@ -108,7 +163,9 @@ async fn an_answer_that_is_not_taken_ends_in_time() {
     let (answer, _) = client.send_request(request, true).unwrap();
     let _answer = answer.await.unwrap();
     let mut held = has_begun.recv().await.unwrap();
-    tokio::time::timeout(SECONDS_MAX, held.ended()).await.unwrap();
+    tokio::time::timeout(SECONDS_MAX, held.ended())
+        .await
+        .unwrap();
 }
 
 /// An answer without an end, and who learns that it is gone.
@@ -136,19 +193,33 @@ async fn connections_that_wait_make_room_for_others() {
         let house = House::new().await;
         let listening = listen(house.router(), options).await;
         let mut silent = Vec::new();
-        for beginning in ["", "G", "PRI * HT", "GET / HTTP/1.1\r\nHost: x\r\n"].iter().cycle().take(50) {
+        for beginning in ["", "G", "PRI * HT", "GET / HTTP/1.1\r\nHost: x\r\n"]
+            .iter()
+            .cycle()
+            .take(50)
+        {
             silent.push(send(&listening.address, beginning).await);
             let answer = rest(send(&listening.address, HEALTH).await).await;
             assert!(answer.ends_with("ok\n"), "{answer:?}");
         }
     };
-    check(Options { connections_max: 4, ..Options::default() }).await;
-    check(Options { connections_per_address_max: 4, ..Options::default() }).await;
+    check(Options {
+        connections_max: 4,
+        ..Options::default()
+    })
+    .await;
+    check(Options {
+        connections_per_address_max: 4,
+        ..Options::default()
+    })
+    .await;
 }
 
 /// One that begins a request for which nothing is missing, so that it waits for the server and not for its client.
 async fn busy(address: &str, token: &str) -> TcpStream {
-    let request = format!("GET /t/default/events?wait=20 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
+    let request = format!(
+        "GET /t/default/events?wait=20 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
     send(address, &request).await
 }
 
@@ -157,11 +228,21 @@ async fn health_is_told_where_all_places_are_taken_by_work() {
     let check = async |options: Options| {
         let house = House::new().await;
         let listening = listen(house.router(), options).await;
-        let _busy = [busy(&listening.address, &house.token).await, busy(&listening.address, &house.token).await];
+        let _busy = [
+            busy(&listening.address, &house.token).await,
+            busy(&listening.address, &house.token).await,
+        ];
         // Until both are at work they can be closed to make room, so look until there is none.
         let refused = tokio::time::timeout(SECONDS_MAX, async {
             loop {
-                let answer = rest(send(&listening.address, "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n").await).await;
+                let answer = rest(
+                    send(
+                        &listening.address,
+                        "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n",
+                    )
+                    .await,
+                )
+                .await;
                 if answer.starts_with("HTTP/1.1 503") {
                     return answer;
                 }
@@ -169,15 +250,33 @@ async fn health_is_told_where_all_places_are_taken_by_work() {
         });
         let refused = refused.await.unwrap().to_lowercase();
         assert!(
-            refused.contains("application/scim+json") && refused.contains("retry-after: 1") && refused.contains("connection: close"),
+            refused.contains("application/scim+json")
+                && refused.contains("retry-after: 1")
+                && refused.contains("connection: close"),
             "{refused}"
         );
-        assert!(rest(send(&listening.address, HEALTH).await).await.ends_with("ok\n"));
+        assert!(
+            rest(send(&listening.address, HEALTH).await)
+                .await
+                .ends_with("ok\n")
+        );
         let ready = HEALTH.replace("healthz", "readyz");
-        assert!(rest(send(&listening.address, &ready).await).await.starts_with("HTTP/1.1 200"));
+        assert!(
+            rest(send(&listening.address, &ready).await)
+                .await
+                .starts_with("HTTP/1.1 200")
+        );
     };
-    check(Options { connections_max: 2, ..Options::default() }).await;
-    check(Options { connections_per_address_max: 2, ..Options::default() }).await;
+    check(Options {
+        connections_max: 2,
+        ..Options::default()
+    })
+    .await;
+    check(Options {
+        connections_per_address_max: 2,
+        ..Options::default()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -186,7 +285,12 @@ async fn a_trusted_proxy_may_have_any_number_of_connections() {
     let trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
     let listening = listen(
         house.router(),
-        Options { connections_per_address_max: 1, health_connections_max: 0, trusted_proxies, ..Options::default() },
+        Options {
+            connections_per_address_max: 1,
+            health_connections_max: 0,
+            trusted_proxies,
+            ..Options::default()
+        },
     )
     .await;
     let mut streams = Vec::new();
@@ -194,14 +298,27 @@ async fn a_trusted_proxy_may_have_any_number_of_connections() {
         streams.push(send(&listening.address, HEALTH.split_at(30).0).await);
     }
     for mut stream in streams {
-        stream.write_all(HEALTH.split_at(30).1.as_bytes()).await.unwrap();
+        stream
+            .write_all(HEALTH.split_at(30).1.as_bytes())
+            .await
+            .unwrap();
         assert!(rest(stream).await.ends_with("ok\n"));
     }
 }
 
 /// A request from an address, with or without a token.
-async fn ask(house: &House, address: &str, forwarded: Option<&str>, token: Option<&str>, method: &str, path: &str) -> Answer {
-    let mut request = Request::builder().method(method).uri(path).header("host", "x");
+async fn ask(
+    house: &House,
+    address: &str,
+    forwarded: Option<&str>,
+    token: Option<&str>,
+    method: &str,
+    path: &str,
+) -> Answer {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "x");
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
@@ -210,7 +327,11 @@ async fn ask(house: &House, address: &str, forwarded: Option<&str>, token: Optio
     }
     let mut request = request.body(Body::empty()).unwrap();
     let peer = std::net::SocketAddr::new(address.parse().unwrap(), 5_000);
-    request.extensions_mut().insert(Connection { peer, local: "10.0.0.2:443".parse().unwrap(), is_tls: false });
+    request.extensions_mut().insert(Connection {
+        peer,
+        local: "10.0.0.2:443".parse().unwrap(),
+        is_tls: false,
+    });
     house.send(request).await
 }
 
@@ -229,7 +350,14 @@ const OPEN: [(&str, &str); 10] = [
 
 fn rated() -> Options {
     let trusted_proxies = vec!["10.0.0.1".parse().unwrap()];
-    Options { address_rate_limit: Some(RateLimit { per_second: 1, burst: 3 }), trusted_proxies, ..Options::default() }
+    Options {
+        address_rate_limit: Some(RateLimit {
+            per_second: 1,
+            burst: 3,
+        }),
+        trusted_proxies,
+        ..Options::default()
+    }
 }
 
 #[tokio::test]
@@ -238,25 +366,62 @@ async fn requests_without_a_token_have_a_rate_for_each_address() {
     for (number, (method, path)) in OPEN.iter().enumerate() {
         let address = format!("192.0.2.{number}");
         for _ in 0..3 {
-            assert_ne!(ask(&house, &address, None, None, method, path).await.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
+            assert_ne!(
+                ask(&house, &address, None, None, method, path).await.status,
+                StatusCode::TOO_MANY_REQUESTS,
+                "{path}"
+            );
         }
         let answer = ask(&house, &address, None, None, method, path).await;
         refused(&answer, 429, None);
-        assert_eq!((answer.header("retry-after"), answer.header("content-type")), (Some("1"), Some("application/scim+json")), "{path}");
+        assert_eq!(
+            (answer.header("retry-after"), answer.header("content-type")),
+            (Some("1"), Some("application/scim+json")),
+            "{path}"
+        );
         for health in ["/healthz", "/readyz"] {
-            assert_eq!(ask(&house, &address, None, None, "GET", health).await.status, StatusCode::OK);
+            assert_eq!(
+                ask(&house, &address, None, None, "GET", health)
+                    .await
+                    .status,
+                StatusCode::OK
+            );
         }
     }
-    let token = async || ask(&house, "2001:db8::1", None, None, "POST", "/t/default/oauth2/token").await;
+    let token = async || {
+        ask(
+            &house,
+            "2001:db8::1",
+            None,
+            None,
+            "POST",
+            "/t/default/oauth2/token",
+        )
+        .await
+    };
     for _ in 0..3 {
         assert_eq!(token().await.status, StatusCode::BAD_REQUEST);
     }
     let answer = token().await;
     assert_eq!(
-        (answer.status, answer.text("/error"), answer.header("retry-after")),
-        (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", Some("1"))
+        (
+            answer.status,
+            answer.text("/error"),
+            answer.header("retry-after")
+        ),
+        (
+            StatusCode::TOO_MANY_REQUESTS,
+            "temporarily_unavailable",
+            Some("1")
+        )
     );
-    assert_eq!(ask(&house, "2001:db8::2", None, None, "GET", "/nowhere").await.status, StatusCode::TOO_MANY_REQUESTS, "the same /64");
+    assert_eq!(
+        ask(&house, "2001:db8::2", None, None, "GET", "/nowhere")
+            .await
+            .status,
+        StatusCode::TOO_MANY_REQUESTS,
+        "the same /64"
+    );
     house.wait(1);
     assert_eq!(token().await.status, StatusCode::BAD_REQUEST);
 }
@@ -264,32 +429,75 @@ async fn requests_without_a_token_have_a_rate_for_each_address() {
 #[tokio::test]
 async fn behind_a_trusted_proxy_the_forwarded_address_has_the_rate() {
     let house = House::with(rated(), TenantSettings::default()).await;
-    let asked = async |address: &str, forwarded: &str| ask(&house, address, Some(forwarded), None, "GET", "/nowhere").await.status.as_u16();
+    let asked = async |address: &str, forwarded: &str| {
+        ask(&house, address, Some(forwarded), None, "GET", "/nowhere")
+            .await
+            .status
+            .as_u16()
+    };
     for _ in 0..3 {
         assert_eq!(asked("10.0.0.1", "192.0.2.1").await, 404);
         assert_eq!(asked("10.0.0.9", "192.0.2.1").await, 404);
     }
     assert_eq!(asked("10.0.0.1", "192.0.2.1").await, 429);
     assert_eq!(asked("10.0.0.1", "192.0.2.2").await, 404);
-    assert_eq!(asked("10.0.0.9", "192.0.2.3").await, 429, "this one is no trusted proxy");
+    assert_eq!(
+        asked("10.0.0.9", "192.0.2.3").await,
+        429,
+        "this one is no trusted proxy"
+    );
 }
 
 /// Neighbours of an address that asks too often are let in with a token that was accepted before, and with no other.
 #[tokio::test]
 async fn tokens_that_are_known_do_not_share_the_rate_of_their_address() {
     let house = House::with(rated(), TenantSettings::default()).await;
-    let asked = async |token: Option<&str>, path: &str| ask(&house, "192.0.2.1", None, token, "GET", path).await.status.as_u16();
+    let asked = async |token: Option<&str>, path: &str| {
+        ask(&house, "192.0.2.1", None, token, "GET", path)
+            .await
+            .status
+            .as_u16()
+    };
     let token = Some(house.token.as_str());
     for _ in 0..10 {
         assert_eq!(asked(token, "/scim/v2/Users").await, 200);
     }
-    assert_eq!([asked(None, "/nowhere").await, asked(Some("guess"), "/scim/v2/Users").await], [404, 401]);
-    assert_eq!([asked(None, "/nowhere").await, asked(Some("guess"), "/scim/v2/Users").await], [429, 429]);
+    assert_eq!(
+        [
+            asked(None, "/nowhere").await,
+            asked(Some("guess"), "/scim/v2/Users").await
+        ],
+        [404, 401]
+    );
+    assert_eq!(
+        [
+            asked(None, "/nowhere").await,
+            asked(Some("guess"), "/scim/v2/Users").await
+        ],
+        [429, 429]
+    );
     assert_eq!(asked(token, "/scim/v2/Users").await, 200);
-    assert_eq!(asked(token, "/openapi.json").await, 429, "no route that asks who calls");
+    assert_eq!(
+        asked(token, "/openapi.json").await,
+        429,
+        "no route that asks who calls"
+    );
     let tokens = house.tenants.list_tokens(house.tenant.id).await.unwrap();
-    assert!(house.tenants.revoke_token(house.tenant.id, &tokens[0].id, house.hand_now()).await.unwrap());
-    assert_eq!([asked(token, "/scim/v2/Users").await, asked(token, "/scim/v2/Users").await], [401, 429], "a revoked token is none");
+    assert!(
+        house
+            .tenants
+            .revoke_token(house.tenant.id, &tokens[0].id, house.hand_now())
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        [
+            asked(token, "/scim/v2/Users").await,
+            asked(token, "/scim/v2/Users").await
+        ],
+        [401, 429],
+        "a revoked token is none"
+    );
 }
 
 /// Tenants and tokens of a store that no longer answers from some moment on.
@@ -310,7 +518,12 @@ impl Stuck {
 
 #[async_trait]
 impl Tenants for Stuck {
-    async fn create_tenant(&self, name: &str, settings: TenantSettings, at: Timestamp) -> Result<Option<Tenant>, Fault> {
+    async fn create_tenant(
+        &self,
+        name: &str,
+        settings: TenantSettings,
+        at: Timestamp,
+    ) -> Result<Option<Tenant>, Fault> {
         self.answers(false).await;
         self.tenants.create_tenant(name, settings, at).await
     }
@@ -335,7 +548,11 @@ impl Tenants for Stuck {
         self.tenants.create_token(token).await
     }
 
-    async fn find_token(&self, tenant: TenantId, hash: TokenHash) -> Result<Option<TokenRecord>, Fault> {
+    async fn find_token(
+        &self,
+        tenant: TenantId,
+        hash: TokenHash,
+    ) -> Result<Option<TokenRecord>, Fault> {
         self.answers(false).await;
         self.tenants.find_token(tenant, hash).await
     }
@@ -350,7 +567,12 @@ impl Tenants for Stuck {
         self.tenants.revoke_token(tenant, id, at).await
     }
 
-    async fn record_token_use(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<(), Fault> {
+    async fn record_token_use(
+        &self,
+        tenant: TenantId,
+        id: &str,
+        at: Timestamp,
+    ) -> Result<(), Fault> {
         self.answers(false).await;
         self.tenants.record_token_use(tenant, id, at).await
     }
@@ -361,8 +583,18 @@ async fn a_store_that_no_longer_answers_delays_no_request_beyond_its_limit() {
     for finds_only in [true, false] {
         let has_stopped = Arc::new(AtomicBool::new(false));
         let stopped = has_stopped.clone();
-        let options = Options { request_seconds_max: 1, ..Options::default() };
-        let house = House::behind(options, |tenants| Arc::new(Stuck { tenants, finds_only, has_stopped: stopped })).await;
+        let options = Options {
+            request_seconds_max: 1,
+            ..Options::default()
+        };
+        let house = House::behind(options, |tenants| {
+            Arc::new(Stuck {
+                tenants,
+                finds_only,
+                has_stopped: stopped,
+            })
+        })
+        .await;
         has_stopped.store(true, Ordering::Relaxed);
         let paths = [
             "/scim/v2/Users",
@@ -382,16 +614,34 @@ async fn a_store_that_no_longer_answers_delays_no_request_beyond_its_limit() {
                 request = request.header("authorization", format!("Bearer {token}"));
             }
             let answer = house.send(request.body(Body::empty()).unwrap());
-            let answer = tokio::time::timeout(SECONDS_MAX, answer).await.unwrap_or_else(|_| panic!("{path}"));
+            let answer = tokio::time::timeout(SECONDS_MAX, answer)
+                .await
+                .unwrap_or_else(|_| panic!("{path}"));
             (path.to_owned(), answer.status.as_u16())
         };
         let strangers = join_all(paths.map(|path| ask(None, path))).await;
         let known = join_all(paths.map(|path| ask(Some(&house.token), path))).await;
-        let of = |found: &[(String, u16)], path: &str| found.iter().find(|(asked, _)| asked == path).unwrap().1;
-        let restore = house.call(&house.token, "POST", "/admin/v1/tenants/default/restore", &[], None);
+        let of = |found: &[(String, u16)], path: &str| {
+            found.iter().find(|(asked, _)| asked == path).unwrap().1
+        };
+        let restore = house.call(
+            &house.token,
+            "POST",
+            "/admin/v1/tenants/default/restore",
+            &[],
+            None,
+        );
         let restore = tokio::time::timeout(SECONDS_MAX, restore).await.unwrap();
-        assert_eq!(restore.status, StatusCode::SERVICE_UNAVAILABLE, "only the body of a restore may take longer");
-        assert_eq!(of(&strangers, "/scim/v2/Users"), 401, "the answer does not wait for the request log for ever");
+        assert_eq!(
+            restore.status,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "only the body of a restore may take longer"
+        );
+        assert_eq!(
+            of(&strangers, "/scim/v2/Users"),
+            401,
+            "the answer does not wait for the request log for ever"
+        );
         assert_eq!(of(&known, "/scim/v2/Users"), 503);
     }
 }

@@ -7,7 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use directory::change_set::{ChangeSet, Committed};
 use directory::search::SearchPlan;
-use directory::store::{CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, SearchPage, Store, StoredResource};
+use directory::store::{
+    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, SearchPage,
+    Store, StoredResource,
+};
 use directory::tenant::TenantId;
 use storage::sqlite::Sqlite;
 use tokio::sync::Notify;
@@ -36,7 +39,9 @@ impl Gate {
         self.entered.fetch_add(1, Ordering::SeqCst);
         self.news.notify_one();
         let is_open = self.is_open.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.opened.wait_timeout_while(is_open, OPENS_AFTER, |is_open| !*is_open);
+        let waited = self
+            .opened
+            .wait_timeout_while(is_open, OPENS_AFTER, |is_open| !*is_open);
         if waited.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
             self.overdue.fetch_add(1, Ordering::SeqCst);
         }
@@ -68,32 +73,65 @@ pub(crate) struct Gated {
 
 #[async_trait]
 impl Memberships for Gated {
-    async fn members_after(&self, tenant: TenantId, group_id: &str, after: i64, limit: u32) -> Result<Vec<Member>, Fault> {
-        self.store.members_after(tenant, group_id, after, limit).await
+    async fn members_after(
+        &self,
+        tenant: TenantId,
+        group_id: &str,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Member>, Fault> {
+        self.store
+            .members_after(tenant, group_id, after, limit)
+            .await
     }
 
-    async fn find_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
+    async fn find_memberships(
+        &self,
+        tenant: TenantId,
+        query: &MembershipQuery,
+    ) -> Result<Vec<Membership>, Fault> {
         self.store.find_memberships(tenant, query).await
     }
 
-    async fn count_memberships(&self, tenant: TenantId, query: &MembershipQuery) -> Result<u64, Fault> {
+    async fn count_memberships(
+        &self,
+        tenant: TenantId,
+        query: &MembershipQuery,
+    ) -> Result<u64, Fault> {
         self.store.count_memberships(tenant, query).await
     }
 }
 
 #[async_trait]
 impl Store for Gated {
-    async fn commit(&self, tenant: TenantId, change_set: Arc<ChangeSet>) -> Result<Vec<Committed>, CommitError> {
+    async fn commit(
+        &self,
+        tenant: TenantId,
+        change_set: Arc<ChangeSet>,
+    ) -> Result<Vec<Committed>, CommitError> {
         self.store.commit(tenant, change_set).await
     }
 
-    async fn read(&self, tenant: TenantId, resource_type: &str, id: &str, include: Include) -> Result<Option<StoredResource>, Fault> {
+    async fn read(
+        &self,
+        tenant: TenantId,
+        resource_type: &str,
+        id: &str,
+        include: Include,
+    ) -> Result<Option<StoredResource>, Fault> {
         self.gate.enter(id);
         self.store.read(tenant, resource_type, id, include).await
     }
 
-    async fn has_more_members_than(&self, tenant: TenantId, group_id: &str, count: u32) -> Result<bool, Fault> {
-        self.store.has_more_members_than(tenant, group_id, count).await
+    async fn has_more_members_than(
+        &self,
+        tenant: TenantId,
+        group_id: &str,
+        count: u32,
+    ) -> Result<bool, Fault> {
+        self.store
+            .has_more_members_than(tenant, group_id, count)
+            .await
     }
 
     async fn search(&self, tenant: TenantId, plan: SearchPlan) -> Result<SearchPage, Fault> {

@@ -49,7 +49,10 @@ impl Clock for Hand {
 
 impl IdGenerator for Hand {
     fn id(&self) -> Uuid {
-        Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + u128::from(self.ids.fetch_add(1, Ordering::Relaxed)))
+        Uuid::from_u128(
+            0x0190_0000_0000_7000_8000_0000_0000_0000
+                + u128::from(self.ids.fetch_add(1, Ordering::Relaxed)),
+        )
     }
 
     fn secret(&self) -> [u8; 32] {
@@ -86,13 +89,26 @@ impl Courier for Nowhere {
     }
 
     async fn send(&self, _: &Receiver, _: &Message, _: Timestamp) -> Reception {
-        Reception::Later { why: "nobody is there".into(), retry_after: None }
+        Reception::Later {
+            why: "nobody is there".into(),
+            retry_after: None,
+        }
     }
 }
 
-fn events(store: &Arc<Sqlite>, directory: &Directory, hand: &Arc<Hand>) -> (watch::Sender<u64>, Events) {
+fn events(
+    store: &Arc<Sqlite>,
+    directory: &Directory,
+    hand: &Arc<Hand>,
+) -> (watch::Sender<u64>, Events) {
     let (announce, commits) = watch::channel(0);
-    let teller = Teller::new(store.clone(), store.clone(), directory.clone(), store.clone(), "https://r.example".into());
+    let teller = Teller::new(
+        store.clone(),
+        store.clone(),
+        directory.clone(),
+        store.clone(),
+        "https://r.example".into(),
+    );
     let ports = Ports {
         log: store.clone(),
         receivers: store.clone(),
@@ -102,8 +118,21 @@ fn events(store: &Arc<Sqlite>, directory: &Directory, hand: &Arc<Hand>) -> (watc
         ids: hand.clone(),
         commits: commits.clone(),
     };
-    let delivery = Arc::new(Subscriptions::new(ports, provisioning::subscription::Options::default()));
-    (announce, Events { log: store.clone(), receivers: store.clone(), keys: store.clone(), teller, delivery, commits })
+    let delivery = Arc::new(Subscriptions::new(
+        ports,
+        provisioning::subscription::Options::default(),
+    ));
+    (
+        announce,
+        Events {
+            log: store.clone(),
+            receivers: store.clone(),
+            keys: store.clone(),
+            teller,
+            delivery,
+            commits,
+        },
+    )
 }
 
 impl House {
@@ -116,12 +145,19 @@ impl House {
     }
 
     /// A server whose directory sees the store only through something else.
-    pub(crate) async fn over(options: Options, settings: TenantSettings, seen: impl FnOnce(Arc<Sqlite>) -> Arc<dyn Store>) -> Self {
+    pub(crate) async fn over(
+        options: Options,
+        settings: TenantSettings,
+        seen: impl FnOnce(Arc<Sqlite>) -> Arc<dyn Store>,
+    ) -> Self {
         Self::made(options, settings, seen, |tenants| tenants).await
     }
 
     /// A server that sees tenants and tokens only through something else.
-    pub(crate) async fn behind(options: Options, seen: impl FnOnce(Arc<dyn Tenants>) -> Arc<dyn Tenants>) -> Self {
+    pub(crate) async fn behind(
+        options: Options,
+        seen: impl FnOnce(Arc<dyn Tenants>) -> Arc<dyn Tenants>,
+    ) -> Self {
         Self::made(options, TenantSettings::default(), |store| store, seen).await
     }
 
@@ -134,21 +170,44 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let hasher = Arc::new(MasterKey::load_or_create(&folder.path().join("key")).unwrap());
         let store = Arc::new(Sqlite::open(&folder.path().join("db"), hasher.clone()).unwrap());
-        let hand = Arc::new(Hand { seconds: AtomicI64::new(1_800_000_000), ids: AtomicU64::new(0) });
+        let hand = Arc::new(Hand {
+            seconds: AtomicI64::new(1_800_000_000),
+            ids: AtomicU64::new(0),
+        });
         let directory = Directory::new(seen(store.clone()), hand.clone(), hand.clone())
             .with_cursors(hasher.clone(), options.cursor_seconds_max)
             .with_types(store.clone())
             .with_past(store.clone(), store.clone(), store.clone());
-        let (clients, issuers): (Arc<dyn Clients>, Arc<dyn Issuers>) = (store.clone(), store.clone());
+        let (clients, issuers): (Arc<dyn Clients>, Arc<dyn Issuers>) =
+            (store.clone(), store.clone());
         let (announce, events) = events(&store, &directory, &hand);
         let tenants: Arc<dyn Tenants> = store.clone();
-        let tenant = tenants.create_tenant("default", settings, hand.now()).await.unwrap().unwrap();
-        let state =
-            State::new(directory, seen_tenants(tenants.clone()), hasher.clone(), hand.clone(), hand.clone(), options).with_events(events);
-        let request_log: Arc<dyn RequestLog> = Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
+        let tenant = tenants
+            .create_tenant("default", settings, hand.now())
+            .await
+            .unwrap()
+            .unwrap();
+        let state = State::new(
+            directory,
+            seen_tenants(tenants.clone()),
+            hasher.clone(),
+            hand.clone(),
+            hand.clone(),
+            options,
+        )
+        .with_events(events);
+        let request_log: Arc<dyn RequestLog> =
+            Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
         state.keep_requests(request_log.clone());
-        let foreign = Arc::new(Foreign { keys: Mutex::default(), fetches: AtomicUsize::default() });
-        state.set_callers(Callers { clients: clients.clone(), issuers: issuers.clone(), key_sets: foreign.clone() });
+        let foreign = Arc::new(Foreign {
+            keys: Mutex::default(),
+            fetches: AtomicUsize::default(),
+        });
+        state.set_callers(Callers {
+            clients: clients.clone(),
+            issuers: issuers.clone(),
+            key_sets: foreign.clone(),
+        });
         state.offer_tenant_life(store.clone(), folder.path().to_owned());
         let mut house = Self {
             clients,
@@ -176,18 +235,46 @@ impl House {
     /// A new token of the tenant.
     pub(crate) async fn issue(&self, permissions: Permissions) -> String {
         let text = token_text(&self.hand.secret());
-        let request = TokenRequest { tenant: self.tenant.id, name: "test".into(), expires: None, permissions };
+        let request = TokenRequest {
+            tenant: self.tenant.id,
+            name: "test".into(),
+            expires: None,
+            permissions,
+        };
         let hasher: &dyn TokenHasher = &*self.hasher;
-        self.tenants.create_token(issue(hasher, self.hand.id(), &text, request, self.hand.now())).await.unwrap();
+        self.tenants
+            .create_token(issue(
+                hasher,
+                self.hand.id(),
+                &text,
+                request,
+                self.hand.now(),
+            ))
+            .await
+            .unwrap();
         text
     }
 
     /// A new token of another tenant, for everything.
     pub(crate) async fn issue_for(&self, tenant: directory::tenant::TenantId) -> String {
         let text = token_text(&self.hand.secret());
-        let request = TokenRequest { tenant, name: "test".into(), expires: None, permissions: Permissions::all() };
+        let request = TokenRequest {
+            tenant,
+            name: "test".into(),
+            expires: None,
+            permissions: Permissions::all(),
+        };
         let hasher: &dyn TokenHasher = &*self.hasher;
-        self.tenants.create_token(issue(hasher, self.hand.id(), &text, request, self.hand.now())).await.unwrap();
+        self.tenants
+            .create_token(issue(
+                hasher,
+                self.hand.id(),
+                &text,
+                request,
+                self.hand.now(),
+            ))
+            .await
+            .unwrap();
         text
     }
 
@@ -196,8 +283,14 @@ impl House {
     }
 
     pub(crate) fn wait(&self, seconds: i64) {
-        let later = self.hand.now().checked_add(SignedDuration::from_secs(seconds)).unwrap();
-        self.hand.seconds.store(later.as_second(), Ordering::Relaxed);
+        let later = self
+            .hand
+            .now()
+            .checked_add(SignedDuration::from_secs(seconds))
+            .unwrap();
+        self.hand
+            .seconds
+            .store(later.as_second(), Ordering::Relaxed);
     }
 
     /// Any request.
@@ -206,8 +299,18 @@ impl House {
     }
 
     /// A request with this token, a JSON body where there is one, and further headers.
-    pub(crate) async fn call(&self, token: &str, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
-        let mut request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
+    pub(crate) async fn call(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {token}"));
         if body.is_some() {
             request = request.header("content-type", "application/scim+json");
         }
@@ -225,7 +328,8 @@ impl House {
 
     /// A SCIM request below the base URL, with the token that may do everything.
     pub(crate) async fn scim(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
-        self.call(&self.token, method, &format!("/scim/v2{path}"), &[], body).await
+        self.call(&self.token, method, &format!("/scim/v2{path}"), &[], body)
+            .await
     }
 
     /// Creates a User; its id.
@@ -239,6 +343,10 @@ impl House {
     /// A token that only provisions.
     pub(crate) async fn narrow(&self, scopes: &[Scope], types: Option<&[&str]>) -> String {
         let resource_types = types.map(|types| types.iter().map(ToString::to_string).collect());
-        self.issue(Permissions { resource_types, ..Permissions::of(scopes) }).await
+        self.issue(Permissions {
+            resource_types,
+            ..Permissions::of(scopes)
+        })
+        .await
     }
 }

@@ -27,8 +27,13 @@ pub(crate) async fn listen(router: Router, options: Options) -> Listening {
     let address = listener.local_addr().unwrap().to_string();
     let (stop, stopped) = oneshot::channel::<()>();
     let until = async move { drop(stopped.await) };
-    let served = tokio::spawn(async move { server::serve(listener, router, until, &options).await });
-    Listening { address, stop, served }
+    let served =
+        tokio::spawn(async move { server::serve(listener, router, until, &options).await });
+    Listening {
+        address,
+        stop,
+        served,
+    }
 }
 
 pub(crate) async fn send(address: &str, text: &str) -> TcpStream {
@@ -40,7 +45,9 @@ pub(crate) async fn send(address: &str, text: &str) -> TcpStream {
 /// Everything until the server closes the connection.
 pub(crate) async fn rest(mut stream: TcpStream) -> String {
     let mut text = String::new();
-    let _ = tokio::time::timeout(SECONDS_MAX, stream.read_to_string(&mut text)).await.unwrap();
+    let _ = tokio::time::timeout(SECONDS_MAX, stream.read_to_string(&mut text))
+        .await
+        .unwrap();
     text
 }
 
@@ -48,11 +55,18 @@ pub(crate) const WHOLE: &str = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r
 
 #[tokio::test]
 async fn a_head_that_does_not_end_is_cut_off() {
-    let options = Options { header_read_seconds_max: 1, ..Options::default() };
+    let options = Options {
+        header_read_seconds_max: 1,
+        ..Options::default()
+    };
     let listening = listen(Router::new().route("/", get(async || "ok")), options).await;
     let slow = send(&listening.address, "GET / HTTP/1.1\r\nhost: x\r\n").await;
     assert!(!rest(slow).await.contains("200 OK"));
-    assert!(rest(send(&listening.address, WHOLE).await).await.ends_with("ok"));
+    assert!(
+        rest(send(&listening.address, WHOLE).await)
+            .await
+            .ends_with("ok")
+    );
 }
 
 #[tokio::test]
@@ -74,12 +88,18 @@ async fn a_stop_lets_open_requests_finish_and_takes_no_new_ones() {
     }
     finish.send(()).unwrap();
     assert!(rest(open).await.ends_with("finished"));
-    tokio::time::timeout(SECONDS_MAX, listening.served).await.unwrap().unwrap();
+    tokio::time::timeout(SECONDS_MAX, listening.served)
+        .await
+        .unwrap()
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_stop_does_not_wait_for_ever() {
-    let options = Options { drain_seconds_max: 1, ..Options::default() };
+    let options = Options {
+        drain_seconds_max: 1,
+        ..Options::default()
+    };
     let (begun, mut has_begun) = mpsc::channel::<()>(1);
     let route = get(async move || {
         begun.send(()).await.unwrap();
@@ -89,12 +109,22 @@ async fn a_stop_does_not_wait_for_ever() {
     let _open = send(&listening.address, WHOLE).await;
     has_begun.recv().await.unwrap();
     listening.stop.send(()).unwrap();
-    tokio::time::timeout(SECONDS_MAX, listening.served).await.unwrap().unwrap();
+    tokio::time::timeout(SECONDS_MAX, listening.served)
+        .await
+        .unwrap()
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_body_that_does_not_come_is_answered_on_the_wire() {
-    let house = House::with(Options { request_seconds_max: 1, ..Options::default() }, TenantSettings::default()).await;
+    let house = House::with(
+        Options {
+            request_seconds_max: 1,
+            ..Options::default()
+        },
+        TenantSettings::default(),
+    )
+    .await;
     let listening = listen(house.router(), Options::default()).await;
     let head = format!(
         "POST /scim/v2/Users HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 100\r\nconnection: close\r\n\r\n{{",
@@ -102,7 +132,11 @@ async fn a_body_that_does_not_come_is_answered_on_the_wire() {
     );
     let answer = rest(send(&listening.address, &head).await).await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    assert!(answer.contains("application/scim+json") && answer.contains("urn:ietf:params:scim:api:messages:2.0:Error"), "{answer}");
+    assert!(
+        answer.contains("application/scim+json")
+            && answer.contains("urn:ietf:params:scim:api:messages:2.0:Error"),
+        "{answer}"
+    );
 }
 
 /// Many clients look for an answer only when they have sent everything.

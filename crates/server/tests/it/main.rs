@@ -1,7 +1,16 @@
 //! Whole exchanges with the server, in one process: what goes over the wire, and what comes back.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
-#![expect(clippy::unnecessary_wraps, reason = "what makes a body gives it as calls take it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests"
+)]
+#![expect(
+    clippy::unnecessary_wraps,
+    reason = "what makes a body gives it as calls take it"
+)]
 
 mod counting;
 mod gate;

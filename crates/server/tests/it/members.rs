@@ -29,7 +29,9 @@ async fn client(house: Arc<House>, group: String, own: Vec<String>) {
         if number % 2 == 1 {
             let remove = match number % 4 {
                 1 => json!([{"op": "remove", "path": format!("members[value eq \"{id}\"]")}]),
-                _ => json!([{"op": "Remove", "path": "members", "value": [{"$ref": null, "value": id}]}]),
+                _ => {
+                    json!([{"op": "Remove", "path": "members", "value": [{"$ref": null, "value": id}]}])
+                }
             };
             let answer = house.scim("PATCH", &path, Some(patch(&remove))).await;
             assert!(answer.status.is_success(), "{answer:?}");
@@ -40,8 +42,14 @@ async fn client(house: Arc<House>, group: String, own: Vec<String>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn thirty_two_clients_change_one_group_and_nobody_is_lost() {
     // Half of a whole group leaves again within seconds, which the deletion guard would hold.
-    let guard = GuardSettings { mode: Mode::Off, ..GuardSettings::default() };
-    let settings = TenantSettings { guard, ..TenantSettings::default() };
+    let guard = GuardSettings {
+        mode: Mode::Off,
+        ..GuardSettings::default()
+    };
+    let settings = TenantSettings {
+        guard,
+        ..TenantSettings::default()
+    };
     let house = Arc::new(House::with(Options::default(), settings).await);
     let mut ids = Vec::new();
     for number in 0..CLIENTS * MEMBERS_EACH {
@@ -49,17 +57,30 @@ async fn thirty_two_clients_change_one_group_and_nobody_is_lost() {
     }
     let stays = house.user("stays").await;
     let body = json!({"schemas": [GROUP], "displayName": "team", "members": [{"value": stays}]});
-    let group = house.scim("POST", "/Groups", Some(body)).await.text("/id").to_owned();
+    let group = house
+        .scim("POST", "/Groups", Some(body))
+        .await
+        .text("/id")
+        .to_owned();
 
-    let clients = ids.chunks(MEMBERS_EACH).map(|own| tokio::spawn(client(house.clone(), group.clone(), own.to_vec())));
+    let clients = ids
+        .chunks(MEMBERS_EACH)
+        .map(|own| tokio::spawn(client(house.clone(), group.clone(), own.to_vec())));
     for client in clients.collect::<Vec<_>>() {
         client.await.unwrap();
     }
 
     let answer = house.scim("GET", &format!("/Groups/{group}"), None).await;
     assert_eq!(answer.status, StatusCode::OK);
-    let found: Vec<&str> = answer.body["members"].as_array().unwrap().iter().map(|member| member["value"].as_str().unwrap()).collect();
-    let kept = ids.chunks(MEMBERS_EACH).flat_map(|own| own.iter().step_by(2));
+    let found: Vec<&str> = answer.body["members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|member| member["value"].as_str().unwrap())
+        .collect();
+    let kept = ids
+        .chunks(MEMBERS_EACH)
+        .flat_map(|own| own.iter().step_by(2));
     let expected: BTreeSet<&str> = kept.map(String::as_str).chain([stays.as_str()]).collect();
     assert_eq!(found.len(), expected.len(), "somebody is in it twice");
     assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected);

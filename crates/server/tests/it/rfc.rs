@@ -18,7 +18,9 @@ pub(crate) const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 /// A User with what is given beside.
 pub(crate) fn user(beside: Value) -> Value {
     let mut body = json!({"schemas": [USER]});
-    body.as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
+    body.as_object_mut()
+        .unwrap()
+        .extend(beside.as_object().unwrap().clone());
     body
 }
 
@@ -37,16 +39,35 @@ pub(crate) async fn made(house: &House, beside: Value) -> Answer {
 pub(crate) fn refused(answer: &Answer, status: u16, scim_type: Option<&str>) {
     assert_eq!(answer.status.as_u16(), status, "{answer:?}");
     assert_eq!(answer.body["schemas"], json!([ERROR]), "{answer:?}");
-    assert_eq!(answer.body["status"], json!(status.to_string()), "{answer:?}");
-    assert_eq!(answer.body.get("scimType").and_then(Value::as_str), scim_type, "{answer:?}");
-    assert!(answer.body["detail"].as_str().is_some_and(|detail| detail.len() > 10), "{answer:?}");
+    assert_eq!(
+        answer.body["status"],
+        json!(status.to_string()),
+        "{answer:?}"
+    );
+    assert_eq!(
+        answer.body.get("scimType").and_then(Value::as_str),
+        scim_type,
+        "{answer:?}"
+    );
+    assert!(
+        answer.body["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.len() > 10),
+        "{answer:?}"
+    );
     assert_eq!(answer.header("content-type"), Some("application/scim+json"));
 }
 
 /// `userName`s of a list, in order.
 pub(crate) fn names(list: &Answer) -> Vec<&str> {
-    let resources = list.body["Resources"].as_array().map(Vec::as_slice).unwrap_or_default();
-    resources.iter().filter_map(|resource| resource["userName"].as_str()).collect()
+    let resources = list.body["Resources"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    resources
+        .iter()
+        .filter_map(|resource| resource["userName"].as_str())
+        .collect()
 }
 
 pub(crate) fn query(text: &str) -> String {
@@ -54,5 +75,7 @@ pub(crate) fn query(text: &str) -> String {
 }
 
 pub(crate) async fn find(house: &House, path: &str, filter: &str) -> Answer {
-    house.scim("GET", &format!("{path}?filter={}", query(filter)), None).await
+    house
+        .scim("GET", &format!("{path}?filter={}", query(filter)), None)
+        .await
 }

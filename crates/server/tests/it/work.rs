@@ -24,8 +24,14 @@ use crate::rfc::{BULK, GROUP, PATCH, SEARCH, operations, query, refused, user};
 const LONG_BYTES: usize = 8 * 1024;
 
 fn request(method: &str, path: &str, token: &str, body: Body) -> Request<Body> {
-    let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
-    request.header("content-type", "application/scim+json").body(body).unwrap()
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer {token}"));
+    request
+        .header("content-type", "application/scim+json")
+        .body(body)
+        .unwrap()
 }
 
 /// A body of which is told whether anybody wanted it.
@@ -41,11 +47,20 @@ fn watched() -> (Arc<AtomicBool>, Body) {
 
 #[tokio::test]
 async fn who_may_not_is_told_before_the_body_is_read() {
-    let house = House::with(Options { request_seconds_max: 5, ..Options::default() }, TenantSettings::default()).await;
+    let house = House::with(
+        Options {
+            request_seconds_max: 5,
+            ..Options::default()
+        },
+        TenantSettings::default(),
+    )
+    .await;
     let ann = format!("/Users/{}", house.user("ann").await);
     let reads = house.narrow(&[Scope::Read], None).await;
     let writes = house.narrow(&[Scope::Write], None).await;
-    let groups = house.narrow(&[Scope::Read, Scope::Write], Some(&["Group"])).await;
+    let groups = house
+        .narrow(&[Scope::Read, Scope::Write], Some(&["Group"]))
+        .await;
     let cases = [
         (&reads, "POST", "/Bulk"),
         (&reads, "POST", "/Users"),
@@ -61,7 +76,9 @@ async fn who_may_not_is_told_before_the_body_is_read() {
     ];
     for (token, method, path) in cases {
         let (wanted, body) = watched();
-        let answer = house.send(request(method, &format!("/scim/v2{path}"), token, body)).await;
+        let answer = house
+            .send(request(method, &format!("/scim/v2{path}"), token, body))
+            .await;
         refused(&answer, 403, None);
         assert!(!wanted.load(Ordering::SeqCst), "{method} {path}");
     }
@@ -70,7 +87,14 @@ async fn who_may_not_is_told_before_the_body_is_read() {
 /// What follows the value that is one too many is not JSON, so it was not looked at.
 #[tokio::test]
 async fn parsing_stops_at_the_limit() {
-    let house = House::with(Options { bulk_operations_max: 3, ..Options::default() }, TenantSettings::default()).await;
+    let house = House::with(
+        Options {
+            bulk_operations_max: 3,
+            ..Options::default()
+        },
+        TenantSettings::default(),
+    )
+    .await;
     let ann = format!("/scim/v2/Users/{}", house.user("ann").await);
     let arrays = |member: &str| format!("{{\"{member}\":[{}!", "[],".repeat(30_000));
     for (method, path) in [
@@ -83,11 +107,28 @@ async fn parsing_stops_at_the_limit() {
         ("POST", "/scim/v2/GroupMembers"),
         ("POST", "/t/default/admin/v1/schemas"),
     ] {
-        let answer = house.send(request(method, path, &house.token, arrays("attributes").into())).await;
+        let answer = house
+            .send(request(
+                method,
+                path,
+                &house.token,
+                arrays("attributes").into(),
+            ))
+            .await;
         refused(&answer, 413, None);
-        assert!(answer.text("/detail").contains("more than 20000 values"), "{method} {path}: {answer:?}");
+        assert!(
+            answer.text("/detail").contains("more than 20000 values"),
+            "{method} {path}: {answer:?}"
+        );
     }
-    let answer = house.send(request("POST", "/scim/v2/Bulk", &house.token, arrays("Operations").into())).await;
+    let answer = house
+        .send(request(
+            "POST",
+            "/scim/v2/Bulk",
+            &house.token,
+            arrays("Operations").into(),
+        ))
+        .await;
     refused(&answer, 413, None);
     assert!(answer.text("/detail").contains("at most 3"), "{answer:?}");
 }
@@ -104,12 +145,16 @@ fn held(body: &Value) -> (Request<Body>, oneshot::Receiver<()>, oneshot::Sender<
         Ok::<_, Infallible>(Bytes::from(text))
     });
     let mut request = request("POST", "/scim/v2/Groups", "", Body::from_stream(pieces));
-    request.headers_mut().insert("content-length", length.into());
+    request
+        .headers_mut()
+        .insert("content-length", length.into());
     (request, begun, go)
 }
 
 fn send(house: &House, token: &str, mut request: Request<Body>) -> JoinHandle<Answer> {
-    request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
+        .headers_mut()
+        .insert("authorization", format!("Bearer {token}").parse().unwrap());
     let router = house.router();
     tokio::spawn(async move { Answer::of(router.oneshot(request).await.unwrap()).await })
 }
@@ -120,34 +165,67 @@ fn large_group(name: &str) -> Value {
 
 #[tokio::test]
 async fn room_for_bodies_is_shared_between_tenants() {
-    let options =
-        Options { bodies_bytes_max: 300_000, bodies_per_tenant_bytes_max: 100_000, turn_wait_seconds_max: 0, ..Options::default() };
+    let options = Options {
+        bodies_bytes_max: 300_000,
+        bodies_per_tenant_bytes_max: 100_000,
+        turn_wait_seconds_max: 0,
+        ..Options::default()
+    };
     let house = House::with(options, TenantSettings::default()).await;
-    let other = house.tenants.create_tenant("other", TenantSettings::default(), house.hand_now()).await.unwrap().unwrap();
+    let other = house
+        .tenants
+        .create_tenant("other", TenantSettings::default(), house.hand_now())
+        .await
+        .unwrap()
+        .unwrap();
     let stranger = house.issue_for(other.id).await;
     let (first, begun, go) = held(&large_group("first"));
     let first = send(&house, &house.token, first);
     begun.await.unwrap();
     // The tenant has used what it may; the members do not exist, so what is read is refused for that.
-    let waits = house.scim("POST", "/Groups", Some(large_group("second"))).await;
+    let waits = house
+        .scim("POST", "/Groups", Some(large_group("second")))
+        .await;
     refused(&waits, 503, None);
     assert_eq!(waits.header("retry-after"), Some("5"));
     let chunked = request("POST", "/scim/v2/Groups", &house.token, {
-        Body::from_stream(stream::once(async { Ok::<_, Infallible>(Bytes::from(large_group("third").to_string())) }))
+        Body::from_stream(stream::once(async {
+            Ok::<_, Infallible>(Bytes::from(large_group("third").to_string()))
+        }))
     });
     refused(&house.send(chunked).await, 503, None);
     house.user("small").await;
-    let there = house.call(&stranger, "POST", "/t/other/scim/v2/Groups", &[], Some(large_group("fourth"))).await;
+    let there = house
+        .call(
+            &stranger,
+            "POST",
+            "/t/other/scim/v2/Groups",
+            &[],
+            Some(large_group("fourth")),
+        )
+        .await;
     refused(&there, 400, Some("invalidValue"));
     go.send(()).unwrap();
     refused(&first.await.unwrap(), 400, Some("invalidValue"));
-    refused(&house.scim("POST", "/Groups", Some(large_group("fifth"))).await, 400, Some("invalidValue"));
+    refused(
+        &house
+            .scim("POST", "/Groups", Some(large_group("fifth")))
+            .await,
+        400,
+        Some("invalidValue"),
+    );
 }
 
 async fn gated(options: Options) -> (House, Arc<Gate>, String) {
     let gate = Arc::new(Gate::default());
     let behind = Arc::clone(&gate);
-    let house = House::over(options, TenantSettings::default(), |store| Arc::new(Gated { store, gate: behind })).await;
+    let house = House::over(options, TenantSettings::default(), |store| {
+        Arc::new(Gated {
+            store,
+            gate: behind,
+        })
+    })
+    .await;
     let id = house.user("gated").await;
     gate.id.lock().unwrap().clone_from(&id);
     (house, gate, id)
@@ -161,25 +239,67 @@ fn long_patch(title: &str) -> Value {
 
 #[tokio::test]
 async fn others_are_answered_while_long_requests_keep_threads_busy() {
-    let (house, gate, id) = gated(Options { turn_wait_seconds_max: 0, ..Options::default() }).await;
-    let other = house.tenants.create_tenant("other", TenantSettings::default(), house.hand_now()).await.unwrap().unwrap();
+    let (house, gate, id) = gated(Options {
+        turn_wait_seconds_max: 0,
+        ..Options::default()
+    })
+    .await;
+    let other = house
+        .tenants
+        .create_tenant("other", TenantSettings::default(), house.hand_now())
+        .await
+        .unwrap()
+        .unwrap();
     let stranger = house.issue_for(other.id).await;
     let path = format!("/scim/v2/Users/{id}");
     let body = |title: &str| Body::from(long_patch(title).to_string());
-    let busy: Vec<_> = (0..4).map(|_| send(&house, &house.token, request("PATCH", &path, "", body("busy")))).collect();
+    let busy: Vec<_> = (0..4)
+        .map(|_| {
+            send(
+                &house,
+                &house.token,
+                request("PATCH", &path, "", body("busy")),
+            )
+        })
+        .collect();
     gate.has(4).await;
-    assert_eq!(house.send(Request::get("/healthz").body(Body::empty()).unwrap()).await.status, StatusCode::OK);
+    assert_eq!(
+        house
+            .send(Request::get("/healthz").body(Body::empty()).unwrap())
+            .await
+            .status,
+        StatusCode::OK
+    );
     house.user("meanwhile").await;
-    assert_eq!(house.scim("GET", "/Users", None).await.body["totalResults"], 2);
+    assert_eq!(
+        house.scim("GET", "/Users", None).await.body["totalResults"],
+        2
+    );
     // The tenant has all turns that it may have, another one has its own.
-    let fifth = house.send(request("PATCH", &path, &house.token, body("fifth"))).await;
+    let fifth = house
+        .send(request("PATCH", &path, &house.token, body("fifth")))
+        .await;
     refused(&fifth, 503, None);
     assert_eq!(fifth.header("retry-after"), Some("5"));
-    let made = house.call(&stranger, "POST", "/t/other/scim/v2/Users", &[], Some(user(json!({"userName": "bob"})))).await;
+    let made = house
+        .call(
+            &stranger,
+            "POST",
+            "/t/other/scim/v2/Users",
+            &[],
+            Some(user(json!({"userName": "bob"}))),
+        )
+        .await;
     let there = format!("/t/other/scim/v2/Users/{}", made.text("/id"));
-    let patched = house.call(&stranger, "PATCH", &there, &[], Some(long_patch("there"))).await;
+    let patched = house
+        .call(&stranger, "PATCH", &there, &[], Some(long_patch("there")))
+        .await;
     assert_eq!(patched.status, StatusCode::OK, "{patched:?}");
-    assert_eq!(gate.overdue.load(Ordering::SeqCst), 0, "all of that happened while they were busy");
+    assert_eq!(
+        gate.overdue.load(Ordering::SeqCst),
+        0,
+        "all of that happened while they were busy"
+    );
     gate.set(true);
     for answer in busy {
         assert_eq!(answer.await.unwrap().status, StatusCode::OK);
@@ -189,22 +309,41 @@ async fn others_are_answered_while_long_requests_keep_threads_busy() {
 /// Operations after the one that was under way are not begun; whether or not what they do ever waits.
 #[tokio::test]
 async fn a_bulk_request_ends_with_its_client() {
-    let (house, gate, id) = gated(Options { long_requests_per_tenant_max: 1, ..Options::default() }).await;
-    let patch = |data: Value| json!({"method": "PATCH", "path": format!("/Users/{id}"), "data": data});
-    let written = patch(operations(json!([{"op": "replace", "path": "title", "value": "x"}])).unwrap());
-    let refused = patch(operations(json!([{"op": "replace", "path": "emails[type eq \"none\"].value", "value": "x"}])).unwrap());
+    let (house, gate, id) = gated(Options {
+        long_requests_per_tenant_max: 1,
+        ..Options::default()
+    })
+    .await;
+    let patch =
+        |data: Value| json!({"method": "PATCH", "path": format!("/Users/{id}"), "data": data});
+    let written =
+        patch(operations(json!([{"op": "replace", "path": "title", "value": "x"}])).unwrap());
+    let refused = patch(
+        operations(
+            json!([{"op": "replace", "path": "emails[type eq \"none\"].value", "value": "x"}]),
+        )
+        .unwrap(),
+    );
     for (operation, atomic) in [(&written, false), (&refused, false), (&written, true)] {
         gate.set(false);
         let before = gate.entered();
         let body = json!({"schemas": [BULK], "atomic": atomic, "Operations": vec![operation; 50]});
-        let given_up = send(&house, &house.token, request("POST", "/scim/v2/Bulk", "", body.to_string().into()));
+        let given_up = send(
+            &house,
+            &house.token,
+            request("POST", "/scim/v2/Bulk", "", body.to_string().into()),
+        );
         gate.has(before + 1).await;
         given_up.abort();
         assert!(given_up.await.unwrap_err().is_cancelled());
         gate.set(true);
         // There is one turn, so the next one begins when the first has ended.
-        let next = json!({"schemas": [BULK], "Operations": [{"method": "DELETE", "path": "/Users/none"}]});
-        assert_eq!(house.scim("POST", "/Bulk", Some(next)).await.status, StatusCode::OK);
+        let next =
+            json!({"schemas": [BULK], "Operations": [{"method": "DELETE", "path": "/Users/none"}]});
+        assert_eq!(
+            house.scim("POST", "/Bulk", Some(next)).await.status,
+            StatusCode::OK
+        );
         assert_eq!(gate.entered() - before, 1, "{operation} {atomic}");
     }
 }
@@ -213,9 +352,20 @@ async fn a_bulk_request_ends_with_its_client() {
 async fn long_requests_are_answered_as_short_ones() {
     let house = House::new().await;
     let id = house.user("ann").await;
-    let answer = house.scim("PATCH", &format!("/Users/{id}"), Some(long_patch("x"))).await;
-    assert_eq!((answer.status, answer.body["title"].as_str()), (StatusCode::OK, Some("x")));
-    refused(&house.scim("PATCH", "/Users/none", Some(long_patch("x"))).await, 404, None);
+    let answer = house
+        .scim("PATCH", &format!("/Users/{id}"), Some(long_patch("x")))
+        .await;
+    assert_eq!(
+        (answer.status, answer.body["title"].as_str()),
+        (StatusCode::OK, Some("x"))
+    );
+    refused(
+        &house
+            .scim("PATCH", "/Users/none", Some(long_patch("x")))
+            .await,
+        404,
+        None,
+    );
 }
 
 #[tokio::test]
@@ -226,7 +376,9 @@ async fn filters_that_cost_too_much_are_refused() {
     let check = async |filter: &str, says: Option<&str>| {
         let body = json!({"schemas": [SEARCH], "filter": filter});
         let answers = [
-            house.scim("GET", &format!("/Users?filter={}", query(filter)), None).await,
+            house
+                .scim("GET", &format!("/Users?filter={}", query(filter)), None)
+                .await,
             house.scim("POST", "/Users/.search", Some(body)).await,
         ];
         for answer in answers {
@@ -240,12 +392,24 @@ async fn filters_that_cost_too_much_are_refused() {
         }
     };
     check(&any_of("groups.display co \"a\"", 20), None).await;
-    for term in ["groups.display co \"a\"", "userName co \"a\"", "nickName ew \"a\"", "active eq true", "not (userName eq \"a\")"] {
+    for term in [
+        "groups.display co \"a\"",
+        "userName co \"a\"",
+        "nickName ew \"a\"",
+        "active eq true",
+        "not (userName eq \"a\")",
+    ] {
         check(&any_of(term, 200), Some("at most 20")).await;
     }
-    let names: Vec<String> = (0..200).map(|number| format!("userName eq \"{number}\"")).collect();
+    let names: Vec<String> = (0..200)
+        .map(|number| format!("userName eq \"{number}\""))
+        .collect();
     check(&names.join(" or "), None).await;
-    check(&any_of("userName eq \"a\"", 251), Some("more than 250 comparisons")).await;
+    check(
+        &any_of("userName eq \"a\"", 251),
+        Some("more than 250 comparisons"),
+    )
+    .await;
     let many = json!({"schemas": [SEARCH], "attributes": vec!["userName"; 501]});
     let answer = house.scim("POST", "/Users/.search", Some(many)).await;
     refused(&answer, 400, Some("invalidValue"));

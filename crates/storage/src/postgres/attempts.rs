@@ -28,12 +28,18 @@ pub(crate) struct Attempts<'a> {
 impl<'a> Attempts<'a> {
     /// None yet.
     pub(crate) fn new(connections: &'a Connections) -> Self {
-        Self { connections, failed: 0 }
+        Self {
+            connections,
+            failed: 0,
+        }
     }
 
     /// After so many that failed.
     pub(crate) fn after(connections: &'a Connections, failed: u32) -> Self {
-        Self { connections, failed }
+        Self {
+            connections,
+            failed,
+        }
     }
 
     /// Whether an earlier try may have been committed and nobody heard of it.
@@ -45,7 +51,11 @@ impl<'a> Attempts<'a> {
     pub(crate) async fn connection(&mut self) -> Result<Object, Fault> {
         loop {
             tokio::time::sleep(wait(self.failed)).await;
-            let connection = if self.failed == 0 { self.connections.get().await } else { self.connections.get_tried().await };
+            let connection = if self.failed == 0 {
+                self.connections.get().await
+            } else {
+                self.connections.get_tried().await
+            };
             match connection {
                 Err(refusal) => self.again(refusal)?,
                 Ok(connection) => return Ok(connection),
@@ -61,7 +71,11 @@ impl<'a> Attempts<'a> {
             return Err(refusal);
         }
         self.failed += 1;
-        tracing::debug!(failed = self.failed, error = refusal.source(), "a transaction is tried again");
+        tracing::debug!(
+            failed = self.failed,
+            error = refusal.source(),
+            "a transaction is tried again"
+        );
         Ok(())
     }
 }
@@ -70,11 +84,19 @@ impl<'a> Attempts<'a> {
 pub(crate) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// Rows of one statement that stands alone, and may be run twice.
-pub(crate) async fn query(connections: &Connections, statement: &str, values: Values<'_>) -> Result<Vec<Row>, Fault> {
+pub(crate) async fn query(
+    connections: &Connections,
+    statement: &str,
+    values: Values<'_>,
+) -> Result<Vec<Row>, Fault> {
     let mut attempts = Attempts::new(connections);
     loop {
         let connection = attempts.connection().await?;
-        let tried = async { connection.query(&connection.prepare_cached(statement).await?, values).await };
+        let tried = async {
+            connection
+                .query(&connection.prepare_cached(statement).await?, values)
+                .await
+        };
         match tried.await {
             Ok(rows) => return Ok(rows),
             Err(error) => attempts.again(fault(error))?,
@@ -83,11 +105,19 @@ pub(crate) async fn query(connections: &Connections, statement: &str, values: Va
 }
 
 /// How many rows one statement changed that stands alone, and may be run twice.
-pub(crate) async fn execute(connections: &Connections, statement: &str, values: Values<'_>) -> Result<u64, Fault> {
+pub(crate) async fn execute(
+    connections: &Connections,
+    statement: &str,
+    values: Values<'_>,
+) -> Result<u64, Fault> {
     let mut attempts = Attempts::new(connections);
     loop {
         let connection = attempts.connection().await?;
-        let tried = async { connection.execute(&connection.prepare_cached(statement).await?, values).await };
+        let tried = async {
+            connection
+                .execute(&connection.prepare_cached(statement).await?, values)
+                .await
+        };
         match tried.await {
             Ok(count) => return Ok(count),
             Err(error) => attempts.again(fault(error))?,
@@ -102,12 +132,18 @@ fn error_of(fault: &Fault) -> Option<&tokio_postgres::Error> {
         Some(PoolError::Backend(error)) => Some(error),
         _ => None,
     };
-    source.downcast_ref::<tokio_postgres::Error>().or_else(backend)
+    source
+        .downcast_ref::<tokio_postgres::Error>()
+        .or_else(backend)
 }
 
 fn wait(failed: u32) -> Duration {
     let doublings = failed.saturating_sub(2).min(16);
-    if failed < 2 { Duration::ZERO } else { WAIT_FIRST.saturating_mul(1 << doublings).min(WAIT_MAX) }
+    if failed < 2 {
+        Duration::ZERO
+    } else {
+        WAIT_FIRST.saturating_mul(1 << doublings).min(WAIT_MAX)
+    }
 }
 
 /// Whether a transaction that was taken back may succeed the next time.
@@ -129,7 +165,12 @@ fn may_pass(error: &tokio_postgres::Error, is_again: bool) -> bool {
         // The attempt whose outcome got lost has been committed meanwhile; the next one will see that.
         Some(code) if *code == SqlState::UNIQUE_VIOLATION => is_again,
         Some(code) => PASSING.contains(code),
-        None => error.is_closed() || error.source().is_some_and(<dyn Error>::is::<std::io::Error>),
+        None => {
+            error.is_closed()
+                || error
+                    .source()
+                    .is_some_and(<dyn Error>::is::<std::io::Error>)
+        }
     }
 }
 
@@ -142,10 +183,15 @@ macro_rules! in_transaction {
         loop {
             let mut connection = $connections.watched($attempts.connection().await?);
             let tried = async {
-                let opened = $begin(connection.connection()?).await.map_err($crate::postgres::connections::fault)?;
+                let opened = $begin(connection.connection()?)
+                    .await
+                    .map_err($crate::postgres::connections::fault)?;
                 let $transaction = &opened;
                 let done = $work.await?;
-                opened.commit().await.map_err($crate::postgres::connections::fault)?;
+                opened
+                    .commit()
+                    .await
+                    .map_err($crate::postgres::connections::fault)?;
                 Ok::<_, directory::store::Fault>(done)
             };
             let tried = tried.await;
@@ -169,7 +215,10 @@ mod tests {
     #[test]
     fn waits_grow_to_a_limit() {
         let waits: Vec<Duration> = (0..ATTEMPTS_MAX + 8).map(wait).collect();
-        assert_eq!(&waits[..4], &[Duration::ZERO, Duration::ZERO, WAIT_FIRST, WAIT_FIRST * 2]);
+        assert_eq!(
+            &waits[..4],
+            &[Duration::ZERO, Duration::ZERO, WAIT_FIRST, WAIT_FIRST * 2]
+        );
         assert_eq!(waits.last(), Some(&WAIT_MAX));
         assert!(waits.is_sorted());
     }

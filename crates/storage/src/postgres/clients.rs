@@ -18,26 +18,61 @@ use crate::rows::{from_json, json_text, micros, timestamp};
 #[async_trait]
 impl Clients for Postgres {
     async fn create_client(&self, client: ClientRecord) -> Result<bool, Fault> {
-        let (authentication, permissions) = (json_text(&client.authentication)?, json_text(&client.permissions)?);
-        let (id, name, created) = (storable(&client.id), storable(&client.name), micros(client.created));
+        let (authentication, permissions) = (
+            json_text(&client.authentication)?,
+            json_text(&client.permissions)?,
+        );
+        let (id, name, created) = (
+            storable(&client.id),
+            storable(&client.name),
+            micros(client.created),
+        );
         let person = client.permissions.user.as_deref().map(storable);
-        let values: Values<'_> = &[&client.tenant.0, &id, &name, &created, &authentication, &permissions, &person];
+        let values: Values<'_> = &[
+            &client.tenant.0,
+            &id,
+            &name,
+            &created,
+            &authentication,
+            &permissions,
+            &person,
+        ];
         execute(&self.connections, sql::CREATE_CLIENT, values).await?;
         // A try whose answer was lost may have made it, so the row tells and not the count.
         Ok(self.find_client(client.tenant, &client.id).await?.is_some())
     }
 
     async fn find_client(&self, tenant: TenantId, id: &str) -> Result<Option<ClientRecord>, Fault> {
-        let rows = query(&self.connections, sql::FIND_CLIENT, &[&tenant.0, &storable(id)]).await?;
+        let rows = query(
+            &self.connections,
+            sql::FIND_CLIENT,
+            &[&tenant.0, &storable(id)],
+        )
+        .await?;
         rows.first().map(|row| record(row, tenant)).transpose()
     }
 
     async fn list_clients(&self, tenant: TenantId) -> Result<Vec<ClientRecord>, Fault> {
-        query(&self.connections, sql::LIST_CLIENTS, &[&tenant.0]).await?.iter().map(|row| record(row, tenant)).collect()
+        query(&self.connections, sql::LIST_CLIENTS, &[&tenant.0])
+            .await?
+            .iter()
+            .map(|row| record(row, tenant))
+            .collect()
     }
 
-    async fn revoke_client(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault> {
-        Ok(execute(&self.connections, sql::REVOKE_CLIENT, &[&tenant.0, &storable(id), &micros(at)]).await? > 0)
+    async fn revoke_client(
+        &self,
+        tenant: TenantId,
+        id: &str,
+        at: Timestamp,
+    ) -> Result<bool, Fault> {
+        Ok(execute(
+            &self.connections,
+            sql::REVOKE_CLIENT,
+            &[&tenant.0, &storable(id), &micros(at)],
+        )
+        .await?
+            > 0)
     }
 
     /// An assertion whose insert was tried twice, because the first answer was lost, counts as used: the client makes another one.
@@ -49,9 +84,20 @@ impl Clients for Postgres {
         expires: Timestamp,
         now: Timestamp,
     ) -> Result<bool, Fault> {
-        execute(&self.connections, sql::FORGET_ASSERTIONS, &[&tenant.0, &micros(now)]).await?;
+        execute(
+            &self.connections,
+            sql::FORGET_ASSERTIONS,
+            &[&tenant.0, &micros(now)],
+        )
+        .await?;
         let (client, hash, expires) = (storable(client), assertion.0.as_slice(), micros(expires));
-        Ok(execute(&self.connections, sql::USE_ASSERTION, &[&tenant.0, &client, &hash, &expires]).await? > 0)
+        Ok(execute(
+            &self.connections,
+            sql::USE_ASSERTION,
+            &[&tenant.0, &client, &hash, &expires],
+        )
+        .await?
+            > 0)
     }
 }
 

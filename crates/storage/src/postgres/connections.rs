@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Transaction};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Transaction,
+};
 use directory::shares::Shares;
 use directory::store::Fault;
 use futures_util::future::poll_fn;
@@ -62,13 +64,21 @@ pub(crate) struct Connections {
 impl Connections {
     /// Connects, and brings the tables up to date.
     pub(crate) async fn open(config: Config, tls: Tls) -> Result<Self, ConnectError> {
-        let manager = Manager::from_config(config, tls.clone(), ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let manager = Manager::from_config(
+            config,
+            tls.clone(),
+            ManagerConfig {
+                recycling_method: RecyclingMethod::Fast,
+            },
+        );
         let pool = Pool::builder(manager)
             .max_size(CONNECTIONS_MAX)
             .wait_timeout(Some(CONNECTION_WAIT_MAX))
             .runtime(Runtime::Tokio1)
             .build()
-            .map_err(|error| Fault::from_source("the pool of connections could not be made", error))?;
+            .map_err(|error| {
+                Fault::from_source("the pool of connections could not be made", error)
+            })?;
         let commits_max = u64::try_from(CONNECTIONS_MAX).unwrap_or(u64::MAX);
         let connections = Self {
             pool,
@@ -76,7 +86,10 @@ impl Connections {
             long_reads: Shares::new(LONG_READS_MAX, LONG_READS_PER_TENANT_MAX),
             commits: Shares::new(commits_max, COMMITS_PER_TENANT_MAX),
         };
-        let mut first = connections.get().await.map_err(ConnectError::NoConnection)?;
+        let mut first = connections
+            .get()
+            .await
+            .map_err(ConnectError::NoConnection)?;
         migrate(&mut first).await?;
         drop(first);
         Ok(connections)
@@ -84,7 +97,10 @@ impl Connections {
 
     /// A connection, from the pool or a new one.
     pub(crate) async fn get(&self) -> Result<Object, Fault> {
-        self.pool.get().await.map_err(|error| Fault::from_source("PostgreSQL gave no connection", error))
+        self.pool
+            .get()
+            .await
+            .map_err(|error| Fault::from_source("PostgreSQL gave no connection", error))
     }
 
     /// A connection that has just answered: where one was lost, the idle ones may be lost too and not know it yet.
@@ -104,7 +120,11 @@ impl Connections {
 impl Connections {
     /// The same connection. What runs on it is cancelled when its client has gone.
     pub(crate) fn watched(&self, connection: Object) -> Watched {
-        Watched { connection: Some(connection), tls: self.tls.clone(), is_answered: false }
+        Watched {
+            connection: Some(connection),
+            tls: self.tls.clone(),
+            is_answered: false,
+        }
     }
 }
 
@@ -124,14 +144,25 @@ impl Watched {
 
     /// The connection, which is there until the end.
     pub(crate) fn connection(&mut self) -> Result<&mut Object, Fault> {
-        self.connection.as_mut().ok_or_else(|| Fault::new("the connection has been given up"))
+        self.connection
+            .as_mut()
+            .ok_or_else(|| Fault::new("the connection has been given up"))
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let (Some(connection), Ok(runtime)) = (self.connection.take().filter(|_| !self.is_answered), Handle::try_current()) else { return };
-        let (cancel, tls, connection) = (connection.cancel_token(), self.tls.clone(), Object::take(connection));
+        let (Some(connection), Ok(runtime)) = (
+            self.connection.take().filter(|_| !self.is_answered),
+            Handle::try_current(),
+        ) else {
+            return;
+        };
+        let (cancel, tls, connection) = (
+            connection.cancel_token(),
+            self.tls.clone(),
+            Object::take(connection),
+        );
         runtime.spawn(async move {
             if let Err(error) = cancel.cancel_query(tls).await {
                 tracing::debug!(error = %error, "a statement whose client has gone could not be cancelled");
@@ -142,17 +173,33 @@ impl Drop for Watched {
 }
 
 /// Begins a transaction that writes.
-pub(crate) async fn begin(connection: &mut Object) -> Result<Transaction<'_>, tokio_postgres::Error> {
-    connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await
+pub(crate) async fn begin(
+    connection: &mut Object,
+) -> Result<Transaction<'_>, tokio_postgres::Error> {
+    connection
+        .build_transaction()
+        .isolation_level(IsolationLevel::ReadCommitted)
+        .start()
+        .await
 }
 
 /// Begins a transaction that reads from one snapshot.
-pub(crate) async fn snapshot(connection: &mut Object) -> Result<Transaction<'_>, tokio_postgres::Error> {
-    connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await
+pub(crate) async fn snapshot(
+    connection: &mut Object,
+) -> Result<Transaction<'_>, tokio_postgres::Error> {
+    connection
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .read_only(true)
+        .start()
+        .await
 }
 
 /// Prepares a generated statement. Their number knows no end, so a connection that has many forgets them all.
-pub(crate) async fn prepare_generated(transaction: &Transaction<'_>, text: &str) -> Result<Statement, tokio_postgres::Error> {
+pub(crate) async fn prepare_generated(
+    transaction: &Transaction<'_>,
+    text: &str,
+) -> Result<Statement, tokio_postgres::Error> {
     if transaction.statement_cache.size() >= STATEMENTS_MAX {
         transaction.statement_cache.clear();
     }
@@ -161,17 +208,47 @@ pub(crate) async fn prepare_generated(transaction: &Transaction<'_>, text: &str)
 
 async fn migrate(connection: &mut Object) -> Result<(), Fault> {
     let transaction = begin(connection).await.map_err(fault)?;
-    transaction.batch_execute(sql::LOCK_MIGRATIONS).await.map_err(fault)?;
-    transaction.batch_execute(sql::MAKE_MIGRATIONS).await.map_err(fault)?;
+    transaction
+        .batch_execute(sql::LOCK_MIGRATIONS)
+        .await
+        .map_err(fault)?;
+    transaction
+        .batch_execute(sql::MAKE_MIGRATIONS)
+        .await
+        .map_err(fault)?;
     let mut applied = Vec::new();
-    for row in transaction.query(sql::READ_MIGRATIONS, &[]).await.map_err(fault)? {
-        applied.push(Applied { number: row.try_get(0).map_err(fault)?, checksum: row.try_get(1).map_err(fault)? });
+    for row in transaction
+        .query(sql::READ_MIGRATIONS, &[])
+        .await
+        .map_err(fault)?
+    {
+        applied.push(Applied {
+            number: row.try_get(0).map_err(fault)?,
+            checksum: row.try_get(1).map_err(fault)?,
+        });
     }
     for (number, migration) in migrate::pending(migrate::POSTGRES, &applied)? {
-        let failed = |error| Fault::from_source(format!("migration {number} ({}) failed; nothing was changed", migration.name), error);
-        transaction.batch_execute(migration.sql).await.map_err(failed)?;
+        let failed = |error| {
+            Fault::from_source(
+                format!(
+                    "migration {number} ({}) failed; nothing was changed",
+                    migration.name
+                ),
+                error,
+            )
+        };
+        transaction
+            .batch_execute(migration.sql)
+            .await
+            .map_err(failed)?;
         let checksum = migrate::checksum(migration);
-        transaction.execute(sql::RECORD_MIGRATION, &[&number, &migration.name, &checksum]).await.map_err(failed)?;
+        transaction
+            .execute(
+                sql::RECORD_MIGRATION,
+                &[&number, &migration.name, &checksum],
+            )
+            .await
+            .map_err(failed)?;
     }
     transaction.commit().await.map_err(fault)
 }
@@ -191,7 +268,12 @@ impl Drop for Signals {
 impl Signals {
     /// Starts the task. `committed` is notified of commits anywhere; notifying `ours` tells the other nodes. Many commits in a row are told of once, so the
     /// lock that PostgreSQL takes for a notification stays out of commits.
-    pub(crate) fn start(config: Config, tls: Tls, committed: Arc<Notify>, ours: Arc<Notify>) -> Self {
+    pub(crate) fn start(
+        config: Config,
+        tls: Tls,
+        committed: Arc<Notify>,
+        ours: Arc<Notify>,
+    ) -> Self {
         let task = tokio::spawn(async move {
             loop {
                 if let Err(error) = exchange(&config, &tls, &committed, &ours).await {
@@ -200,11 +282,18 @@ impl Signals {
                 tokio::time::sleep(RECONNECT_AFTER).await;
             }
         });
-        Self { task: task.abort_handle() }
+        Self {
+            task: task.abort_handle(),
+        }
     }
 }
 
-async fn exchange(config: &Config, tls: &Tls, committed: &Notify, ours: &Notify) -> Result<(), tokio_postgres::Error> {
+async fn exchange(
+    config: &Config,
+    tls: &Tls,
+    committed: &Notify,
+    ours: &Notify,
+) -> Result<(), tokio_postgres::Error> {
     let (client, mut connection) = config.connect(tls.clone()).await?;
     let hear = async {
         while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
@@ -256,8 +345,23 @@ mod tests {
 
     async fn search(store: Postgres, tenant: i64) -> usize {
         let user = SchemaSet::standard().by_name("User").unwrap().clone();
-        let plan = plan(&[user], None, None, Page { offset: 0, limit: 10 }, Include::default()).unwrap();
-        store.search(TenantId(tenant), plan).await.unwrap().resources.len()
+        let plan = plan(
+            &[user],
+            None,
+            None,
+            Page {
+                offset: 0,
+                limit: 10,
+            },
+            Include::default(),
+        )
+        .unwrap();
+        store
+            .search(TenantId(tenant), plan)
+            .await
+            .unwrap()
+            .resources
+            .len()
     }
 
     #[tokio::test]
@@ -268,7 +372,9 @@ mod tests {
         for _ in 0..LONG_READS_PER_TENANT_MAX {
             held.push(shares.acquire(TenantId(1), 1).await);
         }
-        let waiting: Vec<_> = (0..20).map(|_| tokio::spawn(search(store.clone(), 1))).collect();
+        let waiting: Vec<_> = (0..20)
+            .map(|_| tokio::spawn(search(store.clone(), 1)))
+            .collect();
         while shares.waiting() < waiting.len() {
             tokio::task::yield_now().await;
         }
@@ -287,7 +393,13 @@ mod tests {
         let client = postgres_server::client(&url).await;
         let running = async |wanted: i64| {
             for _ in 0..LOOKS_MAX {
-                if client.query_one(RUNNING, &[]).await.unwrap().get::<_, i64>(0) == wanted {
+                if client
+                    .query_one(RUNNING, &[])
+                    .await
+                    .unwrap()
+                    .get::<_, i64>(0)
+                    == wanted
+                {
                     return true;
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -296,14 +408,26 @@ mod tests {
         };
         let own = store.clone();
         let reading = tokio::spawn(async move {
-            let sleep = async |transaction: &Transaction<'_>| transaction.batch_execute("SELECT pg_sleep(600)").await.map_err(fault);
+            let sleep = async |transaction: &Transaction<'_>| {
+                transaction
+                    .batch_execute("SELECT pg_sleep(600)")
+                    .await
+                    .map_err(fault)
+            };
             in_transaction!(&own.connections, snapshot, |transaction| sleep(transaction));
             Ok::<(), Fault>(())
         });
         assert!(running(1).await, "it has begun");
         reading.abort();
         assert!(reading.await.unwrap_err().is_cancelled());
-        assert!(running(0).await, "nobody waits for it, so it ends long before it would");
-        assert_eq!(search(store, 1).await, 0, "the connections that are left are as good as before");
+        assert!(
+            running(0).await,
+            "nobody waits for it, so it ends long before it would"
+        );
+        assert_eq!(
+            search(store, 1).await,
+            0,
+            "the connections that are left are as good as before"
+        );
     }
 }

@@ -16,17 +16,37 @@ use crate::rows::{from_json, json_text, micros, timestamp};
 #[async_trait]
 impl Issuers for Postgres {
     async fn add_issuer(&self, issuer: IssuerRecord) -> Result<bool, Fault> {
-        let (name, created, settings) = (storable(&issuer.name), micros(issuer.created), json_text(&issuer.settings)?);
+        let (name, created, settings) = (
+            storable(&issuer.name),
+            micros(issuer.created),
+            json_text(&issuer.settings)?,
+        );
         let person = issuer.settings.permissions.user.as_deref().map(storable);
-        Ok(execute(&self.connections, sql::ADD_ISSUER, &[&issuer.tenant.0, &name, &created, &settings, &person]).await? > 0)
+        Ok(execute(
+            &self.connections,
+            sql::ADD_ISSUER,
+            &[&issuer.tenant.0, &name, &created, &settings, &person],
+        )
+        .await?
+            > 0)
     }
 
     async fn list_issuers(&self, tenant: TenantId) -> Result<Vec<IssuerRecord>, Fault> {
-        query(&self.connections, sql::LIST_ISSUERS, &[&tenant.0]).await?.iter().map(|row| record(row, tenant)).collect()
+        query(&self.connections, sql::LIST_ISSUERS, &[&tenant.0])
+            .await?
+            .iter()
+            .map(|row| record(row, tenant))
+            .collect()
     }
 
     async fn remove_issuer(&self, tenant: TenantId, name: &str) -> Result<bool, Fault> {
-        Ok(execute(&self.connections, sql::REMOVE_ISSUER, &[&tenant.0, &storable(name)]).await? > 0)
+        Ok(execute(
+            &self.connections,
+            sql::REMOVE_ISSUER,
+            &[&tenant.0, &storable(name)],
+        )
+        .await?
+            > 0)
     }
 }
 

@@ -9,9 +9,15 @@ impl Commit<'_> {
     /// was any, so that no node goes by what it remembers. The rows of these people are locked, so a token that is made meanwhile is either seen here or
     /// refused there.
     pub(super) async fn end_credentials(&self) -> Result<(), Failure> {
-        let people: Vec<_> = self.change_set.leavers().into_iter().map(storable).collect();
+        let people: Vec<_> = self
+            .change_set
+            .leavers()
+            .into_iter()
+            .map(storable)
+            .collect();
         if !people.is_empty() {
-            self.execute(END_CREDENTIALS, &[&self.tenant, &people, &self.at]).await?;
+            self.execute(END_CREDENTIALS, &[&self.tenant, &people, &self.at])
+                .await?;
         }
         Ok(())
     }

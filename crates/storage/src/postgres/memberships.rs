@@ -19,23 +19,58 @@ pub(crate) async fn members_after(
     after: i64,
     limit: u32,
 ) -> Result<Vec<Member>, Fault> {
-    let statement = transaction.prepare_cached(sql::READ_MEMBERS_AFTER).await.map_err(fault)?;
-    let found = transaction.query(&statement, &[&tenant.0, &storable(group_id), &after, &i64::from(limit)]).await.map_err(fault)?;
-    found.iter().map(|row| Ok(Member { key: row.try_get(0).map_err(fault)?, related: related(row, 1)? })).collect()
+    let statement = transaction
+        .prepare_cached(sql::READ_MEMBERS_AFTER)
+        .await
+        .map_err(fault)?;
+    let found = transaction
+        .query(
+            &statement,
+            &[&tenant.0, &storable(group_id), &after, &i64::from(limit)],
+        )
+        .await
+        .map_err(fault)?;
+    found
+        .iter()
+        .map(|row| {
+            Ok(Member {
+                key: row.try_get(0).map_err(fault)?,
+                related: related(row, 1)?,
+            })
+        })
+        .collect()
 }
 
-pub(crate) async fn find(transaction: &Transaction<'_>, tenant: TenantId, query: &MembershipQuery) -> Result<Vec<Membership>, Fault> {
+pub(crate) async fn find(
+    transaction: &Transaction<'_>,
+    tenant: TenantId,
+    query: &MembershipQuery,
+) -> Result<Vec<Membership>, Fault> {
     let found = rows(transaction, list(query, Dialect::Postgres, tenant)).await?;
     let one = |row: &Row| {
-        let keys = (row.try_get(0).map_err(fault)?, row.try_get(1).map_err(fault)?);
-        Ok(Membership { keys, group: related(row, 2)?, member: related(row, 5)? })
+        let keys = (
+            row.try_get(0).map_err(fault)?,
+            row.try_get(1).map_err(fault)?,
+        );
+        Ok(Membership {
+            keys,
+            group: related(row, 2)?,
+            member: related(row, 5)?,
+        })
     };
     found.iter().map(one).collect()
 }
 
-pub(crate) async fn count_all(transaction: &Transaction<'_>, tenant: TenantId, query: &MembershipQuery) -> Result<u64, Fault> {
+pub(crate) async fn count_all(
+    transaction: &Transaction<'_>,
+    tenant: TenantId,
+    query: &MembershipQuery,
+) -> Result<u64, Fault> {
     let found = rows(transaction, count(query, Dialect::Postgres, tenant)).await?;
-    let count: i64 = found.first().map_or(Ok(0), |row| row.try_get(0)).map_err(fault)?;
+    let count: i64 = found
+        .first()
+        .map_or(Ok(0), |row| row.try_get(0))
+        .map_err(fault)?;
     Ok(u64::try_from(count).unwrap_or_default())
 }
 

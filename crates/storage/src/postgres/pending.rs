@@ -2,7 +2,9 @@
 
 use directory::change_set::Content;
 use directory::history::Kind;
-use directory::pending::{MANAGER, MEMBERS, Names, PendingReference, fold, manager, manager_path, set_manager};
+use directory::pending::{
+    MANAGER, MEMBERS, Names, PendingReference, fold, manager, manager_path, set_manager,
+};
 use directory::store::{CommitError, Fault};
 use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
@@ -15,8 +17,8 @@ use super::record::Changed;
 use super::statements as basic;
 use super::statements_of_safety as sql;
 use crate::rows::{
-    Told, attribute_key, decode_entries, encode_entries, from_json, json_text, relink_entries, short_name, stored_key, timestamp,
-    usable_name_keys,
+    Told, attribute_key, decode_entries, encode_entries, from_json, json_text, relink_entries,
+    short_name, stored_key, timestamp, usable_name_keys,
 };
 
 /// A reference that has been waiting for a resource.
@@ -37,11 +39,32 @@ impl Commit<'_> {
 
     /// A resource by its `userName` or `externalId`.
     async fn find_named(&self, value: &str) -> Result<Option<i64>, Failure> {
-        let Some((user_name, external_id)) = usable_name_keys(value) else { return Ok(None) };
-        let [first, second, third] =
-            [("User", "userName"), ("User", "externalId"), ("Group", "externalId")].map(|(name, path)| attribute_key(name, path));
-        let (user_name, external_id) = (stored_key(&user_name).into_owned(), stored_key(&external_id).into_owned());
-        let rows = self.query(sql::FIND_BY_NAMES, &[&self.tenant, &first, &second, &third, &user_name, &external_id]).await?;
+        let Some((user_name, external_id)) = usable_name_keys(value) else {
+            return Ok(None);
+        };
+        let [first, second, third] = [
+            ("User", "userName"),
+            ("User", "externalId"),
+            ("Group", "externalId"),
+        ]
+        .map(|(name, path)| attribute_key(name, path));
+        let (user_name, external_id) = (
+            stored_key(&user_name).into_owned(),
+            stored_key(&external_id).into_owned(),
+        );
+        let rows = self
+            .query(
+                sql::FIND_BY_NAMES,
+                &[
+                    &self.tenant,
+                    &first,
+                    &second,
+                    &third,
+                    &user_name,
+                    &external_id,
+                ],
+            )
+            .await?;
         Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
     }
 
@@ -52,7 +75,11 @@ impl Commit<'_> {
     }
 
     /// The keys of members to add; those that are not there wait, where they may.
-    pub(super) async fn members_to_add(&self, group: i64, ids: &[String]) -> Result<Vec<i64>, Failure> {
+    pub(super) async fn members_to_add(
+        &self,
+        group: i64,
+        ids: &[String],
+    ) -> Result<Vec<i64>, Failure> {
         let known = self.lock_members(ids).await?;
         let (mut found, mut waiting) = (Vec::with_capacity(ids.len()), Vec::new());
         for id in ids {
@@ -73,14 +100,23 @@ impl Commit<'_> {
 
     /// The same as `find_named`, and nobody can delete it from now on.
     async fn lock_named(&self, value: &str) -> Result<Option<i64>, Failure> {
-        let Some(key) = self.find_named(value).await? else { return Ok(None) };
+        let Some(key) = self.find_named(value).await? else {
+            return Ok(None);
+        };
         let id = self.id_of(key).await?;
-        Ok(self.lock_members(std::slice::from_ref(&id)).await?.get(&id).copied())
+        Ok(self
+            .lock_members(std::slice::from_ref(&id))
+            .await?
+            .get(&id)
+            .copied())
     }
 
     /// Ids of members to remove, who may be named otherwise where references may wait.
     pub(super) async fn ids_of(&self, names: &[String]) -> Result<Vec<String>, Failure> {
-        let mut ids: Vec<String> = names.iter().map(|name| storable(name).into_owned()).collect();
+        let mut ids: Vec<String> = names
+            .iter()
+            .map(|name| storable(name).into_owned())
+            .collect();
         if self.lets_wait() {
             let known = self.lock_members(names).await?;
             for name in names.iter().filter(|name| !known.contains_key(*name)) {
@@ -97,36 +133,62 @@ impl Commit<'_> {
             return Ok(());
         }
         let folded: Vec<String> = values.iter().map(|value| fold(value)).collect();
-        self.execute(sql::AWAIT, &[&self.tenant, &resource, &path, &values, &folded, &self.at]).await?;
+        self.execute(
+            sql::AWAIT,
+            &[&self.tenant, &resource, &path, &values, &folded, &self.at],
+        )
+        .await?;
         Ok(())
     }
 
     /// Members that are no longer wanted do not wait, whatever the switch says now.
-    pub(super) async fn wait_no_more(&self, group: i64, delta: &MemberDelta) -> Result<(), Failure> {
+    pub(super) async fn wait_no_more(
+        &self,
+        group: i64,
+        delta: &MemberDelta,
+    ) -> Result<(), Failure> {
         if delta.replace {
-            self.execute(sql::AWAIT_NOTHING, &[&self.tenant, &group, &MEMBERS]).await?;
+            self.execute(sql::AWAIT_NOTHING, &[&self.tenant, &group, &MEMBERS])
+                .await?;
         }
         if !delta.removed.is_empty() {
             let removed: Vec<_> = delta.removed.iter().map(|id| storable(id)).collect();
-            self.execute(sql::AWAIT_NO_MORE, &[&self.tenant, &group, &MEMBERS, &removed]).await?;
+            self.execute(
+                sql::AWAIT_NO_MORE,
+                &[&self.tenant, &group, &MEMBERS, &removed],
+            )
+            .await?;
         }
         Ok(())
     }
 
     /// The resource ends.
     pub(super) async fn wait_for_nothing(&self, resource: i64) -> Result<(), Failure> {
-        self.execute(sql::AWAIT_NOTHING_AT_ALL, &[&self.tenant, &resource]).await?;
+        self.execute(sql::AWAIT_NOTHING_AT_ALL, &[&self.tenant, &resource])
+            .await?;
         Ok(())
     }
 
     /// The manager that a written document names: linked where known by another name, waited for where unknown.
-    pub(super) async fn await_manager(&self, resource_type: &str, resource: i64, content: &Content) -> Result<(), Failure> {
+    pub(super) async fn await_manager(
+        &self,
+        resource_type: &str,
+        resource: i64,
+        content: &Content,
+    ) -> Result<(), Failure> {
         if !self.lets_wait() || resource_type != "User" {
             return Ok(());
         }
-        self.execute(sql::AWAIT_NOTHING, &[&self.tenant, &resource, &MANAGER]).await?;
-        let Some(value) = manager(&content.document).filter(|value| short_name(value)) else { return Ok(()) };
-        if !self.query(basic::READ_HEAD, &[&self.tenant, &value]).await?.is_empty() {
+        self.execute(sql::AWAIT_NOTHING, &[&self.tenant, &resource, &MANAGER])
+            .await?;
+        let Some(value) = manager(&content.document).filter(|value| short_name(value)) else {
+            return Ok(());
+        };
+        if !self
+            .query(basic::READ_HEAD, &[&self.tenant, &value])
+            .await?
+            .is_empty()
+        {
             return Ok(());
         }
         match self.find_named(value).await? {
@@ -139,12 +201,20 @@ impl Commit<'_> {
     }
 
     /// Links what has been waiting for a resource that is here now.
-    pub(super) async fn link_awaiting(&mut self, key: i64, id: &str, document: &Map<String, Value>) -> Result<(), Failure> {
+    pub(super) async fn link_awaiting(
+        &mut self,
+        key: i64,
+        id: &str,
+        document: &Map<String, Value>,
+    ) -> Result<(), Failure> {
         if !self.lets_wait() {
             return Ok(());
         }
         let names = Names::of(id, document);
-        for row in self.query(sql::FIND_AWAITED, &[&self.tenant, &names.folded()]).await? {
+        for row in self
+            .query(sql::FIND_AWAITED, &[&self.tenant, &names.folded()])
+            .await?
+        {
             let awaiting = Awaiting {
                 resource: row.try_get(0)?,
                 path: row.try_get(1)?,
@@ -162,22 +232,65 @@ impl Commit<'_> {
     }
 
     async fn link(&mut self, awaiting: &Awaiting, key: i64, id: &str) -> Result<(), Failure> {
-        let Awaiting { resource, path, value, id: of_id, resource_type, created, since } = awaiting;
-        self.execute(sql::AWAIT_NO_MORE, &[&self.tenant, resource, path, &[value].as_slice()]).await?;
+        let Awaiting {
+            resource,
+            path,
+            value,
+            id: of_id,
+            resource_type,
+            created,
+            since,
+        } = awaiting;
+        self.execute(
+            sql::AWAIT_NO_MORE,
+            &[&self.tenant, resource, path, &[value].as_slice()],
+        )
+        .await?;
         let (before, kind) = if path == MANAGER {
-            let Some(before) = self.link_manager(*resource, id).await? else { return Ok(()) };
+            let Some(before) = self.link_manager(*resource, id).await? else {
+                return Ok(());
+            };
             (Some(before), Kind::Update)
         } else {
             (None, Kind::Members)
         };
-        let rows = self.query(basic::UPDATE_VERSIONS, &[&self.tenant, &[*resource].as_slice(), &self.at]).await?;
-        let Some(version) = rows.first().map(|row| row.try_get::<_, i64>(1)).transpose()? else { return Ok(()) };
+        let rows = self
+            .query(
+                basic::UPDATE_VERSIONS,
+                &[&self.tenant, &[*resource].as_slice(), &self.at],
+            )
+            .await?;
+        let Some(version) = rows
+            .first()
+            .map(|row| row.try_get::<_, i64>(1))
+            .transpose()?
+        else {
+            return Ok(());
+        };
         if kind == Kind::Members {
             let keep = self.keeps_history();
-            self.removals.memberships_added +=
-                self.count_of(basic::ADD_MEMBERS, &[&self.tenant, resource, &[key].as_slice(), of_id, &version, &keep]).await?;
+            self.removals.memberships_added += self
+                .count_of(
+                    basic::ADD_MEMBERS,
+                    &[
+                        &self.tenant,
+                        resource,
+                        &[key].as_slice(),
+                        of_id,
+                        &version,
+                        &keep,
+                    ],
+                )
+                .await?;
         }
-        let changed = Changed { resource_type, id: of_id, version, kind, since: *since, created: *created };
+        let changed = Changed {
+            resource_type,
+            id: of_id,
+            version,
+            kind,
+            since: *since,
+            created: *created,
+        };
         self.record(changed, before.as_deref()).await?;
         self.log(resource_type, of_id, version, Told::linked(path));
         Ok(())
@@ -186,18 +299,38 @@ impl Commit<'_> {
     /// Names the manager by its id in a document that names it otherwise: the document as it was.
     async fn link_manager(&self, resource: i64, id: &str) -> Result<Option<String>, Failure> {
         let statement = self.transaction.prepare_cached(basic::READ_BODY).await?;
-        let body = self.transaction.query_one(&statement, &[&self.tenant, &resource]).await?;
+        let body = self
+            .transaction
+            .query_one(&statement, &[&self.tenant, &resource])
+            .await?;
         let before: String = body.try_get(2)?;
         let mut document: Map<String, Value> = from_json(&before)?;
         if !set_manager(&mut document, id) {
             return Ok(None);
         }
         let mut rows = decode_entries(body.try_get(1)?)?;
-        let (old, new): (Vec<_>, Vec<_>) = relink_entries(&mut rows, attribute_key("User", &manager_path()), id).into_iter().unzip();
-        self.remove_rows(resource, &old.iter().collect::<Vec<_>>()).await?;
+        let (old, new): (Vec<_>, Vec<_>) =
+            relink_entries(&mut rows, attribute_key("User", &manager_path()), id)
+                .into_iter()
+                .unzip();
+        self.remove_rows(resource, &old.iter().collect::<Vec<_>>())
+            .await?;
         let (attributes, values) = super::commit::columns(&new.iter().collect::<Vec<_>>(), false);
-        self.execute(basic::ADD_VALUES, &[&self.tenant, &attributes, &values, &resource]).await?;
-        self.execute(sql::LINK_BODY, &[&self.tenant, &resource, &encode_entries(&rows), &json_text(&document)?]).await?;
+        self.execute(
+            basic::ADD_VALUES,
+            &[&self.tenant, &attributes, &values, &resource],
+        )
+        .await?;
+        self.execute(
+            sql::LINK_BODY,
+            &[
+                &self.tenant,
+                &resource,
+                &encode_entries(&rows),
+                &json_text(&document)?,
+            ],
+        )
+        .await?;
         Ok(Some(before))
     }
 }

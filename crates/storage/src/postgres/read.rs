@@ -14,7 +14,11 @@ use crate::rows::{document, timestamp, version};
 
 /// A text as PostgreSQL can hold it: it refuses the character NUL, which is in no id of ours, so that a lookup then finds nothing, as it should.
 pub(crate) fn storable(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
+    if text.contains('\0') {
+        Cow::Owned(text.replace('\0', "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// One resource by its type and id.
@@ -25,8 +29,17 @@ pub(crate) async fn read(
     id: &str,
     include: Include,
 ) -> Result<Option<StoredResource>, Fault> {
-    let statement = transaction.prepare_cached(sql::READ_RESOURCE).await.map_err(fault)?;
-    let row = transaction.query_opt(&statement, &[&tenant.0, &storable(id), &storable(resource_type)]).await.map_err(fault)?;
+    let statement = transaction
+        .prepare_cached(sql::READ_RESOURCE)
+        .await
+        .map_err(fault)?;
+    let row = transaction
+        .query_opt(
+            &statement,
+            &[&tenant.0, &storable(id), &storable(resource_type)],
+        )
+        .await
+        .map_err(fault)?;
     let Some(row) = row else { return Ok(None) };
     let mut found = vec![resource(&row)?];
     add_related(transaction, tenant, include, &mut found).await?;
@@ -43,10 +56,22 @@ pub(crate) async fn read_by_keys(
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let statement = transaction.prepare_cached(sql::READ_BY_KEYS).await.map_err(fault)?;
-    let rows = transaction.query(&statement, &[&tenant.0, &keys]).await.map_err(fault)?;
-    let mut by_key = rows.iter().map(resource).collect::<Result<HashMap<_, _>, _>>()?;
-    let mut found: Vec<_> = keys.iter().filter_map(|key| Some((*key, by_key.remove(key)?))).collect();
+    let statement = transaction
+        .prepare_cached(sql::READ_BY_KEYS)
+        .await
+        .map_err(fault)?;
+    let rows = transaction
+        .query(&statement, &[&tenant.0, &keys])
+        .await
+        .map_err(fault)?;
+    let mut by_key = rows
+        .iter()
+        .map(resource)
+        .collect::<Result<HashMap<_, _>, _>>()?;
+    let mut found: Vec<_> = keys
+        .iter()
+        .filter_map(|key| Some((*key, by_key.remove(key)?)))
+        .collect();
     add_related(transaction, tenant, include, &mut found).await?;
     Ok(found)
 }
@@ -95,13 +120,20 @@ async fn related(
 ) -> Result<HashMap<i64, Vec<Related>>, Fault> {
     let statement = transaction.prepare_cached(statement).await.map_err(fault)?;
     let mut by_key: HashMap<i64, Vec<Related>> = HashMap::new();
-    for row in transaction.query(&statement, &[&tenant.0, &keys]).await.map_err(fault)? {
-        by_key.entry(row.try_get(0).map_err(fault)?).or_default().push(Related {
-            id: row.try_get(1).map_err(fault)?,
-            resource_type: row.try_get(2).map_err(fault)?,
-            display: row.try_get(3).map_err(fault)?,
-            direct: row.try_get(4).map_err(fault)?,
-        });
+    for row in transaction
+        .query(&statement, &[&tenant.0, &keys])
+        .await
+        .map_err(fault)?
+    {
+        by_key
+            .entry(row.try_get(0).map_err(fault)?)
+            .or_default()
+            .push(Related {
+                id: row.try_get(1).map_err(fault)?,
+                resource_type: row.try_get(2).map_err(fault)?,
+                display: row.try_get(3).map_err(fault)?,
+                direct: row.try_get(4).map_err(fault)?,
+            });
     }
     Ok(by_key)
 }

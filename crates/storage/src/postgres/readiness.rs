@@ -24,14 +24,31 @@ impl Drop for Trial {
 #[async_trait]
 impl Readiness for Postgres {
     async fn check_readiness(&self) -> Result<(), NotReady> {
-        let mut trial = Trial(Some(self.connections.get_tried().await.map_err(NotReady::NoAnswer)?));
-        let Some(connection) = trial.0.as_mut() else { return Err(NotReady::NoAnswer(Fault::new("there is no connection"))) };
+        let mut trial = Trial(Some(
+            self.connections
+                .get_tried()
+                .await
+                .map_err(NotReady::NoAnswer)?,
+        ));
+        let Some(connection) = trial.0.as_mut() else {
+            return Err(NotReady::NoAnswer(Fault::new("there is no connection")));
+        };
         let check = try_to_write(connection).await.map_err(|error| {
-            let refuses = |code: &SqlState| *code == SqlState::READ_ONLY_SQL_TRANSACTION || *code == SqlState::DISK_FULL;
-            if error.code().is_some_and(refuses) { NotReady::ReadOnly(fault(error)) } else { NotReady::NoAnswer(fault(error)) }
+            let refuses = |code: &SqlState| {
+                *code == SqlState::READ_ONLY_SQL_TRANSACTION || *code == SqlState::DISK_FULL
+            };
+            if error.code().is_some_and(refuses) {
+                NotReady::ReadOnly(fault(error))
+            } else {
+                NotReady::NoAnswer(fault(error))
+            }
         })?;
         drop(trial.0.take());
-        if check.is_some_and(|check| self.key.has_check(&check)) { Ok(()) } else { Err(NotReady::WrongKey) }
+        if check.is_some_and(|check| self.key.has_check(&check)) {
+            Ok(())
+        } else {
+            Err(NotReady::WrongKey)
+        }
     }
 }
 
@@ -45,10 +62,16 @@ async fn try_to_write(connection: &mut Object) -> Result<Option<Vec<u8>>, tokio_
 
 /// See `postgres::is_in_use`.
 pub(crate) async fn is_in_use(config: Config, tls: Tls) -> Result<bool, ConnectError> {
-    let (client, connection) = config.connect(tls).await.map_err(|error| ConnectError::NoConnection(fault(error)))?;
+    let (client, connection) = config
+        .connect(tls)
+        .await
+        .map_err(|error| ConnectError::NoConnection(fault(error)))?;
     // It ends with the client.
     tokio::spawn(connection);
-    let row = client.query_one(sql::HAS_MIGRATIONS, &[]).await.map_err(fault)?;
+    let row = client
+        .query_one(sql::HAS_MIGRATIONS, &[])
+        .await
+        .map_err(fault)?;
     Ok(row.try_get(0).map_err(fault)?)
 }
 
@@ -56,16 +79,25 @@ pub(crate) async fn is_in_use(config: Config, tls: Tls) -> Result<bool, ConnectE
 pub(crate) async fn check_key(connections: &Connections, key: &MasterKey) -> Result<(), Fault> {
     let mut connection = connections.get().await?;
     let transaction = begin(&mut connection).await.map_err(fault)?;
-    let found = transaction.query_one(sql::LOCK_KEY_CHECK, &[]).await.map_err(fault)?;
+    let found = transaction
+        .query_one(sql::LOCK_KEY_CHECK, &[])
+        .await
+        .map_err(fault)?;
     let check: Option<Vec<u8>> = found.try_get(0).map_err(fault)?;
     let mut sealed = Vec::new();
     if check.is_none() {
         for row in transaction.query(SEALED, &[]).await.map_err(fault)? {
-            sealed.push((row.try_get(0).map_err(fault)?, row.try_get(1).map_err(fault)?));
+            sealed.push((
+                row.try_get(0).map_err(fault)?,
+                row.try_get(1).map_err(fault)?,
+            ));
         }
     }
     if let Some(check) = key.judge(check.as_deref(), &sealed)? {
-        transaction.execute(sql::SET_KEY_CHECK, &[&check]).await.map_err(fault)?;
+        transaction
+            .execute(sql::SET_KEY_CHECK, &[&check])
+            .await
+            .map_err(fault)?;
     }
     transaction.commit().await.map_err(fault)
 }

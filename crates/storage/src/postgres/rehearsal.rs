@@ -27,7 +27,9 @@ impl Begins for Connections {
 }
 
 async fn play(connections: Connections, failed: u32, mut cues: UnboundedReceiver<Cue>) {
-    let Some(first) = next(&mut cues).await else { return };
+    let Some(first) = next(&mut cues).await else {
+        return;
+    };
     let mut connection = match Attempts::after(&connections, failed).connection().await {
         Ok(connection) => connection,
         Err(fault) => return first.tell(Err(fault.into())),
@@ -38,13 +40,19 @@ async fn play(connections: Connections, failed: u32, mut cues: UnboundedReceiver
 }
 
 /// Fails where PostgreSQL, asked once more, may do it; then the cue is not answered.
-async fn play_on(connection: &mut Object, first: Cue, cues: &mut UnboundedReceiver<Cue>) -> Result<(), tokio_postgres::Error> {
+async fn play_on(
+    connection: &mut Object,
+    first: Cue,
+    cues: &mut UnboundedReceiver<Cue>,
+) -> Result<(), tokio_postgres::Error> {
     let mut transaction = begin(connection).await?;
     let mut cue = Some(first);
     while let Some(one) = cue {
         let outcome = match &one.asked {
             Asked::Commit(change_set) => rehearse(&mut transaction, one.tenant, change_set).await,
-            Asked::Question(question) => answer(&transaction, one.tenant, question).await.map(Told::Found),
+            Asked::Question(question) => answer(&transaction, one.tenant, question)
+                .await
+                .map(Told::Found),
         };
         let outcome = match outcome {
             Ok(told) => Ok(told),
@@ -68,7 +76,11 @@ async fn next(cues: &mut UnboundedReceiver<Cue>) -> Option<Cue> {
 }
 
 /// A commit, of which nothing is left where it is refused.
-async fn rehearse(transaction: &mut Transaction<'_>, tenant: TenantId, change_set: &ChangeSet) -> Result<Told, Failure> {
+async fn rehearse(
+    transaction: &mut Transaction<'_>,
+    tenant: TenantId,
+    change_set: &ChangeSet,
+) -> Result<Told, Failure> {
     let savepoint = transaction.savepoint("rehearsed").await?;
     let outcome = commit::rehearse(&savepoint, tenant, change_set).await;
     match outcome {
@@ -84,24 +96,48 @@ async fn rehearse(transaction: &mut Transaction<'_>, tenant: TenantId, change_se
     }
 }
 
-async fn answer(transaction: &Transaction<'_>, tenant: TenantId, question: &Question) -> Result<Found, Failure> {
+async fn answer(
+    transaction: &Transaction<'_>,
+    tenant: TenantId,
+    question: &Question,
+) -> Result<Found, Failure> {
     Ok(match question {
-        Question::Resource { resource_type, id, include } => {
-            Found::Resource(read::read(transaction, tenant, resource_type, id, *include).await?.map(Box::new))
-        }
+        Question::Resource {
+            resource_type,
+            id,
+            include,
+        } => Found::Resource(
+            read::read(transaction, tenant, resource_type, id, *include)
+                .await?
+                .map(Box::new),
+        ),
         Question::HasMoreMembers { group_id, count } => {
             let limit = i64::from(*count) + 1;
             let statement = transaction.prepare_cached(COUNT_MEMBERS).await?;
-            let row = transaction.query_one(&statement, &[&tenant.0, &read::storable(group_id), &limit]).await?;
+            let row = transaction
+                .query_one(&statement, &[&tenant.0, &read::storable(group_id), &limit])
+                .await?;
             Found::HasMoreMembers(row.try_get::<_, i64>(0)? == limit)
         }
         // What is counted here is true of nothing that stays, so it is not remembered.
-        Question::Search(plan) => Found::Page(search::search(transaction, tenant, plan, &Totals::default()).await?),
-        Question::MembersAfter { group_id, after, limit } => {
-            Found::Members(memberships::members_after(transaction, tenant, group_id, *after, *limit).await?)
+        Question::Search(plan) => {
+            Found::Page(search::search(transaction, tenant, plan, &Totals::default()).await?)
         }
-        Question::FindMemberships(query) => Found::Memberships(memberships::find(transaction, tenant, query).await?),
-        Question::CountMemberships(query) => Found::Count(memberships::count_all(transaction, tenant, query).await?),
-        Question::Deleted { which, limit } => Found::Deleted(history::deleted(transaction, tenant, which, *limit).await?),
+        Question::MembersAfter {
+            group_id,
+            after,
+            limit,
+        } => Found::Members(
+            memberships::members_after(transaction, tenant, group_id, *after, *limit).await?,
+        ),
+        Question::FindMemberships(query) => {
+            Found::Memberships(memberships::find(transaction, tenant, query).await?)
+        }
+        Question::CountMemberships(query) => {
+            Found::Count(memberships::count_all(transaction, tenant, query).await?)
+        }
+        Question::Deleted { which, limit } => {
+            Found::Deleted(history::deleted(transaction, tenant, which, *limit).await?)
+        }
     })
 }

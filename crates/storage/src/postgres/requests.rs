@@ -17,7 +17,9 @@ use uuid::Uuid;
 use super::connections::{Connections, begin, fault};
 use super::read::storable;
 use super::statements_of_requests as sql;
-use crate::recorded::{BATCH_MAX, BATCH_MILLISECONDS, PRUNED_MAX, Row, Uses, WAITING_MAX, count_dropped, row, wanted};
+use crate::recorded::{
+    BATCH_MAX, BATCH_MILLISECONDS, PRUNED_MAX, Row, Uses, WAITING_MAX, count_dropped, row, wanted,
+};
 use crate::rows::{from_json, micros, timestamp};
 
 enum Message {
@@ -40,7 +42,11 @@ impl PostgresRequestLog {
         let (messages, waiting) = mpsc::channel(WAITING_MAX);
         let dropped = Arc::new(AtomicU64::new(0));
         tokio::spawn(run(connections.clone(), waiting, Arc::clone(&dropped)));
-        Self { messages, dropped, connections }
+        Self {
+            messages,
+            dropped,
+            connections,
+        }
     }
 
     async fn execute(&self, statement: &str, values: &[&(dyn ToSql + Sync)]) -> Result<u64, Fault> {
@@ -49,7 +55,11 @@ impl PostgresRequestLog {
         connection.execute(&statement, values).await.map_err(fault)
     }
 
-    async fn query(&self, statement: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<tokio_postgres::Row>, Fault> {
+    async fn query(
+        &self,
+        statement: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>, Fault> {
         let connection = self.connections.get().await?;
         let statement = connection.prepare_cached(statement).await.map_err(fault)?;
         connection.query(&statement, values).await.map_err(fault)
@@ -63,7 +73,11 @@ fn entry(row: &tokio_postgres::Row) -> Result<RequestEntry, Fault> {
 #[async_trait]
 impl RequestLog for PostgresRequestLog {
     fn record(&self, draft: Draft) {
-        if self.messages.try_send(Message::Entry(Box::new(draft))).is_err() {
+        if self
+            .messages
+            .try_send(Message::Entry(Box::new(draft)))
+            .is_err()
+        {
             count_dropped(&self.dropped);
         }
     }
@@ -75,18 +89,30 @@ impl RequestLog for PostgresRequestLog {
     async fn flush(&self) -> Result<(), Fault> {
         let ended = |()| Fault::new("the request log has ended");
         let (sender, receiver) = oneshot::channel();
-        self.messages.send(Message::Flush(sender)).await.map_err(|_| ended(()))?;
+        self.messages
+            .send(Message::Flush(sender))
+            .await
+            .map_err(|_| ended(()))?;
         receiver.await.map_err(|_| ended(()))
     }
 
     async fn find(&self, tenant: TenantId, id: Uuid) -> Result<Option<RequestEntry>, Fault> {
-        let rows = self.query(sql::FIND_REQUEST, &[&tenant.0, &id.as_bytes().as_slice()]).await?;
+        let rows = self
+            .query(sql::FIND_REQUEST, &[&tenant.0, &id.as_bytes().as_slice()])
+            .await?;
         rows.first().map(entry).transpose()
     }
 
-    async fn list(&self, tenant: TenantId, filter: RequestFilter) -> Result<Vec<RequestEntry>, Fault> {
+    async fn list(
+        &self,
+        tenant: TenantId,
+        filter: RequestFilter,
+    ) -> Result<Vec<RequestEntry>, Fault> {
         let wanted = wanted(&filter);
-        let (resource, credential) = (filter.resource_id.as_deref().map(storable), filter.credential.as_deref().map(storable));
+        let (resource, credential) = (
+            filter.resource_id.as_deref().map(storable),
+            filter.credential.as_deref().map(storable),
+        );
         let values: &[&(dyn ToSql + Sync)] = &[
             &tenant.0,
             &wanted.status_min,
@@ -98,7 +124,11 @@ impl RequestLog for PostgresRequestLog {
             &wanted.quirk,
             &wanted.limit,
         ];
-        self.query(sql::LIST_REQUESTS, values).await?.iter().map(entry).collect()
+        self.query(sql::LIST_REQUESTS, values)
+            .await?
+            .iter()
+            .map(entry)
+            .collect()
     }
 
     async fn quirk_uses(&self, tenant: TenantId) -> Result<Vec<QuirkUse>, Fault> {
@@ -114,27 +144,43 @@ impl RequestLog for PostgresRequestLog {
         rows.iter().map(read).collect()
     }
 
-    async fn prune(&self, tenant: TenantId, before: Timestamp, rows_max: u64) -> Result<u64, Fault> {
+    async fn prune(
+        &self,
+        tenant: TenantId,
+        before: Timestamp,
+        rows_max: u64,
+    ) -> Result<u64, Fault> {
         let before = micros(before);
         let mut deleted = 0;
         loop {
-            let part = self.execute(sql::PRUNE_OLD_REQUESTS, &[&tenant.0, &before, &PRUNED_MAX]).await?;
+            let part = self
+                .execute(sql::PRUNE_OLD_REQUESTS, &[&tenant.0, &before, &PRUNED_MAX])
+                .await?;
             deleted += part;
             if part == 0 {
                 break;
             }
         }
         let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
-        Ok(deleted + self.execute(sql::PRUNE_MANY_REQUESTS, &[&tenant.0, &rows_max]).await?)
+        Ok(deleted
+            + self
+                .execute(sql::PRUNE_MANY_REQUESTS, &[&tenant.0, &rows_max])
+                .await?)
     }
 
     async fn erase(&self, tenant: TenantId) -> Result<(), Fault> {
         self.execute(sql::ERASE_REQUESTS, &[&tenant.0]).await?;
-        self.execute(sql::ERASE_QUIRK_USES, &[&tenant.0]).await.map(drop)
+        self.execute(sql::ERASE_QUIRK_USES, &[&tenant.0])
+            .await
+            .map(drop)
     }
 }
 
-async fn run(connections: Connections, mut waiting: mpsc::Receiver<Message>, dropped: Arc<AtomicU64>) {
+async fn run(
+    connections: Connections,
+    mut waiting: mpsc::Receiver<Message>,
+    dropped: Arc<AtomicU64>,
+) {
     while let Some(first) = waiting.recv().await {
         let mut entries = Vec::new();
         let flushed = collect(first, &mut waiting, &mut entries).await;
@@ -143,7 +189,11 @@ async fn run(connections: Connections, mut waiting: mpsc::Receiver<Message>, dro
             && let Err(error) = write(&connections, entries).await
         {
             dropped.fetch_add(count, Ordering::Relaxed);
-            tracing::error!(error = &error as &dyn std::error::Error, count, "entries of the request log were lost");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                count,
+                "entries of the request log were lost"
+            );
         }
         if let Some(flushed) = flushed {
             let _ = flushed.send(());
@@ -152,7 +202,11 @@ async fn run(connections: Connections, mut waiting: mpsc::Receiver<Message>, dro
 }
 
 /// Entries that come within a short time, and whoever waits for them.
-async fn collect(first: Message, waiting: &mut mpsc::Receiver<Message>, entries: &mut Vec<Draft>) -> Option<oneshot::Sender<()>> {
+async fn collect(
+    first: Message,
+    waiting: &mut mpsc::Receiver<Message>,
+    entries: &mut Vec<Draft>,
+) -> Option<oneshot::Sender<()>> {
     let mut message = first;
     loop {
         match message {
@@ -162,35 +216,72 @@ async fn collect(first: Message, waiting: &mut mpsc::Receiver<Message>, entries:
         if entries.len() >= BATCH_MAX {
             return None;
         }
-        message = match tokio::time::timeout(Duration::from_millis(BATCH_MILLISECONDS), waiting.recv()).await {
-            Ok(Some(message)) => message,
-            Ok(None) | Err(_) => return None,
-        };
+        message =
+            match tokio::time::timeout(Duration::from_millis(BATCH_MILLISECONDS), waiting.recv())
+                .await
+            {
+                Ok(Some(message)) => message,
+                Ok(None) | Err(_) => return None,
+            };
     }
 }
 
 async fn write(connections: &Connections, entries: Vec<Draft>) -> Result<(), Fault> {
     let mut uses = Uses::new();
-    let rows = entries.into_iter().map(|draft| row(draft, &mut uses)).collect::<Result<Vec<Row>, Fault>>()?;
+    let rows = entries
+        .into_iter()
+        .map(|draft| row(draft, &mut uses))
+        .collect::<Result<Vec<Row>, Fault>>()?;
     let column = |of: fn(&Row) -> i64| rows.iter().map(of).collect::<Vec<i64>>();
-    let (tenants, ats, statuses) = (column(|row| row.tenant), column(|row| row.at), column(|row| row.status));
+    let (tenants, ats, statuses) = (
+        column(|row| row.tenant),
+        column(|row| row.at),
+        column(|row| row.status),
+    );
     let ids: Vec<&[u8]> = rows.iter().map(|row| row.id.as_slice()).collect();
-    let resources: Vec<_> = rows.iter().map(|row| row.resource.as_deref().map(storable)).collect();
-    let credentials: Vec<_> = rows.iter().map(|row| row.credential.as_deref().map(storable)).collect();
+    let resources: Vec<_> = rows
+        .iter()
+        .map(|row| row.resource.as_deref().map(storable))
+        .collect();
+    let credentials: Vec<_> = rows
+        .iter()
+        .map(|row| row.credential.as_deref().map(storable))
+        .collect();
     let quirks: Vec<&str> = rows.iter().map(|row| row.quirks.as_str()).collect();
     let documents: Vec<&str> = rows.iter().map(|row| row.document.as_str()).collect();
     let mut connection = connections.get_tried().await?;
     let transaction = begin(&mut connection).await.map_err(fault)?;
-    let record = transaction.prepare_cached(sql::RECORD_REQUESTS).await.map_err(fault)?;
-    let values: &[&(dyn ToSql + Sync)] = &[&tenants, &ids, &ats, &statuses, &resources, &credentials, &quirks, &documents];
+    let record = transaction
+        .prepare_cached(sql::RECORD_REQUESTS)
+        .await
+        .map_err(fault)?;
+    let values: &[&(dyn ToSql + Sync)] = &[
+        &tenants,
+        &ids,
+        &ats,
+        &statuses,
+        &resources,
+        &credentials,
+        &quirks,
+        &documents,
+    ];
     transaction.execute(&record, values).await.map_err(fault)?;
     if !uses.is_empty() {
         let tenants: Vec<i64> = uses.keys().map(|(tenant, ..)| *tenant).collect();
-        let credentials: Vec<_> = uses.keys().map(|(_, credential, _)| storable(credential)).collect();
+        let credentials: Vec<_> = uses
+            .keys()
+            .map(|(_, credential, _)| storable(credential))
+            .collect();
         let quirks: Vec<&str> = uses.keys().map(|(.., quirk)| *quirk).collect();
         let (counts, lasts): (Vec<i64>, Vec<i64>) = uses.values().copied().unzip();
-        let count = transaction.prepare_cached(sql::COUNT_QUIRKS).await.map_err(fault)?;
-        transaction.execute(&count, &[&tenants, &credentials, &quirks, &counts, &lasts]).await.map_err(fault)?;
+        let count = transaction
+            .prepare_cached(sql::COUNT_QUIRKS)
+            .await
+            .map_err(fault)?;
+        transaction
+            .execute(&count, &[&tenants, &credentials, &quirks, &counts, &lasts])
+            .await
+            .map_err(fault)?;
     }
     transaction.commit().await.map_err(fault)
 }

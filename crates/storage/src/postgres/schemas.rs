@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use deadpool_postgres::{Object, Transaction};
 use directory::schema_change::TypeChange;
 use directory::schema_effect::AffectedType;
-use directory::schema_store::{ActivateError, Activated, Activation, Author, CONTRADICTIONS_MAX, Contradiction, SchemaStore};
+use directory::schema_store::{
+    ActivateError, Activated, Activation, Author, CONTRADICTIONS_MAX, Contradiction, SchemaStore,
+};
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use directory::tenant_types::{DocumentKind, DocumentVersion, TenantTypes};
@@ -24,14 +26,33 @@ use crate::rows::{IndexRow, json_text, micros, stored_key, version};
 #[async_trait]
 impl SchemaStore for Postgres {
     async fn read_types(&self, tenant: TenantId) -> Result<TenantTypes, Fault> {
-        Ok(in_transaction!(&self.connections, snapshot, |transaction| read_types(transaction, tenant.0)))
+        Ok(in_transaction!(
+            &self.connections,
+            snapshot,
+            |transaction| read_types(transaction, tenant.0)
+        ))
     }
 
-    async fn type_history(&self, tenant: TenantId, kind: DocumentKind, key: &str) -> Result<Vec<DocumentVersion>, Fault> {
-        let rows = attempts::query(&self.connections, sql::READ_HISTORY, &[&tenant.0, &kind.name(), &storable(key)]).await?;
+    async fn type_history(
+        &self,
+        tenant: TenantId,
+        kind: DocumentKind,
+        key: &str,
+    ) -> Result<Vec<DocumentVersion>, Fault> {
+        let rows = attempts::query(
+            &self.connections,
+            sql::READ_HISTORY,
+            &[&tenant.0, &kind.name(), &storable(key)],
+        )
+        .await?;
         let read = |row: &Row| {
             let author = row.try_get(2).map_err(fault)?;
-            document_version(row.try_get(0).map_err(fault)?, row.try_get(1).map_err(fault)?, author, row.try_get(3).map_err(fault)?)
+            document_version(
+                row.try_get(0).map_err(fault)?,
+                row.try_get(1).map_err(fault)?,
+                author,
+                row.try_get(3).map_err(fault)?,
+            )
         };
         rows.iter().map(read).collect()
     }
@@ -65,7 +86,14 @@ async fn activate_once(
     activation: Activation,
 ) -> Result<Activated, ActivateError> {
     let transaction = begin(connection).await.map_err(fault)?;
-    let activated = Activating { transaction: &transaction, tenant: tenant.0, change, author }.activate().await?;
+    let activated = Activating {
+        transaction: &transaction,
+        tenant: tenant.0,
+        change,
+        author,
+    }
+    .activate()
+    .await?;
     match activation {
         Activation::Keep => transaction.commit().await.map_err(fault)?,
         Activation::Rehearse => transaction.rollback().await.map_err(fault)?,
@@ -80,11 +108,23 @@ async fn read_types(transaction: &Transaction<'_>, tenant: i64) -> Result<Tenant
         return Ok(TenantTypes::default());
     }
     let rows = query(transaction, sql::READ_DOCUMENTS, &[&tenant]).await?;
-    let read = |row: &Row| Ok((row.try_get(0).map_err(fault)?, row.try_get(1).map_err(fault)?));
-    tenant_types(revision, rows.iter().map(read).collect::<Result<_, Fault>>()?)
+    let read = |row: &Row| {
+        Ok((
+            row.try_get(0).map_err(fault)?,
+            row.try_get(1).map_err(fault)?,
+        ))
+    };
+    tenant_types(
+        revision,
+        rows.iter().map(read).collect::<Result<_, Fault>>()?,
+    )
 }
 
-async fn query(transaction: &Transaction<'_>, statement: &str, values: Values<'_>) -> Result<Vec<Row>, Fault> {
+async fn query(
+    transaction: &Transaction<'_>,
+    statement: &str,
+    values: Values<'_>,
+) -> Result<Vec<Row>, Fault> {
     let statement = transaction.prepare_cached(statement).await.map_err(fault)?;
     transaction.query(&statement, values).await.map_err(fault)
 }
@@ -92,7 +132,10 @@ async fn query(transaction: &Transaction<'_>, statement: &str, values: Values<'_
 /// The revision of the tenant's types.
 pub(crate) async fn revision(transaction: &Transaction<'_>, tenant: i64) -> Result<i64, Fault> {
     let rows = query(transaction, sql::READ_REVISION, &[&tenant]).await?;
-    rows.first().ok_or_else(|| Fault::new("there is no such tenant"))?.try_get(0).map_err(fault)
+    rows.first()
+        .ok_or_else(|| Fault::new("there is no such tenant"))?
+        .try_get(0)
+        .map_err(fault)
 }
 
 /// Rows of many resources, by column.
@@ -131,10 +174,14 @@ impl Activating<'_> {
         if version(based_on) != self.change.based_on {
             return Err(ActivateError::Stale);
         }
-        let mut activated = Activated { revision: self.change.based_on + 1, ..Activated::default() };
+        let mut activated = Activated {
+            revision: self.change.based_on + 1,
+            ..Activated::default()
+        };
         let mut contradictions = Vec::new();
         for affected in &self.change.affected {
-            self.look_at(affected, &mut activated, &mut contradictions).await?;
+            self.look_at(affected, &mut activated, &mut contradictions)
+                .await?;
         }
         if !contradictions.is_empty() {
             contradictions.truncate(CONTRADICTIONS_MAX);
@@ -142,22 +189,43 @@ impl Activating<'_> {
         }
         for document in &self.change.documents {
             let text = document.document.as_ref().map(json_text).transpose()?;
-            let (kind, at, author) = (document.kind.name(), micros(self.author.at), &self.author.credential_id);
-            self.query(sql::ADD_DOCUMENT, &[&self.tenant, &kind, &document.key, &at, author, &text]).await?;
+            let (kind, at, author) = (
+                document.kind.name(),
+                micros(self.author.at),
+                &self.author.credential_id,
+            );
+            self.query(
+                sql::ADD_DOCUMENT,
+                &[&self.tenant, &kind, &document.key, &at, author, &text],
+            )
+            .await?;
         }
-        self.query(sql::RAISE_REVISIONS, &[&self.tenant, &based_on]).await?;
+        self.query(sql::RAISE_REVISIONS, &[&self.tenant, &based_on])
+            .await?;
         Ok(activated)
     }
 
-    async fn look_at(&self, affected: &AffectedType, activated: &mut Activated, found: &mut Vec<Contradiction>) -> Result<(), Fault> {
+    async fn look_at(
+        &self,
+        affected: &AffectedType,
+        activated: &mut Activated,
+        found: &mut Vec<Contradiction>,
+    ) -> Result<(), Fault> {
         let mut after = 0;
         loop {
             let batch = self.stored(&affected.name, after).await?;
-            let Some(last) = batch.last() else { return Ok(()) };
+            let Some(last) = batch.last() else {
+                return Ok(());
+            };
             after = last.resource;
             activated.resources_checked += u64::try_from(batch.len()).unwrap_or_default();
             let Some(schema) = &affected.schema else {
-                found.extend(batch.iter().take(CONTRADICTIONS_MAX).map(|stored| in_use(affected, &stored.id)));
+                found.extend(
+                    batch
+                        .iter()
+                        .take(CONTRADICTIONS_MAX)
+                        .map(|stored| in_use(affected, &stored.id)),
+                );
                 return Ok(());
             };
             let reindex = Reindex::new(affected, schema);
@@ -179,13 +247,32 @@ impl Activating<'_> {
 
     async fn stored(&self, resource_type: &str, after: i64) -> Result<Vec<Stored>, Fault> {
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
-        let rows = self.query(sql::READ_STORED, &[&self.tenant, &resource_type, &after, &limit]).await?;
-        let read =
-            |row: &Row| Ok(Stored { resource: row.try_get(0)?, id: row.try_get(1)?, entries: row.try_get(2)?, document: row.try_get(3)? });
-        rows.iter().map(read).collect::<Result<_, tokio_postgres::Error>>().map_err(fault)
+        let rows = self
+            .query(
+                sql::READ_STORED,
+                &[&self.tenant, &resource_type, &after, &limit],
+            )
+            .await?;
+        let read = |row: &Row| {
+            Ok(Stored {
+                resource: row.try_get(0)?,
+                id: row.try_get(1)?,
+                entries: row.try_get(2)?,
+                document: row.try_get(3)?,
+            })
+        };
+        rows.iter()
+            .map(read)
+            .collect::<Result<_, tokio_postgres::Error>>()
+            .map_err(fault)
     }
 
-    async fn change_rows(&self, reindex: &Reindex<'_>, changes: &[(&Stored, Rows)], found: &mut Vec<Contradiction>) -> Result<(), Fault> {
+    async fn change_rows(
+        &self,
+        reindex: &Reindex<'_>,
+        changes: &[(&Stored, Rows)],
+        found: &mut Vec<Contradiction>,
+    ) -> Result<(), Fault> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -198,27 +285,50 @@ impl Activating<'_> {
         let taken = self.of_columns(sql::TAKE_VALUES, &wanted).await?;
         if taken.len() < wanted.resources.len() {
             let read = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
-            let taken: HashSet<(i64, Vec<u8>, i64)> =
-                taken.iter().map(read).collect::<Result<_, tokio_postgres::Error>>().map_err(fault)?;
-            let all = wanted.attributes.iter().zip(wanted.values).zip(&wanted.resources);
+            let taken: HashSet<(i64, Vec<u8>, i64)> = taken
+                .iter()
+                .map(read)
+                .collect::<Result<_, tokio_postgres::Error>>()
+                .map_err(fault)?;
+            let all = wanted
+                .attributes
+                .iter()
+                .zip(wanted.values)
+                .zip(&wanted.resources);
             for ((attribute, value), resource) in all {
                 if !taken.contains(&(*attribute, value, *resource))
-                    && let Some((stored, _)) = changes.iter().find(|(stored, _)| stored.resource == *resource)
+                    && let Some((stored, _)) = changes
+                        .iter()
+                        .find(|(stored, _)| stored.resource == *resource)
                 {
                     found.push(reindex.taken(&stored.id, *attribute));
                 }
             }
         }
         let resources: Vec<i64> = changes.iter().map(|(stored, _)| stored.resource).collect();
-        let entries: Vec<&[u8]> = changes.iter().map(|(_, rows)| rows.entries.as_slice()).collect();
-        self.query(sql::UPDATE_ENTRIES, &[&self.tenant, &resources, &entries]).await.map(drop)
+        let entries: Vec<&[u8]> = changes
+            .iter()
+            .map(|(_, rows)| rows.entries.as_slice())
+            .collect();
+        self.query(sql::UPDATE_ENTRIES, &[&self.tenant, &resources, &entries])
+            .await
+            .map(drop)
     }
 
     async fn of_columns(&self, statement: &str, columns: &Columns) -> Result<Vec<Row>, Fault> {
         if columns.resources.is_empty() {
             return Ok(Vec::new());
         }
-        self.query(statement, &[&self.tenant, &columns.attributes, &columns.values, &columns.resources]).await
+        self.query(
+            statement,
+            &[
+                &self.tenant,
+                &columns.attributes,
+                &columns.values,
+                &columns.resources,
+            ],
+        )
+        .await
     }
 
     async fn query(&self, statement: &str, values: Values<'_>) -> Result<Vec<Row>, Fault> {

@@ -3,10 +3,10 @@
 
 /// Held until the migrations are committed, so that nodes that start together run them once. The number is arbitrary ("rollcall" in ASCII).
 pub(crate) const LOCK_MIGRATIONS: &str = "SELECT pg_advisory_xact_lock(8245929673105632364)";
-pub(crate) const MAKE_MIGRATIONS: &str =
-    "CREATE TABLE IF NOT EXISTS migrations (number BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum BYTEA NOT NULL)";
+pub(crate) const MAKE_MIGRATIONS: &str = "CREATE TABLE IF NOT EXISTS migrations (number BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum BYTEA NOT NULL)";
 pub(crate) const READ_MIGRATIONS: &str = "SELECT number, checksum FROM migrations ORDER BY number";
-pub(crate) const RECORD_MIGRATION: &str = "INSERT INTO migrations (number, name, checksum) VALUES ($1, $2, $3)";
+pub(crate) const RECORD_MIGRATION: &str =
+    "INSERT INTO migrations (number, name, checksum) VALUES ($1, $2, $3)";
 
 /// Hear of the commits of other nodes; about all tenants.
 pub(crate) const LISTEN: &str = "LISTEN rollcall_committed";
@@ -22,7 +22,8 @@ pub(crate) const CREATE_TENANT: &str = "WITH made AS (INSERT INTO tenants (name,
 pub(crate) const NAME_OF_TENANT: &str = "SELECT name FROM tenants WHERE tenant = $1";
 pub(crate) const SET_SUSPENDED: &str = "UPDATE tenants SET settings = jsonb_set(settings::JSONB, '{suspended}', to_jsonb($2::BOOLEAN))::TEXT, \
      revision = revision + 1 WHERE tenant = $1";
-pub(crate) const SET_SETTINGS: &str = "UPDATE tenants SET settings = $3, revision = revision + 1 WHERE tenant = $1 AND revision = $2";
+pub(crate) const SET_SETTINGS: &str =
+    "UPDATE tenants SET settings = $3, revision = revision + 1 WHERE tenant = $1 AND revision = $2";
 /// Whoever commits for it waits, and finds it gone.
 pub(crate) const LOCK_TENANT_TO_ERASE: &str = "SELECT 1 FROM tenants WHERE tenant = $1 FOR UPDATE";
 /// The tables with rows of tenants, their own last.
@@ -47,10 +48,12 @@ pub(crate) fn reserve_keys(table: &str, column: &str) -> String {
     )
 }
 
-pub(crate) const FIND_TENANT: &str = "SELECT tenant, name, created, settings, revision FROM tenants WHERE name = $1";
+pub(crate) const FIND_TENANT: &str =
+    "SELECT tenant, name, created, settings, revision FROM tenants WHERE name = $1";
 pub(crate) const TENANT_REVISION: &str = "SELECT revision FROM tenants WHERE name = $1";
 /// All tenants.
-pub(crate) const LIST_TENANTS: &str = "SELECT tenant, name, created, settings, revision FROM tenants ORDER BY name COLLATE \"C\"";
+pub(crate) const LIST_TENANTS: &str =
+    "SELECT tenant, name, created, settings, revision FROM tenants ORDER BY name COLLATE \"C\"";
 
 /// Nothing where the person is not there or not active. A commit that deactivates or deletes them meanwhile waits for this, or this for it.
 pub(crate) const CREATE_TOKEN: &str = "WITH person AS MATERIALIZED (SELECT document FROM resources \
@@ -58,8 +61,7 @@ pub(crate) const CREATE_TOKEN: &str = "WITH person AS MATERIALIZED (SELECT docum
      INSERT INTO tokens (tenant, id, name, hash, created, expires, revoked, last_used, permissions, person) \
      SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE $10::TEXT IS NULL \
      OR EXISTS (SELECT 1 FROM person WHERE coalesce(document::JSON ->> 'active', 'true') <> 'false')";
-pub(crate) const FIND_TOKEN: &str =
-    "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = $1 AND hash = $2";
+pub(crate) const FIND_TOKEN: &str = "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = $1 AND hash = $2";
 pub(crate) const LIST_TOKENS: &str = "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = $1 ORDER BY created, id COLLATE \"C\"";
 pub(crate) const REVOKE_TOKEN: &str = "WITH raised AS (UPDATE tenants SET revision = revision + 1 WHERE tenant = $1) \
      UPDATE tokens SET revoked = coalesce(revoked, $3) WHERE tenant = $1 AND id = $2";
@@ -80,17 +82,17 @@ pub(crate) const CREATE_RESOURCE: &str = "INSERT INTO resources (tenant, type, i
 /// As it is: what became of it.
 pub(crate) const READ_HEAD: &str = "SELECT resource, type, version, created, modified FROM resources WHERE tenant = $1 AND id = $2";
 /// To change it: others may refer to it meanwhile, but not change it.
-pub(crate) const LOCK_HEAD_TO_UPDATE: &str =
-    "SELECT resource, type, version, created, modified FROM resources WHERE tenant = $1 AND id = $2 FOR NO KEY UPDATE";
+pub(crate) const LOCK_HEAD_TO_UPDATE: &str = "SELECT resource, type, version, created, modified FROM resources WHERE tenant = $1 AND id = $2 FOR NO KEY UPDATE";
 /// To delete it: nobody may make it a member meanwhile.
-pub(crate) const LOCK_HEAD_TO_DELETE: &str =
-    "SELECT resource, type, version, created, modified FROM resources WHERE tenant = $1 AND id = $2 FOR UPDATE";
-pub(crate) const READ_BODY: &str = "SELECT display, entries, document FROM resources WHERE tenant = $1 AND resource = $2";
+pub(crate) const LOCK_HEAD_TO_DELETE: &str = "SELECT resource, type, version, created, modified FROM resources WHERE tenant = $1 AND id = $2 FOR UPDATE";
+pub(crate) const READ_BODY: &str =
+    "SELECT display, entries, document FROM resources WHERE tenant = $1 AND resource = $2";
 pub(crate) const UPDATE_BODY: &str = "UPDATE resources SET version = version + 1, modified = $4, display = $5, entries = $6, document = $7 \
      WHERE tenant = $1 AND resource = $2 AND version = $3";
 pub(crate) const UPDATE_VERSIONS: &str = "UPDATE resources SET version = version + 1, modified = $3 \
      WHERE tenant = $1 AND resource = ANY ($2) RETURNING resource, version, type, id";
-pub(crate) const DELETE_RESOURCE: &str = "DELETE FROM resources WHERE tenant = $1 AND resource = $2";
+pub(crate) const DELETE_RESOURCE: &str =
+    "DELETE FROM resources WHERE tenant = $1 AND resource = $2";
 
 /// In the order of the values, so that two commits which want the same ones wait for each other and do not block each other.
 pub(crate) const TAKE_VALUES: &str = "INSERT INTO unique_values (tenant, attribute, value, resource) \
@@ -102,16 +104,14 @@ pub(crate) const RELEASE_VALUES: &str = "DELETE FROM unique_values AS u USING un
 pub(crate) const LOCK_VALUE: &str = "SELECT pg_advisory_xact_lock(hashtextextended(\
      'rollcall value of tenant ' || $1::BIGINT || ' ' || $2::BIGINT || ' ' || encode($3::BYTEA, 'hex'), 0))";
 /// Whether another resource has the value.
-pub(crate) const HAS_ANOTHER: &str =
-    "SELECT 1 FROM index_values WHERE tenant = $1 AND attribute = $2 AND value = $3 AND resource <> $4 LIMIT 1";
+pub(crate) const HAS_ANOTHER: &str = "SELECT 1 FROM index_values WHERE tenant = $1 AND attribute = $2 AND value = $3 AND resource <> $4 LIMIT 1";
 pub(crate) const ADD_VALUES: &str = "INSERT INTO index_values (tenant, attribute, value, resource) \
      SELECT $1, v.attribute, v.value, $4 FROM unnest($2::BIGINT[], $3::BYTEA[]) AS v (attribute, value) ON CONFLICT DO NOTHING";
 pub(crate) const REMOVE_VALUES: &str = "DELETE FROM index_values AS i USING unnest($2::BIGINT[], $3::BYTEA[]) AS v (attribute, value) \
      WHERE i.tenant = $1 AND i.attribute = v.attribute AND i.value = v.value AND i.resource = $4";
 
 /// Members to add are held against being deleted until the commit.
-pub(crate) const LOCK_MEMBERS: &str =
-    "SELECT id, resource FROM resources WHERE tenant = $1 AND id = ANY ($2) ORDER BY resource FOR KEY SHARE";
+pub(crate) const LOCK_MEMBERS: &str = "SELECT id, resource FROM resources WHERE tenant = $1 AND id = ANY ($2) ORDER BY resource FOR KEY SHARE";
 /// The three below: how many they were, and the history of it ($4: the group's id, $5: its next version, $6: whether history is kept).
 pub(crate) const ADD_MEMBERS: &str = "WITH new AS (INSERT INTO memberships (tenant, group_resource, member_resource) \
        SELECT $1, $2, m FROM unnest($3::BIGINT[]) AS m ON CONFLICT DO NOTHING RETURNING member_resource), \
@@ -132,14 +132,13 @@ pub(crate) const REMOVE_OTHER_MEMBERS: &str = "WITH gone AS (DELETE FROM members
 /// The groups of a resource that is about to be deleted, locked in one order for all.
 pub(crate) const LOCK_GROUPS: &str = "SELECT resource, modified, created FROM resources WHERE tenant = $1 AND resource <> $2 \
      AND resource IN (SELECT group_resource FROM memberships WHERE tenant = $1 AND member_resource = $2) ORDER BY resource FOR NO KEY UPDATE";
-pub(crate) const LEAVE_GROUPS: &str = "DELETE FROM memberships WHERE tenant = $1 AND member_resource = $2 RETURNING group_resource";
+pub(crate) const LEAVE_GROUPS: &str =
+    "DELETE FROM memberships WHERE tenant = $1 AND member_resource = $2 RETURNING group_resource";
 
 /// What a remembered count belongs to.
 pub(crate) const READ_STATE: &str = "SELECT created, last_sequence FROM tenants WHERE tenant = $1";
-pub(crate) const READ_RESOURCE: &str =
-    "SELECT resource, type, id, version, created, modified, document FROM resources WHERE tenant = $1 AND id = $2 AND type = $3";
-pub(crate) const READ_BY_KEYS: &str =
-    "SELECT resource, type, id, version, created, modified, document FROM resources WHERE tenant = $1 AND resource = ANY ($2)";
+pub(crate) const READ_RESOURCE: &str = "SELECT resource, type, id, version, created, modified, document FROM resources WHERE tenant = $1 AND id = $2 AND type = $3";
+pub(crate) const READ_BY_KEYS: &str = "SELECT resource, type, id, version, created, modified, document FROM resources WHERE tenant = $1 AND resource = ANY ($2)";
 pub(crate) const READ_MEMBERS: &str = "SELECT m.group_resource, r.id, r.type, r.display, TRUE AS direct FROM memberships AS m \
      JOIN resources AS r ON r.tenant = m.tenant AND r.resource = m.member_resource \
      WHERE m.tenant = $1 AND m.group_resource = ANY ($2) ORDER BY m.group_resource, m.member_resource";
@@ -212,8 +211,14 @@ pub(crate) const ALL: &[&str] = &[
 mod tests {
     #[test]
     fn each_names_the_tenant() {
-        for statement in super::ALL.iter().chain(crate::postgres::statements_of_safety::ALL) {
-            assert!(statement.contains("tenant") || statement.contains("migrations"), "{statement}");
+        for statement in super::ALL
+            .iter()
+            .chain(crate::postgres::statements_of_safety::ALL)
+        {
+            assert!(
+                statement.contains("tenant") || statement.contains("migrations"),
+                "{statement}"
+            );
         }
     }
 }

@@ -3,18 +3,17 @@
 /// A unique index keeps two live clients from having one name; a second try finds its own row.
 pub(crate) const CREATE_CLIENT: &str = "INSERT INTO clients (tenant, id, name, created, authentication, permissions, person) \
     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
-pub(crate) const FIND_CLIENT: &str =
-    "SELECT id, name, created, revoked, authentication, permissions FROM clients WHERE tenant = $1 AND id = $2";
-pub(crate) const LIST_CLIENTS: &str =
-    "SELECT id, name, created, revoked, authentication, permissions FROM clients WHERE tenant = $1 ORDER BY created, id COLLATE \"C\"";
+pub(crate) const FIND_CLIENT: &str = "SELECT id, name, created, revoked, authentication, permissions FROM clients WHERE tenant = $1 AND id = $2";
+pub(crate) const LIST_CLIENTS: &str = "SELECT id, name, created, revoked, authentication, permissions FROM clients WHERE tenant = $1 ORDER BY created, id COLLATE \"C\"";
 pub(crate) const REVOKE_CLIENT: &str = "WITH raised AS (UPDATE tenants SET revision = revision + 1 WHERE tenant = $1) \
     UPDATE clients SET revoked = coalesce(revoked, $3) WHERE tenant = $1 AND id = $2";
-pub(crate) const FORGET_ASSERTIONS: &str = "DELETE FROM assertions WHERE tenant = $1 AND expires <= $2";
-pub(crate) const USE_ASSERTION: &str =
-    "INSERT INTO assertions (tenant, client, assertion, expires) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+pub(crate) const FORGET_ASSERTIONS: &str =
+    "DELETE FROM assertions WHERE tenant = $1 AND expires <= $2";
+pub(crate) const USE_ASSERTION: &str = "INSERT INTO assertions (tenant, client, assertion, expires) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
 pub(crate) const ADD_ISSUER: &str = "WITH raised AS (UPDATE tenants SET revision = revision + 1 WHERE tenant = $1) \
     INSERT INTO issuers (tenant, name, created, settings, person) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-pub(crate) const LIST_ISSUERS: &str = "SELECT name, created, settings FROM issuers WHERE tenant = $1 ORDER BY name COLLATE \"C\"";
+pub(crate) const LIST_ISSUERS: &str =
+    "SELECT name, created, settings FROM issuers WHERE tenant = $1 ORDER BY name COLLATE \"C\"";
 pub(crate) const REMOVE_ISSUER: &str = "WITH raised AS (UPDATE tenants SET revision = revision + 1 WHERE tenant = $1) \
     DELETE FROM issuers WHERE tenant = $1 AND name = $2";
 

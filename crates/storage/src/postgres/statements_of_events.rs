@@ -1,17 +1,16 @@
 //! The statements of the PostgreSQL back end about events, their receivers and signing keys, by name. Each names the tenant, apart from the few that are about all
 //! tenants, and those say so.
 
-pub(crate) const READ_WINDOW: &str =
-    "SELECT t.last_sequence, (SELECT min(c.sequence) FROM change_log AS c WHERE c.tenant = $1) FROM tenants AS t WHERE t.tenant = $1";
+pub(crate) const READ_WINDOW: &str = "SELECT t.last_sequence, (SELECT min(c.sequence) FROM change_log AS c WHERE c.tenant = $1) FROM tenants AS t WHERE t.tenant = $1";
 pub(crate) const READ_EVENTS: &str = "SELECT sequence, change_id, type, id, version, at, kind, attributes FROM change_log WHERE tenant = $1 AND sequence > $2 ORDER BY sequence \
      LIMIT $3";
 /// All tenants.
 pub(crate) const TENANTS_WITH_OLD_EVENTS: &str = "SELECT tenant FROM tenants AS t WHERE EXISTS (SELECT 1 FROM change_log AS c WHERE c.tenant = t.tenant AND c.sequence <= t.dispatched) \
      ORDER BY tenant";
-pub(crate) const OLDEST_EVENTS: &str = "SELECT sequence, at FROM change_log WHERE tenant = $1 ORDER BY sequence LIMIT $2";
+pub(crate) const OLDEST_EVENTS: &str =
+    "SELECT sequence, at FROM change_log WHERE tenant = $1 ORDER BY sequence LIMIT $2";
 /// What the outbox knows, and where the last of the receivers is.
-pub(crate) const TRIM_LIMIT: &str =
-    "SELECT t.dispatched, (SELECT min(r.position) FROM receivers AS r WHERE r.tenant = $1) FROM tenants AS t WHERE t.tenant = $1";
+pub(crate) const TRIM_LIMIT: &str = "SELECT t.dispatched, (SELECT min(r.position) FROM receivers AS r WHERE r.tenant = $1) FROM tenants AS t WHERE t.tenant = $1";
 pub(crate) const TRIM: &str = "DELETE FROM change_log WHERE tenant = $1 AND sequence <= $2";
 pub(crate) const ADD_RECEIVER: &str = "INSERT INTO receivers (tenant, name, kind, url, state, settings, secrets, created, position) SELECT $1::BIGINT, $2::TEXT, $3::TEXT, \
      $4::TEXT, 'live', $5::TEXT, $6::BYTEA, $7::BIGINT, CASE WHEN $8::BIGINT = 1 THEN coalesce((SELECT min(c.sequence) - 1 FROM change_log AS c \
@@ -23,21 +22,26 @@ pub(crate) const LIST_RECEIVERS: &str = "SELECT r.receiver, r.tenant, t.name, r.
 pub(crate) const READ_RECEIVER: &str = "SELECT r.receiver, r.tenant, t.name, r.name, r.kind, r.url, r.state, r.settings, r.secrets, r.created, r.position, r.attempts, r.due, \
      r.last_error, r.last_delivered, r.fence FROM receivers AS r JOIN tenants AS t ON t.tenant = r.tenant WHERE r.tenant = $1 AND r.receiver = \
      $2";
-pub(crate) const SET_RECEIVER_STATE: &str = "UPDATE receivers SET state = $3, due = 0, attempts = 0 WHERE tenant = $1 AND receiver = $2";
-pub(crate) const SET_RECEIVER_SECRETS: &str = "UPDATE receivers SET secrets = $3, due = 0 WHERE tenant = $1 AND receiver = $2";
+pub(crate) const SET_RECEIVER_STATE: &str =
+    "UPDATE receivers SET state = $3, due = 0, attempts = 0 WHERE tenant = $1 AND receiver = $2";
+pub(crate) const SET_RECEIVER_SECRETS: &str =
+    "UPDATE receivers SET secrets = $3, due = 0 WHERE tenant = $1 AND receiver = $2";
 pub(crate) const REMOVE_PARCELS: &str = "DELETE FROM parcels WHERE tenant = $1 AND receiver = $2";
-pub(crate) const REMOVE_CHOSEN: &str = "DELETE FROM chosen_resources WHERE tenant = $1 AND receiver = $2";
-pub(crate) const REMOVE_RECEIVER: &str = "DELETE FROM receivers WHERE tenant = $1 AND receiver = $2";
-pub(crate) const FIND_VERSION: &str = "SELECT version FROM resources WHERE tenant = $1 AND id = $2 AND type = $3 FOR UPDATE";
+pub(crate) const REMOVE_CHOSEN: &str =
+    "DELETE FROM chosen_resources WHERE tenant = $1 AND receiver = $2";
+pub(crate) const REMOVE_RECEIVER: &str =
+    "DELETE FROM receivers WHERE tenant = $1 AND receiver = $2";
+pub(crate) const FIND_VERSION: &str =
+    "SELECT version FROM resources WHERE tenant = $1 AND id = $2 AND type = $3 FOR UPDATE";
 pub(crate) const CHOOSE: &str = "INSERT INTO chosen_resources (tenant, receiver, id) SELECT $1::BIGINT, receiver, $3::TEXT FROM receivers WHERE tenant = $1 AND receiver = \
      $2 ON CONFLICT DO NOTHING";
-pub(crate) const UNCHOOSE: &str = "DELETE FROM chosen_resources WHERE tenant = $1 AND receiver = $2 AND id = $3";
+pub(crate) const UNCHOOSE: &str =
+    "DELETE FROM chosen_resources WHERE tenant = $1 AND receiver = $2 AND id = $3";
 /// Receivers of all tenants that something is to be sent to.
 pub(crate) const WITH_EVENTS: &str = "SELECT r.tenant, r.receiver, r.attempts FROM receivers AS r JOIN tenants AS t ON t.tenant = r.tenant WHERE r.kind <> 'poll' AND r.state = 'live' AND \
      r.lease_until <= $1 AND r.due <= $1 AND (r.position < t.last_sequence OR EXISTS (SELECT 1 FROM parcels AS p WHERE p.tenant = r.tenant AND \
      p.receiver = r.receiver AND p.state = 'again')) AND NOT coalesce((t.settings::JSONB ->> 'suspended')::BOOLEAN, FALSE) ORDER BY r.due, r.receiver LIMIT $2";
-pub(crate) const LEASE_RECEIVER: &str =
-    "UPDATE receivers SET fence = fence + 1, lease_until = $4 WHERE tenant = $1 AND receiver = $2 AND lease_until <= $3 AND state = 'live'";
+pub(crate) const LEASE_RECEIVER: &str = "UPDATE receivers SET fence = fence + 1, lease_until = $4 WHERE tenant = $1 AND receiver = $2 AND lease_until <= $3 AND state = 'live'";
 pub(crate) const DELIVERED: &str = "UPDATE receivers SET position = greatest(position, $4), attempts = 0, due = 0, last_error = '', last_delivered = greatest(last_delivered, \
      $5), lease_until = $6 WHERE tenant = $1 AND receiver = $2 AND fence = $3 RETURNING state";
 pub(crate) const TRY_LATER: &str = "UPDATE receivers SET attempts = attempts + 1, due = $4, last_error = $5, lease_until = 0 WHERE tenant = $1 AND receiver = $2 AND fence = \
@@ -45,33 +49,35 @@ pub(crate) const TRY_LATER: &str = "UPDATE receivers SET attempts = attempts + 1
 pub(crate) const PUT_ASIDE: &str = "UPDATE receivers SET position = greatest(position, $4), attempts = 0, due = 0, last_error = $5, lease_until = $6 WHERE tenant = $1 AND \
      receiver = $2 AND fence = $3 RETURNING state";
 pub(crate) const PAUSE: &str = "UPDATE receivers SET state = 'paused', last_error = $4, lease_until = 0 WHERE tenant = $1 AND receiver = $2 AND fence = $3 RETURNING state";
-pub(crate) const READ_FENCE: &str = "SELECT state FROM receivers WHERE tenant = $1 AND receiver = $2 AND fence = $3 FOR UPDATE";
+pub(crate) const READ_FENCE: &str =
+    "SELECT state FROM receivers WHERE tenant = $1 AND receiver = $2 AND fence = $3 FOR UPDATE";
 pub(crate) const ADD_PARCEL: &str = "INSERT INTO parcels (tenant, receiver, sequence, state, attempts, counted, error, event) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON \
      CONFLICT (tenant, receiver, sequence) DO UPDATE SET state = excluded.state, attempts = excluded.attempts, error = excluded.error, counted \
      = excluded.counted";
 pub(crate) const LIST_PARCELS: &str = "SELECT state, attempts, error, event, counted FROM parcels WHERE tenant = $1 AND receiver = $2 AND state = $3 ORDER BY sequence LIMIT $4";
 pub(crate) const REDELIVER: &str = "UPDATE parcels SET state = 'again', attempts = 0 WHERE tenant = $1 AND receiver = $2 AND state = 'put-aside' AND ($3::BIGINT = 0 OR \
      sequence = $3)";
-pub(crate) const DUE_AT_ONCE: &str = "UPDATE receivers SET due = 0 WHERE tenant = $1 AND receiver = $2";
-pub(crate) const DISCARD: &str =
-    "DELETE FROM parcels WHERE tenant = $1 AND receiver = $2 AND state = 'put-aside' AND ($3::BIGINT = 0 OR sequence = $3)";
-pub(crate) const REMOVE_PARCEL: &str = "DELETE FROM parcels WHERE tenant = $1 AND receiver = $2 AND sequence = $3";
-pub(crate) const READ_PARCEL: &str =
-    "SELECT state, attempts, error, event, counted FROM parcels WHERE tenant = $1 AND receiver = $2 AND sequence = $3";
-pub(crate) const FAIL_PARCEL: &str =
-    "UPDATE parcels SET state = 'put-aside', attempts = attempts + 1, error = $4 WHERE tenant = $1 AND receiver = $2 AND sequence = $3";
+pub(crate) const DUE_AT_ONCE: &str =
+    "UPDATE receivers SET due = 0 WHERE tenant = $1 AND receiver = $2";
+pub(crate) const DISCARD: &str = "DELETE FROM parcels WHERE tenant = $1 AND receiver = $2 AND state = 'put-aside' AND ($3::BIGINT = 0 OR sequence = $3)";
+pub(crate) const REMOVE_PARCEL: &str =
+    "DELETE FROM parcels WHERE tenant = $1 AND receiver = $2 AND sequence = $3";
+pub(crate) const READ_PARCEL: &str = "SELECT state, attempts, error, event, counted FROM parcels WHERE tenant = $1 AND receiver = $2 AND sequence = $3";
+pub(crate) const FAIL_PARCEL: &str = "UPDATE parcels SET state = 'put-aside', attempts = attempts + 1, error = $4 WHERE tenant = $1 AND receiver = $2 AND sequence = $3";
 pub(crate) const LIST_HANDED_OUT: &str = "SELECT state, attempts, error, event, counted FROM parcels WHERE tenant = $1 AND receiver = $2 AND state IN ('again', 'handed-out') ORDER \
      BY sequence LIMIT $3";
 pub(crate) const LOCK_RECEIVER: &str = "SELECT position FROM receivers WHERE tenant = $1 AND receiver = $2 AND state = 'live' FOR UPDATE";
 pub(crate) const POLLED: &str = "UPDATE receivers SET position = greatest(position, $3), last_delivered = greatest(last_delivered, $4) WHERE tenant = $1 AND receiver = $2";
 pub(crate) const ADD_KEY: &str = "INSERT INTO signing_keys (tenant, key_id, private_key, public_key, created) VALUES ($1, $2, $3, $4, $5)";
-pub(crate) const SIGNING_KEY: &str =
-    "SELECT key_id, private_key, created FROM signing_keys WHERE tenant = $1 AND retired = 0 ORDER BY created DESC, key_id LIMIT 1";
+pub(crate) const SIGNING_KEY: &str = "SELECT key_id, private_key, created FROM signing_keys WHERE tenant = $1 AND retired = 0 ORDER BY created DESC, key_id LIMIT 1";
 pub(crate) const LIST_KEYS: &str = "SELECT key_id, public_key, created, retired FROM signing_keys WHERE tenant = $1 AND (retired = 0 OR retired > $2) ORDER BY created DESC, \
      key_id";
-pub(crate) const RETIRE_KEYS: &str = "UPDATE signing_keys SET retired = $2 WHERE tenant = $1 AND retired = 0";
-pub(crate) const FORGET_KEYS: &str = "DELETE FROM signing_keys WHERE tenant = $1 AND retired > 0 AND retired <= $2";
-pub(crate) const LIST_CHOSEN: &str = "SELECT id FROM chosen_resources WHERE tenant = $1 AND receiver = $2 AND id = ANY ($3)";
+pub(crate) const RETIRE_KEYS: &str =
+    "UPDATE signing_keys SET retired = $2 WHERE tenant = $1 AND retired = 0";
+pub(crate) const FORGET_KEYS: &str =
+    "DELETE FROM signing_keys WHERE tenant = $1 AND retired > 0 AND retired <= $2";
+pub(crate) const LIST_CHOSEN: &str =
+    "SELECT id FROM chosen_resources WHERE tenant = $1 AND receiver = $2 AND id = ANY ($3)";
 /// Nobody else makes or retires a key of the tenant until the commit.
 pub(crate) const LOCK_TENANT: &str = "SELECT tenant FROM tenants WHERE tenant = $1 FOR UPDATE";
 

@@ -26,16 +26,13 @@ pub(crate) const READ_ENTRIES: &str = "SELECT version, kind, at, change_id, cred
 pub(crate) const FIND_CREATED: &str = "SELECT coalesce( \
      (SELECT created FROM history WHERE tenant = $1 AND id = $2 ORDER BY version LIMIT 1), \
      (SELECT created FROM resources WHERE tenant = $1 AND id = $2))";
-pub(crate) const FIND_CREATION: &str =
-    "SELECT change_id, credential FROM change_log WHERE tenant = $1 AND at = $3 AND id = $2 AND version = 1";
+pub(crate) const FIND_CREATION: &str = "SELECT change_id, credential FROM change_log WHERE tenant = $1 AND at = $3 AND id = $2 AND version = 1";
 pub(crate) const NEXT_ENTRY_AFTER: &str = "SELECT version, kind, since, created, type FROM history \
      WHERE tenant = $1 AND id = $2 AND at > $3 ORDER BY version LIMIT 1";
 pub(crate) const NEXT_ENTRY_ABOVE: &str = "SELECT version, kind, since, created, type FROM history \
      WHERE tenant = $1 AND id = $2 AND version > $3 ORDER BY version LIMIT 1";
-pub(crate) const NEXT_DOCUMENT: &str =
-    "SELECT document FROM history WHERE tenant = $1 AND id = $2 AND version >= $3 AND document IS NOT NULL ORDER BY version LIMIT 1";
-pub(crate) const READ_ANY_TYPE: &str =
-    "SELECT resource, version, created, modified, document, type FROM resources WHERE tenant = $1 AND id = $2";
+pub(crate) const NEXT_DOCUMENT: &str = "SELECT document FROM history WHERE tenant = $1 AND id = $2 AND version >= $3 AND document IS NOT NULL ORDER BY version LIMIT 1";
+pub(crate) const READ_ANY_TYPE: &str = "SELECT resource, version, created, modified, document, type FROM resources WHERE tenant = $1 AND id = $2";
 pub(crate) const LIST_MEMBER_IDS: &str = "SELECT r.id FROM memberships AS m \
      JOIN resources AS r ON r.tenant = m.tenant AND r.resource = m.member_resource \
      WHERE m.tenant = $1 AND m.group_resource = (SELECT resource FROM resources WHERE tenant = $1 AND id = $2) ORDER BY m.member_resource";
@@ -66,16 +63,18 @@ pub(crate) const COUNT_REMOVALS: &str = "INSERT INTO guard_counts (tenant, remov
      ON CONFLICT (tenant, removal, minute) DO UPDATE SET count = guard_counts.count + excluded.count";
 pub(crate) const SUM_REMOVALS: &str = "SELECT coalesce(sum(count), 0)::BIGINT, coalesce(min(minute), $3) FROM guard_counts \
      WHERE tenant = $1 AND removal = $2 AND minute >= $3";
-pub(crate) const FORGET_REMOVALS: &str = "DELETE FROM guard_counts WHERE tenant = $1 AND minute < $2";
-pub(crate) const COUNT_USERS: &str = "SELECT count(*) FROM resources WHERE tenant = $1 AND type = 'User'";
+pub(crate) const FORGET_REMOVALS: &str =
+    "DELETE FROM guard_counts WHERE tenant = $1 AND minute < $2";
+pub(crate) const COUNT_USERS: &str =
+    "SELECT count(*) FROM resources WHERE tenant = $1 AND type = 'User'";
 pub(crate) const COUNT_MEMBERSHIPS: &str = "SELECT count(*) FROM memberships WHERE tenant = $1";
 pub(crate) const USE_ALLOWANCE: &str = "UPDATE guard_allowances SET remaining = remaining - $4 \
      WHERE tenant = $1 AND removal = $2 AND expires > $3 AND remaining >= $4";
 pub(crate) const ALLOW: &str = "INSERT INTO guard_allowances (tenant, removal, remaining, expires) VALUES ($1, $2, $3, $4) \
      ON CONFLICT (tenant, removal) DO UPDATE SET remaining = excluded.remaining, expires = excluded.expires";
-pub(crate) const LIST_ALLOWANCES: &str = "SELECT removal, remaining, expires FROM guard_allowances WHERE tenant = $1 ORDER BY removal";
-pub(crate) const LIST_REMOVALS: &str =
-    "SELECT removal, sum(count)::BIGINT FROM guard_counts WHERE tenant = $1 AND minute >= $2 GROUP BY removal ORDER BY removal";
+pub(crate) const LIST_ALLOWANCES: &str =
+    "SELECT removal, remaining, expires FROM guard_allowances WHERE tenant = $1 ORDER BY removal";
+pub(crate) const LIST_REMOVALS: &str = "SELECT removal, sum(count)::BIGINT FROM guard_counts WHERE tenant = $1 AND minute >= $2 GROUP BY removal ORDER BY removal";
 pub(crate) const PARK: &str = "INSERT INTO parked (tenant, parked, at, credential, type, id, write) VALUES ($1, $2, $3, $4, $5, $6, $7)";
 pub(crate) const LIST_PARKED: &str = "SELECT parked, at, credential, type, id, write FROM parked \
      WHERE tenant = $1 AND ($2::TEXT IS NULL OR id = $2) ORDER BY at, parked LIMIT $3";
@@ -83,10 +82,11 @@ pub(crate) const REMOVE_PARKED: &str = "DELETE FROM parked WHERE tenant = $1 AND
 
 pub(crate) const AWAIT: &str = "INSERT INTO pending_references (tenant, resource, path, value, folded, since) \
      SELECT $1, $2, $3, v.value, v.folded, $6 FROM unnest($4::TEXT[], $5::TEXT[]) AS v (value, folded) ON CONFLICT DO NOTHING";
-pub(crate) const AWAIT_NO_MORE: &str =
-    "DELETE FROM pending_references WHERE tenant = $1 AND resource = $2 AND path = $3 AND value = ANY ($4)";
-pub(crate) const AWAIT_NOTHING: &str = "DELETE FROM pending_references WHERE tenant = $1 AND resource = $2 AND path = $3";
-pub(crate) const AWAIT_NOTHING_AT_ALL: &str = "DELETE FROM pending_references WHERE tenant = $1 AND resource = $2";
+pub(crate) const AWAIT_NO_MORE: &str = "DELETE FROM pending_references WHERE tenant = $1 AND resource = $2 AND path = $3 AND value = ANY ($4)";
+pub(crate) const AWAIT_NOTHING: &str =
+    "DELETE FROM pending_references WHERE tenant = $1 AND resource = $2 AND path = $3";
+pub(crate) const AWAIT_NOTHING_AT_ALL: &str =
+    "DELETE FROM pending_references WHERE tenant = $1 AND resource = $2";
 pub(crate) const FIND_AWAITED: &str = "SELECT p.resource, p.path, p.value, r.id, r.type, r.created, r.modified FROM pending_references AS p \
      JOIN resources AS r ON r.tenant = p.tenant AND r.resource = p.resource WHERE p.tenant = $1 AND p.folded = ANY ($2) \
      ORDER BY p.resource FOR NO KEY UPDATE OF r";
@@ -98,7 +98,8 @@ pub(crate) const FIND_BY_NAMES: &str = "SELECT resource FROM unique_values WHERE
      UNION ALL SELECT resource FROM unique_values WHERE tenant = $1 AND attribute IN ($3, $4) AND value = $6 \
      UNION ALL SELECT resource FROM index_values WHERE tenant = $1 AND attribute IN ($3, $4) AND value = $6 LIMIT 1";
 /// The body of what refers; its version stays or is raised apart.
-pub(crate) const LINK_BODY: &str = "UPDATE resources SET entries = $3, document = $4 WHERE tenant = $1 AND resource = $2";
+pub(crate) const LINK_BODY: &str =
+    "UPDATE resources SET entries = $3, document = $4 WHERE tenant = $1 AND resource = $2";
 pub(crate) const READ_ID: &str = "SELECT id FROM resources WHERE tenant = $1 AND resource = $2";
 
 /// What the test prepares.

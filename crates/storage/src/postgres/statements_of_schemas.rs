@@ -2,18 +2,18 @@
 
 /// Every commit shares this lock of its tenant, a change of types has it alone: whoever waits goes first, and no resource is locked yet while it is waited
 /// for. The first number is arbitrary ("type" in ASCII).
-pub(crate) const SHARE_TYPES: &str = "SELECT pg_advisory_xact_lock_shared(1954115685, ($1::BIGINT % 2147483647)::INTEGER) AS tenant";
-pub(crate) const LOCK_TYPES: &str = "SELECT pg_advisory_xact_lock(1954115685, ($1::BIGINT % 2147483647)::INTEGER) AS tenant";
+pub(crate) const SHARE_TYPES: &str =
+    "SELECT pg_advisory_xact_lock_shared(1954115685, ($1::BIGINT % 2147483647)::INTEGER) AS tenant";
+pub(crate) const LOCK_TYPES: &str =
+    "SELECT pg_advisory_xact_lock(1954115685, ($1::BIGINT % 2147483647)::INTEGER) AS tenant";
 
 pub(crate) const READ_REVISION: &str = "SELECT types_revision FROM tenants WHERE tenant = $1";
-pub(crate) const RAISE_REVISIONS: &str =
-    "UPDATE tenants SET types_revision = types_revision + 1, revision = revision + 1 WHERE tenant = $1 AND types_revision = $2";
+pub(crate) const RAISE_REVISIONS: &str = "UPDATE tenants SET types_revision = types_revision + 1, revision = revision + 1 WHERE tenant = $1 AND types_revision = $2";
 /// In the order in which they came.
 pub(crate) const READ_DOCUMENTS: &str = "SELECT d.kind, d.document FROM type_documents AS d WHERE d.tenant = $1 AND d.document IS NOT NULL \
      AND d.version = (SELECT max(v.version) FROM type_documents AS v WHERE v.tenant = $1 AND v.kind = d.kind AND v.key = d.key) \
      ORDER BY (SELECT min(f.at) FROM type_documents AS f WHERE f.tenant = $1 AND f.kind = d.kind AND f.key = d.key), d.key COLLATE \"C\"";
-pub(crate) const READ_HISTORY: &str =
-    "SELECT version, at, author, document FROM type_documents WHERE tenant = $1 AND kind = $2 AND key = $3 ORDER BY version";
+pub(crate) const READ_HISTORY: &str = "SELECT version, at, author, document FROM type_documents WHERE tenant = $1 AND kind = $2 AND key = $3 ORDER BY version";
 pub(crate) const ADD_DOCUMENT: &str = "INSERT INTO type_documents (tenant, kind, key, version, at, author, document) \
      SELECT $1, $2, $3, coalesce(max(version), 0) + 1, $4, $5, $6 FROM type_documents WHERE tenant = $1 AND kind = $2 AND key = $3";
 pub(crate) const READ_STORED: &str = "SELECT resource, id, entries, document FROM resources \

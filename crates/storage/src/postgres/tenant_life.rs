@@ -32,60 +32,115 @@ const ROWS_ON_THEIR_WAY: usize = 200;
 #[async_trait]
 impl TenantLife for Postgres {
     async fn set_suspended(&self, tenant: TenantId, suspended: bool) -> Result<bool, Fault> {
-        let count = execute(&self.connections, sql::SET_SUSPENDED, &[&tenant.0, &suspended]).await?;
+        let count = execute(
+            &self.connections,
+            sql::SET_SUSPENDED,
+            &[&tenant.0, &suspended],
+        )
+        .await?;
         self.notify();
         Ok(count > 0)
     }
 
     async fn set_settings(&self, tenant: &Tenant, settings: TenantSettings) -> Result<bool, Fault> {
         let settings = json_text(&settings)?;
-        let count = execute(&self.connections, sql::SET_SETTINGS, &[&tenant.id.0, &tenant.revision, &settings]).await?;
+        let count = execute(
+            &self.connections,
+            sql::SET_SETTINGS,
+            &[&tenant.id.0, &tenant.revision, &settings],
+        )
+        .await?;
         self.notify();
         Ok(count > 0)
     }
 
-    async fn export(&self, tenant: TenantId, at: Timestamp, mut sink: Box<dyn Write + Send>) -> Result<u64, Fault> {
+    async fn export(
+        &self,
+        tenant: TenantId,
+        at: Timestamp,
+        mut sink: Box<dyn Write + Send>,
+    ) -> Result<u64, Fault> {
         let (mut connection, runtime) = (self.connections.get().await?, Handle::current());
         on_a_thread(move || export(&runtime, &mut connection, tenant, at, &mut *sink)).await?
     }
 
-    async fn restore(&self, name: &str, at: Timestamp, source: Box<dyn Source>) -> Result<Tenant, RestoreError> {
+    async fn restore(
+        &self,
+        name: &str,
+        at: Timestamp,
+        source: Box<dyn Source>,
+    ) -> Result<Tenant, RestoreError> {
         let (postgres, name) = (self.clone(), storable(name).into_owned());
-        let restored = on_a_thread(move || Handle::current().block_on(restore(&postgres, &name, at, Importer::new(source)))).await??;
+        let restored = on_a_thread(move || {
+            Handle::current().block_on(restore(&postgres, &name, at, Importer::new(source)))
+        })
+        .await??;
         self.notify();
         Ok(restored)
     }
 
     async fn erase(&self, tenant: TenantId) -> Result<bool, Fault> {
-        Ok(in_transaction!(&self.connections, begin, |transaction, attempts| erase(transaction, tenant, attempts.is_again())))
+        Ok(in_transaction!(
+            &self.connections,
+            begin,
+            |transaction, attempts| erase(transaction, tenant, attempts.is_again())
+        ))
     }
 }
 
 /// Runs what reads or writes a file between its statements where it keeps nobody waiting.
-async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
     let joined = tokio::task::spawn_blocking(work).await;
     joined.map_err(|error| Fault::from_source("a tenant was not moved to its end", error))
 }
 
 /// Writes to the sink outside of the runtime, as a sink may wait for whoever reads at its other end.
-fn export(runtime: &Handle, connection: &mut Object, tenant: TenantId, at: Timestamp, sink: &mut (dyn Write + Send)) -> Result<u64, Fault> {
+fn export(
+    runtime: &Handle,
+    connection: &mut Object,
+    tenant: TenantId,
+    at: Timestamp,
+    sink: &mut (dyn Write + Send),
+) -> Result<u64, Fault> {
     let transaction = runtime.block_on(snapshot(connection)).map_err(fault)?;
     let mut ranges = BTreeMap::new();
     for keys in KEYS {
-        let row = runtime.block_on(transaction.query_one(&key_range(keys), &[&tenant.0])).map_err(fault)?;
-        if let (Some(first), Some(last)) = (row.try_get(0).map_err(fault)?, row.try_get(1).map_err(fault)?) {
+        let row = runtime
+            .block_on(transaction.query_one(&key_range(keys), &[&tenant.0]))
+            .map_err(fault)?;
+        if let (Some(first), Some(last)) = (
+            row.try_get(0).map_err(fault)?,
+            row.try_get(1).map_err(fault)?,
+        ) {
             ranges.insert(keys, (first, last));
         }
     }
-    let row = runtime.block_on(transaction.query_one(sql::NAME_OF_TENANT, &[&tenant.0])).map_err(fault)?;
-    let mut exporter = Exporter::begin(sink, &Header::new(row.try_get(0).map_err(fault)?, at, ranges))?;
+    let row = runtime
+        .block_on(transaction.query_one(sql::NAME_OF_TENANT, &[&tenant.0]))
+        .map_err(fault)?;
+    let mut exporter = Exporter::begin(
+        sink,
+        &Header::new(row.try_get(0).map_err(fault)?, at, ranges),
+    )?;
     for table in TABLES {
-        let statement = runtime.block_on(transaction.prepare(&select(table))).map_err(fault)?;
-        let portal = runtime.block_on(transaction.bind(&statement, &[&tenant.0])).map_err(fault)?;
+        let statement = runtime
+            .block_on(transaction.prepare(&select(table)))
+            .map_err(fault)?;
+        let portal = runtime
+            .block_on(transaction.bind(&statement, &[&tenant.0]))
+            .map_err(fault)?;
         loop {
-            let rows = runtime.block_on(transaction.query_portal(&portal, ROWS_AT_ONCE)).map_err(fault)?;
+            let rows = runtime
+                .block_on(transaction.query_portal(&portal, ROWS_AT_ONCE))
+                .map_err(fault)?;
             for row in &rows {
-                let cells = table.columns.iter().enumerate().map(|(place, column)| cell(row, place, column.kind));
+                let cells = table
+                    .columns
+                    .iter()
+                    .enumerate()
+                    .map(|(place, column)| cell(row, place, column.kind));
                 exporter.row(table, cells.collect::<Result<_, _>>().map_err(fault)?)?;
             }
             if rows.is_empty() {
@@ -97,15 +152,30 @@ fn export(runtime: &Handle, connection: &mut Object, tenant: TenantId, at: Times
     exporter.end()
 }
 
-fn cell(row: &tokio_postgres::Row, place: usize, kind: Kind) -> Result<Cell, tokio_postgres::Error> {
+fn cell(
+    row: &tokio_postgres::Row,
+    place: usize,
+    kind: Kind,
+) -> Result<Cell, tokio_postgres::Error> {
     Ok(match kind {
-        Kind::Integer | Kind::Key(_) => row.try_get::<_, Option<i64>>(place)?.map_or(Cell::Null, Cell::Integer),
-        Kind::Text | Kind::Json | Kind::Authentication => row.try_get::<_, Option<String>>(place)?.map_or(Cell::Null, Cell::Text),
-        Kind::Bytes => row.try_get::<_, Option<Vec<u8>>>(place)?.map_or(Cell::Null, Cell::Bytes),
+        Kind::Integer | Kind::Key(_) => row
+            .try_get::<_, Option<i64>>(place)?
+            .map_or(Cell::Null, Cell::Integer),
+        Kind::Text | Kind::Json | Kind::Authentication => row
+            .try_get::<_, Option<String>>(place)?
+            .map_or(Cell::Null, Cell::Text),
+        Kind::Bytes => row
+            .try_get::<_, Option<Vec<u8>>>(place)?
+            .map_or(Cell::Null, Cell::Bytes),
     })
 }
 
-async fn restore(postgres: &Postgres, name: &str, at: Timestamp, mut importer: Importer) -> Result<Tenant, RestoreError> {
+async fn restore(
+    postgres: &Postgres,
+    name: &str,
+    at: Timestamp,
+    mut importer: Importer,
+) -> Result<Tenant, RestoreError> {
     let header = importer.check()?;
     let mut connection = postgres.connections.get().await?;
     let placement = reserve(&mut connection, &header).await?;
@@ -113,37 +183,64 @@ async fn restore(postgres: &Postgres, name: &str, at: Timestamp, mut importer: I
     let (mut tenant, mut applications, mut rows) = (None, Vec::new(), Vec::new());
     while let Some((table, mut row)) = importer.next_row(&header)? {
         if tenant.is_some() == (table.name == "tenants") {
-            return Err(RestoreError::Refused("the file does not begin with its tenant".into()));
+            return Err(RestoreError::Refused(
+                "the file does not begin with its tenant".into(),
+            ));
         }
         placement.place(table, &header, &mut row)?;
         let id = tenant.unwrap_or_default();
-        let further = further(table, &mut row, &Own { name, tenant: id, revision: micros(at), key: &postgres.key })?;
+        let further = further(
+            table,
+            &mut row,
+            &Own {
+                name,
+                tenant: id,
+                revision: micros(at),
+                key: &postgres.key,
+            },
+        )?;
         if table.name == "applications" {
             applications.push(ApplicationId(integer_of(&row, "application")));
         }
         if tenant.is_none() {
-            if !outbox::query(&transaction, sql::FIND_TENANT, &[&name]).await?.is_empty() {
+            if !outbox::query(&transaction, sql::FIND_TENANT, &[&name])
+                .await?
+                .is_empty()
+            {
                 return Err(RestoreError::NameTaken);
             }
             write(&transaction, table, &row, &further, id).await?;
             let made = outbox::query(&transaction, sql::FIND_TENANT, &[&name]).await?;
-            tenant = made.first().map(|row| row.try_get(0)).transpose().map_err(fault)?;
+            tenant = made
+                .first()
+                .map(|row| row.try_get(0))
+                .transpose()
+                .map_err(fault)?;
             continue;
         }
         rows.push((table, row, further));
         if rows.len() >= ROWS_ON_THEIR_WAY {
-            let written = rows.iter().map(|(table, row, further)| write(&transaction, table, row, further, id));
+            let written = rows
+                .iter()
+                .map(|(table, row, further)| write(&transaction, table, row, further, id));
             try_join_all(written).await?;
             rows.clear();
         }
     }
-    let id = TenantId(tenant.ok_or_else(|| RestoreError::Refused("the file has no tenant".into()))?);
-    try_join_all(rows.iter().map(|(table, row, further)| write(&transaction, table, row, further, id.0))).await?;
+    let id =
+        TenantId(tenant.ok_or_else(|| RestoreError::Refused("the file has no tenant".into()))?);
+    try_join_all(
+        rows.iter()
+            .map(|(table, row, further)| write(&transaction, table, row, further, id.0)),
+    )
+    .await?;
     for application in applications {
         outbox::mark_all(&transaction, id, application, at, true).await?;
     }
     transaction.commit().await.map_err(fault)?;
-    tenants::find_tenant(&postgres.connections, name).await?.ok_or_else(|| Fault::new("the restored tenant is gone").into())
+    tenants::find_tenant(&postgres.connections, name)
+        .await?
+        .ok_or_else(|| Fault::new("the restored tenant is gone").into())
 }
 
 /// Sets keys aside, so that nobody else is given one of them. They stay unused where the restore fails.
@@ -154,8 +251,14 @@ async fn reserve(connection: &mut Object, header: &Header) -> Result<Placement, 
         let (table, column) = keys.place();
         let transaction = begin(connection).await.map_err(fault)?;
         // Nobody adds a row, and so nobody asks for a key, between the two that are asked for here.
-        transaction.batch_execute(&sql::lock_keys(table)).await.map_err(fault)?;
-        let row = transaction.query_one(&sql::reserve_keys(table, column), &[&span]).await.map_err(fault)?;
+        transaction
+            .batch_execute(&sql::lock_keys(table))
+            .await
+            .map_err(fault)?;
+        let row = transaction
+            .query_one(&sql::reserve_keys(table, column), &[&span])
+            .await
+            .map_err(fault)?;
         first.insert(keys, row.try_get(0).map_err(fault)?);
         transaction.commit().await.map_err(fault)?;
     }
@@ -169,11 +272,26 @@ async fn write(
     further: &[(&'static str, Cell)],
     tenant: i64,
 ) -> Result<(), Fault> {
-    let columns: Vec<&str> = further.iter().map(|(name, _)| *name).chain(row.iter().map(|(column, _)| column.name)).collect();
-    let cells = further.iter().map(|(_, cell)| cell).chain(row.iter().map(|(_, cell)| cell));
+    let columns: Vec<&str> = further
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(row.iter().map(|(column, _)| column.name))
+        .collect();
+    let cells = further
+        .iter()
+        .map(|(_, cell)| cell)
+        .chain(row.iter().map(|(_, cell)| cell));
     let values: Vec<Box<dyn ToSql + Sync + Send>> = cells.map(value).collect();
-    let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
-    outbox::execute(transaction, &insert(table.name, &columns, "OVERRIDING SYSTEM VALUE"), &values).await?;
+    let values: Vec<&(dyn ToSql + Sync)> = values
+        .iter()
+        .map(|value| &**value as &(dyn ToSql + Sync))
+        .collect();
+    outbox::execute(
+        transaction,
+        &insert(table.name, &columns, "OVERRIDING SYSTEM VALUE"),
+        &values,
+    )
+    .await?;
     if table.name != "resources" {
         return Ok(());
     }
@@ -181,8 +299,9 @@ async fn write(
     let entries = decode_entries(bytes_of(row, "entries"))?;
     for (unique, statement) in [(true, sql::TAKE_VALUES), (false, sql::ADD_VALUES)] {
         let of_kind = entries.iter().filter(|entry| entry.unique == unique);
-        let (attributes, keys): (Vec<i64>, Vec<Vec<u8>>) =
-            of_kind.map(|entry| (entry.attribute, stored_key(&entry.value).into_owned())).unzip();
+        let (attributes, keys): (Vec<i64>, Vec<Vec<u8>>) = of_kind
+            .map(|entry| (entry.attribute, stored_key(&entry.value).into_owned()))
+            .unzip();
         if !attributes.is_empty() {
             let values: Values<'_> = &[&tenant, &attributes, &keys, &resource];
             outbox::execute(transaction, statement, values).await?;
@@ -202,10 +321,21 @@ fn value(cell: &Cell) -> Box<dyn ToSql + Sync + Send> {
 }
 
 /// Every table that has rows of tenants, also one that a later migration made. A commit that is under way ends without its tenant, and so without effect.
-async fn erase(transaction: &Transaction<'_>, tenant: TenantId, is_again: bool) -> Result<bool, Fault> {
-    let mut erased = !outbox::query(transaction, sql::LOCK_TENANT_TO_ERASE, &[&tenant.0]).await?.is_empty();
+async fn erase(
+    transaction: &Transaction<'_>,
+    tenant: TenantId,
+    is_again: bool,
+) -> Result<bool, Fault> {
+    let mut erased = !outbox::query(transaction, sql::LOCK_TENANT_TO_ERASE, &[&tenant.0])
+        .await?
+        .is_empty();
     for row in outbox::query(transaction, sql::TABLES_OF_TENANTS, &[]).await? {
-        outbox::execute(transaction, &sql::erase_from(row.try_get(0).map_err(fault)?), &[&tenant.0]).await?;
+        outbox::execute(
+            transaction,
+            &sql::erase_from(row.try_get(0).map_err(fault)?),
+            &[&tenant.0],
+        )
+        .await?;
     }
     erased |= is_again;
     Ok(erased)

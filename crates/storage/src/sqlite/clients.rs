@@ -17,7 +17,10 @@ use crate::rows::{from_json, json_text, micros, timestamp};
 #[async_trait]
 impl Clients for Sqlite {
     async fn create_client(&self, client: ClientRecord) -> Result<bool, Fault> {
-        let (authentication, permissions) = (json_text(&client.authentication)?, json_text(&client.permissions)?);
+        let (authentication, permissions) = (
+            json_text(&client.authentication)?,
+            json_text(&client.permissions)?,
+        );
         let made = self.writer.write(move |connection| {
             let values = params![
                 client.tenant.0,
@@ -28,7 +31,10 @@ impl Clients for Sqlite {
                 permissions,
                 client.permissions.user
             ];
-            connection.execute(sql::CREATE_CLIENT, values).map(|count| count > 0).map_err(fault)
+            connection
+                .execute(sql::CREATE_CLIENT, values)
+                .map(|count| count > 0)
+                .map_err(fault)
         });
         made.await
     }
@@ -36,24 +42,42 @@ impl Clients for Sqlite {
     async fn find_client(&self, tenant: TenantId, id: &str) -> Result<Option<ClientRecord>, Fault> {
         self.readers.read_short(|connection| {
             let mut statement = connection.prepare_cached(sql::FIND_CLIENT).map_err(fault)?;
-            let found = statement.query_row(params![tenant.0, id], Columns::read).optional().map_err(fault)?;
+            let found = statement
+                .query_row(params![tenant.0, id], Columns::read)
+                .optional()
+                .map_err(fault)?;
             found.map(|columns| columns.into_record(tenant)).transpose()
         })
     }
 
     async fn list_clients(&self, tenant: TenantId) -> Result<Vec<ClientRecord>, Fault> {
         self.readers.read_short(|connection| {
-            let mut statement = connection.prepare_cached(sql::LIST_CLIENTS).map_err(fault)?;
-            let rows = statement.query_map([tenant.0], Columns::read).map_err(fault)?;
-            rows.map(|columns| columns.map_err(fault)?.into_record(tenant)).collect()
+            let mut statement = connection
+                .prepare_cached(sql::LIST_CLIENTS)
+                .map_err(fault)?;
+            let rows = statement
+                .query_map([tenant.0], Columns::read)
+                .map_err(fault)?;
+            rows.map(|columns| columns.map_err(fault)?.into_record(tenant))
+                .collect()
         })
     }
 
-    async fn revoke_client(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault> {
+    async fn revoke_client(
+        &self,
+        tenant: TenantId,
+        id: &str,
+        at: Timestamp,
+    ) -> Result<bool, Fault> {
         let (id, at) = (id.to_owned(), micros(at));
         let revoked = self.writer.revise(move |connection| {
-            connection.execute(RAISE_REVISION, [tenant.0]).map_err(fault)?;
-            connection.execute(sql::REVOKE_CLIENT, params![tenant.0, id, at]).map(|count| count > 0).map_err(fault)
+            connection
+                .execute(RAISE_REVISION, [tenant.0])
+                .map_err(fault)?;
+            connection
+                .execute(sql::REVOKE_CLIENT, params![tenant.0, id, at])
+                .map(|count| count > 0)
+                .map_err(fault)
         });
         revoked.await
     }
@@ -68,9 +92,14 @@ impl Clients for Sqlite {
     ) -> Result<bool, Fault> {
         let (client, expires, now) = (client.to_owned(), micros(expires), micros(now));
         let used = self.writer.write(move |connection| {
-            connection.execute(sql::FORGET_ASSERTIONS, params![tenant.0, now]).map_err(fault)?;
+            connection
+                .execute(sql::FORGET_ASSERTIONS, params![tenant.0, now])
+                .map_err(fault)?;
             let values = params![tenant.0, client, assertion.0, expires];
-            connection.execute(sql::USE_ASSERTION, values).map(|count| count > 0).map_err(fault)
+            connection
+                .execute(sql::USE_ASSERTION, values)
+                .map(|count| count > 0)
+                .map_err(fault)
         });
         used.await
     }

@@ -41,18 +41,27 @@ pub(crate) fn fault(error: rusqlite::Error) -> Fault {
 /// Opens the connection that writes, and brings the tables up to date. Refuses a database that has lost its journal.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, Fault> {
     if rusqlite::version_number() < SQLITE_VERSION_MIN {
-        return Err(Fault::new(format!("SQLite {} can lose commits; at least 3.51.3 is needed", rusqlite::version())));
+        return Err(Fault::new(format!(
+            "SQLite {} can lose commits; at least 3.51.3 is needed",
+            rusqlite::version()
+        )));
     }
     journal::check_that_none_was_here(path)?;
     let failed = |error| explain(path, error);
     let mut connection = open_private(path)?;
     // Until it is known to be whole, nothing may be made of what the journal has.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .map_err(failed)?;
     journal::check(&connection, path)?;
     prepare(&connection)?;
-    connection.execute_batch(statements::OPEN_WRITER).map_err(failed)?;
+    connection
+        .execute_batch(statements::OPEN_WRITER)
+        .map_err(failed)?;
     migrate(&mut connection, path, migrate::SQLITE)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(failed)?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+        .map_err(failed)?;
     Ok(connection)
 }
 
@@ -60,7 +69,9 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, Fault> {
 pub(crate) fn open_request_log(path: &Path) -> Result<Connection, Fault> {
     let mut connection = open_private(path)?;
     connection.busy_timeout(BUSY_MAX).map_err(fault)?;
-    connection.execute_batch(statements::OPEN_REQUEST_LOG).map_err(|error| explain(path, error))?;
+    connection
+        .execute_batch(statements::OPEN_REQUEST_LOG)
+        .map_err(|error| explain(path, error))?;
     migrate(&mut connection, path, migrate::SQLITE_REQUESTS)?;
     Ok(connection)
 }
@@ -79,22 +90,55 @@ fn open_private(path: &Path) -> Result<Connection, Fault> {
 /// Statements are prepared once, and a plan does not depend on the values it is first asked with: otherwise SQLite prepares again whenever one changes.
 fn prepare(connection: &Connection) -> Result<(), Fault> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop).map_err(fault)
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(drop)
+        .map_err(fault)
 }
 
-fn migrate(connection: &mut Connection, path: &Path, known: &'static [migrate::Migration]) -> Result<(), Fault> {
+fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    known: &'static [migrate::Migration],
+) -> Result<(), Fault> {
     let explained = |error| explain(path, error);
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explained)?;
-    transaction.execute_batch(statements::MAKE_MIGRATIONS).map_err(explained)?;
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(explained)?;
+    transaction
+        .execute_batch(statements::MAKE_MIGRATIONS)
+        .map_err(explained)?;
     let applied: Vec<Applied> = {
-        let mut statement = transaction.prepare(statements::READ_MIGRATIONS).map_err(explained)?;
-        let rows = statement.query_map([], |row| Ok(Applied { number: row.get(0)?, checksum: row.get(1)? })).map_err(explained)?;
+        let mut statement = transaction
+            .prepare(statements::READ_MIGRATIONS)
+            .map_err(explained)?;
+        let rows = statement
+            .query_map([], |row| {
+                Ok(Applied {
+                    number: row.get(0)?,
+                    checksum: row.get(1)?,
+                })
+            })
+            .map_err(explained)?;
         rows.collect::<Result<_, _>>().map_err(explained)?
     };
     for (number, migration) in migrate::pending(known, &applied)? {
-        let failed = |error| Fault::from_source(format!("migration {number} ({}) failed; nothing was changed", migration.name), error);
+        let failed = |error| {
+            Fault::from_source(
+                format!(
+                    "migration {number} ({}) failed; nothing was changed",
+                    migration.name
+                ),
+                error,
+            )
+        };
         transaction.execute_batch(migration.sql).map_err(failed)?;
-        transaction.execute(statements::RECORD_MIGRATION, params![number, migration.name, migrate::checksum(migration)]).map_err(failed)?;
+        transaction
+            .execute(
+                statements::RECORD_MIGRATION,
+                params![number, migration.name, migrate::checksum(migration)],
+            )
+            .map_err(failed)?;
     }
     transaction.commit().map_err(explained)
 }
@@ -130,7 +174,12 @@ impl Readers {
     /// Opens connections as they are needed.
     pub(crate) fn new(path: &Path, damage: Damage) -> Self {
         let long = Shares::new(LONG_READS_MAX, LONG_READS_PER_TENANT_MAX);
-        Self { path: Arc::new(path.to_owned()), idle: Arc::default(), long, damage }
+        Self {
+            path: Arc::new(path.to_owned()),
+            idle: Arc::default(),
+            long,
+            damage,
+        }
     }
 
     /// Where the database is.
@@ -139,12 +188,22 @@ impl Readers {
     }
 
     /// Reads a few rows by key, on the thread that asks: such a read takes microseconds, and handing it to another thread would cost more than it does.
-    pub(crate) fn read_short<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+    pub(crate) fn read_short<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         self.read_with(|connection| read(connection))
     }
 
-    fn read_with<T>(&self, read: impl FnOnce(&mut Connection) -> Result<T, Fault>) -> Result<T, Fault> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    fn read_with<T>(
+        &self,
+        read: impl FnOnce(&mut Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let mut connection = match idle {
             Some(connection) => connection,
             None => self.open().inspect_err(|fault| self.damage.note(fault))?,
@@ -181,30 +240,47 @@ impl Readers {
 
     /// Carries the journal over into the database and cuts it to nothing: what was overwritten in the one still stands in the other. Waits for reads that
     /// need it; where one takes too long, says so in the log and leaves the rest to whoever closes the database last.
-    pub(crate) async fn empty_journal(&self, empty: fn(&Connection, &Path) -> Result<bool, Fault>) -> Result<(), Fault> {
+    pub(crate) async fn empty_journal(
+        &self,
+        empty: fn(&Connection, &Path) -> Result<bool, Fault>,
+    ) -> Result<(), Fault> {
         let path = Arc::clone(&self.path);
         let emptied = tokio::task::spawn_blocking(move || {
             let connection = Connection::open(&*path).map_err(fault)?;
             connection.busy_timeout(BUSY_MAX).map_err(fault)?;
-            connection.execute_batch(statements::OPEN_CARRIER).map_err(fault)?;
+            connection
+                .execute_batch(statements::OPEN_CARRIER)
+                .map_err(fault)?;
             empty(&connection, &path)
         });
-        if !emptied.await.map_err(|error| Fault::from_source("the journal was not emptied", error))?? {
-            tracing::warn!("the journal is being read: what was erased stands in it until it is carried over");
+        if !emptied
+            .await
+            .map_err(|error| Fault::from_source("the journal was not emptied", error))??
+        {
+            tracing::warn!(
+                "the journal is being read: what was erased stands in it until it is carried over"
+            );
         }
         Ok(())
     }
 
     /// Reads with a connection of its own, which has nothing in its cache.
-    pub(crate) fn read_afresh<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
-        self.open().and_then(|connection| read(&connection)).inspect_err(|fault| self.damage.note(fault))
+    pub(crate) fn read_afresh<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.open()
+            .and_then(|connection| read(&connection))
+            .inspect_err(|fault| self.damage.note(fault))
     }
 
     fn open(&self) -> Result<Connection, Fault> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&*self.path, flags).map_err(fault)?;
         prepare(&connection)?;
-        connection.execute_batch(statements::OPEN_READER).map_err(fault)?;
+        connection
+            .execute_batch(statements::OPEN_READER)
+            .map_err(fault)?;
         Ok(connection)
     }
 }
@@ -219,14 +295,22 @@ impl Drop for GivenUp {
 }
 
 /// Reads until it is done or the sign is set. Statements that are executed many times over look at the sign too, as their steps are added up.
-fn interruptible<T>(connection: &mut Connection, stop: &Stop, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+fn interruptible<T>(
+    connection: &mut Connection,
+    stop: &Stop,
+    read: impl FnOnce(&Connection) -> Result<T, Fault>,
+) -> Result<T, Fault> {
     if stop.is_set() {
         return Err(Fault::new("the read was given up before it began"));
     }
     let stop = stop.clone();
-    connection.progress_handler(STEPS_AT_ONCE, Some(move || stop.is_set())).map_err(fault)?;
+    connection
+        .progress_handler(STEPS_AT_ONCE, Some(move || stop.is_set()))
+        .map_err(fault)?;
     let answer = read(connection);
-    connection.progress_handler(0, None::<fn() -> bool>).map_err(fault)?;
+    connection
+        .progress_handler(0, None::<fn() -> bool>)
+        .map_err(fault)?;
     answer
 }
 
@@ -237,11 +321,17 @@ pub(crate) fn empty_marked_journal(connection: &Connection, path: &Path) -> Resu
 
 /// Empties the journal of the request log, which may lose its last moments.
 pub(crate) fn empty_journal(connection: &Connection, _: &Path) -> Result<bool, Fault> {
-    connection.query_row(statements::EMPTY_JOURNAL, [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0).map_err(fault)
+    connection
+        .query_row(statements::EMPTY_JOURNAL, [], |row| row.get::<_, i64>(0))
+        .map(|busy| busy == 0)
+        .map_err(fault)
 }
 
 /// Reads within one snapshot.
-pub(crate) fn snapshot<T>(connection: &Connection, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+pub(crate) fn snapshot<T>(
+    connection: &Connection,
+    read: impl FnOnce(&Connection) -> Result<T, Fault>,
+) -> Result<T, Fault> {
     let transaction = connection.unchecked_transaction().map_err(fault)?;
     let answer = read(&transaction)?;
     transaction.finish().map_err(fault)?;
@@ -261,7 +351,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rollcall.db");
         let connection = open_writer(&path).unwrap();
-        connection.execute(statements::RECORD_MIGRATION, params![1_000, "from the future", vec![0_u8]]).unwrap();
+        connection
+            .execute(
+                statements::RECORD_MIGRATION,
+                params![1_000, "from the future", vec![0_u8]],
+            )
+            .unwrap();
         drop(connection);
         let refusal = open_writer(&path).unwrap_err().to_string();
         assert!(refusal.contains("newer Rollcall"), "{refusal}");
@@ -273,7 +368,9 @@ mod tests {
         let path = folder.path().join("rollcall.db");
         drop(open_writer(&path).unwrap());
         let connection = open_writer(&path).unwrap();
-        let count: i64 = connection.query_row("SELECT count(*) FROM migrations", [], |row| row.get(0)).unwrap();
+        let count: i64 = connection
+            .query_row("SELECT count(*) FROM migrations", [], |row| row.get(0))
+            .unwrap();
         assert_eq!(usize::try_from(count).unwrap(), migrate::SQLITE.len());
     }
 
@@ -283,7 +380,14 @@ mod tests {
     }
 
     /// A read that ends when the sender is used or dropped, and says when it began.
-    fn held(readers: &Readers, tenant: i64) -> (tokio::task::JoinHandle<Result<(), Fault>>, oneshot::Receiver<()>, mpsc::Sender<()>) {
+    fn held(
+        readers: &Readers,
+        tenant: i64,
+    ) -> (
+        tokio::task::JoinHandle<Result<(), Fault>>,
+        oneshot::Receiver<()>,
+        mpsc::Sender<()>,
+    ) {
         let (begins, begun) = oneshot::channel();
         let (end, ends) = mpsc::channel();
         let readers = readers.clone();
@@ -292,7 +396,11 @@ mod tests {
             let _ = ends.recv();
             Ok(())
         };
-        (tokio::spawn(async move { readers.read_long(TenantId(tenant), read).await }), begun, end)
+        (
+            tokio::spawn(async move { readers.read_long(TenantId(tenant), read).await }),
+            begun,
+            end,
+        )
     }
 
     fn readers() -> (tempfile::TempDir, Readers) {
@@ -315,8 +423,13 @@ mod tests {
         while readers.long.waiting() < waiting.len() {
             tokio::task::yield_now().await;
         }
-        let count =
-            |connection: &Connection| connection.query_row("SELECT count(*) FROM tenants", [], |row| row.get::<_, i64>(0)).map_err(fault);
+        let count = |connection: &Connection| {
+            connection
+                .query_row("SELECT count(*) FROM tenants", [], |row| {
+                    row.get::<_, i64>(0)
+                })
+                .map_err(fault)
+        };
         assert_eq!(readers.read_long(TenantId(2), count).await.unwrap(), 0);
         assert_eq!(readers.long.waiting(), waiting.len());
     }
@@ -347,9 +460,20 @@ mod tests {
             let reading = tokio::spawn(async move { own.read_long(TenantId(1), read).await });
             begun.await.unwrap();
             reading.abort();
-            assert_eq!(ended.await.unwrap(), Some(rusqlite::ErrorCode::OperationInterrupted));
+            assert_eq!(
+                ended.await.unwrap(),
+                Some(rusqlite::ErrorCode::OperationInterrupted)
+            );
         }
-        let read = |connection: &Connection| connection.query_row("SELECT 7", [], |row| row.get::<_, i64>(0)).map_err(fault);
-        assert_eq!(readers.read_long(TenantId(1), read).await.unwrap(), 7, "the connection is as good as before");
+        let read = |connection: &Connection| {
+            connection
+                .query_row("SELECT 7", [], |row| row.get::<_, i64>(0))
+                .map_err(fault)
+        };
+        assert_eq!(
+            readers.read_long(TenantId(1), read).await.unwrap(),
+            7,
+            "the connection is as good as before"
+        );
     }
 }

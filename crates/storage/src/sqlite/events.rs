@@ -23,32 +23,59 @@ impl EventLog for Sqlite {
         self.readers.read_short(|connection| {
             let mut statement = connection.prepare_cached(sql::READ_WINDOW).map_err(fault)?;
             let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?));
-            let found = statement.query_row([tenant.0], read).optional().map_err(fault)?;
+            let found = statement
+                .query_row([tenant.0], read)
+                .optional()
+                .map_err(fault)?;
             let (newest, first) = found.unwrap_or_default();
-            Ok(Window { oldest: first.map_or(newest, |first| first - 1), newest })
+            Ok(Window {
+                oldest: first.map_or(newest, |first| first - 1),
+                newest,
+            })
         })
     }
 
-    async fn read_events(&self, tenant: TenantId, after: i64, limit: usize) -> Result<Vec<LoggedEvent>, Fault> {
-        self.readers.read_long(None, move |connection| read_events(connection, tenant, after, limit)).await
+    async fn read_events(
+        &self,
+        tenant: TenantId,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<LoggedEvent>, Fault> {
+        self.readers
+            .read_long(None, move |connection| {
+                read_events(connection, tenant, after, limit)
+            })
+            .await
     }
 
     async fn trim_events(&self, before: Timestamp, rows: usize) -> Result<u64, Fault> {
         let tenants = self.readers.read_short(|connection| {
-            let mut statement = connection.prepare_cached(sql::TENANTS_WITH_OLD_EVENTS).map_err(fault)?;
-            let rows = statement.query_map([], |row| row.get::<_, i64>(0)).map_err(fault)?;
+            let mut statement = connection
+                .prepare_cached(sql::TENANTS_WITH_OLD_EVENTS)
+                .map_err(fault)?;
+            let rows = statement
+                .query_map([], |row| row.get::<_, i64>(0))
+                .map_err(fault)?;
             rows.collect::<Result<Vec<_>, _>>().map_err(fault)
         })?;
         let mut trimmed = 0;
         for tenant in tenants {
-            trimmed += self.writer.write(move |connection| trim(connection, tenant, micros(before), rows)).await?;
+            trimmed += self
+                .writer
+                .write(move |connection| trim(connection, tenant, micros(before), rows))
+                .await?;
         }
         Ok(trimmed)
     }
 }
 
 /// Events after a place.
-pub(super) fn read_events(connection: &Connection, tenant: TenantId, after: i64, limit: usize) -> Result<Vec<LoggedEvent>, Fault> {
+pub(super) fn read_events(
+    connection: &Connection,
+    tenant: TenantId,
+    after: i64,
+    limit: usize,
+) -> Result<Vec<LoggedEvent>, Fault> {
     let mut statement = connection.prepare_cached(sql::READ_EVENTS).map_err(fault)?;
     let read = |row: &Row<'_>| {
         Ok(EventColumns {
@@ -63,73 +90,155 @@ pub(super) fn read_events(connection: &Connection, tenant: TenantId, after: i64,
         })
     };
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![tenant.0, after, limit], read).map_err(fault)?;
-    rows.map(|columns| columns.map_err(fault)?.into_event()).collect()
+    let rows = statement
+        .query_map(params![tenant.0, after, limit], read)
+        .map_err(fault)?;
+    rows.map(|columns| columns.map_err(fault)?.into_event())
+        .collect()
 }
 
 /// Only from the oldest on, so that what is left has no gaps.
 fn trim(connection: &Connection, tenant: i64, before: i64, rows: usize) -> Result<u64, Fault> {
-    let mut statement = connection.prepare_cached(sql::OLDEST_EVENTS).map_err(fault)?;
+    let mut statement = connection
+        .prepare_cached(sql::OLDEST_EVENTS)
+        .map_err(fault)?;
     let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
-    let oldest = statement.query_map(params![tenant, i64::try_from(rows).unwrap_or(i64::MAX)], read).map_err(fault)?;
+    let oldest = statement
+        .query_map(
+            params![tenant, i64::try_from(rows).unwrap_or(i64::MAX)],
+            read,
+        )
+        .map_err(fault)?;
     let oldest = oldest.collect::<Result<Vec<_>, _>>().map_err(fault)?;
-    let Some(end) = oldest.into_iter().take_while(|(_, at)| *at < before).last().map(|(sequence, _)| sequence) else { return Ok(0) };
+    let Some(end) = oldest
+        .into_iter()
+        .take_while(|(_, at)| *at < before)
+        .last()
+        .map(|(sequence, _)| sequence)
+    else {
+        return Ok(0);
+    };
     let mut statement = connection.prepare_cached(sql::TRIM_LIMIT).map_err(fault)?;
     let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?));
     let (dispatched, slowest) = statement.query_row([tenant], read).map_err(fault)?;
     let end = end.min(dispatched).min(slowest.unwrap_or(i64::MAX));
-    let count = connection.prepare_cached(sql::TRIM).map_err(fault)?.execute(params![tenant, end]).map_err(fault)?;
+    let count = connection
+        .prepare_cached(sql::TRIM)
+        .map_err(fault)?
+        .execute(params![tenant, end])
+        .map_err(fault)?;
     Ok(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 #[async_trait]
 impl SigningKeys for Sqlite {
-    async fn sign(&self, tenant: TenantId, token_type: &str, claims: &Value, now: Timestamp) -> Result<String, Fault> {
-        let current = self.readers.read_short(|connection| current_key(connection, tenant))?;
+    async fn sign(
+        &self,
+        tenant: TenantId,
+        token_type: &str,
+        claims: &Value,
+        now: Timestamp,
+    ) -> Result<String, Fault> {
+        let current = self
+            .readers
+            .read_short(|connection| current_key(connection, tenant))?;
         let current = match current {
             Some((id, sealed, created)) if !signing::is_old(created, now) => (id, sealed),
             old => {
                 let key = self.key.clone();
                 let seen = old.map(|(id, ..)| id);
-                let made = move |connection: &Connection| replace_key(connection, &key, tenant, now, seen.as_deref());
+                let made = move |connection: &Connection| {
+                    replace_key(connection, &key, tenant, now, seen.as_deref())
+                };
                 self.writer.write(made).await?
             }
         };
-        signing::sign(&self.key, tenant, (&current.0, &current.1), token_type, claims)
+        signing::sign(
+            &self.key,
+            tenant,
+            (&current.0, &current.1),
+            token_type,
+            claims,
+        )
     }
 
-    async fn signing_keys(&self, tenant: TenantId, now: Timestamp) -> Result<Vec<SigningKey>, Fault> {
+    async fn signing_keys(
+        &self,
+        tenant: TenantId,
+        now: Timestamp,
+    ) -> Result<Vec<SigningKey>, Fault> {
         self.readers.read_short(|connection| {
             let mut statement = connection.prepare_cached(sql::LIST_KEYS).map_err(fault)?;
-            let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get::<_, i64>(3)?));
-            let rows = statement.query_map(params![tenant.0, micros(signing::published_since(now))], read).map_err(fault)?;
+            let read = |row: &Row<'_>| {
+                Ok((
+                    row.get::<_, String>(0)?,
+                    row.get::<_, String>(1)?,
+                    row.get(2)?,
+                    row.get::<_, i64>(3)?,
+                ))
+            };
+            let rows = statement
+                .query_map(
+                    params![tenant.0, micros(signing::published_since(now))],
+                    read,
+                )
+                .map_err(fault)?;
             let key = |row: Result<(String, String, i64, i64), rusqlite::Error>| {
                 let (id, public, created, retired) = row.map_err(fault)?;
-                let retired = if retired == 0 { None } else { Some(timestamp(retired)?) };
-                Ok(SigningKey { id, public: signing::public(&public)?, created: timestamp(created)?, retired })
+                let retired = if retired == 0 {
+                    None
+                } else {
+                    Some(timestamp(retired)?)
+                };
+                Ok(SigningKey {
+                    id,
+                    public: signing::public(&public)?,
+                    created: timestamp(created)?,
+                    retired,
+                })
             };
             rows.map(key).collect()
         })
     }
 
-    async fn rotate_keys(&self, tenant: TenantId, now: Timestamp, distrust_old: bool) -> Result<SigningKey, Fault> {
+    async fn rotate_keys(
+        &self,
+        tenant: TenantId,
+        now: Timestamp,
+        distrust_old: bool,
+    ) -> Result<SigningKey, Fault> {
         let key = self.key.clone();
         let rotate = move |connection: &Connection| {
             let made = add_key(connection, &key, tenant, now)?;
             if distrust_old {
-                connection.execute(sql::FORGET_KEYS, params![tenant.0, micros(now)]).map_err(fault)?;
+                connection
+                    .execute(sql::FORGET_KEYS, params![tenant.0, micros(now)])
+                    .map_err(fault)?;
             }
-            Ok(SigningKey { id: made.id, public: made.public, created: now, retired: None })
+            Ok(SigningKey {
+                id: made.id,
+                public: made.public,
+                created: now,
+                retired: None,
+            })
         };
         self.writer.write(rotate).await
     }
 }
 
-fn current_key(connection: &Connection, tenant: TenantId) -> Result<Option<(String, Vec<u8>, Timestamp)>, Fault> {
+fn current_key(
+    connection: &Connection,
+    tenant: TenantId,
+) -> Result<Option<(String, Vec<u8>, Timestamp)>, Fault> {
     let mut statement = connection.prepare_cached(sql::SIGNING_KEY).map_err(fault)?;
     let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?));
-    let found = statement.query_row([tenant.0], read).optional().map_err(fault)?;
-    found.map(|(id, sealed, created)| Ok((id, sealed, timestamp(created)?))).transpose()
+    let found = statement
+        .query_row([tenant.0], read)
+        .optional()
+        .map_err(fault)?;
+    found
+        .map(|(id, sealed, created)| Ok((id, sealed, timestamp(created)?)))
+        .transpose()
 }
 
 /// A new key in the place of the one that was seen, unless somebody was faster.
@@ -146,11 +255,29 @@ fn replace_key(
     }
 }
 
-fn add_key(connection: &Connection, key: &MasterKey, tenant: TenantId, now: Timestamp) -> Result<signing::MadeKey, Fault> {
+fn add_key(
+    connection: &Connection,
+    key: &MasterKey,
+    tenant: TenantId,
+    now: Timestamp,
+) -> Result<signing::MadeKey, Fault> {
     let made = signing::make(key, tenant)?;
-    connection.execute(sql::RETIRE_KEYS, params![tenant.0, micros(now)]).map_err(fault)?;
-    connection.execute(sql::FORGET_KEYS, params![tenant.0, micros(signing::published_since(now))]).map_err(fault)?;
-    let values = params![tenant.0, made.id, made.sealed, json_text(&made.public)?, micros(now)];
+    connection
+        .execute(sql::RETIRE_KEYS, params![tenant.0, micros(now)])
+        .map_err(fault)?;
+    connection
+        .execute(
+            sql::FORGET_KEYS,
+            params![tenant.0, micros(signing::published_since(now))],
+        )
+        .map_err(fault)?;
+    let values = params![
+        tenant.0,
+        made.id,
+        made.sealed,
+        json_text(&made.public)?,
+        micros(now)
+    ];
     connection.execute(sql::ADD_KEY, values).map_err(fault)?;
     Ok(made)
 }

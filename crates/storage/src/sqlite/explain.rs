@@ -12,13 +12,18 @@ const FULL_BELOW_BYTES: u64 = 256 * 1024;
 
 /// Whether an error says that the file is not what SQLite wrote.
 pub(crate) fn is_damage(error: &Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
 }
 
 /// Whether a fault comes from such an error.
 pub(crate) fn is_of_damage(fault: &Fault) -> bool {
     let source = std::error::Error::source(fault);
-    source.and_then(|source| source.downcast_ref::<Error>()).is_some_and(is_damage)
+    source
+        .and_then(|source| source.downcast_ref::<Error>())
+        .is_some_and(is_damage)
 }
 
 /// Turns an error that came while the database at this path was opened into a fault.
@@ -28,9 +33,13 @@ pub(crate) fn explain(database: &Path, error: Error) -> Fault {
     let is_full = || free_bytes(folder).is_some_and(|free| free < FULL_BELOW_BYTES);
     let sentence = match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => {
-            format!("the file {path} is not a database: put the database back from a backup, or name another folder with --data")
+            format!(
+                "the file {path} is not a database: put the database back from a backup, or name another folder with --data"
+            )
         }
-        Some(ErrorCode::DatabaseCorrupt) => format!("the database {path} is damaged: put it back from a backup"),
+        Some(ErrorCode::DatabaseCorrupt) => {
+            format!("the database {path} is damaged: put it back from a backup")
+        }
         Some(ErrorCode::DiskFull) => full(database),
         Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) if is_full() => full(database),
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => format!(
@@ -39,10 +48,14 @@ pub(crate) fn explain(database: &Path, error: Error) -> Fault {
             folder.display()
         ),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            format!("the database {path} is locked by another program: end it, or wait until it has finished")
+            format!(
+                "the database {path} is locked by another program: end it, or wait until it has finished"
+            )
         }
         Some(ErrorCode::SystemIoFailure) => {
-            format!("the operating system did not read or write the database {path} as it was asked: look at the disk")
+            format!(
+                "the operating system did not read or write the database {path} as it was asked: look at the disk"
+            )
         }
         _ => format!("the database {path} could not be opened"),
     };
@@ -50,5 +63,8 @@ pub(crate) fn explain(database: &Path, error: Error) -> Fault {
 }
 
 fn full(database: &Path) -> String {
-    format!("the disk that holds {} is full: make room and start again; nothing is lost", database.display())
+    format!(
+        "the disk that holds {} is full: make room and start again; nothing is lost",
+        database.display()
+    )
 }

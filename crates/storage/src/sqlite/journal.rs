@@ -47,21 +47,35 @@ struct Extent {
 impl Extent {
     fn to_bytes(self) -> [u8; 16] {
         let mut bytes = [0; 16];
-        let parts = self.salts.into_iter().chain(self.frames.to_le_bytes()).chain(self.check().to_le_bytes());
-        bytes.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+        let parts = self
+            .salts
+            .into_iter()
+            .chain(self.frames.to_le_bytes())
+            .chain(self.check().to_le_bytes());
+        bytes
+            .iter_mut()
+            .zip(parts)
+            .for_each(|(to, from)| *to = from);
         bytes
     }
 
     fn from_bytes(bytes: &[u8; 16]) -> Option<Self> {
         let (salts, rest) = bytes.split_first_chunk::<8>()?;
         let (frames, check) = rest.split_first_chunk::<4>()?;
-        let extent = Self { salts: *salts, frames: u32::from_le_bytes(*frames) };
+        let extent = Self {
+            salts: *salts,
+            frames: u32::from_le_bytes(*frames),
+        };
         (extent.check().to_le_bytes() == *check).then_some(extent)
     }
 
     /// Differs where a write broke off in the middle.
     fn check(self) -> u32 {
-        self.salts.iter().fold(self.frames ^ 0x5a5a_5a5a, |sum, byte| sum.rotate_left(5) ^ u32::from(*byte))
+        self.salts
+            .iter()
+            .fold(self.frames ^ 0x5a5a_5a5a, |sum, byte| {
+                sum.rotate_left(5) ^ u32::from(*byte)
+            })
     }
 }
 
@@ -107,7 +121,14 @@ impl Journal {
         let path = mark_path(database);
         let mark = open_mark(&path)?;
         make_private(&path);
-        Ok(Self { database: database.to_owned(), mark, file: None, marked: None, is_told: false, tried_at: 0 })
+        Ok(Self {
+            database: database.to_owned(),
+            mark,
+            file: None,
+            marked: None,
+            is_told: false,
+            tried_at: 0,
+        })
     }
 
     /// To be called before a transaction: the file says that it needs the journal before anything is acknowledged that only the journal has.
@@ -117,7 +138,9 @@ impl Journal {
         }
         // Another process may have seen to it, and the journal has not begun anew since.
         let marked = read_extent(&mut &self.mark);
-        self.is_told = !is_changing(&mut &self.mark) && marked.is_some() && marked.map(|extent| extent.salts) == self.salts();
+        self.is_told = !is_changing(&mut &self.mark)
+            && marked.is_some()
+            && marked.map(|extent| extent.salts) == self.salts();
         if !self.is_told {
             self.carry_over(connection);
         }
@@ -125,7 +148,9 @@ impl Journal {
 
     /// To be called after a transaction, when those who waited for it have their answer.
     pub(crate) fn after(&mut self, connection: &Connection) {
-        let Some(extent) = self.extent(connection) else { return };
+        let Some(extent) = self.extent(connection) else {
+            return;
+        };
         if self.marked != Some(extent) && write_at(&mut &self.mark, 0, &extent.to_bytes()).is_ok() {
             self.marked = Some(extent);
         }
@@ -142,7 +167,10 @@ impl Journal {
         match carry_over(connection, &self.database, Carry::Passive) {
             Ok(is_whole) => self.is_told |= is_whole,
             // A transaction that fails for the same reason says so to those who wait for it.
-            Err(fault) => tracing::warn!(error = &fault as &dyn std::error::Error, "the journal was not carried over"),
+            Err(fault) => tracing::warn!(
+                error = &fault as &dyn std::error::Error,
+                "the journal was not carried over"
+            ),
         }
     }
 
@@ -150,7 +178,10 @@ impl Journal {
         let before = self.salts()?;
         let frames = frames(connection).ok()?;
         // Another process may have begun the journal anew in between.
-        (self.salts()? == before).then_some(Extent { salts: before, frames })
+        (self.salts()? == before).then_some(Extent {
+            salts: before,
+            frames,
+        })
     }
 
     fn salts(&mut self) -> Option<[u8; 8]> {
@@ -175,7 +206,11 @@ enum Step {
 
 /// The steps, in order.
 fn steps(carry: Carry) -> [Step; 6] {
-    let last = if carry == Carry::Passive { sql::CARRY_JOURNAL } else { sql::EMPTY_JOURNAL };
+    let last = if carry == Carry::Passive {
+        sql::CARRY_JOURNAL
+    } else {
+        sql::EMPTY_JOURNAL
+    };
     [
         // Most of it before the file says anything else, so that it does so for a moment only.
         Step::Carry(sql::CARRY_JOURNAL),
@@ -188,12 +223,21 @@ fn steps(carry: Carry) -> [Step; 6] {
 }
 
 /// Whether all of the journal was carried over, where that is what the step does.
-fn take(step: Step, connection: &Connection, mark: &File, mark_path: &Path) -> Result<Option<bool>, Fault> {
+fn take(
+    step: Step,
+    connection: &Connection,
+    mark: &File,
+    mark_path: &Path,
+) -> Result<Option<bool>, Fault> {
     match step {
-        Step::State(state) => set_state(mark, state).map(|()| None).map_err(|error| refused(mark_path, error)),
+        Step::State(state) => set_state(mark, state)
+            .map(|()| None)
+            .map_err(|error| refused(mark_path, error)),
         Step::Carry(statement) => checkpoint(connection, statement).map(Some).map_err(fault),
         Step::Execute(statement) => {
-            let executed = connection.prepare_cached(statement).and_then(|mut statement| statement.execute([]));
+            let executed = connection
+                .prepare_cached(statement)
+                .and_then(|mut statement| statement.execute([]));
             executed.map(|_| None).map_err(fault)
         }
     }
@@ -201,7 +245,11 @@ fn take(step: Step, connection: &Connection, mark: &File, mark_path: &Path) -> R
 
 /// Carries the journal over into the file, and leaves the file saying that it needs what the journal gets from now on; false where reads were in the way. To
 /// be called outside of a transaction.
-pub(crate) fn carry_over(connection: &Connection, database: &Path, carry: Carry) -> Result<bool, Fault> {
+pub(crate) fn carry_over(
+    connection: &Connection,
+    database: &Path,
+    carry: Carry,
+) -> Result<bool, Fault> {
     let path = mark_path(database);
     // A handle of its own: a lock belongs to a handle, and another process may do the same at this moment.
     let mark = open_mark(&path)?;
@@ -218,12 +266,25 @@ pub(crate) fn carry_over(connection: &Connection, database: &Path, carry: Carry)
 /// not been used yet, and where this refuses, it must not carry the journal over when it is closed.
 pub(crate) fn check(connection: &Connection, database: &Path) -> Result<(), Fault> {
     let failed = |error| explain(database, error);
-    if connection.query_row(own::HAS_INSTALLATION, [], |row| row.get(0)).map(|count: i64| count == 0).map_err(failed)? {
+    if connection
+        .query_row(own::HAS_INSTALLATION, [], |row| row.get(0))
+        .map(|count: i64| count == 0)
+        .map_err(failed)?
+    {
         return Ok(());
     }
-    let mark = File::options().read(true).write(true).open(mark_path(database)).ok();
+    let mark = File::options()
+        .read(true)
+        .write(true)
+        .open(mark_path(database))
+        .ok();
     let marked = mark.as_ref().and_then(|mut mark| read_extent(&mut mark));
-    let needs_journal = || connection.query_row(own::NEEDS_JOURNAL, [], |row| row.get(0)).optional().map_err(failed);
+    let needs_journal = || {
+        connection
+            .query_row(own::NEEDS_JOURNAL, [], |row| row.get(0))
+            .optional()
+            .map_err(failed)
+    };
     if needs_journal()? == Some(true) {
         // Another process may be changing it right now; it has the lock for so long.
         drop(mark.as_ref().map(File::lock));
@@ -233,9 +294,14 @@ pub(crate) fn check(connection: &Connection, database: &Path) -> Result<(), Faul
         }
     }
     let mut journal = File::open(journal_path(database)).ok();
-    let salts: Option<[u8; 8]> = journal.as_mut().and_then(|journal| read_at(journal, SALTS_AT));
+    let salts: Option<[u8; 8]> = journal
+        .as_mut()
+        .and_then(|journal| read_at(journal, SALTS_AT));
     match marked {
-        Some(marked) if Some(marked.salts) == salts && frames(connection).map_err(failed)? < marked.frames => {
+        Some(marked)
+            if Some(marked.salts) == salts
+                && frames(connection).map_err(failed)? < marked.frames =>
+        {
             Err(Fault::new(cut(database)))
         }
         _ => Ok(()),
@@ -247,14 +313,21 @@ pub fn accept_lost_journal(database: &Path) -> Result<(), Fault> {
     check_that_none_was_here(database)?;
     let failed = |error| explain(database, error);
     let connection = Connection::open(database).map_err(failed)?;
-    if connection.query_row(own::HAS_INSTALLATION, [], |row| row.get(0)).map(|count: i64| count > 0).map_err(failed)? {
-        connection.execute(own::NEED_NO_JOURNAL, []).map_err(failed)?;
+    if connection
+        .query_row(own::HAS_INSTALLATION, [], |row| row.get(0))
+        .map(|count: i64| count > 0)
+        .map_err(failed)?
+    {
+        connection
+            .execute(own::NEED_NO_JOURNAL, [])
+            .map_err(failed)?;
     }
     connection.close().map_err(|(_, error)| failed(error))?;
     match std::fs::remove_file(mark_path(database)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Fault::from_source("the mark of the journal could not be removed", error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Fault::from_source(
+            "the mark of the journal could not be removed",
+            error,
+        )),
         _ => Ok(()),
     }
 }
@@ -268,9 +341,14 @@ pub(crate) fn check_that_none_was_here(database: &Path) -> Result<(), Fault> {
         Some(0 | 1) => "empty",
         Some(_) => return Ok(()),
     };
-    let journal = Some(journal_path(database)).filter(|journal| size(journal).is_some_and(|bytes| bytes > 0));
-    let left: Vec<String> =
-        Some(mark_path(database)).filter(|mark| mark.exists()).into_iter().chain(journal).map(|path| path.display().to_string()).collect();
+    let journal =
+        Some(journal_path(database)).filter(|journal| size(journal).is_some_and(|bytes| bytes > 0));
+    let left: Vec<String> = Some(mark_path(database))
+        .filter(|mark| mark.exists())
+        .into_iter()
+        .chain(journal)
+        .map(|path| path.display().to_string())
+        .collect();
     if left.is_empty() {
         return Ok(());
     }
@@ -324,7 +402,13 @@ fn checkpoint(connection: &Connection, statement: &str) -> Result<bool, rusqlite
 }
 
 fn open_mark(path: &Path) -> Result<File, Fault> {
-    private_options().create(true).truncate(false).read(true).write(true).open(path).map_err(|error| refused(path, error))
+    private_options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|error| refused(path, error))
 }
 
 fn set_state(mark: &File, state: u8) -> io::Result<()> {
@@ -365,7 +449,10 @@ mod tests {
 
     #[test]
     fn an_extent_that_was_half_written_says_nothing() {
-        let extent = Extent { salts: *b"saltsalt", frames: 70_000 };
+        let extent = Extent {
+            salts: *b"saltsalt",
+            frames: 70_000,
+        };
         let bytes = extent.to_bytes();
         assert_eq!(Extent::from_bytes(&bytes), Some(extent));
         for place in 0..bytes.len() {
@@ -390,7 +477,12 @@ mod tests {
             let path = folder.path().join("db");
             let connection = open_writer(&path).unwrap();
             let journal = Journal::open(&path).unwrap();
-            Self { folder, connection, journal, rows: 0 }
+            Self {
+                folder,
+                connection,
+                journal,
+                rows: 0,
+            }
         }
 
         fn path(&self) -> PathBuf {
@@ -405,7 +497,9 @@ mod tests {
         }
 
         fn insert(&mut self) {
-            self.connection.execute(CREATE_TENANT, params![self.rows.to_string(), 0, "{}", 0]).unwrap();
+            self.connection
+                .execute(CREATE_TENANT, params![self.rows.to_string(), 0, "{}", 0])
+                .unwrap();
             self.rows += 1;
         }
 
@@ -413,13 +507,21 @@ mod tests {
         fn image(&self, endings: &[&str], journal_bytes: Option<u64>) -> TempDir {
             let copy = tempfile::tempdir().unwrap();
             for ending in endings {
-                let (from, to) = (beside(&self.path(), ending), beside(&copy.path().join("db"), ending));
+                let (from, to) = (
+                    beside(&self.path(), ending),
+                    beside(&copy.path().join("db"), ending),
+                );
                 if from.exists() {
                     fs::copy(from, to).unwrap();
                 }
             }
             if let Some(bytes) = journal_bytes {
-                File::options().write(true).open(journal_path(&copy.path().join("db"))).unwrap().set_len(bytes).unwrap();
+                File::options()
+                    .write(true)
+                    .open(journal_path(&copy.path().join("db")))
+                    .unwrap()
+                    .set_len(bytes)
+                    .unwrap();
             }
             copy
         }
@@ -434,7 +536,11 @@ mod tests {
     /// How many rows the copy has; `None` where it is refused as not whole.
     fn rows_of(copy: &TempDir) -> Option<i64> {
         match open_writer(&copy.path().join("db")) {
-            Ok(connection) => Some(connection.query_row("SELECT count(*) FROM tenants", [], |row| row.get(0)).unwrap()),
+            Ok(connection) => Some(
+                connection
+                    .query_row("SELECT count(*) FROM tenants", [], |row| row.get(0))
+                    .unwrap(),
+            ),
             Err(fault) => {
                 assert!(fault.to_string().contains("is not whole"), "{fault}");
                 None
@@ -448,12 +554,31 @@ mod tests {
         for round in 0..40 {
             live.commit();
             if round % 7 == 6 {
-                assert!(carry_over(&live.connection, &live.path(), if round % 2 == 0 { Carry::Passive } else { Carry::Truncate }).unwrap());
+                assert!(
+                    carry_over(
+                        &live.connection,
+                        &live.path(),
+                        if round % 2 == 0 {
+                            Carry::Passive
+                        } else {
+                            Carry::Truncate
+                        }
+                    )
+                    .unwrap()
+                );
             }
             assert_eq!(rows_of(&live.image(ALL, None)), Some(live.rows));
-            assert_eq!(rows_of(&live.image(&["", "-wal"], None)), Some(live.rows), "a copy without the mark");
+            assert_eq!(
+                rows_of(&live.image(&["", "-wal"], None)),
+                Some(live.rows),
+                "a copy without the mark"
+            );
             assert_eq!(rows_of(&live.image(&[""], None)), None, "the file alone");
-            assert_eq!(rows_of(&live.image(&["", "-mark"], None)), None, "the journal was deleted");
+            assert_eq!(
+                rows_of(&live.image(&["", "-mark"], None)),
+                None,
+                "the journal was deleted"
+            );
         }
     }
 
@@ -476,7 +601,10 @@ mod tests {
 
     #[test]
     fn a_kill_between_any_two_steps_of_carrying_over_loses_nothing() {
-        for (carry, with_others) in [Carry::Passive, Carry::Truncate].into_iter().flat_map(|carry| [(carry, false), (carry, true)]) {
+        for (carry, with_others) in [Carry::Passive, Carry::Truncate]
+            .into_iter()
+            .flat_map(|carry| [(carry, false), (carry, true)])
+        {
             let mut live = Live::new();
             for _ in 0..5 {
                 live.commit();
@@ -485,11 +613,19 @@ mod tests {
             let mark = open_mark(&path).unwrap();
             for (place, step) in steps(carry).into_iter().enumerate() {
                 take(step, &live.connection, &mark, &path).unwrap();
-                assert_eq!(rows_of(&live.image(ALL, None)), Some(live.rows), "after {step:?}");
+                assert_eq!(
+                    rows_of(&live.image(ALL, None)),
+                    Some(live.rows),
+                    "after {step:?}"
+                );
                 // While the last transaction of them is written the journal begins anew, and what was before in it is gone.
                 if step == Step::Execute(own::NEED_NO_JOURNAL) && !with_others {
                     for cut in (0..live.journal_bytes()).step_by(61) {
-                        assert_eq!(rows_of(&live.image(ALL, Some(cut))), Some(live.rows), "{cut} bytes of the journal");
+                        assert_eq!(
+                            rows_of(&live.image(ALL, Some(cut))),
+                            Some(live.rows),
+                            "{cut} bytes of the journal"
+                        );
                     }
                 }
                 if place == 3 && with_others {
@@ -511,16 +647,28 @@ mod tests {
         let copy = live.image(ALL, None);
         Connection::open(copy.path().join("db"))
             .unwrap()
-            .query_row("SELECT count(*) FROM tenants", [], |row| row.get::<_, i64>(0))
+            .query_row("SELECT count(*) FROM tenants", [], |row| {
+                row.get::<_, i64>(0)
+            })
             .unwrap();
         assert!(!journal_path(&copy.path().join("db")).exists());
         assert_eq!(rows_of(&copy), Some(1));
         // SQLite's own copies have everything.
         let other = tempfile::tempdir().unwrap();
-        live.connection.execute("VACUUM INTO ?1", [other.path().join("db").to_str().unwrap()]).unwrap();
+        live.connection
+            .execute(
+                "VACUUM INTO ?1",
+                [other.path().join("db").to_str().unwrap()],
+            )
+            .unwrap();
         assert_eq!(rows_of(&other), Some(1));
         // A database that was closed is whole without a journal.
-        let Live { folder, connection, journal, .. } = live;
+        let Live {
+            folder,
+            connection,
+            journal,
+            ..
+        } = live;
         drop((connection, journal));
         fs::remove_file(mark_path(&folder.path().join("db"))).unwrap();
         assert!(!journal_path(&folder.path().join("db")).exists());
@@ -532,8 +680,12 @@ mod tests {
         let mut live = Live::new();
         live.commit();
         let reader = Connection::open(live.path()).unwrap();
-        reader.execute_batch("BEGIN; SELECT count(*) FROM tenants").unwrap();
-        let _: i64 = reader.query_row("SELECT count(*) FROM tenants", [], |row| row.get(0)).unwrap();
+        reader
+            .execute_batch("BEGIN; SELECT count(*) FROM tenants")
+            .unwrap();
+        let _: i64 = reader
+            .query_row("SELECT count(*) FROM tenants", [], |row| row.get(0))
+            .unwrap();
         live.commit();
         assert!(!carry_over(&live.connection, &live.path(), Carry::Passive).unwrap());
         live.commit();
@@ -553,7 +705,9 @@ mod tests {
         let mut journal = Journal::open(&live.path()).unwrap();
         journal.before(&other);
         assert!(journal.is_told && live.journal_bytes() == before);
-        other.execute(CREATE_TENANT, params!["other", 0, "{}", 0]).unwrap();
+        other
+            .execute(CREATE_TENANT, params!["other", 0, "{}", 0])
+            .unwrap();
         journal.after(&other);
         assert_eq!(rows_of(&live.image(ALL, None)), Some(2));
         assert_eq!(rows_of(&live.image(&[""], None)), None);
@@ -589,10 +743,14 @@ mod tests {
             }
             for refusal in [open_writer(&path).map(drop), accept_lost_journal(&path)] {
                 let refusal = refusal.unwrap_err().to_string();
-                assert!(refusal.contains(said), "{endings:?}, {bytes:?} bytes: {refusal}");
+                assert!(
+                    refusal.contains(said),
+                    "{endings:?}, {bytes:?} bytes: {refusal}"
+                );
             }
             for ending in endings {
-                let is_kept = fs::read(beside(&path, ending)).unwrap() == fs::read(beside(&live.path(), ending)).unwrap();
+                let is_kept = fs::read(beside(&path, ending)).unwrap()
+                    == fs::read(beside(&live.path(), ending)).unwrap();
                 assert!(is_kept, "{ending} of {endings:?} is not what it was");
             }
             assert_eq!(size(&path), bytes);
@@ -611,7 +769,11 @@ mod tests {
         let path = folder.path().join("db");
         File::create(&path).unwrap();
         File::create(journal_path(&path)).unwrap();
-        assert_eq!(rows_of(&folder), Some(0), "a first start that was killed before anything was written");
+        assert_eq!(
+            rows_of(&folder),
+            Some(0),
+            "a first start that was killed before anything was written"
+        );
         drop(open_writer(&path).unwrap());
     }
 }

@@ -17,8 +17,14 @@ pub(crate) fn read(
     include: Include,
 ) -> Result<Option<StoredResource>, Fault> {
     let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, Columns::read(row, 1)?));
-    let mut statement = connection.prepare_cached(sql::READ_RESOURCE).map_err(fault)?;
-    let Some((key, columns)) = statement.query_row(params![tenant.0, id, resource_type], columns).optional().map_err(fault)? else {
+    let mut statement = connection
+        .prepare_cached(sql::READ_RESOURCE)
+        .map_err(fault)?;
+    let Some((key, columns)) = statement
+        .query_row(params![tenant.0, id, resource_type], columns)
+        .optional()
+        .map_err(fault)?
+    else {
         return Ok(None);
     };
     let resource = columns.into_resource(resource_type.to_owned(), id.to_owned())?;
@@ -26,20 +32,51 @@ pub(crate) fn read(
 }
 
 /// One resource by its key.
-pub(crate) fn read_by_key(connection: &Connection, tenant: TenantId, key: i64, include: Include) -> Result<Option<StoredResource>, Fault> {
-    let columns = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, Columns::read(row, 2)?));
+pub(crate) fn read_by_key(
+    connection: &Connection,
+    tenant: TenantId,
+    key: i64,
+    include: Include,
+) -> Result<Option<StoredResource>, Fault> {
+    let columns = |row: &Row<'_>| {
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, String>(1)?,
+            Columns::read(row, 2)?,
+        ))
+    };
     let mut statement = connection.prepare_cached(sql::READ_BY_KEY).map_err(fault)?;
-    let Some((resource_type, id, columns)) = statement.query_row(params![tenant.0, key], columns).optional().map_err(fault)? else {
+    let Some((resource_type, id, columns)) = statement
+        .query_row(params![tenant.0, key], columns)
+        .optional()
+        .map_err(fault)?
+    else {
         return Ok(None);
     };
-    with_related(connection, tenant, key, columns.into_resource(resource_type, id)?, include).map(Some)
+    with_related(
+        connection,
+        tenant,
+        key,
+        columns.into_resource(resource_type, id)?,
+        include,
+    )
+    .map(Some)
 }
 
 /// Whether a group has more members than this.
-pub(crate) fn has_more_members_than(connection: &Connection, tenant: TenantId, group_id: &str, count: u32) -> Result<bool, Fault> {
-    let mut statement = connection.prepare_cached(sql::COUNT_MEMBERS).map_err(fault)?;
+pub(crate) fn has_more_members_than(
+    connection: &Connection,
+    tenant: TenantId,
+    group_id: &str,
+    count: u32,
+) -> Result<bool, Fault> {
+    let mut statement = connection
+        .prepare_cached(sql::COUNT_MEMBERS)
+        .map_err(fault)?;
     let limit = i64::from(count) + 1;
-    let found: i64 = statement.query_row(params![tenant.0, group_id, limit], |row| row.get(0)).map_err(fault)?;
+    let found: i64 = statement
+        .query_row(params![tenant.0, group_id, limit], |row| row.get(0))
+        .map_err(fault)?;
     Ok(found == limit)
 }
 
@@ -51,12 +88,24 @@ pub(crate) fn members_after(
     after: i64,
     limit: u32,
 ) -> Result<Vec<Member>, Fault> {
-    let mut statement = connection.prepare_cached(sql::READ_MEMBERS_AFTER).map_err(fault)?;
+    let mut statement = connection
+        .prepare_cached(sql::READ_MEMBERS_AFTER)
+        .map_err(fault)?;
     let read = |row: &Row<'_>| {
-        let related = Related { id: row.get(1)?, resource_type: row.get(2)?, display: row.get(3)?, direct: true };
-        Ok(Member { key: row.get(0)?, related })
+        let related = Related {
+            id: row.get(1)?,
+            resource_type: row.get(2)?,
+            display: row.get(3)?,
+            direct: true,
+        };
+        Ok(Member {
+            key: row.get(0)?,
+            related,
+        })
     };
-    let rows = statement.query_map(params![tenant.0, group_id, after, limit], read).map_err(fault)?;
+    let rows = statement
+        .query_map(params![tenant.0, group_id, after, limit], read)
+        .map_err(fault)?;
     rows.collect::<Result<_, _>>().map_err(fault)
 }
 
@@ -70,7 +119,12 @@ struct Columns {
 
 impl Columns {
     fn read(row: &Row<'_>, first: usize) -> Result<Self, rusqlite::Error> {
-        Ok(Self { version: row.get(first)?, created: row.get(first + 1)?, modified: row.get(first + 2)?, document: row.get(first + 3)? })
+        Ok(Self {
+            version: row.get(first)?,
+            created: row.get(first + 1)?,
+            modified: row.get(first + 2)?,
+            document: row.get(first + 3)?,
+        })
     }
 
     fn into_resource(self, resource_type: String, id: String) -> Result<StoredResource, Fault> {
@@ -111,7 +165,16 @@ fn related(
     direct: impl Fn(&Row<'_>) -> Result<bool, rusqlite::Error>,
 ) -> Result<Vec<Related>, Fault> {
     let mut statement = connection.prepare_cached(statement).map_err(fault)?;
-    let read = |row: &Row<'_>| Ok(Related { id: row.get(0)?, resource_type: row.get(1)?, display: row.get(2)?, direct: direct(row)? });
-    let rows = statement.query_map(params![tenant.0, key], read).map_err(fault)?;
+    let read = |row: &Row<'_>| {
+        Ok(Related {
+            id: row.get(0)?,
+            resource_type: row.get(1)?,
+            display: row.get(2)?,
+            direct: direct(row)?,
+        })
+    };
+    let rows = statement
+        .query_map(params![tenant.0, key], read)
+        .map_err(fault)?;
     rows.collect::<Result<_, _>>().map_err(fault)
 }

@@ -25,32 +25,71 @@ impl Readiness for Sqlite {
         }
         let store = self.clone();
         let read = tokio::task::spawn_blocking(move || store.read_state()).await;
-        read.map_err(|error| NotReady::NoAnswer(Fault::from_source("a read did not finish", error)))??;
-        let written = self.writer.write(|connection| connection.execute(sql::TRY_TO_WRITE, []).map(drop).map_err(fault)).await;
-        written.map_err(|fault| if is_of_damage(&fault) { NotReady::Damaged } else { NotReady::ReadOnly(fault) })
+        read.map_err(|error| {
+            NotReady::NoAnswer(Fault::from_source("a read did not finish", error))
+        })??;
+        let written = self
+            .writer
+            .write(|connection| {
+                connection
+                    .execute(sql::TRY_TO_WRITE, [])
+                    .map(drop)
+                    .map_err(fault)
+            })
+            .await;
+        written.map_err(|fault| {
+            if is_of_damage(&fault) {
+                NotReady::Damaged
+            } else {
+                NotReady::ReadOnly(fault)
+            }
+        })
     }
 }
 
 impl Sqlite {
     fn read_state(&self) -> Result<(), NotReady> {
-        let folder = self.readers.path().parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if let Some(free) = free_bytes(folder).filter(|free| *free < DISK_FREE_BYTES_MIN) {
-            return Err(NotReady::DiskFull { free, least: DISK_FREE_BYTES_MIN });
-        }
-        let check = self
+        let folder = self
             .readers
-            .read_afresh(read_check)
-            .map_err(|fault| if is_of_damage(&fault) { NotReady::Damaged } else { NotReady::NoAnswer(fault) })?;
-        if check.is_some_and(|check| self.key.has_check(&check)) { Ok(()) } else { Err(NotReady::WrongKey) }
+            .path()
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        if let Some(free) = free_bytes(folder).filter(|free| *free < DISK_FREE_BYTES_MIN) {
+            return Err(NotReady::DiskFull {
+                free,
+                least: DISK_FREE_BYTES_MIN,
+            });
+        }
+        let check = self.readers.read_afresh(read_check).map_err(|fault| {
+            if is_of_damage(&fault) {
+                NotReady::Damaged
+            } else {
+                NotReady::NoAnswer(fault)
+            }
+        })?;
+        if check.is_some_and(|check| self.key.has_check(&check)) {
+            Ok(())
+        } else {
+            Err(NotReady::WrongKey)
+        }
     }
 }
 
 fn read_check(connection: &Connection) -> Result<Option<Vec<u8>>, Fault> {
-    connection.query_row(sql::READ_KEY_CHECK, [], |row| row.get(0)).optional().map(Option::flatten).map_err(fault)
+    connection
+        .query_row(sql::READ_KEY_CHECK, [], |row| row.get(0))
+        .optional()
+        .map(Option::flatten)
+        .map_err(fault)
 }
 
 /// Refuses a database that was made with another key; tells a database that has no check value yet which key it has.
-pub(crate) fn check_key(connection: &mut Connection, database: &Path, key: &MasterKey) -> Result<(), Fault> {
+pub(crate) fn check_key(
+    connection: &mut Connection,
+    database: &Path,
+    key: &MasterKey,
+) -> Result<(), Fault> {
     let explained = |error| explain(database, error);
     let check = read_check(connection)?;
     if let Some(check) = check {
@@ -59,11 +98,15 @@ pub(crate) fn check_key(connection: &mut Connection, database: &Path, key: &Mast
     let transaction = connection.transaction().map_err(explained)?;
     let sealed: Vec<(String, Vec<u8>)> = {
         let mut statement = transaction.prepare(SEALED).map_err(explained)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(explained)?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .map_err(explained)?;
         rows.collect::<Result<_, _>>().map_err(explained)?
     };
     if let Some(check) = key.judge(None, &sealed)? {
-        transaction.execute(sql::SET_KEY_CHECK, [check]).map_err(explained)?;
+        transaction
+            .execute(sql::SET_KEY_CHECK, [check])
+            .map_err(explained)?;
     }
     transaction.commit().map_err(explained)
 }

@@ -34,69 +34,170 @@ impl Commit<'_, '_> {
         if !self.keeps_history() {
             return Ok(());
         }
-        let (change_id, credential) = (self.change_set.change_id.as_bytes(), &self.change_set.policy.credential_id);
-        let Changed { resource_type, id, version, kind, since, created } = changed;
-        let values = params![self.tenant, id, version, resource_type, kind.name(), self.at, since, created, change_id, credential, before];
+        let (change_id, credential) = (
+            self.change_set.change_id.as_bytes(),
+            &self.change_set.policy.credential_id,
+        );
+        let Changed {
+            resource_type,
+            id,
+            version,
+            kind,
+            since,
+            created,
+        } = changed;
+        let values = params![
+            self.tenant,
+            id,
+            version,
+            resource_type,
+            kind.name(),
+            self.at,
+            since,
+            created,
+            change_id,
+            credential,
+            before
+        ];
         self.execute(sql::RECORD_CHANGE, values).map(drop)
     }
 
     /// A member that joined or left, by its key.
-    pub(super) fn record_member(&self, group_id: &str, version: i64, member: i64, joined: bool) -> Result<(), Fault> {
-        let one = if joined { Removals { memberships_added: 1, ..Removals::default() } } else { removed(1) };
+    pub(super) fn record_member(
+        &self,
+        group_id: &str,
+        version: i64,
+        member: i64,
+        joined: bool,
+    ) -> Result<(), Fault> {
+        let one = if joined {
+            Removals {
+                memberships_added: 1,
+                ..Removals::default()
+            }
+        } else {
+            removed(1)
+        };
         self.count(one);
         if !self.keeps_history() {
             return Ok(());
         }
-        self.execute(sql::RECORD_MEMBER, params![self.tenant, group_id, version, member, joined]).map(drop)
+        self.execute(
+            sql::RECORD_MEMBER,
+            params![self.tenant, group_id, version, member, joined],
+        )
+        .map(drop)
     }
 
     /// All members of a group that is about to end, so many.
-    pub(super) fn record_members(&self, group_id: &str, version: i64, group: i64) -> Result<(), Fault> {
+    pub(super) fn record_members(
+        &self,
+        group_id: &str,
+        version: i64,
+        group: i64,
+    ) -> Result<(), Fault> {
         if !self.keeps_history() {
             return Ok(());
         }
-        self.execute(sql::RECORD_MEMBERS, params![self.tenant, group_id, version, group]).map(drop)
+        self.execute(
+            sql::RECORD_MEMBERS,
+            params![self.tenant, group_id, version, group],
+        )
+        .map(drop)
     }
 
     /// A member that is gone.
-    pub(super) fn record_leaver(&self, group_id: &str, version: i64, member_id: &str) -> Result<(), Fault> {
+    pub(super) fn record_leaver(
+        &self,
+        group_id: &str,
+        version: i64,
+        member_id: &str,
+    ) -> Result<(), Fault> {
         if !self.keeps_history() {
             return Ok(());
         }
-        self.execute(sql::RECORD_LEAVER, params![self.tenant, group_id, version, member_id]).map(drop)
+        self.execute(
+            sql::RECORD_LEAVER,
+            params![self.tenant, group_id, version, member_id],
+        )
+        .map(drop)
     }
 
     /// Remembers a deleted resource.
-    pub(super) fn bury(&self, changed: Changed<'_>, display: &str, document: &str) -> Result<(), Fault> {
+    pub(super) fn bury(
+        &self,
+        changed: Changed<'_>,
+        display: &str,
+        document: &str,
+    ) -> Result<(), Fault> {
         if !self.keeps_history() {
             return Ok(());
         }
         let (user_name, external_id) = tombstone_names(&from_json::<Map<String, Value>>(document)?);
-        let (change_id, credential) = (self.change_set.change_id.as_bytes(), &self.change_set.policy.credential_id);
-        let Changed { resource_type, id, version, created, .. } = changed;
-        let values =
-            params![self.tenant, id, resource_type, version, created, self.at, change_id, credential, display, user_name, external_id];
+        let (change_id, credential) = (
+            self.change_set.change_id.as_bytes(),
+            &self.change_set.policy.credential_id,
+        );
+        let Changed {
+            resource_type,
+            id,
+            version,
+            created,
+            ..
+        } = changed;
+        let values = params![
+            self.tenant,
+            id,
+            resource_type,
+            version,
+            created,
+            self.at,
+            change_id,
+            credential,
+            display,
+            user_name,
+            external_id
+        ];
         self.execute(sql::BURY, values).map(drop)
     }
 
     /// When the resource that comes back was deleted. Where nobody remembers it, or somebody else was faster, it cannot come back.
-    pub(super) fn unbury(&self, resource_type: &str, id: &str, version: i64) -> Result<i64, CommitError> {
+    pub(super) fn unbury(
+        &self,
+        resource_type: &str,
+        id: &str,
+        version: i64,
+    ) -> Result<i64, CommitError> {
         let values = params![self.tenant, id, resource_type, version];
         let found = self.find(sql::UNBURY, values, |row| row.get(0))?;
-        found.ok_or_else(|| CommitError::NotFound { resource_type: resource_type.to_owned(), id: id.to_owned() })
+        found.ok_or_else(|| CommitError::NotFound {
+            resource_type: resource_type.to_owned(),
+            id: id.to_owned(),
+        })
     }
 
     /// Counts a User that is no longer active.
-    pub(super) fn count_disabled(&self, resource_type: &str, before: &str, after: &Map<String, Value>) -> Result<(), Fault> {
+    pub(super) fn count_disabled(
+        &self,
+        resource_type: &str,
+        before: &str,
+        after: &Map<String, Value>,
+    ) -> Result<(), Fault> {
         if resource_type == PERSON && !is_active(after) && is_active(&from_json(before)?) {
-            self.count(Removals { disables: 1, ..Removals::default() });
+            self.count(Removals {
+                disables: 1,
+                ..Removals::default()
+            });
         }
         Ok(())
     }
 
     /// Counts a deletion, with the members that the resource had.
     pub(super) fn count_deleted(&self, resource_type: &str, members: u64) {
-        self.count(Removals { deletes: u64::from(resource_type == "User"), ..removed(members) });
+        self.count(Removals {
+            deletes: u64::from(resource_type == "User"),
+            ..removed(members)
+        });
     }
 
     fn count(&self, more: Removals) {
@@ -111,5 +212,8 @@ impl Commit<'_, '_> {
 }
 
 fn removed(memberships: u64) -> Removals {
-    Removals { memberships, ..Removals::default() }
+    Removals {
+        memberships,
+        ..Removals::default()
+    }
 }

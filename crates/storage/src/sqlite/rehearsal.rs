@@ -18,7 +18,8 @@ use crate::totals::Totals;
 impl Begins for Writer {
     async fn begin(&self, _: u32) -> Line {
         let (sender, cues) = channel();
-        self.rehearse(move |connection| play(connection, &cues)).await;
+        self.rehearse(move |connection| play(connection, &cues))
+            .await;
         // Nobody hears a cue any more where it cannot be sent.
         Box::new(move |cue| drop(sender.send(cue)))
     }
@@ -31,8 +32,12 @@ fn play(connection: &Connection, cues: &Receiver<Cue>) {
         && !connection.is_autocommit()
     {
         let outcome = match &cue.asked {
-            Asked::Commit(change_set) => rehearse(connection, cue.tenant, change_set).map(Told::Committed),
-            Asked::Question(question) => answer(connection, cue.tenant, question).map(Told::Found).map_err(CommitError::from),
+            Asked::Commit(change_set) => {
+                rehearse(connection, cue.tenant, change_set).map(Told::Committed)
+            }
+            Asked::Question(question) => answer(connection, cue.tenant, question)
+                .map(Told::Found)
+                .map_err(CommitError::from),
         };
         let failed = matches!(outcome, Err(CommitError::Fault(_)));
         cue.tell(outcome);
@@ -43,9 +48,18 @@ fn play(connection: &Connection, cues: &Receiver<Cue>) {
 }
 
 /// A commit, of which nothing is left where it is refused.
-fn rehearse(connection: &Connection, tenant: TenantId, change_set: &ChangeSet) -> Result<Vec<Committed>, CommitError> {
+fn rehearse(
+    connection: &Connection,
+    tenant: TenantId,
+    change_set: &ChangeSet,
+) -> Result<Vec<Committed>, CommitError> {
     execute(connection, "SAVEPOINT rehearsed")?;
-    let outcome = commit::apply(&Writing::on(connection), tenant, change_set, &commit::prepare(change_set));
+    let outcome = commit::apply(
+        &Writing::on(connection),
+        tenant,
+        change_set,
+        &commit::prepare(change_set),
+    );
     if outcome.is_err() {
         execute(connection, "ROLLBACK TO rehearsed")?;
     }
@@ -54,24 +68,47 @@ fn rehearse(connection: &Connection, tenant: TenantId, change_set: &ChangeSet) -
 }
 
 fn execute(connection: &Connection, statement: &str) -> Result<(), Fault> {
-    connection.prepare_cached(statement).and_then(|mut statement| statement.execute([])).map(drop).map_err(fault)
+    connection
+        .prepare_cached(statement)
+        .and_then(|mut statement| statement.execute([]))
+        .map(drop)
+        .map_err(fault)
 }
 
 fn answer(connection: &Connection, tenant: TenantId, question: &Question) -> Result<Found, Fault> {
     Ok(match question {
-        Question::Resource { resource_type, id, include } => {
-            Found::Resource(read::read(connection, tenant, resource_type, id, *include)?.map(Box::new))
-        }
-        Question::HasMoreMembers { group_id, count } => {
-            Found::HasMoreMembers(read::has_more_members_than(connection, tenant, group_id, *count)?)
-        }
+        Question::Resource {
+            resource_type,
+            id,
+            include,
+        } => Found::Resource(
+            read::read(connection, tenant, resource_type, id, *include)?.map(Box::new),
+        ),
+        Question::HasMoreMembers { group_id, count } => Found::HasMoreMembers(
+            read::has_more_members_than(connection, tenant, group_id, *count)?,
+        ),
         // What is counted here is true of nothing that stays, so it is not remembered.
-        Question::Search(plan) => Found::Page(search::search(connection, tenant, plan, &Totals::default())?),
-        Question::MembersAfter { group_id, after, limit } => {
-            Found::Members(read::members_after(connection, tenant, group_id, *after, *limit)?)
+        Question::Search(plan) => Found::Page(search::search(
+            connection,
+            tenant,
+            plan,
+            &Totals::default(),
+        )?),
+        Question::MembersAfter {
+            group_id,
+            after,
+            limit,
+        } => Found::Members(read::members_after(
+            connection, tenant, group_id, *after, *limit,
+        )?),
+        Question::FindMemberships(query) => {
+            Found::Memberships(memberships::find(connection, tenant, query)?)
         }
-        Question::FindMemberships(query) => Found::Memberships(memberships::find(connection, tenant, query)?),
-        Question::CountMemberships(query) => Found::Count(memberships::count_all(connection, tenant, query)?),
-        Question::Deleted { which, limit } => Found::Deleted(history::deleted(connection, tenant, which, *limit)?),
+        Question::CountMemberships(query) => {
+            Found::Count(memberships::count_all(connection, tenant, query)?)
+        }
+        Question::Deleted { which, limit } => {
+            Found::Deleted(history::deleted(connection, tenant, which, *limit)?)
+        }
     })
 }

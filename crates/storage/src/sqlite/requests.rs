@@ -19,7 +19,9 @@ use uuid::Uuid;
 use super::connections::{Damage, Readers, empty_journal, fault, open_request_log};
 use super::statements::{ERASE_AS_USUAL, ERASE_FOR_GOOD};
 use super::statements_of_requests as sql;
-use crate::recorded::{BATCH_MAX, BATCH_MILLISECONDS, PRUNED_MAX, Uses, WAITING_MAX, count_dropped, row, wanted};
+use crate::recorded::{
+    BATCH_MAX, BATCH_MILLISECONDS, PRUNED_MAX, Uses, WAITING_MAX, count_dropped, row, wanted,
+};
 use crate::rows::{from_json, micros, timestamp};
 
 type Work = Box<dyn FnOnce(&Connection) + Send>;
@@ -49,25 +51,37 @@ impl SqliteRequestLog {
             .name("request-log".into())
             .spawn(move || run(&connection, &waiting, &lost))
             .map_err(|error| Fault::from_source("the request log could not be started", error))?;
-        Ok(Self { messages, dropped, readers: Readers::new(path, Damage::default()) })
+        Ok(Self {
+            messages,
+            dropped,
+            readers: Readers::new(path, Damage::default()),
+        })
     }
 
-    async fn work<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
         let (sender, receiver) = oneshot::channel();
         let work: Work = Box::new(move |connection| drop(sender.send(work(connection))));
         let messages = self.messages.clone();
-        let sent = tokio::task::spawn_blocking(move || messages.send(Message::Work(work)).is_ok()).await;
+        let sent =
+            tokio::task::spawn_blocking(move || messages.send(Message::Work(work)).is_ok()).await;
         if !sent.unwrap_or(false) {
             return Err(Fault::new("the request log has ended"));
         }
-        receiver.await.unwrap_or_else(|_| Err(Fault::new("the request log has ended")))
+        receiver
+            .await
+            .unwrap_or_else(|_| Err(Fault::new("the request log has ended")))
     }
 }
 
 #[async_trait]
 impl RequestLog for SqliteRequestLog {
     fn record(&self, draft: Draft) {
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.messages.try_send(Message::Entry(Box::new(draft))) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+            self.messages.try_send(Message::Entry(Box::new(draft)))
+        {
             count_dropped(&self.dropped);
         }
     }
@@ -82,16 +96,27 @@ impl RequestLog for SqliteRequestLog {
 
     async fn find(&self, tenant: TenantId, id: Uuid) -> Result<Option<RequestEntry>, Fault> {
         let text: Option<String> = self.readers.read_short(|connection| {
-            let mut statement = connection.prepare_cached(sql::FIND_REQUEST).map_err(fault)?;
-            statement.query_row(params![tenant.0, id.as_bytes()], |row| row.get(0)).optional().map_err(fault)
+            let mut statement = connection
+                .prepare_cached(sql::FIND_REQUEST)
+                .map_err(fault)?;
+            statement
+                .query_row(params![tenant.0, id.as_bytes()], |row| row.get(0))
+                .optional()
+                .map_err(fault)
         })?;
         text.map(|text| from_json(&text)).transpose()
     }
 
-    async fn list(&self, tenant: TenantId, filter: RequestFilter) -> Result<Vec<RequestEntry>, Fault> {
+    async fn list(
+        &self,
+        tenant: TenantId,
+        filter: RequestFilter,
+    ) -> Result<Vec<RequestEntry>, Fault> {
         let list = move |connection: &Connection| {
             let wanted = wanted(&filter);
-            let mut statement = connection.prepare_cached(sql::LIST_REQUESTS).map_err(fault)?;
+            let mut statement = connection
+                .prepare_cached(sql::LIST_REQUESTS)
+                .map_err(fault)?;
             let values = params![
                 tenant.0,
                 wanted.status_min,
@@ -103,7 +128,9 @@ impl RequestLog for SqliteRequestLog {
                 wanted.quirk,
                 wanted.limit
             ];
-            let rows = statement.query_map(values, |row| row.get::<_, String>(0)).map_err(fault)?;
+            let rows = statement
+                .query_map(values, |row| row.get::<_, String>(0))
+                .map_err(fault)?;
             rows.map(|text| from_json(&text.map_err(fault)?)).collect()
         };
         self.readers.read_long(tenant, list).await
@@ -111,7 +138,9 @@ impl RequestLog for SqliteRequestLog {
 
     async fn quirk_uses(&self, tenant: TenantId) -> Result<Vec<QuirkUse>, Fault> {
         let list = move |connection: &Connection| {
-            let mut statement = connection.prepare_cached(sql::LIST_QUIRK_USES).map_err(fault)?;
+            let mut statement = connection
+                .prepare_cached(sql::LIST_QUIRK_USES)
+                .map_err(fault)?;
             let mut rows = statement.query([tenant.0]).map_err(fault)?;
             let mut uses = Vec::new();
             while let Some(row) = rows.next().map_err(fault)? {
@@ -127,12 +156,24 @@ impl RequestLog for SqliteRequestLog {
         self.readers.read_long(tenant, list).await
     }
 
-    async fn prune(&self, tenant: TenantId, before: Timestamp, rows_max: u64) -> Result<u64, Fault> {
+    async fn prune(
+        &self,
+        tenant: TenantId,
+        before: Timestamp,
+        rows_max: u64,
+    ) -> Result<u64, Fault> {
         let before = micros(before);
         let mut deleted = 0;
         loop {
             let part = self
-                .work(move |connection| connection.execute(sql::PRUNE_OLD_REQUESTS, params![tenant.0, before, PRUNED_MAX]).map_err(fault))
+                .work(move |connection| {
+                    connection
+                        .execute(
+                            sql::PRUNE_OLD_REQUESTS,
+                            params![tenant.0, before, PRUNED_MAX],
+                        )
+                        .map_err(fault)
+                })
                 .await?;
             deleted += part;
             if part == 0 {
@@ -140,16 +181,25 @@ impl RequestLog for SqliteRequestLog {
             }
         }
         let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
-        deleted +=
-            self.work(move |connection| connection.execute(sql::PRUNE_MANY_REQUESTS, params![tenant.0, rows_max]).map_err(fault)).await?;
+        deleted += self
+            .work(move |connection| {
+                connection
+                    .execute(sql::PRUNE_MANY_REQUESTS, params![tenant.0, rows_max])
+                    .map_err(fault)
+            })
+            .await?;
         Ok(u64::try_from(deleted).unwrap_or(u64::MAX))
     }
 
     async fn erase(&self, tenant: TenantId) -> Result<(), Fault> {
         let erase = move |connection: &Connection| {
             connection.execute_batch(ERASE_FOR_GOOD).map_err(fault)?;
-            connection.execute(sql::ERASE_REQUESTS, [tenant.0]).map_err(fault)?;
-            connection.execute(sql::ERASE_QUIRK_USES, [tenant.0]).map_err(fault)?;
+            connection
+                .execute(sql::ERASE_REQUESTS, [tenant.0])
+                .map_err(fault)?;
+            connection
+                .execute(sql::ERASE_QUIRK_USES, [tenant.0])
+                .map_err(fault)?;
             connection.execute_batch(ERASE_AS_USUAL).map_err(fault)
         };
         self.work(erase).await?;
@@ -169,7 +219,11 @@ fn run(connection: &Connection, waiting: &Receiver<Message>, dropped: &AtomicU64
                 drop(connection.execute_batch("ROLLBACK"));
             }
             dropped.fetch_add(count, Ordering::Relaxed);
-            tracing::error!(error = &error as &dyn std::error::Error, count, "entries of the request log were lost");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                count,
+                "entries of the request log were lost"
+            );
         }
         if let Some(work) = work {
             work(connection);
@@ -179,7 +233,10 @@ fn run(connection: &Connection, waiting: &Receiver<Message>, dropped: &AtomicU64
 
 /// Entries that come within a short time, and the work that came after them. In between the thread sleeps and does not listen: to wake it for each entry
 /// would cost those who send them more than the sending.
-#[expect(clippy::disallowed_methods, reason = "a thread of its own, which wants to sleep and not to be woken")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread of its own, which wants to sleep and not to be woken"
+)]
 fn collect(first: Message, waiting: &Receiver<Message>, entries: &mut Vec<Draft>) -> Option<Work> {
     let mut message = first;
     let mut has_slept = false;
@@ -210,15 +267,30 @@ fn write(connection: &Connection, entries: Vec<Draft>) -> Result<(), Fault> {
     let transaction = connection.unchecked_transaction().map_err(fault)?;
     let mut uses = Uses::new();
     {
-        let mut record = transaction.prepare_cached(sql::RECORD_REQUEST).map_err(fault)?;
+        let mut record = transaction
+            .prepare_cached(sql::RECORD_REQUEST)
+            .map_err(fault)?;
         for draft in entries {
             let row = row(draft, &mut uses)?;
-            let values = params![row.tenant, row.id, row.at, row.status, row.resource, row.credential, row.quirks, row.document];
+            let values = params![
+                row.tenant,
+                row.id,
+                row.at,
+                row.status,
+                row.resource,
+                row.credential,
+                row.quirks,
+                row.document
+            ];
             record.execute(values).map_err(fault)?;
         }
-        let mut count = transaction.prepare_cached(sql::COUNT_QUIRK).map_err(fault)?;
+        let mut count = transaction
+            .prepare_cached(sql::COUNT_QUIRK)
+            .map_err(fault)?;
         for ((tenant, credential, quirk), (requests, last)) in uses {
-            count.execute(params![tenant, credential, quirk, requests, last]).map_err(fault)?;
+            count
+                .execute(params![tenant, credential, quirk, requests, last])
+                .map_err(fault)?;
         }
     }
     transaction.commit().map_err(fault)

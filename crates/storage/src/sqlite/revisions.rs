@@ -40,9 +40,16 @@ impl Revisions {
     /// Of the database at this path.
     pub(crate) fn open(database: &Path) -> Result<Self, Fault> {
         let path = database.with_file_name(MARKS_FILE);
-        let marks = private_options().create(true).append(true).open(&path).map_err(|error| refused(&path, error))?;
+        let marks = private_options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(|error| refused(&path, error))?;
         make_private(&path);
-        Ok(Self { marks: Arc::new(marks), read: Arc::default() })
+        Ok(Self {
+            marks: Arc::new(marks),
+            read: Arc::default(),
+        })
     }
 
     /// Tells every process that a revision may change, or may have changed.
@@ -52,7 +59,11 @@ impl Revisions {
     }
 
     /// The revision of the tenant with this name; `read` asks the database.
-    pub(crate) fn find(&self, name: &str, read: impl FnOnce() -> Result<Option<i64>, Fault>) -> Result<Option<i64>, Fault> {
+    pub(crate) fn find(
+        &self,
+        name: &str,
+        read: impl FnOnce() -> Result<Option<i64>, Fault>,
+    ) -> Result<Option<i64>, Fault> {
         // Before the database is read: what is read may be newer than this says, and never older.
         let marks = self.marks.metadata().map_err(fault)?.len();
         if let Some(known) = self.of(marks).by_name.get(name) {
@@ -73,7 +84,10 @@ impl Revisions {
         // Each use leaves it whole, so a panic elsewhere does not spoil it.
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if read.marks < marks {
-            *read = Read { marks, by_name: HashMap::new() };
+            *read = Read {
+                marks,
+                by_name: HashMap::new(),
+            };
         }
         read
     }

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use directory::schema_change::TypeChange;
 use directory::schema_effect::AffectedType;
-use directory::schema_store::{ActivateError, Activated, Activation, Author, CONTRADICTIONS_MAX, Contradiction, SchemaStore};
+use directory::schema_store::{
+    ActivateError, Activated, Activation, Author, CONTRADICTIONS_MAX, Contradiction, SchemaStore,
+};
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use directory::tenant_types::{DocumentKind, DocumentVersion, TenantTypes};
@@ -20,12 +22,22 @@ use crate::rows::{json_text, micros, version};
 #[async_trait]
 impl SchemaStore for Sqlite {
     async fn read_types(&self, tenant: TenantId) -> Result<TenantTypes, Fault> {
-        self.readers.read_short(|connection| snapshot(connection, |c| read_types(c, tenant)))
+        self.readers
+            .read_short(|connection| snapshot(connection, |c| read_types(c, tenant)))
     }
 
-    async fn type_history(&self, tenant: TenantId, kind: DocumentKind, key: &str) -> Result<Vec<DocumentVersion>, Fault> {
+    async fn type_history(
+        &self,
+        tenant: TenantId,
+        kind: DocumentKind,
+        key: &str,
+    ) -> Result<Vec<DocumentVersion>, Fault> {
         let key = key.to_owned();
-        self.readers.read_long(tenant, move |connection| type_history(connection, tenant, kind, &key)).await
+        self.readers
+            .read_long(tenant, move |connection| {
+                type_history(connection, tenant, kind, &key)
+            })
+            .await
     }
 
     async fn activate(
@@ -37,9 +49,19 @@ impl SchemaStore for Sqlite {
     ) -> Result<Activated, ActivateError> {
         let rehearsal = activation == Activation::Rehearse;
         let outcome = self.writer.revise(move |connection| {
-            let activated = Activating { connection, tenant: tenant.0, change: &change, author: &author }.activate()?;
+            let activated = Activating {
+                connection,
+                tenant: tenant.0,
+                change: &change,
+                author: &author,
+            }
+            .activate()?;
             // An error undoes everything, which is what a rehearsal is.
-            if rehearsal { Err(Outcome::Rehearsed(activated)) } else { Ok(activated) }
+            if rehearsal {
+                Err(Outcome::Rehearsed(activated))
+            } else {
+                Ok(activated)
+            }
         });
         match outcome.await {
             Ok(activated) => {
@@ -65,7 +87,11 @@ impl From<Fault> for Outcome {
 
 impl JobError for Outcome {
     fn fault(&self) -> Option<&Fault> {
-        if let Self::Failed(ActivateError::Fault(fault)) = self { Some(fault) } else { None }
+        if let Self::Failed(ActivateError::Fault(fault)) = self {
+            Some(fault)
+        } else {
+            None
+        }
     }
 }
 
@@ -77,8 +103,12 @@ impl From<ActivateError> for Outcome {
 
 /// The revision of the tenant's types.
 fn revision(connection: &Connection, tenant: i64) -> Result<i64, Fault> {
-    let found = connection.prepare_cached(sql::READ_REVISION).and_then(|mut s| s.query_row([tenant], |row| row.get(0)).optional());
-    found.map_err(fault)?.ok_or_else(|| Fault::new("there is no such tenant"))
+    let found = connection
+        .prepare_cached(sql::READ_REVISION)
+        .and_then(|mut s| s.query_row([tenant], |row| row.get(0)).optional());
+    found
+        .map_err(fault)?
+        .ok_or_else(|| Fault::new("there is no such tenant"))
 }
 
 fn read_types(connection: &Connection, tenant: TenantId) -> Result<TenantTypes, Fault> {
@@ -87,17 +117,33 @@ fn read_types(connection: &Connection, tenant: TenantId) -> Result<TenantTypes, 
     if revision == 0 {
         return Ok(TenantTypes::default());
     }
-    let mut statement = connection.prepare_cached(sql::READ_DOCUMENTS).map_err(fault)?;
-    let rows = statement.query_map([tenant.0], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
+    let mut statement = connection
+        .prepare_cached(sql::READ_DOCUMENTS)
+        .map_err(fault)?;
+    let rows = statement
+        .query_map([tenant.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(fault)?;
     tenant_types(revision, rows.collect::<Result<_, _>>().map_err(fault)?)
 }
 
-fn type_history(connection: &Connection, tenant: TenantId, kind: DocumentKind, key: &str) -> Result<Vec<DocumentVersion>, Fault> {
-    let mut statement = connection.prepare_cached(sql::READ_HISTORY).map_err(fault)?;
+fn type_history(
+    connection: &Connection,
+    tenant: TenantId,
+    kind: DocumentKind,
+    key: &str,
+) -> Result<Vec<DocumentVersion>, Fault> {
+    let mut statement = connection
+        .prepare_cached(sql::READ_HISTORY)
+        .map_err(fault)?;
     let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
-    let rows = statement.query_map(params![tenant.0, kind.name(), key], read).map_err(fault)?;
-    let rows: Vec<(i64, i64, String, Option<String>)> = rows.collect::<Result<_, _>>().map_err(fault)?;
-    rows.into_iter().map(|(number, at, author, document)| document_version(number, at, author, document)).collect()
+    let rows = statement
+        .query_map(params![tenant.0, kind.name(), key], read)
+        .map_err(fault)?;
+    let rows: Vec<(i64, i64, String, Option<String>)> =
+        rows.collect::<Result<_, _>>().map_err(fault)?;
+    rows.into_iter()
+        .map(|(number, at, author, document)| document_version(number, at, author, document))
+        .collect()
 }
 
 struct Activating<'a> {
@@ -113,7 +159,10 @@ impl Activating<'_> {
         if version(based_on) != self.change.based_on {
             return Err(ActivateError::Stale);
         }
-        let mut activated = Activated { revision: self.change.based_on + 1, ..Activated::default() };
+        let mut activated = Activated {
+            revision: self.change.based_on + 1,
+            ..Activated::default()
+        };
         let mut contradictions = Vec::new();
         for affected in &self.change.affected {
             self.look_at(affected, &mut activated, &mut contradictions)?;
@@ -124,19 +173,39 @@ impl Activating<'_> {
         for document in &self.change.documents {
             let text = document.document.as_ref().map(json_text).transpose()?;
             let (at, author) = (micros(self.author.at), &self.author.credential_id);
-            self.execute(sql::ADD_DOCUMENT, params![self.tenant, document.kind.name(), document.key, at, author, text])?;
+            self.execute(
+                sql::ADD_DOCUMENT,
+                params![
+                    self.tenant,
+                    document.kind.name(),
+                    document.key,
+                    at,
+                    author,
+                    text
+                ],
+            )?;
         }
         self.execute(sql::RAISE_REVISIONS, params![self.tenant, based_on])?;
         Ok(activated)
     }
 
-    fn look_at(&self, affected: &AffectedType, activated: &mut Activated, found: &mut Vec<Contradiction>) -> Result<(), Fault> {
+    fn look_at(
+        &self,
+        affected: &AffectedType,
+        activated: &mut Activated,
+        found: &mut Vec<Contradiction>,
+    ) -> Result<(), Fault> {
         let mut after = 0;
         loop {
             let batch = self.stored(&affected.name, after)?;
-            let Some(last) = batch.last() else { return Ok(()) };
+            let Some(last) = batch.last() else {
+                return Ok(());
+            };
             after = last.resource;
-            let reindex = affected.schema.as_ref().map(|schema| Reindex::new(affected, schema));
+            let reindex = affected
+                .schema
+                .as_ref()
+                .map(|schema| Reindex::new(affected, schema));
             for stored in &batch {
                 if found.len() >= CONTRADICTIONS_MAX {
                     return Ok(());
@@ -160,29 +229,62 @@ impl Activating<'_> {
 
     fn stored(&self, resource_type: &str, after: i64) -> Result<Vec<Stored>, Fault> {
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
-        let mut statement = self.connection.prepare_cached(sql::READ_STORED).map_err(fault)?;
-        let read = |row: &Row<'_>| Ok(Stored { resource: row.get(0)?, id: row.get(1)?, entries: row.get(2)?, document: row.get(3)? });
-        let rows = statement.query_map(params![self.tenant, resource_type, after, limit], read).map_err(fault)?;
+        let mut statement = self
+            .connection
+            .prepare_cached(sql::READ_STORED)
+            .map_err(fault)?;
+        let read = |row: &Row<'_>| {
+            Ok(Stored {
+                resource: row.get(0)?,
+                id: row.get(1)?,
+                entries: row.get(2)?,
+                document: row.get(3)?,
+            })
+        };
+        let rows = statement
+            .query_map(params![self.tenant, resource_type, after, limit], read)
+            .map_err(fault)?;
         rows.collect::<Result<_, _>>().map_err(fault)
     }
 
-    fn change_rows(&self, reindex: &Reindex<'_>, stored: &Stored, rows: &Rows) -> Result<Option<Contradiction>, Fault> {
+    fn change_rows(
+        &self,
+        reindex: &Reindex<'_>,
+        stored: &Stored,
+        rows: &Rows,
+    ) -> Result<Option<Contradiction>, Fault> {
         for row in &rows.removed {
-            let statement = if row.unique { RELEASE_VALUE } else { REMOVE_VALUE };
-            self.execute(statement, params![self.tenant, row.attribute, row.value, stored.resource])?;
+            let statement = if row.unique {
+                RELEASE_VALUE
+            } else {
+                REMOVE_VALUE
+            };
+            self.execute(
+                statement,
+                params![self.tenant, row.attribute, row.value, stored.resource],
+            )?;
         }
         for row in &rows.added {
             let statement = if row.unique { TAKE_VALUE } else { ADD_VALUE };
-            let taken = self.execute(statement, params![self.tenant, row.attribute, row.value, stored.resource])?;
+            let taken = self.execute(
+                statement,
+                params![self.tenant, row.attribute, row.value, stored.resource],
+            )?;
             if row.unique && taken == 0 {
                 return Ok(Some(reindex.taken(&stored.id, row.attribute)));
             }
         }
-        self.execute(sql::UPDATE_ENTRIES, params![self.tenant, stored.resource, rows.entries])?;
+        self.execute(
+            sql::UPDATE_ENTRIES,
+            params![self.tenant, stored.resource, rows.entries],
+        )?;
         Ok(None)
     }
 
     fn execute(&self, statement: &str, values: impl Params) -> Result<usize, Fault> {
-        self.connection.prepare_cached(statement).and_then(|mut statement| statement.execute(values)).map_err(fault)
+        self.connection
+            .prepare_cached(statement)
+            .and_then(|mut statement| statement.execute(values))
+            .map_err(fault)
     }
 }

@@ -14,34 +14,58 @@ use crate::filter_sql::{Dialect, Order, Parameter, Query, keys, order};
 use crate::totals::Totals;
 
 /// The page of a search.
-pub(crate) fn search(connection: &Connection, tenant: TenantId, plan: &SearchPlan, totals: &Totals) -> Result<SearchPage, Fault> {
+pub(crate) fn search(
+    connection: &Connection,
+    tenant: TenantId,
+    plan: &SearchPlan,
+    totals: &Totals,
+) -> Result<SearchPage, Fault> {
     let order = order(plan);
     let (total_results, found) = if plan.residual.is_none() && order == Order::InSql {
         let Found { total, rows } = Look::new(connection, tenant, plan, totals)?.page()?;
         (total, rows)
     } else {
         let mut candidates = Candidates::new(plan, order);
-        for_each_row(connection, &keys(plan, Dialect::Sqlite, tenant, false), |position| {
-            if let Some(resource) = read_by_key(connection, tenant, position.key, plan.residual_needs)? {
-                candidates.offer(position, resource);
-            }
-            Ok(!candidates.is_full())
-        })?;
+        for_each_row(
+            connection,
+            &keys(plan, Dialect::Sqlite, tenant, false),
+            |position| {
+                if let Some(resource) =
+                    read_by_key(connection, tenant, position.key, plan.residual_needs)?
+                {
+                    candidates.offer(position, resource);
+                }
+                Ok(!candidates.is_full())
+            },
+        )?;
         candidates.page()
     };
     let total_results = if plan.is_counted() { total_results } else { 0 };
     let (page, next) = cut(plan, found);
-    Ok(SearchPage { total_results, resources: read_page(connection, tenant, page, plan.include)?, next })
+    Ok(SearchPage {
+        total_results,
+        resources: read_page(connection, tenant, page, plan.include)?,
+        next,
+    })
 }
 
-fn read_page(connection: &Connection, tenant: TenantId, page: Vec<i64>, include: Include) -> Result<Vec<StoredResource>, Fault> {
-    page.into_iter().filter_map(|key| read_by_key(connection, tenant, key, include).transpose()).collect()
+fn read_page(
+    connection: &Connection,
+    tenant: TenantId,
+    page: Vec<i64>,
+    include: Include,
+) -> Result<Vec<StoredResource>, Fault> {
+    page.into_iter()
+        .filter_map(|key| read_by_key(connection, tenant, key, include).transpose())
+        .collect()
 }
 
 /// The one number of a query.
 pub(super) fn number(connection: &Connection, query: &Query) -> Result<u64, Fault> {
     let mut statement = connection.prepare_cached(&query.text).map_err(fault)?;
-    let count: i64 = statement.query_row(params_from_iter(&query.parameters), |row| row.get(0)).map_err(fault)?;
+    let count: i64 = statement
+        .query_row(params_from_iter(&query.parameters), |row| row.get(0))
+        .map_err(fault)?;
     Ok(u64::try_from(count).unwrap_or_default())
 }
 
@@ -52,7 +76,9 @@ pub(super) fn for_each_row(
     mut take: impl FnMut(Position) -> Result<bool, Fault>,
 ) -> Result<(), Fault> {
     let mut statement = connection.prepare_cached(&query.text).map_err(fault)?;
-    let mut rows = statement.query(params_from_iter(&query.parameters)).map_err(fault)?;
+    let mut rows = statement
+        .query(params_from_iter(&query.parameters))
+        .map_err(fault)?;
     while let Some(row) = rows.next().map_err(fault)? {
         if !take(position(row).map_err(fault)?)? {
             break;
@@ -62,9 +88,15 @@ pub(super) fn for_each_row(
 }
 
 /// The first column of every row.
-pub(super) fn for_each_key(connection: &Connection, query: &Query, mut take: impl FnMut(i64) -> bool) -> Result<(), Fault> {
+pub(super) fn for_each_key(
+    connection: &Connection,
+    query: &Query,
+    mut take: impl FnMut(i64) -> bool,
+) -> Result<(), Fault> {
     let mut statement = connection.prepare_cached(&query.text).map_err(fault)?;
-    let mut rows = statement.query(params_from_iter(&query.parameters)).map_err(fault)?;
+    let mut rows = statement
+        .query(params_from_iter(&query.parameters))
+        .map_err(fault)?;
     while let Some(row) = rows.next().map_err(fault)? {
         if !take(row.get(0).map_err(fault)?) {
             break;
@@ -80,7 +112,12 @@ fn position(row: &Row<'_>) -> Result<Position, rusqlite::Error> {
         Column::Blob(bytes) => bytes,
         Column::Null | Column::Real(_) => Vec::new(),
     };
-    Ok(Position { key: row.get(0)?, place: row.get(1)?, missing: row.get(2)?, value })
+    Ok(Position {
+        key: row.get(0)?,
+        place: row.get(1)?,
+        missing: row.get(2)?,
+        value,
+    })
 }
 
 impl ToSql for Parameter {

@@ -32,20 +32,41 @@ impl Sqlite {
     /// Begins to serve, unless another process does. Leases of a former run end first, as if they had run out: what it had begun is not waited for.
     /// Where files cannot be locked (some network file systems) this process serves, and nothing is known about others; leases then run out by time.
     pub async fn begin_to_serve(&self) -> Result<Begun, Fault> {
-        let end_leases = async || self.writer.write(|connection| connection.execute(sql::END_LEASES, []).map(drop).map_err(fault)).await;
+        let end_leases = async || {
+            self.writer
+                .write(|connection| {
+                    connection
+                        .execute(sql::END_LEASES, [])
+                        .map(drop)
+                        .map_err(fault)
+                })
+                .await
+        };
         begin(&self.readers.path().with_file_name(LOCK_FILE), end_leases).await
     }
 }
 
 /// `alone` is carried out while the lock is held.
-async fn begin(path: &Path, alone: impl AsyncFnOnce() -> Result<(), Fault>) -> Result<Begun, Fault> {
+async fn begin(
+    path: &Path,
+    alone: impl AsyncFnOnce() -> Result<(), Fault>,
+) -> Result<Begun, Fault> {
     let unlocked = Begun::Serving(Serving { _locked: None });
-    let Ok(file) = private_options().create(true).truncate(false).write(true).open(path) else { return Ok(unlocked) };
+    let Ok(file) = private_options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+    else {
+        return Ok(unlocked);
+    };
     make_private(path);
     match file.try_lock() {
         Ok(()) => {
             alone().await?;
-            Ok(Begun::Serving(Serving { _locked: Some(file) }))
+            Ok(Begun::Serving(Serving {
+                _locked: Some(file),
+            }))
         }
         Err(TryLockError::WouldBlock) => Ok(Begun::Taken),
         Err(TryLockError::Error(_)) => Ok(unlocked),
@@ -75,6 +96,9 @@ mod tests {
         let (third, alone) = begun(LOCK_FILE).await;
         assert!(matches!(third, Begun::Serving(_)) && alone);
         let (nowhere, alone) = begun("no folder/file").await;
-        assert!(matches!(nowhere, Begun::Serving(_)) && !alone, "a file that cannot be made keeps nobody from serving");
+        assert!(
+            matches!(nowhere, Begun::Serving(_)) && !alone,
+            "a file that cannot be made keeps nobody from serving"
+        );
     }
 }

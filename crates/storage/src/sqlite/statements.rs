@@ -9,20 +9,22 @@ pub(crate) const OPEN_WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchron
 pub(crate) const OPEN_REQUEST_LOG: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048; \
      PRAGMA wal_autocheckpoint = 8000; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;";
 /// A connection that only reads.
-pub(crate) const OPEN_READER: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;";
+pub(crate) const OPEN_READER: &str =
+    "PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;";
 
 pub(crate) const MAKE_MIGRATIONS: &str = "CREATE TABLE IF NOT EXISTS migrations \
      (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum BLOB NOT NULL) STRICT";
 pub(crate) const READ_MIGRATIONS: &str = "SELECT number, checksum FROM migrations ORDER BY number";
-pub(crate) const RECORD_MIGRATION: &str = "INSERT INTO migrations (number, name, checksum) VALUES (?1, ?2, ?3)";
+pub(crate) const RECORD_MIGRATION: &str =
+    "INSERT INTO migrations (number, name, checksum) VALUES (?1, ?2, ?3)";
 
 /// The first revision is the instant of its making, so that nothing is remembered of an erased one of the same name.
 pub(crate) const CREATE_TENANT: &str = "INSERT OR IGNORE INTO tenants (name, created, settings, revision, types_revision) \
      VALUES (?1, ?2, ?3, ?2, ?4)";
 pub(crate) const NAME_OF_TENANT: &str = "SELECT name FROM tenants WHERE tenant = ?1";
-pub(crate) const SET_SUSPENDED: &str =
-    "UPDATE tenants SET settings = json_set(settings, '$.suspended', json(?2)), revision = revision + 1 WHERE tenant = ?1";
-pub(crate) const SET_SETTINGS: &str = "UPDATE tenants SET settings = ?3, revision = revision + 1 WHERE tenant = ?1 AND revision = ?2";
+pub(crate) const SET_SUSPENDED: &str = "UPDATE tenants SET settings = json_set(settings, '$.suspended', json(?2)), revision = revision + 1 WHERE tenant = ?1";
+pub(crate) const SET_SETTINGS: &str =
+    "UPDATE tenants SET settings = ?3, revision = revision + 1 WHERE tenant = ?1 AND revision = ?2";
 /// The tables with rows of tenants, their own last.
 pub(crate) const TABLES_OF_TENANTS: &str = "SELECT t.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c ON c.name = 'tenant' \
      WHERE t.type = 'table' ORDER BY t.name = 'tenants', t.name";
@@ -50,23 +52,26 @@ pub(crate) fn last_key(table: &str, column: &str) -> String {
     )
 }
 
-pub(crate) const FIND_TENANT: &str = "SELECT tenant, name, created, settings, revision FROM tenants WHERE name = ?1";
+pub(crate) const FIND_TENANT: &str =
+    "SELECT tenant, name, created, settings, revision FROM tenants WHERE name = ?1";
 pub(crate) const TENANT_REVISION: &str = "SELECT revision FROM tenants WHERE name = ?1";
-pub(crate) const RAISE_REVISION: &str = "UPDATE tenants SET revision = revision + 1 WHERE tenant = ?1";
+pub(crate) const RAISE_REVISION: &str =
+    "UPDATE tenants SET revision = revision + 1 WHERE tenant = ?1";
 /// All tenants.
-pub(crate) const LIST_TENANTS: &str = "SELECT tenant, name, created, settings, revision FROM tenants ORDER BY name";
+pub(crate) const LIST_TENANTS: &str =
+    "SELECT tenant, name, created, settings, revision FROM tenants ORDER BY name";
 
 pub(crate) const IS_TENANT: &str = "SELECT EXISTS (SELECT 1 FROM tenants WHERE tenant = ?1)";
 /// Nothing where the person is not there or not active.
 pub(crate) const CREATE_TOKEN: &str = "INSERT INTO tokens (tenant, id, name, hash, created, expires, revoked, last_used, permissions, person) \
      SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE ?10 IS NULL OR EXISTS (SELECT 1 FROM resources \
      WHERE tenant = ?1 AND id = ?10 AND type = 'User' AND coalesce(document ->> '$.active', 1) <> 0)";
-pub(crate) const FIND_TOKEN: &str =
-    "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = ?1 AND hash = ?2";
-pub(crate) const LIST_TOKENS: &str =
-    "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = ?1 ORDER BY created, id";
-pub(crate) const REVOKE_TOKEN: &str = "UPDATE tokens SET revoked = coalesce(revoked, ?3) WHERE tenant = ?1 AND id = ?2";
-pub(crate) const USE_TOKEN: &str = "UPDATE tokens SET last_used = max(coalesce(last_used, 0), ?3) WHERE tenant = ?1 AND id = ?2";
+pub(crate) const FIND_TOKEN: &str = "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = ?1 AND hash = ?2";
+pub(crate) const LIST_TOKENS: &str = "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = ?1 ORDER BY created, id";
+pub(crate) const REVOKE_TOKEN: &str =
+    "UPDATE tokens SET revoked = coalesce(revoked, ?3) WHERE tenant = ?1 AND id = ?2";
+pub(crate) const USE_TOKEN: &str =
+    "UPDATE tokens SET last_used = max(coalesce(last_used, 0), ?3) WHERE tenant = ?1 AND id = ?2";
 
 /// What a change set finds; whether it was committed before.
 pub(crate) const BEGIN_COMMIT: &str = "SELECT last_sequence, types_revision, \
@@ -79,19 +84,19 @@ pub(crate) const LOG_CHANGE: &str = "INSERT INTO change_log (tenant, sequence, c
 pub(crate) const CREATE_RESOURCE: &str = "INSERT INTO resources (tenant, type, id, version, created, modified, display, entries, document) \
      VALUES (?1, ?2, ?3, 1, ?4, ?4, ?5, ?6, ?7)";
 pub(crate) const READ_HEAD: &str = "SELECT resource, type, version, created, modified FROM resources WHERE tenant = ?1 AND id = ?2";
-pub(crate) const READ_BODY: &str = "SELECT display, entries, document FROM resources WHERE tenant = ?1 AND resource = ?2";
+pub(crate) const READ_BODY: &str =
+    "SELECT display, entries, document FROM resources WHERE tenant = ?1 AND resource = ?2";
 pub(crate) const UPDATE_BODY: &str = "UPDATE resources SET version = version + 1, modified = ?4, display = ?5, entries = ?6, document = ?7 \
      WHERE tenant = ?1 AND resource = ?2 AND version = ?3";
-pub(crate) const UPDATE_VERSION: &str =
-    "UPDATE resources SET version = version + 1, modified = ?3 WHERE tenant = ?1 AND resource = ?2 RETURNING version, type, id";
-pub(crate) const DELETE_RESOURCE: &str = "DELETE FROM resources WHERE tenant = ?1 AND resource = ?2";
+pub(crate) const UPDATE_VERSION: &str = "UPDATE resources SET version = version + 1, modified = ?3 WHERE tenant = ?1 AND resource = ?2 RETURNING version, type, id";
+pub(crate) const DELETE_RESOURCE: &str =
+    "DELETE FROM resources WHERE tenant = ?1 AND resource = ?2";
 
 pub(crate) const TAKE_VALUE: &str = "INSERT OR IGNORE INTO unique_values (tenant, attribute, value, resource) VALUES (?1, ?2, ?3, ?4)";
 pub(crate) const RELEASE_VALUE: &str = "DELETE FROM unique_values WHERE tenant = ?1 AND attribute = ?2 AND value = ?3 AND resource = ?4";
 pub(crate) const ADD_VALUE: &str = "INSERT OR IGNORE INTO index_values (tenant, attribute, value, resource) VALUES (?1, ?2, ?3, ?4)";
 /// Whether another resource has the value.
-pub(crate) const HAS_ANOTHER: &str =
-    "SELECT EXISTS (SELECT 1 FROM index_values WHERE tenant = ?1 AND attribute = ?2 AND value = ?3 AND resource <> ?4)";
+pub(crate) const HAS_ANOTHER: &str = "SELECT EXISTS (SELECT 1 FROM index_values WHERE tenant = ?1 AND attribute = ?2 AND value = ?3 AND resource <> ?4)";
 pub(crate) const REMOVE_VALUE: &str = "DELETE FROM index_values WHERE tenant = ?1 AND attribute = ?2 AND value = ?3 AND resource = ?4";
 
 /// What a remembered count belongs to.
@@ -99,30 +104,34 @@ pub(crate) const READ_STATE: &str = "SELECT created, last_sequence FROM tenants 
 pub(crate) const LIST_KEYS: &str = "SELECT resource FROM resources WHERE tenant = ?1 AND type = ?2 AND resource > ?3 \
      ORDER BY resource LIMIT ?4 OFFSET ?5";
 /// The first value of an attribute, or the next after one.
-pub(crate) const NEXT_VALUE: &str =
-    "SELECT value FROM index_values WHERE tenant = ?1 AND attribute = ?2 AND value > coalesce(?3, -1) ORDER BY value LIMIT 1";
-pub(crate) const LIST_HAVING: &str = "SELECT resource FROM index_values WHERE tenant = ?1 AND attribute = ?2 AND value = ?3";
+pub(crate) const NEXT_VALUE: &str = "SELECT value FROM index_values WHERE tenant = ?1 AND attribute = ?2 AND value > coalesce(?3, -1) ORDER BY value LIMIT 1";
+pub(crate) const LIST_HAVING: &str =
+    "SELECT resource FROM index_values WHERE tenant = ?1 AND attribute = ?2 AND value = ?3";
 /// What was written between two sequences, and the key it has; none where it is gone.
 pub(crate) const LIST_WRITTEN: &str = "SELECT c.type, CASE WHEN c.version > 0 THEN r.resource END FROM change_log AS c LEFT JOIN resources AS r ON r.tenant = c.tenant AND r.id = c.id \
      WHERE c.tenant = ?1 AND c.sequence > ?2 AND c.sequence <= ?3";
-pub(crate) const LIST_ALL_KEYS: &str = "SELECT resource FROM resources WHERE tenant = ?1 AND type = ?2 ORDER BY resource";
-pub(crate) const READ_FACTS: &str =
-    "SELECT id, created, modified, entries FROM resources WHERE tenant = ?1 AND type = ?2 AND resource = ?3";
+pub(crate) const LIST_ALL_KEYS: &str =
+    "SELECT resource FROM resources WHERE tenant = ?1 AND type = ?2 ORDER BY resource";
+pub(crate) const READ_FACTS: &str = "SELECT id, created, modified, entries FROM resources WHERE tenant = ?1 AND type = ?2 AND resource = ?3";
 pub(crate) const LIST_FACTS: &str = "SELECT id, created, modified, entries, resource FROM resources INDEXED BY resources_by_type \
      WHERE tenant = ?1 AND type = ?2 AND resource > ?3 ORDER BY resource LIMIT ?4";
 
-pub(crate) const FIND_RESOURCE: &str = "SELECT resource FROM resources WHERE tenant = ?1 AND id = ?2";
+pub(crate) const FIND_RESOURCE: &str =
+    "SELECT resource FROM resources WHERE tenant = ?1 AND id = ?2";
 pub(crate) const ADD_MEMBER: &str = "INSERT OR IGNORE INTO memberships (tenant, group_resource, member_resource) VALUES (?1, ?2, ?3)";
-pub(crate) const REMOVE_MEMBER: &str = "DELETE FROM memberships WHERE tenant = ?1 AND group_resource = ?2 AND member_resource = ?3";
-pub(crate) const LIST_MEMBERS: &str = "SELECT member_resource FROM memberships WHERE tenant = ?1 AND group_resource = ?2";
-pub(crate) const REMOVE_MEMBERS: &str = "DELETE FROM memberships WHERE tenant = ?1 AND group_resource = ?2";
-pub(crate) const LIST_GROUPS: &str = "SELECT group_resource FROM memberships WHERE tenant = ?1 AND member_resource = ?2";
-pub(crate) const LEAVE_GROUPS: &str = "DELETE FROM memberships WHERE tenant = ?1 AND member_resource = ?2";
+pub(crate) const REMOVE_MEMBER: &str =
+    "DELETE FROM memberships WHERE tenant = ?1 AND group_resource = ?2 AND member_resource = ?3";
+pub(crate) const LIST_MEMBERS: &str =
+    "SELECT member_resource FROM memberships WHERE tenant = ?1 AND group_resource = ?2";
+pub(crate) const REMOVE_MEMBERS: &str =
+    "DELETE FROM memberships WHERE tenant = ?1 AND group_resource = ?2";
+pub(crate) const LIST_GROUPS: &str =
+    "SELECT group_resource FROM memberships WHERE tenant = ?1 AND member_resource = ?2";
+pub(crate) const LEAVE_GROUPS: &str =
+    "DELETE FROM memberships WHERE tenant = ?1 AND member_resource = ?2";
 
-pub(crate) const READ_RESOURCE: &str =
-    "SELECT resource, version, created, modified, document FROM resources WHERE tenant = ?1 AND id = ?2 AND type = ?3";
-pub(crate) const READ_BY_KEY: &str =
-    "SELECT type, id, version, created, modified, document FROM resources WHERE tenant = ?1 AND resource = ?2";
+pub(crate) const READ_RESOURCE: &str = "SELECT resource, version, created, modified, document FROM resources WHERE tenant = ?1 AND id = ?2 AND type = ?3";
+pub(crate) const READ_BY_KEY: &str = "SELECT type, id, version, created, modified, document FROM resources WHERE tenant = ?1 AND resource = ?2";
 pub(crate) const READ_MEMBERS: &str = "SELECT r.id, r.type, r.display FROM memberships AS m \
      JOIN resources AS r ON r.tenant = m.tenant AND r.resource = m.member_resource \
      WHERE m.tenant = ?1 AND m.group_resource = ?2 ORDER BY m.member_resource";
@@ -209,11 +218,22 @@ mod tests {
         for migration in crate::migrate::SQLITE {
             connection.execute_batch(migration.sql).unwrap();
         }
-        let of_work = crate::sqlite::statements_of_work::ALL.iter().chain(crate::sqlite::statements_of_schemas::ALL);
-        let of_work = of_work.chain(crate::sqlite::statements_of_callers::ALL).chain(crate::sqlite::statements_of_safety::ALL);
-        for statement in ALL.iter().chain(of_work).chain(crate::sqlite::statements_of_events::ALL) {
-            connection.prepare(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
-            let about_all = [crate::sqlite::statements_of_work::END_LEASES].contains(statement) || statement.contains("migrations");
+        let of_work = crate::sqlite::statements_of_work::ALL
+            .iter()
+            .chain(crate::sqlite::statements_of_schemas::ALL);
+        let of_work = of_work
+            .chain(crate::sqlite::statements_of_callers::ALL)
+            .chain(crate::sqlite::statements_of_safety::ALL);
+        for statement in ALL
+            .iter()
+            .chain(of_work)
+            .chain(crate::sqlite::statements_of_events::ALL)
+        {
+            connection
+                .prepare(statement)
+                .unwrap_or_else(|error| panic!("{statement}: {error}"));
+            let about_all = [crate::sqlite::statements_of_work::END_LEASES].contains(statement)
+                || statement.contains("migrations");
             assert!(statement.contains("tenant") || about_all, "{statement}");
         }
         let connection = rusqlite::Connection::open_in_memory().unwrap();
@@ -221,7 +241,9 @@ mod tests {
             connection.execute_batch(migration.sql).unwrap();
         }
         for statement in crate::sqlite::statements_of_requests::ALL {
-            connection.prepare(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
+            connection
+                .prepare(statement)
+                .unwrap_or_else(|error| panic!("{statement}: {error}"));
         }
     }
 }

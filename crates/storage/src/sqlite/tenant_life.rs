@@ -27,7 +27,10 @@ impl TenantLife for Sqlite {
     async fn set_suspended(&self, tenant: TenantId, suspended: bool) -> Result<bool, Fault> {
         let set = self.writer.revise(move |connection| {
             let value = if suspended { "true" } else { "false" };
-            connection.execute(sql::SET_SUSPENDED, params![tenant.0, value]).map(|count| count > 0).map_err(fault)
+            connection
+                .execute(sql::SET_SUSPENDED, params![tenant.0, value])
+                .map(|count| count > 0)
+                .map_err(fault)
         });
         let set = set.await?;
         self.committed.notify_one();
@@ -37,47 +40,85 @@ impl TenantLife for Sqlite {
     async fn set_settings(&self, tenant: &Tenant, settings: TenantSettings) -> Result<bool, Fault> {
         let (id, revision, settings) = (tenant.id.0, tenant.revision, json_text(&settings)?);
         let set = move |connection: &Connection| {
-            connection.execute(sql::SET_SETTINGS, params![id, revision, settings]).map(|count| count > 0).map_err(fault)
+            connection
+                .execute(sql::SET_SETTINGS, params![id, revision, settings])
+                .map(|count| count > 0)
+                .map_err(fault)
         };
         self.writer.revise(set).await
     }
 
-    async fn export(&self, tenant: TenantId, at: Timestamp, mut sink: Box<dyn Write + Send>) -> Result<u64, Fault> {
-        self.readers.read_long(tenant, move |connection| snapshot(connection, |c| export(c, tenant, at, &mut *sink))).await
+    async fn export(
+        &self,
+        tenant: TenantId,
+        at: Timestamp,
+        mut sink: Box<dyn Write + Send>,
+    ) -> Result<u64, Fault> {
+        self.readers
+            .read_long(tenant, move |connection| {
+                snapshot(connection, |c| export(c, tenant, at, &mut *sink))
+            })
+            .await
     }
 
-    async fn restore(&self, name: &str, at: Timestamp, source: Box<dyn Source>) -> Result<Tenant, RestoreError> {
+    async fn restore(
+        &self,
+        name: &str,
+        at: Timestamp,
+        source: Box<dyn Source>,
+    ) -> Result<Tenant, RestoreError> {
         let mut importer = Importer::new(source);
-        let checked = tokio::task::spawn_blocking(move || importer.check().map(|header| (importer, header))).await;
-        let (mut importer, header) = checked.map_err(|error| Fault::from_source("the file was not read to its end", error))??;
+        let checked =
+            tokio::task::spawn_blocking(move || importer.check().map(|header| (importer, header)))
+                .await;
+        let (mut importer, header) = checked
+            .map_err(|error| Fault::from_source("the file was not read to its end", error))??;
         let (name, key) = (name.to_owned(), self.key.clone());
-        let restored = self.writer.revise(move |connection| restore(connection, &key, &name, at, &mut importer, &header)).await?;
+        let restored = self
+            .writer
+            .revise(move |connection| restore(connection, &key, &name, at, &mut importer, &header))
+            .await?;
         self.committed.notify_one();
         Ok(restored)
     }
 
     async fn erase(&self, tenant: TenantId) -> Result<bool, Fault> {
-        let erased = self.writer.revise(move |connection| erase(connection, tenant)).await?;
+        let erased = self
+            .writer
+            .revise(move |connection| erase(connection, tenant))
+            .await?;
         self.readers.empty_journal(empty_marked_journal).await?;
         Ok(erased)
     }
 }
 
-fn export(connection: &Connection, tenant: TenantId, at: Timestamp, sink: &mut (dyn Write + Send)) -> Result<u64, Fault> {
+fn export(
+    connection: &Connection,
+    tenant: TenantId,
+    at: Timestamp,
+    sink: &mut (dyn Write + Send),
+) -> Result<u64, Fault> {
     let mut ranges = BTreeMap::new();
     for keys in KEYS {
-        let range = connection.query_row(&key_range(keys), [tenant.0], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
+        let range = connection
+            .query_row(&key_range(keys), [tenant.0], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .map_err(fault)?;
         if let (Some(first), Some(last)) = range {
             ranges.insert(keys, (first, last));
         }
     }
-    let name: String = connection.query_row(sql::NAME_OF_TENANT, [tenant.0], |row| row.get(0)).map_err(fault)?;
+    let name: String = connection
+        .query_row(sql::NAME_OF_TENANT, [tenant.0], |row| row.get(0))
+        .map_err(fault)?;
     let mut exporter = Exporter::begin(sink, &Header::new(&name, at, ranges))?;
     for table in TABLES {
         let mut statement = connection.prepare(&select(table)).map_err(fault)?;
         let mut rows = statement.query([tenant.0]).map_err(fault)?;
         while let Some(row) = rows.next().map_err(fault)? {
-            let cells = (0..table.columns.len()).map(|place| row.get_ref(place).map_err(fault).and_then(cell));
+            let cells = (0..table.columns.len())
+                .map(|place| row.get_ref(place).map_err(fault).and_then(cell));
             exporter.row(table, cells.collect::<Result<_, _>>()?)?;
         }
     }
@@ -89,10 +130,16 @@ fn cell(value: ValueRef<'_>) -> Result<Cell, Fault> {
         ValueRef::Null => Cell::Null,
         ValueRef::Integer(value) => Cell::Integer(value),
         ValueRef::Text(text) => {
-            Cell::Text(String::from_utf8(text.to_vec()).map_err(|error| Fault::from_source("a text in the database is not UTF-8", error))?)
+            Cell::Text(String::from_utf8(text.to_vec()).map_err(|error| {
+                Fault::from_source("a text in the database is not UTF-8", error)
+            })?)
         }
         ValueRef::Blob(bytes) => Cell::Bytes(bytes.to_vec()),
-        ValueRef::Real(_) => return Err(Fault::new("a column of the database has a number with a fraction")),
+        ValueRef::Real(_) => {
+            return Err(Fault::new(
+                "a column of the database has a number with a fraction",
+            ));
+        }
     })
 }
 
@@ -122,7 +169,9 @@ fn restore(
     for keys in KEYS {
         header.span(keys)?;
         let (table, column) = keys.place();
-        let last: i64 = connection.query_row(&sql::last_key(table, column), [], |row| row.get(0)).map_err(fault)?;
+        let last: i64 = connection
+            .query_row(&sql::last_key(table, column), [], |row| row.get(0))
+            .map_err(fault)?;
         first.insert(keys, last + 1);
     }
     let placement = Placement { first };
@@ -131,25 +180,48 @@ fn restore(
     while let Some((table, mut row)) = importer.next_row(header)? {
         let id = tenant.unwrap_or_default();
         if tenant.is_some() == (table.name == "tenants") {
-            return Err(RestoreError::Refused("the file does not begin with its tenant".into()));
+            return Err(RestoreError::Refused(
+                "the file does not begin with its tenant".into(),
+            ));
         }
         placement.place(table, header, &mut row)?;
-        let own = Own { name, tenant: id, revision: micros(at), key };
+        let own = Own {
+            name,
+            tenant: id,
+            revision: micros(at),
+            key,
+        };
         write(connection, table, row, &own, &mut applications)?;
         tenant = tenant.or_else(|| Some(connection.last_insert_rowid()));
     }
-    let restored = tenants::find_tenant(connection, name)?.ok_or_else(|| RestoreError::Refused("the file has no tenant".into()))?;
+    let restored = tenants::find_tenant(connection, name)?
+        .ok_or_else(|| RestoreError::Refused("the file has no tenant".into()))?;
     for application in applications {
         mark_all(connection, restored.id, application, at, true)?;
     }
     Ok(restored)
 }
 
-fn write(connection: &Connection, table: &Table, mut row: Row, own: &Own<'_>, applications: &mut Vec<ApplicationId>) -> Result<(), Fault> {
+fn write(
+    connection: &Connection,
+    table: &Table,
+    mut row: Row,
+    own: &Own<'_>,
+    applications: &mut Vec<ApplicationId>,
+) -> Result<(), Fault> {
     let further = further(table, &mut row, own)?;
-    let columns: Vec<&str> = further.iter().map(|(name, _)| *name).chain(row.iter().map(|(column, _)| column.name)).collect();
-    let mut statement = connection.prepare_cached(&insert(table.name, &columns, "")).map_err(fault)?;
-    let values = further.iter().map(|(_, cell)| cell).chain(row.iter().map(|(_, cell)| cell));
+    let columns: Vec<&str> = further
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(row.iter().map(|(column, _)| column.name))
+        .collect();
+    let mut statement = connection
+        .prepare_cached(&insert(table.name, &columns, ""))
+        .map_err(fault)?;
+    let values = further
+        .iter()
+        .map(|(_, cell)| cell)
+        .chain(row.iter().map(|(_, cell)| cell));
     statement.execute(params_from_iter(values)).map_err(fault)?;
     if table.name == "applications" {
         applications.push(ApplicationId(integer_of(&row, "application")));
@@ -157,9 +229,15 @@ fn write(connection: &Connection, table: &Table, mut row: Row, own: &Own<'_>, ap
     if table.name == "resources" {
         let resource = integer_of(&row, "resource");
         for entry in decode_entries(bytes_of(&row, "entries"))? {
-            let statement = if entry.unique { sql::TAKE_VALUE } else { sql::ADD_VALUE };
+            let statement = if entry.unique {
+                sql::TAKE_VALUE
+            } else {
+                sql::ADD_VALUE
+            };
             let mut statement = connection.prepare_cached(statement).map_err(fault)?;
-            statement.execute(params![own.tenant, entry.attribute, entry.value, resource]).map_err(fault)?;
+            statement
+                .execute(params![own.tenant, entry.attribute, entry.value, resource])
+                .map_err(fault)?;
         }
     }
     Ok(())
@@ -167,14 +245,24 @@ fn write(connection: &Connection, table: &Table, mut row: Row, own: &Own<'_>, ap
 
 /// Every table that has rows of tenants, also one that a later migration made; what they held is overwritten in the file.
 fn erase(connection: &Connection, tenant: TenantId) -> Result<bool, Fault> {
-    connection.execute_batch(sql::ERASE_FOR_GOOD).map_err(fault)?;
+    connection
+        .execute_batch(sql::ERASE_FOR_GOOD)
+        .map_err(fault)?;
     let mut statement = connection.prepare(sql::TABLES_OF_TENANTS).map_err(fault)?;
-    let tables: Vec<String> = statement.query_map([], |row| row.get(0)).map_err(fault)?.collect::<Result<_, _>>().map_err(fault)?;
+    let tables: Vec<String> = statement
+        .query_map([], |row| row.get(0))
+        .map_err(fault)?
+        .collect::<Result<_, _>>()
+        .map_err(fault)?;
     let mut erased = false;
     for table in tables {
-        let count = connection.execute(&sql::erase_from(&table), [tenant.0]).map_err(fault)?;
+        let count = connection
+            .execute(&sql::erase_from(&table), [tenant.0])
+            .map_err(fault)?;
         erased |= table == "tenants" && count > 0;
     }
-    connection.execute_batch(sql::ERASE_AS_USUAL).map_err(fault)?;
+    connection
+        .execute_batch(sql::ERASE_AS_USUAL)
+        .map_err(fault)?;
     Ok(erased)
 }

@@ -13,14 +13,40 @@ use super::statements_of_schemas::ADD_DOCUMENT;
 use crate::rows::{from_json, json_text, micros, stored, timestamp};
 
 /// Makes a tenant with its first types; `None` where the name is taken.
-pub(crate) fn create_tenant(connection: &Connection, name: &str, settings: &str, created: i64) -> Result<Option<Tenant>, Fault> {
+pub(crate) fn create_tenant(
+    connection: &Connection,
+    name: &str,
+    settings: &str,
+    created: i64,
+) -> Result<Option<Tenant>, Fault> {
     let revision = stored(TenantTypes::first().revision);
-    let made = connection.execute(sql::CREATE_TENANT, params![name, created, settings, revision]).map_err(fault)?;
-    let Some(tenant) = (if made == 0 { None } else { find_tenant(connection, name)? }) else { return Ok(None) };
+    let made = connection
+        .execute(
+            sql::CREATE_TENANT,
+            params![name, created, settings, revision],
+        )
+        .map_err(fault)?;
+    let Some(tenant) = (if made == 0 {
+        None
+    } else {
+        find_tenant(connection, name)?
+    }) else {
+        return Ok(None);
+    };
     for first in first_documents() {
         let text = first.document.as_ref().map(json_text).transpose()?;
-        let values = params![tenant.id.0, first.kind.name(), first.key, created, PROGRAM, text];
-        connection.prepare_cached(ADD_DOCUMENT).and_then(|mut statement| statement.execute(values)).map_err(fault)?;
+        let values = params![
+            tenant.id.0,
+            first.kind.name(),
+            first.key,
+            created,
+            PROGRAM,
+            text
+        ];
+        connection
+            .prepare_cached(ADD_DOCUMENT)
+            .and_then(|mut statement| statement.execute(values))
+            .map_err(fault)?;
     }
     Ok(Some(tenant))
 }
@@ -32,8 +58,13 @@ pub(crate) fn find_tenant(connection: &Connection, name: &str) -> Result<Option<
 
 /// The revision of the tenant with this name.
 pub(crate) fn tenant_revision(connection: &Connection, name: &str) -> Result<Option<i64>, Fault> {
-    let mut statement = connection.prepare_cached(sql::TENANT_REVISION).map_err(fault)?;
-    statement.query_row([name], |row| row.get(0)).optional().map_err(fault)
+    let mut statement = connection
+        .prepare_cached(sql::TENANT_REVISION)
+        .map_err(fault)?;
+    statement
+        .query_row([name], |row| row.get(0))
+        .optional()
+        .map_err(fault)
 }
 
 /// All, by name.
@@ -41,7 +72,11 @@ pub(crate) fn list_tenants(connection: &Connection) -> Result<Vec<Tenant>, Fault
     tenants(connection, sql::LIST_TENANTS, [])
 }
 
-fn tenants(connection: &Connection, statement: &str, values: impl Params) -> Result<Vec<Tenant>, Fault> {
+fn tenants(
+    connection: &Connection,
+    statement: &str,
+    values: impl Params,
+) -> Result<Vec<Tenant>, Fault> {
     let mut statement = connection.prepare_cached(statement).map_err(fault)?;
     let mut rows = statement.query(values).map_err(fault)?;
     let mut found = Vec::new();
@@ -61,7 +96,10 @@ fn tenants(connection: &Connection, statement: &str, values: impl Params) -> Res
 /// Stores a token; false where it is for a person who is not there or not active.
 pub(crate) fn create_token(connection: &Connection, token: &TokenRecord) -> Result<bool, Fault> {
     // It may have been erased meanwhile.
-    if !connection.query_row(sql::IS_TENANT, [token.tenant.0], |row| row.get(0)).map_err(fault)? {
+    if !connection
+        .query_row(sql::IS_TENANT, [token.tenant.0], |row| row.get(0))
+        .map_err(fault)?
+    {
         return Err(Fault::new("there is no such tenant"));
     }
     let values = params![
@@ -76,32 +114,66 @@ pub(crate) fn create_token(connection: &Connection, token: &TokenRecord) -> Resu
         json_text(&token.permissions)?,
         token.permissions.user
     ];
-    connection.execute(sql::CREATE_TOKEN, values).map(|count| count > 0).map_err(fault)
+    connection
+        .execute(sql::CREATE_TOKEN, values)
+        .map(|count| count > 0)
+        .map_err(fault)
 }
 
 /// By hash.
-pub(crate) fn find_token(connection: &Connection, tenant: TenantId, hash: &TokenHash) -> Result<Option<TokenRecord>, Fault> {
+pub(crate) fn find_token(
+    connection: &Connection,
+    tenant: TenantId,
+    hash: &TokenHash,
+) -> Result<Option<TokenRecord>, Fault> {
     let mut statement = connection.prepare_cached(sql::FIND_TOKEN).map_err(fault)?;
-    let found = statement.query_row(params![tenant.0, hash.0], Columns::read).optional().map_err(fault)?;
+    let found = statement
+        .query_row(params![tenant.0, hash.0], Columns::read)
+        .optional()
+        .map_err(fault)?;
     found.map(|columns| columns.into_record(tenant)).transpose()
 }
 
 /// All of a tenant, oldest first.
-pub(crate) fn list_tokens(connection: &Connection, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault> {
+pub(crate) fn list_tokens(
+    connection: &Connection,
+    tenant: TenantId,
+) -> Result<Vec<TokenRecord>, Fault> {
     let mut statement = connection.prepare_cached(sql::LIST_TOKENS).map_err(fault)?;
-    let rows = statement.query_map([tenant.0], Columns::read).map_err(fault)?;
-    rows.map(|columns| columns.map_err(fault)?.into_record(tenant)).collect()
+    let rows = statement
+        .query_map([tenant.0], Columns::read)
+        .map_err(fault)?;
+    rows.map(|columns| columns.map_err(fault)?.into_record(tenant))
+        .collect()
 }
 
 /// Revokes one; false where there is none.
-pub(crate) fn revoke_token(connection: &Connection, tenant: TenantId, id: &str, at: i64) -> Result<bool, Fault> {
-    connection.execute(sql::RAISE_REVISION, [tenant.0]).map_err(fault)?;
-    connection.execute(sql::REVOKE_TOKEN, params![tenant.0, id, at]).map(|count| count > 0).map_err(fault)
+pub(crate) fn revoke_token(
+    connection: &Connection,
+    tenant: TenantId,
+    id: &str,
+    at: i64,
+) -> Result<bool, Fault> {
+    connection
+        .execute(sql::RAISE_REVISION, [tenant.0])
+        .map_err(fault)?;
+    connection
+        .execute(sql::REVOKE_TOKEN, params![tenant.0, id, at])
+        .map(|count| count > 0)
+        .map_err(fault)
 }
 
 /// Remembers a use.
-pub(crate) fn record_token_use(connection: &Connection, tenant: TenantId, id: &str, at: i64) -> Result<(), Fault> {
-    connection.execute(sql::USE_TOKEN, params![tenant.0, id, at]).map(drop).map_err(fault)
+pub(crate) fn record_token_use(
+    connection: &Connection,
+    tenant: TenantId,
+    id: &str,
+    at: i64,
+) -> Result<(), Fault> {
+    connection
+        .execute(sql::USE_TOKEN, params![tenant.0, id, at])
+        .map(drop)
+        .map_err(fault)
 }
 
 struct Columns {

@@ -47,13 +47,21 @@ impl JobError for Fault {
 
 impl JobError for CommitError {
     fn fault(&self) -> Option<&Fault> {
-        if let Self::Fault(fault) = self { Some(fault) } else { None }
+        if let Self::Fault(fault) = self {
+            Some(fault)
+        } else {
+            None
+        }
     }
 }
 
 impl JobError for RestoreError {
     fn fault(&self) -> Option<&Fault> {
-        if let Self::Fault(fault) = self { Some(fault) } else { None }
+        if let Self::Fault(fault) = self {
+            Some(fault)
+        } else {
+            None
+        }
     }
 }
 
@@ -67,7 +75,11 @@ pub(crate) struct Writing<'c> {
 
 impl<'c> Writing<'c> {
     pub(crate) fn on(connection: &'c Connection) -> Self {
-        Self { connection, revised: Cell::default(), held: RefCell::default() }
+        Self {
+            connection,
+            revised: Cell::default(),
+            held: RefCell::default(),
+        }
     }
 
     /// A tenant's revision was raised: every process learns of it with the commit.
@@ -76,7 +88,11 @@ impl<'c> Writing<'c> {
     }
 
     /// Executes a statement, and says how many rows it changed.
-    pub(crate) fn execute(&self, statement: &'static str, values: impl Params) -> Result<usize, rusqlite::Error> {
+    pub(crate) fn execute(
+        &self,
+        statement: &'static str,
+        values: impl Params,
+    ) -> Result<usize, rusqlite::Error> {
         self.with(statement, |statement| statement.execute(values))
     }
 
@@ -125,14 +141,25 @@ where
     }
 
     fn run(&mut self, writing: &Writing<'_>) -> bool {
-        let outcome = catch_unwind(AssertUnwindSafe(|| (self.job)(writing))).unwrap_or_else(|panic| Err(panicked(&*panic).into()));
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.job)(writing)))
+            .unwrap_or_else(|panic| Err(panicked(&*panic).into()));
         self.outcome.insert(outcome).is_ok()
     }
 
     fn answer(self: Box<Self>, failed: Option<Fault>, damage: &Damage) {
-        let Self { job, outcome, sender, .. } = *self;
+        let Self {
+            job,
+            outcome,
+            sender,
+            ..
+        } = *self;
         let outcome = match (failed, outcome) {
-            (_, Some(Err(error))) => Err(error).inspect_err(|error: &E| error.fault().into_iter().for_each(|fault| damage.note(fault))),
+            (_, Some(Err(error))) => Err(error).inspect_err(|error: &E| {
+                error
+                    .fault()
+                    .into_iter()
+                    .for_each(|fault| damage.note(fault));
+            }),
             (Some(failed), _) => Err(failed.into()),
             (None, Some(done)) => done,
             (None, None) => Err(not_done().into()),
@@ -161,7 +188,12 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the thread, which marks changes of revisions there, sees to the journal, and notes when the database is damaged.
-    pub(crate) fn start(connection: Connection, mut journal: Journal, revisions: Revisions, damage: Damage) -> Result<Self, Fault> {
+    pub(crate) fn start(
+        connection: Connection,
+        mut journal: Journal,
+        revisions: Revisions,
+        damage: Damage,
+    ) -> Result<Self, Fault> {
         let (sender, waiting) = sync_channel(WAITING_MAX);
         std::thread::Builder::new()
             .name("sqlite-writer".into())
@@ -172,16 +204,23 @@ impl Writer {
 
     /// Runs a job; what it returns is durable when this returns. Where it returns an error, nothing of it was kept. It may be run twice, the first time
     /// without effect.
-    pub(crate) async fn write<T, E>(&self, mut job: impl FnMut(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    pub(crate) async fn write<T, E>(
+        &self,
+        mut job: impl FnMut(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: JobError + 'static,
     {
-        self.run(move |writing| job(writing.connection), false).await
+        self.run(move |writing| job(writing.connection), false)
+            .await
     }
 
     /// The same for a job that executes statements which the thread holds.
-    pub(crate) async fn write_holding<T, E>(&self, job: impl FnMut(&Writing<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    pub(crate) async fn write_holding<T, E>(
+        &self,
+        job: impl FnMut(&Writing<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: JobError + 'static,
@@ -190,7 +229,10 @@ impl Writer {
     }
 
     /// The same for a job that may change the revision of a tenant, be it by making or erasing one: every process knows of it when this returns.
-    pub(crate) async fn revise<T, E>(&self, mut job: impl FnMut(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    pub(crate) async fn revise<T, E>(
+        &self,
+        mut job: impl FnMut(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: JobError + 'static,
@@ -198,14 +240,26 @@ impl Writer {
         self.run(move |writing| job(writing.connection), true).await
     }
 
-    async fn run<T, E>(&self, job: impl FnMut(&Writing<'_>) -> Result<T, E> + Send + 'static, revises: bool) -> Result<T, E>
+    async fn run<T, E>(
+        &self,
+        job: impl FnMut(&Writing<'_>) -> Result<T, E> + Send + 'static,
+        revises: bool,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: JobError + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        self.send(Waiting::Job(Box::new(Typed { job, revises, outcome: None, sender }))).await;
-        receiver.await.map_or_else(|_| Err(not_done().into()), |(outcome, _)| outcome)
+        self.send(Waiting::Job(Box::new(Typed {
+            job,
+            revises,
+            outcome: None,
+            sender,
+        })))
+        .await;
+        receiver
+            .await
+            .map_or_else(|_| Err(not_done().into()), |(outcome, _)| outcome)
     }
 
     /// Lets something be done in a transaction of its own, which is taken back when it returns. Does not wait for it.
@@ -222,11 +276,23 @@ impl Writer {
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Fault {
-    let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Fault::new(format!("a write panicked: {}", message.unwrap_or("no message")))
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Fault::new(format!(
+        "a write panicked: {}",
+        message.unwrap_or("no message")
+    ))
 }
 
-fn run(connection: &Connection, journal: &mut Journal, revisions: &Revisions, damage: &Damage, waiting: &Receiver<Waiting>) {
+fn run(
+    connection: &Connection,
+    journal: &mut Journal,
+    revisions: &Revisions,
+    damage: &Damage,
+    waiting: &Receiver<Waiting>,
+) {
     let (session, mut next) = (Writing::on(connection), None);
     while let Some(one) = next.take().or_else(|| waiting.recv().ok()) {
         let first = match one {
@@ -245,15 +311,28 @@ fn run(connection: &Connection, journal: &mut Journal, revisions: &Revisions, da
                 None
             }
         })
-        .and_then(|done| if done { Ok(()) } else { run_each(&session, &mut jobs) })
+        .and_then(|done| {
+            if done {
+                Ok(())
+            } else {
+                run_each(&session, &mut jobs)
+            }
+        })
         .map_err(fault)
         .and_then(|()| commit(&session, revisions, &jobs));
         if let Err(fault) = &outcome {
             undo(connection);
             damage.note(fault);
-            tracing::error!(error = fault as &dyn std::error::Error, "a transaction failed");
+            tracing::error!(
+                error = fault as &dyn std::error::Error,
+                "a transaction failed"
+            );
         }
-        let failed = outcome.err().map(|fault| fault.source().map_or_else(|| fault.to_string(), |source| format!("{fault}: {source}")));
+        let failed = outcome.err().map(|fault| {
+            fault
+                .source()
+                .map_or_else(|| fault.to_string(), |source| format!("{fault}: {source}"))
+        });
         for job in jobs {
             job.answer(failed.as_ref().map(Fault::new), damage);
         }
@@ -296,7 +375,10 @@ fn run_together(
             return Ok(false);
         }
         place += 1;
-        if place == jobs.len() && place < GROUP_MAX && connection.total_changes() - begin < CHANGES_MAX {
+        if place == jobs.len()
+            && place < GROUP_MAX
+            && connection.total_changes() - begin < CHANGES_MAX
+        {
             jobs.extend(another());
         }
     }
@@ -318,7 +400,11 @@ fn run_each(writing: &Writing<'_>, jobs: &mut [Box<dyn Job>]) -> Result<(), rusq
 }
 
 /// Makes what the jobs did durable. Who remembers a revision is told before and after.
-fn commit(writing: &Writing<'_>, revisions: &Revisions, jobs: &[Box<dyn Job>]) -> Result<(), Fault> {
+fn commit(
+    writing: &Writing<'_>,
+    revisions: &Revisions,
+    jobs: &[Box<dyn Job>],
+) -> Result<(), Fault> {
     let revised = writing.revised.take() || jobs.iter().any(|job| job.revises());
     if revised {
         revisions.mark()?;
@@ -337,17 +423,28 @@ mod tests {
     use crate::sqlite::connections::open_writer;
 
     fn count(connection: &Connection) -> Result<i64, Fault> {
-        connection.query_row("SELECT count(*) FROM tenants", [], |row| row.get(0)).map_err(fault)
+        connection
+            .query_row("SELECT count(*) FROM tenants", [], |row| row.get(0))
+            .map_err(fault)
     }
 
     fn add(connection: &Connection, name: &str) -> Result<(), Fault> {
         let sql = super::super::statements::CREATE_TENANT;
-        connection.execute(sql, rusqlite::params![name, 0, "{}", 0]).map(drop).map_err(fault)
+        connection
+            .execute(sql, rusqlite::params![name, 0, "{}", 0])
+            .map(drop)
+            .map_err(fault)
     }
 
     fn start(path: &std::path::Path) -> Writer {
         let connection = open_writer(path).unwrap();
-        Writer::start(connection, Journal::open(path).unwrap(), Revisions::open(path).unwrap(), Damage::default()).unwrap()
+        Writer::start(
+            connection,
+            Journal::open(path).unwrap(),
+            Revisions::open(path).unwrap(),
+            Damage::default(),
+        )
+        .unwrap()
     }
 
     #[tokio::test]
@@ -356,7 +453,8 @@ mod tests {
         let path = folder.path().join("db");
         let writer = start(&path);
         let good = writer.write(|connection| add(connection, "a"));
-        let refused = writer.write(|connection| add(connection, "b").and_then(|()| Err::<(), _>(Fault::new("no"))));
+        let refused = writer
+            .write(|connection| add(connection, "b").and_then(|()| Err::<(), _>(Fault::new("no"))));
         let panics = writer.write(|connection| -> Result<(), Fault> {
             add(connection, "c")?;
             panic!("a bug")
@@ -374,11 +472,22 @@ mod tests {
         let path = folder.path().join("db");
         let writer = start(&path);
         let (release, released) = std::sync::mpsc::channel();
-        let first = writer.write(move |_| released.recv().map_err(|error| Fault::from_source("never released", error)));
-        let large = writer.write(|connection| (0..CHANGES_MAX).try_for_each(|number| add(connection, &number.to_string())));
+        let first = writer.write(move |_| {
+            released
+                .recv()
+                .map_err(|error| Fault::from_source("never released", error))
+        });
+        let large = writer.write(|connection| {
+            (0..CHANGES_MAX).try_for_each(|number| add(connection, &number.to_string()))
+        });
         let after = writer.write(move |_| count(&Connection::open(&path).map_err(fault)?));
-        let (first, large, after, ()) = tokio::join!(first, large, after, async { release.send(()).unwrap() });
+        let (first, large, after, ()) =
+            tokio::join!(first, large, after, async { release.send(()).unwrap() });
         assert!(first.is_ok() && large.is_ok());
-        assert_eq!(after.unwrap(), i64::try_from(CHANGES_MAX).unwrap(), "it is there for others before the next begins");
+        assert_eq!(
+            after.unwrap(),
+            i64::try_from(CHANGES_MAX).unwrap(),
+            "it is there for others before the next begins"
+        );
     }
 }

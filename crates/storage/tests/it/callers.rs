@@ -10,7 +10,11 @@ use serde_json::json;
 
 use crate::place::{Place, World, on_both_engines};
 
-on_both_engines!(clients_are_found_and_revoked, assertions_are_used_once, issuers_are_added_and_removed);
+on_both_engines!(
+    clients_are_found_and_revoked,
+    assertions_are_used_once,
+    issuers_are_added_and_removed
+);
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -18,7 +22,11 @@ fn at(second: i64) -> Timestamp {
 
 async fn clients_are_found_and_revoked(place: Place) {
     let world = World::new(&place).await;
-    let (clients, tenants, tenant) = (&world.opened.clients, &world.opened.tenants, world.tenant.id);
+    let (clients, tenants, tenant) = (
+        &world.opened.clients,
+        &world.opened.tenants,
+        world.tenant.id,
+    );
     let client = |id: &str, name: &str, created: i64, authentication| ClientRecord {
         id: id.into(),
         tenant,
@@ -32,32 +40,97 @@ async fn clients_are_found_and_revoked(place: Place) {
             ..Permissions::of(&[Scope::Read])
         },
     };
-    let by_secret = client("b", "one", 20, ClientAuthentication::ClientSecret { hash: TokenHash([7; 32]) });
-    let by_key = client("a", "two", 30, ClientAuthentication::PrivateKeyJwt { keys: vec![json!({"kty": "EC", "x": "1"})] });
-    let by_name = client("c", "three", 10, ClientAuthentication::TlsClientAuth { name: CertificateName::SubjectDn("CN=x".into()) });
+    let by_secret = client(
+        "b",
+        "one",
+        20,
+        ClientAuthentication::ClientSecret {
+            hash: TokenHash([7; 32]),
+        },
+    );
+    let by_key = client(
+        "a",
+        "two",
+        30,
+        ClientAuthentication::PrivateKeyJwt {
+            keys: vec![json!({"kty": "EC", "x": "1"})],
+        },
+    );
+    let by_name = client(
+        "c",
+        "three",
+        10,
+        ClientAuthentication::TlsClientAuth {
+            name: CertificateName::SubjectDn("CN=x".into()),
+        },
+    );
     for one in [&by_secret, &by_key, &by_name] {
         assert!(clients.create_client(one.clone()).await.unwrap());
     }
-    assert!(!clients.create_client(ClientRecord { id: "d".into(), ..by_secret.clone() }).await.unwrap(), "the name is taken");
-    assert_eq!(clients.find_client(tenant, "b").await.unwrap(), Some(by_secret.clone()));
+    assert!(
+        !clients
+            .create_client(ClientRecord {
+                id: "d".into(),
+                ..by_secret.clone()
+            })
+            .await
+            .unwrap(),
+        "the name is taken"
+    );
+    assert_eq!(
+        clients.find_client(tenant, "b").await.unwrap(),
+        Some(by_secret.clone())
+    );
     assert_eq!(clients.find_client(tenant, "d").await.unwrap(), None);
-    assert_eq!(clients.find_client(TenantId(tenant.0 + 1), "b").await.unwrap(), None);
-    assert_eq!(clients.list_clients(tenant).await.unwrap(), [by_name, by_secret.clone(), by_key]);
+    assert_eq!(
+        clients
+            .find_client(TenantId(tenant.0 + 1), "b")
+            .await
+            .unwrap(),
+        None
+    );
+    assert_eq!(
+        clients.list_clients(tenant).await.unwrap(),
+        [by_name, by_secret.clone(), by_key]
+    );
 
     let revision = tenants.tenant_revision(&world.tenant.name).await.unwrap();
     assert!(clients.revoke_client(tenant, "b", at(40)).await.unwrap());
-    assert!(tenants.tenant_revision(&world.tenant.name).await.unwrap() > revision, "what is remembered of its tokens is worth nothing");
+    assert!(
+        tenants.tenant_revision(&world.tenant.name).await.unwrap() > revision,
+        "what is remembered of its tokens is worth nothing"
+    );
     assert!(clients.revoke_client(tenant, "b", at(50)).await.unwrap());
     assert!(!clients.revoke_client(tenant, "d", at(50)).await.unwrap());
-    assert_eq!(clients.find_client(tenant, "b").await.unwrap().unwrap().revoked, Some(at(40)));
-    assert!(clients.create_client(ClientRecord { id: "d".into(), ..by_secret }).await.unwrap(), "the name is free again");
+    assert_eq!(
+        clients
+            .find_client(tenant, "b")
+            .await
+            .unwrap()
+            .unwrap()
+            .revoked,
+        Some(at(40))
+    );
+    assert!(
+        clients
+            .create_client(ClientRecord {
+                id: "d".into(),
+                ..by_secret
+            })
+            .await
+            .unwrap(),
+        "the name is free again"
+    );
 }
 
 async fn assertions_are_used_once(place: Place) {
     let world = World::new(&place).await;
     let (clients, tenant) = (&world.opened.clients, world.tenant.id);
     let used = async |client: &str, byte: u8, expires: i64, now: i64| {
-        clients.use_assertion(tenant, client, TokenHash([byte; 32]), at(expires), at(now)).await.unwrap()
+        clients
+            .use_assertion(tenant, client, TokenHash([byte; 32]), at(expires), at(now))
+            .await
+            .unwrap()
     };
     assert!(used("a", 1, 100, 10).await);
     assert!(!used("a", 1, 100, 20).await);
@@ -65,23 +138,44 @@ async fn assertions_are_used_once(place: Place) {
     assert!(used("b", 1, 100, 20).await, "another client");
     assert!(used("a", 2, 100, 20).await);
     assert!(used("a", 3, 300, 150).await);
-    assert_eq!(place.number("SELECT count(*) FROM assertions").await, 1, "those that have ended are forgotten");
+    assert_eq!(
+        place.number("SELECT count(*) FROM assertions").await,
+        1,
+        "those that have ended are forgotten"
+    );
 }
 
 async fn issuers_are_added_and_removed(place: Place) {
     let world = World::new(&place).await;
-    let (issuers, tenants, tenant) = (&world.opened.issuers, &world.opened.tenants, world.tenant.id);
-    let settings: IssuerSettings = serde_json::from_value(json!({"issuer": "https://a", "jwksUrl": "https://a/keys", "audiences": ["x"],
-        "requiredClaims": {"tid": "1"}, "permissions": {"scopes": ["read"]}}))
+    let (issuers, tenants, tenant) = (
+        &world.opened.issuers,
+        &world.opened.tenants,
+        world.tenant.id,
+    );
+    let settings: IssuerSettings = serde_json::from_value(
+        json!({"issuer": "https://a", "jwksUrl": "https://a/keys", "audiences": ["x"],
+        "requiredClaims": {"tid": "1"}, "permissions": {"scopes": ["read"]}}),
+    )
     .unwrap();
-    let issuer = |name: &str| IssuerRecord { tenant, name: name.into(), created: at(5), settings: settings.clone() };
+    let issuer = |name: &str| IssuerRecord {
+        tenant,
+        name: name.into(),
+        created: at(5),
+        settings: settings.clone(),
+    };
     let mut revisions = vec![tenants.tenant_revision(&world.tenant.name).await.unwrap()];
     assert!(issuers.add_issuer(issuer("b")).await.unwrap());
     revisions.push(tenants.tenant_revision(&world.tenant.name).await.unwrap());
     assert!(issuers.add_issuer(issuer("a")).await.unwrap());
     assert!(!issuers.add_issuer(issuer("a")).await.unwrap());
-    assert_eq!(issuers.list_issuers(tenant).await.unwrap(), [issuer("a"), issuer("b")]);
-    assert_eq!(issuers.list_issuers(TenantId(tenant.0 + 1)).await.unwrap(), []);
+    assert_eq!(
+        issuers.list_issuers(tenant).await.unwrap(),
+        [issuer("a"), issuer("b")]
+    );
+    assert_eq!(
+        issuers.list_issuers(TenantId(tenant.0 + 1)).await.unwrap(),
+        []
+    );
     assert!(issuers.remove_issuer(tenant, "b").await.unwrap());
     revisions.push(tenants.tenant_revision(&world.tenant.name).await.unwrap());
     assert!(!issuers.remove_issuer(tenant, "b").await.unwrap());

@@ -8,7 +8,10 @@ use jiff::Timestamp;
 
 use crate::place::{Place, World, on_both_engines};
 
-on_both_engines!(tenants_have_one_name_each, tokens_are_found_used_and_revoked);
+on_both_engines!(
+    tenants_have_one_name_each,
+    tokens_are_found_used_and_revoked
+);
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -16,14 +19,37 @@ fn at(second: i64) -> Timestamp {
 
 async fn tenants_have_one_name_each(place: Place) {
     let tenants = place.open().await.tenants;
-    let strict = TenantSettings { profile: "strict".into(), patch_response: PatchResponse::NoContent, ..TenantSettings::default() };
+    let strict = TenantSettings {
+        profile: "strict".into(),
+        patch_response: PatchResponse::NoContent,
+        ..TenantSettings::default()
+    };
     for name in ["b", "a-1", "a"] {
-        tenants.create_tenant(name, strict.clone(), at(5)).await.unwrap().unwrap();
+        tenants
+            .create_tenant(name, strict.clone(), at(5))
+            .await
+            .unwrap()
+            .unwrap();
     }
-    assert_eq!(tenants.create_tenant("a", TenantSettings::default(), at(6)).await.unwrap(), None);
+    assert_eq!(
+        tenants
+            .create_tenant("a", TenantSettings::default(), at(6))
+            .await
+            .unwrap(),
+        None
+    );
     let found = tenants.find_tenant("a").await.unwrap().unwrap();
-    assert_eq!((&found.settings, found.created, found.name.as_str()), (&strict, at(5), "a"));
-    let names: Vec<String> = tenants.list_tenants().await.unwrap().into_iter().map(|tenant| tenant.name).collect();
+    assert_eq!(
+        (&found.settings, found.created, found.name.as_str()),
+        (&strict, at(5), "a")
+    );
+    let names: Vec<String> = tenants
+        .list_tenants()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|tenant| tenant.name)
+        .collect();
     assert_eq!(names, ["a", "a-1", "b"]);
     assert_eq!(tenants.find_tenant("c").await.unwrap(), None);
     assert_eq!(tenants.find_tenant("a\0").await.unwrap(), None);
@@ -42,26 +68,69 @@ async fn tokens_are_found_used_and_revoked(place: Place) {
         expires: Some(at(100)),
         revoked: None,
         last_used: None,
-        permissions: Permissions { resource_types: Some(vec!["User".into()]), ..Permissions::all() },
+        permissions: Permissions {
+            resource_types: Some(vec!["User".into()]),
+            ..Permissions::all()
+        },
     };
     tenants.create_token(one.clone()).await.unwrap();
-    let older = TokenRecord { id: "2".into(), hash: TokenHash([9; 32]), created: at(5), expires: None, ..one.clone() };
+    let older = TokenRecord {
+        id: "2".into(),
+        hash: TokenHash([9; 32]),
+        created: at(5),
+        expires: None,
+        ..one.clone()
+    };
     tenants.create_token(older.clone()).await.unwrap();
-    assert!(tenants.create_token(TokenRecord { id: "3".into(), ..one.clone() }).await.is_err(), "a hash is one token's");
-    assert_eq!(tenants.find_token(tenant, hash).await.unwrap(), Some(one.clone()));
-    assert_eq!(tenants.find_token(TenantId(tenant.0 + 1), hash).await.unwrap(), None);
-    assert_eq!(tenants.list_tokens(tenant).await.unwrap(), [older, one.clone()]);
+    assert!(
+        tenants
+            .create_token(TokenRecord {
+                id: "3".into(),
+                ..one.clone()
+            })
+            .await
+            .is_err(),
+        "a hash is one token's"
+    );
+    assert_eq!(
+        tenants.find_token(tenant, hash).await.unwrap(),
+        Some(one.clone())
+    );
+    assert_eq!(
+        tenants
+            .find_token(TenantId(tenant.0 + 1), hash)
+            .await
+            .unwrap(),
+        None
+    );
+    assert_eq!(
+        tenants.list_tokens(tenant).await.unwrap(),
+        [older, one.clone()]
+    );
 
     let revision = tenants.tenant_revision(&world.tenant.name).await.unwrap();
     tenants.record_token_use(tenant, "1", at(20)).await.unwrap();
-    assert_eq!(tenants.tenant_revision(&world.tenant.name).await.unwrap(), revision, "a use changes no answer");
+    assert_eq!(
+        tenants.tenant_revision(&world.tenant.name).await.unwrap(),
+        revision,
+        "a use changes no answer"
+    );
     tenants.record_token_use(tenant, "1", at(15)).await.unwrap();
     assert!(tenants.revoke_token(tenant, "1", at(30)).await.unwrap());
     assert!(tenants.revoke_token(tenant, "1", at(40)).await.unwrap());
     assert!(!tenants.revoke_token(tenant, "none", at(40)).await.unwrap());
-    assert!(!tenants.revoke_token(TenantId(tenant.0 + 1), "2", at(40)).await.unwrap());
+    assert!(
+        !tenants
+            .revoke_token(TenantId(tenant.0 + 1), "2", at(40))
+            .await
+            .unwrap()
+    );
     assert!(tenants.tenant_revision(&world.tenant.name).await.unwrap() > revision);
     assert_eq!(tenants.tenant_revision("nobody").await.unwrap(), None);
-    let used = TokenRecord { last_used: Some(at(20)), revoked: Some(at(30)), ..one };
+    let used = TokenRecord {
+        last_used: Some(at(20)),
+        revoked: Some(at(30)),
+        ..one
+    };
     assert_eq!(tenants.find_token(tenant, hash).await.unwrap(), Some(used));
 }

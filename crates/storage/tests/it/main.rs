@@ -1,6 +1,11 @@
 //! What both back ends promise: the suite is written once and runs on each.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 mod place;
 mod postgres_server;

@@ -36,12 +36,23 @@ async fn disturb(world: World, stop: Arc<AtomicBool>) -> usize {
     while !stop.load(Ordering::Relaxed) {
         let id = format!("other{written}");
         let document = user(STAYING + written);
-        if world.commit_one(world.create_with("User", &id, document, &[])).await.is_ok() {
-            world.commit_one(members("group", &[&id], &[])).await.unwrap();
+        if world
+            .commit_one(world.create_with("User", &id, document, &[]))
+            .await
+            .is_ok()
+        {
+            world
+                .commit_one(members("group", &[&id], &[]))
+                .await
+                .unwrap();
             if written >= 20 {
                 let old = format!("other{}", written - 20);
                 // One whose userName was taken was never there.
-                drop(world.commit_one(delete("User", &old, Precondition::Exists)).await);
+                drop(
+                    world
+                        .commit_one(delete("User", &old, Precondition::Exists))
+                        .await,
+                );
             }
         }
         written += 1;
@@ -49,14 +60,38 @@ async fn disturb(world: World, stop: Arc<AtomicBool>) -> usize {
     written
 }
 
-async fn walk(world: &World, types: &[&str], filter: Option<&str>, sort: Option<(&str, bool)>) -> Vec<String> {
+async fn walk(
+    world: &World,
+    types: &[&str],
+    filter: Option<&str>,
+    sort: Option<(&str, bool)>,
+) -> Vec<String> {
     let types: Vec<Arc<TypeSchema>> = types.iter().map(|name| world.schema(name)).collect();
     let (mut ids, mut after): (_, Option<Position>) = (Vec::new(), None);
     loop {
         let filter = filter.map(|text| Filter::parse(text, FilterLimits::default()).unwrap());
-        let sort = sort.map(|(path, descending)| Sort { path: AttributePath::parse(path).unwrap(), descending });
-        let plan = plan(&types, filter, sort, Page { offset: 0, limit: 7 }, NOTHING).unwrap().by_position(after);
-        let page = world.opened.store.search(world.tenant.id, plan).await.unwrap();
+        let sort = sort.map(|(path, descending)| Sort {
+            path: AttributePath::parse(path).unwrap(),
+            descending,
+        });
+        let plan = plan(
+            &types,
+            filter,
+            sort,
+            Page {
+                offset: 0,
+                limit: 7,
+            },
+            NOTHING,
+        )
+        .unwrap()
+        .by_position(after);
+        let page = world
+            .opened
+            .store
+            .search(world.tenant.id, plan)
+            .await
+            .unwrap();
         ids.extend(page.resources.into_iter().map(|resource| resource.id));
         match page.next {
             Some(next) => after = Some(next),
@@ -72,7 +107,12 @@ async fn walk_by_number(world: &World, types: &[&str], filter: Option<&str>) -> 
     loop {
         let filter = filter.map(|text| Filter::parse(text, FilterLimits::default()).unwrap());
         let plan = plan(&types, filter, None, Page { offset, limit: 7 }, NOTHING).unwrap();
-        let page = world.opened.store.search(world.tenant.id, plan).await.unwrap();
+        let page = world
+            .opened
+            .store
+            .search(world.tenant.id, plan)
+            .await
+            .unwrap();
         if page.resources.is_empty() {
             return ids;
         }
@@ -86,7 +126,10 @@ async fn everybody_is_visited_once_while_others_write(place: Place) {
     let world = World::new(&place).await;
     world.group("group", &[]).await;
     for number in 0..STAYING {
-        world.commit_one(world.create_with("User", &format!("stays{number}"), user(number), &[])).await.unwrap();
+        world
+            .commit_one(world.create_with("User", &format!("stays{number}"), user(number), &[]))
+            .await
+            .unwrap();
     }
     let stop = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn(disturb(world.clone(), stop.clone()));
@@ -111,15 +154,26 @@ async fn everybody_is_visited_once_while_others_write(place: Place) {
                 walks.push(("number", walk_by_number(&world, types, filter).await));
             }
             for (by, visited) in walks {
-                let staying: Vec<&String> = visited.iter().filter(|id| id.starts_with("stays")).collect();
+                let staying: Vec<&String> = visited
+                    .iter()
+                    .filter(|id| id.starts_with("stays"))
+                    .collect();
                 let once: BTreeSet<&String> = staying.iter().copied().collect();
-                assert_eq!(staying.len(), once.len(), "somebody twice: {by} {types:?} {filter:?} {sort:?}");
+                assert_eq!(
+                    staying.len(),
+                    once.len(),
+                    "somebody twice: {by} {types:?} {filter:?} {sort:?}"
+                );
                 let matches = |number: &usize| match filter {
                     None => true,
                     Some("active eq true") => !number.is_multiple_of(5),
                     Some(_) => number % 4 == 1 || number % 3 == 1,
                 };
-                assert_eq!(once.len(), (0..STAYING).filter(matches).count(), "somebody missed: {by} {types:?} {filter:?} {sort:?}");
+                assert_eq!(
+                    once.len(),
+                    (0..STAYING).filter(matches).count(),
+                    "somebody missed: {by} {types:?} {filter:?} {sort:?}"
+                );
             }
         }
     }
@@ -129,8 +183,24 @@ async fn everybody_is_visited_once_while_others_write(place: Place) {
 
 async fn total(world: &World, filter: Option<&str>) -> u64 {
     let filter = filter.map(|text| Filter::parse(text, FilterLimits::default()).unwrap());
-    let plan = plan(&[world.schema("User")], filter, None, Page { offset: 0, limit: 2 }, NOTHING).unwrap();
-    world.opened.store.search(world.tenant.id, plan).await.unwrap().total_results
+    let plan = plan(
+        &[world.schema("User")],
+        filter,
+        None,
+        Page {
+            offset: 0,
+            limit: 2,
+        },
+        NOTHING,
+    )
+    .unwrap();
+    world
+        .opened
+        .store
+        .search(world.tenant.id, plan)
+        .await
+        .unwrap()
+        .total_results
 }
 
 async fn counts_follow_every_change(place: Place) {
@@ -138,7 +208,12 @@ async fn counts_follow_every_change(place: Place) {
     world.group("group", &[]).await;
     for number in 0..10_u64 {
         world
-            .commit_one(world.create_with("User", &format!("u{number}"), json!({"userName": format!("u{number}"), "active": true}), &[]))
+            .commit_one(world.create_with(
+                "User",
+                &format!("u{number}"),
+                json!({"userName": format!("u{number}"), "active": true}),
+                &[],
+            ))
             .await
             .unwrap();
         for _ in 0..2 {
@@ -147,11 +222,28 @@ async fn counts_follow_every_change(place: Place) {
             assert_eq!(total(&world, Some(r#"userName co "u""#)).await, number + 1);
             assert_eq!(total(&world, Some("groups pr")).await, number);
         }
-        world.commit_one(members("group", &[&format!("u{number}")], &[])).await.unwrap();
+        world
+            .commit_one(members("group", &[&format!("u{number}")], &[]))
+            .await
+            .unwrap();
     }
-    world.commit_one(delete("User", "u3", Precondition::Exists)).await.unwrap();
-    assert_eq!((total(&world, None).await, total(&world, Some("groups pr")).await), (9, 9));
-    let off = world.replace_with("User", "u4", Precondition::Exists, json!({"userName": "u4", "active": false}));
+    world
+        .commit_one(delete("User", "u3", Precondition::Exists))
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            total(&world, None).await,
+            total(&world, Some("groups pr")).await
+        ),
+        (9, 9)
+    );
+    let off = world.replace_with(
+        "User",
+        "u4",
+        Precondition::Exists,
+        json!({"userName": "u4", "active": false}),
+    );
     world.commit_one(off).await.unwrap();
     assert_eq!(total(&world, Some("active eq true")).await, 8);
 }
@@ -159,26 +251,52 @@ async fn counts_follow_every_change(place: Place) {
 /// Pages far down the list go by marks, which must not outlive a change.
 async fn far_pages_follow_every_change(place: Place) {
     let world = World::new(&place).await;
-    let create = |number: usize| world.create_with("User", &format!("u{number:04}"), json!({"userName": format!("u{number}")}), &[]);
+    let create = |number: usize| {
+        world.create_with(
+            "User",
+            &format!("u{number:04}"),
+            json!({"userName": format!("u{number}")}),
+            &[],
+        )
+    };
     for some in (0..1_200).collect::<Vec<_>>().chunks(100) {
-        world.commit(some.iter().map(|number| create(*number)).collect()).await.unwrap();
+        world
+            .commit(some.iter().map(|number| create(*number)).collect())
+            .await
+            .unwrap();
     }
     let mut there: Vec<String> = (0..1_200).map(|number| format!("u{number:04}")).collect();
     let check = async |there: &[String]| {
         for offset in [0, 499, 500, 501, 999, 1_003, 1_190, 1_300] {
             let page = Page { offset, limit: 5 };
             let plan = plan(&[world.schema("User")], None, None, page, NOTHING).unwrap();
-            let page = world.opened.store.search(world.tenant.id, plan).await.unwrap();
-            let ids: Vec<String> = page.resources.into_iter().map(|resource| resource.id).collect();
+            let page = world
+                .opened
+                .store
+                .search(world.tenant.id, plan)
+                .await
+                .unwrap();
+            let ids: Vec<String> = page
+                .resources
+                .into_iter()
+                .map(|resource| resource.id)
+                .collect();
             let offset = usize::try_from(offset).unwrap();
             let expected: Vec<String> = there.iter().skip(offset).take(5).cloned().collect();
-            assert_eq!((page.total_results, ids), (there.len() as u64, expected), "{offset}");
+            assert_eq!(
+                (page.total_results, ids),
+                (there.len() as u64, expected),
+                "{offset}"
+            );
         }
     };
     check(&there).await;
     for number in [0, 600, 1_100] {
         let id = format!("u{number:04}");
-        world.commit_one(delete("User", &id, Precondition::Exists)).await.unwrap();
+        world
+            .commit_one(delete("User", &id, Precondition::Exists))
+            .await
+            .unwrap();
         there.retain(|other| *other != id);
         check(&there).await;
     }
@@ -193,20 +311,46 @@ async fn members_come_batch_by_batch(place: Place) {
     for id in &ids {
         world.user(id).await;
     }
-    world.group("g", &ids.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    world
+        .group("g", &ids.iter().map(String::as_str).collect::<Vec<_>>())
+        .await;
     let (mut found, mut after) = (Vec::new(), i64::MIN);
     loop {
-        let batch = world.opened.store.members_after(world.tenant.id, "g", after, 3).await.unwrap();
+        let batch = world
+            .opened
+            .store
+            .members_after(world.tenant.id, "g", after, 3)
+            .await
+            .unwrap();
         let Some(last) = batch.last() else { break };
         assert!(batch.len() <= 3);
         after = last.key;
-        found.extend(batch.into_iter().map(|member| (member.related.id, member.related.resource_type)));
+        found.extend(
+            batch
+                .into_iter()
+                .map(|member| (member.related.id, member.related.resource_type)),
+        );
         // Whoever leaves does not shift the others.
         if found.len() == 3 {
-            world.commit_one(members("g", &[], &["u0", "u9"])).await.unwrap();
+            world
+                .commit_one(members("g", &[], &["u0", "u9"]))
+                .await
+                .unwrap();
         }
     }
-    let expected: Vec<(String, String)> = ids.into_iter().take(9).map(|id| (id, "User".to_owned())).collect();
+    let expected: Vec<(String, String)> = ids
+        .into_iter()
+        .take(9)
+        .map(|id| (id, "User".to_owned()))
+        .collect();
     assert_eq!(found, expected);
-    assert!(world.opened.store.members_after(world.tenant.id, "nobody", i64::MIN, 3).await.unwrap().is_empty());
+    assert!(
+        world
+            .opened
+            .store
+            .members_after(world.tenant.id, "nobody", i64::MIN, 3)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }

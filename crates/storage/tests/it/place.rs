@@ -51,8 +51,14 @@ macro_rules! on_both_engines {
 }
 pub(crate) use on_both_engines;
 
-pub(crate) const ALL: Include = Include { members: true, groups: true };
-pub(crate) const NOTHING: Include = Include { members: false, groups: false };
+pub(crate) const ALL: Include = Include {
+    members: true,
+    groups: true,
+};
+pub(crate) const NOTHING: Include = Include {
+    members: false,
+    groups: false,
+};
 
 enum Engine {
     Sqlite,
@@ -138,7 +144,8 @@ pub(crate) enum Held {
 /// A row of the change log: sequence, type, id, version.
 pub(crate) type Logged = (i64, String, String, i64);
 
-const READ_LOG: &str = "SELECT sequence, type, id, version FROM change_log WHERE tenant = $1 ORDER BY sequence";
+const READ_LOG: &str =
+    "SELECT sequence, type, id, version FROM change_log WHERE tenant = $1 ORDER BY sequence";
 
 impl Place {
     pub(crate) fn sqlite() -> Self {
@@ -152,7 +159,11 @@ impl Place {
     fn new(engine: Engine) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = Arc::new(MasterKey::load_or_create(&folder.path().join("key")).unwrap());
-        Self { folder, key, engine }
+        Self {
+            folder,
+            key,
+            engine,
+        }
     }
 
     pub(crate) fn key(&self) -> Arc<MasterKey> {
@@ -172,7 +183,9 @@ impl Place {
         Ok(match &self.engine {
             Engine::Sqlite => Opened::of(Sqlite::open(&self.file(), key)?, Sqlite::committed),
             Engine::Postgres(url) => {
-                let database = Postgres::connect(url, key).await.map_err(ConnectError::into_fault)?;
+                let database = Postgres::connect(url, key)
+                    .await
+                    .map_err(ConnectError::into_fault)?;
                 Opened::of(database, Postgres::committed)
             }
         })
@@ -181,8 +194,15 @@ impl Place {
     /// The request log, beside whatever else has it open.
     pub(crate) async fn request_log(&self) -> Arc<dyn RequestLog> {
         match &self.engine {
-            Engine::Sqlite => Arc::new(SqliteRequestLog::open(&self.folder.path().join("requests.db")).unwrap()),
-            Engine::Postgres(url) => Arc::new(Postgres::connect(url, self.key()).await.unwrap().request_log()),
+            Engine::Sqlite => {
+                Arc::new(SqliteRequestLog::open(&self.folder.path().join("requests.db")).unwrap())
+            }
+            Engine::Postgres(url) => Arc::new(
+                Postgres::connect(url, self.key())
+                    .await
+                    .unwrap()
+                    .request_log(),
+            ),
         }
     }
 
@@ -208,7 +228,10 @@ impl Place {
             }
             Engine::Postgres(url) => {
                 let client = postgres_server::client(url).await;
-                client.batch_execute("BEGIN; LOCK TABLE requests IN ACCESS EXCLUSIVE MODE").await.unwrap();
+                client
+                    .batch_execute("BEGIN; LOCK TABLE requests IN ACCESS EXCLUSIVE MODE")
+                    .await
+                    .unwrap();
                 Held::Postgres(client)
             }
         }
@@ -226,20 +249,37 @@ impl Place {
     pub(crate) async fn execute(&self, sql: &str) {
         match &self.engine {
             Engine::Sqlite => self.connection().execute_batch(sql).unwrap(),
-            Engine::Postgres(url) => postgres_server::client(url).await.batch_execute(sql).await.unwrap(),
+            Engine::Postgres(url) => postgres_server::client(url)
+                .await
+                .batch_execute(sql)
+                .await
+                .unwrap(),
         }
     }
 
     /// The same, where the engines' texts differ.
     pub(crate) async fn execute_on(&self, sqlite: &str, postgres: &str) {
-        self.execute(if matches!(self.engine, Engine::Sqlite) { sqlite } else { postgres }).await;
+        self.execute(if matches!(self.engine, Engine::Sqlite) {
+            sqlite
+        } else {
+            postgres
+        })
+        .await;
     }
 
     /// One number, by a stranger.
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         match &self.engine {
-            Engine::Sqlite => self.connection().query_row(sql, [], |row| row.get(0)).unwrap(),
-            Engine::Postgres(url) => postgres_server::client(url).await.query_one(sql, &[]).await.unwrap().get(0),
+            Engine::Sqlite => self
+                .connection()
+                .query_row(sql, [], |row| row.get(0))
+                .unwrap(),
+            Engine::Postgres(url) => postgres_server::client(url)
+                .await
+                .query_one(sql, &[])
+                .await
+                .unwrap()
+                .get(0),
         }
     }
 
@@ -249,10 +289,18 @@ impl Place {
             Engine::Sqlite => {
                 let connection = self.connection();
                 let mut statement = connection.prepare(sqlite).unwrap();
-                statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+                statement
+                    .query_map([], |row| row.get(0))
+                    .unwrap()
+                    .map(Result::unwrap)
+                    .collect()
             }
             Engine::Postgres(url) => {
-                let rows = postgres_server::client(url).await.query(postgres, &[]).await.unwrap();
+                let rows = postgres_server::client(url)
+                    .await
+                    .query(postgres, &[])
+                    .await
+                    .unwrap();
                 rows.iter().map(|row| row.get(0)).collect()
             }
         }
@@ -263,12 +311,22 @@ impl Place {
             Engine::Sqlite => {
                 let connection = self.connection();
                 let mut statement = connection.prepare(READ_LOG).unwrap();
-                let rows = statement.query_map([tenant.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
+                let rows = statement
+                    .query_map([tenant.0], |row| {
+                        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                    })
+                    .unwrap();
                 rows.map(Result::unwrap).collect()
             }
             Engine::Postgres(url) => {
-                let rows = postgres_server::client(url).await.query(READ_LOG, &[&tenant.0]).await.unwrap();
-                rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect()
+                let rows = postgres_server::client(url)
+                    .await
+                    .query(READ_LOG, &[&tenant.0])
+                    .await
+                    .unwrap();
+                rows.iter()
+                    .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3)))
+                    .collect()
             }
         }
     }
@@ -289,7 +347,10 @@ impl Clock for Counter {
 
 impl IdGenerator for Counter {
     fn id(&self) -> Uuid {
-        Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + u128::from(self.ids.fetch_add(1, Ordering::Relaxed)))
+        Uuid::from_u128(
+            0x0190_0000_0000_7000_8000_0000_0000_0000
+                + u128::from(self.ids.fetch_add(1, Ordering::Relaxed)),
+        )
     }
     fn secret(&self) -> [u8; 32] {
         [7; 32]
@@ -314,17 +375,46 @@ impl World {
         Self::with_settings(opened, name, counter, TenantSettings::default()).await
     }
 
-    pub(crate) async fn with_settings(opened: Opened, name: &str, counter: Arc<Counter>, settings: TenantSettings) -> Self {
+    pub(crate) async fn with_settings(
+        opened: Opened,
+        name: &str,
+        counter: Arc<Counter>,
+        settings: TenantSettings,
+    ) -> Self {
         let at = Timestamp::from_second(1_600_000_000).unwrap();
-        let tenant = opened.tenants.create_tenant(name, settings, at).await.unwrap().unwrap();
-        let schemas = opened.types.read_types(tenant.id).await.unwrap().schema_set().unwrap();
-        Self { opened, tenant: Arc::new(tenant), counter, schemas }
+        let tenant = opened
+            .tenants
+            .create_tenant(name, settings, at)
+            .await
+            .unwrap()
+            .unwrap();
+        let schemas = opened
+            .types
+            .read_types(tenant.id)
+            .await
+            .unwrap()
+            .schema_set()
+            .unwrap();
+        Self {
+            opened,
+            tenant: Arc::new(tenant),
+            counter,
+            schemas,
+        }
     }
 
     pub(crate) fn directory(&self) -> Directory {
-        let directory =
-            Directory::new(self.opened.store.clone(), self.counter.clone(), self.counter.clone()).with_types(self.opened.types.clone());
-        directory.with_past(self.opened.history.clone(), self.opened.parking.clone(), self.opened.pending.clone())
+        let directory = Directory::new(
+            self.opened.store.clone(),
+            self.counter.clone(),
+            self.counter.clone(),
+        )
+        .with_types(self.opened.types.clone());
+        directory.with_past(
+            self.opened.history.clone(),
+            self.opened.parking.clone(),
+            self.opened.pending.clone(),
+        )
     }
 
     pub(crate) fn caller(&self) -> Caller {
@@ -343,51 +433,126 @@ impl World {
 
     pub(crate) fn change_set(&self, writes: Vec<Write>) -> ChangeSet {
         let policy = Policy::of_administrator(&self.caller());
-        ChangeSet { change_id: self.counter.id(), at: self.counter.now(), types_revision: self.schemas.revision(), writes, policy }
+        ChangeSet {
+            change_id: self.counter.id(),
+            at: self.counter.now(),
+            types_revision: self.schemas.revision(),
+            writes,
+            policy,
+        }
     }
 
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Committed>, CommitError> {
-        self.opened.store.commit(self.tenant.id, Arc::new(self.change_set(writes))).await
+        self.opened
+            .store
+            .commit(self.tenant.id, Arc::new(self.change_set(writes)))
+            .await
     }
 
     pub(crate) async fn commit_one(&self, write: Write) -> Result<Committed, CommitError> {
         Ok(self.commit(vec![write]).await?.remove(0))
     }
 
-    pub(crate) fn create_with(&self, resource_type: &str, id: &str, document: Value, members: &[&str]) -> Write {
-        let Value::Object(document) = document else { panic!("not an object") };
-        let content = content(&self.schema(resource_type), ValidResource::trusted(document));
+    pub(crate) fn create_with(
+        &self,
+        resource_type: &str,
+        id: &str,
+        document: Value,
+        members: &[&str],
+    ) -> Write {
+        let Value::Object(document) = document else {
+            panic!("not an object")
+        };
+        let content = content(
+            &self.schema(resource_type),
+            ValidResource::trusted(document),
+        );
         let members = members.iter().map(ToString::to_string).collect();
-        Write { resource_type: resource_type.into(), id: id.into(), change: Change::Create { content, members, former: None } }
+        Write {
+            resource_type: resource_type.into(),
+            id: id.into(),
+            change: Change::Create {
+                content,
+                members,
+                former: None,
+            },
+        }
     }
 
     pub(crate) async fn user(&self, id: &str) -> Committed {
-        let write = self.create_with("User", id, json!({"schemas": [scim_protocol::schema::standard::USER], "userName": id}), &[]);
+        let write = self.create_with(
+            "User",
+            id,
+            json!({"schemas": [scim_protocol::schema::standard::USER], "userName": id}),
+            &[],
+        );
         self.commit_one(write).await.unwrap()
     }
 
     pub(crate) async fn group(&self, id: &str, members: &[&str]) -> Committed {
-        self.commit_one(self.create_with("Group", id, json!({"displayName": id}), members)).await.unwrap()
+        self.commit_one(self.create_with("Group", id, json!({"displayName": id}), members))
+            .await
+            .unwrap()
     }
 
-    pub(crate) fn replace_with(&self, resource_type: &str, id: &str, precondition: Precondition, document: Value) -> Write {
-        let Change::Create { content, .. } = self.create_with(resource_type, id, document, &[]).change else { panic!("a create") };
-        let change = Change::Update { precondition, content: Some(content), members: MemberDelta::default(), effect: Effect::default() };
-        Write { resource_type: resource_type.into(), id: id.into(), change }
+    pub(crate) fn replace_with(
+        &self,
+        resource_type: &str,
+        id: &str,
+        precondition: Precondition,
+        document: Value,
+    ) -> Write {
+        let Change::Create { content, .. } =
+            self.create_with(resource_type, id, document, &[]).change
+        else {
+            panic!("a create")
+        };
+        let change = Change::Update {
+            precondition,
+            content: Some(content),
+            members: MemberDelta::default(),
+            effect: Effect::default(),
+        };
+        Write {
+            resource_type: resource_type.into(),
+            id: id.into(),
+            change,
+        }
     }
 
     pub(crate) async fn read(&self, resource_type: &str, id: &str) -> Option<StoredResource> {
-        self.opened.store.read(self.tenant.id, resource_type, id, ALL).await.unwrap()
+        self.opened
+            .store
+            .read(self.tenant.id, resource_type, id, ALL)
+            .await
+            .unwrap()
     }
 }
 
 pub(crate) fn members(id: &str, added: &[&str], removed: &[&str]) -> Write {
     let texts = |ids: &[&str]| ids.iter().map(ToString::to_string).collect();
-    let delta = MemberDelta { replace: false, added: texts(added), removed: texts(removed) };
-    let change = Change::Update { precondition: Precondition::Exists, content: None, members: delta, effect: Effect::default() };
-    Write { resource_type: "Group".into(), id: id.into(), change }
+    let delta = MemberDelta {
+        replace: false,
+        added: texts(added),
+        removed: texts(removed),
+    };
+    let change = Change::Update {
+        precondition: Precondition::Exists,
+        content: None,
+        members: delta,
+        effect: Effect::default(),
+    };
+    Write {
+        resource_type: "Group".into(),
+        id: id.into(),
+        change,
+    }
 }
 
 pub(crate) fn delete(resource_type: &str, id: &str, precondition: Precondition) -> Write {
-    Write { resource_type: resource_type.into(), id: id.into(), change: Change::Delete { precondition } }
+    Write {
+        resource_type: resource_type.into(),
+        id: id.into(),
+        change: Change::Delete { precondition },
+    }
 }

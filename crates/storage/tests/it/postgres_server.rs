@@ -52,24 +52,42 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 const MAJOR_VARIABLE: &str = "ROLLCALL_POSTGRES_MAJOR";
 
 /// The programs that the variable names; else of the version that is asked for, or the newest, that Debian's packages put aside; else those on the PATH.
-#[expect(clippy::disallowed_methods, reason = "the rule is for the product; its tests are told by whoever runs them")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the rule is for the product; its tests are told by whoever runs them"
+)]
 fn programs() -> String {
     if let Some(folder) = std::env::var_os(PROGRAMS_VARIABLE) {
         return format!("{}/", folder.display());
     }
-    let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut folders: Vec<PathBuf> = installed.map(|entry| entry.path().join("bin")).filter(|bin| bin.join("initdb").exists()).collect();
+    let installed = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut folders: Vec<PathBuf> = installed
+        .map(|entry| entry.path().join("bin"))
+        .filter(|bin| bin.join("initdb").exists())
+        .collect();
     if let Some(major) = std::env::var_os(MAJOR_VARIABLE) {
-        folders.retain(|bin| bin.parent().is_some_and(|version| version.ends_with(&major)));
+        folders.retain(|bin| {
+            bin.parent()
+                .is_some_and(|version| version.ends_with(&major))
+        });
     }
     folders.sort();
-    folders.pop().map_or_else(String::new, |bin| format!("{}/", bin.display()))
+    folders
+        .pop()
+        .map_or_else(String::new, |bin| format!("{}/", bin.display()))
 }
 
 /// Starts one with further options; `files` are in its folder when it starts (`server.crt` and `server.key` are its certificate).
 pub(crate) fn start(options: &str, files: &[(&str, &str)]) -> Server {
     // The shell removes it.
-    let folder = tempfile::Builder::new().prefix("rollcall-pg").tempdir().unwrap().keep();
+    let folder = tempfile::Builder::new()
+        .prefix("rollcall-pg")
+        .tempdir()
+        .unwrap()
+        .keep();
     for (name, text) in files {
         fs::write(folder.join(name), text).unwrap();
     }
@@ -78,23 +96,51 @@ pub(crate) fn start(options: &str, files: &[(&str, &str)]) -> Server {
     if is_root {
         fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();
     }
-    let run_as = if is_root { "runuser -u postgres --" } else { "" };
+    let run_as = if is_root {
+        "runuser -u postgres --"
+    } else {
+        ""
+    };
     let mut command = Command::new("sh");
-    command.args(["-c", SCRIPT, "sh"]).arg(&folder).arg(programs()).arg(run_as).arg(options);
-    let mut shell = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    command
+        .args(["-c", SCRIPT, "sh"])
+        .arg(&folder)
+        .arg(programs())
+        .arg(run_as)
+        .arg(options);
+    let mut shell = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
-    BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line.trim(), "ready", "PostgreSQL did not start (initdb and postgres must be installed)");
-    Server { folder, _shell: shell }
+    BufReader::new(shell.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(
+        line.trim(),
+        "ready",
+        "PostgreSQL did not start (initdb and postgres must be installed)"
+    );
+    Server {
+        folder,
+        _shell: shell,
+    }
 }
 
 /// A new, empty database: its URL.
 pub(crate) async fn database() -> String {
-    let server = tokio::task::spawn_blocking(|| SERVER.get_or_init(|| start("", &[]))).await.unwrap();
+    let server = tokio::task::spawn_blocking(|| SERVER.get_or_init(|| start("", &[])))
+        .await
+        .unwrap();
     let socket = server.folder.display().to_string().replace('/', "%2F");
     let url = |name: &str| format!("postgres://postgres@{socket}/{name}");
     let name = format!("test{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-    client(&url("postgres")).await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+    client(&url("postgres"))
+        .await
+        .batch_execute(&format!("CREATE DATABASE {name}"))
+        .await
+        .unwrap();
     url(&name)
 }
 

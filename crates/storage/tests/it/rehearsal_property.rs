@@ -43,25 +43,32 @@ fn name() -> impl Strategy<Value = String> {
 
 fn user_data() -> impl Strategy<Value = Value> {
     let name = select(&["u0", "U1", "u2", "n0", "N0", "n1", "n2", ""][..]);
-    (name, option::weighted(0.4, any::<bool>()), option::weighted(0.3, reference(4, 1))).prop_map(|(name, active, manager)| {
-        let mut data = json!({"schemas": [USER, ENTERPRISE_USER], "userName": name});
-        if let Some(active) = active {
-            data["active"] = active.into();
-        }
-        if let Some(manager) = manager {
-            data[ENTERPRISE_USER] = json!({"manager": {"value": manager}});
-        }
-        data
-    })
+    (
+        name,
+        option::weighted(0.4, any::<bool>()),
+        option::weighted(0.3, reference(4, 1)),
+    )
+        .prop_map(|(name, active, manager)| {
+            let mut data = json!({"schemas": [USER, ENTERPRISE_USER], "userName": name});
+            if let Some(active) = active {
+                data["active"] = active.into();
+            }
+            if let Some(manager) = manager {
+                data[ENTERPRISE_USER] = json!({"manager": {"value": manager}});
+            }
+            data
+        })
 }
 
 fn group_data() -> impl Strategy<Value = Value> {
-    (select(&["g0", "h0", "h1"][..]), members())
-        .prop_map(|(name, members)| json!({"schemas": [GROUP], "displayName": name, "members": members}))
+    (select(&["g0", "h0", "h1"][..]), members()).prop_map(
+        |(name, members)| json!({"schemas": [GROUP], "displayName": name, "members": members}),
+    )
 }
 
 fn members() -> impl Strategy<Value = Value> {
-    vec(reference(6, 2), 0..4).prop_map(|members| members.iter().map(|id| json!({"value": id})).collect())
+    vec(reference(6, 2), 0..4)
+        .prop_map(|members| members.iter().map(|id| json!({"value": id})).collect())
 }
 
 fn change_of_user() -> impl Strategy<Value = Value> {
@@ -75,16 +82,26 @@ fn change_of_user() -> impl Strategy<Value = Value> {
 
 fn change_of_group() -> impl Strategy<Value = Value> {
     prop_oneof![
-        (select(&["add", "replace"][..]), members()).prop_map(|(op, members)| json!({"op": op, "path": "members", "value": members})),
-        reference(6, 1).prop_map(|id| json!({"op": "remove", "path": format!("members[value eq \"{id}\"]")})),
+        (select(&["add", "replace"][..]), members())
+            .prop_map(|(op, members)| json!({"op": op, "path": "members", "value": members})),
+        reference(6, 1)
+            .prop_map(|id| json!({"op": "remove", "path": format!("members[value eq \"{id}\"]")})),
         Just(json!({"op": "remove", "path": "members"})),
         Just(json!({"op": "replace", "path": "displayName", "value": "renamed"})),
     ]
 }
 
 /// An operation about somebody: method and data.
-fn about(changes: BoxedStrategy<Value>, whole: BoxedStrategy<Value>) -> BoxedStrategy<(&'static str, Value)> {
-    let patch = vec(changes, 1..3).prop_map(|operations| ("PATCH", json!({"schemas": [PATCH], "Operations": operations})));
+fn about(
+    changes: BoxedStrategy<Value>,
+    whole: BoxedStrategy<Value>,
+) -> BoxedStrategy<(&'static str, Value)> {
+    let patch = vec(changes, 1..3).prop_map(|operations| {
+        (
+            "PATCH",
+            json!({"schemas": [PATCH], "Operations": operations}),
+        )
+    });
     prop_oneof![3 => patch, 2 => whole.prop_map(|data| ("PUT", data)), 2 => Just(("DELETE", Value::Null))].boxed()
 }
 
@@ -93,7 +110,9 @@ fn operation() -> impl Strategy<Value = Value> {
         (option::weighted(0.95, name()), data)
             .prop_map(move |(name, data)| json!({"method": "POST", "path": path, "bulkId": name, "data": data}))
     };
-    let existing = |path: &'static str, whom: BoxedStrategy<String>, which: BoxedStrategy<(&'static str, Value)>| {
+    let existing = |path: &'static str,
+                    whom: BoxedStrategy<String>,
+                    which: BoxedStrategy<(&'static str, Value)>| {
         let version = option::weighted(0.15, select(&["W/\"1\"", "W/\"2\""][..]));
         (whom, which, version).prop_map(move |(id, (method, data), version)| {
             json!({"method": method, "path": format!("{path}/{id}"), "data": data, "version": version})
@@ -118,50 +137,84 @@ fn operation() -> impl Strategy<Value = Value> {
 }
 
 fn without_nulls(mut operation: Value) -> Value {
-    operation.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    operation
+        .as_object_mut()
+        .unwrap()
+        .retain(|_, value| !value.is_null());
     operation
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    let guard = (select(&[Mode::Off, Mode::Refuse, Mode::Park][..]), 1_u64..4).prop_map(|(mode, count)| {
-        let threshold = Threshold { count, percent: 10 };
-        GuardSettings { mode, window_minutes: 60, disables: threshold, deletes: threshold, memberships: threshold }
-    });
+    let guard =
+        (select(&[Mode::Off, Mode::Refuse, Mode::Park][..]), 1_u64..4).prop_map(|(mode, count)| {
+            let threshold = Threshold { count, percent: 10 };
+            GuardSettings {
+                mode,
+                window_minutes: 60,
+                disables: threshold,
+                deletes: threshold,
+                memberships: threshold,
+            }
+        });
     let wishes = (any::<bool>(), any::<bool>(), any::<bool>());
     let request = (vec(operation(), 1..14), option::weighted(0.3, 1..4)).prop_map(|(operations, errors)| {
         let body =
             json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "failOnErrors": errors, "Operations": operations});
         without_nulls(body)
     });
-    (guard, wishes, vec(request, 1..4)).prop_map(|(guard, (deleted, disabled, pending), requests)| {
-        let settings = TenantSettings {
-            guard,
-            revive_deleted: Some(deleted),
-            revive_disabled: Some(disabled),
-            pending_references: Some(pending),
-            ..TenantSettings::default()
-        };
-        Case { settings, requests }
-    })
+    (guard, wishes, vec(request, 1..4)).prop_map(
+        |(guard, (deleted, disabled, pending), requests)| {
+            let settings = TenantSettings {
+                guard,
+                revive_deleted: Some(deleted),
+                revive_disabled: Some(disabled),
+                pending_references: Some(pending),
+                ..TenantSettings::default()
+            };
+            Case { settings, requests }
+        },
+    )
 }
 
 /// What an answer says. New ids are not known before, so a resource is named by the place of the answer that made it.
 fn said(answers: &[BulkAnswer]) -> Vec<Value> {
-    let ids: Vec<&str> = answers.iter().map(|answer| answer.resource.as_ref().map(|(_, id)| id.as_str()).unwrap_or_default()).collect();
+    let ids: Vec<&str> = answers
+        .iter()
+        .map(|answer| {
+            answer
+                .resource
+                .as_ref()
+                .map(|(_, id)| id.as_str())
+                .unwrap_or_default()
+        })
+        .collect();
     let named = |text: &str| {
         let made = |id: &&&str| id.len() == 36;
-        ids.iter()
-            .filter(made)
-            .fold(text.to_owned(), |text, id| text.replace(id, &format!("#{}", ids.iter().position(|other| other == id).unwrap())))
+        ids.iter().filter(made).fold(text.to_owned(), |text, id| {
+            text.replace(
+                id,
+                &format!("#{}", ids.iter().position(|other| other == id).unwrap()),
+            )
+        })
     };
     let one = |answer: &BulkAnswer| {
         let outcome = match &answer.outcome {
             Ok(version) => json!({ "version": version }),
-            Err(DirectoryError::Refused(error)) => json!({ "refused": named(&error.to_json().to_string()) }),
+            Err(DirectoryError::Refused(error)) => {
+                json!({ "refused": named(&error.to_json().to_string()) })
+            }
             Err(DirectoryError::Fault(fault)) => panic!("{fault}"),
         };
-        let resource = answer.resource.as_ref().map(|(schema, id)| format!("{}/{}", schema.name(), named(id)));
-        json!([format!("{:?}", answer.method), answer.bulk_id, resource, outcome])
+        let resource = answer
+            .resource
+            .as_ref()
+            .map(|(schema, id)| format!("{}/{}", schema.name(), named(id)));
+        json!([
+            format!("{:?}", answer.method),
+            answer.bulk_id,
+            resource,
+            outcome
+        ])
     };
     answers.iter().map(one).collect()
 }
@@ -169,22 +222,49 @@ fn said(answers: &[BulkAnswer]) -> Vec<Value> {
 /// Everything that a request may change.
 async fn held(place: &Place, world: &World) -> Vec<String> {
     let (tenant, opened) = (world.tenant.id, &world.opened);
-    let sql =
-        format!("SELECT id || ' ' || version || ' ' || modified || ' ' || document FROM resources WHERE tenant = {} ORDER BY id", tenant.0);
+    let sql = format!(
+        "SELECT id || ' ' || version || ' ' || modified || ' ' || document FROM resources WHERE tenant = {} ORDER BY id",
+        tenant.0
+    );
     let mut held = place.texts(&sql, &sql).await;
     held.push(format!("{:?}", place.log(tenant).await));
-    held.push(format!("{:?}", opened.history.deleted(tenant, Deleted::Before(Timestamp::MAX), 100).await.unwrap()));
-    held.push(format!("{:?}", opened.parking.list_parked(tenant, None, 100).await.unwrap()));
-    held.push(format!("{:?}", opened.parking.removals_since(tenant, 0).await.unwrap()));
-    held.push(format!("{:?}", opened.pending.list_pending(tenant, 0, 100).await.unwrap()));
+    held.push(format!(
+        "{:?}",
+        opened
+            .history
+            .deleted(tenant, Deleted::Before(Timestamp::MAX), 100)
+            .await
+            .unwrap()
+    ));
+    held.push(format!(
+        "{:?}",
+        opened.parking.list_parked(tenant, None, 100).await.unwrap()
+    ));
+    held.push(format!(
+        "{:?}",
+        opened.parking.removals_since(tenant, 0).await.unwrap()
+    ));
+    held.push(format!(
+        "{:?}",
+        opened.pending.list_pending(tenant, 0, 100).await.unwrap()
+    ));
     for group in GROUPS {
-        held.push(format!("{:?}", world.read("Group", group).await.map(|group| group.members)));
+        held.push(format!(
+            "{:?}",
+            world.read("Group", group).await.map(|group| group.members)
+        ));
     }
     held
 }
 
 async fn check(place: &Place, opened: Opened, name: &str, case: &Case) {
-    let world = World::with_settings(opened, name, std::sync::Arc::default(), case.settings.clone()).await;
+    let world = World::with_settings(
+        opened,
+        name,
+        std::sync::Arc::default(),
+        case.settings.clone(),
+    )
+    .await;
     for id in USERS {
         world.user(id).await;
     }
@@ -194,7 +274,11 @@ async fn check(place: &Place, opened: Opened, name: &str, case: &Case) {
     for request in &case.requests {
         let request = || BulkRequest::from_body(request.clone()).unwrap();
         let before = held(place, &world).await;
-        let rehearsed = directory.rehearsing().unwrap().bulk(&caller, request()).await;
+        let rehearsed = directory
+            .rehearsing()
+            .unwrap()
+            .bulk(&caller, request())
+            .await;
         assert_eq!(held(place, &world).await, before);
         let done = directory.bulk(&caller, request()).await;
         assert_eq!(said(&rehearsed), said(&done));
@@ -203,11 +287,21 @@ async fn check(place: &Place, opened: Opened, name: &str, case: &Case) {
 
 fn every_case(place: &Place, runtime: &tokio::runtime::Runtime, cases: u32) {
     let opened = runtime.block_on(place.open());
-    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, max_shrink_iters: 256, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 256,
+        ..Config::default()
+    });
     let number = std::cell::Cell::new(0);
     let outcome = runner.run(&case(), |case| {
         number.set(number.get() + 1);
-        runtime.block_on(check(place, opened.clone(), &format!("case-{}", number.get()), &case));
+        runtime.block_on(check(
+            place,
+            opened.clone(),
+            &format!("case-{}", number.get()),
+            &case,
+        ));
         Ok(())
     });
     outcome.unwrap();
@@ -215,7 +309,11 @@ fn every_case(place: &Place, runtime: &tokio::runtime::Runtime, cases: u32) {
 
 #[test]
 fn a_bulk_is_rehearsed_as_it_is_done_on_sqlite() {
-    every_case(&Place::sqlite(), &tokio::runtime::Runtime::new().unwrap(), 64);
+    every_case(
+        &Place::sqlite(),
+        &tokio::runtime::Runtime::new().unwrap(),
+        64,
+    );
 }
 
 #[test]

@@ -27,7 +27,10 @@ struct Dice(u64);
 
 impl Dice {
     fn throw(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % sides
     }
 }
@@ -35,11 +38,19 @@ impl Dice {
 const IDS: [&str; 5] = ["a", "b", "c", "g", "h"];
 
 fn kind_of(id: &str) -> &'static str {
-    if matches!(id, "g" | "h") { "Group" } else { "User" }
+    if matches!(id, "g" | "h") {
+        "Group"
+    } else {
+        "User"
+    }
 }
 
 fn document(id: &str, number: usize) -> Value {
-    if kind_of(id) == "Group" { json!({"displayName": format!("{id} {number}")}) } else { json!({"userName": id, "title": number}) }
+    if kind_of(id) == "Group" {
+        json!({"displayName": format!("{id} {number}")})
+    } else {
+        json!({"userName": id, "title": number})
+    }
 }
 
 struct Run {
@@ -59,7 +70,11 @@ impl Run {
             (true, 0) => {
                 let gone = self.model.remove(id).unwrap();
                 self.dead.insert(id.into(), gone.version + 1);
-                for group in self.model.values_mut().filter(|group| group.members.contains(id)) {
+                for group in self
+                    .model
+                    .values_mut()
+                    .filter(|group| group.members.contains(id))
+                {
                     group.members.remove(id);
                     group.version += 1;
                 }
@@ -79,30 +94,66 @@ impl Run {
                 let resource = self.model.get_mut(id).unwrap();
                 resource.document = document(id, number);
                 resource.version += 1;
-                self.world.replace_with(kind_of(id), id, Precondition::Exists, resource.document.clone())
+                self.world.replace_with(
+                    kind_of(id),
+                    id,
+                    Precondition::Exists,
+                    resource.document.clone(),
+                )
             }
         };
         let change_set = self.world.change_set(vec![write]);
         let at = change_set.at;
-        self.world.opened.store.commit(self.world.tenant.id, Arc::new(change_set)).await.unwrap();
+        self.world
+            .opened
+            .store
+            .commit(self.world.tenant.id, Arc::new(change_set))
+            .await
+            .unwrap();
         self.past.push((at, self.model.clone()));
     }
 
     async fn make(&mut self, id: &str, number: usize) -> directory::change_set::Write {
-        let mut write = self.world.create_with(kind_of(id), id, document(id, number), &[]);
+        let mut write = self
+            .world
+            .create_with(kind_of(id), id, document(id, number), &[]);
         let version = self.dead.remove(id).map_or(1, |dead| dead + 1);
         if version > 1 {
-            let found = self.world.opened.history.deleted(self.world.tenant.id, Deleted::Id(id.into()), 1).await.unwrap();
+            let found = self
+                .world
+                .opened
+                .history
+                .deleted(self.world.tenant.id, Deleted::Id(id.into()), 1)
+                .await
+                .unwrap();
             assert_eq!(found[0].version, version - 1);
-            let Change::Create { former, .. } = &mut write.change else { panic!("a create") };
-            *former = Some(Former { version: found[0].version, created: found[0].created });
+            let Change::Create { former, .. } = &mut write.change else {
+                panic!("a create")
+            };
+            *former = Some(Former {
+                version: found[0].version,
+                created: found[0].created,
+            });
         }
-        self.model.insert(id.into(), Modelled { version, document: document(id, number), members: BTreeSet::new() });
+        self.model.insert(
+            id.into(),
+            Modelled {
+                version,
+                document: document(id, number),
+                members: BTreeSet::new(),
+            },
+        );
         write
     }
 
     async fn check(&self, id: &str, point: Point, expected: Option<&Modelled>) {
-        let found = self.world.opened.history.snapshot(self.world.tenant.id, id, point).await.unwrap();
+        let found = self
+            .world
+            .opened
+            .history
+            .snapshot(self.world.tenant.id, id, point)
+            .await
+            .unwrap();
         let found = match found {
             Remembered::Was(shot) => Some(Modelled {
                 version: shot.version,
@@ -111,7 +162,13 @@ impl Run {
             }),
             Remembered::WasNot => None,
             // What never was has no history.
-            Remembered::Unknown if expected.is_none() && !self.model.contains_key(id) && !self.dead.contains_key(id) => None,
+            Remembered::Unknown
+                if expected.is_none()
+                    && !self.model.contains_key(id)
+                    && !self.dead.contains_key(id) =>
+            {
+                None
+            }
             Remembered::Unknown => panic!("{id} {point:?} is not known"),
         };
         assert_eq!(found.as_ref(), expected, "{id} {point:?}");
@@ -121,7 +178,12 @@ impl Run {
 async fn every_instant_is_as_it_was(place: Place) {
     let mut dice = Dice(7);
     let world = World::new(&place).await;
-    let mut run = Run { world, model: Model::new(), dead: BTreeMap::new(), past: Vec::new() };
+    let mut run = Run {
+        world,
+        model: Model::new(),
+        dead: BTreeMap::new(),
+        past: Vec::new(),
+    };
     for number in 0..120 {
         run.step(&mut dice, number).await;
     }
@@ -129,17 +191,37 @@ async fn every_instant_is_as_it_was(place: Place) {
         for id in IDS {
             run.check(id, Point::At(*at), model.get(id)).await;
             if let Some(modelled) = model.get(id) {
-                run.check(id, Point::Version(modelled.version), Some(modelled)).await;
+                run.check(id, Point::Version(modelled.version), Some(modelled))
+                    .await;
             }
         }
     }
     for id in IDS {
-        let entries = run.world.opened.history.entries(run.world.tenant.id, id, 0, 1_000).await.unwrap();
+        let entries = run
+            .world
+            .opened
+            .history
+            .entries(run.world.tenant.id, id, 0, 1_000)
+            .await
+            .unwrap();
         let versions: Vec<u64> = entries.iter().map(|entry| entry.version).collect();
-        assert_eq!(versions, (1..=u64::try_from(versions.len()).unwrap()).collect::<Vec<_>>(), "{id}");
+        assert_eq!(
+            versions,
+            (1..=u64::try_from(versions.len()).unwrap()).collect::<Vec<_>>(),
+            "{id}"
+        );
         assert!(entries.is_empty() || entries[0].kind == Kind::Create);
         assert!(entries.iter().all(|entry| entry.credential_id == "test"));
     }
-    let restored = run.world.opened.history.entries(run.world.tenant.id, "a", 0, 1_000).await.unwrap();
-    assert!(restored.iter().any(|entry| entry.kind == Kind::Restore), "the writes should try what they are about");
+    let restored = run
+        .world
+        .opened
+        .history
+        .entries(run.world.tenant.id, "a", 0, 1_000)
+        .await
+        .unwrap();
+    assert!(
+        restored.iter().any(|entry| entry.kind == Kind::Restore),
+        "the writes should try what they are about"
+    );
 }

@@ -19,7 +19,15 @@ use crate::place::{NOTHING, Opened, Place, World};
 
 const CORE: &str = "urn:example:Thing";
 const EXTENSION: &str = "urn:example:More:2.0:Thing";
-const KINDS: [&str; 7] = ["string", "boolean", "integer", "decimal", "dateTime", "reference", "binary"];
+const KINDS: [&str; 7] = [
+    "string",
+    "boolean",
+    "integer",
+    "decimal",
+    "dateTime",
+    "reference",
+    "binary",
+];
 
 #[test]
 fn sqlite_finds_what_memory_finds_in_generated_schemas() {
@@ -35,7 +43,11 @@ fn postgres_finds_what_memory_finds_in_generated_schemas() {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 /// An attribute and how it is compared.
@@ -52,7 +64,11 @@ struct Leaf {
 #[derive(Clone, Debug)]
 enum Node {
     Leaf(Leaf),
-    Complex { name: String, many: bool, subs: Vec<Leaf> },
+    Complex {
+        name: String,
+        many: bool,
+        subs: Vec<Leaf>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -76,48 +92,80 @@ enum Tree {
 }
 
 fn leaf(name: String) -> impl Strategy<Value = Leaf> {
-    (prop::sample::select(KINDS.to_vec()), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(move |(kind, many, exact, indexed)| Leaf {
-        name: name.clone(),
-        kind,
-        many,
-        exact,
-        indexed,
-    })
+    (
+        prop::sample::select(KINDS.to_vec()),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(move |(kind, many, exact, indexed)| Leaf {
+            name: name.clone(),
+            kind,
+            many,
+            exact,
+            indexed,
+        })
 }
 
 fn node(prefix: &'static str, place: usize) -> impl Strategy<Value = Node> {
     let name = format!("{prefix}{place}");
     let subs = prop_oneof![Just(vec!["value", "type"]), Just(vec!["left", "right"])];
-    let subs = subs.prop_flat_map(|names| names.into_iter().map(|name| leaf(name.to_owned())).collect::<Vec<_>>());
+    let subs = subs.prop_flat_map(|names| {
+        names
+            .into_iter()
+            .map(|name| leaf(name.to_owned()))
+            .collect::<Vec<_>>()
+    });
     let complex = {
         let name = name.clone();
-        (any::<bool>(), subs).prop_map(move |(many, subs)| Node::Complex { name: name.clone(), many, subs })
+        (any::<bool>(), subs).prop_map(move |(many, subs)| Node::Complex {
+            name: name.clone(),
+            many,
+            subs,
+        })
     };
     prop_oneof![2 => leaf(name).prop_map(Node::Leaf), 1 => complex]
 }
 
 fn tree() -> impl Strategy<Value = Tree> {
-    let test = (any::<u32>(), any::<u32>(), any::<u32>()).prop_map(|(path, op, literal)| Tree::Test { path, op, literal });
+    let test = (any::<u32>(), any::<u32>(), any::<u32>())
+        .prop_map(|(path, op, literal)| Tree::Test { path, op, literal });
     test.prop_recursive(3, 8, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 2..4).prop_map(Tree::And),
             prop::collection::vec(inner.clone(), 2..4).prop_map(Tree::Or),
             inner.clone().prop_map(|inner| Tree::Not(Box::new(inner))),
-            (any::<u32>(), inner).prop_map(|(path, inner)| Tree::Element { path, inner: Box::new(inner) }),
+            (any::<u32>(), inner).prop_map(|(path, inner)| Tree::Element {
+                path,
+                inner: Box::new(inner)
+            }),
         ]
     })
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    let nodes = |prefix: &'static str, count: usize| (0..count).map(|place| node(prefix, place)).collect::<Vec<_>>();
+    let nodes = |prefix: &'static str, count: usize| {
+        (0..count)
+            .map(|place| node(prefix, place))
+            .collect::<Vec<_>>()
+    };
     (
         nodes("c", 4),
         nodes("x", 3),
         any::<bool>(),
-        prop::collection::vec(prop::collection::vec(prop::option::weighted(0.7, any::<u32>()), 24), 1..10),
+        prop::collection::vec(
+            prop::collection::vec(prop::option::weighted(0.7, any::<u32>()), 24),
+            1..10,
+        ),
         prop::collection::vec(tree(), 25),
     )
-        .prop_map(|(core, extension, late, resources, filters)| Case { core, extension, late, resources, filters })
+        .prop_map(|(core, extension, late, resources, filters)| Case {
+            core,
+            extension,
+            late,
+            resources,
+            filters,
+        })
 }
 
 fn of<T: Clone>(all: &[T], place: u32) -> T {
@@ -126,9 +174,27 @@ fn of<T: Clone>(all: &[T], place: u32) -> T {
 
 /// A value of a type; few, so that resources and filters share some.
 fn value(kind: &str, choice: u32) -> Value {
-    let words = ["a", "A", "ab", "Ba", "\u{e9}", "\u{c9}x", "%", "_", "\u{1f600}", "SS", "\u{df}", "10"];
+    let words = [
+        "a",
+        "A",
+        "ab",
+        "Ba",
+        "\u{e9}",
+        "\u{c9}x",
+        "%",
+        "_",
+        "\u{1f600}",
+        "SS",
+        "\u{df}",
+        "10",
+    ];
     let urls = ["https://a.example/", "https://A.example/", "urn:x:y"];
-    let times = ["2026-01-31T08:00:00Z", "2026-01-31T09:00:00+01:00", "2026-02-01T00:00:00.5Z", "1969-12-31T23:59:59Z"];
+    let times = [
+        "2026-01-31T08:00:00Z",
+        "2026-01-31T09:00:00+01:00",
+        "2026-02-01T00:00:00.5Z",
+        "1969-12-31T23:59:59Z",
+    ];
     match kind {
         "boolean" => json!(choice.is_multiple_of(2)),
         "integer" => json!(of(&[-7, 0, 1, 2, 10, 9_007_199_254_740_991_i64], choice)),
@@ -149,7 +215,9 @@ impl Leaf {
         if !self.many {
             return value(self.kind, choice);
         }
-        (0..choice % 3).map(|step| value(self.kind, choice.wrapping_add(step * 5 + 1))).collect()
+        (0..choice % 3)
+            .map(|step| value(self.kind, choice.wrapping_add(step * 5 + 1)))
+            .collect()
     }
 }
 
@@ -176,15 +244,27 @@ impl Node {
             Self::Leaf(leaf) => leaf.value(choice),
             Self::Complex { many, subs, .. } => {
                 let element = |choice: u32| {
-                    let present = subs.iter().enumerate().filter(|(place, _)| !(choice >> place).is_multiple_of(5));
+                    let present = subs
+                        .iter()
+                        .enumerate()
+                        .filter(|(place, _)| !(choice >> place).is_multiple_of(5));
                     Value::Object(
                         present
-                            .map(|(place, sub)| (sub.name.clone(), sub.value(choice.rotate_left(3 * u32::try_from(place).unwrap()))))
+                            .map(|(place, sub)| {
+                                (
+                                    sub.name.clone(),
+                                    sub.value(
+                                        choice.rotate_left(3 * u32::try_from(place).unwrap()),
+                                    ),
+                                )
+                            })
                             .collect(),
                     )
                 };
                 if *many {
-                    (0..choice % 3).map(|step| element(choice.wrapping_mul(7).wrapping_add(step))).collect()
+                    (0..choice % 3)
+                        .map(|step| element(choice.wrapping_mul(7).wrapping_add(step)))
+                        .collect()
                 } else {
                     element(choice)
                 }
@@ -197,9 +277,16 @@ impl Node {
         match self {
             Self::Leaf(leaf) => vec![(format!("{prefix}{}", leaf.name), leaf.kind)],
             Self::Complex { name, subs, .. } => {
-                let whole = subs.iter().find(|sub| sub.name == "value").map_or("complex", |sub| sub.kind);
-                let subs = subs.iter().map(|sub| (format!("{prefix}{name}.{}", sub.name), sub.kind));
-                std::iter::once((format!("{prefix}{name}"), whole)).chain(subs).collect()
+                let whole = subs
+                    .iter()
+                    .find(|sub| sub.name == "value")
+                    .map_or("complex", |sub| sub.kind);
+                let subs = subs
+                    .iter()
+                    .map(|sub| (format!("{prefix}{name}.{}", sub.name), sub.kind));
+                std::iter::once((format!("{prefix}{name}"), whole))
+                    .chain(subs)
+                    .collect()
             }
         }
     }
@@ -207,7 +294,12 @@ impl Node {
 
 impl Case {
     fn documents(&self, with_indexes: bool) -> [Edit; 2] {
-        let of = |nodes: &[Node]| nodes.iter().map(|node| node.document(with_indexes)).collect::<Vec<_>>();
+        let of = |nodes: &[Node]| {
+            nodes
+                .iter()
+                .map(|node| node.document(with_indexes))
+                .collect::<Vec<_>>()
+        };
         [
             Edit::PutSchema(json!({"id": CORE, "attributes": of(&self.core)})),
             Edit::PutSchema(json!({"id": EXTENSION, "attributes": of(&self.extension)})),
@@ -217,7 +309,9 @@ impl Case {
     fn resource(&self, choices: &[Option<u32>]) -> Value {
         let mut choices = choices.iter().copied();
         let mut fill = |nodes: &[Node]| {
-            let values = nodes.iter().filter_map(|node| Some((node.name().to_owned(), node.value(choices.next()??))));
+            let values = nodes
+                .iter()
+                .filter_map(|node| Some((node.name().to_owned(), node.value(choices.next()??))));
             values.collect::<Map<String, Value>>()
         };
         let mut body = fill(&self.core);
@@ -233,16 +327,27 @@ impl Case {
 
     fn paths(&self) -> Vec<(String, &'static str)> {
         let core = self.core.iter().flat_map(|node| node.paths(""));
-        core.chain(self.extension.iter().flat_map(|node| node.paths(&format!("{EXTENSION}:")))).collect()
+        core.chain(
+            self.extension
+                .iter()
+                .flat_map(|node| node.paths(&format!("{EXTENSION}:"))),
+        )
+        .collect()
     }
 
     fn holders(&self) -> Vec<(String, Vec<(String, &'static str)>)> {
         let of = |prefix: &str, nodes: &[Node]| {
             let one = |node: &Node| match node {
-                Node::Complex { name, subs, .. } => {
-                    (format!("{prefix}{name}"), subs.iter().map(|sub| (sub.name.clone(), sub.kind)).collect::<Vec<_>>())
-                }
-                Node::Leaf(leaf) => (format!("{prefix}{}", leaf.name), vec![("value".to_owned(), leaf.kind)]),
+                Node::Complex { name, subs, .. } => (
+                    format!("{prefix}{name}"),
+                    subs.iter()
+                        .map(|sub| (sub.name.clone(), sub.kind))
+                        .collect::<Vec<_>>(),
+                ),
+                Node::Leaf(leaf) => (
+                    format!("{prefix}{}", leaf.name),
+                    vec![("value".to_owned(), leaf.kind)],
+                ),
             };
             nodes.iter().map(one).collect::<Vec<_>>()
         };
@@ -253,8 +358,17 @@ impl Case {
 }
 
 /// The filter that a tree stands for; inside brackets there are no further brackets.
-fn filter(tree: &Tree, paths: &[(String, &'static str)], holders: &[(String, Vec<(String, &'static str)>)]) -> Filter {
-    let all = |inner: &[Tree]| inner.iter().map(|tree| filter(tree, paths, holders)).collect::<Vec<_>>();
+fn filter(
+    tree: &Tree,
+    paths: &[(String, &'static str)],
+    holders: &[(String, Vec<(String, &'static str)>)],
+) -> Filter {
+    let all = |inner: &[Tree]| {
+        inner
+            .iter()
+            .map(|tree| filter(tree, paths, holders))
+            .collect::<Vec<_>>()
+    };
     match tree {
         Tree::And(inner) => Filter::And(all(inner)),
         Tree::Or(inner) => Filter::Or(all(inner)),
@@ -262,7 +376,10 @@ fn filter(tree: &Tree, paths: &[(String, &'static str)], holders: &[(String, Vec
         Tree::Element { inner, .. } if holders.is_empty() => filter(inner, paths, holders),
         Tree::Element { path, inner } => {
             let (holder, subs) = of(holders, *path);
-            Filter::ValuePath { path: AttributePath::parse(&holder).unwrap(), filter: Box::new(filter(inner, &subs, &[])) }
+            Filter::ValuePath {
+                path: AttributePath::parse(&holder).unwrap(),
+                filter: Box::new(filter(inner, &subs, &[])),
+            }
         }
         Tree::Test { path, op, literal } => {
             let (name, kind) = of(paths, *path);
@@ -281,8 +398,16 @@ fn filter(tree: &Tree, paths: &[(String, &'static str)], holders: &[(String, Vec
                 "boolean" | "complex" => equality.to_vec(),
                 _ => [equality.as_slice(), &ordered].concat(),
             };
-            let value = if null || kind == "complex" { Value::Null } else { value(kind, *literal) };
-            Filter::Compare { path, op: of(&ops, op / 11), value }
+            let value = if null || kind == "complex" {
+                Value::Null
+            } else {
+                value(kind, *literal)
+            };
+            Filter::Compare {
+                path,
+                op: of(&ops, op / 11),
+                value,
+            }
         }
     }
 }
@@ -291,10 +416,19 @@ fn run(place: &Place) {
     let runtime = runtime();
     let opened = runtime.block_on(place.open());
     let number = Cell::new(0);
-    let mut runner = TestRunner::new(Config { cases: 16, failure_persistence: None, max_shrink_iters: 64, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases: 16,
+        failure_persistence: None,
+        max_shrink_iters: 64,
+        ..Config::default()
+    });
     let outcome = runner.run(&case(), |case| {
         number.set(number.get() + 1);
-        runtime.block_on(check(opened.clone(), &format!("case-{}", number.get()), &case));
+        runtime.block_on(check(
+            opened.clone(),
+            &format!("case-{}", number.get()),
+            &case,
+        ));
         Ok(())
     });
     outcome.unwrap();
@@ -303,8 +437,18 @@ fn run(place: &Place) {
 async fn check(opened: Opened, name: &str, case: &Case) {
     let world = World::in_store(opened, name, Arc::default()).await;
     let directory = world.directory();
-    let caller = async || -> Caller { directory.caller(world.tenant.clone(), "test".into(), Permissions::all()).await.unwrap() };
-    let edit = async |edit: Edit| directory.edit_types(&caller().await, &edit, Activation::Keep).await.unwrap();
+    let caller = async || -> Caller {
+        directory
+            .caller(world.tenant.clone(), "test".into(), Permissions::all())
+            .await
+            .unwrap()
+    };
+    let edit = async |edit: Edit| {
+        directory
+            .edit_types(&caller().await, &edit, Activation::Keep)
+            .await
+            .unwrap()
+    };
     for document in case.documents(!case.late) {
         edit(document).await;
     }
@@ -313,7 +457,10 @@ async fn check(opened: Opened, name: &str, case: &Case) {
     let early = caller().await;
     for choices in &case.resources {
         let schema = early.schemas.by_name("Thing").unwrap();
-        directory.create(&early, schema, case.resource(choices), NOTHING).await.unwrap();
+        directory
+            .create(&early, schema, case.resource(choices), NOTHING)
+            .await
+            .unwrap();
     }
     for document in case.documents(true) {
         edit(document).await;
@@ -321,16 +468,33 @@ async fn check(opened: Opened, name: &str, case: &Case) {
     let asker = caller().await;
     let schema: Arc<TypeSchema> = asker.schemas.by_name("Thing").unwrap().clone();
     let find = async |filter: Option<Filter>| {
-        let plan = plan(std::slice::from_ref(&schema), filter, None, Page { offset: 0, limit: 1_000 }, NOTHING).unwrap();
+        let plan = plan(
+            std::slice::from_ref(&schema),
+            filter,
+            None,
+            Page {
+                offset: 0,
+                limit: 1_000,
+            },
+            NOTHING,
+        )
+        .unwrap();
         directory.search(&asker, plan).await.unwrap().resources
     };
-    let everything: Vec<_> = find(None).await.into_iter().map(|found| (found.id.clone(), found.into_document())).collect();
+    let everything: Vec<_> = find(None)
+        .await
+        .into_iter()
+        .map(|found| (found.id.clone(), found.into_document()))
+        .collect();
     assert_eq!(everything.len(), case.resources.len());
     let (paths, holders) = (case.paths(), case.holders());
     for tree in &case.filters {
         let filter = filter(tree, &paths, &holders);
-        let expected: BTreeSet<&String> =
-            everything.iter().filter(|(_, document)| filter.matches(&schema, document)).map(|(id, _)| id).collect();
+        let expected: BTreeSet<&String> = everything
+            .iter()
+            .filter(|(_, document)| filter.matches(&schema, document))
+            .map(|(id, _)| id)
+            .collect();
         let found = find(Some(filter.clone())).await;
         let found: BTreeSet<&String> = found.iter().map(|found| &found.id).collect();
         assert_eq!(found, expected, "{filter}");

@@ -53,26 +53,65 @@ const OF_USERS: &[(&str, Kind)] = &[
     ("groups", Kind::Text),
     ("groups.value", Kind::Text),
     ("groups.type", Kind::Text),
-    ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department", Kind::Text),
-    ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value", Kind::Text),
+    (
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
+        Kind::Text,
+    ),
+    (
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value",
+        Kind::Text,
+    ),
 ];
 
-const OF_GROUPS: &[(&str, Kind)] = &[("members", Kind::Text), ("members.value", Kind::Text), ("members.type", Kind::Text)];
+const OF_GROUPS: &[(&str, Kind)] = &[
+    ("members", Kind::Text),
+    ("members.value", Kind::Text),
+    ("members.type", Kind::Text),
+];
 
 /// The holders of value paths, and what is in their brackets.
 const ELEMENTS_OF_USERS: &[(&str, &[(&str, Kind)])] = &[
-    ("emails", &[("value", Kind::Text), ("type", Kind::Text), ("primary", Kind::Truth)]),
+    (
+        "emails",
+        &[
+            ("value", Kind::Text),
+            ("type", Kind::Text),
+            ("primary", Kind::Truth),
+        ],
+    ),
     ("groups", &[("value", Kind::Text), ("type", Kind::Text)]),
-    ("name", &[("familyName", Kind::Text), ("formatted", Kind::Text)]),
+    (
+        "name",
+        &[("familyName", Kind::Text), ("formatted", Kind::Text)],
+    ),
 ];
 
-const ELEMENTS_OF_GROUPS: &[(&str, &[(&str, Kind)])] = &[("members", &[("value", Kind::Text), ("type", Kind::Text)])];
+const ELEMENTS_OF_GROUPS: &[(&str, &[(&str, Kind)])] =
+    &[("members", &[("value", Kind::Text), ("type", Kind::Text)])];
 
 const USER_IDS: &[&str] = &["u0", "u1", "u2", "u3", "u4", "u5", "u6"];
 const GROUP_IDS: &[&str] = &["g0", "g1", "g2", "g3"];
 
 fn word() -> impl Strategy<Value = String> {
-    let words = ["", "a", "A", "ab", "b", "ba", "\u{e9}", "\u{c9}a", "\u{df}", "SS", "\u{1f600}", "%", "_a", "'", "work", "True", "u1"];
+    let words = [
+        "",
+        "a",
+        "A",
+        "ab",
+        "b",
+        "ba",
+        "\u{e9}",
+        "\u{c9}a",
+        "\u{df}",
+        "SS",
+        "\u{1f600}",
+        "%",
+        "_a",
+        "'",
+        "work",
+        "True",
+        "u1",
+    ];
     prop::sample::select(words.to_vec()).prop_map(str::to_owned)
 }
 
@@ -81,22 +120,39 @@ fn text() -> impl Strategy<Value = Option<Value>> {
 }
 
 fn truth() -> impl Strategy<Value = Option<Value>> {
-    prop::option::of(prop_oneof![any::<bool>().prop_map(Value::from), Just(json!("True"))])
+    prop::option::of(prop_oneof![
+        any::<bool>().prop_map(Value::from),
+        Just(json!("True"))
+    ])
 }
 
 fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Map<String, Value> {
-    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    members
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
 }
 
 fn email() -> impl Strategy<Value = Value> {
-    (text(), text(), truth()).prop_map(|(value, kind, primary)| object([("value", value), ("type", kind), ("primary", primary)]).into())
+    (text(), text(), truth()).prop_map(|(value, kind, primary)| {
+        object([("value", value), ("type", kind), ("primary", primary)]).into()
+    })
 }
 
 fn user() -> impl Strategy<Value = Value> {
     let plain = (word(), text(), text(), truth(), text(), text(), text());
-    let nested = (prop::collection::vec(email(), 0..4), text(), text(), text(), text());
+    let nested = (
+        prop::collection::vec(email(), 0..4),
+        text(),
+        text(),
+        text(),
+        text(),
+    );
     (plain, nested).prop_map(
-        |((user_name, title, external_id, active, nick_name, locale, url), (emails, family, formatted, phone, department))| {
+        |(
+            (user_name, title, external_id, active, nick_name, locale, url),
+            (emails, family, formatted, phone, department),
+        )| {
             let name = object([("familyName", family), ("formatted", formatted)]);
             let manager = department.clone().map(|value| json!({"value": value}));
             let enterprise = object([("department", department), ("manager", manager)]);
@@ -112,7 +168,10 @@ fn user() -> impl Strategy<Value = Value> {
                 ("name", (!name.is_empty()).then_some(name.into())),
                 ("emails", (!emails.is_empty()).then_some(emails.into())),
                 ("phoneNumbers", phone.map(|value| json!([{"value": value}]))),
-                (ENTERPRISE_USER, (!enterprise.is_empty()).then_some(enterprise.into())),
+                (
+                    ENTERPRISE_USER,
+                    (!enterprise.is_empty()).then_some(enterprise.into()),
+                ),
             ])
             .into()
         },
@@ -121,13 +180,30 @@ fn user() -> impl Strategy<Value = Value> {
 
 fn group() -> impl Strategy<Value = (Value, Vec<&'static str>)> {
     let ids: Vec<&'static str> = USER_IDS.iter().chain(GROUP_IDS).copied().collect();
-    let document =
-        (word(), text()).prop_map(|(name, external_id)| object([("displayName", Some(name.into())), ("externalId", external_id)]).into());
+    let document = (word(), text()).prop_map(|(name, external_id)| {
+        object([
+            ("displayName", Some(name.into())),
+            ("externalId", external_id),
+        ])
+        .into()
+    });
     (document, prop::sample::subsequence(ids, 0..5))
 }
 
 fn literal_text() -> impl Strategy<Value = Value> {
-    let known = prop::sample::select(vec!["u0", "u1", "U2", "g0", "g1", "g2", "User", "group", "direct", "indirect", ENTERPRISE_USER]);
+    let known = prop::sample::select(vec![
+        "u0",
+        "u1",
+        "U2",
+        "g0",
+        "g1",
+        "g2",
+        "User",
+        "group",
+        "direct",
+        "indirect",
+        ENTERPRISE_USER,
+    ]);
     prop_oneof![3 => word().prop_map(Value::from), 2 => known.prop_map(Value::from)]
 }
 
@@ -137,12 +213,21 @@ fn comparison(path: &'static str, kind: Kind) -> BoxedStrategy<Filter> {
     let with = |ops: &[CompareOp], literal: BoxedStrategy<Value>| {
         let path = path.clone();
         let ops = prop::sample::select(ops.to_vec());
-        (ops, literal).prop_map(move |(op, value)| Filter::Compare { path: path.clone(), op, value }).boxed()
+        (ops, literal)
+            .prop_map(move |(op, value)| Filter::Compare {
+                path: path.clone(),
+                op,
+                value,
+            })
+            .boxed()
     };
     let present = Just(Filter::Present(path.clone())).boxed();
     let null = with(&[Eq, Ne], Just(Value::Null).boxed());
     let compared = match kind {
-        Kind::Text => with(&[Eq, Eq, Ne, Co, Sw, Ew, Gt, Ge, Lt, Le], literal_text().boxed()),
+        Kind::Text => with(
+            &[Eq, Eq, Ne, Co, Sw, Ew, Gt, Ge, Lt, Le],
+            literal_text().boxed(),
+        ),
         Kind::Truth => with(&[Eq, Ne], any::<bool>().prop_map(Value::from).boxed()),
         Kind::Instant => {
             let instants = (20..40).prop_map(|second| json!(format!("2023-11-14T22:13:{second}Z")));
@@ -179,14 +264,22 @@ fn filter(types: &[&str]) -> impl Strategy<Value = Filter> {
     }
     let value_path = prop::sample::select(holders).prop_flat_map(|(holder, parts)| {
         let path = AttributePath::parse(holder).unwrap();
-        combined(leaf(parts.to_vec())).prop_map(move |filter| Filter::ValuePath { path: path.clone(), filter: Box::new(filter) })
+        combined(leaf(parts.to_vec())).prop_map(move |filter| Filter::ValuePath {
+            path: path.clone(),
+            filter: Box::new(filter),
+        })
     });
     combined(prop_oneof![4 => leaf(paths), 1 => value_path])
 }
 
 fn sort() -> impl Strategy<Value = Sort> {
-    let paths: Vec<_> = COMMON.iter().chain(OF_USERS).map(|(path, _)| AttributePath::parse(path).unwrap()).collect();
-    (prop::sample::select(paths), any::<bool>()).prop_map(|(path, descending)| Sort { path, descending })
+    let paths: Vec<_> = COMMON
+        .iter()
+        .chain(OF_USERS)
+        .map(|(path, _)| AttributePath::parse(path).unwrap())
+        .collect();
+    (prop::sample::select(paths), any::<bool>())
+        .prop_map(|(path, descending)| Sort { path, descending })
 }
 
 #[derive(Clone, Debug)]
@@ -198,16 +291,30 @@ struct Search {
 }
 
 fn search() -> impl Strategy<Value = Search> {
-    let types = prop::sample::select(vec![&["User"][..], &["User"], &["Group"], &["User", "Group"], &["Group", "User"]]);
+    let types = prop::sample::select(vec![
+        &["User"][..],
+        &["User"],
+        &["Group"],
+        &["User", "Group"],
+        &["Group", "User"],
+    ]);
     types.prop_flat_map(|types| {
-        let page = (prop_oneof![3 => Just(0_u64), 1 => 0..8_u64], prop_oneof![2 => Just(100_u64), 1 => 0..5_u64]);
+        let page = (
+            prop_oneof![3 => Just(0_u64), 1 => 0..8_u64],
+            prop_oneof![2 => Just(100_u64), 1 => 0..5_u64],
+        );
         let page = page.prop_map(|(offset, limit)| Page { offset, limit });
-        (prop::option::weighted(0.9, filter(types)), prop::option::of(sort()), page).prop_map(move |(filter, sort, page)| Search {
-            types,
-            filter,
-            sort,
+        (
+            prop::option::weighted(0.9, filter(types)),
+            prop::option::of(sort()),
             page,
-        })
+        )
+            .prop_map(move |(filter, sort, page)| Search {
+                types,
+                filter,
+                sort,
+                page,
+            })
     })
 }
 
@@ -228,20 +335,36 @@ fn people() -> impl Strategy<Value = People> {
 }
 
 /// Unique values that are taken already are for the others to have; there is one resource less then.
-async fn fill(world: &World, users: Vec<Value>, groups: &[(Value, Vec<&'static str>)]) -> Vec<(&'static str, &'static str)> {
+async fn fill(
+    world: &World,
+    users: Vec<Value>,
+    groups: &[(Value, Vec<&'static str>)],
+) -> Vec<(&'static str, &'static str)> {
     let mut there = Vec::new();
     for (id, document) in USER_IDS.iter().zip(users) {
-        if world.commit_one(world.create_with("User", id, document, &[])).await.is_ok() {
+        if world
+            .commit_one(world.create_with("User", id, document, &[]))
+            .await
+            .is_ok()
+        {
             there.push(("User", *id));
         }
     }
     for (id, (document, _)) in GROUP_IDS.iter().zip(groups) {
-        if world.commit_one(world.create_with("Group", id, document.clone(), &[])).await.is_ok() {
+        if world
+            .commit_one(world.create_with("Group", id, document.clone(), &[]))
+            .await
+            .is_ok()
+        {
             there.push(("Group", *id));
         }
     }
     for (id, (_, wanted)) in GROUP_IDS.iter().zip(groups) {
-        let known: Vec<&str> = wanted.iter().filter(|id| there.iter().any(|(_, known)| known == *id)).copied().collect();
+        let known: Vec<&str> = wanted
+            .iter()
+            .filter(|id| there.iter().any(|(_, known)| known == *id))
+            .copied()
+            .collect();
         if there.contains(&("Group", *id)) {
             world.commit_one(members(id, &known, &[])).await.unwrap();
         }
@@ -254,10 +377,20 @@ async fn expected(world: &World, there: &[(&str, &str)], search: &Search) -> (us
     let mut found = Vec::new();
     for name in search.types {
         let schema = world.schema(name);
-        for (_, id) in there.iter().filter(|(resource_type, _)| resource_type == name) {
+        for (_, id) in there
+            .iter()
+            .filter(|(resource_type, _)| resource_type == name)
+        {
             let document = world.read(name, id).await.unwrap().into_document();
-            if search.filter.as_ref().is_none_or(|filter| filter.matches(&schema, &document)) {
-                let key = search.sort.as_ref().and_then(|sort| sort_key(&schema, &sort.path, &document));
+            if search
+                .filter
+                .as_ref()
+                .is_none_or(|filter| filter.matches(&schema, &document))
+            {
+                let key = search
+                    .sort
+                    .as_ref()
+                    .and_then(|sort| sort_key(&schema, &sort.path, &document));
                 found.push(((*id).to_owned(), key));
             }
         }
@@ -268,19 +401,41 @@ async fn expected(world: &World, there: &[(&str, &str)], search: &Search) -> (us
                 (Some(a), Some(b)) => a.cmp(b),
                 (a, b) => a.is_none().cmp(&b.is_none()),
             };
-            if sort.descending { Ordering::reverse(ascending) } else { ascending }
+            if sort.descending {
+                Ordering::reverse(ascending)
+            } else {
+                ascending
+            }
         });
     }
-    let page = found.iter().skip(usize::try_from(search.page.offset).unwrap()).take(usize::try_from(search.page.limit).unwrap());
+    let page = found
+        .iter()
+        .skip(usize::try_from(search.page.offset).unwrap())
+        .take(usize::try_from(search.page.limit).unwrap());
     (found.len(), page.map(|(id, _)| id.clone()).collect())
 }
 
 /// The ids of all pages, from position to position.
-async fn walk(world: &World, types: &[Arc<TypeSchema>], search: &Search) -> Result<Vec<String>, TestCaseError> {
-    let page = Page { offset: 0, limit: search.page.limit.clamp(1, 3) };
+async fn walk(
+    world: &World,
+    types: &[Arc<TypeSchema>],
+    search: &Search,
+) -> Result<Vec<String>, TestCaseError> {
+    let page = Page {
+        offset: 0,
+        limit: search.page.limit.clamp(1, 3),
+    };
     let (mut ids, mut after) = (Vec::new(), None);
     loop {
-        let plan = plan(types, search.filter.clone(), search.sort.clone(), page, NOTHING).unwrap().by_position(after);
+        let plan = plan(
+            types,
+            search.filter.clone(),
+            search.sort.clone(),
+            page,
+            NOTHING,
+        )
+        .unwrap()
+        .by_position(after);
         let found = world.opened.store.search(world.tenant.id, plan).await;
         let found = found.map_err(|error| TestCaseError::fail(format!("{search:?}: {error:?}")))?;
         ids.extend(found.resources.iter().map(|resource| resource.id.clone()));
@@ -291,36 +446,93 @@ async fn walk(world: &World, types: &[Arc<TypeSchema>], search: &Search) -> Resu
     }
 }
 
-async fn check(opened: Opened, tenant: &str, (users, groups, searches): People, tried: &Cell<Tried>) -> Result<(), TestCaseError> {
+async fn check(
+    opened: Opened,
+    tenant: &str,
+    (users, groups, searches): People,
+    tried: &Cell<Tried>,
+) -> Result<(), TestCaseError> {
     let world = World::in_store(opened, tenant, Arc::default()).await;
     let there = fill(&world, users, &groups).await;
     for search in searches {
-        let types: Vec<Arc<TypeSchema>> = search.types.iter().map(|name| world.schema(name)).collect();
+        let types: Vec<Arc<TypeSchema>> =
+            search.types.iter().map(|name| world.schema(name)).collect();
         let schemas: Vec<&TypeSchema> = types.iter().map(AsRef::as_ref).collect();
-        let sort = search.sort.clone().filter(|sort| check_sort(&schemas, &sort.path).is_ok());
+        let sort = search
+            .sort
+            .clone()
+            .filter(|sort| check_sort(&schemas, &sort.path).is_ok());
         let search = Search { sort, ..search };
         let mut counts = tried.get();
         counts.all += 1;
-        if search.filter.as_ref().is_some_and(|filter| filter.check(&schemas).is_err()) {
+        if search
+            .filter
+            .as_ref()
+            .is_some_and(|filter| filter.check(&schemas).is_err())
+        {
             counts.refused += 1;
             tried.set(counts);
             continue;
         }
-        let text = format!("{:?} {:?} {:?} {:?}", search.types, search.filter.as_ref().map(ToString::to_string), search.sort, search.page);
-        let plan = plan(&types, search.filter.clone(), search.sort.clone(), search.page, NOTHING).unwrap();
+        let text = format!(
+            "{:?} {:?} {:?} {:?}",
+            search.types,
+            search.filter.as_ref().map(ToString::to_string),
+            search.sort,
+            search.page
+        );
+        let plan = plan(
+            &types,
+            search.filter.clone(),
+            search.sort.clone(),
+            search.page,
+            NOTHING,
+        )
+        .unwrap();
         let found = world.opened.store.search(world.tenant.id, plan).await;
         let found = found.map_err(|error| TestCaseError::fail(format!("{text}: {error:?}")))?;
-        let found_ids: Vec<String> = found.resources.iter().map(|resource| resource.id.clone()).collect();
+        let found_ids: Vec<String> = found
+            .resources
+            .iter()
+            .map(|resource| resource.id.clone())
+            .collect();
         let (total, ids) = expected(&world, &there, &search).await;
-        let of_types = there.iter().filter(|(resource_type, _)| search.types.contains(resource_type)).count();
+        let of_types = there
+            .iter()
+            .filter(|(resource_type, _)| search.types.contains(resource_type))
+            .count();
         counts.found_some += u32::from(total > 0 && total < of_types);
         tried.set(counts);
-        prop_assert_eq!((usize::try_from(found.total_results).unwrap(), found_ids), (total, ids), "{}", text);
-        let (_, whole) = expected(&world, &there, &Search { page: Page { offset: 0, limit: 1_000 }, ..search.clone() }).await;
-        prop_assert_eq!(walk(&world, &types, &search).await?, whole, "by position: {}", text);
+        prop_assert_eq!(
+            (usize::try_from(found.total_results).unwrap(), found_ids),
+            (total, ids),
+            "{}",
+            text
+        );
+        let (_, whole) = expected(
+            &world,
+            &there,
+            &Search {
+                page: Page {
+                    offset: 0,
+                    limit: 1_000,
+                },
+                ..search.clone()
+            },
+        )
+        .await;
+        prop_assert_eq!(
+            walk(&world, &types, &search).await?,
+            whole,
+            "by position: {}",
+            text
+        );
         // What is answered is what is read.
         for resource in found.resources {
-            let mut read = world.read(&resource.resource_type, &resource.id).await.unwrap();
+            let mut read = world
+                .read(&resource.resource_type, &resource.id)
+                .await
+                .unwrap();
             (read.members, read.groups) = (Vec::new(), Vec::new());
             prop_assert_eq!(resource, read);
         }
@@ -333,17 +545,34 @@ fn run(place: impl Future<Output = Place>, cases: u32) {
     let place = runtime.block_on(place);
     let opened = runtime.block_on(place.open());
     let (tenants, tried) = (Cell::new(0), Cell::new(Tried::default()));
-    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, max_shrink_iters: 300, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 300,
+        ..Config::default()
+    });
     let outcome = runner.run(&people(), |people| {
         tenants.set(tenants.get() + 1);
-        runtime.block_on(check(opened.clone(), &format!("t{}", tenants.get()), people, &tried))
+        runtime.block_on(check(
+            opened.clone(),
+            &format!("t{}", tenants.get()),
+            people,
+            &tried,
+        ))
     });
     if let Err(error) = outcome {
         panic!("{error}");
     }
     // Generated searches must be worth their time.
-    let Tried { all, refused, found_some } = tried.get();
-    assert!(refused * 20 < all && found_some * 8 > all, "of {all} searches {refused} were refused, {found_some} found some but not all");
+    let Tried {
+        all,
+        refused,
+        found_some,
+    } = tried.get();
+    assert!(
+        refused * 20 < all && found_some * 8 > all,
+        "of {all} searches {refused} were refused, {found_some} found some but not all"
+    );
 }
 
 #[test]

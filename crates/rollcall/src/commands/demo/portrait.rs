@@ -16,9 +16,16 @@ pub struct Portrait {
 impl Portrait {
     /// Of all users and groups of one server.
     pub fn new(users: &[Map<String, Value>], groups: &[Map<String, Value>]) -> Self {
-        let names: BTreeMap<&str, String> =
-            users.iter().chain(groups).filter_map(|one| Some((one.get("id")?.as_str()?, name(one)?))).collect();
-        let resources = users.iter().chain(groups).filter_map(|one| Some((name(one)?, attributes(one, &names)))).collect();
+        let names: BTreeMap<&str, String> = users
+            .iter()
+            .chain(groups)
+            .filter_map(|one| Some((one.get("id")?.as_str()?, name(one)?)))
+            .collect();
+        let resources = users
+            .iter()
+            .chain(groups)
+            .filter_map(|one| Some((name(one)?, attributes(one, &names))))
+            .collect();
         Self { resources }
     }
 
@@ -30,14 +37,23 @@ impl Portrait {
     /// What differs, in words; empty where both are equal.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
-        let names: BTreeSet<&String> = self.resources.keys().chain(other.resources.keys()).collect();
+        let names: BTreeSet<&String> = self
+            .resources
+            .keys()
+            .chain(other.resources.keys())
+            .collect();
         for name in names {
             match (self.resources.get(name), other.resources.get(name)) {
                 (Some(_), None) => found.push(format!("{name} is missing")),
                 (None, Some(_)) => found.push(format!("{name} should not be there")),
                 (Some(ours), Some(theirs)) => {
-                    found.extend(ours.difference(theirs).map(|(path, value)| format!("{name}: {path} = {value} is missing")));
-                    found.extend(theirs.difference(ours).map(|(path, value)| format!("{name}: {path} = {value} should not be there")));
+                    found.extend(
+                        ours.difference(theirs)
+                            .map(|(path, value)| format!("{name}: {path} = {value} is missing")),
+                    );
+                    found.extend(theirs.difference(ours).map(|(path, value)| {
+                        format!("{name}: {path} = {value} should not be there")
+                    }));
                 }
                 (None, None) => {}
             }
@@ -47,11 +63,22 @@ impl Portrait {
 }
 
 fn name(resource: &Map<String, Value>) -> Option<String> {
-    let user = resource.get("userName").and_then(Value::as_str).map(|name| format!("User {name}"));
-    user.or_else(|| resource.get("displayName").and_then(Value::as_str).map(|name| format!("Group {name}")))
+    let user = resource
+        .get("userName")
+        .and_then(Value::as_str)
+        .map(|name| format!("User {name}"));
+    user.or_else(|| {
+        resource
+            .get("displayName")
+            .and_then(Value::as_str)
+            .map(|name| format!("Group {name}"))
+    })
 }
 
-fn attributes(resource: &Map<String, Value>, names: &BTreeMap<&str, String>) -> BTreeSet<(String, String)> {
+fn attributes(
+    resource: &Map<String, Value>,
+    names: &BTreeMap<&str, String>,
+) -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     for (key, value) in resource {
         if OWN.contains(&key.as_str()) {
@@ -59,7 +86,10 @@ fn attributes(resource: &Map<String, Value>, names: &BTreeMap<&str, String>) -> 
         }
         if key == "members" {
             let members = value.as_array().into_iter().flatten();
-            found.extend(members.filter_map(|member| Some((key.clone(), refer(member.get("value")?, names)))));
+            found.extend(
+                members
+                    .filter_map(|member| Some((key.clone(), refer(member.get("value")?, names)))),
+            );
         } else {
             collect(key, value, names, &mut found);
         }
@@ -70,10 +100,18 @@ fn attributes(resource: &Map<String, Value>, names: &BTreeMap<&str, String>) -> 
 /// The name of the resource with this id, for ids differ from server to server.
 fn refer(id: &Value, names: &BTreeMap<&str, String>) -> String {
     let text = id.as_str().unwrap_or_default();
-    names.get(text).cloned().unwrap_or_else(|| format!("(unknown id {text})"))
+    names
+        .get(text)
+        .cloned()
+        .unwrap_or_else(|| format!("(unknown id {text})"))
 }
 
-fn collect(path: &str, value: &Value, names: &BTreeMap<&str, String>, into: &mut BTreeSet<(String, String)>) {
+fn collect(
+    path: &str,
+    value: &Value,
+    names: &BTreeMap<&str, String>,
+    into: &mut BTreeSet<(String, String)>,
+) {
     match value {
         Value::Null => {}
         Value::Object(object) => {
@@ -104,10 +142,18 @@ fn sorted(element: &Value) -> String {
     };
     let parts: BTreeMap<&str, String> = object
         .iter()
-        .filter(|(key, value)| !value.is_null() && *key != "$ref" && !(*key == "primary" && **value == Value::Bool(false)))
+        .filter(|(key, value)| {
+            !value.is_null()
+                && *key != "$ref"
+                && !(*key == "primary" && **value == Value::Bool(false))
+        })
         .map(|(key, value)| (key.as_str(), value.to_string()))
         .collect();
-    parts.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+    parts
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -117,7 +163,14 @@ mod tests {
     use super::*;
 
     fn portrait(users: &Value, groups: &Value) -> Portrait {
-        let maps = |value: &Value| value.as_array().unwrap().iter().map(|one| one.as_object().unwrap().clone()).collect::<Vec<_>>();
+        let maps = |value: &Value| {
+            value
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one.as_object().unwrap().clone())
+                .collect::<Vec<_>>()
+        };
         Portrait::new(&maps(users), &maps(groups))
     }
 
@@ -138,14 +191,30 @@ mod tests {
             if let Some(title) = title {
                 users[0]["title"] = json!(title);
             }
-            portrait(&users, &json!([{"id": "z", "displayName": "Engines", "members": members}]))
+            portrait(
+                &users,
+                &json!([{"id": "z", "displayName": "Engines", "members": members}]),
+            )
         };
-        let check = |there: &Portrait, expected: &[&str]| assert_eq!(here.differences(there), expected);
+        let check =
+            |there: &Portrait, expected: &[&str]| assert_eq!(here.differences(there), expected);
         let both = json!([{"value": "y"}, {"value": "x"}]);
         check(&there(None, both.clone(), true), &[]);
-        check(&there(Some("Dr"), both.clone(), true), &["User alan: title = \"Dr\" should not be there"]);
-        check(&there(None, json!([{"value": "y"}]), true), &["Group Engines: members = User ada is missing"]);
-        check(&there(None, both, false), &["User ada: active = true is missing", "User ada: active = false should not be there"]);
+        check(
+            &there(Some("Dr"), both.clone(), true),
+            &["User alan: title = \"Dr\" should not be there"],
+        );
+        check(
+            &there(None, json!([{"value": "y"}]), true),
+            &["Group Engines: members = User ada is missing"],
+        );
+        check(
+            &there(None, both, false),
+            &[
+                "User ada: active = true is missing",
+                "User ada: active = false should not be there",
+            ],
+        );
         assert_eq!(here.values(), 9);
     }
 

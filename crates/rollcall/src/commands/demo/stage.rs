@@ -37,11 +37,16 @@ impl Folder {
     /// The given one, which must be empty, or a temporary one.
     pub fn new(given: Option<PathBuf>) -> Result<Self, Failure> {
         let temporary = given.is_none();
-        let path = given.unwrap_or_else(|| std::env::temp_dir().join(format!("rollcall-demo-{}", wiring::fresh_name())));
+        let path = given.unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("rollcall-demo-{}", wiring::fresh_name()))
+        });
         wiring::make_private_folder(&path)?;
         if std::fs::read_dir(&path)?.next().is_some() {
-            return Err(Failure::usage(format!("the folder {} is not empty", path.display()))
-                .hint("the demo begins with nothing: name an empty folder, or leave --data out"));
+            return Err(
+                Failure::usage(format!("the folder {} is not empty", path.display())).hint(
+                    "the demo begins with nothing: name an empty folder, or leave --data out",
+                ),
+            );
         }
         Ok(Self { path, temporary })
     }
@@ -69,28 +74,56 @@ pub struct Server {
 }
 
 impl Server {
-    async fn start(name: &str, folder: &Path, configuration: &Configuration, listen: &str) -> Result<Self, Failure> {
+    async fn start(
+        name: &str,
+        folder: &Path,
+        configuration: &Configuration,
+        listen: &str,
+    ) -> Result<Self, Failure> {
         let configuration = configuration.for_demo(folder.join(name));
         let rollcall = Rollcall::open(&configuration, Missing::Create).await?;
-        let listener = TcpListener::bind(listen).await.map_err(|error| Failure::failed(format!("cannot listen on {listen}: {error}")))?;
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|error| Failure::failed(format!("cannot listen on {listen}: {error}")))?;
         let mut address = listener.local_addr()?;
         // One that listens on every address is reached by that of this machine.
         if address.ip().is_unspecified() {
-            address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+            address.set_ip(if address.is_ipv4() {
+                Ipv4Addr::LOCALHOST.into()
+            } else {
+                Ipv6Addr::LOCALHOST.into()
+            });
         }
         let base_url = format!("http://{address}/scim/v2");
         let first = wiring::first_start(&rollcall, None).await?;
-        let token = first.and_then(|first| first.token).ok_or_else(|| Failure::failed("the first start gave no token"))?;
+        let token = first
+            .and_then(|first| first.token)
+            .ok_or_else(|| Failure::failed("the first start gave no token"))?;
         let running = running::start(&rollcall, listener, None, &configuration);
         let client = rollcall.connector.client(&base_url, &token)?;
-        Ok(Self { name: name.to_owned(), base_url, token, client, rollcall, running })
+        Ok(Self {
+            name: name.to_owned(),
+            base_url,
+            token,
+            client,
+            rollcall,
+            running,
+        })
     }
 
     async fn list(&self, endpoint: &str) -> Result<Vec<Map<String, Value>>, Failure> {
         let request = Request::new(Method::GET, &[endpoint]);
         let answer = accepted(&request, read_all(&self.client, &request).await)?;
-        let resources = answer.body.as_ref().and_then(|body| body.get("Resources")).and_then(Value::as_array);
-        Ok(resources.into_iter().flatten().filter_map(|resource| resource.as_object().cloned()).collect())
+        let resources = answer
+            .body
+            .as_ref()
+            .and_then(|body| body.get("Resources"))
+            .and_then(Value::as_array);
+        Ok(resources
+            .into_iter()
+            .flatten()
+            .filter_map(|resource| resource.as_object().cloned())
+            .collect())
     }
 
     /// Everything it holds, over SCIM.
@@ -116,9 +149,17 @@ pub struct Stage {
 
 impl Stage {
     /// Starts all servers and adds the applications to the directory.
-    pub async fn build(folder: &Folder, configuration: &Configuration, output: Output) -> Result<Self, Failure> {
+    pub async fn build(
+        folder: &Folder,
+        configuration: &Configuration,
+        output: Output,
+    ) -> Result<Self, Failure> {
         let any_port = "127.0.0.1:0".to_owned();
-        let listen = if configuration.listen.origin == Origin::Default { any_port.clone() } else { configuration.listen.value.to_string() };
+        let listen = if configuration.listen.origin == Origin::Default {
+            any_port.clone()
+        } else {
+            configuration.listen.value.to_string()
+        };
         let directory = Server::start("directory", &folder.path, configuration, &listen).await?;
         let tenant = directory.rollcall.tenant("default").await?;
         let mut applications = Vec::new();
@@ -132,11 +173,24 @@ impl Stage {
                 settings: ApplicationSettings::default(),
                 at: directory.rollcall.now(),
             };
-            let added = directory.rollcall.store.catalogue.add_application(tenant.id, new).await?;
+            let added = directory
+                .rollcall
+                .store
+                .catalogue
+                .add_application(tenant.id, new)
+                .await?;
             names.extend(added.map(|application| (application.id, application.name)));
             applications.push(server);
         }
-        Ok(Self { directory, applications, names, tenant, output, parts: 0, lines_shown: 0 })
+        Ok(Self {
+            directory,
+            applications,
+            names,
+            tenant,
+            output,
+            parts: 0,
+            lines_shown: 0,
+        })
     }
 
     /// A sentence, or its JSON in one line.
@@ -151,24 +205,34 @@ impl Stage {
     /// Begins a part of the story.
     pub fn begin(&mut self, title: &str, sentence: &str) {
         self.parts = self.parts.saturating_add(1);
-        self.say(format!("\n{}. {title}: {sentence}", self.parts), &json!({ "event": "part", "title": title, "sentence": sentence }));
+        self.say(
+            format!("\n{}. {title}: {sentence}", self.parts),
+            &json!({ "event": "part", "title": title, "sentence": sentence }),
+        );
     }
 
     /// Sends a new resource to the directory, as an identity provider would; its id.
     pub async fn create(&self, endpoint: &str, body: Value) -> Result<String, Failure> {
-        let made = self.send(Request::new(Method::POST, &[endpoint]).with_body(body)).await?;
+        let made = self
+            .send(Request::new(Method::POST, &[endpoint]).with_body(body))
+            .await?;
         let id = made.get("id").and_then(Value::as_str);
-        id.map(str::to_owned).ok_or_else(|| Failure::failed(format!("the answer to POST /{endpoint} has no id")))
+        id.map(str::to_owned)
+            .ok_or_else(|| Failure::failed(format!("the answer to POST /{endpoint} has no id")))
     }
 
     /// Sends a change to the directory.
     pub async fn patch(&self, endpoint: &str, id: &str, body: Value) -> Result<(), Failure> {
-        self.send(Request::new(Method::PATCH, &[endpoint, id]).with_body(body)).await.map(drop)
+        self.send(Request::new(Method::PATCH, &[endpoint, id]).with_body(body))
+            .await
+            .map(drop)
     }
 
     /// Sends an end to the directory.
     pub async fn delete(&self, endpoint: &str, id: &str) -> Result<(), Failure> {
-        self.send(Request::new(Method::DELETE, &[endpoint, id])).await.map(drop)
+        self.send(Request::new(Method::DELETE, &[endpoint, id]))
+            .await
+            .map(drop)
     }
 
     /// Waits until nothing is on its way, shows what was sent, and compares every application with the directory, attribute by attribute.
@@ -179,7 +243,12 @@ impl Stage {
         let mut differences = Vec::new();
         for application in &self.applications {
             let (found, ..) = application.portrait().await?;
-            differences.extend(expected.differences(&found).into_iter().map(|difference| format!("{}: {difference}", application.name)));
+            differences.extend(
+                expected
+                    .differences(&found)
+                    .into_iter()
+                    .map(|difference| format!("{}: {difference}", application.name)),
+            );
         }
         if differences.is_empty() && quiet {
             let people = counted(users, "person", "people");
@@ -193,9 +262,14 @@ impl Stage {
             return Ok(());
         }
         for difference in &differences {
-            self.say(format!("   not equal: {}", printable(difference)), &json!({ "event": "difference", "difference": difference }));
+            self.say(
+                format!("   not equal: {}", printable(difference)),
+                &json!({ "event": "difference", "difference": difference }),
+            );
         }
-        Err(Failure::failed(format!("the applications were not equal to the directory after {SETTLE_SECONDS_MAX} seconds")))
+        Err(Failure::failed(format!(
+            "the applications were not equal to the directory after {SETTLE_SECONDS_MAX} seconds"
+        )))
     }
 
     /// Ends all servers.
@@ -212,9 +286,17 @@ impl Stage {
         let begun = Instant::now();
         let answer = accepted(&request, self.directory.client.send(&request).await)?;
         let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let value =
-            json!({ "event": "received", "request": request.describe(), "status": answer.status, "durationMilliseconds": milliseconds });
-        self.say(line("you", "directory", &request.describe(), &answer.status.to_string(), milliseconds), &value);
+        let value = json!({ "event": "received", "request": request.describe(), "status": answer.status, "durationMilliseconds": milliseconds });
+        self.say(
+            line(
+                "you",
+                "directory",
+                &request.describe(),
+                &answer.status.to_string(),
+                milliseconds,
+            ),
+            &value,
+        );
         Ok(answer.body.unwrap_or_default())
     }
 
@@ -226,7 +308,9 @@ impl Stage {
             }
             Ok(true)
         };
-        tokio::time::timeout(limit, quiet).await.unwrap_or(Ok(false))
+        tokio::time::timeout(limit, quiet)
+            .await
+            .unwrap_or(Ok(false))
     }
 
     async fn is_quiet(&self) -> Result<bool, Failure> {
@@ -243,10 +327,20 @@ impl Stage {
     }
 
     async fn show_log(&mut self) -> Result<(), Failure> {
-        let mut entries = self.directory.rollcall.store.ledger.read_log(self.tenant.id, None, None, LOG_LINES_MAX).await?;
+        let mut entries = self
+            .directory
+            .rollcall
+            .store
+            .ledger
+            .read_log(self.tenant.id, None, None, LOG_LINES_MAX)
+            .await?;
         entries.reverse();
         for entry in entries.iter().skip(self.lines_shown) {
-            let name = self.names.iter().find(|(id, _)| *id == entry.application).map_or("-", |(_, name)| name.as_str());
+            let name = self
+                .names
+                .iter()
+                .find(|(id, _)| *id == entry.application)
+                .map_or("-", |(_, name)| name.as_str());
             self.show_entry(name, entry);
         }
         self.lines_shown = entries.len();
@@ -254,20 +348,35 @@ impl Stage {
     }
 
     fn show_entry(&self, name: &str, entry: &LogEntry) {
-        let status = entry.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+        let status = entry
+            .status
+            .map_or_else(|| "-".to_owned(), |status| status.to_string());
         let mut value = json!(entry);
         if let Some(map) = value.as_object_mut() {
             map.insert("event".into(), "sent".into());
             map.insert("application".into(), name.into());
         }
-        self.say(line("directory", name, &entry.request, &status, entry.duration_milliseconds), &value);
+        self.say(
+            line(
+                "directory",
+                name,
+                &entry.request,
+                &status,
+                entry.duration_milliseconds,
+            ),
+            &value,
+        );
     }
 }
 
 fn line(from: &str, to: &str, request: &str, status: &str, milliseconds: u64) -> String {
     let mut request = printable(request);
     if request.chars().count() > REQUEST_WIDTH {
-        request = request.chars().take(REQUEST_WIDTH.saturating_sub(3)).chain("...".chars()).collect();
+        request = request
+            .chars()
+            .take(REQUEST_WIDTH.saturating_sub(3))
+            .chain("...".chars())
+            .collect();
     }
     format!("   {from:>9} -> {to:<9}  {request:<REQUEST_WIDTH$}  {status:>3}  {milliseconds:>4} ms")
 }
@@ -277,8 +386,18 @@ fn accepted(request: &Request, sent: Result<Response, SendError>) -> Result<Resp
     match sent {
         Ok(answer) if answer.is_success() => Ok(answer),
         Ok(answer) => {
-            let detail = answer.body.as_ref().and_then(|body| body.get("detail")).and_then(Value::as_str).unwrap_or(&answer.text);
-            Err(Failure::failed(format!("{}: {} {}", request.describe(), answer.status, printable(detail))))
+            let detail = answer
+                .body
+                .as_ref()
+                .and_then(|body| body.get("detail"))
+                .and_then(Value::as_str)
+                .unwrap_or(&answer.text);
+            Err(Failure::failed(format!(
+                "{}: {} {}",
+                request.describe(),
+                answer.status,
+                printable(detail)
+            )))
         }
         Err(error) => Err(Failure::failed(format!("{}: {error}", request.describe()))),
     }

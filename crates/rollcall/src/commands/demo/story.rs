@@ -13,15 +13,33 @@ const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:
 /// Tells it; after each part all applications must be equal to the directory.
 pub async fn tell(stage: &mut Stage) -> Result<(), Failure> {
     stage.begin("Before", "Grace Hopper and Alan Turing are there already.");
-    let grace = stage.create("Users", person("grace", "Grace", "Hopper", "Rear Admiral", "Compilers")).await?;
-    let alan = stage.create("Users", person("alan", "Alan", "Turing", "Head of Engines", "Engines")).await?;
+    let grace = stage
+        .create(
+            "Users",
+            person("grace", "Grace", "Hopper", "Rear Admiral", "Compilers"),
+        )
+        .await?;
+    let alan = stage
+        .create(
+            "Users",
+            person("alan", "Alan", "Turing", "Head of Engines", "Engines"),
+        )
+        .await?;
     stage.settle().await?;
 
     stage.begin("A joiner", "Ada Lovelace starts on Monday.");
-    let ada = stage.create("Users", person("ada", "Ada", "Lovelace", "Analyst", "Mathematics")).await?;
+    let ada = stage
+        .create(
+            "Users",
+            person("ada", "Ada", "Lovelace", "Analyst", "Mathematics"),
+        )
+        .await?;
     stage.settle().await?;
 
-    stage.begin("A mover", "Ada gets another title and department, and Alan becomes her manager.");
+    stage.begin(
+        "A mover",
+        "Ada gets another title and department, and Alan becomes her manager.",
+    );
     let moved = patch(&json!([
         { "op": "replace", "path": "title", "value": "Principal Engineer" },
         { "op": "replace", "path": format!("{ENTERPRISE}:department"), "value": "Engines" },
@@ -30,7 +48,10 @@ pub async fn tell(stage: &mut Stage) -> Result<(), Failure> {
     stage.patch("Users", &ada, moved).await?;
     stage.settle().await?;
 
-    stage.begin("A group", "Engineers: Ada and Grace. Then Alan joins it and Grace leaves it.");
+    stage.begin(
+        "A group",
+        "Engineers: Ada and Grace. Then Alan joins it and Grace leaves it.",
+    );
     let group = json!({ "schemas": [GROUP], "displayName": "Engineers", "members": [{ "value": ada }, { "value": grace }] });
     let engineers = stage.create("Groups", group).await?;
     stage.settle().await?;
@@ -41,7 +62,10 @@ pub async fn tell(stage: &mut Stage) -> Result<(), Failure> {
     stage.patch("Groups", &engineers, changed).await?;
     stage.settle().await?;
 
-    stage.begin("A leaver", "Ada's last day: first she can no longer sign in, then her account goes.");
+    stage.begin(
+        "A leaver",
+        "Ada's last day: first she can no longer sign in, then her account goes.",
+    );
     let deactivated = patch(&json!([{ "op": "replace", "path": "active", "value": false }]));
     stage.patch("Users", &ada, deactivated).await?;
     stage.settle().await?;
