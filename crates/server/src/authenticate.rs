@@ -4,6 +4,7 @@
 //!
 //! A good token is remembered for a while, with the revision of its tenant: a revocation, also by another process, takes effect at the next request.
 
+use keys::signed_token::Signed;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -22,7 +23,6 @@ use jiff::Timestamp;
 use scim_protocol::{Error, ErrorKind};
 
 use crate::address::caller_address;
-use crate::jose::Signed;
 use crate::rate_limit::{RateLimit, Verdict};
 use crate::refusal::Failure;
 use crate::state::{Callers, State};

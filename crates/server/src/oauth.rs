@@ -3,6 +3,7 @@
 
 mod client;
 
+use keys::signed_token::ALGORITHMS;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -23,7 +24,6 @@ pub use self::client::ASSERTION_SECONDS_MAX;
 use self::client::{Form, Given, authenticate};
 use crate::address::origin;
 use crate::authenticate::spend;
-use crate::jose::ALGORITHMS;
 use crate::refusal::{Failure, response};
 use crate::state::State;
 use crate::tls::ClientCertificate;

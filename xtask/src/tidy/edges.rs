@@ -12,19 +12,27 @@ use crate::Failure;
 const EDGES: &[(&str, &[&str])] = &[
     ("scim-protocol", &[]),
     ("scim-client", &["scim-protocol"]),
+    ("keys", &[]),
     ("directory", &["scim-protocol"]),
     ("provisioning", &["scim-protocol", "directory"]),
     (
         "connectors",
         &["scim-protocol", "scim-client", "directory", "provisioning"],
     ),
-    ("storage", &["scim-protocol", "directory", "provisioning"]),
-    ("server", &["scim-protocol", "directory", "provisioning"]),
+    (
+        "storage",
+        &["scim-protocol", "keys", "directory", "provisioning"],
+    ),
+    (
+        "server",
+        &["scim-protocol", "keys", "directory", "provisioning"],
+    ),
     (
         "rollcall",
         &[
             "scim-protocol",
             "scim-client",
+            "keys",
             "directory",
             "provisioning",
             "connectors",
@@ -64,7 +72,7 @@ const TEST_ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates whose `clippy.toml` repeats the root's, because a member's file replaces it.
-const PURE: &[&str] = &["scim-protocol", "directory", "provisioning"];
+const PURE: &[&str] = &["scim-protocol", "keys", "directory", "provisioning"];
 
 pub fn check(root: &Path, files: &[SourceFile]) -> Result<Vec<Finding>, Failure> {
     let metadata = MetadataCommand::new()

@@ -1,5 +1,6 @@
 //! OAuth 2.0 clients of a tenant. A secret is shown once, when it is made; the store knows only its keyed hash.
 
+use keys::signed_token::keys_from_text;
 use std::sync::Arc;
 
 use axum::extract::State as Extract;
@@ -14,7 +15,6 @@ use utoipa::ToSchema;
 use super::administrator::{Administrator, Refuse, Refused, has_room};
 use super::body::{Answer, Given, Parameters};
 use super::wishes::{Allowed, Wishes};
-use crate::jose::keys_from_text;
 use crate::state::State;
 
 /// What a new client shall be.

@@ -1,6 +1,7 @@
 //! How a client shows at the token endpoint who it is: by a secret (RFC 6749 section 2.3.1), by a signed assertion (RFC 7523 section 2.2), or by its
 //! certificate (RFC 8705 section 2.1). Makes no tokens.
 
+use keys::signed_token::{PublicKey, Signed};
 use std::collections::HashMap;
 
 use base64::Engine;
@@ -16,7 +17,6 @@ use serde_json::Value;
 
 use super::{Denied, invalid_request};
 use crate::authenticate::Attempt;
-use crate::jose::{PublicKey, Signed};
 use crate::refusal::Failure;
 use crate::state::State;
 use crate::tls::ClientCertificate;
