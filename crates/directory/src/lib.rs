@@ -31,8 +31,6 @@ pub mod replace;
 
 pub mod delete;
 
-pub mod credential;
-
 pub mod search;
 
 pub mod tombstone;
@@ -47,12 +45,6 @@ pub mod rehearsal;
 pub mod journal;
 
 pub mod request_log;
-
-pub mod access_token;
-
-pub mod client;
-
-pub mod issuer;
 
 pub mod tenant_life;
 

@@ -9,11 +9,11 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use access::access_token;
+use access::client::ClientRecord;
+use access::credential::{TokenHash, authenticate, is_use_news};
+use access::issuer::accept;
 use directory::access::{Caller, Permissions};
-use directory::access_token;
-use directory::client::ClientRecord;
-use directory::credential::{TokenHash, authenticate, is_use_news};
-use directory::issuer::accept;
 use directory::store::Fault;
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use http::header::AUTHORIZATION;

@@ -1,7 +1,7 @@
 //! Key sets of tenants that have signed nothing yet, or do not exist. The key is made from the tenant's name and the installation's key, so the answer is the
 //! same on every node and at every time, and looks like the answer of a tenant that signs. Signs nothing.
 
-use directory::credential::TokenHasher;
+use access::credential::TokenHasher;
 use jiff::Timestamp;
 use keys::signing_key::public_of_number;
 use provisioning::event_log::{KEY_DAYS_MAX, KEY_OVERLAP_DAYS};
@@ -40,8 +40,8 @@ fn decoy_key(hasher: &dyn TokenHasher, tenant: &str, turn: i64) -> Option<Value>
 
 #[cfg(test)]
 mod tests {
+    use access::credential::TokenHash;
     use aws_lc_rs::digest::{SHA256, digest};
-    use directory::credential::TokenHash;
 
     use super::*;
 

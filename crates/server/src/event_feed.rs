@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::credential::TokenHasher;
 use axum::body::Body;
 use axum::response::Response;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use directory::access::Caller;
-use directory::credential::TokenHasher;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use futures_util::stream::unfold;
@@ -478,7 +478,7 @@ pub(crate) fn too_many() -> Response {
 
 #[cfg(test)]
 mod tests {
-    use directory::credential::TokenHash;
+    use access::credential::TokenHash;
 
     use super::*;
 

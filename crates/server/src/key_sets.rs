@@ -7,7 +7,7 @@ use keys::signed_token::{PublicKey, Signed};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use directory::issuer::KeySets;
+use access::issuer::KeySets;
 use jiff::Timestamp;
 
 /// How long keys are remembered.

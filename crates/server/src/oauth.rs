@@ -6,11 +6,11 @@ mod client;
 use keys::signed_token::ALGORITHMS;
 use std::sync::Arc;
 
+use access::access_token::{AccessClaims, seal};
+use access::client::ClientRecord;
 use axum::body::Body;
 use axum::response::Response;
 use directory::access::Scope;
-use directory::access_token::{AccessClaims, seal};
-use directory::client::ClientRecord;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
 };

@@ -22,11 +22,11 @@ mod bulk;
 
 use std::sync::Arc;
 
+use access::client::ClientRecord;
 use axum::body::Body;
 use axum::response::Response;
 use directory::Directory;
 use directory::access::Caller;
-use directory::client::ClientRecord;
 use directory::stop::Stop;
 use directory::tenant::TenantId;
 use http::header::{AUTHORIZATION, WARNING};

@@ -14,18 +14,37 @@ const EDGES: &[(&str, &[&str])] = &[
     ("scim-client", &["scim-protocol"]),
     ("keys", &[]),
     ("directory", &["scim-protocol"]),
+    ("access", &["scim-protocol", "directory"]),
     ("provisioning", &["scim-protocol", "directory"]),
     (
         "connectors",
-        &["scim-protocol", "scim-client", "directory", "provisioning"],
+        &[
+            "scim-protocol",
+            "scim-client",
+            "directory",
+            "access",
+            "provisioning",
+        ],
     ),
     (
         "storage",
-        &["scim-protocol", "keys", "directory", "provisioning"],
+        &[
+            "scim-protocol",
+            "keys",
+            "directory",
+            "access",
+            "provisioning",
+        ],
     ),
     (
         "server",
-        &["scim-protocol", "keys", "directory", "provisioning"],
+        &[
+            "scim-protocol",
+            "keys",
+            "directory",
+            "access",
+            "provisioning",
+        ],
     ),
     (
         "rollcall",
@@ -34,6 +53,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "scim-client",
             "keys",
             "directory",
+            "access",
             "provisioning",
             "connectors",
             "storage",
@@ -42,7 +62,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "embedding",
-        &["scim-protocol", "directory", "storage", "server"],
+        &["scim-protocol", "directory", "access", "storage", "server"],
     ),
     ("embedded", &["embedding"]),
     ("fuzz", &["scim-protocol", "directory"]),
@@ -72,7 +92,13 @@ const TEST_ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates whose `clippy.toml` repeats the root's, because a member's file replaces it.
-const PURE: &[&str] = &["scim-protocol", "keys", "directory", "provisioning"];
+const PURE: &[&str] = &[
+    "scim-protocol",
+    "keys",
+    "directory",
+    "access",
+    "provisioning",
+];
 
 pub fn check(root: &Path, files: &[SourceFile]) -> Result<Vec<Finding>, Failure> {
     let metadata = MetadataCommand::new()

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use access::client::{CertificateName, ClientAuthentication, ClientRecord};
 use clap::{Args, Subcommand};
-use directory::client::{CertificateName, ClientAuthentication, ClientRecord};
 use keys::signed_token::keys_from_text;
 use serde_json::{Value, json};
 

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use access::credential::{token_text, webhook_secret_text};
 use clap::{Args, Subcommand, ValueEnum};
-use directory::credential::{token_text, webhook_secret_text};
 use directory::tenant::Tenant;
 use jiff::SignedDuration;
 use provisioning::application::Secret;

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use access::credential::{TokenRequest, Tokens, issue, token_text};
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -13,7 +14,6 @@ use connectors::key_sets::KeySetFetcher;
 use directory::Directory;
 use directory::access::Permissions;
 use directory::clock::{Clock, IdGenerator};
-use directory::credential::{TokenRequest, issue, token_text};
 use directory::store::Tenants;
 use directory::tenant::TenantSettings;
 use jiff::{SignedDuration, Timestamp};

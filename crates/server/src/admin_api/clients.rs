@@ -3,9 +3,9 @@
 use keys::signed_token::keys_from_text;
 use std::sync::Arc;
 
+use access::client::{CertificateName, ClientAuthentication, ClientRecord, Clients};
+use access::credential::token_text;
 use axum::extract::State as Extract;
-use directory::client::{CertificateName, ClientAuthentication, ClientRecord, Clients};
-use directory::credential::token_text;
 use http::StatusCode;
 use scim_protocol::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use access::credential::{token_text, webhook_secret_text};
 use axum::extract::State as Extract;
 use directory::access::{Caller, Scope};
-use directory::credential::{token_text, webhook_secret_text};
 use http::StatusCode;
 use jiff::SignedDuration;
 use provisioning::application::{Secret, is_bearer_token};

@@ -4,10 +4,10 @@
 use keys::signed_token::{PublicKey, Signed};
 use std::collections::HashMap;
 
+use access::client::{ClientAuthentication, ClientRecord};
+use access::issuer::{LEEWAY_SECONDS, check_times, names_audience};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use directory::client::{ClientAuthentication, ClientRecord};
-use directory::issuer::{LEEWAY_SECONDS, check_times, names_audience};
 use directory::tenant::Tenant;
 use http::HeaderValue;
 use http::request::Parts;

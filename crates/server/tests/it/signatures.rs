@@ -1,6 +1,6 @@
 //! Tokens of a foreign issuer that another library has signed (`signed_tokens.json` of `keys` says how), from the request to the answer.
 
-use directory::issuer::IssuerRecord;
+use access::issuer::IssuerRecord;
 use serde_json::{Value, json};
 
 use crate::house::House;

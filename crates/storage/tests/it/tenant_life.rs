@@ -3,10 +3,10 @@
 use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};
 
+use access::client::{CertificateName, ClientAuthentication, ClientRecord};
+use access::credential::{TokenHash, TokenRecord};
+use access::issuer::IssuerRecord;
 use directory::change_set::Precondition;
-use directory::client::{CertificateName, ClientAuthentication, ClientRecord};
-use directory::credential::{TokenHash, TokenRecord};
-use directory::issuer::IssuerRecord;
 use directory::parking::{Method, Parked, ParkedWrite};
 use directory::store::CommitError;
 use directory::tenant::{Tenant, TenantId, TenantSettings};
