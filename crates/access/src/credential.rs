@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use scim_protocol::Error;
 use subtle::ConstantTimeEq;
@@ -50,11 +50,6 @@ pub trait TokenHasher: Send + Sync {
 /// The text of a new token: 256 random bits, with a prefix by which secret scanners know it.
 pub fn token_text(secret: &[u8; 32]) -> String {
     format!("rollcall_{}", BASE64_URL_SAFE_NO_PAD.encode(secret))
-}
-
-/// The text of a new secret with which webhooks are signed, as Standard Webhooks writes it.
-pub fn webhook_secret_text(secret: &[u8; 32]) -> String {
-    format!("whsec_{}", BASE64_STANDARD.encode(secret))
 }
 
 /// What is asked for with a new token.

@@ -7,6 +7,10 @@
 
 pub mod clock;
 
+pub mod secret;
+
+pub mod retry;
+
 pub mod deletion_guard;
 
 pub mod tenant;

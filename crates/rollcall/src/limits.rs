@@ -1,6 +1,7 @@
 //! Every limit by its name, which ends in its unit, for `rollcall serve --print-limits`. Sets none.
 
-use provisioning::{lanes, provisioning as engine, subscription};
+use events::subscription;
+use provisioning::{lanes, provisioning as engine};
 use scim_protocol::{patch, validate};
 use serde_json::{Value, json};
 use server::lockout::LockoutLimit;

@@ -2,9 +2,9 @@
 //! same on every node and at every time, and looks like the answer of a tenant that signs. Signs nothing.
 
 use access::credential::TokenHasher;
+use events::event_log::{KEY_DAYS_MAX, KEY_OVERLAP_DAYS};
 use jiff::Timestamp;
 use keys::signing_key::public_of_number;
-use provisioning::event_log::{KEY_DAYS_MAX, KEY_OVERLAP_DAYS};
 use serde_json::Value;
 
 const DAY_SECONDS: i64 = 86_400;

@@ -14,9 +14,9 @@ use directory::request_log::RequestLog;
 use directory::shares::Shares;
 use directory::tenant::TenantId;
 use directory::tenant_life::TenantLife;
-use provisioning::event_log::{EventLog, Receivers, SigningKeys};
-use provisioning::subscription::Subscriptions;
-use provisioning::telling::Teller;
+use events::event_log::{EventLog, Receivers, SigningKeys};
+use events::subscription::Subscriptions;
+use events::telling::Teller;
 use tokio::sync::{Semaphore, watch};
 
 use crate::key_sets::KeySetCache;

@@ -6,7 +6,7 @@ use access::issuer::IssuerSettings;
 use directory::access::Permissions;
 use directory::store::Fault;
 use directory::tenant::TenantId;
-use provisioning::receiver::Secrets;
+use events::receiver::Secrets;
 use serde_json::{Map, Value};
 
 use crate::event_rows::seal_secrets;

@@ -2,9 +2,9 @@
 
 use directory::store::Fault;
 use directory::tenant::TenantId;
+use events::event_log::{KEY_DAYS_MAX, KEY_OVERLAP_DAYS};
 use jiff::{SignedDuration, Timestamp};
 use keys::signing_key;
-use provisioning::event_log::{KEY_DAYS_MAX, KEY_OVERLAP_DAYS};
 use serde_json::Value;
 
 use crate::rows::from_json;

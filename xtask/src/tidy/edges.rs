@@ -15,6 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("keys", &[]),
     ("directory", &["scim-protocol"]),
     ("access", &["scim-protocol", "directory"]),
+    ("events", &["scim-protocol", "directory"]),
     ("provisioning", &["scim-protocol", "directory"]),
     (
         "connectors",
@@ -23,6 +24,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "scim-client",
             "directory",
             "access",
+            "events",
             "provisioning",
         ],
     ),
@@ -33,6 +35,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "keys",
             "directory",
             "access",
+            "events",
             "provisioning",
         ],
     ),
@@ -43,6 +46,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "keys",
             "directory",
             "access",
+            "events",
             "provisioning",
         ],
     ),
@@ -54,6 +58,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "keys",
             "directory",
             "access",
+            "events",
             "provisioning",
             "connectors",
             "storage",
@@ -71,7 +76,10 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Edges that only tests may have: the tests of these crates want a real store.
-const TEST_EDGES: &[(&str, &[&str])] = &[("server", &["storage"]), ("connectors", &["storage"])];
+const TEST_EDGES: &[(&str, &[&str])] = &[
+    ("server", &["storage", "provisioning"]),
+    ("connectors", &["storage"]),
+];
 
 /// A library and the crates that may name it: SQL in one crate, HTTP at the edges.
 const ROOMS: &[(&str, &[&str])] = &[
@@ -97,6 +105,7 @@ const PURE: &[&str] = &[
     "keys",
     "directory",
     "access",
+    "events",
     "provisioning",
 ];
 

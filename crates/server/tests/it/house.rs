@@ -15,12 +15,12 @@ use directory::clock::{Clock, IdGenerator};
 use directory::request_log::RequestLog;
 use directory::store::Store;
 use directory::tenant::{Tenant, TenantSettings};
+use events::event_log::{Courier, Message, Reception};
+use events::receiver::Receiver;
+use events::subscription::{Ports, Subscriptions};
+use events::telling::Teller;
 use http::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use provisioning::event_log::{Courier, Message, Reception};
-use provisioning::receiver::Receiver;
-use provisioning::subscription::{Ports, Subscriptions};
-use provisioning::telling::Teller;
 use serde_json::Value;
 use server::{Callers, Events, Options, State, router};
 use storage::secrets::MasterKey;
@@ -120,7 +120,7 @@ fn events(
     };
     let delivery = Arc::new(Subscriptions::new(
         ports,
-        provisioning::subscription::Options::default(),
+        events::subscription::Options::default(),
     ));
     (
         announce,
