@@ -35,12 +35,11 @@ pub use self::pages::MoreMembers;
 use self::schema_sets::SchemaSets;
 pub use self::types::Edited;
 pub use self::undo::{UNDO_CHANGES_MAX, UNDO_ENTRIES_MAX, UndoLine, Undone};
-use crate::access::{Caller, Permissions};
+use crate::access::{Caller, Permissions, unauthorized};
 use crate::change_set::{
     Change, ChangeSet, Committed, Former, Moment, Policy, Precondition, Write,
 };
 use crate::clock::{Clock, IdGenerator};
-use crate::credential::unauthorized;
 use crate::document::Document;
 use crate::history::{History, Tombstone};
 use crate::journal::{Journal, Touched};
