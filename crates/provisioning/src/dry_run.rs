@@ -8,7 +8,7 @@ use std::sync::Arc;
 use directory::store::{Fault, Store};
 use directory::tenant::TenantId;
 use jiff::Timestamp;
-use scim_protocol::{SchemaSet, TypeSchema};
+use scim_protocol::TypeSchema;
 use serde_json::{Map, Value, json};
 
 use self::paper::Paper;
@@ -19,6 +19,7 @@ use crate::knowledge::Knowledge;
 use crate::ledger::{Claim, Ledger, Next, Written};
 use crate::machine::{self, Command, Event, Request, Situation};
 use crate::provisioning_log::LogEntry;
+use crate::types::Types;
 use crate::worker::{Subject, WorkerOptions, owners, send, situation};
 
 /// What a dry run reads.
@@ -27,6 +28,8 @@ pub struct DryRun {
     pub store: Arc<dyn Store>,
     /// Links.
     pub ledger: Arc<dyn Ledger>,
+    /// Schemas.
+    pub types: Types,
     /// The way to applications.
     pub connector: Arc<dyn Connector>,
 }
@@ -52,7 +55,7 @@ impl DryRun {
         resource_id: &str,
         now: Timestamp,
     ) -> Result<Option<Plan>, Fault> {
-        let schemas = SchemaSet::standard();
+        let schemas = self.types.of(tenant).await?;
         let Some(schema) = schemas.by_name(resource_type).cloned() else {
             return Ok(None);
         };
@@ -152,7 +155,7 @@ impl Request {
         };
         match self {
             Self::Discover => ("discover", None, Value::Null),
-            Self::Find(lookup) => ("find", None, json!({ lookup.attribute: lookup.value })),
+            Self::Find(lookup) => ("find", None, json!({ lookup.attribute.as_str(): lookup.value })),
             Self::List => ("list", None, Value::Null),
             Self::Read(id) => ("read", Some(id), Value::Null),
             Self::Create(new) => ("create", None, whole(&new.attributes, &new.members)),

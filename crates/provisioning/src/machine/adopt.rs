@@ -8,6 +8,7 @@ use crate::account::{Account, get, text_of};
 use crate::ledger::Written;
 use crate::link::{Link, LinkState};
 use crate::mapping;
+use crate::resource_type::has_members;
 
 impl State {
     /// Only what our own lost create made has our externalId.
@@ -42,7 +43,7 @@ impl State {
         let acknowledged =
             mapping::managed(&self.about.schema, &account.attributes, &attempted, wanted);
         // Lists may leave members out, and the account may have members that the directory does not know: a group is read before it is compared.
-        let state = if self.resource_type() == "Group" {
+        let state = if has_members(&self.about.schema) {
             LinkState::Uncertain
         } else {
             LinkState::Linked
@@ -60,7 +61,7 @@ impl State {
             return self.advance();
         }
         self.is_written();
-        if self.resource_type() != "Group" {
+        if !has_members(&self.about.schema) {
             self.clear(Mark::Verify);
         }
         if let Some(link) = self.link.clone() {

@@ -1,6 +1,7 @@
 //! What the answer to a write shows, beside what was just told: a difference is a difference, and not success.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::read::without_members;
 use super::{Mark, State};
@@ -76,7 +77,8 @@ impl State {
     /// What was just sent and is not shown is one that is never shown, or was not stored: the account is read where others show it.
     fn learn_not_shown(&mut self, compared: &comparison::Comparison) {
         let resource_type = self.resource_type().to_owned();
-        let names = matching::attributes(&resource_type);
+        let schema = Arc::clone(&self.about.schema);
+        let names = matching::attributes(&schema);
         // Some answer with a part of the account.
         let is_whole = names.iter().any(|name| compared.shown.contains_key(*name));
         for place in compared

@@ -27,13 +27,13 @@ impl State {
             return self.retry(step, &dispute.trace, why);
         }
         let wanted = self.desired.as_ref().map(|desired| &desired.document);
-        let mut by_name = matching::lookups(self.resource_type(), wanted, None)
+        let mut by_name = matching::lookups(&self.about.schema, wanted, None)
             .into_iter()
             .filter(Lookup::is_name);
         match by_name.next().filter(|lookup| {
             self.about
                 .knowledge
-                .can_search(self.about.schema.name(), lookup.attribute, self.now)
+                .can_search(self.about.schema.name(), &lookup.attribute, self.now)
         }) {
             Some(lookup) => self.ask(Phase::Dispute(dispute), Request::Find(lookup)),
             None => self.hold(step, &dispute.trace, why),
@@ -47,7 +47,7 @@ impl State {
     ) -> Command {
         self.heed(exchange.wait, exchange.outcome.is_ok());
         let wanted = self.desired.as_ref().map(|desired| &desired.document);
-        let lookup = matching::lookups(self.resource_type(), wanted, None)
+        let lookup = matching::lookups(&self.about.schema, wanted, None)
             .into_iter()
             .find(Lookup::is_name);
         let found = exchange

@@ -1,5 +1,7 @@
 //! What follows a change that the application refused: it is narrowed down, so that everything else flows.
 
+use std::sync::Arc;
+
 use super::{Command, How, Mark, State};
 use crate::account::{AccountChange, Place};
 use crate::connector::{Failure, Refusal, RefusalKind, Trace};
@@ -15,7 +17,8 @@ impl State {
         trace: Trace,
     ) -> Command {
         let step = self.step_name();
-        let names = matching::attributes(self.resource_type());
+        let schema = Arc::clone(&self.about.schema);
+        let names = matching::attributes(&schema);
         match refusal.kind {
             RefusalKind::Gone => self.vanish(step, &trace, true),
             RefusalKind::NotFound | RefusalKind::NotOffered if how == How::AsAWhole => {
@@ -86,7 +89,8 @@ impl State {
         trace: Trace,
     ) -> Command {
         let step = self.step_name();
-        let names = matching::attributes(self.resource_type());
+        let schema = Arc::clone(&self.about.schema);
+        let names = matching::attributes(&schema);
         let is_name =
             |place: &Place| place.extension.is_none() && names.contains(&place.attribute.as_str());
         let why = if kind == RefusalKind::Uniqueness {
@@ -109,7 +113,8 @@ impl State {
 
     /// A revocation sent as a whole does not fail for something else that the account has, where the refusal names it.
     fn leave_out(&mut self, change: &AccountChange, refusal: &Refusal) -> bool {
-        let needed = matching::attributes(self.resource_type());
+        let schema = Arc::clone(&self.about.schema);
+        let needed = matching::attributes(&schema);
         let named = refusal
             .attribute
             .as_ref()

@@ -1,4 +1,4 @@
-//! Removes accounts. A person whose account is not deleted for certain is locked out meanwhile.
+//! Removes accounts. One that can be deactivated, and is not deleted for certain, is deactivated meanwhile.
 
 use serde_json::Value;
 
@@ -6,6 +6,7 @@ use super::{Command, Mark, State};
 use crate::account::{AccountChange, AccountId};
 use crate::connector::{Exchange, Failure, RefusalKind, Trace};
 use crate::proof::Acknowledged;
+use crate::resource_type::has_active;
 
 impl State {
     pub(super) fn on_removed(&mut self, exchange: Exchange<Acknowledged>) -> Command {
@@ -15,7 +16,7 @@ impl State {
             outcome,
         } = exchange;
         self.heed(wait, outcome.is_ok());
-        let is_person = self.resource_type() == "User";
+        let can_be_locked = has_active(&self.about.schema);
         let refusal = match outcome {
             Ok(_) => {
                 self.note("delete", "done", &trace, "");
@@ -31,13 +32,13 @@ impl State {
         match refusal.kind {
             RefusalKind::Gone => self.vanish("delete", &trace, true),
             // A page of HTML proves nothing, and perhaps only deletions meet it.
-            RefusalKind::NotFound if is_person => self.lock_instead(
+            RefusalKind::NotFound if can_be_locked => self.lock_instead(
                 Mark::Again,
                 &trace,
                 "it is not known whether this is gone; the account is deactivated",
             ),
             RefusalKind::NotFound => self.vanish("delete", &trace, false),
-            RefusalKind::NotOffered if is_person => {
+            RefusalKind::NotOffered if can_be_locked => {
                 self.note(
                     "delete",
                     "retry",
@@ -47,11 +48,13 @@ impl State {
                 self.set(Mark::WithoutDelete);
                 self.advance()
             }
-            RefusalKind::NotOffered => {
-                self.hold("delete", &trace, "the application does not delete groups")
-            }
+            RefusalKind::NotOffered => self.hold(
+                "delete",
+                &trace,
+                "the application does not delete accounts of this type",
+            ),
             // Somebody who leaves is locked out at least.
-            _ if is_person => {
+            _ if can_be_locked => {
                 let is_passing = matches!(
                     refusal.kind,
                     RefusalKind::Forbidden | RefusalKind::Version | RefusalKind::Conflict
@@ -82,7 +85,7 @@ impl State {
             self.doubt(&AccountChange::of(id));
         }
         // One answer may be lost by chance. An application that loses each answer to a deletion may still take a change.
-        if self.resource_type() == "User"
+        if has_active(&self.about.schema)
             && !is_locked
             && (*failure != Failure::Unknown { answered: false } || self.about.claim.attempts > 0)
         {

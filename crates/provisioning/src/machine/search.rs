@@ -70,7 +70,7 @@ impl State {
             if self
                 .about
                 .knowledge
-                .can_search(self.resource_type(), lookup.attribute, self.now)
+                .can_search(self.resource_type(), &lookup.attribute, self.now)
             {
                 search.current = Some(lookup.clone());
                 return self.ask(Phase::Search(search), Request::Find(lookup));
@@ -105,7 +105,7 @@ impl State {
                 if search.whole && search.cannot_filter {
                     self.learn(Fact::CannotFilter);
                 } else if !search.whole {
-                    self.learn_search(Fact::SearchWorked(resource_type, lookup.attribute));
+                    self.learn_search(Fact::SearchWorked(resource_type, lookup.attribute.clone()));
                 }
                 self.judge(search, listing, trace)
             }
@@ -120,7 +120,7 @@ impl State {
             {
                 self.learn(Fact::SearchFailed(
                     resource_type,
-                    lookup.attribute,
+                    lookup.attribute.clone(),
                     self.now,
                 ));
                 self.note(
@@ -140,7 +140,7 @@ impl State {
             Err(Failure::Unknown { answered: true }) if !search.whole => {
                 self.learn(Fact::SearchFailed(
                     resource_type,
-                    lookup.attribute,
+                    lookup.attribute.clone(),
                     self.now,
                 ));
                 let why = "looking for this fails; all accounts are read instead";
