@@ -32,7 +32,7 @@ pub use self::group_members::{MembershipPage, MembershipSearch};
 use self::oneself::own_groups;
 use self::pages::Cursors;
 pub use self::pages::MoreMembers;
-use self::schema_sets::SchemaSets;
+pub use self::schema_sets::SchemaSets;
 pub use self::types::Edited;
 pub use self::undo::{UNDO_CHANGES_MAX, UNDO_ENTRIES_MAX, UndoLine, Undone};
 use crate::access::{Caller, Permissions, unauthorized};

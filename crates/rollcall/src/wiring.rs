@@ -32,6 +32,7 @@ use provisioning::application::Secret;
 use provisioning::dry_run::DryRun;
 use provisioning::ledger::{Catalogue, Ledger};
 use provisioning::provisioning::{Ports, Provisioning};
+use provisioning::types::Types;
 use server::lockout::LockoutLimit;
 use server::rate_limit::RateLimit;
 use server::{Callers, DEFAULT_TENANT, State};
@@ -395,6 +396,7 @@ impl Rollcall {
             store: Arc::clone(&self.store.identities),
             ledger: Arc::clone(&self.store.ledger),
             catalogue: Arc::clone(&self.store.catalogue),
+            types: Arc::clone(&self.store.types),
             connector: Arc::new(self.connector.clone()),
             clock: Arc::clone(&self.clock),
             ids: Arc::clone(&self.ids),
@@ -408,6 +410,7 @@ impl Rollcall {
         DryRun {
             store: Arc::clone(&self.store.identities),
             ledger: Arc::clone(&self.store.ledger),
+            types: Types::new(Arc::clone(&self.store.types)),
             connector: Arc::new(self.connector.clone()),
         }
     }

@@ -17,6 +17,7 @@ use super::outbox::{self, Wanted};
 use super::read::storable;
 use super::statements_of_work as sql;
 use super::{Postgres, catalogue};
+use crate::event_rows::{active, touched};
 use crate::rows::{MEMBER_LEFT, from_json, link_state, micros, timestamp, version};
 
 #[async_trait]
@@ -40,12 +41,15 @@ impl Ledger for Postgres {
         )
         .await?;
         let change = |row: &Row| {
+            let kind = row.try_get::<_, i64>(5).map_err(fault)?;
             Ok(LoggedChange {
                 sequence: row.try_get(0).map_err(fault)?,
                 resource_type: row.try_get(1).map_err(fault)?,
                 resource_id: row.try_get(2).map_err(fault)?,
                 deleted: row.try_get::<_, i64>(3).map_err(fault)? == 0,
-                member_left: row.try_get::<_, i64>(5).map_err(fault)? & MEMBER_LEFT != 0,
+                member_left: kind & MEMBER_LEFT != 0,
+                active: active(kind),
+                touched: touched(kind, row.try_get(6).map_err(fault)?),
                 at: timestamp(row.try_get(4).map_err(fault)?)?,
             })
         };

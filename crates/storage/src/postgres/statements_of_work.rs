@@ -37,7 +37,7 @@ pub(crate) const APPLICATION_ANSWERS: &str =
 /// All tenants that are not suspended.
 pub(crate) const TENANTS_WITH_CHANGES: &str = "SELECT tenant FROM tenants WHERE last_sequence > dispatched \
      AND NOT coalesce((settings::JSONB ->> 'suspended')::BOOLEAN, FALSE) ORDER BY tenant";
-pub(crate) const READ_CHANGES: &str = "SELECT sequence, type, id, version, at, kind FROM change_log \
+pub(crate) const READ_CHANGES: &str = "SELECT sequence, type, id, version, at, kind, attributes FROM change_log \
      WHERE tenant = $1 AND sequence > (SELECT dispatched FROM tenants WHERE tenant = $1) ORDER BY sequence LIMIT $2";
 /// One node dispatches a tenant's changes at a time.
 pub(crate) const LOCK_DISPATCH: &str = "SELECT pg_advisory_xact_lock(hashtextextended('rollcall dispatch of tenant ' || $1::BIGINT, 0))";

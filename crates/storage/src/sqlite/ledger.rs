@@ -19,6 +19,7 @@ use super::connections::{fault, snapshot};
 use super::provisioning_log::write_lines;
 use super::statements_of_work as sql;
 use super::{Sqlite, catalogue};
+use crate::event_rows::{active, touched};
 use crate::rows::{
     MEMBER_LEFT, attribute_key, from_json, json_text, link_state, link_state_text, micros,
     timestamp, version,
@@ -51,6 +52,7 @@ impl Ledger for Sqlite {
                     row.get(3)?,
                     row.get(4)?,
                     row.get(5)?,
+                    row.get(6)?,
                 ))
             };
             let rows = list(
@@ -59,24 +61,27 @@ impl Ledger for Sqlite {
                 params![tenant.0, limit_of(limit)],
                 columns,
             )?;
-            let change = |(sequence, resource_type, resource_id, version, at, kind): (
-                _,
-                _,
-                _,
-                i64,
-                _,
-                i64,
-            )| {
-                let (deleted, member_left) = (version == 0, kind & MEMBER_LEFT != 0);
-                Ok(LoggedChange {
-                    sequence,
-                    resource_type,
-                    resource_id,
-                    deleted,
-                    member_left,
-                    at: timestamp(at)?,
-                })
-            };
+            let change =
+                |(sequence, resource_type, resource_id, version, at, kind, attributes): (
+                    _,
+                    _,
+                    _,
+                    i64,
+                    _,
+                    i64,
+                    String,
+                )| {
+                    Ok(LoggedChange {
+                        sequence,
+                        resource_type,
+                        resource_id,
+                        deleted: version == 0,
+                        member_left: kind & MEMBER_LEFT != 0,
+                        active: active(kind),
+                        touched: touched(kind, &attributes),
+                        at: timestamp(at)?,
+                    })
+                };
             rows.into_iter().map(change).collect()
         };
         self.readers.read_long(None, read).await

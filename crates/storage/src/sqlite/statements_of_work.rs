@@ -30,7 +30,7 @@ pub(crate) const APPLICATION_ANSWERS: &str =
 /// All tenants that are not suspended.
 pub(crate) const TENANTS_WITH_CHANGES: &str = "SELECT tenant FROM tenants WHERE last_sequence > dispatched \
      AND NOT coalesce(json_extract(settings, '$.suspended'), 0) ORDER BY tenant";
-pub(crate) const READ_CHANGES: &str = "SELECT sequence, type, id, version, at, kind FROM change_log \
+pub(crate) const READ_CHANGES: &str = "SELECT sequence, type, id, version, at, kind, attributes FROM change_log \
      WHERE tenant = ?1 AND sequence > (SELECT dispatched FROM tenants WHERE tenant = ?1) ORDER BY sequence LIMIT ?2";
 pub(crate) const MOVE_CURSOR: &str =
     "UPDATE tenants SET dispatched = max(dispatched, ?2) WHERE tenant = ?1";
