@@ -4,34 +4,34 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use access::client::{ClientAuthentication, ClientRecord, Clients};
+use access::credential::{TokenHasher, TokenRecord, TokenRequest, Tokens, issue, token_text};
+use access::issuer::{Issuers, KeySets};
 use connectors::egress::Egress;
 use connectors::event_receiver::HttpCourier;
 use connectors::key_sets::KeySetFetcher;
 use connectors::scim_target::ScimConnector;
 use directory::access::{Caller, Permissions};
-use directory::client::{ClientAuthentication, ClientRecord, Clients};
 use directory::clock::{Clock, IdGenerator};
-use directory::credential::{TokenHasher, TokenRecord, TokenRequest, issue, token_text};
 use directory::directory::{COMMAND_LINE, Directory};
 use directory::history::History;
-use directory::issuer::{Issuers, KeySets};
 use directory::parking::Parking;
 use directory::pending::PendingReferences;
 use directory::readiness::Readiness;
 use directory::request_log::RequestLog;
 use directory::schema_store::SchemaStore;
 use directory::search::cursor::CursorSealer;
-use directory::store::{Store, Tenants};
+use directory::store::Store;
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use directory::tenant_life::TenantLife;
+use events::event_log::{EventLog, Receivers, SigningKeys};
+use events::subscription::{self, Subscriptions};
+use events::telling::Teller;
 use jiff::Timestamp;
 use provisioning::application::Secret;
 use provisioning::dry_run::DryRun;
-use provisioning::event_log::{EventLog, Receivers, SigningKeys};
 use provisioning::ledger::{Catalogue, Ledger};
 use provisioning::provisioning::{Ports, Provisioning};
-use provisioning::subscription::{self, Subscriptions};
-use provisioning::telling::Teller;
 use server::lockout::LockoutLimit;
 use server::rate_limit::RateLimit;
 use server::{Callers, DEFAULT_TENANT, State};
@@ -108,7 +108,7 @@ pub struct Issued {
 /// The ports of one database.
 pub struct AnyStore {
     /// Tenants and tokens.
-    pub tenants: Arc<dyn Tenants>,
+    pub tenants: Arc<dyn Tokens>,
     /// Applications.
     pub catalogue: Arc<dyn Catalogue>,
     /// Work.
@@ -147,7 +147,7 @@ impl AnyStore {
         committed: impl Fn(&T) -> Arc<Notify>,
     ) -> Self
     where
-        T: Tenants
+        T: Tokens
             + Catalogue
             + Ledger
             + Store

@@ -1,13 +1,13 @@
 //! Rows about events and receivers to domain types and back: the same on both engines. Reads and writes nothing.
 
+use directory::secret::Secret;
 use directory::store::Fault;
 use directory::tenant::TenantId;
-use jiff::{SignedDuration, Timestamp};
-use provisioning::application::Secret;
-use provisioning::event::{Kind, LoggedEvent};
-use provisioning::receiver::{
+use events::event::{Kind, LoggedEvent};
+use events::receiver::{
     Parcel, ParcelState, Receiver, ReceiverId, ReceiverKind, ReceiverState, Secrets,
 };
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 

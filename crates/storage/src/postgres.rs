@@ -38,9 +38,9 @@ mod tls;
 
 use std::sync::Arc;
 
+use access::credential::{TokenHash, TokenRecord, Tokens};
 use async_trait::async_trait;
 use directory::change_set::{ChangeSet, Committed};
-use directory::credential::{TokenHash, TokenRecord};
 use directory::search::SearchPlan;
 use directory::store::{
     CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, SearchPage,
@@ -277,7 +277,10 @@ impl Tenants for Postgres {
     async fn list_tenants(&self) -> Result<Vec<Tenant>, Fault> {
         tenants::list_tenants(&self.connections).await
     }
+}
 
+#[async_trait]
+impl Tokens for Postgres {
     async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault> {
         tenants::create_token(&self.connections, &token).await
     }

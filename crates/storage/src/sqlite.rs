@@ -42,9 +42,9 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
+use access::credential::{TokenHash, TokenRecord, Tokens};
 use async_trait::async_trait;
 use directory::change_set::{ChangeSet, Committed};
-use directory::credential::{TokenHash, TokenRecord};
 use directory::search::SearchPlan;
 use directory::store::{
     CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, SearchPage,
@@ -258,7 +258,10 @@ impl Tenants for Sqlite {
     async fn list_tenants(&self) -> Result<Vec<Tenant>, Fault> {
         self.readers.read_long(None, tenants::list_tenants).await
     }
+}
 
+#[async_trait]
+impl Tokens for Sqlite {
     async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault> {
         self.writer
             .write(move |connection| tenants::create_token(connection, &token))

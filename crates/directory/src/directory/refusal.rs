@@ -3,7 +3,7 @@
 use scim_protocol::{Error, ErrorKind};
 
 use super::DirectoryError;
-use crate::credential::unauthorized;
+use crate::access::unauthorized;
 use crate::self_service;
 use crate::store::CommitError;
 use crate::version::{Expected, precondition_failed};

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use directory::store::Fault;
 use directory::tenant::TenantId;
+use events::event::LoggedEvent;
+use events::event_log::{EventLog, SigningKey, SigningKeys, Window};
 use jiff::Timestamp;
-use provisioning::event::LoggedEvent;
-use provisioning::event_log::{EventLog, SigningKey, SigningKeys, Window};
 use serde_json::Value;
 use tokio_postgres::Row;
 

@@ -1,6 +1,6 @@
 //! Tenants and tokens in PostgreSQL.
 
-use directory::credential::{TokenHash, TokenRecord};
+use access::credential::{TokenHash, TokenRecord};
 use directory::schema_change::first_documents;
 use directory::store::Fault;
 use directory::tenant::{Tenant, TenantId};

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use directory::store::Fault;
 use directory::tenant::TenantId;
+use events::event::LoggedEvent;
+use events::event_log::{EventLog, SigningKey, SigningKeys, Window};
 use jiff::Timestamp;
-use provisioning::event::LoggedEvent;
-use provisioning::event_log::{EventLog, SigningKey, SigningKeys, Window};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 

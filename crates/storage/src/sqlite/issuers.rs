@@ -1,7 +1,7 @@
 //! `Issuers` in SQLite.
 
+use access::issuer::{IssuerRecord, Issuers};
 use async_trait::async_trait;
-use directory::issuer::{IssuerRecord, Issuers};
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use rusqlite::params;

@@ -3,12 +3,10 @@
 use async_trait::async_trait;
 use directory::store::Fault;
 use directory::tenant::TenantId;
+use events::event_log::{Acknowledgements, Choice, Delivery, Handout, NewReceiver, Receivers};
+use events::receiver::{Parcel, ParcelState, Receiver, ReceiverId, ReceiverState, Secrets};
+use events::room::ReceiverRoom;
 use jiff::Timestamp;
-use provisioning::event_log::{
-    Acknowledgements, Choice, Delivery, Handout, NewReceiver, Receivers,
-};
-use provisioning::lanes::ReceiverRoom;
-use provisioning::receiver::{Parcel, ParcelState, Receiver, ReceiverId, ReceiverState, Secrets};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::Sqlite;
