@@ -1,8 +1,8 @@
 //! `Clients`: OAuth clients, and the assertions that they used.
 
+use access::client::{ClientRecord, Clients};
+use access::credential::TokenHash;
 use async_trait::async_trait;
-use directory::client::{ClientRecord, Clients};
-use directory::credential::TokenHash;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;

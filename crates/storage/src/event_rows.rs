@@ -1,13 +1,14 @@
 //! Rows about events and receivers to domain types and back: the same on both engines. Reads and writes nothing.
 
+use directory::secret::Secret;
 use directory::store::Fault;
 use directory::tenant::TenantId;
-use jiff::{SignedDuration, Timestamp};
-use provisioning::application::Secret;
-use provisioning::event::{Kind, LoggedEvent};
-use provisioning::receiver::{
+use events::event::{Kind, LoggedEvent};
+use events::receiver::{
     Parcel, ParcelState, Receiver, ReceiverId, ReceiverKind, ReceiverState, Secrets,
 };
+use jiff::{SignedDuration, Timestamp};
+use provisioning::ledger::Touched;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -28,6 +29,27 @@ pub(crate) const HANDOUT_COUNTS_AFTER: SignedDuration = SignedDuration::from_min
 
 /// Most receivers with something to send that are looked at for one claim.
 pub(crate) const RECEIVERS_LOOKED_AT_MAX: i64 = 1_000;
+
+/// What `active` is from a change on, where it changed.
+pub(crate) fn active(kind: i64) -> Option<bool> {
+    match kind & (ACTIVATED | DEACTIVATED) {
+        ACTIVATED => Some(true),
+        DEACTIVATED => Some(false),
+        _ => None,
+    }
+}
+
+/// What a change touched of its resource.
+pub(crate) fn touched(kind: i64, attributes: &str) -> Touched {
+    match kind % ACTIVATED {
+        KIND_PATCH | KIND_REPLACE if !attributes.is_empty() => {
+            Touched::Attributes(attributes.split(',').map(str::to_owned).collect())
+        }
+        // The column `attributes` names a receiver.
+        KIND_FEED_ADD | KIND_FEED_REMOVE => Touched::Attributes(Vec::new()),
+        _ => Touched::Everything,
+    }
+}
 
 /// A row of the change log.
 pub(crate) struct EventColumns {
@@ -71,11 +93,6 @@ impl EventColumns {
                 _ => Kind::Patch,
             },
         };
-        let active = match self.kind & (ACTIVATED | DEACTIVATED) {
-            ACTIVATED => Some(true),
-            DEACTIVATED => Some(false),
-            _ => None,
-        };
         let change_id = Uuid::from_slice(&self.change_id)
             .map_err(|error| Fault::from_source("a change id in the log is none", error))?;
         Ok(LoggedEvent {
@@ -86,7 +103,7 @@ impl EventColumns {
             version: version(self.version),
             at: timestamp(self.at)?,
             kind,
-            active,
+            active: active(self.kind),
             attributes: self
                 .attributes
                 .split(',')

@@ -1,7 +1,7 @@
 //! `Issuers`: foreign issuers whose tokens a tenant accepts.
 
+use access::issuer::{IssuerRecord, Issuers};
 use async_trait::async_trait;
-use directory::issuer::{IssuerRecord, Issuers};
 use directory::store::Fault;
 use directory::tenant::TenantId;
 

@@ -12,6 +12,7 @@ use provisioning::provisioning_log::LogEntry;
 
 use crate::catalogue;
 use crate::engine::{Database, Engine};
+use crate::event_rows::{active, touched};
 use crate::outbox::{self, Wanted};
 use crate::rows::{MEMBER_LEFT, link_state, version};
 use crate::session::{Session, at_most, fields};
@@ -199,13 +200,16 @@ async fn read_changes(
             &sql::READ_CHANGES,
             fields![tenant, at_most(*limit)],
             |row| {
+                let kind: i64 = row.get(5)?;
                 Ok(LoggedChange {
                     sequence: row.get(0)?,
                     resource_type: row.get(1)?,
                     resource_id: row.get(2)?,
                     deleted: row.get::<i64>(3)? == 0,
                     at: row.get(4)?,
-                    member_left: row.get::<i64>(5)? & MEMBER_LEFT != 0,
+                    member_left: kind & MEMBER_LEFT != 0,
+                    active: active(kind),
+                    touched: touched(kind, row.get(6)?),
                 })
             },
         )

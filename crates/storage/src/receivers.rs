@@ -5,20 +5,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use directory::store::Fault;
 use directory::tenant::TenantId;
+use events::event::LoggedEvent;
+use events::event_log::{Acknowledgements, Choice, Delivery, Handout, NewReceiver, Receivers};
+use events::receiver::{Parcel, ParcelState, Receiver, ReceiverId, ReceiverState, Secrets};
+use events::room::ReceiverRoom;
 use jiff::Timestamp;
-use provisioning::event::LoggedEvent;
-use provisioning::event_log::{
-    Acknowledgements, Choice, Delivery, Handout, NewReceiver, Receivers,
-};
-use provisioning::lanes::ReceiverRoom;
-use provisioning::receiver::{Parcel, ParcelState, Receiver, ReceiverId, ReceiverState, Secrets};
 
 use crate::engine::{Database, Engine};
+use crate::event_log::read_events;
 use crate::event_rows::{
     KIND_FEED_ADD, KIND_FEED_REMOVE, ParcelColumns, RECEIVERS_LOOKED_AT_MAX, parcel_state,
     receiver, receiver_kind, receiver_state, seal_secrets, sequence_of,
 };
-use crate::events::read_events;
 use crate::rows::{json_text, micros, storable};
 use crate::secrets::MasterKey;
 use crate::session::{Field, Session, Statement, at_most, fields};

@@ -32,8 +32,8 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::OnceLock;
 
+use access::credential::TokenHash;
 use async_trait::async_trait;
-use directory::credential::TokenHash;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;

@@ -53,7 +53,7 @@ pub(crate) static TENANTS_WITH_CHANGES: Statement = Statement::new(
      AND NOT coalesce((settings::JSONB ->> 'suspended')::BOOLEAN, FALSE) ORDER BY tenant",
 );
 pub(crate) static READ_CHANGES: Statement = Statement::new(
-    "SELECT sequence, type, id, version, at, kind FROM change_log \
+    "SELECT sequence, type, id, version, at, kind, attributes FROM change_log \
      WHERE tenant = $1 AND sequence > (SELECT dispatched FROM tenants WHERE tenant = $1) ORDER BY sequence LIMIT $2",
 );
 /// One node dispatches a tenant's changes at a time.

@@ -1,7 +1,6 @@
-//! `Tenants`: tenants and their tokens.
+//! `Tenants`: tenants, and the revision that says how long what is remembered of one is good.
 
 use async_trait::async_trait;
-use directory::credential::{TokenHash, TokenRecord};
 use directory::schema_change::first_documents;
 use directory::store::{Fault, Tenants};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
@@ -36,36 +35,6 @@ impl<E: Engine> Tenants for Database<E> {
 
     async fn list_tenants(&self) -> Result<Vec<Tenant>, Fault> {
         self.read_long(None, (), list_tenants).await
-    }
-
-    async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault> {
-        self.write(token, create_token).await
-    }
-
-    async fn find_token(
-        &self,
-        tenant: TenantId,
-        hash: TokenHash,
-    ) -> Result<Option<TokenRecord>, Fault> {
-        self.read(&(tenant, hash), find_token).await
-    }
-
-    async fn list_tokens(&self, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault> {
-        self.read_long(Some(tenant), tenant, list_tokens).await
-    }
-
-    async fn revoke_token(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault> {
-        self.write((tenant, id.to_owned(), at), revoke_token).await
-    }
-
-    async fn record_token_use(
-        &self,
-        tenant: TenantId,
-        id: &str,
-        at: Timestamp,
-    ) -> Result<(), Fault> {
-        self.write_each((tenant, id.to_owned(), at), use_token)
-            .await
     }
 }
 
@@ -136,88 +105,6 @@ pub(crate) async fn raise_revision(
     session.revised();
     session
         .execute(&sql::RAISE_REVISION, fields![tenant])
-        .await
-        .map(drop)
-}
-
-/// Stores a token; false where it is for a person who is not there or not active.
-async fn create_token(session: &mut dyn Session, token: &TokenRecord) -> Result<bool, Fault> {
-    let tenant = token.tenant;
-    let held = session
-        .first(&sql::HOLD_TENANT, fields![tenant], |_| Ok(()))
-        .await?;
-    if held.is_none() {
-        return Err(Fault::new("there is no such tenant"));
-    }
-    let permissions = json_text(&token.permissions)?;
-    let values = fields![
-        tenant,
-        &token.id,
-        &token.name,
-        &token.hash,
-        token.created,
-        token.expires,
-        token.revoked,
-        token.last_used,
-        &permissions,
-        &token.permissions.user,
-    ];
-    Ok(session.execute(&sql::CREATE_TOKEN, values).await? > 0)
-}
-
-async fn find_token(
-    session: &mut dyn Session,
-    (tenant, hash): &(TenantId, TokenHash),
-) -> Result<Option<TokenRecord>, Fault> {
-    session
-        .first(&sql::FIND_TOKEN, fields![tenant, hash], |row| {
-            token(row, *tenant)
-        })
-        .await
-}
-
-async fn list_tokens(
-    session: &mut dyn Session,
-    tenant: &TenantId,
-) -> Result<Vec<TokenRecord>, Fault> {
-    session
-        .rows(&sql::LIST_TOKENS, fields![tenant], |row| {
-            token(row, *tenant)
-        })
-        .await
-}
-
-fn token(row: &dyn Columns, tenant: TenantId) -> Result<TokenRecord, Fault> {
-    Ok(TokenRecord {
-        id: row.get(0)?,
-        tenant,
-        name: row.get(1)?,
-        hash: row.get(2)?,
-        created: row.get(3)?,
-        expires: row.get(4)?,
-        revoked: row.get(5)?,
-        last_used: row.get(6)?,
-        permissions: row.json(7)?,
-    })
-}
-
-async fn revoke_token(
-    session: &mut dyn Session,
-    (tenant, id, at): &(TenantId, String, Timestamp),
-) -> Result<bool, Fault> {
-    let revoked = session
-        .execute(&sql::REVOKE_TOKEN, fields![tenant, id, at])
-        .await?;
-    raise_revision(session, *tenant).await?;
-    Ok(revoked > 0)
-}
-
-async fn use_token(
-    session: &mut dyn Session,
-    (tenant, id, at): &(TenantId, String, Timestamp),
-) -> Result<(), Fault> {
-    session
-        .execute(&sql::USE_TOKEN, fields![tenant, id, at])
         .await
         .map(drop)
 }

@@ -12,20 +12,53 @@ use crate::Failure;
 const EDGES: &[(&str, &[&str])] = &[
     ("scim-protocol", &[]),
     ("scim-client", &["scim-protocol"]),
+    ("keys", &[]),
     ("directory", &["scim-protocol"]),
+    ("access", &["scim-protocol", "directory"]),
+    ("events", &["scim-protocol", "directory"]),
     ("provisioning", &["scim-protocol", "directory"]),
     (
         "connectors",
-        &["scim-protocol", "scim-client", "directory", "provisioning"],
+        &[
+            "scim-protocol",
+            "scim-client",
+            "directory",
+            "access",
+            "events",
+            "provisioning",
+        ],
     ),
-    ("storage", &["scim-protocol", "directory", "provisioning"]),
-    ("server", &["scim-protocol", "directory", "provisioning"]),
+    (
+        "storage",
+        &[
+            "scim-protocol",
+            "keys",
+            "directory",
+            "access",
+            "events",
+            "provisioning",
+        ],
+    ),
+    (
+        "server",
+        &[
+            "scim-protocol",
+            "keys",
+            "directory",
+            "access",
+            "events",
+            "provisioning",
+        ],
+    ),
     (
         "rollcall",
         &[
             "scim-protocol",
             "scim-client",
+            "keys",
             "directory",
+            "access",
+            "events",
             "provisioning",
             "connectors",
             "storage",
@@ -34,7 +67,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "embedding",
-        &["scim-protocol", "directory", "storage", "server"],
+        &["scim-protocol", "directory", "access", "storage", "server"],
     ),
     ("embedded", &["embedding"]),
     ("fuzz", &["scim-protocol", "directory"]),
@@ -43,7 +76,10 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Edges that only tests may have: the tests of these crates want a real store.
-const TEST_EDGES: &[(&str, &[&str])] = &[("server", &["storage"]), ("connectors", &["storage"])];
+const TEST_EDGES: &[(&str, &[&str])] = &[
+    ("server", &["storage", "provisioning"]),
+    ("connectors", &["storage"]),
+];
 
 /// A library and the crates that may name it: SQL in one crate, HTTP at the edges.
 const ROOMS: &[(&str, &[&str])] = &[
@@ -64,7 +100,14 @@ const TEST_ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates whose `clippy.toml` repeats the root's, because a member's file replaces it.
-const PURE: &[&str] = &["scim-protocol", "directory", "provisioning"];
+const PURE: &[&str] = &[
+    "scim-protocol",
+    "keys",
+    "directory",
+    "access",
+    "events",
+    "provisioning",
+];
 
 pub fn check(root: &Path, files: &[SourceFile]) -> Result<Vec<Finding>, Failure> {
     let metadata = MetadataCommand::new()

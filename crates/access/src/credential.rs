@@ -1,14 +1,16 @@
 //! Bearer tokens: how they look, how they are hashed, what the store remembers of them.
 
+use async_trait::async_trait;
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
-use scim_protocol::{Error, ErrorKind};
+use scim_protocol::Error;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use crate::access::Permissions;
-use crate::tenant::TenantId;
+use directory::access::{Permissions, unauthorized};
+use directory::store::{Fault, Tenants};
+use directory::tenant::TenantId;
 
 /// The keyed hash of a token (HMAC-SHA-256), as stored.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,11 +50,6 @@ pub trait TokenHasher: Send + Sync {
 /// The text of a new token: 256 random bits, with a prefix by which secret scanners know it.
 pub fn token_text(secret: &[u8; 32]) -> String {
     format!("rollcall_{}", BASE64_URL_SAFE_NO_PAD.encode(secret))
-}
-
-/// The text of a new secret with which webhooks are signed, as Standard Webhooks writes it.
-pub fn webhook_secret_text(secret: &[u8; 32]) -> String {
-    format!("whsec_{}", BASE64_STANDARD.encode(secret))
 }
 
 /// What is asked for with a new token.
@@ -105,14 +102,6 @@ pub fn authenticate<'a>(
     record.filter(good).ok_or_else(unauthorized)
 }
 
-/// The one refusal of a caller who is not let in.
-pub fn unauthorized() -> Error {
-    Error::new(
-        ErrorKind::Unauthorized,
-        "The bearer token is missing or not accepted here; send `Authorization: Bearer` with a token of this tenant.",
-    )
-}
-
 /// Whether a use is worth remembering: the last use is kept to the minute.
 pub fn is_use_news(last_used: Option<Timestamp>, now: Timestamp) -> bool {
     last_used.is_none_or(|last| now.duration_since(last) >= SignedDuration::from_mins(1))
@@ -139,6 +128,30 @@ pub struct TokenRecord {
     pub revoked: Option<Timestamp>,
     /// When it was last used, to the minute.
     pub last_used: Option<Timestamp>,
+}
+
+/// Tokens, kept beside the tenants that they belong to.
+#[async_trait]
+pub trait Tokens: Tenants {
+    /// Stores a token; false, and nothing is stored, where it is for a person who is not there or not active.
+    async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault>;
+    /// By hash, revoked and expired ones too.
+    async fn find_token(
+        &self,
+        tenant: TenantId,
+        hash: TokenHash,
+    ) -> Result<Option<TokenRecord>, Fault>;
+    /// All of a tenant, oldest first.
+    async fn list_tokens(&self, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault>;
+    /// Revokes one and raises the tenant's revision; false where there is none.
+    async fn revoke_token(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault>;
+    /// Remembers a use.
+    async fn record_token_use(
+        &self,
+        tenant: TenantId,
+        id: &str,
+        at: Timestamp,
+    ) -> Result<(), Fault>;
 }
 
 #[cfg(test)]

@@ -2,19 +2,19 @@
 //! to receivers. Each method is one atomic, retryable step.
 
 use async_trait::async_trait;
+use directory::retry::RetryAfter;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::connector::RetryAfter;
 use crate::event::LoggedEvent;
-use crate::lanes::ReceiverRoom;
 use crate::receiver::{
     Parcel, ParcelState, Receiver, ReceiverId, ReceiverKind, ReceiverSettings, ReceiverState,
     Secrets,
 };
+use crate::room::ReceiverRoom;
 
 /// Which events a tenant's log holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
-//! Signed tokens of others (RFC 7515, RFC 7517): taken apart, and checked against a public key. Decides nothing about their claims.
+//! Takes signed tokens apart (RFC 7515) and checks them against public keys (RFC 7517). Decides nothing about their claims.
 //!
-//! The algorithm is the key's, never the token's own word alone: `none` and keyed hashes are not among those we know, and a key is used only with the
-//! algorithms of its type.
+//! A token's own word never decides the algorithm alone: `none` and keyed hashes are not accepted, and a key is used only with the algorithms of its type.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
@@ -21,7 +20,7 @@ pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Most keys of one set that are looked at.
 pub const KEYS_MAX: usize = 100;
 /// Names of the algorithms, for metadata.
-pub(crate) const ALGORITHMS: [&str; 4] = ["RS256", "PS256", "ES256", "EdDSA"];
+pub const ALGORITHMS: [&str; 4] = ["RS256", "PS256", "ES256", "EdDSA"];
 
 /// Algorithms that are accepted (RFC 7518 section 3.1, RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +43,8 @@ impl Algorithm {
     }
 }
 
-/// A token, taken apart; nothing in it is to be believed before `verify`.
-pub(crate) struct Signed<'a> {
+/// A token that was taken apart. Nothing in it may be believed before `is_signed_by` is true.
+pub struct Signed<'a> {
     algorithm: Algorithm,
     /// Which key it names.
     pub key_id: Option<String>,
@@ -59,13 +58,13 @@ pub(crate) struct Signed<'a> {
 
 impl<'a> Signed<'a> {
     /// Whether a text could be such a token: three parts.
-    pub(crate) fn looks_like(text: &str) -> bool {
+    pub fn looks_like(text: &str) -> bool {
         text.bytes().filter(|byte| *byte == b'.').count() == 2
     }
 
     /// Takes a compact serialization apart. `None`: malformed, too long, an algorithm we do not accept, a critical header (`crit`), none of which we know, or
     /// a `typ` that is no text.
-    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+    pub fn parse(text: &'a str) -> Option<Self> {
         if text.len() > TOKEN_BYTES_MAX {
             return None;
         }
@@ -95,11 +94,10 @@ impl<'a> Signed<'a> {
         })
     }
 
-    /// Whether it can be an access token (RFC 9068 section 4): of another kind of token the same keys may sign many, and none of them was made to open
-    /// anything here. Issuers that do not keep RFC 9068 write `JWT` or nothing for `typ`, so there the claims of other kinds are looked for: `events` of
+    /// Whether it can be an access token (RFC 9068 section 4). The same keys may sign other kinds of tokens, none of which was made to open anything here. Issuers that do not keep RFC 9068 write `JWT` or nothing for `typ`, so there the claims of other kinds are looked for: `events` of
     /// Security Event Tokens (RFC 8417 section 2.2, log-out tokens too), those of ID Tokens (OpenID Connect Core sections 2 and 3.3.2.11), and Keycloak's
     /// claim `typ`, which is `Bearer` in an access token.
-    pub(crate) fn may_be_access_token(&self) -> bool {
+    pub fn may_be_access_token(&self) -> bool {
         let has = |name: &&str| self.claims.contains_key(*name);
         let keycloak_type = self.claims.get("typ").and_then(Value::as_str);
         let is_named = match self.token_type.as_deref() {
@@ -116,7 +114,7 @@ impl<'a> Signed<'a> {
     }
 
     /// Whether it can be an assertion of a client (RFC 7523 section 3), whose `typ` is `JWT`, `client-authentication+jwt`, or left out.
-    pub(crate) fn may_be_assertion(&self) -> bool {
+    pub fn may_be_assertion(&self) -> bool {
         let is_named_so = self
             .token_type
             .as_deref()
@@ -125,7 +123,7 @@ impl<'a> Signed<'a> {
     }
 
     /// Whether one of the keys that it may mean has signed it.
-    pub(crate) fn is_signed_by(&self, keys: &[PublicKey]) -> bool {
+    pub fn is_signed_by(&self, keys: &[PublicKey]) -> bool {
         let named = |key: &&PublicKey| match (&self.key_id, &key.id) {
             (Some(wanted), Some(id)) => wanted == id,
             // A key or a token without a name: only trying tells.
@@ -135,7 +133,7 @@ impl<'a> Signed<'a> {
     }
 
     /// Whether the key that it names is among these.
-    pub(crate) fn is_key_known(&self, keys: &[PublicKey]) -> bool {
+    pub fn is_key_known(&self, keys: &[PublicKey]) -> bool {
         self.key_id.is_none() || keys.iter().any(|key| key.id == self.key_id)
     }
 }
@@ -153,7 +151,7 @@ fn short_type(text: &str) -> String {
 
 /// A public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PublicKey {
+pub struct PublicKey {
     id: Option<String>,
     algorithm: Option<Algorithm>,
     material: Material,
@@ -168,7 +166,7 @@ enum Material {
 
 impl PublicKey {
     /// From a JWK. `None`: of a type we do not use, not for signatures, or malformed.
-    pub(crate) fn from_jwk(key: &Value) -> Option<Self> {
+    pub fn from_jwk(key: &Value) -> Option<Self> {
         let text = |name: &str| key.get(name).and_then(Value::as_str);
         let bytes = |name: &str| BASE64_URL_SAFE_NO_PAD.decode(text(name)?).ok();
         if text("use").is_some_and(|purpose| purpose != "sig") {
@@ -205,7 +203,7 @@ impl PublicKey {
     }
 
     /// Those keys of a JWK set that can be used.
-    pub(crate) fn from_set(set: &Value) -> Vec<Self> {
+    pub fn from_set(set: &Value) -> Vec<Self> {
         set.get("keys")
             .and_then(Value::as_array)
             .into_iter()
@@ -432,7 +430,7 @@ mod tests {
     #[test]
     fn tokens_that_another_library_signed() {
         let vectors: Value =
-            serde_json::from_str(include_str!("../tests/it/signed_tokens.json")).unwrap();
+            serde_json::from_str(include_str!("../tests/signed_tokens.json")).unwrap();
         let keys =
             json!({"keys": vectors["keys"].as_object().unwrap().values().collect::<Vec<_>>()});
         let tokens = vectors["tokens"].as_object().unwrap();
@@ -487,7 +485,7 @@ mod tests {
     #[test]
     fn a_key_is_used_only_for_its_own_algorithm() {
         let vectors: Value =
-            serde_json::from_str(include_str!("../tests/it/signed_tokens.json")).unwrap();
+            serde_json::from_str(include_str!("../tests/signed_tokens.json")).unwrap();
         let check = |key: &str, algorithm: &str, token: &str, accepted: bool| {
             let mut key = vectors["keys"][key].clone();
             key["alg"] = algorithm.into();

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::access::Permissions;
-use crate::store::Fault;
-use crate::tenant::TenantId;
+use directory::access::Permissions;
+use directory::store::Fault;
+use directory::tenant::TenantId;
 
 /// How far clocks may differ, in seconds.
 pub const LEEWAY_SECONDS: i64 = 60;

@@ -8,9 +8,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use crate::access::{Permissions, Scope};
 use crate::credential::TokenHasher;
-use crate::tenant::TenantId;
+use directory::access::{Permissions, Scope};
+use directory::tenant::TenantId;
 
 /// By which secret scanners, and we, know such a token.
 pub const PREFIX: &str = "rollcall_at_";

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
-use crate::access::Permissions;
 use crate::credential::{TokenHash, TokenHasher};
-use crate::store::Fault;
-use crate::tenant::TenantId;
+use directory::access::Permissions;
+use directory::store::Fault;
+use directory::tenant::TenantId;
 
 /// How a client shows at the token endpoint who it is; it has exactly one way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use directory::clock::{Clock, IdGenerator};
+use directory::retry;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::{SignedDuration, Timestamp};
@@ -17,9 +18,8 @@ use crate::event::LoggedEvent;
 use crate::event_log::{
     Acknowledgements, Courier, Delivery, EventLog, Message, Receivers, Reception,
 };
-use crate::lanes::ReceiverRoom;
-use crate::pacing;
 use crate::receiver::{ParcelState, Receiver, ReceiverKind, after_attempts};
+use crate::room::ReceiverRoom;
 use crate::telling::{Teller, WithResource};
 
 /// Limits of event delivery.
@@ -239,7 +239,7 @@ impl Subscriptions {
     }
 
     fn lease(&self) -> Timestamp {
-        pacing::after(
+        retry::after(
             self.ports.clock.now(),
             u64::from(self.options.lease_seconds) * 1_000,
         )
@@ -374,9 +374,9 @@ impl Subscriptions {
                     .first_chunk::<8>()
                     .map_or(0, |bytes| u64::from_be_bytes(*bytes));
                 let backoff =
-                    pacing::after(now, pacing::backoff_milliseconds(receiver.attempts, random));
+                    retry::after(now, retry::backoff_milliseconds(receiver.attempts, random));
                 let due =
-                    retry_after.map_or(backoff, |wait| pacing::resume_at(now, wait).max(backoff));
+                    retry_after.map_or(backoff, |wait| retry::resume_at(now, wait).max(backoff));
                 Sent::Not(Delivery::RetryAt { due, error: why })
             }
         })

@@ -1,11 +1,13 @@
 //! Receivers: who is told of a tenant's changes, how, and of which. Sends nothing.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use directory::secret::Secret;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::application::Secret;
 use crate::event::{Kind, LoggedEvent};
 
 /// The store's key of a receiver.
@@ -329,6 +331,11 @@ pub struct Parcel {
     pub attempts: u32,
     /// Why it was put aside.
     pub error: String,
+}
+
+/// The text of a new secret with which webhooks are signed, as Standard Webhooks writes it.
+pub fn webhook_secret_text(secret: &[u8; 32]) -> String {
+    format!("whsec_{}", BASE64_STANDARD.encode(secret))
 }
 
 #[cfg(test)]

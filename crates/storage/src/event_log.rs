@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use directory::store::Fault;
 use directory::tenant::TenantId;
+use events::event::LoggedEvent;
+use events::event_log::{EventLog, SigningKey, SigningKeys, Window};
 use jiff::Timestamp;
-use provisioning::event::LoggedEvent;
-use provisioning::event_log::{EventLog, SigningKey, SigningKeys, Window};
 use serde_json::Value;
 
 use crate::engine::{Database, Engine};

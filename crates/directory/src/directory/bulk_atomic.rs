@@ -1,6 +1,6 @@
-//! *(shell)* Bulk operations in one change set: creates that follow each other, and whole requests that are all or nothing.
+//! *(shell)* A bulk request that is all or nothing: all of its operations are decided first, then committed in one change set.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use scim_protocol::messages::{BulkMethod, BulkOperation, BulkRequest, Malformed};
@@ -10,132 +10,21 @@ use scim_protocol::{Error, ErrorKind, TypeSchema, ValidResource, redaction};
 use serde_json::Value;
 
 use super::bulk_draft::{Back, Draft};
-use super::past::enabling;
-use super::{
-    ATTEMPTS_MAX, Directory, DirectoryError, Subject, come_back, fresh, not_found, refusal,
-    too_busy, written,
-};
+use super::bulk_operation::{BulkAnswer, Target, target, wrong_path};
+use super::committing::{come_back, written};
+use super::refusal::{ATTEMPTS_MAX, refusal, too_busy};
+use super::reviving::enabling;
+use super::{Directory, DirectoryError, Subject};
 use crate::access::Caller;
-use crate::bulk::{Scope, Step, order, resolve, resolve_id};
+use crate::bulk::{Scope, Step, order, resolve};
 use crate::change_set::{ChangeSet, Committed, Precondition};
-use crate::content::display;
 use crate::membership::Needs;
-use crate::names::hide_names;
 use crate::parking::Method;
-use crate::store::{CommitError, Include, Related, StoredResource};
+use crate::store::CommitError;
 use crate::version::Expected;
 use crate::{create, delete, membership, patch, replace};
 
-/// What became of one operation.
-#[derive(Debug)]
-pub struct BulkAnswer {
-    /// Its method, where it had one.
-    pub method: Option<BulkMethod>,
-    /// The client's name for it.
-    pub bulk_id: Option<String>,
-    /// The type and the id of the resource, as far as they are known.
-    pub resource: Option<(Arc<TypeSchema>, String)>,
-    /// The version the resource has now (0 after a delete), or why not.
-    pub outcome: Result<u64, DirectoryError>,
-}
-
-/// An operation whose path is understood.
-pub(super) struct Target {
-    pub schema: Arc<TypeSchema>,
-    pub id: Option<String>,
-}
-
 impl Directory {
-    /// Creates as many of these resources, from the first on, as can be decided, in one commit. Where there are fewer than two, none: the first is to be
-    /// created by itself. `None` where the commit failed: nothing has happened, and fewer are to be tried, which finds out whose fault it is.
-    pub(super) async fn create_together(
-        &self,
-        caller: &Caller,
-        operations: &[(usize, &BulkOperation)],
-        ids: &mut HashMap<String, String>,
-    ) -> Option<Vec<BulkAnswer>> {
-        // Whom a create may bring back is found out one after the other.
-        if operations.len() < 2 || caller.safety().revive_deleted || caller.safety().revive_disabled
-        {
-            return Some(Vec::new());
-        }
-        let quirks = &Self::quirks(caller);
-        let moment = self.moment();
-        let mut known = ids.clone();
-        let mut change_set = moment.change_set_of(0, Vec::new());
-        let (mut resources, mut noted) = (Vec::new(), Vec::new());
-        for (_, operation) in operations.iter().take_while(|_| !self.stop.is_set()) {
-            let Ok(Target { schema, id: None }) = target(caller, operation, &known) else {
-                break;
-            };
-            let is_taken = operation
-                .bulk_id
-                .as_ref()
-                .is_none_or(|name| known.contains_key(name));
-            if is_taken || caller.may_write(&schema).is_err() {
-                break;
-            }
-            let mut data = operation.data.clone().unwrap_or_default();
-            if resolve(
-                Scope::of(Some(&schema), operation.method),
-                &mut data,
-                &known,
-            )
-            .is_err()
-            {
-                break;
-            }
-            let adapted = normalize_resource(quirks, &schema, &mut data);
-            let id = self.ids.id().to_string();
-            let message = (!adapted.is_empty()).then(|| redaction::resource(&schema, data.clone()));
-            let Ok(decided) = create::decide(moment, &schema, &id, data, quirks) else {
-                break;
-            };
-            if self
-                .check_allowed(
-                    caller,
-                    &schema,
-                    [None, written(&decided).map(|document| &**document)],
-                    None,
-                )
-                .await
-                .is_err()
-            {
-                break;
-            }
-            noted.push((adapted, message));
-            change_set.types_revision = decided.types_revision;
-            change_set.writes.extend(decided.writes);
-            known.extend(operation.bulk_id.clone().map(|name| (name, id.clone())));
-            resources.push((schema, id));
-        }
-        if resources.len() < 2 {
-            return Some(Vec::new());
-        }
-        let committed = self.commit_all(caller, change_set).await.ok()?;
-        for (adapted, message) in noted {
-            self.note(adapted, || message.unwrap_or_default());
-        }
-        *ids = known;
-        let answer = |(((_, operation), resource), committed): (
-            (&(usize, &BulkOperation), _),
-            Committed,
-        )| BulkAnswer {
-            method: Some(operation.method),
-            bulk_id: operation.bulk_id.clone(),
-            resource: Some(resource),
-            outcome: Ok(committed.version),
-        };
-        Some(
-            operations
-                .iter()
-                .zip(resources)
-                .zip(committed)
-                .map(answer)
-                .collect(),
-        )
-    }
-
     /// Carries out all operations in one commit, or none of them. Decides again where somebody else wrote in between and no operation names a version.
     pub(super) async fn bulk_or_nothing(
         &self,
@@ -525,145 +414,6 @@ impl Directory {
         }
         Ok(decided)
     }
-
-    /// Refuses to write what an operation before has deleted, or what is not in the version that the client names. Whether it is there at all, the commit
-    /// finds out, so that changes of members never read a group.
-    async fn check_there(
-        &self,
-        subject: Subject<'_>,
-        draft: &mut Draft,
-    ) -> Result<(), DirectoryError> {
-        let Subject {
-            schema,
-            id,
-            expected,
-            ..
-        } = subject;
-        match draft.left(schema, id) {
-            Some(left) if left.is_gone => Err(not_found(schema.name(), id).into()),
-            _ if expected.is_anything() || draft.is_written(id) => Ok(()),
-            _ => self.read_left(subject, false, draft).await.map(drop),
-        }
-    }
-
-    /// A resource as the operations so far leave it.
-    async fn read_left(
-        &self,
-        subject: Subject<'_>,
-        members: bool,
-        draft: &mut Draft,
-    ) -> Result<StoredResource, DirectoryError> {
-        let Subject {
-            caller,
-            schema,
-            id,
-            expected,
-        } = subject;
-        let (is_new, document) = match draft.left(schema, id) {
-            Some(left) if left.is_gone => return Err(not_found(schema.name(), id).into()),
-            Some(left) => (left.is_new, left.document.clone()),
-            None => (false, None),
-        };
-        let (at, version) = (draft.moment.at, 1);
-        let mut current = match document {
-            // Nobody asks for its version: what an operation demands of what others before it left is checked by the commit.
-            Some(document) if is_new || !members => fresh(
-                schema,
-                id,
-                &Committed {
-                    version,
-                    created: at,
-                    last_modified: at,
-                    changed: true,
-                },
-                Some(document),
-            ),
-            document => {
-                let stored = self
-                    .read_any(
-                        caller,
-                        schema,
-                        id,
-                        Include {
-                            members,
-                            groups: false,
-                        },
-                    )
-                    .await?;
-                if !draft.is_written(id) {
-                    expected.check(stored.version)?;
-                }
-                draft.pin(schema, id, stored.version, stored.document.clone());
-                StoredResource {
-                    document: document.unwrap_or_else(|| stored.document.clone()),
-                    ..stored
-                }
-            }
-        };
-        if members {
-            current.members = self
-                .members_left(caller, id, current.members, draft)
-                .await?;
-            hide_names(&caller.permissions, &mut current);
-        }
-        Ok(current)
-    }
-
-    /// The members of a group as the operations so far leave them, in order of joining.
-    async fn members_left(
-        &self,
-        caller: &Caller,
-        id: &str,
-        stored: Vec<Related>,
-        draft: &Draft,
-    ) -> Result<Vec<Related>, DirectoryError> {
-        let mut members = stored;
-        for delta in draft.changes_of_members(id) {
-            let (added, removed): (HashSet<&String>, HashSet<&String>) =
-                (delta.added.iter().collect(), delta.removed.iter().collect());
-            members.retain(|member| {
-                !removed.contains(&member.id) && (!delta.replace || added.contains(&member.id))
-            });
-            let there: HashSet<String> = members.iter().map(|member| member.id.clone()).collect();
-            for id in delta.added.iter().filter(|id| !there.contains(*id)) {
-                let related = draft.related(id);
-                members.extend(if related.is_some() {
-                    related
-                } else {
-                    self.find_related(caller, id).await?
-                });
-            }
-        }
-        members.retain(|member| !draft.is_gone(&member.id));
-        Ok(members
-            .into_iter()
-            .map(|member| draft.related(&member.id).unwrap_or(member))
-            .collect())
-    }
-
-    /// Whoever has this id, as a member.
-    async fn find_related(
-        &self,
-        caller: &Caller,
-        id: &str,
-    ) -> Result<Option<Related>, DirectoryError> {
-        for schema in caller.schemas.types() {
-            if let Some(found) = self
-                .store
-                .read(caller.tenant.id, schema.name(), id, Include::default())
-                .await?
-            {
-                let display = display(&found.document);
-                return Ok(Some(Related {
-                    id: found.id,
-                    resource_type: found.resource_type,
-                    display,
-                    direct: true,
-                }));
-            }
-        }
-        Ok(None)
-    }
 }
 
 fn too_late() -> Error {
@@ -729,41 +479,4 @@ fn nothing(
         }
     };
     request.operations.iter().enumerate().map(one).collect()
-}
-
-pub(super) fn target(
-    caller: &Caller,
-    operation: &BulkOperation,
-    ids: &HashMap<String, String>,
-) -> Result<Target, Error> {
-    let mut segments = operation
-        .path
-        .split('/')
-        .filter(|segment| !segment.is_empty());
-    let schema = segments
-        .next()
-        .and_then(|endpoint| caller.schemas.by_endpoint(endpoint));
-    let (Some(schema), id, None) = (schema, segments.next(), segments.next()) else {
-        let detail = format!(
-            "The path `{}` leads nowhere; accepted is a resource type's endpoint, with or without an id.",
-            operation.path
-        );
-        return Err(Error::new(ErrorKind::NotFound, detail).at("path"));
-    };
-    let id = id.map(|segment| resolve_id(segment, ids)).transpose()?;
-    Ok(Target {
-        schema: schema.clone(),
-        id,
-    })
-}
-
-pub(super) fn wrong_path(method: BulkMethod, accepted: &str) -> Error {
-    Error::new(
-        ErrorKind::InvalidValue,
-        format!(
-            "The path of a bulk operation with {} must be {accepted}.",
-            method.name()
-        ),
-    )
-    .at("path")
 }
