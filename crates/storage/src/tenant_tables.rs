@@ -337,6 +337,11 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
         "what was asked of this server, not what the tenant is",
     ),
     ("quirk_uses", "of the request log"),
+    (
+        "audit_log",
+        "what was done in this installation; `rollcall audit export` writes it",
+    ),
+    ("audit_heads", "of the audit log"),
     ("guard_counts", "of the moment"),
     ("guard_allowances", "of the moment"),
 ];
