@@ -108,7 +108,7 @@ impl Directory {
     ) -> Result<StoredResource, DirectoryError> {
         let wants_members = include.members && schema.core_attribute("members").is_some();
         // A manager who was named otherwise was given its id.
-        if !wants_members && !caller.safety().pending_references {
+        if !wants_members && !caller.may_name_people() {
             return Ok(fresh);
         }
         let mut again = self

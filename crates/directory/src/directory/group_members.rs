@@ -303,7 +303,7 @@ impl Directory {
         caller.may_write(schema)?;
         let (group, member) = (named(body, "group")?, named(body, "member")?);
         // In a group's own `members` somebody may be waited for; a membership is a resource, which is there or not.
-        if caller.safety().pending_references && !self.is_there(caller, &member).await? {
+        if caller.may_name_people() && !self.is_there(caller, &member).await? {
             return Err(no_such_member(&member).into());
         }
         let delta = MemberDelta {
