@@ -377,6 +377,12 @@ impl Caller {
         }
     }
 
+    /// Whether a reference may be the `userName` or `externalId` of a resource, or of one that is not there yet: the tenant wants that, and the caller is
+    /// for people. To any other caller the answer would tell whether somebody has that name.
+    pub fn may_name_people(&self) -> bool {
+        self.safety().pending_references && self.permissions.covers("User")
+    }
+
     fn may(&self, scope: Scope, schema: &TypeSchema) -> Result<(), Error> {
         self.requires(scope)?;
         self.is_for(schema.name())
