@@ -20,16 +20,17 @@ use tokio_postgres::types::ToSql;
 
 use super::attempts::Attempts;
 use super::connections::{Connections, begin, fault};
-use super::read::storable;
 use super::record::{Changed, Group};
-use super::schemas::revision;
+use super::session::PostgresSession;
 use super::statements as sql;
+use super::statements::SHARE_TYPES;
 use super::statements_of_safety::CREATE_AGAIN;
-use super::statements_of_schemas::SHARE_TYPES;
+use crate::rows::storable;
 use crate::rows::{
     IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Told, alone, attribute_key, decode_entries,
     encode_entries, from_json, index_rows, micros, stored_key, timestamp, version,
 };
+use crate::schemas::revision;
 
 /// Why an attempt failed.
 pub(super) enum Failure {
@@ -37,6 +38,16 @@ pub(super) enum Failure {
     Refused(CommitError),
     /// By PostgreSQL; perhaps not the next time.
     Database(tokio_postgres::Error),
+}
+
+impl Failure {
+    /// The same as an error of the port.
+    pub(super) fn into_error(self) -> CommitError {
+        match self {
+            Self::Refused(error) => error,
+            Self::Database(error) => fault(error).into(),
+        }
+    }
 }
 
 impl From<CommitError> for Failure {
@@ -69,8 +80,10 @@ pub(crate) async fn commit(
         let mut connection = attempts.connection().await?;
         match commit_once(&mut connection, tenant, change_set).await {
             Ok(committed) => return Ok(committed),
-            Err(Failure::Refused(error)) => return Err(error),
-            Err(Failure::Database(error)) => attempts.again(fault(error))?,
+            Err(failure) => match failure.into_error() {
+                CommitError::Fault(fault) => attempts.again(fault)?,
+                refused => return Err(refused),
+            },
         }
     }
 }
@@ -738,7 +751,7 @@ impl Commit<'_> {
         // Every change is logged, so here is where one that was decided with the types of yesterday is refused.
         let decided_with = i64::try_from(self.change_set.types_revision).unwrap_or(i64::MAX);
         if !self.is_logged {
-            let is_today = revision(self.transaction, self.tenant).await? == decided_with;
+            let is_today = self.types_revision().await? == decided_with;
             return if is_today {
                 Ok(())
             } else {
@@ -762,8 +775,14 @@ impl Commit<'_> {
         if usize::try_from(written) == Ok(types.len()) {
             return Ok(());
         }
-        revision(self.transaction, self.tenant).await?;
+        self.types_revision().await?;
         Err(CommitError::TypesChanged.into())
+    }
+
+    /// The revision of the tenant's types.
+    async fn types_revision(&self) -> Result<i64, Failure> {
+        let mut session = PostgresSession::on(self.transaction, false);
+        Ok(revision(&mut session, TenantId(self.tenant)).await?)
     }
 
     async fn head(&self, statement: &str, write: &Write) -> Result<Head, Failure> {
