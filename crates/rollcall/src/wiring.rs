@@ -7,9 +7,9 @@ use std::sync::Arc;
 use access::client::Clients;
 use access::credential::{TokenHasher, TokenRequest, Tokens, issue, token_text};
 use access::issuer::{Issuers, KeySets};
-use administration::Administration;
 use administration::administration::{Engine, Options as Limits};
-use administration::operations::CREATE_TOKEN;
+use administration::operations::{CREATE_TENANT, CREATE_TOKEN};
+use administration::{Administration, Administrator};
 use connectors::egress::Egress;
 use connectors::event_receiver::HttpCourier;
 use connectors::key_sets::KeySetFetcher;
@@ -39,6 +39,7 @@ use provisioning::ledger::{Catalogue, Ledger};
 use provisioning::provisioning::{Ports, Provisioning};
 use provisioning::types::Types;
 use serde_json::json;
+use server::local::{LocalUser, own_uid};
 use server::lockout::LockoutLimit;
 use server::rate_limit::RateLimit;
 use server::{Callers, DEFAULT_TENANT, State};
@@ -375,7 +376,7 @@ impl Rollcall {
             key_sets,
         });
         state.administer(Arc::new(self.administration(configuration)));
-        state.offer_tenant_life(Arc::clone(&store.life), configuration.data.value.clone());
+        state.offer_tenant_life(configuration.data.value.clone());
         state
     }
 
@@ -385,6 +386,8 @@ impl Rollcall {
         let egress = Egress::allowing(configuration.allow_private.value.clone());
         Administration {
             tenants: Arc::clone(&self.store.tenants),
+            life: Arc::clone(&self.store.life),
+            request_log: Arc::clone(&self.store.request_log),
             clients: Arc::clone(&self.store.clients),
             issuers: Arc::clone(&self.store.issuers),
             key_sets: Arc::clone(&self.key_sets),
@@ -405,6 +408,18 @@ impl Rollcall {
                 partners_max: options.partners_max,
             },
         }
+    }
+
+    /// The user of this machine, as an owner of the installation, for what only this program itself can do.
+    pub async fn local_owner(&self) -> Result<Administrator, Failure> {
+        let nowhere = Arc::new(Tenant::none());
+        let (user, all) = (LocalUser::here(own_uid()), Permissions::all());
+        let caller = self
+            .directory
+            .caller(nowhere, COMMAND_LINE.into(), all)
+            .await?;
+        let (name, from) = (user.name().to_owned(), user.from().to_owned());
+        Ok(Administrator::of(caller, name, from))
     }
 
     /// What forgets in time.
@@ -511,10 +526,12 @@ pub async fn first_start(
     rollcall: &Rollcall,
     given: Option<&Hidden>,
 ) -> Result<Option<First>, Failure> {
+    let at = rollcall.now();
+    let entry = Entry::of_program(CREATE_TENANT.name, DEFAULT_TENANT, at);
     let made = rollcall
         .store
         .tenants
-        .create_tenant(DEFAULT_TENANT, TenantSettings::default(), rollcall.now())
+        .create_tenant(DEFAULT_TENANT, TenantSettings::default(), at, entry)
         .await?;
     let tenant = match made {
         Some(tenant) => tenant,

@@ -224,16 +224,18 @@ impl AdminApi {
     }
 }
 
-/// By these words a client knows that a server lacks a route, and not only what the route names.
-pub const NO_SUCH_ROUTE: &str = "`/openapi.json` describes the admin API";
+/// With these words an answer begins that says that the server lacks a route, and not only what the route names.
+pub const NO_SUCH_ROUTE: &str = "This path leads nowhere";
 
 async fn no_route() -> Response {
-    let detail = format!("This path leads nowhere; {NO_SUCH_ROUTE}.");
+    let detail = format!("{NO_SUCH_ROUTE}; `/openapi.json` describes the admin API.");
     error_response(&Error::new(ErrorKind::NotFound, detail))
 }
 
 async fn no_method(method: Method) -> Response {
-    let detail = format!("This route does not have the method {method}; {NO_SUCH_ROUTE}.");
+    let detail = format!(
+        "This route does not have the method {method}; `/openapi.json` describes the admin API."
+    );
     error_response(&Error::new(ErrorKind::MethodNotAllowed, detail))
 }
 

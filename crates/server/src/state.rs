@@ -14,7 +14,6 @@ use directory::readiness::Readiness;
 use directory::request_log::RequestLog;
 use directory::shares::Shares;
 use directory::tenant::TenantId;
-use directory::tenant_life::TenantLife;
 use events::event_log::{EventLog, Receivers, SigningKeys};
 use events::subscription::Subscriptions;
 use events::telling::Teller;
@@ -77,8 +76,6 @@ pub struct State {
 
 /// What the life of tenants takes.
 pub(crate) struct Life {
-    /// The store's part.
-    pub tenants: Arc<dyn TenantLife>,
     /// Where what is restored is kept while it is sent.
     pub folder: PathBuf,
     /// One at a time: each may fill the disk.
@@ -191,9 +188,8 @@ impl State {
 
     /// From now on the admin API suspends, exports, restores and erases tenants; what is restored is kept in this folder while it is sent. A store of somebody
     /// else's accounts does not offer that.
-    pub fn offer_tenant_life(&self, tenants: Arc<dyn TenantLife>, folder: PathBuf) {
+    pub fn offer_tenant_life(&self, folder: PathBuf) {
         self.tenant_life.get_or_init(|| Life {
-            tenants,
             folder,
             restoring: Arc::new(Semaphore::new(1)),
         });

@@ -215,8 +215,12 @@ impl House {
             keys: Mutex::default(),
             fetches: AtomicUsize::default(),
         });
+        let request_log: Arc<dyn RequestLog> =
+            Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
         let administration = Administration {
             tenants: tenants.clone(),
+            life: store.clone(),
+            request_log: request_log.clone(),
             clients: clients.clone(),
             issuers: issuers.clone(),
             key_sets: foreign.clone(),
@@ -243,7 +247,7 @@ impl House {
             },
         };
         let tenant = tenants
-            .create_tenant("default", settings, hand.now())
+            .create_tenant("default", settings, hand.now(), entry())
             .await
             .unwrap()
             .unwrap();
@@ -256,8 +260,6 @@ impl House {
             options,
         )
         .with_events(events);
-        let request_log: Arc<dyn RequestLog> =
-            Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
         state.keep_requests(request_log.clone());
         state.administer(Arc::new(administration));
         state.set_callers(Callers {
@@ -265,7 +267,7 @@ impl House {
             issuers: issuers.clone(),
             key_sets: foreign.clone(),
         });
-        state.offer_tenant_life(store.clone(), folder.path().to_owned());
+        state.offer_tenant_life(folder.path().to_owned());
         let mut house = Self {
             clients,
             issuers,

@@ -395,7 +395,7 @@ impl World {
         let at = Timestamp::from_second(1_600_000_000).unwrap();
         let tenant = opened
             .tenants
-            .create_tenant(name, settings, at)
+            .create_tenant(name, settings, at, entry())
             .await
             .unwrap()
             .unwrap();
