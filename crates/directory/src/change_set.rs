@@ -75,7 +75,7 @@ impl Policy {
             credential_id: caller.credential_id.clone(),
             keep_history: caller.tenant.settings.history_days > 0,
             guard: None,
-            pending_references: caller.safety().pending_references,
+            pending_references: caller.may_name_people(),
             unique_group_names: caller.tenant.settings.unique_group_names,
         }
     }

@@ -1,5 +1,5 @@
-//! The guard on what comes in: too many removals in a window are held until an administrator decides. Only decides; the store counts. What goes
-//! out to applications has no guard yet.
+//! The guard on what clients send: too many removals in a window are held until an administrator decides. This module decides; the store counts. It
+//! does not look at what Rollcall sends to applications.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -235,24 +235,6 @@ impl Excess {
     }
 }
 
-/// What a parked write speaks about: `active`, `members:ID`, `members:*` (all members), `*` (everything).
-pub fn supersedes(later: &[String], earlier: &[String]) -> bool {
-    let meets = |one: &String, other: &String| {
-        let wild = |one: &str, other: &str| {
-            one == "*"
-                || one.strip_suffix(":*").is_some_and(|all| {
-                    other
-                        .strip_prefix(all)
-                        .is_some_and(|rest| rest.starts_with(':'))
-                })
-        };
-        one == other || wild(one, other) || wild(other, one)
-    };
-    later
-        .iter()
-        .any(|one| earlier.iter().any(|other| meets(one, other)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,28 +342,6 @@ mod tests {
             ..Removals::default()
         };
         assert_eq!((gone.of(Removal::Membership), gone.is_empty()), (3, false));
-    }
-
-    #[test]
-    fn later_writes_about_the_same_supersede() {
-        let check = |later: &[&str], earlier: &[&str], expected: bool| {
-            let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
-            assert_eq!(
-                supersedes(&owned(later), &owned(earlier)),
-                expected,
-                "{later:?} {earlier:?}"
-            );
-        };
-        check(&["active"], &["active"], true);
-        check(&["title"], &["active"], false);
-        check(&["*"], &["active"], true);
-        check(&["active"], &["*"], true);
-        check(&["members:a"], &["members:b"], false);
-        check(&["members:a"], &["members:b", "members:a"], true);
-        check(&["members:*"], &["members:b"], true);
-        check(&["members:b"], &["members:*"], true);
-        check(&["members:*"], &["active"], false);
-        check(&[], &["*"], false);
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub use self::group_members::{MembershipPage, MembershipSearch};
 use self::pages::Cursors;
 pub use self::pages::MoreMembers;
 pub use self::patching::{PatchAnswer, Patched};
-use self::refusal::{ATTEMPTS_MAX, may_try_again, not_found, refusal, too_busy};
+use self::refusal::{ATTEMPTS_MAX, NotWritten, may_try_again, not_found, refusal, too_busy};
 pub use self::schema_sets::SchemaSets;
 pub use self::types::Edited;
 pub use self::undo::{UNDO_CHANGES_MAX, UNDO_ENTRIES_MAX, UndoLine, Undone};
@@ -321,7 +321,7 @@ impl Directory {
         {
             return self.read_any(caller, schema, id, include).await;
         }
-        outcome
+        Ok(outcome?)
     }
 
     async fn replace_now(
@@ -332,7 +332,7 @@ impl Directory {
         mut body: Value,
         expected: &Expected,
         include: Include,
-    ) -> Result<StoredResource, DirectoryError> {
+    ) -> Result<StoredResource, NotWritten> {
         caller.may_write(schema)?;
         let quirks = &Self::quirks(caller);
         let adapted = normalize_resource(quirks, schema, &mut body);
@@ -376,7 +376,7 @@ impl Directory {
                         groups: current.groups,
                         ..fresh(schema, id, &committed, document)
                     };
-                    return self.with_members(caller, schema, fresh, include).await;
+                    return Ok(self.with_members(caller, schema, fresh, include).await?);
                 }
                 Err(error) => may_try_again(error, expected, attempt)?,
             }
@@ -401,7 +401,7 @@ impl Directory {
                 outcome.as_ref().err(),
             )
             .await?;
-        if parked { Ok(()) } else { outcome }
+        if parked { Ok(()) } else { Ok(outcome?) }
     }
 
     async fn delete_now(
@@ -410,7 +410,7 @@ impl Directory {
         schema: &TypeSchema,
         id: &str,
         expected: &Expected,
-    ) -> Result<(), DirectoryError> {
+    ) -> Result<(), NotWritten> {
         caller.may_write(schema)?;
         let subject = Subject {
             caller,

@@ -1,6 +1,7 @@
 //! The commands, one file each; and the arguments and lookups that several of them share.
 
 pub mod application;
+pub mod audit;
 pub mod client;
 pub mod config;
 pub mod demo;

@@ -5,13 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use access::client::{ClientAuthentication, ClientRecord, Clients};
-use access::credential::{TokenHasher, TokenRecord, TokenRequest, Tokens, issue, token_text};
+use access::credential::{TokenHasher, TokenRequest, Tokens, issue, token_text};
 use access::issuer::{Issuers, KeySets};
+use administration::Administration;
+use administration::operations::CREATE_TOKEN;
 use connectors::egress::Egress;
 use connectors::event_receiver::HttpCourier;
 use connectors::key_sets::KeySetFetcher;
 use connectors::scim_target::ScimConnector;
 use directory::access::{Caller, Permissions};
+use directory::audit::Entry;
+use directory::audit_log::Audit;
 use directory::clock::{Clock, IdGenerator};
 use directory::directory::{COMMAND_LINE, Directory};
 use directory::history::History;
@@ -33,6 +37,7 @@ use provisioning::dry_run::DryRun;
 use provisioning::ledger::{Catalogue, Ledger};
 use provisioning::provisioning::{Ports, Provisioning};
 use provisioning::types::Types;
+use serde_json::json;
 use server::lockout::LockoutLimit;
 use server::rate_limit::RateLimit;
 use server::{Callers, DEFAULT_TENANT, State};
@@ -89,6 +94,11 @@ impl IdGenerator for OsIds {
     }
 }
 
+/// Now.
+pub fn now() -> Timestamp {
+    SystemClock.now()
+}
+
 /// What to do where there is no database yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
@@ -96,14 +106,6 @@ pub enum Missing {
     Create,
     /// Say so.
     Refuse,
-}
-
-/// A token that was just made.
-pub struct Issued {
-    /// What the store remembers.
-    pub record: TokenRecord,
-    /// The token itself; shown once.
-    pub token: Secret,
 }
 
 /// The ports of one database.
@@ -122,6 +124,8 @@ pub struct AnyStore {
     pub receivers: Arc<dyn Receivers>,
     /// With which keys tokens about it are signed.
     pub keys: Arc<dyn SigningKeys>,
+    /// What administrators did.
+    pub audit: Arc<dyn Audit>,
     /// OAuth clients.
     pub clients: Arc<dyn Clients>,
     /// Foreign issuers.
@@ -156,6 +160,7 @@ impl AnyStore {
             + EventLog
             + Receivers
             + SigningKeys
+            + Audit
             + Clients
             + Issuers
             + TenantLife
@@ -177,6 +182,7 @@ impl AnyStore {
             events: Arc::new(database.clone()),
             receivers: Arc::new(database.clone()),
             keys: Arc::new(database.clone()),
+            audit: Arc::new(database.clone()),
             clients: Arc::new(database.clone()),
             issuers: Arc::new(database.clone()),
             life: Arc::new(database.clone()),
@@ -366,8 +372,23 @@ impl Rollcall {
             issuers,
             key_sets,
         });
+        state.administer(Arc::new(self.administration(configuration)));
         state.offer_tenant_life(Arc::clone(&store.life), configuration.data.value.clone());
         state
+    }
+
+    /// What administrators work with.
+    pub fn administration(&self, configuration: &Configuration) -> Administration {
+        let credentials_max = server_options(configuration).credentials_max;
+        Administration {
+            tenants: Arc::clone(&self.store.tenants),
+            audit: Arc::clone(&self.store.audit),
+            directory: self.directory.clone(),
+            hasher: Arc::clone(&self.hasher),
+            clock: Arc::clone(&self.clock),
+            ids: Arc::clone(&self.ids),
+            options: administration::administration::Options { credentials_max },
+        }
     }
 
     /// What forgets in time.
@@ -480,26 +501,21 @@ impl Rollcall {
         Ok((client, secret))
     }
 
-    /// Makes a token, of this value where one is given.
-    pub async fn issue_token(
+    /// Makes the first token, of this value where one is given.
+    async fn issue_first_token(
         &self,
         request: TokenRequest,
         value: Option<&str>,
-    ) -> Result<Issued, Failure> {
+    ) -> Result<Secret, Failure> {
         let text = value.map_or_else(|| token_text(&self.ids.secret()), str::to_owned);
         let record = issue(&*self.hasher, self.ids.id(), &text, request, self.now());
-        if !self.store.tenants.create_token(record.clone()).await? {
-            let why = format!(
-                "the user {} is not active, so no token can be made for them",
-                record.permissions.user.unwrap_or_default()
-            );
-            return Err(Failure::refused(why)
-                .hint("make them active first: rollcall user edit USERNAME --set active=true"));
-        }
-        Ok(Issued {
-            record,
-            token: Secret::new(text),
-        })
+        let entry = Entry {
+            after: Some(json!({ "name": record.name, "scopes": record.permissions.scopes })),
+            ..Entry::of_program(CREATE_TOKEN.name, record.id.clone(), record.created)
+        };
+        // It stands for no person, so nothing keeps it from being made.
+        self.store.tenants.create_token(record, entry).await?;
+        Ok(Secret::new(text))
     }
 }
 
@@ -543,7 +559,7 @@ pub async fn first_start(
         permissions: Permissions::all(),
     };
     let issued = match rollcall
-        .issue_token(request, given.map(Hidden::reveal))
+        .issue_first_token(request, given.map(Hidden::reveal))
         .await
     {
         // Another node started at the same moment, with the same token.
@@ -560,7 +576,7 @@ pub async fn first_start(
         }
         issued => issued?,
     };
-    let token = given.is_none().then(|| issued.token.reveal().to_owned());
+    let token = given.is_none().then(|| issued.reveal().to_owned());
     Ok(Some(First {
         tenant: tenant.name,
         token,

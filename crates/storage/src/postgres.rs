@@ -3,7 +3,7 @@
 mod attempts;
 mod commit;
 pub(crate) mod connections;
-mod guard;
+mod export;
 mod leavers;
 mod pending;
 mod read;
@@ -15,7 +15,6 @@ pub(crate) mod session;
 pub(crate) mod statements;
 pub(crate) mod statements_of_installation;
 pub(crate) mod statements_of_requests;
-mod tenant_life;
 pub(crate) mod statements_of_safety;
 mod tls;
 

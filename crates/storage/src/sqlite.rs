@@ -4,7 +4,7 @@ mod by_key;
 mod commit;
 pub(crate) mod connections;
 mod explain;
-mod guard;
+mod export;
 pub mod journal;
 mod leavers;
 mod pending;
@@ -21,7 +21,6 @@ pub(crate) mod statements;
 pub(crate) mod statements_of_installation;
 pub(crate) mod statements_of_requests;
 pub(crate) mod statements_of_safety;
-mod tenant_life;
 mod writer;
 
 use std::path::Path;

@@ -40,6 +40,10 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "administration",
+        &["scim-protocol", "directory", "access", "provisioning"],
+    ),
+    (
         "server",
         &[
             "scim-protocol",
@@ -48,6 +52,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "access",
             "events",
             "provisioning",
+            "administration",
         ],
     ),
     (
@@ -60,6 +65,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "access",
             "events",
             "provisioning",
+            "administration",
             "connectors",
             "storage",
             "server",

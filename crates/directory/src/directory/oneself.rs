@@ -54,9 +54,12 @@ impl Directory {
             return Ok(());
         }
         self_service::check(&person, change_set)?;
-        // A name that people give themselves is none that a group waits for.
-        change_set.policy.pending_references &=
-            !change_set.writes.iter().any(|write| write.id == *id);
+        // The check above sees ids. So a write that may put people into groups names members by their ids, and a name that people give themselves, or
+        // a group of theirs, is none that a group waits for.
+        change_set.policy.pending_references &= !change_set
+            .writes
+            .iter()
+            .any(|write| write.id == *id || write.resource_type == "Group");
         Ok(())
     }
 

@@ -96,6 +96,7 @@ impl Directory {
         )
         .await
         .map(Some)
+        .map_err(DirectoryError::from)
     }
 
     /// The disabled person whom a create enables, where the caller's profile says so; as a draft leaves them, where there is one.

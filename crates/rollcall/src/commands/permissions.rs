@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use administration::permissions::{Allowed, RequestedPermissions};
 use clap::Args;
-use directory::access::{Permissions, Scope};
+use directory::access::{Permissions, Role, Scope};
 use directory::tenant::Tenant;
 use jiff::{SignedDuration, Timestamp};
 use scim_protocol::profile::Profile;
@@ -20,6 +21,9 @@ pub struct PermissionArguments {
     /// installation; may be repeated [default: read and write]
     #[arg(long, value_name = "SCOPE", value_parser = parse_scope)]
     scope: Vec<Scope>,
+    /// What its bearer is as an administrator: auditor, help-desk, administrator or owner [default: as the scopes say]
+    #[arg(long, value_name = "ROLE", value_parser = parse_role)]
+    role: Option<Role>,
     /// A resource type it is for, such as User; may be repeated [default: all]
     #[arg(long = "type", value_name = "TYPE")]
     resource_type: Vec<String>,
@@ -36,7 +40,23 @@ fn parse_scope(text: &str) -> Result<Scope, String> {
         .ok_or_else(|| format!("scopes are {}", Scope::ALL.map(Scope::name).join(", ")))
 }
 
+fn parse_role(text: &str) -> Result<Role, String> {
+    Role::by_name(text).ok_or_else(|| format!("roles are {}", Role::ALL.map(Role::name).join(", ")))
+}
+
 impl PermissionArguments {
+    /// As the admin API is asked for them.
+    pub fn requested(&self) -> RequestedPermissions {
+        let scopes = self.scope.iter().map(|scope| scope.name().to_owned());
+        RequestedPermissions {
+            scopes: Some(scopes.collect()).filter(|scopes: &Vec<String>| !scopes.is_empty()),
+            role: self.role.map(|role| role.name().to_owned()),
+            resource_types: Some(self.resource_type.clone()).filter(|types| !types.is_empty()),
+            profile: self.profile.clone(),
+            requests_per_second: self.requests_per_second,
+        }
+    }
+
     /// The permissions, where this tenant can give them.
     pub async fn permissions(
         &self,
@@ -109,6 +129,15 @@ pub fn scopes_text(permissions: &Permissions) -> String {
         .collect::<Vec<_>>()
         .join(" ");
     match &permissions.resource_types {
+        Some(types) => format!("{scopes} ({})", types.join(", ")),
+        None => scopes,
+    }
+}
+
+/// The same of what the admin API shows.
+pub fn allowed_text(allowed: &Allowed) -> String {
+    let scopes = allowed.scopes.join(" ");
+    match &allowed.resource_types {
         Some(types) => format!("{scopes} ({})", types.join(", ")),
         None => scopes,
     }

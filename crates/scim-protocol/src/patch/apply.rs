@@ -266,7 +266,13 @@ impl Patch<'_> {
                 (None, selection::within_sub_attribute(&path, sub, value)?)
             }
             Some(sub) => (
-                selection::of_sub_attribute(&path, extension, (attribute, sub), value)?,
+                selection::of_sub_attribute(
+                    &path,
+                    extension,
+                    (attribute, sub),
+                    target.filter.is_some(),
+                    value,
+                )?,
                 None,
             ),
         };
@@ -968,6 +974,14 @@ mod tests {
             removed("addresses.locality", json!("york")),
             held.clone(),
         );
+        // A list without values names none of them.
+        for value in [json!([]), json!("")] {
+            check(
+                held.clone(),
+                removed("addresses.locality", value),
+                held.clone(),
+            );
+        }
         check(
             held.clone(),
             removed("addresses[type eq \"home\"].locality", json!("York")),

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use access::client::{CertificateName, ClientAuthentication, ClientRecord, Clients};
 use access::credential::token_text;
+use administration::administration::has_room;
+use administration::permissions::{Allowed, RequestedPermissions};
 use axum::extract::State as Extract;
 use http::StatusCode;
 use scim_protocol::{Error, ErrorKind};
@@ -12,9 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::administrator::{Administrator, Refuse, Refused, has_room};
+use super::administrator::{Administrator, Refuse, Refused};
 use super::body::{Answer, Given, Parameters};
-use super::wishes::{Allowed, Wishes};
 use crate::state::State;
 
 /// What a new client shall be.
@@ -31,7 +32,7 @@ pub(crate) struct NewClient {
     certificate: Option<CertificateName>,
     /// What its tokens are allowed at most.
     #[serde(default)]
-    permissions: Wishes,
+    permissions: RequestedPermissions,
 }
 
 /// A client as it is shown.
@@ -149,7 +150,7 @@ pub(crate) async fn create(
 ) -> Result<Answer<Client>, Refused> {
     let permissions = new
         .permissions
-        .grant_for_good(&administrator)
+        .check_for_good(&administrator.0)
         .map_err(|error| refuse.with(error))?;
     let (authentication, secret) = authentication(&state, new.public_key, new.certificate)
         .map_err(|error| refuse.with(error))?;

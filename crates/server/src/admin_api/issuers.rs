@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use access::issuer::{IssuerRecord, IssuerSettings, Issuers};
+use administration::administration::has_room;
+use administration::permissions::{Allowed, RequestedPermissions};
 use axum::extract::State as Extract;
 use http::StatusCode;
 use scim_protocol::{Error, ErrorKind};
@@ -11,9 +13,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::administrator::{Administrator, Refuse, Refused, has_room};
+use super::administrator::{Administrator, Refuse, Refused};
 use super::body::{Answer, Given, Parameters};
-use super::wishes::{Allowed, Wishes};
 use crate::state::State;
 
 /// Whose tokens shall be accepted.
@@ -35,7 +36,7 @@ pub(crate) struct NewIssuer {
     subject_claim: Option<String>,
     /// What its tokens are allowed.
     #[serde(default)]
-    permissions: Wishes,
+    permissions: RequestedPermissions,
 }
 
 /// An issuer as it is shown.
@@ -109,7 +110,7 @@ impl NewIssuer {
             audiences: self.audiences,
             required_claims: self.required_claims,
             subject_claim: self.subject_claim.unwrap_or_else(|| "sub".into()),
-            permissions: self.permissions.grant_for_good(administrator)?,
+            permissions: self.permissions.check_for_good(&administrator.0)?,
         };
         Ok(IssuerRecord {
             tenant: administrator.0.tenant.id,

@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex};
 use access::client::Clients;
 use access::credential::{TokenHash, TokenHasher, TokenRequest, Tokens, issue, token_text};
 use access::issuer::Issuers;
+use administration::Administration;
+use administration::administration::Options as Limits;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use directory::Directory;
 use directory::access::{Permissions, Scope};
+use directory::audit::Entry;
 use directory::clock::{Clock, IdGenerator};
 use directory::request_log::RequestLog;
 use directory::store::Store;
@@ -32,6 +35,11 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::oauth::Foreign;
+
+/// An audit entry.
+pub(crate) fn entry() -> Entry {
+    Entry::of_program("test", "anything", Timestamp::UNIX_EPOCH)
+}
 
 pub(crate) use crate::replay::Answer;
 
@@ -182,6 +190,17 @@ impl House {
             (store.clone(), store.clone());
         let (announce, events) = events(&store, &directory, &hand);
         let tenants: Arc<dyn Tokens> = store.clone();
+        let administration = Administration {
+            tenants: tenants.clone(),
+            audit: store.clone(),
+            directory: directory.clone(),
+            hasher: hasher.clone(),
+            clock: hand.clone(),
+            ids: hand.clone(),
+            options: Limits {
+                credentials_max: options.credentials_max,
+            },
+        };
         let tenant = tenants
             .create_tenant("default", settings, hand.now())
             .await
@@ -199,6 +218,7 @@ impl House {
         let request_log: Arc<dyn RequestLog> =
             Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
         state.keep_requests(request_log.clone());
+        state.administer(Arc::new(administration));
         let foreign = Arc::new(Foreign {
             keys: Mutex::default(),
             fetches: AtomicUsize::default(),
@@ -243,13 +263,10 @@ impl House {
         };
         let hasher: &dyn TokenHasher = &*self.hasher;
         self.tenants
-            .create_token(issue(
-                hasher,
-                self.hand.id(),
-                &text,
-                request,
-                self.hand.now(),
-            ))
+            .create_token(
+                issue(hasher, self.hand.id(), &text, request, self.hand.now()),
+                entry(),
+            )
             .await
             .unwrap();
         text
@@ -266,13 +283,10 @@ impl House {
         };
         let hasher: &dyn TokenHasher = &*self.hasher;
         self.tenants
-            .create_token(issue(
-                hasher,
-                self.hand.id(),
-                &text,
-                request,
-                self.hand.now(),
-            ))
+            .create_token(
+                issue(hasher, self.hand.id(), &text, request, self.hand.now()),
+                entry(),
+            )
             .await
             .unwrap();
         text

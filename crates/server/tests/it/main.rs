@@ -21,6 +21,7 @@ mod replay;
 mod rfc;
 
 mod admin;
+mod audit;
 mod admin_callers;
 mod admin_safety;
 mod bulk_circles;

@@ -27,10 +27,10 @@ use super::session::PostgresSession;
 use super::statements as sql;
 use super::statements::SHARE_TYPES;
 use super::statements_of_safety::CREATE_AGAIN;
-use crate::rows::storable;
+use crate::guard::guard;
 use crate::rows::{
     IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Told, alone, attribute_key, decode_entries,
-    encode_entries, from_json, index_rows, micros, stored_key, timestamp, version,
+    encode_entries, from_json, index_rows, micros, storable, stored_key, timestamp, version,
 };
 use crate::schemas::revision;
 
@@ -187,7 +187,11 @@ impl Commit<'_> {
         }
         self.write_log(change_id).await?;
         // The tenant's counter is locked now, so nobody else counts at the same time.
-        self.guard().await?;
+        let mut session = PostgresSession::on(self.transaction, false);
+        let tenant = TenantId(self.tenant);
+        if let Some(excess) = guard(&mut session, tenant, self.change_set, &self.removals).await? {
+            return Err(CommitError::Held(excess).into());
+        }
         // A rehearsal must not lock the tenant's row, and nothing that it shows depends on credentials.
         if self.is_logged {
             self.end_credentials().await?;

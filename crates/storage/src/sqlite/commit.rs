@@ -19,9 +19,11 @@ use serde_json::{Map, Value};
 
 use self::record::Changed;
 use super::connections::fault;
+use super::session::run;
 use super::statements as sql;
 use super::statements_of_safety::{CREATE_AGAIN, READ_VERSION};
 use super::writer::Writing;
+use crate::guard::guard;
 use crate::rows::{
     IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Stored, Told, alone, attribute_key,
     decode_entries, from_json, micros, timestamp, version,
@@ -90,7 +92,12 @@ pub(crate) fn apply(
     let committed = writes
         .map(|(write, stored)| commit.write(write, stored.as_ref()))
         .collect::<Result<_, _>>()?;
-    commit.guard()?;
+    let held = run(writing.connection, async |session| {
+        guard(session, tenant, change_set, &commit.removals.get()).await
+    })?;
+    if let Some(excess) = held {
+        return Err(CommitError::Held(excess));
+    }
     commit.end_credentials()?;
     commit.raise_sequence()?;
     Ok(committed)

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::applications::{add, at};
 use crate::ledger::{due, link, log_entry, pair, record};
-use crate::place::{ALL, Opened, Place, World, delete, members, on_both_engines};
+use crate::place::{ALL, Opened, Place, World, delete, entry, members, on_both_engines};
 
 on_both_engines!(
     a_suspended_tenant_is_at_rest,
@@ -70,7 +70,7 @@ async fn every_process_sees_a_new_revision_at_once(place: Place) {
     here.life.set_suspended(tenant.id, true).await.unwrap();
     seen.push(revision("acme").await);
     here.tenants
-        .revoke_token(tenant.id, "any", at(2))
+        .revoke_token(tenant.id, "any", at(2), entry())
         .await
         .unwrap();
     seen.push(revision("acme").await);
@@ -229,7 +229,7 @@ async fn lived(place: &Place) -> World {
     world
         .opened
         .tenants
-        .create_token(token(world.tenant.id))
+        .create_token(token(world.tenant.id), entry())
         .await
         .unwrap();
     world
@@ -1243,7 +1243,7 @@ async fn an_erased_tenant_takes_nothing_any_more(place: Place) {
     world
         .opened
         .tenants
-        .create_token(token(world.tenant.id))
+        .create_token(token(world.tenant.id), entry())
         .await
         .unwrap_err();
     for table in tables(&place).await {

@@ -99,7 +99,7 @@ impl Server {
         let token = first
             .and_then(|first| first.token)
             .ok_or_else(|| Failure::failed("the first start gave no token"))?;
-        let running = running::start(&rollcall, listener, None, &configuration);
+        let running = running::start(&rollcall, listener, None, None, &configuration);
         let client = rollcall.connector.client(&base_url, &token)?;
         Ok(Self {
             name: name.to_owned(),
