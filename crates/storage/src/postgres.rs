@@ -10,7 +10,6 @@ mod read;
 mod readiness;
 mod rehearsal;
 pub mod requests;
-mod record;
 mod search;
 pub(crate) mod session;
 pub(crate) mod statements;

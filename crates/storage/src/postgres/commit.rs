@@ -3,6 +3,8 @@
 //! Locks are taken in this order: the resource that is written, its members or groups in the order of their keys, values in their order, and last, and
 //! shortly, the tenant's counter. Where two commits block each other all the same, PostgreSQL ends one, and it is tried again.
 
+pub(super) mod record;
+
 use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::{Object, Transaction};
@@ -18,9 +20,9 @@ use serde_json::{Map, Value};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use self::record::{Changed, Group};
 use super::attempts::Attempts;
 use super::connections::{Connections, begin, fault};
-use super::record::{Changed, Group};
 use super::session::PostgresSession;
 use super::statements as sql;
 use super::statements::SHARE_TYPES;
