@@ -5,11 +5,13 @@ mod catalogue;
 mod clients;
 mod commit;
 pub(crate) mod connections;
+mod create;
 mod events;
 mod issuers;
 mod ledger;
 mod memberships;
 mod outbox;
+mod group;
 mod guard;
 mod history;
 mod leavers;
@@ -35,6 +37,8 @@ mod tenant_life;
 pub(crate) mod statements_of_safety;
 mod tenants;
 mod tls;
+mod together;
+mod values;
 
 use std::sync::Arc;
 
@@ -53,6 +57,7 @@ use tokio::sync::Notify;
 use self::attempts::{in_transaction, query};
 pub use self::connections::{COMMITS_PER_TENANT_MAX, LONG_READS_MAX, LONG_READS_PER_TENANT_MAX};
 use self::connections::{Connections, Signals, configuration, fault, snapshot};
+use self::group::Groups;
 use self::requests::PostgresRequestLog;
 use crate::rows::micros;
 use crate::secrets::MasterKey;
@@ -93,6 +98,7 @@ pub struct Postgres {
     ours: Arc<Notify>,
     _signals: Arc<Signals>,
     totals: Arc<Totals>,
+    groups: Groups,
 }
 
 /// Whether the database at this URL has been used by a node, which has a key.
@@ -116,6 +122,7 @@ impl Postgres {
             ours,
             _signals: Arc::new(signals),
             totals: Arc::default(),
+            groups: Groups::default(),
         })
     }
 
@@ -187,9 +194,10 @@ impl Store for Postgres {
         tenant: TenantId,
         change_set: Arc<ChangeSet>,
     ) -> Result<Vec<Committed>, CommitError> {
-        let share = self.connections.commits.acquire(tenant, 1).await;
-        let committed = commit::commit(&self.connections, tenant, &change_set).await?;
-        drop(share);
+        let committed = self
+            .groups
+            .commit(&self.connections, tenant, change_set)
+            .await?;
         self.notify();
         Ok(committed)
     }

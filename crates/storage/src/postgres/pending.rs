@@ -16,6 +16,7 @@ use super::read::storable;
 use super::record::Changed;
 use super::statements as basic;
 use super::statements_of_safety as sql;
+use super::values::columns;
 use crate::rows::{
     Told, attribute_key, decode_entries, encode_entries, from_json, json_text, relink_entries,
     short_name, stored_key, timestamp, usable_name_keys,
@@ -315,7 +316,7 @@ impl Commit<'_> {
                 .unzip();
         self.remove_rows(resource, &old.iter().collect::<Vec<_>>())
             .await?;
-        let (attributes, values) = super::commit::columns(&new.iter().collect::<Vec<_>>(), false);
+        let (attributes, values) = columns(&new.iter().collect::<Vec<_>>(), false);
         self.execute(
             basic::ADD_VALUES,
             &[&self.tenant, &attributes, &values, &resource],

@@ -9,10 +9,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
 use super::attempts::{Attempts, passes};
-use super::commit::{self, Failure};
+use super::commit::Failure;
 use super::connections::{Connections, begin, fault};
 use super::statements::COUNT_MEMBERS;
-use super::{history, memberships, read, search};
+use super::{history, memberships, read, search, together};
 use crate::stage::{Asked, Begins, Cue, Line, SILENCE_MAX, Told};
 use crate::totals::Totals;
 
@@ -82,7 +82,7 @@ async fn rehearse(
     change_set: &ChangeSet,
 ) -> Result<Told, Failure> {
     let savepoint = transaction.savepoint("rehearsed").await?;
-    let outcome = commit::rehearse(&savepoint, tenant, change_set).await;
+    let outcome = together::rehearse(&savepoint, tenant, change_set).await;
     match outcome {
         Ok(committed) => {
             savepoint.commit().await?;

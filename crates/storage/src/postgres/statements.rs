@@ -67,16 +67,24 @@ pub(crate) const REVOKE_TOKEN: &str = "WITH raised AS (UPDATE tenants SET revisi
      UPDATE tokens SET revoked = coalesce(revoked, $3) WHERE tenant = $1 AND id = $2";
 pub(crate) const USE_TOKEN: &str = "UPDATE tokens SET last_used = greatest(coalesce(last_used, 0), $3) WHERE tenant = $1 AND id = $2";
 
-pub(crate) const FIND_CHANGE: &str = "SELECT type, id, version, at FROM change_log WHERE tenant = $1 AND change_id = $2 ORDER BY sequence";
-/// The last statement of every commit. The tenant's row stays locked until the commit, which is near, and so nobody reads change n + 1 before n.
+/// What was committed under one of these change ids before.
+pub(crate) const FIND_CHANGES: &str = "SELECT change_id, type, id, version, at FROM change_log WHERE tenant = $1 AND change_id = ANY ($2) ORDER BY sequence";
+/// The last statement that writes for many. The tenant's row stays locked until the commit, which is near, and so nobody reads change n + 1 before n.
 pub(crate) const LOG_CHANGES: &str = "WITH counter AS ( \
-       UPDATE tenants SET last_sequence = last_sequence + cardinality($3::TEXT[]) WHERE tenant = $1 AND types_revision = $9 \
-       RETURNING last_sequence - cardinality($3::TEXT[]) AS before) \
+       UPDATE tenants SET last_sequence = last_sequence + cardinality($3::BYTEA[]) WHERE tenant = $1 AND types_revision = $2 \
+       RETURNING last_sequence - cardinality($3::BYTEA[]) AS before) \
      INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at, kind, attributes, credential) \
-     SELECT $1, counter.before + c.place, $2, c.type, c.id, c.version, $6, c.kind, c.attributes, $10 \
-     FROM counter, unnest($3::TEXT[], $4::TEXT[], $5::BIGINT[], $7::BIGINT[], $8::TEXT[]) \
-       WITH ORDINALITY AS c (type, id, version, kind, attributes, place)";
+     SELECT $1, counter.before + c.place, c.change_id, c.type, c.id, c.version, c.at, c.kind, c.attributes, c.credential \
+     FROM counter, unnest($3::BYTEA[], $4::TEXT[], $5::TEXT[], $6::BIGINT[], $7::BIGINT[], $8::BIGINT[], $9::TEXT[], $10::TEXT[]) \
+       WITH ORDINALITY AS c (change_id, type, id, version, at, kind, attributes, credential, place)";
 
+/// The keys come in the order of the arrays.
+pub(crate) const CREATE_RESOURCES: &str = "WITH made AS ( \
+       INSERT INTO resources (tenant, type, id, version, created, modified, display, entries, document) \
+       SELECT $1, n.type, n.id, 1, n.at, n.at, n.display, n.entries, n.document \
+       FROM unnest($2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::TEXT[], $6::BYTEA[], $7::TEXT[]) AS n (type, id, at, display, entries, document) \
+       RETURNING id, resource) \
+     SELECT made.resource FROM made JOIN unnest($3::TEXT[]) WITH ORDINALITY AS n (id, place) ON n.id = made.id ORDER BY n.place";
 pub(crate) const CREATE_RESOURCE: &str = "INSERT INTO resources (tenant, type, id, version, created, modified, display, entries, document) \
      VALUES ($1, $2, $3, 1, $4, $4, $5, $6, $7) RETURNING resource";
 /// As it is: what became of it.
@@ -176,9 +184,10 @@ pub(crate) const ALL: &[&str] = &[
     LIST_TOKENS,
     REVOKE_TOKEN,
     USE_TOKEN,
-    FIND_CHANGE,
+    FIND_CHANGES,
     LOG_CHANGES,
     CREATE_RESOURCE,
+    CREATE_RESOURCES,
     READ_HEAD,
     LOCK_HEAD_TO_UPDATE,
     LOCK_HEAD_TO_DELETE,
