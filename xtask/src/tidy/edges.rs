@@ -11,15 +11,28 @@ use crate::Failure;
 /// A crate and the crates of ours it may use.
 const EDGES: &[(&str, &[&str])] = &[
     ("scim-protocol", &[]),
-    ("scim-client", &["scim-protocol"]),
+    ("tls-failure", &[]),
+    ("scim-client", &["scim-protocol", "tls-failure"]),
     ("directory", &["scim-protocol"]),
     ("provisioning", &["scim-protocol", "directory"]),
     (
         "connectors",
-        &["scim-protocol", "scim-client", "directory", "provisioning"],
+        &[
+            "scim-protocol",
+            "tls-failure",
+            "scim-client",
+            "directory",
+            "provisioning",
+        ],
     ),
-    ("storage", &["scim-protocol", "directory", "provisioning"]),
-    ("server", &["scim-protocol", "directory", "provisioning"]),
+    (
+        "storage",
+        &["scim-protocol", "tls-failure", "directory", "provisioning"],
+    ),
+    (
+        "server",
+        &["scim-protocol", "tls-failure", "directory", "provisioning"],
+    ),
     (
         "rollcall",
         &[
@@ -51,7 +64,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tokio-postgres", &["storage"]),
     ("deadpool-postgres", &["storage"]),
     ("axum", &["server", "embedding", "embedded", "bench"]),
-    ("hyper", &["server"]),
+    ("hyper", &["server", "tls-failure"]),
     ("tower-http", &["server"]),
     ("reqwest", &["scim-client", "connectors"]),
 ];
