@@ -15,8 +15,6 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 /// Files that were within both limits at 140 columns and are not yet at 100. Each leaves the list when it is mended.
 const TOO_LONG: &[&str] = &[
-    "crates/bench/src/main.rs",
-    "crates/bench/src/scale.rs",
     "crates/directory/src/directory.rs",
     "crates/directory/src/directory/bulk_together.rs",
     "crates/directory/src/directory/past.rs",
@@ -35,13 +33,7 @@ const TOO_LONG: &[&str] = &[
     "crates/scim-protocol/src/patch.rs",
     "crates/scim-protocol/src/quirk/catalogue.rs",
     "crates/server/src/admin_api/receivers.rs",
-    "crates/server/src/layers.rs",
-    "crates/server/src/oauth/client.rs",
-    "crates/server/src/options.rs",
-    "crates/server/src/scim_api.rs",
-    "crates/server/src/scim_api/search.rs",
     "crates/storage/src/filter_sql.rs",
-    "crates/storage/src/postgres/commit.rs",
     "crates/storage/src/postgres/history.rs",
     "crates/storage/src/postgres/outbox.rs",
     "crates/storage/src/postgres/receivers.rs",
