@@ -1,8 +1,8 @@
 //! The public keys of foreign issuers, fetched: over HTTPS and from public addresses, unless the operator names the host; bounded in size and time. Keeps
 //! nothing.
 
+use access::issuer::KeySets;
 use async_trait::async_trait;
-use directory::issuer::KeySets;
 use directory::store::Fault;
 use serde_json::Value;
 use tls_failure::Side;

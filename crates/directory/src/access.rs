@@ -301,6 +301,14 @@ impl Caller {
     }
 }
 
+/// The one refusal of a caller who is not let in.
+pub fn unauthorized() -> Error {
+    Error::new(
+        ErrorKind::Unauthorized,
+        "The bearer token is missing or not accepted here; send `Authorization: Bearer` with a token of this tenant.",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;

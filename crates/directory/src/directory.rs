@@ -1,50 +1,60 @@
 //! *(shell)* `Directory`: reads, calls the decision, commits. The only writer of identities. Decides nothing itself.
 
+mod refusal;
+
 mod schema_sets;
 
 mod types;
 
+mod committing;
+
+mod bulk_draft;
+
 mod oneself;
 mod pages;
 mod parking;
+mod patching;
+
 mod past;
+
+mod restoring;
+mod reviving;
 mod undo;
 
 mod group_members;
 
-mod bulk_draft;
+mod bulk_operation;
 
-mod bulk_together;
+mod bulk_creates;
+mod bulk_left;
+
+mod bulk_atomic;
 
 mod bulk;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use scim_protocol::patch::member::{Split, fold, split};
-use scim_protocol::patch::work::{Sum, Work};
-use scim_protocol::quirk::{Adaptations, QuirkSet, normalize_patch, normalize_resource};
+use scim_protocol::patch::work::Sum;
+use scim_protocol::quirk::{Adaptations, QuirkSet, normalize_resource};
 use scim_protocol::{Error, ErrorKind, TypeSchema, ValidResource, redaction};
 use serde_json::Value;
 
-pub use self::bulk_together::BulkAnswer;
+pub use self::bulk_operation::BulkAnswer;
+use self::committing::{come_back, fresh, written};
 pub use self::group_members::{MembershipPage, MembershipSearch};
-use self::oneself::own_groups;
 use self::pages::Cursors;
 pub use self::pages::MoreMembers;
-use self::schema_sets::SchemaSets;
+pub use self::patching::{PatchAnswer, Patched};
+use self::refusal::{ATTEMPTS_MAX, may_try_again, not_found, refusal, too_busy};
+pub use self::schema_sets::SchemaSets;
 pub use self::types::Edited;
 pub use self::undo::{UNDO_CHANGES_MAX, UNDO_ENTRIES_MAX, UndoLine, Undone};
 use crate::access::{Caller, Permissions};
-use crate::change_set::{
-    Change, ChangeSet, Committed, Former, Moment, Policy, Precondition, Write,
-};
+use crate::change_set::{Change, Moment};
 use crate::clock::{Clock, IdGenerator};
-use crate::credential::unauthorized;
-use crate::document::Document;
-use crate::history::{History, Tombstone};
-use crate::journal::{Journal, Touched};
-use crate::membership::Needs;
+use crate::history::History;
+use crate::journal::Journal;
 use crate::names::hide_names;
 use crate::parking::{Method, Parking};
 use crate::pending::PendingReferences;
@@ -53,13 +63,8 @@ use crate::schema_store::SchemaStore;
 use crate::stop::Stop;
 use crate::store::{CommitError, Fault, Include, Store, StoredResource};
 use crate::tenant::Tenant;
-use crate::version::{Expected, precondition_failed};
-use crate::{create, delete, membership, patch, replace, self_service};
-
-/// How often a write is decided again because somebody else wrote in between.
-const ATTEMPTS_MAX: usize = 8;
-/// A group with more members is not answered to a PATCH that changed only members, unless it was asked for.
-const MEMBERS_ANSWERED_MAX: u32 = 100;
+use crate::version::Expected;
+use crate::{create, delete, replace, self_service};
 
 /// The credential of the program's own hand.
 pub const COMMAND_LINE: &str = "command-line";
@@ -73,40 +78,6 @@ pub enum DirectoryError {
     /// We are.
     #[error(transparent)]
     Fault(#[from] Fault),
-}
-
-/// What a PATCH should answer with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PatchAnswer {
-    /// Only the version.
-    Version,
-    /// The resource without its members, unless only members of a large group changed: then reading them for the answer would make the cost of the write
-    /// depend on the size of the group.
-    ResourceUnlessLarge(Include),
-    /// The resource.
-    Resource(Include),
-}
-
-impl PatchAnswer {
-    fn include(self) -> Option<Include> {
-        match self {
-            Self::Version => None,
-            Self::ResourceUnlessLarge(include) => Some(Include {
-                members: false,
-                ..include
-            }),
-            Self::Resource(include) => Some(include),
-        }
-    }
-}
-
-/// What became of a PATCH.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Patched {
-    /// The version it has now.
-    pub version: u64,
-    /// The resource as it is now, where it was asked for.
-    pub resource: Option<StoredResource>,
 }
 
 /// The resource that a request is about, and what the request demands of it.
@@ -413,183 +384,6 @@ impl Directory {
         Err(too_busy().into())
     }
 
-    /// Changes a part of a resource (RFC 7644 section 3.5.2).
-    pub async fn patch(
-        &self,
-        caller: &Caller,
-        schema: &TypeSchema,
-        id: &str,
-        body: Value,
-        expected: &Expected,
-        answer: PatchAnswer,
-    ) -> Result<Patched, DirectoryError> {
-        let outcome = self
-            .patch_now(caller, schema, id, body.clone(), expected, answer)
-            .await;
-        let outcome = outcome.map_err(|error| own_groups(caller, schema, id, error));
-        if self
-            .parks(
-                caller,
-                (schema, id),
-                (Method::Patch, &body),
-                outcome.as_ref().err(),
-            )
-            .await?
-        {
-            let resource = self
-                .read_any(caller, schema, id, answer.include().unwrap_or_default())
-                .await?;
-            return Ok(Patched {
-                version: resource.version,
-                resource: answer.include().map(|_| resource),
-            });
-        }
-        outcome
-    }
-
-    async fn patch_now(
-        &self,
-        caller: &Caller,
-        schema: &TypeSchema,
-        id: &str,
-        mut body: Value,
-        expected: &Expected,
-        answer: PatchAnswer,
-    ) -> Result<Patched, DirectoryError> {
-        caller.may_write(schema)?;
-        let quirks = &Self::quirks(caller);
-        let adapted = normalize_patch(quirks, schema, &mut body);
-        self.note(adapted, || redaction::patch(schema, body.clone()));
-        let split = split(schema, scim_protocol::patch::parse(schema, body, quirks)?)?;
-        let subject = Subject {
-            caller,
-            schema,
-            id,
-            expected,
-        };
-        if membership::needs(&split) == Needs::Nothing {
-            self.patch_members(subject, &split, answer).await
-        } else {
-            self.patch_document(subject, &split, answer).await
-        }
-    }
-
-    async fn patch_members(
-        &self,
-        subject: Subject<'_>,
-        split: &Split,
-        answer: PatchAnswer,
-    ) -> Result<Patched, DirectoryError> {
-        let Subject {
-            caller, schema, id, ..
-        } = subject;
-        let members = fold(schema, &split.members, &[], &mut self.work())?;
-        let decide = |precondition| {
-            membership::decide(self.moment(), schema, id, precondition, members.clone())
-        };
-        let committed = self.commit_expecting(subject, decide).await?;
-        let wanted = match answer {
-            PatchAnswer::Version => None,
-            PatchAnswer::Resource(include) => Some(include),
-            PatchAnswer::ResourceUnlessLarge(include) => {
-                let is_large = include.members
-                    && self
-                        .store
-                        .has_more_members_than(caller.tenant.id, id, MEMBERS_ANSWERED_MAX)
-                        .await?;
-                (!is_large).then_some(Include {
-                    members: false,
-                    ..include
-                })
-            }
-        };
-        match wanted {
-            Some(include) => {
-                let resource = self.read_any(caller, schema, id, include).await?;
-                Ok(Patched {
-                    version: resource.version,
-                    resource: Some(resource),
-                })
-            }
-            None => Ok(Patched {
-                version: committed.version,
-                resource: None,
-            }),
-        }
-    }
-
-    async fn patch_document(
-        &self,
-        subject: Subject<'_>,
-        split: &Split,
-        answer: PatchAnswer,
-    ) -> Result<Patched, DirectoryError> {
-        let Subject {
-            caller,
-            schema,
-            id,
-            expected,
-        } = subject;
-        let include = answer.include().unwrap_or_default();
-        let needed = Include {
-            members: membership::needs(split) == Needs::Members,
-            groups: include.groups,
-        };
-        for attempt in 1..=ATTEMPTS_MAX {
-            let current = self.read_any(caller, schema, id, needed).await?;
-            expected.check(current.version)?;
-            let mut noted = Adaptations::default();
-            let change_set = patch::decide(
-                self.moment(),
-                schema,
-                &current,
-                split,
-                &Self::quirks(caller),
-                &mut self.work(),
-                &mut noted,
-            )?;
-            let document = written(&change_set).cloned();
-            self.check_allowed(
-                caller,
-                schema,
-                [Some(&current.document), document.as_deref()],
-                None,
-            )
-            .await?;
-            let outcome = self.commit(caller, change_set).await;
-            if let (Some(journal), Ok(_)) = (&self.journal, &outcome) {
-                journal.also_adapted(noted);
-            }
-            match outcome {
-                Ok(committed) if answer == PatchAnswer::Version => {
-                    return Ok(Patched {
-                        version: committed.version,
-                        resource: None,
-                    });
-                }
-                Ok(committed) => {
-                    let document = document.or(Some(current.document));
-                    let fresh = StoredResource {
-                        groups: current.groups,
-                        ..fresh(schema, id, &committed, document)
-                    };
-                    let resource = self.with_members(caller, schema, fresh, include).await?;
-                    return Ok(Patched {
-                        version: resource.version,
-                        resource: Some(resource),
-                    });
-                }
-                Err(error) => may_try_again(error, expected, attempt)?,
-            }
-        }
-        Err(too_busy().into())
-    }
-
-    /// Counts the steps of one PATCH, and of the bulk request that it is a part of.
-    fn work(&self) -> Work {
-        self.sum.as_ref().map_or_else(Work::default, Sum::work)
-    }
-
     /// Deletes a resource (RFC 7644 section 3.6).
     pub async fn delete(
         &self,
@@ -631,118 +425,11 @@ impl Directory {
         Ok(())
     }
 
-    /// Commits what does not depend on what the resource holds; reads it only where the demanded version cannot be checked by the write itself.
-    async fn commit_expecting(
-        &self,
-        subject: Subject<'_>,
-        decide: impl Fn(Precondition) -> ChangeSet,
-    ) -> Result<Committed, DirectoryError> {
-        let Subject {
-            caller,
-            schema,
-            id,
-            expected,
-        } = subject;
-        if expected.is_anything() {
-            return self
-                .commit(caller, decide(Precondition::Exists))
-                .await
-                .map_err(refusal);
-        }
-        if let Some(version) = expected.only_version() {
-            return self
-                .commit(caller, decide(Precondition::VersionIs(version)))
-                .await
-                .map_err(refusal);
-        }
-        let current = self
-            .read_any(caller, schema, id, Include::default())
-            .await?;
-        expected.check(current.version)?;
-        self.commit(caller, decide(Precondition::VersionIs(current.version)))
-            .await
-            .map_err(refusal)
-    }
-
-    /// Commits a change set of one write.
-    async fn commit(
-        &self,
-        caller: &Caller,
-        change_set: ChangeSet,
-    ) -> Result<Committed, CommitError> {
-        let committed = self
-            .commit_all(caller, change_set)
-            .await?
-            .into_iter()
-            .next();
-        committed.ok_or_else(|| {
-            Fault::new("the store committed a write without saying what became of it").into()
-        })
-    }
-
-    /// Commits a change set under the caller's policy, and notes what it changed where there is a journal.
-    async fn commit_all(
-        &self,
-        caller: &Caller,
-        mut change_set: ChangeSet,
-    ) -> Result<Vec<Committed>, CommitError> {
-        change_set.policy = if self.unguarded {
-            Policy::of_administrator(caller)
-        } else {
-            policy(caller)
-        };
-        self.check_person(caller, &mut change_set).await?;
-        let subject = |write: &Write| (write.resource_type.clone(), write.id.clone());
-        let subjects: Vec<_> = change_set
-            .writes
-            .iter()
-            .filter(|_| self.journal.is_some())
-            .map(subject)
-            .collect();
-        let committed = self.commit_of_today(caller, change_set).await?;
-        if let Some(journal) = &self.journal {
-            for ((resource_type, id), committed) in subjects
-                .into_iter()
-                .zip(&committed)
-                .filter(|(_, committed)| committed.changed)
-            {
-                journal.changed(Touched {
-                    resource_type,
-                    id,
-                    version: committed.version,
-                });
-            }
-        }
-        Ok(committed)
-    }
-
     /// Into the journal, where there is one.
     fn note(&self, adapted: Adaptations, message: impl FnOnce() -> Value) {
         if let Some(journal) = &self.journal {
             journal.adapted(adapted, message);
         }
-    }
-
-    /// Reads what was just written again where its members are wanted. Somebody may have changed or deleted it since; it was written all the same.
-    async fn with_members(
-        &self,
-        caller: &Caller,
-        schema: &TypeSchema,
-        fresh: StoredResource,
-        include: Include,
-    ) -> Result<StoredResource, DirectoryError> {
-        let wants_members = include.members && schema.core_attribute("members").is_some();
-        // A manager who was named otherwise was given its id.
-        if !wants_members && !caller.safety().pending_references {
-            return Ok(fresh);
-        }
-        let mut again = self
-            .store
-            .read(caller.tenant.id, schema.name(), &fresh.id, include)
-            .await?
-            .unwrap_or(fresh);
-        hide_names(&caller.permissions, &mut again);
-        Ok(again)
     }
 
     fn quirks(caller: &Caller) -> QuirkSet {
@@ -759,113 +446,4 @@ impl Directory {
             change_id: self.ids.id(),
         }
     }
-}
-
-/// What happens with what a caller writes. The guard does not hold what an administrator does by hand on the command line.
-fn policy(caller: &Caller) -> Policy {
-    if caller.credential_id == COMMAND_LINE {
-        Policy::of_administrator(caller)
-    } else {
-        Policy::of_client(caller)
-    }
-}
-
-/// Makes a create one of a resource that was deleted.
-fn come_back(change_set: &mut ChangeSet, tombstone: &Tombstone) {
-    for write in &mut change_set.writes {
-        if let Change::Create { former, .. } = &mut write.change {
-            *former = Some(Former {
-                version: tombstone.version,
-                created: tombstone.created,
-            });
-            write.id.clone_from(&tombstone.id);
-        }
-    }
-}
-
-/// The document that a change set leaves behind, where it writes one.
-fn written(change_set: &ChangeSet) -> Option<&Document> {
-    change_set
-        .writes
-        .iter()
-        .find_map(|write| match &write.change {
-            Change::Create { content, .. } => Some(&content.document),
-            Change::Update { content, .. } => content.as_ref().map(|content| &content.document),
-            Change::Delete { .. } => None,
-        })
-}
-
-/// A resource as it was just written.
-fn fresh(
-    schema: &TypeSchema,
-    id: &str,
-    committed: &Committed,
-    document: Option<Document>,
-) -> StoredResource {
-    StoredResource {
-        resource_type: schema.name().to_owned(),
-        id: id.to_owned(),
-        version: committed.version,
-        created: committed.created,
-        last_modified: committed.last_modified,
-        document: document.unwrap_or_default(),
-        members: Vec::new(),
-        groups: Vec::new(),
-    }
-}
-
-/// Whether a write may be decided again: somebody else wrote in between, and the caller did not name a version.
-fn may_try_again(
-    error: CommitError,
-    expected: &Expected,
-    attempt: usize,
-) -> Result<(), DirectoryError> {
-    match error {
-        CommitError::VersionChanged { .. } if expected.is_anything() && attempt < ATTEMPTS_MAX => {
-            Ok(())
-        }
-        CommitError::VersionChanged { .. } if expected.is_anything() => Err(too_busy().into()),
-        error => Err(refusal(error)),
-    }
-}
-
-fn refusal(error: CommitError) -> DirectoryError {
-    let refused = match error {
-        CommitError::VersionChanged { current } => precondition_failed(current),
-        CommitError::NotFound { resource_type, id } => not_found(&resource_type, &id),
-        CommitError::ValueTaken { path } => {
-            let detail =
-                format!("The value of `{path}` is taken by another resource; accepted is a value that none has (case may not matter).");
-            Error::new(ErrorKind::Uniqueness, detail).at(path)
-        }
-        CommitError::ReferenceMissing { id } => {
-            let detail =
-                format!("`members` names `{id}`, but there is no such resource; accepted is the `id` of an existing User or Group.");
-            Error::new(ErrorKind::InvalidValue, detail).at("members")
-        }
-        CommitError::TypesChanged => Error::new(
-            ErrorKind::Unavailable,
-            "The tenant's schemas were changed while the request was under way; nothing was changed by it, and sending it again is safe.",
-        )
-        .retry_after(1),
-        CommitError::Held(excess) => Error::new(ErrorKind::TooManyRequests, excess.detail()).retry_after(excess.retry_after_seconds),
-        CommitError::OfOneself { attribute } => self_service::refusal(attribute),
-        CommitError::PersonLeft => unauthorized(),
-        CommitError::Fault(fault) => return DirectoryError::Fault(fault),
-    };
-    DirectoryError::Refused(refused)
-}
-
-fn not_found(resource_type: &str, id: &str) -> Error {
-    Error::new(
-        ErrorKind::NotFound,
-        format!("There is no {resource_type} with the id `{id}`."),
-    )
-}
-
-fn too_busy() -> Error {
-    Error::new(
-        ErrorKind::Unavailable,
-        "Others keep changing this resource at the same time; nothing was changed, and sending the request again is safe.",
-    )
 }

@@ -7,6 +7,10 @@
 
 pub mod clock;
 
+pub mod secret;
+
+pub mod retry;
+
 pub mod deletion_guard;
 
 pub mod tenant;
@@ -31,8 +35,6 @@ pub mod replace;
 
 pub mod delete;
 
-pub mod credential;
-
 pub mod search;
 
 pub mod tombstone;
@@ -47,12 +49,6 @@ pub mod rehearsal;
 pub mod journal;
 
 pub mod request_log;
-
-pub mod access_token;
-
-pub mod client;
-
-pub mod issuer;
 
 pub mod tenant_life;
 

@@ -165,14 +165,33 @@ impl Effect {
     }
 
     fn attribute(&mut self, path: &str, old: &Attribute, new: &Attribute) {
-        let is_kept =
-            |attribute: &Attribute| attribute.indexed || attribute.uniqueness != Uniqueness::None;
+        self.shape(path, old, new);
+        self.allowed_values(path, old, new);
+        self.index(path, old, new);
+        if old.returned != new.returned
+            || old.description != new.description
+            || old.reference_types != new.reference_types
+        {
+            self.say(format!("`{path}` is described or returned otherwise"));
+        }
+        if !new.enforced && (old.enforced || old.canonical_values != new.canonical_values) {
+            self.say(format!("`{path}` has other canonical values"));
+        }
+        self.attributes(
+            &format!("{path}."),
+            &old.sub_attributes,
+            &new.sub_attributes,
+        );
+    }
+
+    /// The name, the type, how many values there are, and whether a client must or may write them.
+    fn shape(&mut self, path: &str, old: &Attribute, new: &Attribute) {
         if old.name != new.name {
             self.must_check(format!("`{path}` is spelled otherwise"));
         }
         if old.kind != new.kind {
             self.must_check(format!("`{path}` has another type"));
-            self.reindex |= is_kept(new);
+            self.reindex |= has_index_rows(new);
         }
         if old.multi_valued != new.multi_valued {
             self.must_check(format!(
@@ -193,6 +212,10 @@ impl Effect {
         if !new.required && old.required {
             self.say(format!("`{path}` is no longer required"));
         }
+    }
+
+    /// The canonical values where they are enforced, and the forms.
+    fn allowed_values(&mut self, path: &str, old: &Attribute, new: &Attribute) {
         if new.enforced
             && (!old.enforced
                 || old
@@ -214,12 +237,16 @@ impl Effect {
                 ));
             }
         }
+    }
+
+    /// How values are compared, and whether the store keeps them apart and indexes them.
+    fn index(&mut self, path: &str, old: &Attribute, new: &Attribute) {
         if old.case_exact != new.case_exact {
             self.say(format!(
                 "`{path}` is compared {} case",
                 if new.case_exact { "with" } else { "without" }
             ));
-            self.reindex |= is_kept(new);
+            self.reindex |= has_index_rows(new);
         }
         let was_unique = old.uniqueness != Uniqueness::None;
         match (was_unique, new.uniqueness != Uniqueness::None) {
@@ -244,21 +271,12 @@ impl Effect {
                 }
             ));
         }
-        if old.returned != new.returned
-            || old.description != new.description
-            || old.reference_types != new.reference_types
-        {
-            self.say(format!("`{path}` is described or returned otherwise"));
-        }
-        if !new.enforced && (old.enforced || old.canonical_values != new.canonical_values) {
-            self.say(format!("`{path}` has other canonical values"));
-        }
-        self.attributes(
-            &format!("{path}."),
-            &old.sub_attributes,
-            &new.sub_attributes,
-        );
     }
+}
+
+/// Whether the store keeps index rows for the values of an attribute.
+fn has_index_rows(attribute: &Attribute) -> bool {
+    attribute.indexed || attribute.uniqueness != Uniqueness::None
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::change_set::{ChangeSet, Committed};
-use crate::credential::{TokenHash, TokenRecord};
 use crate::deletion_guard::Excess;
 use crate::document::Document;
 use crate::search::{Position, SearchPlan};
@@ -414,7 +413,7 @@ pub enum Found {
     Deleted(Vec<Tombstone>),
 }
 
-/// Tenants and their tokens.
+/// Tenants.
 #[async_trait]
 pub trait Tenants: Send + Sync {
     /// Makes a tenant; `None` where the name is taken.
@@ -430,23 +429,4 @@ pub trait Tenants: Send + Sync {
     async fn tenant_revision(&self, name: &str) -> Result<Option<i64>, Fault>;
     /// All, by name.
     async fn list_tenants(&self) -> Result<Vec<Tenant>, Fault>;
-    /// Stores a token; false, and nothing is stored, where it is for a person who is not there or not active.
-    async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault>;
-    /// By hash, revoked and expired ones too.
-    async fn find_token(
-        &self,
-        tenant: TenantId,
-        hash: TokenHash,
-    ) -> Result<Option<TokenRecord>, Fault>;
-    /// All of a tenant, oldest first.
-    async fn list_tokens(&self, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault>;
-    /// Revokes one and raises the tenant's revision; false where there is none.
-    async fn revoke_token(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault>;
-    /// Remembers a use.
-    async fn record_token_use(
-        &self,
-        tenant: TenantId,
-        id: &str,
-        at: Timestamp,
-    ) -> Result<(), Fault>;
 }

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use access::credential::{TokenHasher, TokenRequest, Tokens, issue, token_text};
 use axum::Router;
 use directory::Directory;
 use directory::access::Permissions;
 use directory::clock::{Clock, IdGenerator};
-use directory::credential::{TokenHasher, TokenRequest, issue, token_text};
-use directory::store::{Fault, Tenants};
+use directory::store::Fault;
 use directory::tenant::{Tenant, TenantSettings};
 use jiff::Timestamp;
 use server::{DEFAULT_TENANT, Options, State, router};
@@ -49,7 +49,7 @@ impl IdGenerator for Machine {
 /// SCIM over an application's accounts.
 pub struct ScimRoutes {
     router: Router,
-    tenants: Arc<dyn Tenants>,
+    tenants: Arc<dyn Tokens>,
     hasher: Arc<MasterKey>,
     tenant: Tenant,
 }
@@ -73,7 +73,7 @@ impl ScimRoutes {
             machine.clone(),
             machine.clone(),
         );
-        let tenants: Arc<dyn Tenants> = own.clone();
+        let tenants: Arc<dyn Tokens> = own.clone();
         let made = tenants
             .create_tenant(DEFAULT_TENANT, TenantSettings::default(), machine.now())
             .await?;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+pub use directory::retry::RetryAfter;
 use directory::store::Fault;
-use jiff::Timestamp;
 use scim_protocol::TypeSchema;
 use serde_json::Value;
 
@@ -117,15 +117,6 @@ pub enum RefusalKind {
     Forbidden,
     /// Anything else.
     Other,
-}
-
-/// When an application may be asked again (RFC 9110 section 10.2.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetryAfter {
-    /// So many seconds from now.
-    Seconds(u64),
-    /// At this instant.
-    At(Timestamp),
 }
 
 /// An account that was made.

@@ -70,8 +70,32 @@ pub struct LoggedChange {
     pub deleted: bool,
     /// Whether somebody was taken out of the group that it is.
     pub member_left: bool,
+    /// What `active` is from then on, where it changed.
+    pub active: Option<bool>,
+    /// What changed.
+    pub touched: Touched,
     /// When it was committed.
     pub at: Timestamp,
+}
+
+/// What a change touched, as far as the log knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// Everything: the resource was made or is gone, or the log does not know.
+    Everything,
+    /// These attributes, by their canonical names; those of an extension begin with its URN.
+    Attributes(Vec<String>),
+}
+
+impl Touched {
+    /// Takes in what another change touched.
+    pub fn add(&mut self, other: Self) {
+        match (&mut *self, other) {
+            (Self::Attributes(names), Self::Attributes(more)) => names.extend(more),
+            (Self::Everything, _) => {}
+            (_, Self::Everything) => *self = Self::Everything,
+        }
+    }
 }
 
 /// A pair (application, resource) that is out of date.
@@ -83,7 +107,7 @@ pub struct OutOfDate {
     pub resource_type: String,
     /// Id of the resource.
     pub resource_id: String,
-    /// Lower goes first: 0 revocations, 1 on demand, 2 users, 3 groups.
+    /// Lower goes first: 0 revocations, 1 on demand, 2 people and things, 3 groups.
     pub priority: i16,
     /// When it may first be tried.
     pub due: Timestamp,

@@ -1,6 +1,7 @@
 //! Every limit by its name, which ends in its unit, for `rollcall serve --print-limits`. Sets none.
 
-use provisioning::{lanes, provisioning as engine, subscription};
+use events::subscription;
+use provisioning::{lanes, provisioning as engine};
 use scim_protocol::{patch, validate};
 use serde_json::{Value, json};
 use server::lockout::LockoutLimit;
@@ -47,8 +48,8 @@ pub fn limits() -> Value {
         "oauth": {
             "token_request_bytes_max": server::TOKEN_REQUEST_BYTES_MAX,
             "assertion_seconds_max": server::ASSERTION_SECONDS_MAX,
-            "jwt_bytes_max": server::jose::TOKEN_BYTES_MAX,
-            "keys_max": server::jose::KEYS_MAX,
+            "jwt_bytes_max": keys::signed_token::TOKEN_BYTES_MAX,
+            "keys_max": keys::signed_token::KEYS_MAX,
         },
         "tenant": { "kept_days_max": directory::tenant::DAYS_MAX, "guard_window_minutes_max": directory::deletion_guard::WINDOW_MINUTES_MAX },
         "lockout": named!(lockout, LockoutLimit { failures_max, window_seconds, proven_seconds_max, entries_max } except {}),

@@ -4,34 +4,35 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use access::client::{ClientAuthentication, ClientRecord, Clients};
+use access::credential::{TokenHasher, TokenRecord, TokenRequest, Tokens, issue, token_text};
+use access::issuer::{Issuers, KeySets};
 use connectors::egress::Egress;
 use connectors::event_receiver::HttpCourier;
 use connectors::key_sets::KeySetFetcher;
 use connectors::scim_target::ScimConnector;
 use directory::access::{Caller, Permissions};
-use directory::client::{ClientAuthentication, ClientRecord, Clients};
 use directory::clock::{Clock, IdGenerator};
-use directory::credential::{TokenHasher, TokenRecord, TokenRequest, issue, token_text};
 use directory::directory::{COMMAND_LINE, Directory};
 use directory::history::History;
-use directory::issuer::{Issuers, KeySets};
 use directory::parking::Parking;
 use directory::pending::PendingReferences;
 use directory::readiness::Readiness;
 use directory::request_log::RequestLog;
 use directory::schema_store::SchemaStore;
 use directory::search::cursor::CursorSealer;
-use directory::store::{Store, Tenants};
+use directory::store::Store;
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use directory::tenant_life::TenantLife;
+use events::event_log::{EventLog, Receivers, SigningKeys};
+use events::subscription::{self, Subscriptions};
+use events::telling::Teller;
 use jiff::Timestamp;
 use provisioning::application::Secret;
 use provisioning::dry_run::DryRun;
-use provisioning::event_log::{EventLog, Receivers, SigningKeys};
 use provisioning::ledger::{Catalogue, Ledger};
 use provisioning::provisioning::{Ports, Provisioning};
-use provisioning::subscription::{self, Subscriptions};
-use provisioning::telling::Teller;
+use provisioning::types::Types;
 use server::lockout::LockoutLimit;
 use server::rate_limit::RateLimit;
 use server::{Callers, DEFAULT_TENANT, State};
@@ -108,7 +109,7 @@ pub struct Issued {
 /// The ports of one database.
 pub struct AnyStore {
     /// Tenants and tokens.
-    pub tenants: Arc<dyn Tenants>,
+    pub tenants: Arc<dyn Tokens>,
     /// Applications.
     pub catalogue: Arc<dyn Catalogue>,
     /// Work.
@@ -147,7 +148,7 @@ impl AnyStore {
         committed: impl Fn(&T) -> Arc<Notify>,
     ) -> Self
     where
-        T: Tenants
+        T: Tokens
             + Catalogue
             + Ledger
             + Store
@@ -395,6 +396,7 @@ impl Rollcall {
             store: Arc::clone(&self.store.identities),
             ledger: Arc::clone(&self.store.ledger),
             catalogue: Arc::clone(&self.store.catalogue),
+            types: Arc::clone(&self.store.types),
             connector: Arc::new(self.connector.clone()),
             clock: Arc::clone(&self.clock),
             ids: Arc::clone(&self.ids),
@@ -408,6 +410,7 @@ impl Rollcall {
         DryRun {
             store: Arc::clone(&self.store.identities),
             ledger: Arc::clone(&self.store.ledger),
+            types: Types::new(Arc::clone(&self.store.types)),
             connector: Arc::new(self.connector.clone()),
         }
     }

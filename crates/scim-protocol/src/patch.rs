@@ -124,23 +124,7 @@ fn parse_operation(
             format!("`{place}` must be an object with `op`, and `path` or `value`."),
         );
     };
-    let op = match operation.get("op").and_then(Value::as_str) {
-        Some("add") => Op::Add,
-        Some("remove") => Op::Remove,
-        Some("replace") => Op::Replace,
-        Some(other) => {
-            return refuse(
-                ErrorKind::InvalidSyntax,
-                format!("`{place}.op` is `{other}`; it must be `add`, `remove` or `replace`."),
-            );
-        }
-        None => {
-            return refuse(
-                ErrorKind::InvalidSyntax,
-                format!("`{place}.op` is missing; it must be `add`, `remove` or `replace`."),
-            );
-        }
-    };
+    let op = parse_op(&place, operation.get("op").and_then(Value::as_str))?;
     let path = match operation.get("path") {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) if text.is_empty() => None,
@@ -187,6 +171,18 @@ fn parse_operation(
         }
     }
     Ok(Operation { op, path, value })
+}
+
+fn parse_op(place: &str, name: Option<&str>) -> Result<Op, Error> {
+    let found = match name {
+        Some("add") => return Ok(Op::Add),
+        Some("remove") => return Ok(Op::Remove),
+        Some("replace") => return Ok(Op::Replace),
+        Some(other) => format!("`{other}`"),
+        None => "missing".to_owned(),
+    };
+    let detail = format!("`{place}.op` is {found}; it must be `add`, `remove` or `replace`.");
+    Err(Error::new(ErrorKind::InvalidSyntax, detail).at(place))
 }
 
 /// Refuses a path that leads nowhere in this type, and one whose filter has `"True"` for a boolean where no quirk allows that.

@@ -4,15 +4,16 @@
 //!
 //! A good token is remembered for a while, with the revision of its tenant: a revocation, also by another process, takes effect at the next request.
 
+use keys::signed_token::Signed;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use access::access_token;
+use access::client::ClientRecord;
+use access::credential::{TokenHash, authenticate, is_use_news};
+use access::issuer::accept;
 use directory::access::{Caller, Permissions};
-use directory::access_token;
-use directory::client::ClientRecord;
-use directory::credential::{TokenHash, authenticate, is_use_news};
-use directory::issuer::accept;
 use directory::store::Fault;
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use http::header::AUTHORIZATION;
@@ -22,7 +23,6 @@ use jiff::Timestamp;
 use scim_protocol::{Error, ErrorKind};
 
 use crate::address::caller_address;
-use crate::jose::Signed;
 use crate::rate_limit::{RateLimit, Verdict};
 use crate::refusal::Failure;
 use crate::state::{Callers, State};

@@ -1,14 +1,11 @@
-//! Key sets of tenants that have signed nothing yet, or do not exist: a key that nobody has the private half of at hand, made from the tenant's name and the
-//! installation's key, so that the answer is the same on every node and at every time, and looks like that of a tenant that signs. Signs nothing.
+//! Key sets of tenants that have signed nothing yet, or do not exist. The key is made from the tenant's name and the installation's key, so the answer is the
+//! same on every node and at every time, and looks like the answer of a tenant that signs. Signs nothing.
 
-use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use directory::credential::TokenHasher;
+use access::credential::TokenHasher;
+use events::event_log::{KEY_DAYS_MAX, KEY_OVERLAP_DAYS};
 use jiff::Timestamp;
-use provisioning::event_log::{KEY_DAYS_MAX, KEY_OVERLAP_DAYS};
-use serde_json::{Value, json};
+use keys::signing_key::public_of_number;
+use serde_json::Value;
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -36,29 +33,15 @@ fn decoy_key(hasher: &dyn TokenHasher, tenant: &str, turn: i64) -> Option<Value>
     let attempt = |attempt: u8| {
         // No header and no path can carry a line break, so no token has such a text.
         let secret = hasher.hash(&format!("decoy key\n{turn}\n{attempt}\n{tenant}"));
-        let private = PrivateKey::from_private_key(&ECDH_P256, &secret.0).ok()?;
-        private.compute_public_key().ok()
+        public_of_number(&secret.0)
     };
-    // One in four billion hashes is no private key of this curve.
-    let public = (0..u8::MAX).find_map(attempt)?;
-    let point = public.as_ref();
-    let (x, y) = (
-        BASE64_URL_SAFE_NO_PAD.encode(point.get(1..33)?),
-        BASE64_URL_SAFE_NO_PAD.encode(point.get(33..65)?),
-    );
-    let thumbprint = digest(
-        &SHA256,
-        format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#).as_bytes(),
-    );
-    let id = BASE64_URL_SAFE_NO_PAD.encode(thumbprint.as_ref());
-    Some(
-        json!({"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": id, "use": "sig", "alg": "ES256"}),
-    )
+    (0..u8::MAX).find_map(attempt)
 }
 
 #[cfg(test)]
 mod tests {
-    use directory::credential::TokenHash;
+    use access::credential::TokenHash;
+    use aws_lc_rs::digest::{SHA256, digest};
 
     use super::*;
 

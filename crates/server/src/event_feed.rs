@@ -6,21 +6,21 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::credential::TokenHasher;
 use axum::body::Body;
 use axum::response::Response;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use directory::access::Caller;
-use directory::credential::TokenHasher;
 use directory::store::Fault;
 use directory::tenant::TenantId;
+use events::event::Kind;
+use events::receiver::Detail;
 use futures_util::stream::unfold;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use provisioning::event::Kind;
-use provisioning::receiver::Detail;
 use scim_protocol::{Error, ErrorKind};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep, timeout};
@@ -200,15 +200,13 @@ impl Follower {
             }
             Detail::Notice => shown.into_iter().map(|event| (event, None)).collect(),
         };
-        let json = |(event, resource): (
-            provisioning::event::LoggedEvent,
-            Option<Arc<Map<String, Value>>>,
-        )| {
-            let position = self.position(event.sequence);
-            let mut json = event.to_json(resource.as_deref());
-            json.shift_insert(1, "position".into(), position.clone().into());
-            (position, json)
-        };
+        let json =
+            |(event, resource): (events::event::LoggedEvent, Option<Arc<Map<String, Value>>>)| {
+                let position = self.position(event.sequence);
+                let mut json = event.to_json(resource.as_deref());
+                json.shift_insert(1, "position".into(), position.clone().into());
+                (position, json)
+            };
         Ok(Page {
             events: told.into_iter().map(json).collect(),
             position,
@@ -478,7 +476,7 @@ pub(crate) fn too_many() -> Response {
 
 #[cfg(test)]
 mod tests {
-    use directory::credential::TokenHash;
+    use access::credential::TokenHash;
 
     use super::*;
 

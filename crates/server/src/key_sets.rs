@@ -3,13 +3,12 @@
 //! Keys are fetched again when they are old, and when a token names a key that is not among them, but never more often than an interval allows: a caller
 //! who makes up key ids causes no load at the issuer. While the issuer cannot be reached, old keys live on for a time.
 
+use keys::signed_token::{PublicKey, Signed};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use directory::issuer::KeySets;
+use access::issuer::KeySets;
 use jiff::Timestamp;
-
-use crate::jose::{PublicKey, Signed};
 
 /// How long keys are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

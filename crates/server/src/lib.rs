@@ -6,8 +6,6 @@
 //! Modules in dependency order: a module uses only those above it. (The blank lines keep rustfmt from sorting
 //! them.)
 
-pub mod jose;
-
 pub mod key_sets;
 
 mod decoy_keys;

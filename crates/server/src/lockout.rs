@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use directory::credential::TokenHash;
+use access::credential::TokenHash;
 use jiff::{SignedDuration, Timestamp};
 
 /// When an address has failed too often.

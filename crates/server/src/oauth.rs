@@ -3,13 +3,14 @@
 
 mod client;
 
+use keys::signed_token::ALGORITHMS;
 use std::sync::Arc;
 
+use access::access_token::{AccessClaims, seal};
+use access::client::ClientRecord;
 use axum::body::Body;
 use axum::response::Response;
 use directory::access::Scope;
-use directory::access_token::{AccessClaims, seal};
-use directory::client::ClientRecord;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -23,7 +24,6 @@ pub use self::client::ASSERTION_SECONDS_MAX;
 use self::client::{Form, Given, authenticate};
 use crate::address::origin;
 use crate::authenticate::spend;
-use crate::jose::ALGORITHMS;
 use crate::refusal::{Failure, response};
 use crate::state::State;
 use crate::tls::ClientCertificate;

@@ -89,7 +89,7 @@ pub(crate) fn response(failure: Failure, request_id: &str) -> Response {
             response
         }
         Failure::Unauthorized { token_given } => {
-            let mut response = error_response(&directory::credential::unauthorized());
+            let mut response = error_response(&directory::access::unauthorized());
             // RFC 6750 section 3.1: no error code where no token was given.
             let challenge = if token_given {
                 "Bearer realm=\"rollcall\", error=\"invalid_token\""

@@ -22,17 +22,17 @@ mod bulk;
 
 use std::sync::Arc;
 
+use access::client::ClientRecord;
 use axum::body::Body;
 use axum::response::Response;
 use directory::Directory;
 use directory::access::Caller;
-use directory::client::ClientRecord;
 use directory::stop::Stop;
 use directory::tenant::TenantId;
+use events::receiver::ReceiverKind;
 use http::header::{AUTHORIZATION, WARNING};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request};
-use provisioning::receiver::ReceiverKind;
 use scim_protocol::messages::SearchRequest;
 use scim_protocol::quirk::{QuirkSet, normalize_query, normalize_search};
 use scim_protocol::schema::optional::restricted;

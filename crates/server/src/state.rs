@@ -4,20 +4,19 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use access::client::Clients;
+use access::credential::{TokenHasher, Tokens};
+use access::issuer::{Issuers, KeySets};
 use directory::Directory;
-use directory::client::Clients;
 use directory::clock::{Clock, IdGenerator};
-use directory::credential::TokenHasher;
-use directory::issuer::{Issuers, KeySets};
 use directory::readiness::Readiness;
 use directory::request_log::RequestLog;
 use directory::shares::Shares;
-use directory::store::Tenants;
 use directory::tenant::TenantId;
 use directory::tenant_life::TenantLife;
-use provisioning::event_log::{EventLog, Receivers, SigningKeys};
-use provisioning::subscription::Subscriptions;
-use provisioning::telling::Teller;
+use events::event_log::{EventLog, Receivers, SigningKeys};
+use events::subscription::Subscriptions;
+use events::telling::Teller;
 use tokio::sync::{Semaphore, watch};
 
 use crate::key_sets::KeySetCache;
@@ -47,7 +46,7 @@ pub struct State {
     /// Identities.
     pub directory: Directory,
     /// Tenants and tokens.
-    pub tenants: Arc<dyn Tenants>,
+    pub tenants: Arc<dyn Tokens>,
     /// Hashes tokens as the store has them.
     pub hasher: Arc<dyn TokenHasher>,
     /// Time.
@@ -106,7 +105,7 @@ impl State {
     /// Puts the parts together. Without `with_events` nothing is told of changes.
     pub fn new(
         directory: Directory,
-        tenants: Arc<dyn Tenants>,
+        tenants: Arc<dyn Tokens>,
         hasher: Arc<dyn TokenHasher>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGenerator>,

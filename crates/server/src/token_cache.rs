@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use access::credential::{TokenHash, is_use_news};
 use directory::access::Caller;
-use directory::credential::{TokenHash, is_use_news};
 use jiff::{SignedDuration, Timestamp};
 
 /// A token that was good.

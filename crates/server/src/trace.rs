@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use access::client::ClientRecord;
 use directory::access::Caller;
-use directory::client::ClientRecord;
 use directory::journal::Journal;
 use directory::request_log::{BodyKind, Draft, RequestEntry};
 use directory::tenant::{Tenant, TenantId};

@@ -1,12 +1,12 @@
 //! What a restored row has beside what the file says: whose it is, what each database has of its own, and what stands where a secret was. Writes nothing.
 
+use access::client::ClientAuthentication;
+use access::credential::TokenHash;
+use access::issuer::IssuerSettings;
 use directory::access::Permissions;
-use directory::client::ClientAuthentication;
-use directory::credential::TokenHash;
-use directory::issuer::IssuerSettings;
 use directory::store::Fault;
 use directory::tenant::TenantId;
-use provisioning::receiver::Secrets;
+use events::receiver::Secrets;
 use serde_json::{Map, Value};
 
 use crate::event_rows::seal_secrets;

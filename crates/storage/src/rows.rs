@@ -182,6 +182,15 @@ pub(crate) fn stored_key(key: &[u8]) -> Cow<'_, [u8]> {
     )
 }
 
+/// A text as PostgreSQL can hold it: it refuses the character NUL, which is in no id of ours, so that a lookup then finds nothing, as it should.
+pub(crate) fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        Cow::Owned(text.replace('\0', "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 /// The rows of index entries.
 pub(crate) fn index_rows(resource_type: &str, entries: &[IndexEntry]) -> Vec<IndexRow> {
     with_keys(resource_type, |key| {
@@ -465,6 +474,12 @@ mod tests {
             assert_eq!(link_state(link_state_text(state)).unwrap(), state);
         }
         assert!(link_state("elsewhere").is_err());
+    }
+
+    #[test]
+    fn nul_is_replaced() {
+        assert_eq!(storable("ann"), "ann");
+        assert_eq!(storable("a\0b"), "a\u{fffd}b");
     }
 
     #[test]

@@ -15,23 +15,10 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 /// Files that were within both limits at 140 columns and are not yet at 100. Each leaves the list when it is mended.
 const TOO_LONG: &[&str] = &[
-    "crates/directory/src/directory.rs",
-    "crates/directory/src/directory/bulk_together.rs",
-    "crates/directory/src/directory/past.rs",
-    "crates/directory/src/directory/undo.rs",
-    "crates/directory/src/schema_document.rs",
-    "crates/directory/src/schema_effect.rs",
-    "crates/fuzz/src/unnamed.rs",
-    "crates/provisioning/src/dry_run.rs",
-    "crates/provisioning/src/machine/change.rs",
-    "crates/provisioning/src/machine/search.rs",
     "crates/rollcall/src/commands/application.rs",
     "crates/rollcall/src/commands/receiver.rs",
     "crates/rollcall/src/commands/schema.rs",
-    "crates/rollcall/src/configuration.rs",
     "crates/rollcall/src/wiring.rs",
-    "crates/scim-protocol/src/patch.rs",
-    "crates/scim-protocol/src/quirk/catalogue.rs",
     "crates/server/src/admin_api/receivers.rs",
     "crates/storage/src/filter_sql.rs",
     "crates/storage/src/postgres/history.rs",

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::issuer::KeySets;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use connectors::egress::Egress;
 use connectors::key_sets::{KEY_SET_BYTES_MAX, KeySetFetcher};
-use directory::issuer::KeySets;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

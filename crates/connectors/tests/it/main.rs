@@ -15,17 +15,17 @@ use connectors::egress::Egress;
 use connectors::event_receiver::HttpCourier;
 use connectors::scim_target::ScimConnector;
 use directory::tenant::TenantId;
+use events::event_log::{Courier, Message, Reception};
+use events::receiver::{
+    Receiver, ReceiverId, ReceiverKind, ReceiverSettings, ReceiverState, Secrets,
+};
 use jiff::Timestamp;
 use provisioning::account::{AccountId, NewAccount};
 use provisioning::application::{
     Application, ApplicationId, ApplicationSettings, ApplicationState, Secret,
 };
 use provisioning::connector::{Connector, Failure, Refusal, RefusalKind, RetryAfter, Target};
-use provisioning::event_log::{Courier, Message, Reception};
 use provisioning::matching::Lookup;
-use provisioning::receiver::{
-    Receiver, ReceiverId, ReceiverKind, ReceiverSettings, ReceiverState, Secrets,
-};
 use scim_protocol::{SchemaSet, TypeSchema};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -117,7 +117,8 @@ fn id(text: &str) -> AccountId {
 
 fn by_name(value: &str) -> Lookup {
     Lookup {
-        attribute: "userName",
+        attribute: "userName".into(),
+        case_exact: false,
         value: value.into(),
     }
 }

@@ -8,7 +8,7 @@ use scim_protocol::patch::work::{BULK_STEPS_MAX, Sum};
 use scim_protocol::schema::group_member::group_member;
 use scim_protocol::{Error, ErrorKind, TypeSchema};
 
-use super::bulk_together::{BulkAnswer, Target, target, wrong_path};
+use super::bulk_operation::{BulkAnswer, Target, target, wrong_path};
 use super::{Directory, DirectoryError, PatchAnswer};
 use crate::access::Caller;
 use crate::bulk::{Scope, Step, leave_out, order, resolve, resolve_id};

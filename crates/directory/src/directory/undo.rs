@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::past::{still_valid, type_of};
-use super::{Directory, DirectoryError, refusal};
+use super::refusal::refusal;
+use super::restoring::{still_valid, type_of};
+use super::{Directory, DirectoryError};
 use crate::access::Caller;
 use crate::change_set::{Change, Effect, Precondition, Write};
 use crate::content::content;
@@ -24,6 +25,11 @@ pub const UNDO_CHANGES_MAX: usize = 100_000;
 const PAGE: u32 = 1_000;
 /// Most changes of one resource that an undo looks at.
 pub const UNDO_ENTRIES_MAX: u32 = 10_000;
+/// An undo turns members back by their changes, so it does not read who is a member now.
+const WITH_GROUPS: Include = Include {
+    members: false,
+    groups: true,
+};
 
 /// Something that is turned back, or is not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -133,13 +139,6 @@ impl Directory {
         id: String,
         undone: &mut Undone,
     ) -> Result<Option<Subject>, DirectoryError> {
-        let is_meant = |entry: &Entry| {
-            let by = window
-                .credential_id
-                .as_ref()
-                .is_none_or(|wanted| *wanted == entry.credential_id);
-            by && window.from <= entry.at && entry.at < window.until
-        };
         let line = |what: &str, why: String| UndoLine {
             resource_type: resource_type.clone(),
             id: id.clone(),
@@ -150,7 +149,7 @@ impl Directory {
         let all = history
             .entries(caller.tenant.id, &id, 0, UNDO_ENTRIES_MAX)
             .await?;
-        let Some(start) = all.iter().position(&is_meant) else {
+        let Some(start) = all.iter().position(|entry| is_in(window, entry)) else {
             undone
                 .skipped
                 .push(line("*", "its history is not kept".to_owned()));
@@ -159,19 +158,11 @@ impl Directory {
         let entries = all.get(start..).unwrap_or_default();
         let present = self
             .store
-            .read(
-                caller.tenant.id,
-                &resource_type,
-                &id,
-                Include {
-                    members: false,
-                    groups: true,
-                },
-            )
+            .read(caller.tenant.id, &resource_type, &id, WITH_GROUPS)
             .await?;
         let verdict = decide(
             entries,
-            is_meant,
+            |entry| is_in(window, entry),
             present.as_ref().map(|present| &*present.document),
         );
         undone
@@ -196,19 +187,7 @@ impl Directory {
                 turn = Turn::Nothing;
             }
         }
-        let meant: HashMap<u64, bool> = entries
-            .iter()
-            .map(|entry| (entry.version, is_meant(entry)))
-            .collect();
-        let first = entries
-            .first()
-            .map_or(0, |entry| entry.version.saturating_sub(1));
-        let changes: Vec<crate::history::MemberChange> = history
-            .member_changes(caller.tenant.id, &id, first, u32::MAX)
-            .await?;
-        let members = decide_members(&changes, |change| {
-            meant.get(&change.version).copied().unwrap_or(false)
-        });
+        let members = self.members_to_turn(caller, window, &id, entries).await?;
         undone.skipped.extend(members.kept.iter().map(|member| {
             line(
                 &format!("members {member}"),
@@ -222,6 +201,30 @@ impl Directory {
             turn,
             resource,
             members,
+        }))
+    }
+
+    /// The members of a resource that joined or left by these entries, as far as the window has them.
+    async fn members_to_turn(
+        &self,
+        caller: &Caller,
+        window: &Window,
+        id: &str,
+        entries: &[Entry],
+    ) -> Result<MemberTurn, DirectoryError> {
+        let meant: HashMap<u64, bool> = entries
+            .iter()
+            .map(|entry| (entry.version, is_in(window, entry)))
+            .collect();
+        let first = entries
+            .first()
+            .map_or(0, |entry| entry.version.saturating_sub(1));
+        let changes = self
+            .history()?
+            .member_changes(caller.tenant.id, id, first, u32::MAX)
+            .await?;
+        Ok(decide_members(&changes, |change| {
+            meant.get(&change.version).copied().unwrap_or(false)
         }))
     }
 
@@ -513,6 +516,15 @@ fn of_today(
     let schema = type_of(caller, resource_type)?;
     let resource = still_valid(&schema, document)?;
     Ok((schema, resource))
+}
+
+/// Whether an entry of the history is one that the undo means.
+fn is_in(window: &Window, entry: &Entry) -> bool {
+    let by = window
+        .credential_id
+        .as_ref()
+        .is_none_or(|wanted| *wanted == entry.credential_id);
+    by && window.from <= entry.at && entry.at < window.until
 }
 
 /// What a resource is given back as.

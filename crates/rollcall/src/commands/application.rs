@@ -93,6 +93,9 @@ pub struct Add {
     /// Provision people only, no groups
     #[arg(long)]
     without_groups: bool,
+    /// Another resource type that is provisioned to it, besides users and groups: `Device`, or a type of the tenant's own; may be given several times
+    #[arg(long = "resource-type", value_name = "NAME")]
+    resource_types: Vec<String>,
 }
 
 /// Whether an application can PATCH.
@@ -201,6 +204,7 @@ async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), 
             .unwrap_or(usize::MAX),
         delete_users: !arguments.keep_users,
         groups: !arguments.without_groups,
+        other_types: arguments.resource_types.into_iter().collect(),
     };
     let new = NewApplication {
         name: arguments.name.clone(),
@@ -327,7 +331,7 @@ async fn test(
         "filter": can_search,
         "publishesSchemas": capabilities.attributes.is_some(),
         "ignoresFilters": !ignored.is_empty(),
-        "failedSearches": failed.iter().map(|(attribute, _)| *attribute).collect::<Vec<_>>(),
+        "failedSearches": failed.iter().map(|(attribute, _)| attribute).collect::<Vec<_>>(),
     });
     output.say(lines.join("\n"), &value);
     Ok(())

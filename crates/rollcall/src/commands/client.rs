@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use access::client::{CertificateName, ClientAuthentication, ClientRecord};
 use clap::{Args, Subcommand};
-use directory::client::{CertificateName, ClientAuthentication, ClientRecord};
+use keys::signed_token::keys_from_text;
 use serde_json::{Value, json};
-use server::jose::keys_from_text;
 
 use crate::commands::TenantArgument;
 use crate::commands::permissions::{PermissionArguments, permissions_json, scopes_text};

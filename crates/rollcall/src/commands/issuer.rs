@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use access::issuer::{IssuerRecord, IssuerSettings};
 use clap::{Args, Subcommand};
-use directory::issuer::{IssuerRecord, IssuerSettings};
 use serde_json::{Value, json};
 use url::Url;
 

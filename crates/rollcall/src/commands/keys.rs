@@ -1,7 +1,7 @@
 //! `rollcall keys`: the keys with which a tenant's event tokens are signed. The private halves never leave the database.
 
 use clap::Subcommand;
-use provisioning::event_log::SigningKey;
+use events::event_log::SigningKey;
 use serde_json::{Value, json};
 
 use crate::commands::TenantArgument;

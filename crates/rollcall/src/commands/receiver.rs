@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use access::credential::token_text;
 use clap::{Args, Subcommand, ValueEnum};
-use directory::credential::{token_text, webhook_secret_text};
+use directory::secret::Secret;
 use directory::tenant::Tenant;
-use jiff::SignedDuration;
-use provisioning::application::Secret;
-use provisioning::event_log::{Choice, NewReceiver, Reception};
-use provisioning::receiver::{
+use events::event_log::{Choice, NewReceiver, Reception};
+use events::receiver::webhook_secret_text;
+use events::receiver::{
     Detail, ParcelState, Reader, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets,
     check,
 };
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 

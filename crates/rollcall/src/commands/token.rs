@@ -1,7 +1,7 @@
 //! `rollcall token`: the bearer tokens of a tenant. A token is shown once, when it is made; the store knows only its keyed hash.
 
+use access::credential::{TokenRecord, TokenRequest};
 use clap::{Args, Subcommand};
-use directory::credential::{TokenRecord, TokenRequest};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 

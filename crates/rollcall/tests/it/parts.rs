@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use access::credential::{TokenRequest, Tokens, issue, token_text};
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -13,12 +14,11 @@ use connectors::key_sets::KeySetFetcher;
 use directory::Directory;
 use directory::access::Permissions;
 use directory::clock::{Clock, IdGenerator};
-use directory::credential::{TokenRequest, issue, token_text};
 use directory::store::Tenants;
 use directory::tenant::TenantSettings;
+use events::subscription::{Options, Ports, Subscriptions};
+use events::telling::Teller;
 use jiff::{SignedDuration, Timestamp};
-use provisioning::subscription::{Options, Ports, Subscriptions};
-use provisioning::telling::Teller;
 use serde_json::{Value, json};
 use server::{Callers, DEFAULT_TENANT, Events, State};
 use storage::secrets::MasterKey;

@@ -146,18 +146,18 @@ impl Quirk {
                 "A PATCH without operations changes nothing and is no error.",
                 "https://github.com/scimmyjs/scimmy/issues/59",
             ),
+            later => later.later_row(),
+        }
+    }
+
+    /// The rows of the quirks that came after the first thirteen.
+    fn later_row(self) -> (&'static str, &'static str, &'static str) {
+        match self {
             Self::WrappedSingleValue => (
                 "wrapped-single-value",
                 "An array of one, or `{\"$ref\": null, \"value\": x}`, may stand where one value is wanted.",
                 ENTRA_KNOWN_ISSUES,
             ),
-            later => later.later_row(),
-        }
-    }
-
-    /// The same for those that came after the first fourteen.
-    fn later_row(self) -> (&'static str, &'static str, &'static str) {
-        match self {
             Self::SeveralPrimaries => (
                 "several-primaries",
                 "Where several values are marked primary, the first stays it.",
@@ -265,19 +265,20 @@ impl Quirk {
                 json!({"schemas": [USER, ENTERPRISE_USER], ENTERPRISE_USER: {"department": "D"}}),
             ),
             Self::EmptyOperations => users(json!([]), json!([{"op": "add", "value": {}}])),
-            Self::WrappedSingleValue => users(
-                json!([{"op": "replace", "path": "title", "value": [{"$ref": null, "value": "T"}]}]),
-                json!([{"op": "replace", "path": "title", "value": "T"}]),
-            ),
             later => later.later_example(),
         }
     }
 
-    /// The same for those that came after the first fourteen.
+    /// The examples of the quirks that came after the first thirteen.
     fn later_example(self) -> Example {
         let enterprise =
             |held: Value| json!({"schemas": [USER, ENTERPRISE_USER], ENTERPRISE_USER: held});
         match self {
+            Self::WrappedSingleValue => patch(
+                Message::UserPatch,
+                &json!([{"op": "replace", "path": "title", "value": [{"$ref": null, "value": "T"}]}]),
+                &json!([{"op": "replace", "path": "title", "value": "T"}]),
+            ),
             Self::SeveralPrimaries => user(
                 json!({"emails": [{"value": "a@x", "primary": true}, {"value": "b@x", "primary": true}]}),
                 json!({"emails": [{"value": "a@x", "primary": true}, {"value": "b@x", "primary": false}]}),

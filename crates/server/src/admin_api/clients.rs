@@ -1,10 +1,11 @@
 //! OAuth 2.0 clients of a tenant. A secret is shown once, when it is made; the store knows only its keyed hash.
 
+use keys::signed_token::keys_from_text;
 use std::sync::Arc;
 
+use access::client::{CertificateName, ClientAuthentication, ClientRecord, Clients};
+use access::credential::token_text;
 use axum::extract::State as Extract;
-use directory::client::{CertificateName, ClientAuthentication, ClientRecord, Clients};
-use directory::credential::token_text;
 use http::StatusCode;
 use scim_protocol::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,6 @@ use utoipa::ToSchema;
 use super::administrator::{Administrator, Refuse, Refused, has_room};
 use super::body::{Answer, Given, Parameters};
 use super::wishes::{Allowed, Wishes};
-use crate::jose::keys_from_text;
 use crate::state::State;
 
 /// What a new client shall be.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use access::issuer::{IssuerRecord, IssuerSettings, Issuers};
 use axum::extract::State as Extract;
-use directory::issuer::{IssuerRecord, IssuerSettings, Issuers};
 use http::StatusCode;
 use scim_protocol::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use access::credential::token_text;
 use axum::extract::State as Extract;
 use directory::access::{Caller, Scope};
-use directory::credential::{token_text, webhook_secret_text};
-use http::StatusCode;
-use jiff::SignedDuration;
-use provisioning::application::{Secret, is_bearer_token};
-use provisioning::event_log::NewReceiver;
-use provisioning::receiver::{
+use directory::secret::{Secret, is_bearer_token};
+use events::event_log::NewReceiver;
+use events::receiver::webhook_secret_text;
+use events::receiver::{
     ParcelState, Reader, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets, check,
 };
+use http::StatusCode;
+use jiff::SignedDuration;
 use scim_protocol::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

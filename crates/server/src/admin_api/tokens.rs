@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use access::credential::{TokenRecord, TokenRequest, issue, token_text};
 use axum::extract::State as Extract;
 use directory::access::Caller;
-use directory::credential::{TokenRecord, TokenRequest, issue, token_text};
 use http::StatusCode;
 use jiff::Timestamp;
 use scim_protocol::{Error, ErrorKind};

@@ -1,12 +1,13 @@
 //! How a client shows at the token endpoint who it is: by a secret (RFC 6749 section 2.3.1), by a signed assertion (RFC 7523 section 2.2), or by its
 //! certificate (RFC 8705 section 2.1). Makes no tokens.
 
+use keys::signed_token::{PublicKey, Signed};
 use std::collections::HashMap;
 
+use access::client::{ClientAuthentication, ClientRecord};
+use access::issuer::{LEEWAY_SECONDS, check_times, names_audience};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use directory::client::{ClientAuthentication, ClientRecord};
-use directory::issuer::{LEEWAY_SECONDS, check_times, names_audience};
 use directory::tenant::Tenant;
 use http::HeaderValue;
 use http::request::Parts;
@@ -16,7 +17,6 @@ use serde_json::Value;
 
 use super::{Denied, invalid_request};
 use crate::authenticate::Attempt;
-use crate::jose::{PublicKey, Signed};
 use crate::refusal::Failure;
 use crate::state::State;
 use crate::tls::ClientCertificate;

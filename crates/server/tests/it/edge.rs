@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use access::credential::{TokenHash, TokenRecord, Tokens};
 use async_trait::async_trait;
 use axum::body::{Body, Bytes};
-use directory::credential::{TokenHash, TokenRecord};
 use directory::store::{Fault, Tenants};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use futures_util::future::join_all;
@@ -502,7 +502,7 @@ async fn tokens_that_are_known_do_not_share_the_rate_of_their_address() {
 
 /// Tenants and tokens of a store that no longer answers from some moment on.
 struct Stuck {
-    tenants: Arc<dyn Tenants>,
+    tenants: Arc<dyn Tokens>,
     /// Whether only tenants cannot be found, or nothing is answered.
     finds_only: bool,
     has_stopped: Arc<AtomicBool>,
@@ -542,7 +542,10 @@ impl Tenants for Stuck {
         self.answers(false).await;
         self.tenants.list_tenants().await
     }
+}
 
+#[async_trait]
+impl Tokens for Stuck {
     async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault> {
         self.answers(false).await;
         self.tenants.create_token(token).await

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use axum::body::Body;
 use directory::access::{Permissions, Scope};
+use directory::secret::Secret;
 use directory::tenant::TenantSettings;
+use events::event_log::{EventLog, NewReceiver, Receivers, SigningKeys};
+use events::receiver::{ReceiverKind, ReceiverSettings, Secrets};
 use futures_util::StreamExt;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, Request, StatusCode};
-use provisioning::application::Secret;
-use provisioning::event_log::{EventLog, NewReceiver, Receivers, SigningKeys};
-use provisioning::receiver::{ReceiverKind, ReceiverSettings, Secrets};
 use serde_json::{Value, json};
 use server::Options;
 use tower::ServiceExt;

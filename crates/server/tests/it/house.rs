@@ -3,24 +3,24 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use access::client::Clients;
+use access::credential::{TokenHash, TokenHasher, TokenRequest, Tokens, issue, token_text};
+use access::issuer::Issuers;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use directory::Directory;
 use directory::access::{Permissions, Scope};
-use directory::client::Clients;
 use directory::clock::{Clock, IdGenerator};
-use directory::credential::{TokenHash, TokenHasher, TokenRequest, issue, token_text};
-use directory::issuer::Issuers;
 use directory::request_log::RequestLog;
-use directory::store::{Store, Tenants};
+use directory::store::Store;
 use directory::tenant::{Tenant, TenantSettings};
+use events::event_log::{Courier, Message, Reception};
+use events::receiver::Receiver;
+use events::subscription::{Ports, Subscriptions};
+use events::telling::Teller;
 use http::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use provisioning::event_log::{Courier, Message, Reception};
-use provisioning::receiver::Receiver;
-use provisioning::subscription::{Ports, Subscriptions};
-use provisioning::telling::Teller;
 use serde_json::Value;
 use server::{Callers, Events, Options, State, router};
 use storage::secrets::MasterKey;
@@ -66,7 +66,7 @@ pub(crate) struct House {
     pub folder: TempDir,
     router: Router,
     pub hand: Arc<Hand>,
-    pub tenants: Arc<dyn Tenants>,
+    pub tenants: Arc<dyn Tokens>,
     pub request_log: Arc<dyn RequestLog>,
     pub store: Arc<Sqlite>,
     /// Says that something was committed, as the program does.
@@ -120,7 +120,7 @@ fn events(
     };
     let delivery = Arc::new(Subscriptions::new(
         ports,
-        provisioning::subscription::Options::default(),
+        events::subscription::Options::default(),
     ));
     (
         announce,
@@ -156,7 +156,7 @@ impl House {
     /// A server that sees tenants and tokens only through something else.
     pub(crate) async fn behind(
         options: Options,
-        seen: impl FnOnce(Arc<dyn Tenants>) -> Arc<dyn Tenants>,
+        seen: impl FnOnce(Arc<dyn Tokens>) -> Arc<dyn Tokens>,
     ) -> Self {
         Self::made(options, TenantSettings::default(), |store| store, seen).await
     }
@@ -165,7 +165,7 @@ impl House {
         options: Options,
         settings: TenantSettings,
         seen: impl FnOnce(Arc<Sqlite>) -> Arc<dyn Store>,
-        seen_tenants: impl FnOnce(Arc<dyn Tenants>) -> Arc<dyn Tenants>,
+        seen_tenants: impl FnOnce(Arc<dyn Tokens>) -> Arc<dyn Tokens>,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let hasher = Arc::new(MasterKey::load_or_create(&folder.path().join("key")).unwrap());
@@ -181,7 +181,7 @@ impl House {
         let (clients, issuers): (Arc<dyn Clients>, Arc<dyn Issuers>) =
             (store.clone(), store.clone());
         let (announce, events) = events(&store, &directory, &hand);
-        let tenants: Arc<dyn Tenants> = store.clone();
+        let tenants: Arc<dyn Tokens> = store.clone();
         let tenant = tenants
             .create_tenant("default", settings, hand.now())
             .await

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use access::client::{CertificateName, ClientAuthentication, ClientRecord};
+use access::issuer::{IssuerRecord, KeySets};
 use async_trait::async_trait;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
@@ -10,8 +12,6 @@ use axum::body::Body;
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use directory::access::{Permissions, Scope};
-use directory::client::{CertificateName, ClientAuthentication, ClientRecord};
-use directory::issuer::{IssuerRecord, KeySets};
 use directory::store::Fault;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};

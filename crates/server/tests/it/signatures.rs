@@ -1,6 +1,6 @@
-//! Tokens of a foreign issuer that another library has signed (`signed_tokens.json` says how), from the request to the answer.
+//! Tokens of a foreign issuer that another library has signed (`signed_tokens.json` of `keys` says how), from the request to the answer.
 
-use directory::issuer::IssuerRecord;
+use access::issuer::IssuerRecord;
 use serde_json::{Value, json};
 
 use crate::house::House;
@@ -24,7 +24,8 @@ async fn house_with_key(key: Value) -> House {
 
 #[tokio::test]
 async fn a_token_signed_with_ps256_opens_the_api_and_a_forged_one_does_not() {
-    let vectors: Value = serde_json::from_str(include_str!("signed_tokens.json")).unwrap();
+    let vectors: Value =
+        serde_json::from_str(include_str!("../../../keys/tests/signed_tokens.json")).unwrap();
     let token = |name: &str| vectors["tokens"][name].as_str().unwrap().to_owned();
     let house = house_with_key(vectors["keys"]["rsa"].clone()).await;
     let check = async |token: &str, status: u16| {
@@ -58,7 +59,8 @@ async fn a_token_signed_with_ps256_opens_the_api_and_a_forged_one_does_not() {
 
 #[tokio::test]
 async fn a_key_set_that_keeps_a_key_for_another_algorithm_is_obeyed() {
-    let vectors: Value = serde_json::from_str(include_str!("signed_tokens.json")).unwrap();
+    let vectors: Value =
+        serde_json::from_str(include_str!("../../../keys/tests/signed_tokens.json")).unwrap();
     for (algorithm, ps256, rs256) in [
         ("PS256", 200, 401),
         ("RS256", 401, 200),

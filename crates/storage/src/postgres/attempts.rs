@@ -147,8 +147,8 @@ fn wait(failed: u32) -> Duration {
 }
 
 /// Whether a transaction that was taken back may succeed the next time.
-pub(crate) fn passes(error: &tokio_postgres::Error) -> bool {
-    may_pass(error, false)
+pub(crate) fn passes(fault: &Fault) -> bool {
+    error_of(fault).is_some_and(|error| may_pass(error, false))
 }
 
 fn may_pass(error: &tokio_postgres::Error, is_again: bool) -> bool {

@@ -17,10 +17,11 @@ use serde_json::{Map, Value};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::read::storable;
+use super::connections::fault;
 use super::record::{Changed, Group};
 use super::statements as sql;
 use super::values::Added;
+use crate::rows::storable;
 use crate::rows::{
     IndexRow, KIND_DELETE, MembersChanged, Told, alone, decode_entries, encode_entries, from_json,
     index_rows, micros, timestamp, version,
@@ -32,6 +33,16 @@ pub(super) enum Failure {
     Refused(CommitError),
     /// By PostgreSQL; perhaps not the next time.
     Database(tokio_postgres::Error),
+}
+
+impl Failure {
+    /// The same as an error of the port.
+    pub(super) fn into_error(self) -> CommitError {
+        match self {
+            Self::Refused(error) => error,
+            Self::Database(error) => fault(error).into(),
+        }
+    }
 }
 
 impl From<CommitError> for Failure {

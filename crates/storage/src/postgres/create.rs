@@ -8,13 +8,12 @@ use directory::pending::{Names, manager};
 use directory::store::CommitError;
 
 use super::commit::{Commit, Failure, Values, committed};
-use super::read::storable;
 use super::record::Changed;
 use super::statements as sql;
 use super::statements_of_safety::{CREATE_AGAIN, FIND_AWAITED};
 use super::values::{Added, add_values, take_values};
 use crate::rows::{
-    IndexRow, KIND_CREATE, Told, encode_entries, index_rows, micros, stored, version,
+    IndexRow, KIND_CREATE, Told, encode_entries, index_rows, micros, storable, stored, version,
 };
 
 /// A new resource of one of the change sets that are committed together.

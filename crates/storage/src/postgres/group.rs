@@ -3,6 +3,7 @@
 //! else: it is taken out and committed alone.
 
 use std::collections::{HashMap, VecDeque};
+use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use directory::change_set::{Change, ChangeSet, Committed, Precondition};
@@ -260,8 +261,11 @@ async fn together(
                 group = stays;
             }
             // The transaction may have been committed all the same: each looks for its own change first.
-            Err(Failed::Database(error)) => {
-                tracing::debug!(%error, "commits that went together are tried again alone");
+            Err(Failed::Fault(fault)) => {
+                tracing::debug!(
+                    error = fault.source(),
+                    "commits that went together are tried again alone"
+                );
                 left.extend(group.into_iter().map(|one| (one, 1)));
                 return left;
             }

@@ -1,16 +1,12 @@
-//! What the deletion guard counts and holds, in PostgreSQL: removals by minute, allowances, parked writes.
+//! What the deletion guard counts and holds in a commit, in PostgreSQL.
 
 use directory::deletion_guard::{
     Counted, GuardSettings, Mode, Removal, decide, may_exceed, minute,
 };
-use directory::parking::{Allowance, Parked};
-use directory::store::{CommitError, Fault};
-use tokio_postgres::Row;
+use directory::store::CommitError;
 
 use super::commit::{Commit, Failure};
-use super::connections::fault;
-use super::statements_of_safety as sql;
-use crate::rows::{from_json, removal, timestamp};
+use crate::statements_of_safety as sql;
 
 impl Commit<'_> {
     /// Counts what this change set takes away, and holds it where that is too much.
@@ -41,11 +37,14 @@ impl Commit<'_> {
         let (name, at) = (removal.name(), self.change_set.at);
         let (this_minute, start) = (minute(at), settings.window_start(at));
         self.execute(
-            sql::COUNT_REMOVALS,
+            sql::COUNT_REMOVALS.postgres(),
             &[&self.tenant, &name, &this_minute, &count],
         )
         .await?;
-        let statement = self.transaction.prepare_cached(sql::SUM_REMOVALS).await?;
+        let statement = self
+            .transaction
+            .prepare_cached(sql::SUM_REMOVALS.postgres())
+            .await?;
         let sum = self
             .transaction
             .query_one(&statement, &[&self.tenant, &name, &start])
@@ -69,7 +68,10 @@ impl Commit<'_> {
             return Ok(());
         };
         let allowed = self
-            .execute(sql::USE_ALLOWANCE, &[&self.tenant, &name, &self.at, &count])
+            .execute(
+                sql::USE_ALLOWANCE.postgres(),
+                &[&self.tenant, &name, &self.at, &count],
+            )
             .await?;
         if allowed > 0 {
             Ok(())
@@ -81,9 +83,9 @@ impl Commit<'_> {
     /// What there was before the removals of the window.
     async fn had_before(&self, removal: Removal, in_window: u64) -> Result<u64, Failure> {
         let statement = if removal == Removal::Membership {
-            sql::COUNT_MEMBERSHIPS
+            sql::COUNT_MEMBERSHIPS.postgres()
         } else {
-            sql::COUNT_USERS
+            sql::COUNT_USERS.postgres()
         };
         let now = self.count_of(statement, &[&self.tenant]).await?;
         // Who was disabled is still there.
@@ -93,35 +95,4 @@ impl Commit<'_> {
             now.saturating_add(in_window)
         })
     }
-}
-
-/// A row of counts.
-pub(super) fn counted(row: &Row) -> Result<(Removal, u64), Fault> {
-    let count: i64 = row.try_get(1).map_err(fault)?;
-    Ok((
-        removal(row.try_get(0).map_err(fault)?)?,
-        u64::try_from(count).unwrap_or_default(),
-    ))
-}
-
-/// A row of allowances.
-pub(super) fn allowance(row: &Row) -> Result<Allowance, Fault> {
-    let remaining: i64 = row.try_get(1).map_err(fault)?;
-    Ok(Allowance {
-        removal: removal(row.try_get(0).map_err(fault)?)?,
-        remaining: u64::try_from(remaining).unwrap_or_default(),
-        expires: timestamp(row.try_get(2).map_err(fault)?)?,
-    })
-}
-
-/// A row of parked writes.
-pub(super) fn parked(row: &Row) -> Result<Parked, Fault> {
-    Ok(Parked {
-        id: row.try_get(0).map_err(fault)?,
-        at: timestamp(row.try_get(1).map_err(fault)?)?,
-        credential_id: row.try_get(2).map_err(fault)?,
-        resource_type: row.try_get(3).map_err(fault)?,
-        resource_id: row.try_get(4).map_err(fault)?,
-        write: from_json(row.try_get(5).map_err(fault)?)?,
-    })
 }

@@ -7,8 +7,8 @@ use directory::store::CommitError;
 use serde_json::{Map, Value};
 
 use super::commit::{Commit, Failure};
-use super::read::storable;
 use super::statements_of_safety as sql;
+use crate::rows::storable;
 use crate::rows::{from_json, tombstone_names};
 
 /// A change of a resource that was there before.

@@ -14,14 +14,17 @@ use provisioning::application::ApplicationId;
 use tokio::runtime::Handle;
 use tokio_postgres::types::ToSql;
 
+use super::Postgres;
 use super::attempts::{Values, execute, in_transaction};
 use super::connections::{begin, fault, snapshot};
-use super::read::storable;
+use super::session::PostgresSession;
 use super::statements as sql;
-use super::{Postgres, outbox, tenants};
+use crate::engine::Engine as _;
+use crate::outbox::mark_all;
 use crate::restored::{Own, further};
-use crate::rows::{decode_entries, json_text, micros, stored_key};
+use crate::rows::{decode_entries, json_text, micros, storable, stored_key};
 use crate::tenant_tables::{KEYS, Kind, TABLES, Table, insert, key_range, select};
+use crate::tenants::find_tenant;
 use crate::transfer::{Cell, Exporter, Header, Importer, Placement, Row, bytes_of, integer_of};
 
 /// Rows that are read at once.
@@ -203,19 +206,13 @@ async fn restore(
             applications.push(ApplicationId(integer_of(&row, "application")));
         }
         if tenant.is_none() {
-            if !outbox::query(&transaction, sql::FIND_TENANT, &[&name])
-                .await?
-                .is_empty()
-            {
+            let mut session = PostgresSession::on(&transaction, false);
+            if find_tenant(&mut session, name).await?.is_some() {
                 return Err(RestoreError::NameTaken);
             }
             write(&transaction, table, &row, &further, id).await?;
-            let made = outbox::query(&transaction, sql::FIND_TENANT, &[&name]).await?;
-            tenant = made
-                .first()
-                .map(|row| row.try_get(0))
-                .transpose()
-                .map_err(fault)?;
+            let made = find_tenant(&mut session, name).await?;
+            tenant = made.map(|made| made.id.0);
             continue;
         }
         rows.push((table, row, further));
@@ -234,13 +231,31 @@ async fn restore(
             .map(|(table, row, further)| write(&transaction, table, row, further, id.0)),
     )
     .await?;
+    let mut session = PostgresSession::on(&transaction, false);
     for application in applications {
-        outbox::mark_all(&transaction, id, application, at, true).await?;
+        mark_all(&mut session, id, application, at, true).await?;
     }
+    let restored = find_tenant(&mut session, name).await?;
     transaction.commit().await.map_err(fault)?;
-    tenants::find_tenant(&postgres.connections, name)
-        .await?
-        .ok_or_else(|| Fault::new("the restored tenant is gone").into())
+    restored.ok_or_else(|| Fault::new("the restored tenant is gone").into())
+}
+
+async fn rows(
+    transaction: &Transaction<'_>,
+    statement: &str,
+    values: Values<'_>,
+) -> Result<Vec<tokio_postgres::Row>, Fault> {
+    let statement = transaction.prepare_cached(statement).await.map_err(fault)?;
+    transaction.query(&statement, values).await.map_err(fault)
+}
+
+async fn run(
+    transaction: &Transaction<'_>,
+    statement: &str,
+    values: Values<'_>,
+) -> Result<u64, Fault> {
+    let statement = transaction.prepare_cached(statement).await.map_err(fault)?;
+    transaction.execute(&statement, values).await.map_err(fault)
 }
 
 /// Sets keys aside, so that nobody else is given one of them. They stay unused where the restore fails.
@@ -286,7 +301,7 @@ async fn write(
         .iter()
         .map(|value| &**value as &(dyn ToSql + Sync))
         .collect();
-    outbox::execute(
+    run(
         transaction,
         &insert(table.name, &columns, "OVERRIDING SYSTEM VALUE"),
         &values,
@@ -303,8 +318,9 @@ async fn write(
             .map(|entry| (entry.attribute, stored_key(&entry.value).into_owned()))
             .unzip();
         if !attributes.is_empty() {
-            let values: Values<'_> = &[&tenant, &attributes, &keys, &resource];
-            outbox::execute(transaction, statement, values).await?;
+            let resources = vec![resource; attributes.len()];
+            let values: Values<'_> = &[&tenant, &attributes, &keys, &resources];
+            run(transaction, statement, values).await?;
         }
     }
     Ok(())
@@ -326,11 +342,11 @@ async fn erase(
     tenant: TenantId,
     is_again: bool,
 ) -> Result<bool, Fault> {
-    let mut erased = !outbox::query(transaction, sql::LOCK_TENANT_TO_ERASE, &[&tenant.0])
+    let mut erased = !rows(transaction, sql::LOCK_TENANT_TO_ERASE, &[&tenant.0])
         .await?
         .is_empty();
-    for row in outbox::query(transaction, sql::TABLES_OF_TENANTS, &[]).await? {
-        outbox::execute(
+    for row in rows(transaction, sql::TABLES_OF_TENANTS, &[]).await? {
+        run(
             transaction,
             &sql::erase_from(row.try_get(0).map_err(fault)?),
             &[&tenant.0],

@@ -15,31 +15,44 @@ use super::attempts::Attempts;
 use super::commit::{Commit, Failure, Values};
 use super::connections::{Connections, begin, fault};
 use super::create::{New, NotMade, make};
-use super::read::storable;
-use super::schemas::revision;
+use super::session::PostgresSession;
 use super::statements as sql;
-use super::statements_of_schemas::SHARE_TYPES;
+use crate::rows::storable;
+use crate::schemas::revision;
 
 /// Why change sets could not be committed together.
 pub(super) enum Failed {
     /// These are refused, by their places. Nothing was changed, and whether they are refused without the others is not known.
     Refused(Vec<(usize, CommitError)>),
     /// PostgreSQL failed; perhaps not the next time.
-    Database(tokio_postgres::Error),
+    Fault(Fault),
 }
 
 impl Failed {
     fn of(place: usize) -> impl Fn(Failure) -> Self {
-        move |failure| match failure {
-            Failure::Refused(error) => Self::Refused(vec![(place, error)]),
-            Failure::Database(error) => Self::Database(error),
+        move |failure| match failure.into_error() {
+            CommitError::Fault(fault) => Self::Fault(fault),
+            refused => Self::Refused(vec![(place, refused)]),
+        }
+    }
+}
+
+impl Failed {
+    /// The error of the only change set.
+    fn into_error(self) -> CommitError {
+        match self {
+            Self::Fault(fault) => fault.into(),
+            Self::Refused(refused) => refused.into_iter().next().map_or_else(
+                || Fault::new("a commit was refused without a reason").into(),
+                |(_, error)| error,
+            ),
         }
     }
 }
 
 impl From<tokio_postgres::Error> for Failed {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self::Database(error)
+        Self::Fault(fault(error))
     }
 }
 
@@ -47,7 +60,7 @@ impl From<NotMade> for Failed {
     fn from(error: NotMade) -> Self {
         match error {
             NotMade::Refused(refused) => Self::Refused(refused),
-            NotMade::Database(error) => Self::Database(error),
+            NotMade::Database(error) => error.into(),
         }
     }
 }
@@ -65,22 +78,11 @@ pub(super) async fn commit(
         let mut connection = attempts.connection().await?;
         match commit_together(&mut connection, tenant, &[change_set]).await {
             Ok(committed) => return Ok(committed.into_iter().flatten().collect()),
-            Err(failed) => refusal(failed).map_or_else(
-                |error| attempts.again(fault(error)).map_err(CommitError::from),
-                Err,
-            )?,
+            Err(failed) => match failed.into_error() {
+                CommitError::Fault(fault) => attempts.again(fault)?,
+                refused => return Err(refused),
+            },
         }
-    }
-}
-
-/// The refusal of the only change set.
-fn refusal(failed: Failed) -> Result<CommitError, tokio_postgres::Error> {
-    match failed {
-        Failed::Database(error) => Err(error),
-        Failed::Refused(refused) => Ok(refused.into_iter().next().map_or_else(
-            || Fault::new("a commit was refused without a reason").into(),
-            |(_, error)| error,
-        )),
     }
 }
 
@@ -109,7 +111,7 @@ pub(super) async fn rehearse(
         .await;
     match committed {
         Ok(committed) => Ok(committed.into_iter().flatten().collect()),
-        Err(failed) => Err(refusal(failed)?.into()),
+        Err(failed) => Err(failed.into_error().into()),
     }
 }
 
@@ -186,7 +188,7 @@ impl<'a> Together<'a> {
         let (of_lock, of_find): (Values<'_>, Values<'_>) =
             (&[&self.tenant], &[&self.tenant, &change_ids]);
         let (locked, before) = tokio::join!(
-            query(self.transaction, SHARE_TYPES, of_lock),
+            query(self.transaction, sql::SHARE_TYPES, of_lock),
             query(self.transaction, sql::FIND_CHANGES, of_find)
         );
         let (_, before) = (locked?, before?);
@@ -302,12 +304,13 @@ impl<'a> Together<'a> {
             .filter(|(_, commit)| !commit.log.ids.is_empty())
             .map(|(place, _)| place)
             .collect();
-        let Some(first) = changing.first() else {
+        if changing.is_empty() {
             return Ok(());
-        };
-        let today = revision(self.transaction, self.tenant)
+        }
+        let mut session = PostgresSession::on(self.transaction, false);
+        let today = revision(&mut session, TenantId(self.tenant))
             .await
-            .map_err(|fault| Failed::Refused(vec![(*first, fault.into())]))?;
+            .map_err(Failed::Fault)?;
         if today == self.decided_with() {
             return Ok(());
         }

@@ -9,7 +9,6 @@ use tokio_postgres::Row;
 
 use super::commit::{Commit, Failure};
 use super::statements as sql;
-use super::statements_of_schemas::{ADD_VALUES, TAKE_VALUES};
 use crate::rows::{IndexRow, attribute_key, stored_key};
 
 /// Rows that a resource gets.
@@ -84,7 +83,9 @@ pub(super) async fn take_values(
     added: &[Added<'_>],
 ) -> Result<Vec<(usize, CommitError)>, tokio_postgres::Error> {
     let wanted = Columns::of(added, true);
-    let taken = wanted.execute(transaction, tenant, TAKE_VALUES).await?;
+    let taken = wanted
+        .execute(transaction, tenant, sql::TAKE_VALUES)
+        .await?;
     if taken.len() == wanted.resources.len() {
         return Ok(Vec::new());
     }
@@ -123,7 +124,7 @@ pub(super) async fn add_values(
     added: &[Added<'_>],
 ) -> Result<(), tokio_postgres::Error> {
     Columns::of(added, false)
-        .execute(transaction, tenant, ADD_VALUES)
+        .execute(transaction, tenant, sql::ADD_VALUES)
         .await
         .map(drop)
 }

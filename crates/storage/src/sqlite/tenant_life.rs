@@ -12,14 +12,16 @@ use provisioning::application::ApplicationId;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql, params, params_from_iter};
 
+use super::Sqlite;
 use super::connections::{empty_marked_journal, fault, snapshot};
-use super::ledger::mark_all;
+use super::session::run;
 use super::statements as sql;
-use super::{Sqlite, tenants};
+use crate::outbox::mark_all;
 use crate::restored::{Own, further};
 use crate::rows::{decode_entries, json_text, micros};
 use crate::secrets::MasterKey;
 use crate::tenant_tables::{KEYS, TABLES, Table, insert, key_range, select};
+use crate::tenants::find_tenant;
 use crate::transfer::{Cell, Exporter, Header, Importer, Placement, Row, bytes_of, integer_of};
 
 #[async_trait]
@@ -162,7 +164,8 @@ fn restore(
     importer: &mut Importer,
     header: &Header,
 ) -> Result<Tenant, RestoreError> {
-    if tenants::find_tenant(connection, name)?.is_some() {
+    let find = || run(connection, async |session| find_tenant(session, name).await);
+    if find()?.is_some() {
         return Err(RestoreError::NameTaken);
     }
     let mut first = BTreeMap::new();
@@ -194,10 +197,11 @@ fn restore(
         write(connection, table, row, &own, &mut applications)?;
         tenant = tenant.or_else(|| Some(connection.last_insert_rowid()));
     }
-    let restored = tenants::find_tenant(connection, name)?
-        .ok_or_else(|| RestoreError::Refused("the file has no tenant".into()))?;
+    let restored = find()?.ok_or_else(|| RestoreError::Refused("the file has no tenant".into()))?;
     for application in applications {
-        mark_all(connection, restored.id, application, at, true)?;
+        run(connection, async |session| {
+            mark_all(session, restored.id, application, at, true).await
+        })?;
     }
     Ok(restored)
 }

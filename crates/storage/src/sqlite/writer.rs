@@ -429,7 +429,7 @@ mod tests {
     }
 
     fn add(connection: &Connection, name: &str) -> Result<(), Fault> {
-        let sql = super::super::statements::CREATE_TENANT;
+        let sql = crate::statements_of_callers::CREATE_TENANT.sqlite();
         connection
             .execute(sql, rusqlite::params![name, 0, "{}", 0])
             .map(drop)

@@ -1,9 +1,9 @@
 //! OAuth clients, the assertions they used, and foreign issuers.
 
+use access::client::{CertificateName, ClientAuthentication, ClientRecord};
+use access::credential::TokenHash;
+use access::issuer::{IssuerRecord, IssuerSettings};
 use directory::access::{Permissions, Scope};
-use directory::client::{CertificateName, ClientAuthentication, ClientRecord};
-use directory::credential::TokenHash;
-use directory::issuer::{IssuerRecord, IssuerSettings};
 use directory::tenant::TenantId;
 use jiff::Timestamp;
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! Tenants and tokens.
 
+use access::credential::{TokenHash, TokenHasher, TokenRecord};
 use directory::access::Permissions;
-use directory::credential::{TokenHash, TokenHasher, TokenRecord};
 use directory::tenant::PatchResponse;
 use directory::tenant::{TenantId, TenantSettings};
 use jiff::Timestamp;

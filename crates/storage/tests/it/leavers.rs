@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use access::client::{ClientAuthentication, ClientRecord};
+use access::credential::{TokenHash, TokenRecord};
+use access::issuer::{IssuerRecord, IssuerSettings};
 use directory::access::{Caller, Permissions};
 use directory::change_set::Precondition;
-use directory::client::{ClientAuthentication, ClientRecord};
 use directory::clock::Clock;
-use directory::credential::{TokenHash, TokenRecord};
 use directory::deletion_guard::{GuardSettings, Mode, Threshold};
 use directory::directory::PatchAnswer;
 use directory::history::Window;
-use directory::issuer::{IssuerRecord, IssuerSettings};
 use directory::tenant::TenantSettings;
 use directory::version::Expected;
 use directory::{Directory, DirectoryError};

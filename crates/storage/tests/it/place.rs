@@ -4,24 +4,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use access::client::Clients;
+use access::credential::Tokens;
+use access::issuer::Issuers;
 use directory::Directory;
 use directory::access::{Caller, Permissions};
 use directory::change_set::{Change, ChangeSet, Committed, Effect, Policy, Precondition, Write};
-use directory::client::Clients;
 use directory::clock::{Clock, IdGenerator};
 use directory::content::content;
 use directory::history::History;
-use directory::issuer::Issuers;
 use directory::parking::Parking;
 use directory::pending::PendingReferences;
 use directory::readiness::Readiness;
 use directory::request_log::RequestLog;
 use directory::schema_store::SchemaStore;
-use directory::store::{CommitError, Fault, Include, Store, StoredResource, Tenants};
+use directory::store::{CommitError, Fault, Include, Store, StoredResource};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use directory::tenant_life::TenantLife;
+use events::event_log::{EventLog, Receivers, SigningKeys};
 use jiff::Timestamp;
-use provisioning::event_log::{EventLog, Receivers, SigningKeys};
 use provisioning::ledger::{Catalogue, Ledger};
 use scim_protocol::patch::member::MemberDelta;
 use scim_protocol::{SchemaSet, TypeSchema, ValidResource};
@@ -75,7 +76,7 @@ pub(crate) struct Place {
 #[derive(Clone)]
 pub(crate) struct Opened {
     pub store: Arc<dyn Store>,
-    pub tenants: Arc<dyn Tenants>,
+    pub tenants: Arc<dyn Tokens>,
     pub catalogue: Arc<dyn Catalogue>,
     pub ledger: Arc<dyn Ledger>,
     pub types: Arc<dyn SchemaStore>,
@@ -96,7 +97,7 @@ impl Opened {
     fn of<T>(store: T, committed: impl Fn(&T) -> Arc<Notify>) -> Self
     where
         T: Store
-            + Tenants
+            + Tokens
             + Catalogue
             + Ledger
             + SchemaStore

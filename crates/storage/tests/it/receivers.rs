@@ -7,19 +7,19 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use directory::change_set::Precondition;
 use directory::clock::{Clock, IdGenerator};
-use jiff::Timestamp;
-use provisioning::application::Secret;
-use provisioning::connector::RetryAfter;
-use provisioning::event::Kind;
-use provisioning::event_log::{
+use directory::retry::RetryAfter;
+use directory::secret::Secret;
+use events::event::Kind;
+use events::event_log::{
     Acknowledgements, Choice, Courier, Delivery, Message, NewReceiver, Receivers, Reception,
 };
-use provisioning::lanes::ReceiverRoom;
-use provisioning::receiver::{
+use events::receiver::{
     ParcelState, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets,
 };
-use provisioning::subscription::{Options, Ports, Subscriptions};
-use provisioning::telling::Teller;
+use events::room::ReceiverRoom;
+use events::subscription::{Options, Ports, Subscriptions};
+use events::telling::Teller;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
@@ -648,7 +648,7 @@ async fn one_that_polls_gets_what_it_did_not_acknowledge(place: Place) {
     };
     let nothing = Acknowledgements::default;
     let first = poll(nothing(), 2).await;
-    let names = |events: &[provisioning::event::LoggedEvent]| {
+    let names = |events: &[events::event::LoggedEvent]| {
         events
             .iter()
             .map(|event| event.resource_id.clone())

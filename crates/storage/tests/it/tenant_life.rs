@@ -3,21 +3,21 @@
 use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};
 
+use access::client::{CertificateName, ClientAuthentication, ClientRecord};
+use access::credential::{TokenHash, TokenRecord};
+use access::issuer::IssuerRecord;
 use directory::change_set::Precondition;
-use directory::client::{CertificateName, ClientAuthentication, ClientRecord};
-use directory::credential::{TokenHash, TokenRecord};
-use directory::issuer::IssuerRecord;
 use directory::parking::{Method, Parked, ParkedWrite};
 use directory::store::CommitError;
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use directory::tenant_life::RestoreError;
 use directory::tenant_types::TenantTypes;
+use events::event::Kind;
+use events::event_log::{Acknowledgements, Choice, Delivery, NewReceiver};
+use events::receiver::{ParcelState, ReceiverKind, ReceiverSettings, ReceiverState, Secrets};
+use events::room::ReceiverRoom;
 use provisioning::application::{ApplicationState, Secret};
-use provisioning::event::Kind;
-use provisioning::event_log::{Acknowledgements, Choice, Delivery, NewReceiver};
-use provisioning::lanes::ReceiverRoom;
 use provisioning::ledger::{LinkChange, Next, Record};
-use provisioning::receiver::{ParcelState, ReceiverKind, ReceiverSettings, ReceiverState, Secrets};
 use serde_json::{Value, json};
 
 use crate::applications::{add, at};

@@ -1,0 +1,68 @@
+//! The refusals of the store, as the caller reads them; and whether a write that the store refused may be decided again.
+
+use scim_protocol::{Error, ErrorKind};
+
+use super::DirectoryError;
+use crate::access::unauthorized;
+use crate::self_service;
+use crate::store::CommitError;
+use crate::version::{Expected, precondition_failed};
+
+/// How often a write is decided again because somebody else wrote in between.
+pub(super) const ATTEMPTS_MAX: usize = 8;
+
+/// Whether a write may be decided again: somebody else wrote in between, and the caller did not name a version.
+pub(super) fn may_try_again(
+    error: CommitError,
+    expected: &Expected,
+    attempt: usize,
+) -> Result<(), DirectoryError> {
+    match error {
+        CommitError::VersionChanged { .. } if expected.is_anything() && attempt < ATTEMPTS_MAX => {
+            Ok(())
+        }
+        CommitError::VersionChanged { .. } if expected.is_anything() => Err(too_busy().into()),
+        error => Err(refusal(error)),
+    }
+}
+
+pub(super) fn refusal(error: CommitError) -> DirectoryError {
+    let refused = match error {
+        CommitError::VersionChanged { current } => precondition_failed(current),
+        CommitError::NotFound { resource_type, id } => not_found(&resource_type, &id),
+        CommitError::ValueTaken { path } => {
+            let detail =
+                format!("The value of `{path}` is taken by another resource; accepted is a value that none has (case may not matter).");
+            Error::new(ErrorKind::Uniqueness, detail).at(path)
+        }
+        CommitError::ReferenceMissing { id } => {
+            let detail =
+                format!("`members` names `{id}`, but there is no such resource; accepted is the `id` of an existing User or Group.");
+            Error::new(ErrorKind::InvalidValue, detail).at("members")
+        }
+        CommitError::TypesChanged => Error::new(
+            ErrorKind::Unavailable,
+            "The tenant's schemas were changed while the request was under way; nothing was changed by it, and sending it again is safe.",
+        )
+        .retry_after(1),
+        CommitError::Held(excess) => Error::new(ErrorKind::TooManyRequests, excess.detail()).retry_after(excess.retry_after_seconds),
+        CommitError::OfOneself { attribute } => self_service::refusal(attribute),
+        CommitError::PersonLeft => unauthorized(),
+        CommitError::Fault(fault) => return DirectoryError::Fault(fault),
+    };
+    DirectoryError::Refused(refused)
+}
+
+pub(super) fn not_found(resource_type: &str, id: &str) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!("There is no {resource_type} with the id `{id}`."),
+    )
+}
+
+pub(super) fn too_busy() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "Others keep changing this resource at the same time; nothing was changed, and sending the request again is safe.",
+    )
+}
