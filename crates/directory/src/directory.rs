@@ -46,7 +46,7 @@ pub use self::group_members::{MembershipPage, MembershipSearch};
 use self::pages::Cursors;
 pub use self::pages::MoreMembers;
 pub use self::patching::{PatchAnswer, Patched};
-use self::refusal::{ATTEMPTS_MAX, may_try_again, not_found, refusal, too_busy};
+use self::refusal::{ATTEMPTS_MAX, NotWritten, may_try_again, not_found, refusal, too_busy};
 pub use self::schema_sets::SchemaSets;
 pub use self::types::Edited;
 pub use self::undo::{UNDO_CHANGES_MAX, UNDO_ENTRIES_MAX, UndoLine, Undone};
@@ -227,7 +227,7 @@ impl Directory {
         let adapted = normalize_resource(quirks, schema, &mut body);
         self.note(adapted, || redaction::resource(schema, body.clone()));
         let mut id = self.ids.id().to_string();
-        // Wanted once more only where it may revive somebody.
+        // It is used once more only where the create may revive a person.
         let kept = caller.safety().revive_disabled.then(|| body.clone());
         let mut change_set = create::decide(self.moment(), schema, &id, body, quirks)?;
         let document = written(&change_set).cloned();
@@ -252,7 +252,7 @@ impl Directory {
             |write| matches!(&write.change, Change::Create { members, .. } if !members.is_empty()),
         );
         let committed = match (self.commit(caller, change_set).await, anew) {
-            // Somebody else has brought it back in between.
+            // Another request has brought it back in between.
             (Err(CommitError::NotFound { .. }), Some((new, change_set))) => {
                 id = new;
                 self.commit(caller, change_set).await.map_err(refusal)?
@@ -280,7 +280,7 @@ impl Directory {
         self.read_any(caller, schema, id, include).await
     }
 
-    /// The same for whoever writes: a caller that may only write is still answered with what it wrote.
+    /// The same for a caller that writes: one that may only write is still answered with what it wrote.
     async fn read_any(
         &self,
         caller: &Caller,
@@ -321,7 +321,7 @@ impl Directory {
         {
             return self.read_any(caller, schema, id, include).await;
         }
-        outcome
+        Ok(outcome?)
     }
 
     async fn replace_now(
@@ -332,7 +332,7 @@ impl Directory {
         mut body: Value,
         expected: &Expected,
         include: Include,
-    ) -> Result<StoredResource, DirectoryError> {
+    ) -> Result<StoredResource, NotWritten> {
         caller.may_write(schema)?;
         let quirks = &Self::quirks(caller);
         let adapted = normalize_resource(quirks, schema, &mut body);
@@ -376,7 +376,7 @@ impl Directory {
                         groups: current.groups,
                         ..fresh(schema, id, &committed, document)
                     };
-                    return self.with_members(caller, schema, fresh, include).await;
+                    return Ok(self.with_members(caller, schema, fresh, include).await?);
                 }
                 Err(error) => may_try_again(error, expected, attempt)?,
             }
@@ -401,7 +401,7 @@ impl Directory {
                 outcome.as_ref().err(),
             )
             .await?;
-        if parked { Ok(()) } else { outcome }
+        if parked { Ok(()) } else { Ok(outcome?) }
     }
 
     async fn delete_now(
@@ -410,7 +410,7 @@ impl Directory {
         schema: &TypeSchema,
         id: &str,
         expected: &Expected,
-    ) -> Result<(), DirectoryError> {
+    ) -> Result<(), NotWritten> {
         caller.may_write(schema)?;
         let subject = Subject {
             caller,

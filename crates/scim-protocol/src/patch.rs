@@ -5,6 +5,7 @@ pub mod apply;
 mod change;
 pub mod difference;
 pub mod member;
+pub mod mention;
 mod selection;
 pub mod work;
 

@@ -39,6 +39,8 @@ pub struct Options {
     pub request_log_strangers_per_minute_max: u32,
     /// Most entries of the request log of a tenant.
     pub request_log_rows_max: u64,
+    /// Most bytes of the entries of the request log of a tenant.
+    pub request_log_bytes_max: u64,
     /// Resources on a page where the client does not say.
     pub page_size_default: u64,
     /// Most resources on a page.
@@ -138,6 +140,7 @@ impl Default for Options {
             request_log_body_bytes_max: 16 * 1024,
             request_log_strangers_per_minute_max: 30,
             request_log_rows_max: 1_000_000,
+            request_log_bytes_max: 256 * 1024 * 1024,
             page_size_default: 100,
             page_size_max: 1_000,
             cursor_seconds_max: 3_600,

@@ -1,10 +1,12 @@
 //! A database on either engine: the type that implements the ports, and what it asks of its engine. Has no SQL.
 
+use std::io::Write;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use directory::store::Fault;
 use directory::tenant::TenantId;
+use jiff::Timestamp;
 
 use crate::secrets::MasterKey;
 use crate::session::Session;
@@ -22,8 +24,10 @@ impl<E> Deref for Database<E> {
 }
 
 /// What a port does in a session, with what it was asked: an `async fn(&mut dyn Session, &A) -> Result<T, Fault>`.
+///
+/// `AsLongAsThatLives` says that `'a` is not longer than what was asked lives; so what was asked may borrow.
 pub(crate) trait Port<'a, A: ?Sized, T, AsLongAsThatLives = &'a A>: Send + Sync {
-    /// Its answer, some time.
+    /// What gives its answer.
     type Answer: Future<Output = Result<T, Fault>> + Send;
 
     /// Does it. May be asked again after everything was undone.
@@ -46,6 +50,8 @@ where
 pub(crate) trait Engine: Clone + Send + Sync + 'static {
     /// For how many applications one transaction claims work.
     const CLAIMED_TOGETHER: usize;
+    /// Whether a restore sets keys aside before it begins, so that no other transaction waits for them.
+    const RESERVES_KEYS: bool;
 
     /// Writes in one transaction: all of it is durable when this returns, or nothing of it was kept.
     fn write<A, T, P>(&self, asked: A, port: P) -> impl Future<Output = Result<T, Fault>> + Send
@@ -117,6 +123,17 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<i64>, Fault>> + Send
     where
         P: for<'a> Port<'a, str, Option<i64>>;
+
+    /// Writes everything of a tenant apart from secrets as lines of JSON, from one snapshot; says how many lines.
+    fn export_tenant(
+        &self,
+        tenant: TenantId,
+        at: Timestamp,
+        sink: Box<dyn Write + Send>,
+    ) -> impl Future<Output = Result<u64, Fault>> + Send;
+
+    /// A tenant was erased: nothing of it stays where only the engine knows.
+    fn forget_erased(&self) -> impl Future<Output = Result<(), Fault>> + Send;
 
     /// Wakes those who work on what was written.
     fn notify(&self);

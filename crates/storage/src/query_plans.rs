@@ -15,8 +15,9 @@ use crate::secrets::MasterKey;
 use crate::session::Statement;
 use crate::tenant_tables::{LEFT_OUT, LEFT_OUT_COLUMNS, TABLES};
 use crate::{
-    migrate, postgres, postgres_server, sqlite, statements_of_callers, statements_of_events,
-    statements_of_safety, statements_of_schemas, statements_of_work,
+    migrate, postgres, postgres_server, sqlite, statements_of_audit, statements_of_callers,
+    statements_of_events, statements_of_safety, statements_of_schemas, statements_of_tenants,
+    statements_of_work,
 };
 
 /// A filter, and the index that must answer it on each engine.
@@ -146,9 +147,11 @@ fn searches() -> Vec<SearchPlan> {
 fn shared() -> impl Iterator<Item = &'static Statement> {
     statements_of_callers::ALL
         .iter()
+        .chain(statements_of_audit::ALL)
         .chain(statements_of_events::ALL)
         .chain(statements_of_safety::ALL)
         .chain(statements_of_schemas::ALL)
+        .chain(statements_of_tenants::ALL)
         .chain(statements_of_work::ALL)
         .copied()
         .chain(&statements_of_work::REMOVE_APPLICATION)

@@ -16,7 +16,6 @@ use provisioning::application::ApplicationState;
 use provisioning::link::LinkState;
 use scim_protocol::schema::standard::ENTERPRISE_USER;
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 /// A row of `unique_values` or `index_values`, without its tenant and resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -359,12 +358,6 @@ pub(crate) fn history_kind(stored: &str) -> Result<Kind, Fault> {
             "the database has a change of the unknown kind `{stored}`"
         ))
     })
-}
-
-/// An id of a change set, from how it is stored.
-pub(crate) fn uuid(stored: &[u8]) -> Result<Uuid, Fault> {
-    Uuid::from_slice(stored)
-        .map_err(|error| Fault::from_source("the id of a change has the wrong length", error))
 }
 
 /// The longest name that is looked up, in bytes: an index of PostgreSQL must hold it.

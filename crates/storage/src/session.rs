@@ -54,7 +54,8 @@ pub(crate) struct Statement {
 /// have their own types. The first that fits is taken.
 const SPELLINGS: &[(&str, &str)] = &[
     (" COLLATE \"C\"", ""),
-    (" FOR UPDATE SKIP LOCKED", ""),
+    (" OVERRIDING SYSTEM VALUE", ""),
+    (" FOR UPDATE OF o SKIP LOCKED", ""),
     (" FOR NO KEY UPDATE", ""),
     (" FOR UPDATE", ""),
     (" FOR KEY SHARE", ""),
@@ -66,7 +67,6 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("::TEXT", ""),
     ("::BYTEA", ""),
     ("::BOOLEAN", ""),
-    (" FOR UPDATE OF o SKIP LOCKED", ""),
     ("NOT held", "held = 0"),
     ("NOT o.held", "o.held = 0"),
     ("NOT u.held", "u.held = 0"),
@@ -84,12 +84,25 @@ impl Statement {
         }
     }
 
+    /// Of SQLite only.
+    pub(crate) const fn sqlite_only(text: &'static str) -> Self {
+        Self::new("").or_sqlite(text)
+    }
+
     /// A text that is put together.
     pub(crate) fn made(text: String) -> Self {
         Self {
             text: Cow::Owned(text),
             sqlite: OnceLock::new(),
             sqlite_override: None,
+        }
+    }
+
+    /// Texts that are put together, PostgreSQL's and SQLite's.
+    pub(crate) fn made_for(postgres: String, sqlite: String) -> Self {
+        Self {
+            sqlite: OnceLock::from(sqlite),
+            ..Self::made(postgres)
         }
     }
 
@@ -105,7 +118,7 @@ impl Statement {
         Self::new(text).or_sqlite("")
     }
 
-    /// PostgreSQL's text.
+    /// PostgreSQL's text; empty where there is nothing to do.
     pub(crate) fn postgres(&self) -> &str {
         &self.text
     }

@@ -27,7 +27,7 @@ pub(crate) static SET_APPLICATION_TOKEN: Statement =
     Statement::new("UPDATE applications SET token = $3 WHERE tenant = $1 AND application = $2");
 /// Until the commit nothing of it is marked, claimed or recorded.
 pub(crate) static LOCK_APPLICATION_TO_REMOVE: Statement =
-    Statement::new("SELECT 1 FROM applications WHERE tenant = $1 AND application = $2 FOR UPDATE");
+    Statement::lock("SELECT 1 FROM applications WHERE tenant = $1 AND application = $2 FOR UPDATE");
 /// Everything of an application, the application itself last.
 pub(crate) static REMOVE_APPLICATION: [Statement; 5] = [
     Statement::new("DELETE FROM outbox WHERE tenant = $1 AND application = $2"),

@@ -2,10 +2,12 @@
 
 use access::credential::{TokenHash, TokenRecord, Tokens};
 use async_trait::async_trait;
+use directory::audit::Entry;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
 
+use crate::audit::append_if;
 use crate::engine::{Database, Engine};
 use crate::rows::json_text;
 use crate::session::{Columns, Session, fields};
@@ -14,8 +16,8 @@ use crate::tenants::raise_revision;
 
 #[async_trait]
 impl<E: Engine> Tokens for Database<E> {
-    async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault> {
-        self.write(token, create_token).await
+    async fn create_token(&self, token: TokenRecord, entry: Entry) -> Result<bool, Fault> {
+        self.write((token, entry), create_token).await
     }
 
     async fn find_token(
@@ -30,8 +32,15 @@ impl<E: Engine> Tokens for Database<E> {
         self.read_long(Some(tenant), tenant, list_tokens).await
     }
 
-    async fn revoke_token(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault> {
-        self.write((tenant, id.to_owned(), at), revoke_token).await
+    async fn revoke_token(
+        &self,
+        tenant: TenantId,
+        id: &str,
+        at: Timestamp,
+        entry: Entry,
+    ) -> Result<bool, Fault> {
+        self.write((tenant, id.to_owned(), at, entry), revoke_token)
+            .await
     }
 
     async fn record_token_use(
@@ -46,7 +55,10 @@ impl<E: Engine> Tokens for Database<E> {
 }
 
 /// Stores a token; false where it is for a person who is not there or not active.
-async fn create_token(session: &mut dyn Session, token: &TokenRecord) -> Result<bool, Fault> {
+async fn create_token(
+    session: &mut dyn Session,
+    (token, entry): &(TokenRecord, Entry),
+) -> Result<bool, Fault> {
     let tenant = token.tenant;
     let held = session
         .first(&sql::HOLD_TENANT, fields![tenant], |_| Ok(()))
@@ -67,7 +79,8 @@ async fn create_token(session: &mut dyn Session, token: &TokenRecord) -> Result<
         &permissions,
         &token.permissions.user,
     ];
-    Ok(session.execute(&sql::CREATE_TOKEN, values).await? > 0)
+    let count = session.execute(&sql::CREATE_TOKEN, values).await?;
+    append_if(session, tenant, entry, count > 0).await
 }
 
 async fn find_token(
@@ -108,13 +121,13 @@ fn token(row: &dyn Columns, tenant: TenantId) -> Result<TokenRecord, Fault> {
 
 async fn revoke_token(
     session: &mut dyn Session,
-    (tenant, id, at): &(TenantId, String, Timestamp),
+    (tenant, id, at, entry): &(TenantId, String, Timestamp, Entry),
 ) -> Result<bool, Fault> {
     let revoked = session
         .execute(&sql::REVOKE_TOKEN, fields![tenant, id, at])
         .await?;
     raise_revision(session, *tenant).await?;
-    Ok(revoked > 0)
+    append_if(session, *tenant, entry, revoked > 0).await
 }
 
 async fn use_token(

@@ -43,6 +43,16 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "administration",
+        &[
+            "scim-protocol",
+            "keys",
+            "directory",
+            "access",
+            "provisioning",
+        ],
+    ),
+    (
         "server",
         &[
             "scim-protocol",
@@ -52,6 +62,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "access",
             "events",
             "provisioning",
+            "administration",
         ],
     ),
     (
@@ -64,6 +75,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "access",
             "events",
             "provisioning",
+            "administration",
             "connectors",
             "storage",
             "server",

@@ -104,27 +104,6 @@ pub(crate) async fn query(
     }
 }
 
-/// How many rows one statement changed that stands alone, and may be run twice.
-pub(crate) async fn execute(
-    connections: &Connections,
-    statement: &str,
-    values: Values<'_>,
-) -> Result<u64, Fault> {
-    let mut attempts = Attempts::new(connections);
-    loop {
-        let connection = attempts.connection().await?;
-        let tried = async {
-            connection
-                .execute(&connection.prepare_cached(statement).await?, values)
-                .await
-        };
-        match tried.await {
-            Ok(count) => return Ok(count),
-            Err(error) => attempts.again(fault(error))?,
-        }
-    }
-}
-
 /// PostgreSQL's error in a fault, where it is one.
 fn error_of(fault: &Fault) -> Option<&tokio_postgres::Error> {
     let source = fault.source()?;

@@ -4,6 +4,8 @@
 //! Locks are taken in this order: the resource that is written, its members or groups in the order of their keys, values in their order, and last, and
 //! shortly, the tenant's counter. Where two commits block each other all the same, PostgreSQL ends one, and it is tried again.
 
+pub(super) mod record;
+
 use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::Transaction;
@@ -17,14 +19,13 @@ use serde_json::{Map, Value};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use self::record::{Changed, Group};
 use super::connections::fault;
-use super::record::{Changed, Group};
 use super::statements as sql;
 use super::values::Added;
-use crate::rows::storable;
 use crate::rows::{
     IndexRow, KIND_DELETE, MembersChanged, Told, alone, decode_entries, encode_entries, from_json,
-    index_rows, micros, timestamp, version,
+    index_rows, micros, storable, timestamp, version,
 };
 
 /// Why an attempt failed.

@@ -7,8 +7,8 @@ use directory::history::Kind;
 use directory::pending::{Names, manager};
 use directory::store::CommitError;
 
+use super::commit::record::Changed;
 use super::commit::{Commit, Failure, Values, committed};
-use super::record::Changed;
 use super::statements as sql;
 use super::statements_of_safety::{CREATE_AGAIN, FIND_AWAITED};
 use super::values::{Added, add_values, take_values};

@@ -7,8 +7,8 @@ use directory::store::{CommitError, Fault};
 use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
 
+use super::commit::record::Changed;
 use super::commit::{Commit, Failure};
-use super::record::Changed;
 use super::statements as basic;
 use super::statements_of_safety as sql;
 use super::values::columns;

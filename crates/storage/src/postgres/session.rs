@@ -1,6 +1,7 @@
 //! A session on a connection of PostgreSQL's: in a transaction, or without one where each statement stands for itself.
 
 use std::error::Error;
+use std::io::Write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use directory::shares::Share;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use futures_util::future::try_join_all;
+use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
@@ -16,6 +18,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use super::PostgresEngine;
 use super::attempts::{Attempts, in_transaction};
 use super::connections::{begin, fault, snapshot};
+use super::export::export;
 use crate::engine::{Engine, Port};
 use crate::rows::{storable, stored_key};
 use crate::secrets::MasterKey;
@@ -116,6 +119,9 @@ fn values<'a>(fields: &'a [Field<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
 #[async_trait]
 impl<C: GenericClient + Sync> Session for PostgresSession<'_, C> {
     async fn execute(&mut self, statement: &Statement, fields: &[Field<'_>]) -> Result<u64, Fault> {
+        if statement.postgres().is_empty() {
+            return Ok(0);
+        }
         let prepared = self.client.prepare_cached(statement.postgres()).await;
         self.client
             .execute(&prepared.map_err(fault)?, &values(fields))
@@ -128,6 +134,9 @@ impl<C: GenericClient + Sync> Session for PostgresSession<'_, C> {
         statement: &Statement,
         lists: &[Vec<Field<'_>>],
     ) -> Result<Vec<u64>, Fault> {
+        if lists.is_empty() {
+            return Ok(Vec::new());
+        }
         let prepared = self.client.prepare_cached(statement.postgres()).await;
         let (client, prepared) = (self.client, prepared.map_err(fault)?);
         let prepared = &prepared;
@@ -143,6 +152,9 @@ impl<C: GenericClient + Sync> Session for PostgresSession<'_, C> {
         fields: &[Field<'_>],
         read: &mut (dyn for<'r> FnMut(&'r dyn Columns) -> Result<(), Fault> + Send),
     ) -> Result<(), Fault> {
+        if statement.postgres().is_empty() {
+            return Ok(());
+        }
         let prepared = self.client.prepare_cached(statement.postgres()).await;
         let rows = self
             .client
@@ -195,6 +207,7 @@ impl PostgresEngine {
 impl Engine for PostgresEngine {
     /// Other nodes wait for it.
     const CLAIMED_TOGETHER: usize = 1;
+    const RESERVES_KEYS: bool = true;
 
     async fn write<A, T, P>(&self, asked: A, port: P) -> Result<T, Fault>
     where
@@ -294,6 +307,20 @@ impl Engine for PostgresEngine {
         P: for<'a> Port<'a, str, Option<i64>>,
     {
         self.read(name, port).await
+    }
+
+    async fn export_tenant(
+        &self,
+        tenant: TenantId,
+        at: Timestamp,
+        sink: Box<dyn Write + Send>,
+    ) -> Result<u64, Fault> {
+        export(&self.connections, tenant, at, sink).await
+    }
+
+    /// PostgreSQL keeps nothing of it that could be read.
+    async fn forget_erased(&self) -> Result<(), Fault> {
+        Ok(())
     }
 
     fn notify(&self) {

@@ -13,35 +13,6 @@ pub(crate) const LISTEN: &str = "LISTEN rollcall_committed";
 /// Tell other nodes of a commit; about all tenants.
 pub(crate) const NOTIFY: &str = "NOTIFY rollcall_committed";
 
-pub(crate) const NAME_OF_TENANT: &str = "SELECT name FROM tenants WHERE tenant = $1";
-pub(crate) const SET_SUSPENDED: &str = "UPDATE tenants SET settings = jsonb_set(settings::JSONB, '{suspended}', to_jsonb($2::BOOLEAN))::TEXT, \
-     revision = revision + 1 WHERE tenant = $1";
-pub(crate) const SET_SETTINGS: &str =
-    "UPDATE tenants SET settings = $3, revision = revision + 1 WHERE tenant = $1 AND revision = $2";
-/// Whoever commits for it waits, and finds it gone.
-pub(crate) const LOCK_TENANT_TO_ERASE: &str = "SELECT 1 FROM tenants WHERE tenant = $1 FOR UPDATE";
-/// The tables with rows of tenants, their own last.
-pub(crate) const TABLES_OF_TENANTS: &str = "SELECT table_name::TEXT FROM information_schema.columns \
-     WHERE table_schema = current_schema() AND column_name = 'tenant' ORDER BY table_name = 'tenants', table_name";
-
-/// Erases the rows of a tenant from one of those tables.
-pub(crate) fn erase_from(table: &str) -> String {
-    format!("DELETE FROM {table} WHERE tenant = $1")
-}
-
-/// Nobody adds a row, of whichever tenant, until the commit.
-pub(crate) fn lock_keys(table: &str) -> String {
-    format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
-}
-
-/// Sets as many keys of a table aside as `$1` says: the first of them.
-pub(crate) fn reserve_keys(table: &str, column: &str) -> String {
-    format!(
-        "WITH next AS (SELECT nextval(pg_get_serial_sequence('{table}', '{column}')) AS first) \
-         SELECT first, setval(pg_get_serial_sequence('{table}', '{column}'), first + greatest($1::BIGINT - 1, 0)) FROM next"
-    )
-}
-
 /// Every commit shares this lock of its tenant, a change of types has it alone: the one that waits goes first, and no resource is locked yet while it is waited
 /// for. The first number is arbitrary ("type" in ASCII).
 pub(crate) const SHARE_TYPES: &str =
@@ -155,11 +126,6 @@ pub(crate) const READ_GROUPS: &str = "WITH RECURSIVE above (start, g) AS ( \
 pub(crate) const ALL: &[&str] = &[
     READ_MIGRATIONS,
     RECORD_MIGRATION,
-    NAME_OF_TENANT,
-    SET_SUSPENDED,
-    SET_SETTINGS,
-    LOCK_TENANT_TO_ERASE,
-    TABLES_OF_TENANTS,
     SHARE_TYPES,
     FIND_CHANGES,
     LOG_CHANGES,

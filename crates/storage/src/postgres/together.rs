@@ -17,6 +17,7 @@ use super::connections::{Connections, begin, fault};
 use super::create::{New, NotMade, make};
 use super::session::PostgresSession;
 use super::statements as sql;
+use crate::guard::guard;
 use crate::rows::storable;
 use crate::schemas::revision;
 
@@ -168,7 +169,12 @@ impl<'a> Together<'a> {
         // Where the change is logged, the tenant's counter is locked now, so no other commit counts at the same time.
         for (place, commit) in self.commits.iter().enumerate() {
             if fresh.iter().any(|(fresh, _)| *fresh == place) {
-                commit.guard().await.map_err(Failed::of(place))?;
+                let mut session = PostgresSession::on(self.transaction, false);
+                let (change_set, removals) = (commit.change_set, &commit.removals);
+                let excess = guard(&mut session, TenantId(self.tenant), change_set, removals).await;
+                if let Some(excess) = excess.map_err(Failed::Fault)? {
+                    return Err(Failed::Refused(vec![(place, CommitError::Held(excess))]));
+                }
                 if is_logged {
                     commit.end_credentials().await.map_err(Failed::of(place))?;
                 }

@@ -1,5 +1,6 @@
 //! A session on a connection of SQLite's. It answers at once, so a port never waits on it.
 
+use std::io::Write;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -7,12 +8,14 @@ use std::task::{Context, Poll, Waker};
 use async_trait::async_trait;
 use directory::store::Fault;
 use directory::tenant::TenantId;
+use jiff::Timestamp;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use send_wrapper::SendWrapper;
 
 use super::SqliteEngine;
-use super::connections::{fault, snapshot};
+use super::connections::{empty_marked_journal, fault, snapshot};
+use super::export::export;
 use super::writer::{JobError, Writing};
 use crate::engine::{Engine, Port};
 use crate::rows::json_text;
@@ -113,6 +116,9 @@ impl Columns for Row<'_> {
 #[async_trait]
 impl Session for SqliteSession<'_> {
     async fn execute(&mut self, statement: &Statement, fields: &[Field<'_>]) -> Result<u64, Fault> {
+        if statement.sqlite().is_empty() {
+            return Ok(0);
+        }
         let mut prepared = self
             .connection
             .prepare_cached(statement.sqlite())
@@ -171,6 +177,7 @@ impl Session for SqliteSession<'_> {
 impl Engine for SqliteEngine {
     /// One transaction costs one `fsync`, and no other process waits for it.
     const CLAIMED_TOGETHER: usize = usize::MAX;
+    const RESERVES_KEYS: bool = false;
 
     async fn write<A, T, P>(&self, asked: A, port: P) -> Result<T, Fault>
     where
@@ -272,6 +279,24 @@ impl Engine for SqliteEngine {
                 at_once(port.run(&mut SqliteSession::on(connection), name))
             })
         })
+    }
+
+    async fn export_tenant(
+        &self,
+        tenant: TenantId,
+        at: Timestamp,
+        mut sink: Box<dyn Write + Send>,
+    ) -> Result<u64, Fault> {
+        let read = move |connection: &Connection| {
+            snapshot(connection, |connection| {
+                export(connection, tenant, at, &mut *sink)
+            })
+        };
+        self.readers.read_long(tenant, read).await
+    }
+
+    async fn forget_erased(&self) -> Result<(), Fault> {
+        self.readers.empty_journal(empty_marked_journal).await
     }
 
     fn notify(&self) {

@@ -18,13 +18,6 @@ pub(crate) const READ_MIGRATIONS: &str = "SELECT number, checksum FROM migration
 pub(crate) const RECORD_MIGRATION: &str =
     "INSERT INTO migrations (number, name, checksum) VALUES (?1, ?2, ?3)";
 
-pub(crate) const NAME_OF_TENANT: &str = "SELECT name FROM tenants WHERE tenant = ?1";
-pub(crate) const SET_SUSPENDED: &str = "UPDATE tenants SET settings = json_set(settings, '$.suspended', json(?2)), revision = revision + 1 WHERE tenant = ?1";
-pub(crate) const SET_SETTINGS: &str =
-    "UPDATE tenants SET settings = ?3, revision = revision + 1 WHERE tenant = ?1 AND revision = ?2";
-/// The tables with rows of tenants, their own last.
-pub(crate) const TABLES_OF_TENANTS: &str = "SELECT t.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c ON c.name = 'tenant' \
-     WHERE t.type = 'table' ORDER BY t.name = 'tenants', t.name";
 /// What is deleted is overwritten with zeros.
 pub(crate) const ERASE_FOR_GOOD: &str = "PRAGMA secure_delete = ON";
 pub(crate) const ERASE_AS_USUAL: &str = "PRAGMA secure_delete = OFF";
@@ -36,18 +29,6 @@ pub(crate) const CARRY_JOURNAL: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 pub(crate) const JOURNAL_FRAMES: &str = "PRAGMA wal_checkpoint(NOOP)";
 /// A connection that carries the journal over leaves that to nobody else.
 pub(crate) const OPEN_CARRIER: &str = "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;";
-
-/// Erases the rows of a tenant from one of those tables.
-pub(crate) fn erase_from(table: &str) -> String {
-    format!("DELETE FROM {table} WHERE tenant = ?1")
-}
-
-/// The last key that a table has given out; about all tenants.
-pub(crate) fn last_key(table: &str, column: &str) -> String {
-    format!(
-        "SELECT max(coalesce((SELECT max({column}) FROM {table}), 0), coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0))"
-    )
-}
 
 /// What a change set finds; whether it was committed before.
 pub(crate) const BEGIN_COMMIT: &str = "SELECT last_sequence, types_revision, \
@@ -129,10 +110,6 @@ pub(crate) const READ_GROUPS: &str = "WITH RECURSIVE above (g) AS ( \
 pub(crate) const ALL: &[&str] = &[
     READ_MIGRATIONS,
     RECORD_MIGRATION,
-    NAME_OF_TENANT,
-    SET_SUSPENDED,
-    SET_SETTINGS,
-    TABLES_OF_TENANTS,
     BEGIN_COMMIT,
     FIND_CHANGE,
     RAISE_SEQUENCE,

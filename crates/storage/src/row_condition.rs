@@ -22,18 +22,18 @@ pub(crate) struct Facts<'a> {
 
 /// A condition, made ready to be asked of many rows.
 #[derive(Debug)]
-pub(crate) enum RowTest<'a> {
+pub(crate) enum RowCondition<'a> {
     Constant(bool),
-    All(Vec<RowTest<'a>>),
-    Any(Vec<RowTest<'a>>),
-    Not(Box<RowTest<'a>>),
+    All(Vec<RowCondition<'a>>),
+    Any(Vec<RowCondition<'a>>),
+    Not(Box<RowCondition<'a>>),
     Id(&'a str),
     Created(TimeTest),
     Modified(TimeTest),
     Value(i64, &'a ValueTest),
 }
 
-impl<'a> RowTest<'a> {
+impl<'a> RowCondition<'a> {
     /// `None` where the condition is about memberships, which no row knows.
     pub(crate) fn of(schema: &TypeSchema, condition: &'a Condition) -> Option<Self> {
         let each = |all: &'a [Condition]| {
@@ -196,7 +196,7 @@ mod tests {
             )
             .unwrap();
             assert_eq!(
-                RowTest::of(user, &plan.conditions[0])
+                RowCondition::of(user, &plan.conditions[0])
                     .unwrap()
                     .holds(&facts),
                 expected,
@@ -213,6 +213,6 @@ mod tests {
         check(r#"meta.lastModified gt "2023-11-14T22:13:20Z""#, true);
         check(r#"meta.created lt "2023-11-14T22:13:20Z""#, false);
         let groups = Condition::Probe(Probe::InGroups);
-        assert!(RowTest::of(user, &groups).is_none());
+        assert!(RowCondition::of(user, &groups).is_none());
     }
 }
