@@ -2,23 +2,54 @@
 
 use std::sync::Arc;
 
+use access::client::Clients;
 use access::credential::{TokenHasher, Tokens};
+use access::issuer::{Issuers, KeySets};
+use async_trait::async_trait;
 use directory::access::Caller;
 use directory::audit_log::Audit;
 use directory::clock::{Clock, IdGenerator};
 use directory::{Directory, DirectoryError};
+use provisioning::connector::Connector;
+use provisioning::dry_run::DryRun;
+use provisioning::ledger::{Catalogue, Ledger};
 use scim_protocol::{Error, ErrorKind};
+use url::Url;
 
 use crate::administrator::Administrator;
 
 /// The tenant that is always there, and home of those who own the installation.
 pub const DEFAULT_TENANT: &str = "default";
 
+/// Whether the outside can be reached at a URL. The rules are those of the server.
+#[async_trait]
+pub trait Reach: Send + Sync {
+    /// Says why the server may not reach a URL, and what would allow it.
+    async fn check(&self, url: &Url) -> Result<(), String>;
+}
+
 /// How much a tenant may have.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Most live tokens of a tenant, and most live clients.
     pub credentials_max: usize,
+    /// Most applications of a tenant, and most issuers.
+    pub partners_max: usize,
+}
+
+/// The engine's part: applications, and what is sent to them.
+#[derive(Clone)]
+pub struct Engine {
+    /// Applications.
+    pub catalogue: Arc<dyn Catalogue>,
+    /// Work.
+    pub ledger: Arc<dyn Ledger>,
+    /// The way to applications.
+    pub connector: Arc<dyn Connector>,
+    /// Whether a URL may be reached.
+    pub reach: Arc<dyn Reach>,
+    /// What would be sent.
+    pub dry_run: Arc<DryRun>,
 }
 
 /// The ports of one installation.
@@ -26,8 +57,16 @@ pub struct Options {
 pub struct Administration {
     /// Tenants and tokens.
     pub tenants: Arc<dyn Tokens>,
+    /// OAuth clients.
+    pub clients: Arc<dyn Clients>,
+    /// Foreign issuers.
+    pub issuers: Arc<dyn Issuers>,
+    /// The way to their keys.
+    pub key_sets: Arc<dyn KeySets>,
     /// The audit log.
     pub audit: Arc<dyn Audit>,
+    /// Applications.
+    pub engine: Engine,
     /// Identities.
     pub directory: Directory,
     /// Hashes tokens as the store has them.

@@ -16,7 +16,15 @@ pub mod permissions;
 
 pub mod tokens;
 
+pub mod clients;
+
+pub mod issuers;
+
 pub mod audit;
+
+pub mod applications;
+
+pub mod sync;
 
 pub use administration::Administration;
 pub use administrator::Administrator;

@@ -65,6 +65,19 @@ pub const REDELIVER_EVENTS: Operation = by(Role::Administrator, "receiver.redeli
 pub const DISCARD_EVENTS: Operation = by(Role::Administrator, "receiver.discard");
 pub const ROTATE_SIGNING_KEYS: Operation = by(Role::Administrator, "signing-key.rotate");
 
+// Applications, and what is sent to them.
+pub const READ_APPLICATIONS: Operation = by(Role::Auditor, "application.read");
+pub const ADD_APPLICATION: Operation = by(Role::Administrator, "application.add");
+pub const CHANGE_APPLICATION: Operation = by(Role::Administrator, "application.change");
+pub const SET_APPLICATION_TOKEN: Operation = by(Role::Administrator, "application.set-token");
+pub const REMOVE_APPLICATION: Operation = by(Role::Administrator, "application.remove");
+// It reads the application, and nothing of it is kept.
+pub const TEST_APPLICATION: Operation = by(Role::HelpDesk, "application.test");
+pub const READ_SYNC: Operation = by(Role::Auditor, "sync.read");
+pub const PLAN_SYNC: Operation = by(Role::Auditor, "sync.plan");
+pub const COMPARE_ONE: Operation = by(Role::HelpDesk, "sync.compare");
+pub const COMPARE_ALL: Operation = by(Role::Administrator, "sync.compare-all");
+
 // The audit log.
 pub const READ_AUDIT: Operation = by(Role::Auditor, "audit.read");
 

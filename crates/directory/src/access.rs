@@ -188,7 +188,7 @@ impl Caller {
             .or_else(|| self.tenant.settings.client_profile())
     }
 
-    /// From now on it acts for the person whom it stands for: what administrators may do besides, it may not.
+    /// From now on the caller acts for the person that it stands for, without the rights of an administrator.
     pub fn acts_for_oneself(&mut self) {
         self.permissions
             .scopes
@@ -247,8 +247,8 @@ impl Caller {
         Err(Error::new(ErrorKind::InsufficientScope, detail))
     }
 
-    /// Refuses (`403`) to give a credential more than the caller has: a scope, a resource type, or life beyond the caller's own end or the person's whom the
-    /// caller stands for. `until` is when the new credential ends; `None`: never.
+    /// Refuses (`403`) to give a credential more than the caller has: a scope, a resource type, or a life beyond the end of the caller or of the person that
+    /// the caller stands for. `until` is when the new credential ends; `None`: never.
     pub fn may_give(&self, given: &Permissions, until: Option<Timestamp>) -> Result<(), Error> {
         let refuse = |path: &str, detail: String| {
             Err(Error::new(ErrorKind::InsufficientScope, detail).at(path))
@@ -347,7 +347,7 @@ impl Caller {
         Err(Error::new(ErrorKind::InsufficientScope, detail).at("expires"))
     }
 
-    /// Refuses (`403`) to make what never ends to a caller whose credential ends, by itself or with the person whom it stands for.
+    /// Refuses (`403`) to make something without an end, if the credential of the caller ends by itself or with the person that it stands for.
     pub fn may_give_for_good(&self) -> Result<(), Error> {
         self.may_give_until(None)?;
         if self.permissions.user.is_none() {

@@ -28,7 +28,7 @@ pub struct ChangeSet {
 }
 
 impl ChangeSet {
-    /// The ids of the people whom it deletes or leaves inactive. What was issued to them (tokens, OAuth clients, issuers) ends in the same commit, and does
+    /// The ids of the people that it deletes or leaves inactive. What was issued to them (tokens, OAuth clients, issuers) ends in the same commit, and does
     /// not come back with them.
     pub fn leavers(&self) -> BTreeSet<&str> {
         self.writes
@@ -110,7 +110,7 @@ impl Moment {
         self.change_set_of(schema.revision, vec![write])
     }
 
-    /// A change set of these writes; under whose policy, is said when it is committed.
+    /// A change set of these writes. The commit adds the policy.
     pub(crate) fn change_set_of(self, types_revision: u64, writes: Vec<Write>) -> ChangeSet {
         ChangeSet {
             change_id: self.change_id,
@@ -255,7 +255,7 @@ pub enum Precondition {
 /// What a resource holds, ready to be stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Content {
-    /// The document of a `ValidResource`; shared with whoever answers with it.
+    /// The document of a `ValidResource`; the answer shares it.
     pub document: Document,
     /// What people call it: a User's `displayName` or `userName`, a Group's `displayName`.
     pub display: String,

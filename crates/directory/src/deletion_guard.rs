@@ -83,9 +83,9 @@ pub struct GuardSettings {
 }
 
 impl Default for GuardSettings {
-    /// A tenth of everybody within one hour is more likely an accident than a decision, in a directory of any size. Where a tenth is only a handful of
+    /// A tenth of all people within one hour is more likely an accident than a decision, in a directory of any size. Where a tenth is only a handful of
     /// people, the number has to be exceeded too, so that ordinary work in a small directory is not held. Identity providers disable people first, so that
-    /// number is the smallest; a deleted person and a membership can be restored, and conformance suites delete dozens of people whom they have made.
+    /// number is the smallest; a deleted person and a membership can be restored, and conformance suites create dozens of people and delete them.
     fn default() -> Self {
         Self {
             mode: Mode::Refuse,
@@ -187,7 +187,7 @@ pub struct Excess {
     pub retry_after_seconds: u64,
 }
 
-/// Whether the number alone may be too many; only then has anybody to count what the tenant has.
+/// Whether the number alone may be too many. Only then does the store have to count what the tenant has.
 pub fn may_exceed(settings: &GuardSettings, removal: Removal, in_window: u64) -> bool {
     settings.mode != Mode::Off && in_window > settings.threshold(removal).count
 }
@@ -223,7 +223,7 @@ pub fn decide(
 }
 
 impl Excess {
-    /// A sentence for whoever sent it.
+    /// A sentence for the client that sent it.
     pub fn detail(&self) -> String {
         let (done, all) = self.removal.words();
         format!(

@@ -227,7 +227,7 @@ impl Directory {
         let adapted = normalize_resource(quirks, schema, &mut body);
         self.note(adapted, || redaction::resource(schema, body.clone()));
         let mut id = self.ids.id().to_string();
-        // Wanted once more only where it may revive somebody.
+        // It is used once more only where the create may revive a person.
         let kept = caller.safety().revive_disabled.then(|| body.clone());
         let mut change_set = create::decide(self.moment(), schema, &id, body, quirks)?;
         let document = written(&change_set).cloned();
@@ -252,7 +252,7 @@ impl Directory {
             |write| matches!(&write.change, Change::Create { members, .. } if !members.is_empty()),
         );
         let committed = match (self.commit(caller, change_set).await, anew) {
-            // Somebody else has brought it back in between.
+            // Another request has brought it back in between.
             (Err(CommitError::NotFound { .. }), Some((new, change_set))) => {
                 id = new;
                 self.commit(caller, change_set).await.map_err(refusal)?
@@ -280,7 +280,7 @@ impl Directory {
         self.read_any(caller, schema, id, include).await
     }
 
-    /// The same for whoever writes: a caller that may only write is still answered with what it wrote.
+    /// The same for a caller that writes: one that may only write is still answered with what it wrote.
     async fn read_any(
         &self,
         caller: &Caller,

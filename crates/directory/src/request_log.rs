@@ -144,10 +144,10 @@ pub enum BodyKind {
     Search(Vec<Arc<TypeSchema>>),
 }
 
-/// An entry before its bodies are read again and redacted, which is not done while somebody waits.
+/// An entry before its bodies are read again and redacted, which is done after the request was answered.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// Whose log it belongs to.
+    /// The tenant whose log it belongs to.
     pub tenant: TenantId,
     /// The rest of the entry.
     pub entry: RequestEntry,

@@ -1,5 +1,5 @@
-//! The law that a PATCH changes nothing that it does not name. What an operation names is read here once more, from the JSON as it was sent: only the grammar
-//! of paths and the meaning of filters are those of `scim-protocol`.
+//! The law that a PATCH changes nothing that it does not name. `reading` reads what an operation names once more, from the JSON as it
+//! was sent: it shares only the grammar of paths and the meaning of filters with `scim-protocol`.
 
 mod reading;
 

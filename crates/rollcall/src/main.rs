@@ -21,6 +21,8 @@ mod forgetting;
 
 mod limits;
 
+mod reach;
+
 mod wiring;
 
 mod serving_url;
@@ -168,7 +170,15 @@ enum Command {
 impl Command {
     /// Whether it goes to the admin API of any server.
     fn goes_anywhere(&self) -> bool {
-        matches!(self, Self::Token(_) | Self::Audit(_))
+        matches!(
+            self,
+            Self::Token(_)
+                | Self::Client(_)
+                | Self::Issuer(_)
+                | Self::Audit(_)
+                | Self::Application(_)
+                | Self::Sync(_)
+        )
     }
 }
 
@@ -252,14 +262,14 @@ fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
             Command::ResourceType(command) => {
                 schema::run(command, DocumentKind::ResourceType, configuration, output).await
             }
-            Command::Client(command) => client::run(command, configuration, output).await,
-            Command::Issuer(command) => issuer::run(command, configuration, output).await,
+            Command::Client(command) => client::run(command, destination, output).await,
+            Command::Issuer(command) => issuer::run(command, destination, output).await,
             Command::User(command) => user::run(command, configuration, output).await,
             Command::Group(command) => group::run(command, configuration, output).await,
             Command::History(command) => history::run(command, configuration, output).await,
             Command::Guard(command) => guard::run(command, configuration, output).await,
-            Command::Application(command) => application::run(command, configuration, output).await,
-            Command::Sync(command) => sync::run(command, configuration, output).await,
+            Command::Application(command) => application::run(command, destination, output).await,
+            Command::Sync(command) => sync::run(command, destination, output).await,
             Command::Receiver(command) => receiver::run(command, configuration, output).await,
             Command::Keys(command) => keys::run(command, configuration, output).await,
             Command::Import(arguments) => import::run(&arguments, configuration, output).await,

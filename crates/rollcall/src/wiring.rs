@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use access::client::{ClientAuthentication, ClientRecord, Clients};
+use access::client::Clients;
 use access::credential::{TokenHasher, TokenRequest, Tokens, issue, token_text};
 use access::issuer::{Issuers, KeySets};
 use administration::Administration;
+use administration::administration::{Engine, Options as Limits};
 use administration::operations::CREATE_TOKEN;
 use connectors::egress::Egress;
 use connectors::event_receiver::HttpCourier;
@@ -26,7 +27,7 @@ use directory::request_log::RequestLog;
 use directory::schema_store::SchemaStore;
 use directory::search::cursor::CursorSealer;
 use directory::store::Store;
-use directory::tenant::{Tenant, TenantId, TenantSettings};
+use directory::tenant::{Tenant, TenantSettings};
 use directory::tenant_life::TenantLife;
 use events::event_log::{EventLog, Receivers, SigningKeys};
 use events::subscription::{self, Subscriptions};
@@ -54,6 +55,7 @@ use crate::configuration::{Configuration, Database, Hidden};
 use crate::failure::Failure;
 use crate::forgetting::Forgetting;
 use crate::identities::Identities;
+use crate::reach::Rules;
 
 /// The embedded database, in the data folder.
 const DATABASE_FILE: &str = "rollcall.db";
@@ -371,15 +373,29 @@ impl Rollcall {
 
     /// What administrators work with.
     pub fn administration(&self, configuration: &Configuration) -> Administration {
-        let credentials_max = server_options(configuration).credentials_max;
+        let options = server_options(configuration);
+        let egress = Egress::allowing(configuration.allow_private.value.clone());
         Administration {
             tenants: Arc::clone(&self.store.tenants),
+            clients: Arc::clone(&self.store.clients),
+            issuers: Arc::clone(&self.store.issuers),
+            key_sets: Arc::clone(&self.key_sets),
             audit: Arc::clone(&self.store.audit),
             directory: self.directory.clone(),
             hasher: Arc::clone(&self.hasher),
             clock: Arc::clone(&self.clock),
             ids: Arc::clone(&self.ids),
-            options: administration::administration::Options { credentials_max },
+            engine: Engine {
+                catalogue: Arc::clone(&self.store.catalogue),
+                ledger: Arc::clone(&self.store.ledger),
+                connector: Arc::new(self.connector.clone()),
+                reach: Arc::new(Rules(egress)),
+                dry_run: Arc::new(self.dry_run()),
+            },
+            options: Limits {
+                credentials_max: options.credentials_max,
+                partners_max: options.partners_max,
+            },
         }
     }
 
@@ -419,7 +435,7 @@ impl Rollcall {
     }
 
     /// The engine as it only writes down what it would send.
-    pub fn dry_run(&self) -> DryRun {
+    fn dry_run(&self) -> DryRun {
         DryRun {
             store: Arc::clone(&self.store.identities),
             ledger: Arc::clone(&self.store.ledger),
@@ -453,44 +469,6 @@ impl Rollcall {
     /// People and groups of a tenant.
     pub async fn identities(&self, tenant: &Tenant) -> Result<Identities, Failure> {
         Identities::new(self.directory.clone(), tenant).await
-    }
-
-    /// Registers a client; where it shows itself by a secret, makes that too.
-    pub async fn add_client(
-        &self,
-        tenant: TenantId,
-        name: &str,
-        authentication: Option<ClientAuthentication>,
-        permissions: Permissions,
-    ) -> Result<(ClientRecord, Option<Secret>), Failure> {
-        let (authentication, secret) = if let Some(authentication) = authentication {
-            (authentication, None)
-        } else {
-            let secret = token_text(&self.ids.secret());
-            (
-                ClientAuthentication::ClientSecret {
-                    hash: self.hasher.hash(&secret),
-                },
-                Some(Secret::new(secret)),
-            )
-        };
-        let (id, name, created) = (self.ids.id().to_string(), name.to_owned(), self.now());
-        let client = ClientRecord {
-            id,
-            tenant,
-            name,
-            created,
-            revoked: None,
-            authentication,
-            permissions,
-        };
-        if !self.store.clients.create_client(client.clone()).await? {
-            return Err(Failure::conflict(format!(
-                "there is a client `{}` already",
-                client.name
-            )));
-        }
-        Ok((client, secret))
     }
 
     /// Makes the first token, of this value where one is given.

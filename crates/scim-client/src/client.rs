@@ -174,7 +174,7 @@ impl Client {
         }
         let mut response = message.send().await.map_err(|error| not_answered(&error))?;
         let mut bytes = Vec::new();
-        // Once the head is there the request had its effect, whatever becomes of the body; without a body it is not known what was made.
+        // Once the head is there the request had its effect. If the body is lost, it is not known what was made.
         while let Some(chunk) = response
             .chunk()
             .await

@@ -192,7 +192,7 @@ mod tests {
         check(&[(0..2, Some(2)), (0..2, Some(2))], "2 resources");
         check(&[(0..7, None), (0..7, None)], "7 resources");
         check(&[(0..0, Some(0))], "0 resources");
-        // Somebody was deleted meanwhile.
+        // A resource was deleted meanwhile.
         check(
             &[(0..2, Some(4)), (2..3, Some(3)), (3..3, Some(3))],
             "3 resources",

@@ -16,7 +16,7 @@ const ERROR_BYTES_MAX: usize = 256 * 1024;
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// The body, where it is a JSON object, whatever its content type says.
+    /// The body if it is a JSON object, also under another content type.
     pub body: Option<Map<String, Value>>,
     /// The beginning of a body that is not.
     pub text: String,

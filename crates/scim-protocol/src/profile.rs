@@ -1,5 +1,5 @@
 //! Client profiles: what each kind of client is known to send and to expect, as data (`profiles/*.json`), each quirk with the page or issue it is known
-//! from. What a quirk does is in `quirk`; what is made of the expectations is decided by whoever answers.
+//! from. What a quirk does is in `quirk`. The server decides how it meets the expectations.
 
 use std::sync::LazyLock;
 
@@ -67,7 +67,7 @@ pub enum PatchAnswer {
 pub struct Safety {
     /// A deleted resource that is created again with the same `externalId` may get its id back.
     pub revive_deleted: bool,
-    /// Creating somebody who is only disabled may enable them.
+    /// Whether creating a person who is only disabled may enable that person.
     pub revive_disabled: bool,
     /// References to people who are not there yet wait for them.
     pub pending_references: bool,

@@ -1,5 +1,5 @@
-//! Messages without what nobody may keep: values of attributes that are never returned or only written, of attributes that no schema has, and of anything
-//! that is not where it should be. Names stay, so that one still sees what was sent. Changes nothing that is stored or answered.
+//! Messages without the values that must not be kept: those of attributes that are never returned or only written, of attributes that no schema has, and of
+//! anything that is not where it should be. Names stay, so that a reader still sees what was sent. Changes nothing that is stored or answered.
 
 mod unchanged;
 
@@ -106,8 +106,8 @@ pub fn parameter(types: &[&TypeSchema], name: &str, value: &str) -> (String, Str
     (shortened(name), value)
 }
 
-/// The body of a PUT or PATCH that has to wait, without what is write-only: that is checked and never kept, so the body means the same without it. Whatever
-/// has the name of such an attribute goes, wherever it is.
+/// The body of a PUT or PATCH that has to wait, without write-only values: Rollcall checks such a value and never keeps it, so the body means the same
+/// without it. Every member with the name of such an attribute goes, wherever it is.
 pub fn without_write_only(schema: &TypeSchema, mut body: Value) -> Value {
     let mut names = Vec::new();
     let schemas = std::iter::once(&schema.core).chain(&schema.extensions);
@@ -193,7 +193,7 @@ fn redact_patch(schema: &TypeSchema, body: &mut Value) {
     });
 }
 
-/// What an operation says under a name, whatever its case.
+/// The text that an operation has under a name, in any case.
 fn text_of(operation: &Map<String, Value>, wanted: &str) -> Option<String> {
     operation
         .iter()

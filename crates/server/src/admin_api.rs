@@ -15,6 +15,10 @@ mod tokens;
 
 mod audit;
 
+mod applications;
+
+mod sync;
+
 mod clients;
 
 mod issuers;
@@ -70,6 +74,17 @@ fn routes_of_all() -> OpenApiRouter<Arc<State>> {
     let tenant = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(applications::list, applications::add))
+        .routes(routes!(
+            applications::show,
+            applications::change,
+            applications::remove
+        ))
+        .routes(routes!(applications::set_token))
+        .routes(routes!(applications::test))
+        .routes(routes!(sync::status, sync::now))
+        .routes(routes!(sync::log))
+        .routes(routes!(sync::plan))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(clients::list, clients::create))

@@ -4,14 +4,15 @@
 
 use administration::administrator::may;
 use administration::operations::{
-    ALLOW_REMOVALS, APPROVE_REMOVAL, CHANGE_RECEIVER, CHANGE_RESOURCE_TYPE, CHANGE_SCHEMA,
-    CHANGE_TENANT, CREATE_CLIENT, CREATE_ISSUER, CREATE_RECEIVER, CREATE_TENANT, CREATE_TOKEN,
-    CREATE_TOKEN_IN_TENANT, DISCARD_EVENTS, ERASE_TENANT, EXPORT_TENANT, Operation, READ_AUDIT,
-    READ_CLIENTS, READ_GUARD, READ_HISTORY, READ_ISSUERS, READ_RECEIVERS, READ_REQUESTS,
-    READ_TENANTS, READ_TOKENS, READ_TYPES, REDELIVER_EVENTS, REJECT_REMOVAL, REMOVE_ISSUER,
+    ADD_APPLICATION, ALLOW_REMOVALS, APPROVE_REMOVAL, CHANGE_APPLICATION, CHANGE_RECEIVER,
+    CHANGE_RESOURCE_TYPE, CHANGE_SCHEMA, CHANGE_TENANT, COMPARE_ONE, CREATE_CLIENT, CREATE_ISSUER,
+    CREATE_RECEIVER, CREATE_TENANT, CREATE_TOKEN, CREATE_TOKEN_IN_TENANT, DISCARD_EVENTS,
+    ERASE_TENANT, EXPORT_TENANT, Operation, PLAN_SYNC, READ_APPLICATIONS, READ_AUDIT, READ_CLIENTS,
+    READ_GUARD, READ_HISTORY, READ_ISSUERS, READ_RECEIVERS, READ_REQUESTS, READ_SYNC, READ_TENANTS,
+    READ_TOKENS, READ_TYPES, REDELIVER_EVENTS, REJECT_REMOVAL, REMOVE_APPLICATION, REMOVE_ISSUER,
     REMOVE_RECEIVER, REMOVE_RESOURCE_TYPE, REMOVE_SCHEMA, RESTORE_RESOURCE, RESTORE_TENANT,
     RESUME_TENANT, REVOKE_CLIENT, REVOKE_TOKEN_OF_PERSON, ROTATE_RECEIVER_SECRET,
-    ROTATE_SIGNING_KEYS, SUSPEND_TENANT, UNDO_CHANGES,
+    ROTATE_SIGNING_KEYS, SET_APPLICATION_TOKEN, SUSPEND_TENANT, TEST_APPLICATION, UNDO_CHANGES,
 };
 use directory::access::{Caller, Scope};
 use directory::store::Fault;
@@ -124,6 +125,49 @@ const ADMINISTRATION: &[Need] = &[
         Any,
         &REVOKE_TOKEN_OF_PERSON,
     ),
+    // An application gets people and groups, and things that it is told to get.
+    act("GET", "/applications", ADMIN, All, &READ_APPLICATIONS),
+    act("POST", "/applications", ADMIN_READ, All, &ADD_APPLICATION),
+    act(
+        "GET",
+        "/applications/{name}",
+        ADMIN,
+        All,
+        &READ_APPLICATIONS,
+    ),
+    act(
+        "PATCH",
+        "/applications/{name}",
+        ADMIN,
+        All,
+        &CHANGE_APPLICATION,
+    ),
+    act(
+        "DELETE",
+        "/applications/{name}",
+        ADMIN,
+        All,
+        &REMOVE_APPLICATION,
+    ),
+    act(
+        "POST",
+        "/applications/{name}/token",
+        ADMIN,
+        All,
+        &SET_APPLICATION_TOKEN,
+    ),
+    act(
+        "POST",
+        "/applications/{name}/test",
+        ADMIN,
+        All,
+        &TEST_APPLICATION,
+    ),
+    act("GET", "/sync", ADMIN, All, &READ_SYNC),
+    act("POST", "/sync", ADMIN, All, &COMPARE_ONE),
+    // What was, or would be, sent about people.
+    act("GET", "/sync/log", ADMIN_READ, All, &READ_SYNC),
+    act("GET", "/sync/plan", ADMIN_READ, All, &PLAN_SYNC),
     // Entries about everything.
     act("GET", "/audit", ADMIN, All, &READ_AUDIT),
     act("GET", "/audit/verify", ADMIN, All, &READ_AUDIT),

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use directory::audit::{Chain, Entry, Head, Recorded};
 use directory::audit_log::Audit;
 use directory::store::Fault;
+use directory::tenant::TenantId;
 
 use crate::engine::{Database, Engine};
 use crate::rows::{json_text, stored};
@@ -55,6 +56,19 @@ pub(crate) async fn append(
     session.execute(&sql::ADD_ENTRY, values).await?;
     let values = fields![key, number, &hash];
     session.execute(&sql::MOVE_HEAD, values).await.map(drop)
+}
+
+/// Appends an entry of a tenant where its act has changed something; whether it has.
+pub(crate) async fn append_if(
+    session: &mut dyn Session,
+    tenant: TenantId,
+    entry: &Entry,
+    changed: bool,
+) -> Result<bool, Fault> {
+    if changed {
+        append(session, Chain::Tenant(tenant), entry).await?;
+    }
+    Ok(changed)
 }
 
 async fn read_head(session: &mut dyn Session, chain: &Chain) -> Result<Head, Fault> {

@@ -3,10 +3,12 @@
 use access::client::{ClientRecord, Clients};
 use access::credential::TokenHash;
 use async_trait::async_trait;
+use directory::audit::Entry;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
 
+use crate::audit::append_if;
 use crate::engine::{Database, Engine};
 use crate::rows::json_text;
 use crate::session::{Columns, Session, fields};
@@ -15,8 +17,8 @@ use crate::tenants::raise_revision;
 
 #[async_trait]
 impl<E: Engine> Clients for Database<E> {
-    async fn create_client(&self, client: ClientRecord) -> Result<bool, Fault> {
-        self.write(client, create).await
+    async fn create_client(&self, client: ClientRecord, entry: Entry) -> Result<bool, Fault> {
+        self.write((client, entry), create).await
     }
 
     async fn find_client(&self, tenant: TenantId, id: &str) -> Result<Option<ClientRecord>, Fault> {
@@ -32,8 +34,9 @@ impl<E: Engine> Clients for Database<E> {
         tenant: TenantId,
         id: &str,
         at: Timestamp,
+        entry: Entry,
     ) -> Result<bool, Fault> {
-        self.write((tenant, id.to_owned(), at), revoke).await
+        self.write((tenant, id.to_owned(), at, entry), revoke).await
     }
 
     async fn use_assertion(
@@ -49,7 +52,10 @@ impl<E: Engine> Clients for Database<E> {
     }
 }
 
-async fn create(session: &mut dyn Session, client: &ClientRecord) -> Result<bool, Fault> {
+async fn create(
+    session: &mut dyn Session,
+    (client, entry): &(ClientRecord, Entry),
+) -> Result<bool, Fault> {
     let authentication = json_text(&client.authentication)?;
     let permissions = json_text(&client.permissions)?;
     let values = fields![
@@ -64,7 +70,7 @@ async fn create(session: &mut dyn Session, client: &ClientRecord) -> Result<bool
     session.execute(&sql::CREATE_CLIENT, values).await?;
     // An earlier try may have made it, so the row decides and not the count.
     let found = find(session, &(client.tenant, &client.id)).await?;
-    Ok(found.is_some())
+    append_if(session, client.tenant, entry, found.is_some()).await
 }
 
 async fn find(
@@ -88,13 +94,13 @@ async fn list(session: &mut dyn Session, tenant: &TenantId) -> Result<Vec<Client
 
 async fn revoke(
     session: &mut dyn Session,
-    (tenant, id, at): &(TenantId, String, Timestamp),
+    (tenant, id, at, entry): &(TenantId, String, Timestamp, Entry),
 ) -> Result<bool, Fault> {
     let revoked = session
         .execute(&sql::REVOKE_CLIENT, fields![tenant, id, at])
         .await?;
     raise_revision(session, *tenant).await?;
-    Ok(revoked > 0)
+    append_if(session, *tenant, entry, revoked > 0).await
 }
 
 /// An assertion whose insert was tried twice, because the answer to the first was lost, counts as used: the client makes another one.

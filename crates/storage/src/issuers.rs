@@ -2,9 +2,11 @@
 
 use access::issuer::{IssuerRecord, Issuers};
 use async_trait::async_trait;
+use directory::audit::Entry;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 
+use crate::audit::append_if;
 use crate::engine::{Database, Engine};
 use crate::rows::json_text;
 use crate::session::{Session, fields};
@@ -13,20 +15,28 @@ use crate::tenants::raise_revision;
 
 #[async_trait]
 impl<E: Engine> Issuers for Database<E> {
-    async fn add_issuer(&self, issuer: IssuerRecord) -> Result<bool, Fault> {
-        self.write(issuer, add).await
+    async fn add_issuer(&self, issuer: IssuerRecord, entry: Entry) -> Result<bool, Fault> {
+        self.write((issuer, entry), add).await
     }
 
     async fn list_issuers(&self, tenant: TenantId) -> Result<Vec<IssuerRecord>, Fault> {
         self.read(&tenant, list).await
     }
 
-    async fn remove_issuer(&self, tenant: TenantId, name: &str) -> Result<bool, Fault> {
-        self.write((tenant, name.to_owned()), remove).await
+    async fn remove_issuer(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        entry: Entry,
+    ) -> Result<bool, Fault> {
+        self.write((tenant, name.to_owned(), entry), remove).await
     }
 }
 
-async fn add(session: &mut dyn Session, issuer: &IssuerRecord) -> Result<bool, Fault> {
+async fn add(
+    session: &mut dyn Session,
+    (issuer, entry): &(IssuerRecord, Entry),
+) -> Result<bool, Fault> {
     let settings = json_text(&issuer.settings)?;
     let person = &issuer.settings.permissions.user;
     let values = fields![
@@ -38,7 +48,7 @@ async fn add(session: &mut dyn Session, issuer: &IssuerRecord) -> Result<bool, F
     ];
     let added = session.execute(&sql::ADD_ISSUER, values).await?;
     raise_revision(session, issuer.tenant).await?;
-    Ok(added > 0)
+    append_if(session, issuer.tenant, entry, added > 0).await
 }
 
 async fn list(session: &mut dyn Session, tenant: &TenantId) -> Result<Vec<IssuerRecord>, Fault> {
@@ -56,11 +66,11 @@ async fn list(session: &mut dyn Session, tenant: &TenantId) -> Result<Vec<Issuer
 
 async fn remove(
     session: &mut dyn Session,
-    (tenant, name): &(TenantId, String),
+    (tenant, name, entry): &(TenantId, String, Entry),
 ) -> Result<bool, Fault> {
     let removed = session
         .execute(&sql::REMOVE_ISSUER, fields![tenant, name])
         .await?;
     raise_revision(session, *tenant).await?;
-    Ok(removed > 0)
+    append_if(session, *tenant, entry, removed > 0).await
 }

@@ -82,17 +82,6 @@ impl<E: Engine> Ledger for Database<E> {
         Ok(claims)
     }
 
-    async fn mark_all(
-        &self,
-        tenant: TenantId,
-        application: ApplicationId,
-        at: Timestamp,
-    ) -> Result<u64, Fault> {
-        let marked = self.write((tenant, application, at), mark_all).await?;
-        self.notify();
-        Ok(marked)
-    }
-
     async fn renew(&self, claim: &Claim, lease_until: Timestamp) -> Result<bool, Fault> {
         self.write_each((claim.clone(), lease_until), renew).await
     }
@@ -231,13 +220,6 @@ async fn with_work(
             Ok((row.get(0)?, lane))
         })
         .await
-}
-
-async fn mark_all(
-    session: &mut dyn Session,
-    (tenant, application, at): &(TenantId, ApplicationId, Timestamp),
-) -> Result<u64, Fault> {
-    outbox::mark_all(session, *tenant, *application, *at, true).await
 }
 
 async fn renew(

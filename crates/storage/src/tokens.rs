@@ -2,12 +2,12 @@
 
 use access::credential::{TokenHash, TokenRecord, Tokens};
 use async_trait::async_trait;
-use directory::audit::{Chain, Entry};
+use directory::audit::Entry;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
 
-use crate::audit::append;
+use crate::audit::append_if;
 use crate::engine::{Database, Engine};
 use crate::rows::json_text;
 use crate::session::{Columns, Session, fields};
@@ -79,11 +79,8 @@ async fn create_token(
         &permissions,
         &token.permissions.user,
     ];
-    if session.execute(&sql::CREATE_TOKEN, values).await? == 0 {
-        return Ok(false);
-    }
-    append(session, Chain::Tenant(tenant), entry).await?;
-    Ok(true)
+    let count = session.execute(&sql::CREATE_TOKEN, values).await?;
+    append_if(session, tenant, entry, count > 0).await
 }
 
 async fn find_token(
@@ -130,11 +127,7 @@ async fn revoke_token(
         .execute(&sql::REVOKE_TOKEN, fields![tenant, id, at])
         .await?;
     raise_revision(session, *tenant).await?;
-    if revoked == 0 {
-        return Ok(false);
-    }
-    append(session, Chain::Tenant(*tenant), entry).await?;
-    Ok(true)
+    append_if(session, *tenant, entry, revoked > 0).await
 }
 
 async fn use_token(

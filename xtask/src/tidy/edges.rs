@@ -41,7 +41,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "administration",
-        &["scim-protocol", "directory", "access", "provisioning"],
+        &[
+            "scim-protocol",
+            "keys",
+            "directory",
+            "access",
+            "provisioning",
+        ],
     ),
     (
         "server",

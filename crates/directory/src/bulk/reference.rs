@@ -23,7 +23,7 @@ pub(crate) enum Scope<'a> {
     Names(&'a Attribute),
     /// A path whose filter selects such elements.
     Path,
-    /// Whatever it is, it may refer.
+    /// Something of an unknown kind, which may refer.
     Unknown,
     /// It does not refer.
     Text,

@@ -53,7 +53,7 @@ impl Directory {
         };
         let (at, version) = (draft.moment.at, 1);
         let mut current = match document {
-            // Nobody asks for its version: what an operation demands of what others before it left is checked by the commit.
+            // Its version is not used: the commit checks the version that an operation demands of what earlier ones left.
             Some(document) if is_new || !members => fresh(
                 schema,
                 id,
@@ -128,7 +128,7 @@ impl Directory {
             .collect())
     }
 
-    /// Whoever has this id, as a member.
+    /// The resource with this id, as a member.
     async fn find_related(
         &self,
         caller: &Caller,

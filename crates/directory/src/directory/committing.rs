@@ -98,7 +98,7 @@ impl Directory {
         Ok(committed)
     }
 
-    /// Reads what was just written again where its members are wanted. Somebody may have changed or deleted it since; it was written all the same.
+    /// Reads what was just written again if its members are wanted. Another request may have changed or deleted it since; it was written all the same.
     pub(super) async fn with_members(
         &self,
         caller: &Caller,

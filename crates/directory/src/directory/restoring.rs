@@ -179,7 +179,7 @@ impl Directory {
         Ok(false)
     }
 
-    /// Refuses (`403`) to bring back somebody who would be in groups again, to a caller that is not for groups.
+    /// Refuses (`403`) to bring back a resource that would be in groups again, if the caller is not for groups.
     async fn refuse_groups(
         &self,
         caller: &Caller,

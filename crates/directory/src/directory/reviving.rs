@@ -1,4 +1,4 @@
-//! *(shell)* Finds the person whom a create brings back: one who was deleted, or one who is disabled.
+//! *(shell)* Finds the person that a create brings back: one who was deleted, or one who is disabled.
 
 use std::sync::Arc;
 
@@ -99,7 +99,7 @@ impl Directory {
         .map_err(DirectoryError::from)
     }
 
-    /// The disabled person whom a create enables, where the caller's profile says so; as a draft leaves them, where there is one.
+    /// The disabled person that a create enables, if the caller's profile says so; as a draft leaves them, if there is one.
     pub(super) async fn find_disabled(
         &self,
         caller: &Caller,

@@ -292,8 +292,8 @@ impl Directory {
         Ok(())
     }
 
-    /// The version that was planned with, or the one that our own deletions made of it since: they end memberships, and leave the document as it is.
-    /// What anybody else changed since is in neither, and is not overwritten.
+    /// The version with which the undo was planned, or the one that its own deletions made since: they end memberships, and leave the document as it is.
+    /// A change by another request is in neither version, so it is not overwritten.
     async fn unchanged_by_others(
         &self,
         caller: &Caller,
@@ -369,7 +369,7 @@ impl Directory {
                     .map_err(refusal)?;
                 writes.extend(update(subject, precondition).map(|change| subject.write(change)));
             }
-            // Whoever is alone was refused because of somebody else, and stays so.
+            // A single resource was refused because of a resource outside of the circle, so it stays refused.
             let is_done = match writes.len() {
                 1 => false,
                 _ => match self.commit_by_hand(caller, writes).await {

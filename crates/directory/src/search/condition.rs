@@ -61,7 +61,7 @@ fn all_of(selections: impl Iterator<Item = Selection>) -> Selection {
     let mut conditions = Vec::new();
     for selection in selections {
         match selection.condition {
-            // Whatever the others say, nothing is left, and that is exact.
+            // With one condition that selects nothing, all of them together select nothing, and that is exact.
             Condition::Nothing => return Selection::exactly(Condition::Nothing),
             Condition::All => {}
             other => conditions.push(other),

@@ -1,18 +1,11 @@
 //! The flags with which tokens, clients and issuers get their permissions. Makes none of them.
 
-use std::sync::Arc;
-
 use administration::permissions::{Allowed, RequestedPermissions};
 use clap::Args;
-use directory::access::{Permissions, Role, Scope};
-use directory::tenant::Tenant;
+use directory::access::{Role, Scope};
 use jiff::{SignedDuration, Timestamp};
-use scim_protocol::profile::Profile;
-use serde_json::{Value, json};
-use server::DEFAULT_TENANT;
 
 use crate::failure::Failure;
-use crate::wiring::Rollcall;
 
 /// What a credential lets its bearer do.
 #[derive(Args, Debug)]
@@ -56,85 +49,9 @@ impl PermissionArguments {
             requests_per_second: self.requests_per_second,
         }
     }
-
-    /// The permissions, where this tenant can give them.
-    pub async fn permissions(
-        &self,
-        rollcall: &Rollcall,
-        tenant: &Tenant,
-    ) -> Result<Permissions, Failure> {
-        let scopes = if self.scope.is_empty() {
-            &[Scope::Read, Scope::Write][..]
-        } else {
-            &self.scope
-        };
-        if scopes.contains(&Scope::Operator) && tenant.name != DEFAULT_TENANT {
-            return Err(Failure::refused(
-                "only callers of the tenant `default` can have the scope `operator`",
-            ));
-        }
-        let mut permissions = Permissions::of(scopes);
-        if !self.resource_type.is_empty() {
-            let anybody = rollcall
-                .directory
-                .caller(
-                    Arc::new(tenant.clone()),
-                    "command-line".into(),
-                    Permissions::all(),
-                )
-                .await?;
-            let schemas = anybody.schemas;
-            if let Some(name) = self
-                .resource_type
-                .iter()
-                .find(|name| schemas.by_name(name).is_none())
-            {
-                return Err(
-                    Failure::refused(format!("there is no resource type `{name}`"))
-                        .hint("such as: --type User --type Group"),
-                );
-            }
-            permissions.resource_types = Some(self.resource_type.clone());
-        }
-        if let Some(name) = &self.profile
-            && Profile::by_name(name).is_none()
-        {
-            return Err(
-                Failure::refused(format!("there is no client profile `{name}`"))
-                    .hint("such as: --profile entra"),
-            );
-        }
-        permissions.profile.clone_from(&self.profile);
-        permissions.requests_per_second = self.requests_per_second;
-        Ok(permissions)
-    }
-}
-
-/// Permissions as commands show them.
-pub fn permissions_json(permissions: &Permissions) -> Value {
-    json!({
-        "scopes": permissions.scopes,
-        "resourceTypes": permissions.resource_types,
-        "profile": permissions.profile,
-        "requestsPerSecond": permissions.requests_per_second,
-    })
 }
 
 /// Scopes for a table.
-pub fn scopes_text(permissions: &Permissions) -> String {
-    let scopes = permissions
-        .scopes
-        .iter()
-        .map(|scope| scope.name())
-        .collect::<Vec<_>>()
-        .join(" ");
-    match &permissions.resource_types {
-        Some(types) => format!("{scopes} ({})", types.join(", ")),
-        None => scopes,
-    }
-}
-
-/// The same of what the admin API shows.
 pub fn allowed_text(allowed: &Allowed) -> String {
     let scopes = allowed.scopes.join(" ");
     match &allowed.resource_types {

@@ -1,4 +1,4 @@
-//! Resource + operations = resource, or a refusal and nothing. Does not parse: operations come from `patch::parse`. What one operation does to the value of
+//! Applies operations to a resource: the result is another resource, or a refusal and no change. Does not parse: operations come from `patch::parse`. What one operation does to the value of
 //! one attribute is in `change`.
 
 use serde_json::{Map, Value};
@@ -231,7 +231,7 @@ impl Patch<'_> {
         if op == Op::Remove {
             return self.remove(target, value);
         }
-        // The value is checked whatever happens to it afterwards, so that a refusal does not depend on the resource's state.
+        // The value is always checked, even where nothing is done with it, so that a refusal does not depend on the state of the resource.
         let given = self.checked(op, &target, value)?;
         if target.leaf().mutability == Mutability::WriteOnly
             || (op == Op::Add && matches!(given, Given::Nothing))

@@ -1,4 +1,4 @@
-//! Two resources = the shortest PATCH between them. Members of groups are not its business: they are compared by whoever keeps them.
+//! The shortest PATCH that turns one resource into another. It leaves out the members of groups, which are kept and compared elsewhere.
 
 use serde_json::{Map, Value};
 

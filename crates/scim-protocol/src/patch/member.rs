@@ -1,4 +1,4 @@
-//! Operations on `members`, kept as operations so that nobody has to load a group to change it.
+//! Operations on `members`. They stay operations, so that a change does not need the group.
 
 use std::collections::{HashMap, HashSet};
 
@@ -160,7 +160,7 @@ fn by_path(
             (Op::Replace, value) => MemberOperation::Replace(ids(value.unwrap_or_default())?),
             // RFC 7644 section 3.5.2.2 empties the list. With a value it is Entra's way to name the members to remove
             // (`Quirk::RemoveMembersByValue`); where that is not tolerated, `parse` has refused it.
-            // A removal of the ids alone is neither of the two, and whoever sends it may have lost the filter: nobody's group is emptied for it.
+            // A removal of the ids alone is neither of the two. The client may have lost its filter, so the group is not emptied.
             (Op::Remove, None) if names_id => return Err(no_member_named(path)),
             (Op::Remove, None) => MemberOperation::Replace(Vec::new()),
             (Op::Remove, Some(value)) => MemberOperation::Remove(ids(value)?),

@@ -1,4 +1,4 @@
-//! What is asked beside a resource: query parameters, `.search` bodies, the names in filters, orders and lists of attributes, and a bulk request itself.
+//! Questions, without the resource itself: query parameters, `.search` bodies, the names in filters, orders and lists of attributes, and a bulk request itself.
 
 use std::sync::Arc;
 

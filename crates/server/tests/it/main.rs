@@ -22,6 +22,7 @@ mod rfc;
 
 mod admin;
 mod audit;
+mod applications;
 mod admin_callers;
 mod admin_safety;
 mod bulk_circles;

@@ -129,7 +129,7 @@ async fn everything_that_was_issued_ends_on_every_node(place: Place) {
             authentication: ClientAuthentication::PrivateKeyJwt { keys: Vec::new() },
             permissions: of(id),
         };
-        assert!(opened.clients.create_client(client).await.unwrap());
+        assert!(opened.clients.create_client(client, entry()).await.unwrap());
         let settings: IssuerSettings = serde_json::from_value(
             json!({"issuer": "https://a", "jwksUrl": "https://a/keys", "audiences": ["x"],
             "permissions": {"user": id}}),
@@ -138,12 +138,15 @@ async fn everything_that_was_issued_ends_on_every_node(place: Place) {
         assert!(
             opened
                 .issuers
-                .add_issuer(IssuerRecord {
-                    tenant,
-                    name: id.into(),
-                    created: at(1),
-                    settings
-                })
+                .add_issuer(
+                    IssuerRecord {
+                        tenant,
+                        name: id.into(),
+                        created: at(1),
+                        settings
+                    },
+                    entry()
+                )
                 .await
                 .unwrap()
         );
