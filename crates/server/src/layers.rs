@@ -159,7 +159,7 @@ async fn guarded(
 
 /// Into the request log of the tenant; of strangers only so many.
 async fn keep(state: &State, trace: &Trace, answered: Answered, refusal: Option<Refusal>) {
-    let Some(log) = state.request_log.get() else {
+    let Some(log) = &state.request_log else {
         return;
     };
     if let Some(tenant) = trace.unknown_caller_of() {
