@@ -54,7 +54,7 @@ pub struct Permissions {
     pub scopes: Vec<Scope>,
     /// The resource types it is for, by name; `None`: all, those that are added later too.
     pub resource_types: Option<Vec<String>>,
-    /// The User whom its bearer stands for, by id: what is found at `/Me`.
+    /// The id of the User that its bearer stands for, which is at `/Me`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The client profile of its bearer, by name; `None`: the tenant's.
@@ -114,7 +114,7 @@ pub struct Caller {
     pub tenant: Arc<Tenant>,
     /// The tenant's schemas and resource types, as they were when it was authenticated.
     pub schemas: SchemaSet,
-    /// The public id of its token, or of the program's own hand (`command-line`).
+    /// The public id of its token, or `command-line`.
     pub credential_id: String,
     /// What it may do.
     pub permissions: Permissions,
@@ -235,7 +235,7 @@ impl Caller {
         self.may_give_until(until)
     }
 
-    /// Refuses (`403`) to give what is for resource types that the caller is not for; `None`: for all.
+    /// Refuses (`403`) to give something that is for resource types that the caller is not for; `None`: for all.
     pub fn may_give_types(&self, given: Option<&[String]>) -> Result<(), Error> {
         let Some(own) = &self.permissions.resource_types else {
             return Ok(());

@@ -160,7 +160,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Adds what was learned.
+    /// Adds the journal of the request.
     pub fn learn(&mut self, learned: Learned) {
         self.entry.adaptations.extend(learned.adaptations);
         self.entry.understood = learned.understood;
@@ -255,7 +255,7 @@ pub trait RequestLog: Send + Sync {
     ) -> Result<Vec<RequestEntry>, Fault>;
     /// How often each quirk acted for each client; kept longer than the entries.
     async fn quirk_uses(&self, tenant: TenantId) -> Result<Vec<QuirkUse>, Fault>;
-    /// Deletes what is older, and of the rest all but the newest `rows_max`; how many were deleted.
+    /// Deletes older entries, and all but the newest `rows_max` of the rest. Returns how many were deleted.
     async fn prune(&self, tenant: TenantId, before: Timestamp, rows_max: u64)
     -> Result<u64, Fault>;
     /// Deletes everything of a tenant.
