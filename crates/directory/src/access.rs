@@ -46,6 +46,45 @@ impl Scope {
     }
 }
 
+/// What an administrator is: each role may do what the roles before it may, and more. Which act needs which role is one table, in `administration`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Reads everything, the audit log too, and changes nothing.
+    Auditor,
+    /// Helps people: ends what was issued to a person, brings a deleted person back, sends a person to the applications again.
+    HelpDesk,
+    /// Administers a tenant.
+    Administrator,
+    /// Administers the installation.
+    Owner,
+}
+
+impl Role {
+    /// All of them, the narrowest first.
+    pub const ALL: [Self; 4] = [
+        Self::Auditor,
+        Self::HelpDesk,
+        Self::Administrator,
+        Self::Owner,
+    ];
+
+    /// Its name in settings and requests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auditor => "auditor",
+            Self::HelpDesk => "help-desk",
+            Self::Administrator => "administrator",
+            Self::Owner => "owner",
+        }
+    }
+
+    /// The role with this name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+}
+
 /// What a credential lets its bearer do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
@@ -54,6 +93,9 @@ pub struct Permissions {
     pub scopes: Vec<Scope>,
     /// The resource types it is for, by name; `None`: all, those that are added later too.
     pub resource_types: Option<Vec<String>>,
+    /// The role that narrows what its bearer may administer; `None`: as its scopes say (`Permissions::role`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
     /// The id of the User that its bearer stands for, which is at `/Me`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -81,6 +123,7 @@ impl Permissions {
         Self {
             scopes,
             resource_types: None,
+            role: None,
             user: None,
             profile: None,
             requests_per_second: None,
@@ -95,6 +138,19 @@ impl Permissions {
     /// Whether it opens this.
     pub fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
+    }
+
+    /// The role of its bearer as an administrator: the one it names, else `owner` with the scope `operator` and `administrator` with the scope `admin`.
+    /// The scopes say where the role holds: without `admin` the bearer administers no tenant, without `operator` not the installation.
+    pub fn role(&self) -> Option<Role> {
+        let of_scopes = if self.has(Scope::Operator) {
+            Some(Role::Owner)
+        } else if self.has(Scope::Admin) {
+            Some(Role::Administrator)
+        } else {
+            None
+        };
+        of_scopes.map(|of_scopes| self.role.unwrap_or(of_scopes).min(of_scopes))
     }
 
     /// Whether it is for this resource type.
@@ -215,6 +271,7 @@ impl Caller {
             );
             return refuse("scopes", detail);
         }
+        self.may_give_role(given)?;
         self.may_give_types(given.resource_types.as_deref())?;
         if let Some(own) = self
             .permissions
@@ -233,6 +290,31 @@ impl Caller {
             return refuse("user", detail.into());
         }
         self.may_give_until(until)
+    }
+
+    /// Refuses (`403`) to give a broader role than the caller has.
+    fn may_give_role(&self, given: &Permissions) -> Result<(), Error> {
+        let (own, given) = (self.permissions.role(), given.role());
+        let Some(given) = given.filter(|given| own.is_none_or(|own| own < *given)) else {
+            return Ok(());
+        };
+        let detail = format!(
+            "This token has the role `{}` and cannot give the broader role `{}`.",
+            own.map_or("none", Role::name),
+            given.name()
+        );
+        Err(Error::new(ErrorKind::InsufficientScope, detail).at("role"))
+    }
+
+    /// Refuses (`403`) to end or replace a credential that is broader than the caller's own: one with a broader role, or for resource types that the
+    /// caller's is not for. How long either lives does not matter.
+    pub fn may_end(&self, other: &Permissions) -> Result<(), Error> {
+        let types = other.resource_types.as_deref();
+        if self.may_give_role(other).is_ok() && self.may_give_types(types).is_ok() {
+            return Ok(());
+        }
+        let detail = "This token is narrower than the credential that the request would end; use a token with the same role and resource types, or broader ones.";
+        Err(Error::new(ErrorKind::InsufficientScope, detail))
     }
 
     /// Refuses (`403`) to give something that is for resource types that the caller is not for; `None`: for all.

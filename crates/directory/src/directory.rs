@@ -47,7 +47,7 @@ use self::pages::Cursors;
 pub use self::pages::MoreMembers;
 pub use self::patching::{PatchAnswer, Patched};
 use self::refusal::{ATTEMPTS_MAX, NotWritten, may_try_again, not_found, refusal, too_busy};
-use self::schema_sets::SchemaSets;
+pub use self::schema_sets::SchemaSets;
 pub use self::types::Edited;
 pub use self::undo::{UNDO_CHANGES_MAX, UNDO_ENTRIES_MAX, UndoLine, Undone};
 use crate::access::{Caller, Permissions};

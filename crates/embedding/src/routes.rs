@@ -7,6 +7,7 @@ use access::credential::{TokenHasher, TokenRequest, Tokens, issue, token_text};
 use axum::Router;
 use directory::Directory;
 use directory::access::Permissions;
+use directory::audit::Entry;
 use directory::clock::{Clock, IdGenerator};
 use directory::store::Fault;
 use directory::tenant::{Tenant, TenantSettings};
@@ -124,16 +125,10 @@ impl ScimRoutes {
             expires: None,
             permissions: Permissions::default(),
         };
-        self.tenants
-            .create_token(issue(
-                &*self.hasher,
-                Machine.id(),
-                text,
-                request,
-                Machine.now(),
-            ))
-            .await
-            .map(drop)
+        let at = Machine.now();
+        let token = issue(&*self.hasher, Machine.id(), text, request, at);
+        let entry = Entry::of_program("token.create", token.id.clone(), at);
+        self.tenants.create_token(token, entry).await.map(drop)
     }
 
     /// The routes, below `/scim/v2`. They want the whole path, so they are mounted with `route_service("/scim/v2/{*rest}", ...)` or as the fallback.

@@ -1,5 +1,7 @@
 //! One downstream application that is kept equal to the directory.
 
+use std::collections::BTreeSet;
+
 pub use directory::secret::{Secret, is_bearer_token};
 use directory::tenant::TenantId;
 use jiff::Timestamp;
@@ -34,10 +36,22 @@ pub struct ApplicationSettings {
     pub patch: Option<bool>,
     /// Most members in one PATCH.
     pub members_per_patch_max: usize,
-    /// Whether a person who leaves (is deleted here) is deleted there (else deactivated).
+    /// Whether an account that can be deactivated is deleted there when its resource leaves (else it is deactivated). Others are deleted in any case.
     pub delete_users: bool,
     /// Whether groups are provisioned.
     pub groups: bool,
+    /// Resource types that are provisioned besides users and groups: devices, agents, types of the tenant's own.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub other_types: BTreeSet<String>,
+}
+
+impl ApplicationSettings {
+    /// The resource types that are provisioned.
+    pub fn types(&self) -> Vec<String> {
+        let groups = self.groups.then_some("Group");
+        let names = std::iter::once("User").chain(groups).map(str::to_owned);
+        names.chain(self.other_types.iter().cloned()).collect()
+    }
 }
 
 impl Default for ApplicationSettings {
@@ -47,6 +61,7 @@ impl Default for ApplicationSettings {
             members_per_patch_max: 100,
             delete_users: true,
             groups: true,
+            other_types: BTreeSet::new(),
         }
     }
 }

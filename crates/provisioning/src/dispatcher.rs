@@ -1,20 +1,20 @@
-//! *(shell)* Change log to outbox: which applications does a change concern? Sends nothing.
+//! *(shell)* Change log to outbox: marks the pairs that changes make out of date. Sends nothing, and reads no resource.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use directory::clock::Clock;
-use directory::store::{Fault, Include, Store};
+use directory::store::Fault;
 use directory::tenant::TenantId;
 
-use crate::ledger::{Catalogue, Ledger, LoggedChange, OutOfDate};
-use crate::scope;
+use crate::concern;
+use crate::ledger::{Catalogue, Ledger, LoggedChange};
+use crate::types::Types;
 
 /// Reads changes and marks pairs as out of date.
 pub struct Dispatcher {
-    store: Arc<dyn Store>,
     ledger: Arc<dyn Ledger>,
     catalogue: Arc<dyn Catalogue>,
+    types: Arc<Types>,
     clock: Arc<dyn Clock>,
     changes_max: usize,
 }
@@ -22,16 +22,16 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// Reads at most `changes_max` changes of a tenant at a time.
     pub fn new(
-        store: Arc<dyn Store>,
         ledger: Arc<dyn Ledger>,
         catalogue: Arc<dyn Catalogue>,
+        types: Arc<Types>,
         clock: Arc<dyn Clock>,
         changes_max: usize,
     ) -> Self {
         Self {
-            store,
             ledger,
             catalogue,
+            types,
             clock,
             changes_max,
         }
@@ -59,53 +59,14 @@ impl Dispatcher {
             return Ok(());
         };
         let applications = self.catalogue.list_applications(tenant).await?;
-        let mut pairs = Vec::new();
-        if !applications.is_empty() {
-            // Ten changes to one person are one entry.
-            let mut latest: BTreeMap<(String, String), (bool, bool)> = BTreeMap::new();
-            for change in changes {
-                let (deleted, member_left) = latest
-                    .entry((change.resource_type, change.resource_id))
-                    .or_default();
-                *deleted = change.deleted;
-                *member_left |= change.member_left;
-            }
-            for ((resource_type, resource_id), (deleted, member_left)) in latest {
-                let revocation = deleted
-                    || member_left
-                    || self
-                        .is_revocation(tenant, &resource_type, &resource_id)
-                        .await?;
-                for application in &applications {
-                    pairs.push(OutOfDate {
-                        application: application.id,
-                        resource_type: resource_type.clone(),
-                        resource_id: resource_id.clone(),
-                        priority: scope::priority(&resource_type, revocation),
-                        due: self.clock.now(),
-                        verify: false,
-                    });
-                }
-            }
-        }
+        let pairs = if applications.is_empty() {
+            Vec::new()
+        } else {
+            let schemas = self.types.of(tenant).await?;
+            concern::pairs(changes, &schemas, &applications, self.clock.now())
+        };
         self.ledger
             .mark_out_of_date(tenant, Some(cursor), pairs)
             .await
-    }
-
-    async fn is_revocation(
-        &self,
-        tenant: TenantId,
-        resource_type: &str,
-        id: &str,
-    ) -> Result<bool, Fault> {
-        if resource_type != "User" {
-            return Ok(false);
-        }
-        let subject = self
-            .store
-            .read(tenant, resource_type, id, Include::default())
-            .await?;
-        Ok(scope::is_revocation(subject.as_ref()))
     }
 }

@@ -26,7 +26,7 @@ pub struct Knowledge {
     hidden: BTreeSet<(String, String)>,
     shown: BTreeSet<(String, String)>,
     /// How often in a row, and when it is tried again.
-    failed_searches: BTreeMap<(String, &'static str), (u32, Timestamp)>,
+    failed_searches: BTreeMap<(String, String), (u32, Timestamp)>,
     throttled: u32,
     throttled_until: Option<Timestamp>,
 }
@@ -53,9 +53,9 @@ pub enum Fact {
     /// It cannot look for accounts.
     CannotFilter,
     /// A search for this attribute of this type of resource failed at this time.
-    SearchFailed(String, &'static str, Timestamp),
+    SearchFailed(String, String, Timestamp),
     /// It worked.
-    SearchWorked(String, &'static str),
+    SearchWorked(String, String),
     /// It shows members.
     ShowsMembers,
     /// It was given this attribute and does not show it.
@@ -84,10 +84,10 @@ impl Knowledge {
     }
 
     /// Whether its own search is used for this attribute.
-    pub fn can_search(&self, resource_type: &str, attribute: &'static str, now: Timestamp) -> bool {
+    pub fn can_search(&self, resource_type: &str, attribute: &str, now: Timestamp) -> bool {
         let failed = self
             .failed_searches
-            .get(&(resource_type.to_owned(), attribute));
+            .get(&(resource_type.to_owned(), attribute.to_owned()));
         self.capabilities.filter
             && failed.is_none_or(|(times, again)| *times < SEARCH_FAILURES_MAX || *again <= now)
     }
@@ -194,9 +194,9 @@ mod tests {
     fn a_search_that_fails_twice_is_not_used_for_a_while() {
         let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
         let mut knowledge = Knowledge::default();
-        knowledge.learn(Fact::SearchFailed("User".into(), "externalId", now));
+        knowledge.learn(Fact::SearchFailed("User".into(), "externalId".into(), now));
         assert!(knowledge.can_search("User", "externalId", now));
-        knowledge.learn(Fact::SearchFailed("User".into(), "externalId", now));
+        knowledge.learn(Fact::SearchFailed("User".into(), "externalId".into(), now));
         assert!(!knowledge.can_search("User", "externalId", now));
         assert!(
             knowledge.can_search("User", "userName", now)
@@ -207,7 +207,7 @@ mod tests {
             "externalId",
             pacing::after(now, SEARCH_AGAIN_MILLISECONDS)
         ));
-        knowledge.learn(Fact::SearchWorked("User".into(), "externalId"));
+        knowledge.learn(Fact::SearchWorked("User".into(), "externalId".into()));
         assert!(knowledge.can_search("User", "externalId", now));
     }
 }

@@ -1,10 +1,11 @@
 //! The ports of the engine: `Catalogue` for settings, `Ledger` for work. Each method is one atomic, retryable step.
 
 use async_trait::async_trait;
+use directory::audit::Entry;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::application::{
     Application, ApplicationId, ApplicationSettings, ApplicationState, Secret,
@@ -28,7 +29,7 @@ pub struct NewApplication {
     pub at: Timestamp,
 }
 
-/// Applications.
+/// Applications. What changes something stores the audit entry of the act in the tenant's chain, in the same transaction.
 #[async_trait]
 pub trait Catalogue: Send + Sync {
     /// Adds one and marks every User and Group of the tenant out of date for it; `None` where the name is taken.
@@ -36,6 +37,7 @@ pub trait Catalogue: Send + Sync {
         &self,
         tenant: TenantId,
         new: NewApplication,
+        entry: Entry,
     ) -> Result<Option<Application>, Fault>;
     /// All of a tenant, by name.
     async fn list_applications(&self, tenant: TenantId) -> Result<Vec<Application>, Fault>;
@@ -45,6 +47,7 @@ pub trait Catalogue: Send + Sync {
         tenant: TenantId,
         id: ApplicationId,
         state: ApplicationState,
+        entry: Entry,
     ) -> Result<bool, Fault>;
     /// Gives one another token; false where there is none.
     async fn set_application_token(
@@ -52,9 +55,25 @@ pub trait Catalogue: Send + Sync {
         tenant: TenantId,
         id: ApplicationId,
         token: Secret,
+        entry: Entry,
     ) -> Result<bool, Fault>;
     /// Forgets one with its links, outbox and log; the accounts over there stay. False where there is none.
-    async fn remove_application(&self, tenant: TenantId, id: ApplicationId) -> Result<bool, Fault>;
+    async fn remove_application(
+        &self,
+        tenant: TenantId,
+        id: ApplicationId,
+        entry: Entry,
+    ) -> Result<bool, Fault>;
+    /// Marks one pair, or every User and Group of the tenant and everything that is linked, out of date and to be verified; says how many pairs. 0, and
+    /// nothing is stored, where there is no such application.
+    async fn compare_again(
+        &self,
+        tenant: TenantId,
+        id: ApplicationId,
+        one: Option<OutOfDate>,
+        at: Timestamp,
+        entry: Entry,
+    ) -> Result<u64, Fault>;
 }
 
 /// A change-log row that has not been dispatched.
@@ -70,8 +89,32 @@ pub struct LoggedChange {
     pub deleted: bool,
     /// Whether somebody was taken out of the group that it is.
     pub member_left: bool,
+    /// What `active` is from then on, where it changed.
+    pub active: Option<bool>,
+    /// What changed.
+    pub touched: Touched,
     /// When it was committed.
     pub at: Timestamp,
+}
+
+/// What a change touched, as far as the log knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// Everything: the resource was made or is gone, or the log does not know.
+    Everything,
+    /// These attributes, by their canonical names; those of an extension begin with its URN.
+    Attributes(Vec<String>),
+}
+
+impl Touched {
+    /// Takes in what another change touched.
+    pub fn add(&mut self, other: Self) {
+        match (&mut *self, other) {
+            (Self::Attributes(names), Self::Attributes(more)) => names.extend(more),
+            (Self::Everything, _) => {}
+            (_, Self::Everything) => *self = Self::Everything,
+        }
+    }
 }
 
 /// A pair (application, resource) that is out of date.
@@ -83,7 +126,7 @@ pub struct OutOfDate {
     pub resource_type: String,
     /// Id of the resource.
     pub resource_id: String,
-    /// Lower goes first: 0 revocations, 1 on demand, 2 users, 3 groups.
+    /// Lower goes first: 0 revocations, 1 on demand, 2 people and things, 3 groups.
     pub priority: i16,
     /// When it may first be tried.
     pub due: Timestamp,
@@ -179,7 +222,7 @@ pub enum Next {
 }
 
 /// How an application stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncStatus {
     /// Pairs out of date.
     pub waiting: u64,
@@ -233,14 +276,6 @@ pub trait Ledger: ProvisioningLog {
         lease_until: Timestamp,
         room: Room,
     ) -> Result<Vec<Claim>, Fault>;
-    /// Marks every User and Group of the tenant, and everything that is linked, out of date and to be verified; says how many pairs. 0 where there is no such
-    /// application.
-    async fn mark_all(
-        &self,
-        tenant: TenantId,
-        application: ApplicationId,
-        at: Timestamp,
-    ) -> Result<u64, Fault>;
     /// Extends a lease; false where it was lost.
     async fn renew(&self, claim: &Claim, lease_until: Timestamp) -> Result<bool, Fault>;
     /// The application of a claim.

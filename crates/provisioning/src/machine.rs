@@ -1,10 +1,15 @@
 //! The engine as a machine: what to do about one account, from a claim to what is recorded of it. Pure and total: `start` and `next` say which command comes
 //! next; the worker, a dry run and a simulation perform commands and tell what came of them. Nothing is decided anywhere else.
 
+mod adopt;
+mod answer;
 mod change;
 mod conclude;
 mod create;
+mod dispute;
 mod read;
+mod refuse;
+mod remove;
 mod search;
 
 use std::collections::{BTreeMap, BTreeSet};

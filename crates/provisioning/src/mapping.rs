@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use directory::store::StoredResource;
 use scim_protocol::TypeSchema;
 use scim_protocol::schema::{Attribute, AttributeType, Mutability};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::account::{Account, AccountChange, Members, Replacement};
 use crate::connector::{Capabilities, WritableAttributes};
@@ -28,18 +28,30 @@ const NEVER: [&str; 7] = [
 ];
 
 /// Ids of resources of the directory that a resource refers to.
-pub fn references(subject: &StoredResource) -> Vec<String> {
-    let managers = subject
-        .document
-        .values()
-        .filter_map(|value| value.get("manager")?.get("value")?.as_str())
-        .map(str::to_owned);
-    subject
+pub fn references(schema: &TypeSchema, subject: &StoredResource) -> Vec<String> {
+    let mut ids: Vec<String> = subject
         .members
         .iter()
         .map(|member| member.id.clone())
-        .chain(managers)
-        .collect()
+        .collect();
+    let mut document = writable(schema, &subject.document);
+    each_reference(schema, &mut document, &mut |id| {
+        ids.push(id.to_owned());
+        None
+    });
+    ids
+}
+
+/// Whether a change of these attributes can change what an account should be. What the schema does not know may matter.
+pub fn depends_on(schema: &TypeSchema, attributes: &[String]) -> bool {
+    attributes.iter().any(|name| {
+        let in_extension = schema.extensions.iter().find_map(|extension| {
+            let inner = name.strip_prefix(&extension.id)?.strip_prefix(':')?;
+            extension.attribute(inner)
+        });
+        let attribute = in_extension.or_else(|| schema.core_attribute(name));
+        name == "members" || attribute.is_none_or(is_mapped)
+    })
 }
 
 /// What an account should be. `remote_ids`: of the resources in `references` that have one.
@@ -53,9 +65,14 @@ pub fn desired(
         document: writable(schema, &subject.document),
         ..Desired::default()
     };
-    for extension in &schema.extensions {
-        resolve_manager(&mut result, &extension.id, remote_ids);
-    }
+    let awaits = &mut result.awaits;
+    each_reference(schema, &mut result.document, &mut |id| {
+        let remote_id = remote_ids.get(id).cloned();
+        if remote_id.is_none() {
+            awaits.push(id.to_owned());
+        }
+        remote_id
+    });
     if let Some(published) = &capabilities.attributes {
         retain_published(schema, &mut result.document, published);
     }
@@ -77,30 +94,74 @@ pub fn desired(
     result
 }
 
-/// A manager is named by the id of their account over there, and left out until they have one.
-fn resolve_manager(result: &mut Desired, urn: &str, remote_ids: &BTreeMap<String, String>) {
-    let Some(extension) = result.document.get_mut(urn).and_then(Value::as_object_mut) else {
-        return;
+/// Whether an attribute names other resources of the directory, by their ids in `value`.
+fn is_reference(attribute: &Attribute) -> bool {
+    let is_type = |name: &String| {
+        !["uri", "external"]
+            .iter()
+            .any(|it| name.eq_ignore_ascii_case(it))
     };
-    let Some(id) = extension
-        .get("manager")
-        .and_then(|manager| manager.get("value"))
-        .and_then(Value::as_str)
-        .map(str::to_owned)
-    else {
-        return;
-    };
-    if let Some(remote_id) = remote_ids.get(&id) {
-        drop(extension.insert("manager".into(), json!({ "value": remote_id })));
-    } else {
-        extension.shift_remove("manager");
-        result.awaits.push(id);
-    }
-    if extension.is_empty() {
-        result.document.shift_remove(urn);
-    }
+    let names_types = attribute
+        .sub_attribute("$ref")
+        .is_some_and(|reference| reference.reference_types.iter().any(is_type));
+    attribute.kind == AttributeType::Complex
+        && attribute.sub_attribute("value").is_some()
+        && names_types
 }
 
+/// Gives each reference of a document the id that `resolve` has for it; one for which it has none is left out.
+fn each_reference(
+    schema: &TypeSchema,
+    document: &mut Map<String, Value>,
+    resolve: &mut dyn FnMut(&str) -> Option<String>,
+) {
+    for extension in &schema.extensions {
+        if let Some(inner) = document
+            .get_mut(&extension.id)
+            .and_then(Value::as_object_mut)
+        {
+            resolve_in(&extension.attributes, inner, resolve);
+            if inner.is_empty() {
+                document.shift_remove(&extension.id);
+            }
+        }
+    }
+    resolve_in(&schema.core.attributes, document, resolve);
+}
+
+fn resolve_in(
+    attributes: &[Attribute],
+    holder: &mut Map<String, Value>,
+    resolve: &mut dyn FnMut(&str) -> Option<String>,
+) {
+    for attribute in attributes
+        .iter()
+        .filter(|attribute| is_reference(attribute))
+    {
+        let Some(value) = holder.get_mut(&attribute.name) else {
+            continue;
+        };
+        let mut is_kept = |element: &mut Value| {
+            let Some(id) = element.get("value").and_then(Value::as_str) else {
+                return false;
+            };
+            match (resolve(id), element.as_object_mut()) {
+                (Some(id), Some(element)) => element.insert("value".into(), id.into()).is_some(),
+                _ => false,
+            }
+        };
+        let stays = match value {
+            Value::Array(elements) => {
+                elements.retain_mut(&mut is_kept);
+                !elements.is_empty()
+            }
+            single => is_kept(single),
+        };
+        if !stays {
+            holder.shift_remove(&attribute.name);
+        }
+    }
+}
 /// A document reduced to what a client may write, names as in the schema, nothing empty. Tolerant: what the schema does not know is left out.
 pub fn writable(schema: &TypeSchema, document: &Map<String, Value>) -> Map<String, Value> {
     let mut result = Map::new();

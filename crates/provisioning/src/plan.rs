@@ -11,6 +11,7 @@ use crate::comparison::is_single_complex;
 use crate::link::{Link, LinkState};
 use crate::mapping::Desired;
 use crate::matching::{self, Lookup};
+use crate::resource_type::has_active;
 use crate::scope::Scope;
 
 /// All that a decision depends on.
@@ -24,7 +25,7 @@ pub struct Situation<'a> {
     pub desired: Option<&'a Desired>,
     /// The link.
     pub link: Option<&'a Link>,
-    /// Whether people who leave are deleted there (else deactivated).
+    /// Whether accounts that can be deactivated are deleted there when their resource leaves.
     pub delete_users: bool,
     /// Whether the account is to be read before anything is said of it.
     pub read_first: bool,
@@ -56,7 +57,7 @@ pub fn decide(situation: &Situation<'_>) -> Step {
     let Some(link) = situation.link else {
         return match (situation.scope, situation.desired) {
             (Scope::Wanted, Some(desired)) => Step::Match(matching::lookups(
-                situation.schema.name(),
+                situation.schema,
                 Some(&desired.document),
                 None,
             )),
@@ -73,13 +74,13 @@ pub fn decide(situation: &Situation<'_>) -> Step {
     let Some(id) = known.and_then(|id| AccountId::new(id.as_str())) else {
         let wanted = situation.desired.map(|desired| &desired.document);
         return Step::Match(matching::lookups(
-            situation.schema.name(),
+            situation.schema,
             wanted,
             Some(&link.acknowledged),
         ));
     };
     match situation.desired {
-        None if situation.schema.name() == "User" && !situation.delete_users => {
+        None if has_active(situation.schema) && !situation.delete_users => {
             match link.acknowledged.get("active") {
                 Some(Value::Bool(false)) if link.state == LinkState::Linked => Step::Forget,
                 _ if situation.aside.contains("active") => Step::Nothing,

@@ -16,9 +16,9 @@ pub struct Probe {
     /// Whether a search by name shows that somebody is not there.
     pub can_search: bool,
     /// Searches that were answered with so many others: it seems to ignore such filters.
-    pub ignored: Vec<(&'static str, usize)>,
+    pub ignored: Vec<(String, usize)>,
     /// Searches that failed.
-    pub failed: Vec<(&'static str, Trace)>,
+    pub failed: Vec<(String, Trace)>,
     /// How long the last request took.
     pub milliseconds: u64,
 }
@@ -39,11 +39,8 @@ pub async fn probe(
         Err(_) => probe.not_described = Some(trace),
     }
     if probe.capabilities.filter {
-        for attribute in crate::matching::attributes(schema.name()) {
-            let lookup = Lookup {
-                attribute,
-                value: nobody.to_owned(),
-            };
+        for attribute in crate::matching::attributes(schema) {
+            let lookup = Lookup::new(schema, attribute, nobody);
             let exchange = target.find(schema, &lookup).await;
             probe.take(&lookup, exchange)?;
         }
@@ -69,13 +66,15 @@ impl Probe {
                 self.can_search |= lookup.is_name();
             }
             Ok(listing) => self.ignored.push((
-                lookup.attribute,
+                lookup.attribute.clone(),
                 listing.accounts.len() + listing.without_id.len(),
             )),
             Err(Failure::Refused(refusal)) if refusal.kind != RefusalKind::Forbidden => {
-                self.failed.push((lookup.attribute, trace));
+                self.failed.push((lookup.attribute.clone(), trace));
             }
-            Err(Failure::Unknown { answered: true }) => self.failed.push((lookup.attribute, trace)),
+            Err(Failure::Unknown { answered: true }) => {
+                self.failed.push((lookup.attribute.clone(), trace))
+            }
             Err(failure) => return Err(Box::new((trace, failure))),
         }
         Ok(())

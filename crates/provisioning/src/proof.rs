@@ -110,8 +110,9 @@ mod tests {
     #[test]
     fn only_a_list_proves_absence() {
         let lookup = Lookup {
-            attribute: "userName",
+            attribute: "userName".into(),
             value: "ada".into(),
+            case_exact: false,
         };
         let check = |whole, counted: Option<u64>, resources: Value, expected: &str| {
             let mut listing = Listing {

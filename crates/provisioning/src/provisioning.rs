@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use directory::clock::{Clock, IdGenerator};
+use directory::schema_store::SchemaStore;
 use directory::store::{Fault, Store};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -15,6 +16,7 @@ use crate::dispatcher::Dispatcher;
 use crate::lanes::{Limits, Room};
 use crate::ledger::{Catalogue, Claim, Ledger};
 use crate::pacing;
+use crate::types::Types;
 use crate::worker::{Worker, WorkerOptions};
 
 /// From so many changes at once on the directory is busy, and more of them are let come together: to look after each would slow down those who write.
@@ -62,6 +64,8 @@ pub struct Ports {
     pub ledger: Arc<dyn Ledger>,
     /// Applications.
     pub catalogue: Arc<dyn Catalogue>,
+    /// Schemas.
+    pub types: Arc<dyn SchemaStore>,
     /// The way to applications.
     pub connector: Arc<dyn Connector>,
     /// Time.
@@ -91,21 +95,24 @@ impl Provisioning {
             store,
             ledger,
             catalogue,
+            types,
             connector,
             clock,
             ids,
             committed,
         } = ports;
+        let types = Arc::new(Types::new(types));
         let dispatcher = Dispatcher::new(
-            Arc::clone(&store),
             Arc::clone(&ledger),
             catalogue,
+            Arc::clone(&types),
             Arc::clone(&clock),
             options.changes_max,
         );
         let worker = Arc::new(Worker::new(
             store,
             Arc::clone(&ledger),
+            types,
             connector,
             Arc::clone(&clock),
             ids,

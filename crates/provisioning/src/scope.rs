@@ -1,7 +1,6 @@
 //! Which resources concern which application, and what goes first. Does not say what an application is told about them.
 
 use directory::store::StoredResource;
-use serde_json::Value;
 
 use crate::application::ApplicationSettings;
 
@@ -16,34 +15,34 @@ pub enum Scope {
     Ignored,
 }
 
-/// Resource types that are provisioned, and which goes first.
-pub const TYPES: [&str; 2] = ["User", "Group"];
+/// Whether resources of a type are provisioned to an application.
+pub fn has_type(resource_type: &str, settings: &ApplicationSettings) -> bool {
+    match resource_type {
+        "User" => true,
+        "Group" => settings.groups,
+        other => settings.other_types.contains(other),
+    }
+}
 
-/// Says what a resource is to an application. People who are not active belong there too, so that whoever looks them up there finds them locked.
+/// Says what a resource is to an application. People who are not active belong there, too, so that they are found there, and cannot sign in.
 pub fn evaluate(
     resource_type: &str,
     subject: Option<&StoredResource>,
     settings: &ApplicationSettings,
 ) -> Scope {
-    match (resource_type, subject) {
-        ("Group", _) if !settings.groups => Scope::Ignored,
-        ("User" | "Group", Some(_)) => Scope::Wanted,
-        ("User" | "Group", None) => Scope::Revoked,
-        _ => Scope::Ignored,
+    match subject {
+        _ if !has_type(resource_type, settings) => Scope::Ignored,
+        Some(_) => Scope::Wanted,
+        None => Scope::Revoked,
     }
 }
 
-/// Whether a person's change takes something away from them, and so overtakes all others. That a group lost a member is in the change log.
-pub fn is_revocation(subject: Option<&StoredResource>) -> bool {
-    subject.is_none_or(|subject| subject.document.get("active") == Some(&Value::Bool(false)))
-}
-
-/// Lower goes first.
+/// Lower goes first: those who may be members before the groups that they are members of.
 pub fn priority(resource_type: &str, revocation: bool) -> i16 {
     match (revocation, resource_type) {
         (true, _) => 0,
-        (false, "User") => 2,
-        (false, _) => 3,
+        (false, "Group") => 3,
+        (false, _) => 2,
     }
 }
 
@@ -57,6 +56,7 @@ mod tests {
             ("User", true, 0),
             ("Group", true, 0),
             ("User", false, 2),
+            ("Device", false, 2),
             ("Group", false, 3),
         ] {
             assert_eq!(
@@ -75,9 +75,9 @@ mod tests {
         };
         assert_eq!(evaluate("Group", None, &off), Scope::Ignored);
         assert_eq!(evaluate("User", None, &off), Scope::Revoked);
-        assert_eq!(
-            evaluate("Device", None, &ApplicationSettings::default()),
-            Scope::Ignored
-        );
+        let mut devices = ApplicationSettings::default();
+        assert_eq!(evaluate("Device", None, &devices), Scope::Ignored);
+        devices.other_types.insert("Device".into());
+        assert_eq!(evaluate("Device", None, &devices), Scope::Revoked);
     }
 }

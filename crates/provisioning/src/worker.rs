@@ -8,7 +8,7 @@ use std::time::Duration;
 use directory::clock::{Clock, IdGenerator};
 use directory::store::{Fault, Include, Store};
 use directory::tenant::TenantId;
-use scim_protocol::{SchemaSet, TypeSchema};
+use scim_protocol::TypeSchema;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::account::AccountId;
@@ -19,6 +19,8 @@ use crate::ledger::{Claim, Ledger, LinkChange, Next, Reach, Record};
 use crate::machine::{self, Command, Event, Limits, Owner, Reply, Request, Situation};
 use crate::mapping;
 use crate::pacing;
+use crate::resource_type::has_members;
+use crate::types::Types;
 
 /// Limits of a worker.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +60,7 @@ pub struct Worker {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
     options: WorkerOptions,
-    schemas: SchemaSet,
+    types: Arc<Types>,
     connector: Arc<dyn Connector>,
     connections: Mutex<HashMap<ApplicationId, Connection>>,
 }
@@ -76,19 +78,19 @@ impl Worker {
     pub fn new(
         store: Arc<dyn Store>,
         ledger: Arc<dyn Ledger>,
+        types: Arc<Types>,
         connector: Arc<dyn Connector>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGenerator>,
         options: WorkerOptions,
     ) -> Self {
-        let schemas = SchemaSet::standard();
         Self {
             store,
             ledger,
             clock,
             ids,
             options,
-            schemas,
+            types,
             connector,
             connections: Mutex::default(),
         }
@@ -114,7 +116,8 @@ impl Worker {
         else {
             return self.ledger.record(forget(claim)).await;
         };
-        let Some(schema) = self.schemas.by_name(&claim.resource_type).cloned() else {
+        let schemas = self.types.of(claim.tenant).await?;
+        let Some(schema) = schemas.by_name(&claim.resource_type).cloned() else {
             return self.ledger.record(forget(claim)).await;
         };
         let Connection {
@@ -228,7 +231,7 @@ pub(crate) async fn situation(
         )
         .await?;
     let include = Include {
-        members: claim.resource_type == "Group",
+        members: has_members(&schema),
         groups: true,
     };
     let subject = store
@@ -241,7 +244,7 @@ pub(crate) async fn situation(
         .await?;
     let references = subject
         .as_ref()
-        .map(mapping::references)
+        .map(|subject| mapping::references(&schema, subject))
         .unwrap_or_default();
     let mut remote_ids = BTreeMap::new();
     if !references.is_empty() {

@@ -20,6 +20,8 @@ pub mod tls;
 
 mod address;
 
+pub mod local;
+
 mod connections;
 
 mod lingering;
@@ -75,6 +77,7 @@ mod retention;
 pub mod serve;
 
 pub use address::Connection;
+pub use admin_api::{NO_SUCH_ROUTE, admin_description};
 pub use layers::router;
 pub use lingering::{FORGET_SECONDS_MAX, FORGOTTEN_BYTES_MAX};
 pub use oauth::{ASSERTION_SECONDS_MAX, TOKEN_REQUEST_BYTES_MAX};

@@ -4,6 +4,8 @@ mod body;
 
 mod long;
 
+mod view;
+
 mod pieces;
 
 mod render;

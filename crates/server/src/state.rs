@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use access::client::Clients;
 use access::credential::{TokenHasher, Tokens};
 use access::issuer::{Issuers, KeySets};
+use administration::Administration;
 use directory::Directory;
 use directory::clock::{Clock, IdGenerator};
 use directory::readiness::Readiness;
@@ -28,8 +29,7 @@ use crate::readiness::Trials;
 use crate::stranger_budget::StrangerBudget;
 use crate::token_cache::TokenCache;
 
-/// The tenant that is always there: behind the short base URL `/scim/v2`, and home of those who run the installation.
-pub const DEFAULT_TENANT: &str = "default";
+pub use administration::administration::DEFAULT_TENANT;
 
 /// Where callers other than bearers of stored tokens come from.
 pub struct Callers {
@@ -72,6 +72,7 @@ pub struct State {
     pub(crate) key_sets: KeySetCache,
     callers: OnceLock<Callers>,
     tenant_life: OnceLock<Life>,
+    administration: OnceLock<Arc<Administration>>,
 }
 
 /// What the life of tenants takes.
@@ -153,6 +154,7 @@ impl State {
             key_sets,
             callers,
             tenant_life: OnceLock::new(),
+            administration: OnceLock::new(),
         })
     }
 
@@ -199,5 +201,14 @@ impl State {
 
     pub(crate) fn tenant_life(&self) -> Option<&Life> {
         self.tenant_life.get()
+    }
+
+    /// From now on administrators are served. Only the first call counts.
+    pub fn administer(&self, administration: Arc<Administration>) {
+        let _ = self.administration.set(administration);
+    }
+
+    pub(crate) fn administration(&self) -> Option<&Arc<Administration>> {
+        self.administration.get()
     }
 }

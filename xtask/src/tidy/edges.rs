@@ -40,6 +40,16 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "administration",
+        &[
+            "scim-protocol",
+            "keys",
+            "directory",
+            "access",
+            "provisioning",
+        ],
+    ),
+    (
         "server",
         &[
             "scim-protocol",
@@ -48,6 +58,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "access",
             "events",
             "provisioning",
+            "administration",
         ],
     ),
     (
@@ -60,6 +71,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "access",
             "events",
             "provisioning",
+            "administration",
             "connectors",
             "storage",
             "server",

@@ -117,7 +117,8 @@ fn id(text: &str) -> AccountId {
 
 fn by_name(value: &str) -> Lookup {
     Lookup {
-        attribute: "userName",
+        attribute: "userName".into(),
+        case_exact: false,
         value: value.into(),
     }
 }

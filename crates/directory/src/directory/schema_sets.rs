@@ -14,7 +14,7 @@ const TENANTS_MAX: usize = 1_000;
 
 /// Sets of schemas by tenant, each with the types that it was made of.
 #[derive(Default)]
-pub(super) struct SchemaSets {
+pub struct SchemaSets {
     known: Mutex<HashMap<TenantId, (TenantTypes, SchemaSet)>>,
 }
 

@@ -1,4 +1,4 @@
-//! Changes and removes accounts. What the application refuses is narrowed down, so that everything else flows; what it shows is compared with what it was told.
+//! Changes accounts, in parts or as a whole, and puts on record what the application acknowledged.
 
 use std::collections::BTreeSet;
 
@@ -6,18 +6,13 @@ use serde_json::Value;
 
 use super::read::without_members;
 use super::{Command, How, Mark, Phase, Request, State};
-use crate::account::{Account, AccountChange, AccountId, Edit, Place};
+use crate::account::{Account, AccountChange, Edit};
 use crate::comparison;
-use crate::connector::{Exchange, Failure, Refusal, RefusalKind, Trace};
-use crate::knowledge::Fact;
+use crate::connector::{Exchange, Failure, Trace};
 use crate::link::{Link, LinkState};
 use crate::mapping;
-use crate::matching;
 use crate::proof::Acknowledged;
 use crate::scope::Scope;
-
-/// How often a value is sent that the application says to have accepted and shows otherwise.
-const SENT_MAX: u32 = 2;
 
 impl State {
     /// Sends a change that was decided.
@@ -114,7 +109,7 @@ impl State {
     }
 
     /// What the log calls the step.
-    fn step_name(&self) -> &'static str {
+    pub(super) fn step_name(&self) -> &'static str {
         if self.scope == Scope::Revoked {
             "deactivate"
         } else {
@@ -174,186 +169,8 @@ impl State {
         }
     }
 
-    fn on_refused(
-        &mut self,
-        change: AccountChange,
-        how: How,
-        refusal: &Refusal,
-        trace: Trace,
-    ) -> Command {
-        let step = self.step_name();
-        let names = matching::attributes(self.resource_type());
-        match refusal.kind {
-            RefusalKind::Gone => self.vanish(step, &trace, true),
-            RefusalKind::NotFound | RefusalKind::NotOffered if how == How::AsAWhole => {
-                self.retry(step, &trace, "the application offers neither PATCH nor PUT")
-            }
-            RefusalKind::NotFound | RefusalKind::NotOffered => {
-                self.note(
-                    step,
-                    "retry",
-                    &trace,
-                    "the application does not offer PATCH; PUT is sent instead",
-                );
-                self.set(Mark::WithoutPatch);
-                // A 404 that is not SCIM may be a proxy's and is not remembered for other accounts.
-                if refusal.kind == RefusalKind::NotOffered {
-                    self.learn(Fact::CannotPatch);
-                }
-                self.advance()
-            }
-            RefusalKind::Uniqueness | RefusalKind::Conflict if change.touches(&names) => {
-                // Whether somebody may still sign in does not wait for a name.
-                let is_name = |place: &Place| {
-                    place.extension.is_none() && names.contains(&place.attribute.as_str())
-                };
-                let why = if refusal.kind == RefusalKind::Uniqueness {
-                    "another account has this name"
-                } else {
-                    "the application says that something is in the way of this name"
-                };
-                match change.without(is_name) {
-                    Some((rest, name)) => {
-                        self.note(
-                            step,
-                            "retry",
-                            &trace,
-                            &format!("{why}; the rest is sent without it"),
-                        );
-                        self.parts.extend([name, rest]);
-                        self.advance()
-                    }
-                    None => self.dispute(step, trace, why),
-                }
-            }
-            RefusalKind::Version if !self.is(Mark::VersionChecked) => {
-                self.set(Mark::VersionChecked);
-                self.set(Mark::Verify);
-                self.parts.clear();
-                self.note(
-                    step,
-                    "retry",
-                    &trace,
-                    "the account has changed since it was read; it is read again",
-                );
-                self.advance()
-            }
-            RefusalKind::Version | RefusalKind::Forbidden => {
-                self.fail(step, &trace, &Failure::Refused(refusal.clone()))
-            }
-            RefusalKind::InvalidValue | RefusalKind::Other
-                if how == How::InParts && change.is_revocation() && change.touches(&["active"]) =>
-            {
-                self.lock_as_a_whole(change, &trace)
-            }
-            RefusalKind::InvalidValue | RefusalKind::Other
-                if how == How::AsAWhole && self.leave_out(&change, refusal) =>
-            {
-                self.note(
-                    step,
-                    "retry",
-                    &trace,
-                    "the application does not accept this with the whole; it is sent without",
-                );
-                self.parts.push(change);
-                self.advance()
-            }
-            // What takes something away is tried again: what is in its way may leave.
-            RefusalKind::Conflict if change.is_revocation() => {
-                self.narrow(&change, None, Mark::Again, &trace)
-            }
-            _ => self.narrow(&change, refusal.attribute.as_deref(), Mark::Held, &trace),
-        }
-    }
-
-    /// A revocation sent as a whole does not fail for something else that the account has, where the refusal names it.
-    fn leave_out(&mut self, change: &AccountChange, refusal: &Refusal) -> bool {
-        let needed = matching::attributes(self.resource_type());
-        let named = refusal
-            .attribute
-            .as_ref()
-            .filter(|name| !needed.contains(&name.as_str()) && !change.touches(&[name.as_str()]));
-        change.is_revocation() && named.is_some_and(|name| self.left_out.insert(name.clone()))
-    }
-
-    /// Some do not take this one part of an account and take the whole: who leaves does not stay because of that.
-    fn lock_as_a_whole(&mut self, change: AccountChange, trace: &Trace) -> Command {
-        self.note(
-            self.step_name(),
-            "retry",
-            trace,
-            "the application does not accept this as a PATCH; PUT is sent instead",
-        );
-        self.set(Mark::WithoutPatch);
-        self.parts.push(change);
-        self.advance()
-    }
-
-    /// Sends in two parts what was not accepted as a whole: without the attribute that the refusal names, or by halves. What is not accepted alone is put
-    /// aside.
-    fn narrow(
-        &mut self,
-        change: &AccountChange,
-        named: Option<&str>,
-        mark: Mark,
-        trace: &Trace,
-    ) -> Command {
-        let step = self.step_name();
-        let by_name = named.and_then(|name| {
-            change.without(|place| place.attribute == name || place.to_string() == name)
-        });
-        if let Some((first, second)) = by_name.or_else(|| change.halves()) {
-            self.note(
-                step,
-                "retry",
-                trace,
-                "the application does not accept this as a whole; it is sent in parts",
-            );
-            self.parts.extend([second, first]);
-            return self.advance();
-        }
-        let what = change.names().join(", ");
-        let why = if mark == Mark::Held {
-            format!("the application does not accept {what}")
-        } else {
-            format!("the application fails with {what}")
-        };
-        for name in change
-            .edits
-            .iter()
-            .map(|edit| edit.place.to_string())
-            .chain(change.added.keys().chain(&change.removed).cloned())
-        {
-            self.verify_member(&name);
-            self.put_aside(step, name, mark, trace, &why);
-        }
-        self.advance()
-    }
-
-    /// The account of a member that is refused is read: it may not be there any more.
-    fn verify_member(&mut self, remote_id: &str) {
-        let subject = self
-            .about
-            .subject
-            .iter()
-            .flat_map(|subject| &subject.members);
-        let mut it = subject.filter(|member| {
-            self.about
-                .remote_ids
-                .get(&member.id)
-                .is_some_and(|id| id == remote_id)
-        });
-        if let Some((resource_type, id)) = it
-            .next()
-            .map(|member| (member.resource_type.clone(), member.id.clone()))
-        {
-            let member = self.to_verify(&resource_type, &id);
-            self.also.push(member);
-        }
-    }
-
     /// It may have had its effect, or a part of it: the account is read before the next write. Where it does not show its members, they are in doubt.
-    fn doubt(&mut self, change: &AccountChange) {
+    pub(super) fn doubt(&mut self, change: &AccountChange) {
         let Some(before) = self.link.clone() else {
             return;
         };
@@ -429,190 +246,5 @@ impl State {
             self.mark_groups(false);
         }
         self.link = Some(link);
-    }
-
-    /// What the answer to a write shows is what is. Says what it shows otherwise than it was just told.
-    pub(super) fn compare_answer(
-        &mut self,
-        link: &mut Link,
-        shown: &Account,
-        edits: &[Edit],
-        added: &BTreeSet<String>,
-        removed: &BTreeSet<String>,
-    ) -> Vec<String> {
-        let told = without_members(link);
-        let empty = serde_json::Map::new();
-        let wanted = self
-            .desired
-            .as_ref()
-            .map_or(&empty, |desired| &desired.document);
-        let compared = comparison::compare(&self.about.schema, &shown.attributes, &told, wanted);
-        for place in comparison::places(&self.about.schema, [&compared.shown]) {
-            place.put(
-                &mut link.acknowledged,
-                place.value_in(&compared.shown).cloned(),
-            );
-        }
-        let mut unstored: Vec<String> = compared
-            .contradicted
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        let held = mapping::writable(&self.about.schema, &shown.attributes);
-        for edit in edits.iter().filter(|edit| edit.value.is_none()) {
-            if let Some(value) = edit
-                .place
-                .value_in(&held)
-                .filter(|value| value.as_str() != Some(""))
-            {
-                edit.place.put(&mut link.acknowledged, Some(value.clone()));
-                unstored.push(edit.place.to_string());
-            }
-        }
-        self.learn_shown(&compared);
-        self.learn_not_shown(&compared);
-        if let Some(shown) = &shown.members {
-            self.learn_members();
-            let missing: BTreeSet<String> = added.difference(shown).cloned().collect();
-            let left: BTreeSet<String> = removed.intersection(shown).cloned().collect();
-            let members = link
-                .members()
-                .difference(&missing)
-                .cloned()
-                .chain(left.iter().cloned())
-                .collect();
-            let in_doubt = link.members_in_doubt();
-            link.set_members(members, &in_doubt);
-            unstored.extend(missing.into_iter().chain(left));
-        }
-        unstored
-    }
-
-    /// What was just sent and is not shown is one that is never shown, or was not stored: the account is read where others show it.
-    fn learn_not_shown(&mut self, compared: &comparison::Comparison) {
-        let resource_type = self.resource_type().to_owned();
-        let names = matching::attributes(&resource_type);
-        // Some answer with a part of the account.
-        let is_whole = names.iter().any(|name| compared.shown.contains_key(*name));
-        for place in compared
-            .not_shown
-            .iter()
-            .map(ToString::to_string)
-            .filter(|place| self.sent.contains_key(place))
-            .collect::<Vec<_>>()
-        {
-            if is_whole && self.about.knowledge.is_shown(&resource_type, &place) {
-                self.set(Mark::Verify);
-            } else if !self.about.knowledge.is_hidden(&resource_type, &place) {
-                self.learn(Fact::Hides(resource_type.clone(), place));
-            }
-        }
-    }
-
-    pub(super) fn count_sent(&mut self, name: &str) {
-        *self.sent.entry(name.to_owned()).or_default() += 1;
-    }
-
-    pub(super) fn times_sent(&self, name: &str) -> u32 {
-        self.sent.get(name).copied().unwrap_or_default()
-    }
-
-    /// What was accepted as often as it is sent, and is not there, is held.
-    pub(super) fn put_aside_if_unstored(&mut self, name: &str, trace: &Trace) {
-        if self.times_sent(name) >= SENT_MAX && !self.aside.contains(name) {
-            let why =
-                format!("{name} was accepted, not stored: the application shows another value");
-            self.put_aside(self.step_name(), name.to_owned(), Mark::Held, trace, &why);
-        }
-    }
-
-    pub(super) fn on_removed(&mut self, exchange: Exchange<Acknowledged>) -> Command {
-        let Exchange {
-            trace,
-            wait,
-            outcome,
-        } = exchange;
-        self.heed(wait, outcome.is_ok());
-        let is_person = self.resource_type() == "User";
-        let refusal = match outcome {
-            Ok(_) => {
-                self.note("delete", "done", &trace, "");
-                self.link = None;
-                return self.advance();
-            }
-            Err(Failure::Refused(refusal)) => refusal,
-            Err(failure) => {
-                if matches!(failure, Failure::Unknown { .. } | Failure::NotUnderstood) {
-                    let is_locked = self.link.as_ref().is_some_and(|link| {
-                        link.acknowledged.get("active") == Some(&Value::Bool(false))
-                    });
-                    let id = self
-                        .link
-                        .as_ref()
-                        .and_then(|link| link.remote_id.clone())
-                        .and_then(AccountId::new);
-                    if let Some(id) = id {
-                        self.doubt(&AccountChange::of(id));
-                    }
-                    // One answer may be lost by chance; whoever loses each one may still take a change.
-                    if is_person
-                        && !is_locked
-                        && (failure != Failure::Unknown { answered: false }
-                            || self.about.claim.attempts > 0)
-                    {
-                        return self.lock_instead(
-                            Mark::Again,
-                            &trace,
-                            "it is not known whether this is deleted; the account is deactivated",
-                        );
-                    }
-                }
-                return self.fail("delete", &trace, &failure);
-            }
-        };
-        match refusal.kind {
-            RefusalKind::Gone => self.vanish("delete", &trace, true),
-            // A page of HTML proves nothing, and perhaps only deletions meet it.
-            RefusalKind::NotFound if is_person => self.lock_instead(
-                Mark::Again,
-                &trace,
-                "it is not known whether this is gone; the account is deactivated",
-            ),
-            RefusalKind::NotFound => self.vanish("delete", &trace, false),
-            RefusalKind::NotOffered if is_person => {
-                self.note(
-                    "delete",
-                    "retry",
-                    &trace,
-                    "the application does not delete; the account is deactivated instead",
-                );
-                self.set(Mark::WithoutDelete);
-                self.advance()
-            }
-            RefusalKind::NotOffered => {
-                self.hold("delete", &trace, "the application does not delete groups")
-            }
-            // Somebody who leaves is locked out at least.
-            _ if is_person => {
-                let is_passing = matches!(
-                    refusal.kind,
-                    RefusalKind::Forbidden | RefusalKind::Version | RefusalKind::Conflict
-                );
-                let mark = if is_passing { Mark::Again } else { Mark::Held };
-                self.lock_instead(
-                    mark,
-                    &trace,
-                    "the application does not delete this; the account is deactivated",
-                )
-            }
-            _ => self.fail("delete", &trace, &Failure::Refused(refusal)),
-        }
-    }
-
-    /// Somebody whose account is not deleted for certain is locked out, and the deletion is put aside.
-    fn lock_instead(&mut self, mark: Mark, trace: &Trace, why: &str) -> Command {
-        self.put_aside("delete", String::new(), mark, trace, why);
-        self.set(Mark::WithoutDelete);
-        self.advance()
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use scim_protocol::TypeSchema;
+
 use super::{Command, Mark, Owner, Phase, Request, State};
 use crate::account::{Account, AccountId, Members, NewAccount};
 use crate::connector::{Created, Exchange, Failure, Refusal, RefusalKind, Trace};
@@ -115,7 +117,7 @@ impl State {
         }
         if matches!(refusal.kind, RefusalKind::InvalidValue | RefusalKind::Other)
             && let Some((less, without)) =
-                lessen(self.resource_type(), &account, refusal.attribute.as_deref())
+                lessen(&self.about.schema, &account, refusal.attribute.as_deref())
         {
             let why =
                 format!("the application does not accept this; it is made without {without} first");
@@ -198,11 +200,11 @@ impl State {
 
 /// The same account with less, and without what in words; `None` where all of it is needed.
 fn lessen(
-    resource_type: &str,
+    schema: &TypeSchema,
     account: &NewAccount,
     named: Option<&str>,
 ) -> Option<(NewAccount, String)> {
-    let is_needed = |name: &str| matching::attributes(resource_type).contains(&name);
+    let is_needed = |name: &str| matching::attributes(schema).contains(&name);
     let named = named.filter(|name| !is_needed(name) && account.attributes.contains_key(*name));
     if let Some(name) = named {
         let mut less = account.clone();
@@ -222,7 +224,7 @@ fn lessen(
         .attributes
         .clone()
         .into_iter()
-        .partition(|(name, _)| ESSENTIAL.contains(&name.as_str()));
+        .partition(|(name, _)| ESSENTIAL.contains(&name.as_str()) || is_needed(name));
     let without = left
         .iter()
         .map(|(name, _)| name.as_str())

@@ -10,7 +10,6 @@ use crate::comparison::{self, Comparison};
 use crate::connector::{Exchange, Failure, Refusal, RefusalKind, Trace};
 use crate::knowledge::Fact;
 use crate::link::{Link, LinkState};
-use crate::scope;
 
 /// Whether a member is shown as a group.
 pub(super) fn is_group(account: &Account, id: &str) -> bool {
@@ -58,7 +57,7 @@ impl State {
         self.phase = Phase::ReadOwners(Box::new(account), trace);
         Command::FindOwners {
             ids: strangers,
-            types: scope::TYPES.map(str::to_owned).to_vec(),
+            types: self.about.application.settings.types(),
         }
     }
 

@@ -1,16 +1,13 @@
 //! Looks for the account that already exists; another one is made only with proof that there is none.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use super::read::without_members;
-use super::{Command, Dispute, Mark, Owner, Phase, Request, State};
-use crate::account::{Account, AccountId, get, text_of};
+use super::{Command, Mark, Owner, Phase, Request, State};
+use crate::account::{Account, AccountId};
 use crate::connector::{Exchange, Failure, Trace};
 use crate::knowledge::Fact;
-use crate::ledger::Written;
-use crate::link::{Link, LinkState};
-use crate::mapping;
-use crate::matching::{self, Lookup};
+use crate::link::LinkState;
+use crate::matching::Lookup;
 use crate::proof::{Absent, Found, Listing};
 use crate::scope::Scope;
 
@@ -73,7 +70,7 @@ impl State {
             if self
                 .about
                 .knowledge
-                .can_search(self.resource_type(), lookup.attribute, self.now)
+                .can_search(self.resource_type(), &lookup.attribute, self.now)
             {
                 search.current = Some(lookup.clone());
                 return self.ask(Phase::Search(search), Request::Find(lookup));
@@ -108,7 +105,7 @@ impl State {
                 if search.whole && search.cannot_filter {
                     self.learn(Fact::CannotFilter);
                 } else if !search.whole {
-                    self.learn_search(Fact::SearchWorked(resource_type, lookup.attribute));
+                    self.learn_search(Fact::SearchWorked(resource_type, lookup.attribute.clone()));
                 }
                 self.judge(search, listing, trace)
             }
@@ -123,7 +120,7 @@ impl State {
             {
                 self.learn(Fact::SearchFailed(
                     resource_type,
-                    lookup.attribute,
+                    lookup.attribute.clone(),
                     self.now,
                 ));
                 self.note(
@@ -136,34 +133,35 @@ impl State {
             }
             // Some cannot filter and say so only now, others answer 404 where they find nothing: the whole list is the proof.
             Err(Failure::Refused(_)) if !search.whole => {
-                self.note(
-                    "match",
-                    "done",
-                    &trace,
-                    "the application cannot look for this; all accounts are read instead",
-                );
-                (search.whole, search.cannot_filter) = (true, true);
-                search.left.push_front(lookup);
-                self.look(search)
+                search.cannot_filter = true;
+                let why = "the application cannot look for this; all accounts are read instead";
+                self.list_instead(search, lookup, &trace, why)
             }
             Err(Failure::Unknown { answered: true }) if !search.whole => {
                 self.learn(Fact::SearchFailed(
                     resource_type,
-                    lookup.attribute,
+                    lookup.attribute.clone(),
                     self.now,
                 ));
-                self.note(
-                    "match",
-                    "done",
-                    &trace,
-                    "looking for this fails; all accounts are read instead",
-                );
-                search.whole = true;
-                search.left.push_front(lookup);
-                self.look(search)
+                let why = "looking for this fails; all accounts are read instead";
+                self.list_instead(search, lookup, &trace, why)
             }
             Err(failure) => self.fail("match", &trace, &failure),
         }
+    }
+
+    /// All accounts are read, because the application's own search does not help.
+    fn list_instead(
+        &mut self,
+        mut search: Search,
+        lookup: Lookup,
+        trace: &Trace,
+        why: &str,
+    ) -> Command {
+        self.note("match", "done", trace, why);
+        search.whole = true;
+        search.left.push_front(lookup);
+        self.look(search)
     }
 
     fn learn_search(&mut self, fact: Fact) {
@@ -193,15 +191,9 @@ impl State {
                 self.look(search)
             }
             Found::Partial if !search.whole => {
-                self.note(
-                    "match",
-                    "done",
-                    &trace,
-                    "the answer shows others; all accounts are read instead",
-                );
-                (search.whole, search.cannot_filter) = (true, true);
-                search.left.push_front(lookup);
-                self.look(search)
+                search.cannot_filter = true;
+                let why = "the answer shows others; all accounts are read instead";
+                self.list_instead(search, lookup, &trace, why)
             }
             Found::Partial => self.retry(
                 "match",
@@ -283,16 +275,6 @@ impl State {
         }
     }
 
-    /// Only what our own lost create made has our externalId.
-    fn is_made_by_us(&self, account: &Account) -> bool {
-        let attempted = self
-            .link
-            .as_ref()
-            .and_then(|link| link.acknowledged.get("externalId"))
-            .and_then(text_of);
-        attempted.is_some() && get(&account.attributes, "externalId").and_then(text_of) == attempted
-    }
-
     fn not_found(&mut self, proof: Option<Absent>, owner: Option<&str>) -> Command {
         if self.is_unnamed() {
             let nothing = Trace {
@@ -343,126 +325,5 @@ impl State {
             );
         }
         self.create(proof)
-    }
-
-    fn adopt(&mut self, account: &Account) -> Command {
-        let attempted = self.link.as_ref().map(without_members).unwrap_or_default();
-        let mut in_doubt = self
-            .link
-            .as_ref()
-            .map(Link::members_in_doubt)
-            .unwrap_or_default();
-        if let Some(lost) = self.lost.take() {
-            if lost.remote_id.as_deref() == Some(account.id.as_str()) {
-                // It was never gone: members whom we have put there are no strangers.
-                in_doubt.extend(lost.members().into_iter().chain(lost.members_in_doubt()));
-            } else {
-                self.mark_groups(true);
-            }
-        }
-        let wanted = self
-            .desired
-            .as_ref()
-            .map_or(&attempted, |desired| &desired.document);
-        let acknowledged =
-            mapping::managed(&self.about.schema, &account.attributes, &attempted, wanted);
-        // Lists may leave members out, and the account may have members that the directory does not know: a group is read before it is compared.
-        let state = if self.resource_type() == "Group" {
-            LinkState::Uncertain
-        } else {
-            LinkState::Linked
-        };
-        let mut link = self.new_link(Some(account.id.to_string()), state, None);
-        link.acknowledged = acknowledged;
-        link.set_members(BTreeSet::new(), &in_doubt);
-        self.write_link(Phase::Adopt, link)
-    }
-
-    pub(super) fn on_adopted(&mut self, written: Written) -> Command {
-        if written == Written::Taken {
-            // Another claim has adopted it since it was looked at; now it is no longer free.
-            self.link.clone_from(&self.stored);
-            return self.advance();
-        }
-        self.is_written();
-        if self.resource_type() != "Group" {
-            self.clear(Mark::Verify);
-        }
-        if let Some(link) = self.link.clone() {
-            self.link_to(link);
-        }
-        self.advance()
-    }
-
-    /// The application says that another account has the name. It is tried again for a while, and as long as that account is one of ours which is about to
-    /// change; after that it is for a person to decide.
-    pub(super) fn dispute(
-        &mut self,
-        step: &'static str,
-        trace: Trace,
-        why: &'static str,
-    ) -> Command {
-        let dispute = Dispute {
-            step,
-            trace,
-            why,
-            accounts: 0,
-        };
-        if self.about.claim.attempts < self.about.limits.conflicts_max {
-            return self.retry(step, &dispute.trace, why);
-        }
-        let wanted = self.desired.as_ref().map(|desired| &desired.document);
-        let mut by_name = matching::lookups(self.resource_type(), wanted, None)
-            .into_iter()
-            .filter(Lookup::is_name);
-        match by_name.next().filter(|lookup| {
-            self.about
-                .knowledge
-                .can_search(self.about.schema.name(), lookup.attribute, self.now)
-        }) {
-            Some(lookup) => self.ask(Phase::Dispute(dispute), Request::Find(lookup)),
-            None => self.hold(step, &dispute.trace, why),
-        }
-    }
-
-    pub(super) fn on_dispute_listed(
-        &mut self,
-        mut dispute: Dispute,
-        exchange: Exchange<Listing>,
-    ) -> Command {
-        self.heed(exchange.wait, exchange.outcome.is_ok());
-        let wanted = self.desired.as_ref().map(|desired| &desired.document);
-        let lookup = matching::lookups(self.resource_type(), wanted, None)
-            .into_iter()
-            .find(Lookup::is_name);
-        let found = exchange
-            .outcome
-            .ok()
-            .zip(lookup)
-            .map(|(listing, lookup)| listing.find(&lookup));
-        match found {
-            // The account that had the value has another one now.
-            Some(Found::Nothing(_)) => self.retry(dispute.step, &dispute.trace, dispute.why),
-            Some(Found::Accounts(accounts)) => {
-                let ids: Vec<AccountId> = accounts.into_keys().collect();
-                dispute.accounts = ids.len();
-                self.find_owners(Phase::DisputeOwners(dispute), ids)
-            }
-            _ => self.hold(dispute.step, &dispute.trace, dispute.why),
-        }
-    }
-
-    /// Whether the account that has the name will keep it, as far as we know.
-    pub(super) fn on_dispute_owners(
-        &mut self,
-        dispute: &Dispute,
-        owners: &BTreeMap<AccountId, Owner>,
-    ) -> Command {
-        let own = &self.about.claim.resource_id;
-        let is_left = |owner: &Owner| owner.resource_id == *own || owner.is_waiting;
-        if owners.len() == dispute.accounts && owners.values().all(is_left) {
-            return self.retry(dispute.step, &dispute.trace, dispute.why);
-        }
-        self.hold(dispute.step, &dispute.trace, dispute.why)
     }
 }

@@ -177,13 +177,18 @@ impl Target for MemoryApplication {
     }
 
     async fn find(&self, schema: &TypeSchema, lookup: &Lookup) -> Exchange<Listing> {
-        let (kind, Lookup { attribute, value }) = (schema.name(), lookup);
+        let (
+            kind,
+            Lookup {
+                attribute, value, ..
+            },
+        ) = (schema.name(), lookup);
         self.exchange(
             "FIND",
             &format!("{kind} {attribute}={value} true"),
             |inner| {
                 let is_it = |account: &Map<String, Value>| {
-                    account.get(*attribute).and_then(Value::as_str) == Some(value)
+                    account.get(attribute).and_then(Value::as_str) == Some(value)
                 };
                 let found = inner.accounts.iter().filter(|((it, _), account)| {
                     it == kind && (inner.list_max.is_some() || is_it(account))

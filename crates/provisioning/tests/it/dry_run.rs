@@ -6,6 +6,7 @@ use provisioning::application::ApplicationSettings;
 use provisioning::dry_run::DryRun;
 use provisioning::ledger::Next;
 use provisioning::machine::Request;
+use provisioning::types::Types;
 use serde_json::json;
 
 use crate::world::World;
@@ -14,6 +15,7 @@ async fn plan(world: &World, id: &str) -> Vec<Request> {
     let dry_run = DryRun {
         store: world.ports.store.clone(),
         ledger: world.ports.ledger.clone(),
+        types: Types::new(world.ports.types.clone()),
         connector: world.ports.connector.clone(),
     };
     let application = world.ledger.state().applications[0].clone();

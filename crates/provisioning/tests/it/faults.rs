@@ -740,7 +740,7 @@ fn conveniences_that_fail_stop_nothing() {
         }
         world.calm();
         assert_eq!((world.people(), world.outbox.len()), (4, 0));
-        let failed = |request: &&Request| matches!(request, Request::Find(Lookup { attribute: it, .. }) if *it == attribute);
+        let failed = |request: &&Request| matches!(request, Request::Find(Lookup { attribute: it, .. }) if it == attribute);
         assert_eq!(
             world.model.requests.iter().filter(failed).count(),
             2,

@@ -17,4 +17,5 @@ mod model;
 mod pure;
 mod simulation;
 mod sync;
+mod types;
 mod world;

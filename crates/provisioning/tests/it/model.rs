@@ -267,7 +267,7 @@ impl Model {
     }
 
     fn find(&self, kind: &str, lookup: &Lookup) -> Outcome<Listing> {
-        if self.behaviour.failing_search == Some(lookup.attribute) {
+        if self.behaviour.failing_search == Some(lookup.attribute.as_str()) {
             return Err(Failure::Unknown { answered: true });
         }
         if self.behaviour.ignores_filters {
@@ -278,7 +278,7 @@ impl Model {
         }
         let is_it = |document: &Document| {
             let with_case = lookup.attribute == "externalId" || self.behaviour.searches_with_case;
-            let found = get(document, lookup.attribute).and_then(Value::as_str);
+            let found = get(document, &lookup.attribute).and_then(Value::as_str);
             found.is_some_and(|value| {
                 value == lookup.value
                     || (!with_case && value.to_lowercase() == lookup.value.to_lowercase())

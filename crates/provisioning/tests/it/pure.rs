@@ -269,9 +269,10 @@ impl Pure {
                 })
                 .collect();
         }
+        let schema = Arc::clone(self.schemas.by_name(&claim.resource_type).unwrap());
         let references = subject
             .as_ref()
-            .map(mapping::references)
+            .map(|subject| mapping::references(&schema, subject))
             .unwrap_or_default();
         let linked = self
             .links
@@ -288,7 +289,7 @@ impl Pure {
                 settings: self.settings.clone(),
                 created: self.now,
             },
-            schema: Arc::clone(self.schemas.by_name(&claim.resource_type).unwrap()),
+            schema,
             link: self.links.get(&key).cloned(),
             remote_ids: linked
                 .filter_map(|link| Some((link.resource_id.clone(), link.remote_id.clone()?)))

@@ -5,19 +5,23 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use directory::audit::Entry;
 use directory::change_set::{ChangeSet, Committed};
 use directory::clock::{Clock, IdGenerator};
+use directory::schema_change::TypeChange;
+use directory::schema_store::{ActivateError, Activated, Activation, Author, SchemaStore};
 use directory::search::SearchPlan;
 use directory::store::{
     CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, Related,
     SearchPage, Store, StoredResource,
 };
 use directory::tenant::TenantId;
+use directory::tenant_types::{DocumentKind, DocumentVersion, TenantTypes};
 use jiff::{SignedDuration, Timestamp};
 use provisioning::application::{
     Application, ApplicationId, ApplicationSettings, ApplicationState, Secret,
 };
-use provisioning::ledger::{Ledger, LoggedChange};
+use provisioning::ledger::{Catalogue, LoggedChange, Touched};
 use provisioning::provisioning::{Options, Ports, Provisioning};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -132,11 +136,41 @@ fn related(resource_type: &str, id: &str) -> Related {
     }
 }
 
+/// The types of the tenant.
+pub struct MemoryTypes(pub Mutex<TenantTypes>);
+
+#[async_trait]
+impl SchemaStore for MemoryTypes {
+    async fn read_types(&self, _: TenantId) -> Result<TenantTypes, Fault> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    async fn type_history(
+        &self,
+        _: TenantId,
+        _: DocumentKind,
+        _: &str,
+    ) -> Result<Vec<DocumentVersion>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn activate(
+        &self,
+        _: TenantId,
+        _: TypeChange,
+        _: Author,
+        _: Activation,
+    ) -> Result<Activated, ActivateError> {
+        Err(Fault::new("the tests change no types").into())
+    }
+}
+
 pub struct World {
     pub application: MemoryApplication,
     pub ledger: Arc<MemoryLedger>,
     pub clock: Arc<TestClock>,
     pub store: Arc<MemoryStore>,
+    pub types: Arc<MemoryTypes>,
     pub engine: Arc<Provisioning>,
     pub ports: Ports,
 }
@@ -151,6 +185,7 @@ impl World {
         let clock = Arc::new(TestClock(Mutex::new(
             "2026-11-24T10:00:00Z".parse().unwrap(),
         )));
+        let types = Arc::new(MemoryTypes(Mutex::new(TenantTypes::first().clone())));
         ledger.state().applications.push(Application {
             id: ApplicationId(7),
             tenant: TenantId(1),
@@ -165,6 +200,7 @@ impl World {
             store: store.clone(),
             ledger: ledger.clone(),
             catalogue: ledger.clone(),
+            types: types.clone(),
             connector: Arc::new(application.clone()),
             clock: clock.clone(),
             ids: Arc::new(TestIds::default()),
@@ -176,6 +212,7 @@ impl World {
             ledger,
             clock,
             store,
+            types,
             engine,
             ports,
         }
@@ -194,7 +231,7 @@ impl World {
         self.put("Group", id, document, members);
     }
 
-    fn put(&self, resource_type: &str, id: &str, document: &Value, members: &[&str]) {
+    pub fn put(&self, resource_type: &str, id: &str, document: &Value, members: &[&str]) {
         let members = members
             .iter()
             .map(|id| related(if id.starts_with('g') { "Group" } else { "User" }, id))
@@ -227,7 +264,8 @@ impl World {
                 .iter()
                 .any(|member| !now_in.contains(&member.id))
         });
-        self.log_change(resource_type, id, false, member_left);
+        let active = document.get("active").and_then(Value::as_bool);
+        self.log_change(resource_type, id, false, member_left, active);
     }
 
     pub fn remove(&self, resource_type: &str, id: &str) {
@@ -236,10 +274,17 @@ impl World {
             .lock()
             .unwrap()
             .remove(&(resource_type.to_owned(), id.to_owned()));
-        self.log_change(resource_type, id, true, false);
+        self.log_change(resource_type, id, true, false, None);
     }
 
-    fn log_change(&self, resource_type: &str, id: &str, deleted: bool, member_left: bool) {
+    fn log_change(
+        &self,
+        resource_type: &str,
+        id: &str,
+        deleted: bool,
+        member_left: bool,
+        active: Option<bool>,
+    ) {
         let mut state = self.ledger.state();
         let sequence = state.changes.last().map_or(1, |last| last.sequence + 1);
         state.changes.push(LoggedChange {
@@ -248,6 +293,8 @@ impl World {
             resource_id: id.into(),
             deleted,
             member_left,
+            active,
+            touched: Touched::Everything,
             at: self.clock.now(),
         });
     }
@@ -280,7 +327,13 @@ impl World {
     /// Everybody is read and compared.
     pub async fn verify(&self) {
         self.ledger
-            .mark_all(TenantId(1), ApplicationId(7), self.clock.now())
+            .compare_again(
+                TenantId(1),
+                ApplicationId(7),
+                None,
+                self.clock.now(),
+                Entry::of_program("test", "chat", self.clock.now()),
+            )
             .await
             .unwrap();
         self.settle().await;

@@ -13,6 +13,7 @@ use connectors::event_receiver::HttpCourier;
 use connectors::key_sets::KeySetFetcher;
 use directory::Directory;
 use directory::access::Permissions;
+use directory::audit::Entry;
 use directory::clock::{Clock, IdGenerator};
 use directory::store::Tenants;
 use directory::tenant::TenantSettings;
@@ -99,7 +100,10 @@ impl Parts {
                 permissions: Permissions::all(),
             };
             store
-                .create_token(issue(&*key, hand.id(), &token, request, hand.now()))
+                .create_token(
+                    issue(&*key, hand.id(), &token, request, hand.now()),
+                    Entry::of_program("token.create", "first", hand.now()),
+                )
                 .await
                 .unwrap();
             TcpListener::bind("127.0.0.1:0").await.unwrap()

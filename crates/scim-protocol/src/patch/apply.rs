@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::change::{Change, Given, is_empty};
+use super::change::{Change, Given, Target, is_empty};
 use super::work::Work;
 use super::{Op, Operation, PatchPath, selection};
 use crate::attribute_path::AttributePath;
@@ -68,35 +68,6 @@ pub fn apply_noting(
     // RFC 7644 section 3.5.2.2: a required attribute that becomes unassigned is an error of mutability, whichever operation did it.
     validate::required(schema, &patched).map_err(|error| error.of_kind(ErrorKind::Mutability))?;
     Ok(patched)
-}
-
-/// Where a value goes.
-#[derive(Clone, Copy)]
-pub(super) struct Target<'a> {
-    pub(super) extension: Option<&'a str>,
-    pub(super) attribute: &'a Attribute,
-    pub(super) sub: Option<&'a Attribute>,
-    pub(super) filter: Option<&'a Filter>,
-}
-
-impl Target<'_> {
-    pub(super) fn path(&self) -> String {
-        let mut path = self
-            .extension
-            .map(|urn| format!("{urn}:"))
-            .unwrap_or_default();
-        path.push_str(&self.attribute.name);
-        if let Some(sub) = self.sub {
-            path.push('.');
-            path.push_str(&sub.name);
-        }
-        path
-    }
-
-    /// The attribute whose characteristics the value must have.
-    fn leaf(&self) -> &Attribute {
-        self.sub.unwrap_or(self.attribute)
-    }
 }
 
 struct Patch<'a> {

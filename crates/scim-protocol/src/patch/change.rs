@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use super::Op;
-use super::apply::Target;
 use super::work::{Work, steps_of, terms};
 use crate::error::{Error, ErrorKind};
 use crate::filter::Filter;
@@ -12,6 +11,35 @@ use crate::quirk::{Quirk, QuirkSet};
 use crate::resource::distinct;
 use crate::schema::Attribute;
 use crate::validate::{self, Place};
+
+/// Where a value goes.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) extension: Option<&'a str>,
+    pub(super) attribute: &'a Attribute,
+    pub(super) sub: Option<&'a Attribute>,
+    pub(super) filter: Option<&'a Filter>,
+}
+
+impl Target<'_> {
+    pub(super) fn path(&self) -> String {
+        let mut path = self
+            .extension
+            .map(|urn| format!("{urn}:"))
+            .unwrap_or_default();
+        path.push_str(&self.attribute.name);
+        if let Some(sub) = self.sub {
+            path.push('.');
+            path.push_str(&sub.name);
+        }
+        path
+    }
+
+    /// The attribute whose characteristics the value must have.
+    pub(super) fn leaf(&self) -> &Attribute {
+        self.sub.unwrap_or(self.attribute)
+    }
+}
 
 /// The value of an operation, checked.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use scim_protocol::schema::standard::{GROUP, USER};
 use serde_json::{Value, json};
 use server::Options;
 
-use crate::house::{Answer, House};
+use crate::house::{Answer, House, entry};
 
 fn new_user(name: &str) -> Value {
     json!({"schemas": [USER], "userName": name})
@@ -208,7 +208,7 @@ async fn a_revoked_token_stops_at_once() {
     assert!(
         house
             .tenants
-            .revoke_token(house.tenant.id, &id, house.hand_now())
+            .revoke_token(house.tenant.id, &id, house.hand_now(), entry())
             .await
             .unwrap()
     );

@@ -3,6 +3,8 @@
 //! Locks are taken in this order: the resource that is written, its members or groups in the order of their keys, values in their order, and last, and
 //! shortly, the tenant's counter. Where two commits block each other all the same, PostgreSQL ends one, and it is tried again.
 
+pub(super) mod record;
+
 use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::{Object, Transaction};
@@ -18,18 +20,19 @@ use serde_json::{Map, Value};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use self::record::{Changed, Group};
 use super::attempts::Attempts;
 use super::connections::{Connections, begin, fault};
-use super::read::storable;
-use super::record::{Changed, Group};
-use super::schemas::revision;
+use super::session::PostgresSession;
 use super::statements as sql;
+use super::statements::SHARE_TYPES;
 use super::statements_of_safety::CREATE_AGAIN;
-use super::statements_of_schemas::SHARE_TYPES;
+use crate::guard::guard;
 use crate::rows::{
     IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Told, alone, attribute_key, decode_entries,
-    encode_entries, from_json, index_rows, micros, stored_key, timestamp, version,
+    encode_entries, from_json, index_rows, micros, storable, stored_key, timestamp, version,
 };
+use crate::schemas::revision;
 
 /// Why an attempt failed.
 pub(super) enum Failure {
@@ -37,6 +40,16 @@ pub(super) enum Failure {
     Refused(CommitError),
     /// By PostgreSQL; perhaps not the next time.
     Database(tokio_postgres::Error),
+}
+
+impl Failure {
+    /// The same as an error of the port.
+    pub(super) fn into_error(self) -> CommitError {
+        match self {
+            Self::Refused(error) => error,
+            Self::Database(error) => fault(error).into(),
+        }
+    }
 }
 
 impl From<CommitError> for Failure {
@@ -69,8 +82,10 @@ pub(crate) async fn commit(
         let mut connection = attempts.connection().await?;
         match commit_once(&mut connection, tenant, change_set).await {
             Ok(committed) => return Ok(committed),
-            Err(Failure::Refused(error)) => return Err(error),
-            Err(Failure::Database(error)) => attempts.again(fault(error))?,
+            Err(failure) => match failure.into_error() {
+                CommitError::Fault(fault) => attempts.again(fault)?,
+                refused => return Err(refused),
+            },
         }
     }
 }
@@ -172,7 +187,11 @@ impl Commit<'_> {
         }
         self.write_log(change_id).await?;
         // The tenant's counter is locked now, so nobody else counts at the same time.
-        self.guard().await?;
+        let mut session = PostgresSession::on(self.transaction, false);
+        let tenant = TenantId(self.tenant);
+        if let Some(excess) = guard(&mut session, tenant, self.change_set, &self.removals).await? {
+            return Err(CommitError::Held(excess).into());
+        }
         // A rehearsal must not lock the tenant's row, and nothing that it shows depends on credentials.
         if self.is_logged {
             self.end_credentials().await?;
@@ -738,7 +757,7 @@ impl Commit<'_> {
         // Every change is logged, so here is where one that was decided with the types of yesterday is refused.
         let decided_with = i64::try_from(self.change_set.types_revision).unwrap_or(i64::MAX);
         if !self.is_logged {
-            let is_today = revision(self.transaction, self.tenant).await? == decided_with;
+            let is_today = self.types_revision().await? == decided_with;
             return if is_today {
                 Ok(())
             } else {
@@ -762,8 +781,14 @@ impl Commit<'_> {
         if usize::try_from(written) == Ok(types.len()) {
             return Ok(());
         }
-        revision(self.transaction, self.tenant).await?;
+        self.types_revision().await?;
         Err(CommitError::TypesChanged.into())
+    }
+
+    /// The revision of the tenant's types.
+    async fn types_revision(&self) -> Result<i64, Failure> {
+        let mut session = PostgresSession::on(self.transaction, false);
+        Ok(revision(&mut session, TenantId(self.tenant)).await?)
     }
 
     async fn head(&self, statement: &str, write: &Write) -> Result<Head, Failure> {

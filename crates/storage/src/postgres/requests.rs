@@ -15,11 +15,11 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::connections::{Connections, begin, fault};
-use super::read::storable;
 use super::statements_of_requests as sql;
 use crate::recorded::{
     BATCH_MAX, BATCH_MILLISECONDS, PRUNED_MAX, Row, Uses, WAITING_MAX, count_dropped, row, wanted,
 };
+use crate::rows::storable;
 use crate::rows::{from_json, micros, timestamp};
 
 enum Message {

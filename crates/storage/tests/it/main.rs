@@ -12,6 +12,7 @@ mod postgres_server;
 
 mod accounts;
 mod applications;
+mod audit;
 mod callers;
 mod credentials;
 mod events;

@@ -9,6 +9,8 @@ use access::credential::Tokens;
 use access::issuer::Issuers;
 use directory::Directory;
 use directory::access::{Caller, Permissions};
+use directory::audit::Entry;
+use directory::audit_log::Audit;
 use directory::change_set::{Change, ChangeSet, Committed, Effect, Policy, Precondition, Write};
 use directory::clock::{Clock, IdGenerator};
 use directory::content::content;
@@ -72,11 +74,17 @@ pub(crate) struct Place {
     engine: Engine,
 }
 
+/// An audit entry.
+pub(crate) fn entry() -> Entry {
+    Entry::of_program("test", "anything", Timestamp::UNIX_EPOCH)
+}
+
 /// An opened store.
 #[derive(Clone)]
 pub(crate) struct Opened {
     pub store: Arc<dyn Store>,
     pub tenants: Arc<dyn Tokens>,
+    pub audit: Arc<dyn Audit>,
     pub catalogue: Arc<dyn Catalogue>,
     pub ledger: Arc<dyn Ledger>,
     pub types: Arc<dyn SchemaStore>,
@@ -98,6 +106,7 @@ impl Opened {
     where
         T: Store
             + Tokens
+            + Audit
             + Catalogue
             + Ledger
             + SchemaStore
@@ -117,6 +126,7 @@ impl Opened {
         Self {
             committed: committed(&store),
             tenants: Arc::new(store.clone()),
+            audit: Arc::new(store.clone()),
             catalogue: Arc::new(store.clone()),
             ledger: Arc::new(store.clone()),
             types: Arc::new(store.clone()),
