@@ -32,7 +32,7 @@ pub enum RestoreError {
 /// tenant as a whole in that of the installation.
 #[async_trait]
 pub trait TenantLife: Send + Sync {
-    /// Suspends or resumes: a suspended tenant answers nobody and tells no application anything; all of it stays. False where there is none.
+    /// Suspends or resumes. A suspended tenant refuses every caller and sends nothing to applications; all data stays. False if there is no such tenant.
     async fn set_suspended(
         &self,
         tenant: TenantId,
@@ -62,6 +62,6 @@ pub trait TenantLife: Send + Sync {
         source: Box<dyn Source>,
         entry: Entry,
     ) -> Result<Tenant, RestoreError>;
-    /// Erases everything of a tenant, and the tenant; false where there is none.
+    /// Erases a tenant with everything in it; false if there is no such tenant.
     async fn erase(&self, tenant: TenantId, entry: Entry) -> Result<bool, Fault>;
 }
