@@ -134,7 +134,7 @@ pub async fn change(
     Err(Error::new(ErrorKind::Conflict, detail).into())
 }
 
-/// Suspends a tenant (it answers nobody and no application is told anything; everything stays), or lets it answer again.
+/// Suspends a tenant, or lets it answer again. A suspended tenant refuses every caller and sends nothing to applications; all data stays.
 pub async fn set_suspended(
     on: &Administration,
     by: &Administrator,

@@ -268,7 +268,7 @@ mod socket {
 
     use directory::store::Fault;
 
-    /// Nobody knows.
+    /// It is not known.
     pub fn own_uid() -> Option<u32> {
         None
     }

@@ -59,7 +59,7 @@ pub(crate) async fn change(
     at.reply(StatusCode::OK, changed)
 }
 
-/// Suspends a tenant: it answers nobody and no application is told anything; everything stays.
+/// Suspends a tenant: it refuses every caller and sends nothing to applications; all data stays.
 #[utoipa::path(post, path = "/tenants/{name}/suspend", tag = "tenants", params(("name" = String, Path)), responses((status = 200, body = Tenant), (status = 404)))]
 pub(crate) async fn suspend(
     ActingOnInstallation(at): ActingOnInstallation,
