@@ -185,13 +185,14 @@ impl AdminApi {
         rest.is_some_and(|rest| rest == "admin" || rest.starts_with("admin/"))
     }
 
-    /// Whether a request brings a whole tenant, which takes longer than others may.
-    pub(crate) fn restores(method: &Method, path: &str) -> bool {
-        *method == Method::POST
-            && path
-                .strip_prefix("/admin/v1/tenants/")
-                .and_then(|rest| rest.strip_suffix("/restore"))
-                .is_some_and(|name| !name.contains('/'))
+    /// Whether a request brings or erases a whole tenant, which takes longer than others may.
+    pub(crate) fn moves_a_tenant(method: &Method, path: &str) -> bool {
+        let name = match (path.strip_prefix("/admin/v1/tenants/"), method) {
+            (Some(rest), &Method::POST) => rest.strip_suffix("/restore"),
+            (Some(name), &Method::DELETE) => Some(name),
+            _ => None,
+        };
+        name.is_some_and(|name| !name.contains('/'))
     }
 
     /// The answer. A write that shall only be tried is not carried out.
@@ -258,9 +259,12 @@ mod tests {
     }
 
     #[test]
-    fn what_brings_a_whole_tenant() {
+    fn what_brings_or_erases_a_whole_tenant() {
+        let erases = |path: &str| AdminApi::moves_a_tenant(&Method::DELETE, path);
+        assert!(erases("/admin/v1/tenants/acme") && !erases("/admin/v1/tenants/acme/x"));
         let check = |path: &str, expected: bool| {
-            assert_eq!(AdminApi::restores(&Method::POST, path), expected, "{path}");
+            let found = AdminApi::moves_a_tenant(&Method::POST, path);
+            assert_eq!(found, expected, "{path}");
         };
         check("/admin/v1/tenants/acme/restore", true);
         check("/admin/v1/tenants/acme/x/restore", false);
