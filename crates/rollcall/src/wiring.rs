@@ -8,7 +8,7 @@ use access::client::Clients;
 use access::credential::{TokenHasher, TokenRequest, Tokens, issue, token_text};
 use access::issuer::{Issuers, KeySets};
 use administration::Administration;
-use administration::administration::{Engine, Options as Limits};
+use administration::administration::{Engine, Events, Options as Limits};
 use administration::operations::CREATE_TOKEN;
 use connectors::egress::Egress;
 use connectors::event_receiver::HttpCourier;
@@ -206,7 +206,7 @@ pub struct Rollcall {
     /// The way to applications.
     pub connector: ScimConnector,
     /// The way to receivers of events.
-    pub courier: HttpCourier,
+    courier: HttpCourier,
     pub key_sets: Arc<dyn KeySets>,
     hasher: Arc<dyn TokenHasher>,
     clock: Arc<dyn Clock>,
@@ -335,16 +335,6 @@ impl Rollcall {
         }
     }
 
-    /// 256 random bits.
-    pub fn secret(&self) -> [u8; 32] {
-        self.ids.secret()
-    }
-
-    /// The id of a change.
-    pub fn change_id(&self) -> Uuid {
-        self.ids.id()
-    }
-
     /// What the server works with.
     pub fn state(&self, configuration: &Configuration, events: server::Events) -> Arc<State> {
         let store = &self.store;
@@ -361,6 +351,7 @@ impl Rollcall {
             Arc::clone(&self.ids),
             server_options(configuration),
         );
+        let administration = self.administration(configuration, &events);
         let state = state.with_events(events);
         state.try_readiness_of(Arc::clone(&store.readiness));
         state.keep_requests(Arc::clone(&store.request_log));
@@ -374,13 +365,17 @@ impl Rollcall {
             issuers,
             key_sets,
         });
-        state.administer(Arc::new(self.administration(configuration)));
+        state.administer(Arc::new(administration));
         state.offer_tenant_life(Arc::clone(&store.life), configuration.data.value.clone());
         state
     }
 
     /// What administrators work with.
-    pub fn administration(&self, configuration: &Configuration) -> Administration {
+    fn administration(
+        &self,
+        configuration: &Configuration,
+        events: &server::Events,
+    ) -> Administration {
         let options = server_options(configuration);
         let egress = Egress::allowing(configuration.allow_private.value.clone());
         Administration {
@@ -389,6 +384,11 @@ impl Rollcall {
             issuers: Arc::clone(&self.store.issuers),
             key_sets: Arc::clone(&self.key_sets),
             audit: Arc::clone(&self.store.audit),
+            events: Events {
+                receivers: Arc::clone(&events.receivers),
+                keys: Arc::clone(&events.keys),
+                delivery: Arc::clone(&events.delivery),
+            },
             directory: self.directory.clone(),
             hasher: Arc::clone(&self.hasher),
             clock: Arc::clone(&self.clock),

@@ -46,6 +46,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "keys",
             "directory",
             "access",
+            "events",
             "provisioning",
         ],
     ),

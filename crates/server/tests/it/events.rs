@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use server::Options;
 use tower::ServiceExt;
 
-use crate::house::{Answer, House};
+use crate::house::{Answer, House, entry};
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
@@ -409,7 +409,7 @@ async fn poller(house: &House, name: &str, secret: &str) {
     };
     house
         .store
-        .add_receiver(house.tenant.id, new)
+        .add_receiver(house.tenant.id, new, entry())
         .await
         .unwrap()
         .unwrap();
@@ -691,7 +691,7 @@ async fn nobody_learns_from_key_sets_which_tenants_there_are() {
     let signs = make("signs").await;
     let real = house
         .store
-        .rotate_keys(signs.id, house.hand_now(), true)
+        .rotate_keys(signs.id, house.hand_now(), true, entry())
         .await
         .unwrap();
     let keys = async |name: &str, token: Option<&str>| {
