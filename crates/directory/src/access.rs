@@ -96,7 +96,7 @@ pub struct Permissions {
     /// The role that narrows what its bearer may administer; `None`: as its scopes say (`Permissions::role`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
-    /// The User whom its bearer stands for, by id: what is found at `/Me`.
+    /// The id of the User that its bearer stands for, which is at `/Me`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The client profile of its bearer, by name; `None`: the tenant's.
@@ -170,7 +170,7 @@ pub struct Caller {
     pub tenant: Arc<Tenant>,
     /// The tenant's schemas and resource types, as they were when it was authenticated.
     pub schemas: SchemaSet,
-    /// The public id of its token, or of the program's own hand (`command-line`).
+    /// The public id of its token, or `command-line`.
     pub credential_id: String,
     /// What it may do.
     pub permissions: Permissions,
@@ -188,7 +188,7 @@ impl Caller {
             .or_else(|| self.tenant.settings.client_profile())
     }
 
-    /// From now on it acts for the person whom it stands for: what administrators may do besides, it may not.
+    /// From now on the caller acts for the person that it stands for, without the rights of an administrator.
     pub fn acts_for_oneself(&mut self) {
         self.permissions
             .scopes
@@ -247,8 +247,8 @@ impl Caller {
         Err(Error::new(ErrorKind::InsufficientScope, detail))
     }
 
-    /// Refuses (`403`) to give a credential more than the caller has: a scope, a resource type, or life beyond the caller's own end or the person's whom the
-    /// caller stands for. `until` is when the new credential ends; `None`: never.
+    /// Refuses (`403`) to give a credential more than the caller has: a scope, a resource type, or a life beyond the end of the caller or of the person that
+    /// the caller stands for. `until` is when the new credential ends; `None`: never.
     pub fn may_give(&self, given: &Permissions, until: Option<Timestamp>) -> Result<(), Error> {
         let refuse = |path: &str, detail: String| {
             Err(Error::new(ErrorKind::InsufficientScope, detail).at(path))
@@ -317,7 +317,7 @@ impl Caller {
         Err(Error::new(ErrorKind::InsufficientScope, detail))
     }
 
-    /// Refuses (`403`) to give what is for resource types that the caller is not for; `None`: for all.
+    /// Refuses (`403`) to give something that is for resource types that the caller is not for; `None`: for all.
     pub fn may_give_types(&self, given: Option<&[String]>) -> Result<(), Error> {
         let Some(own) = &self.permissions.resource_types else {
             return Ok(());
@@ -347,7 +347,7 @@ impl Caller {
         Err(Error::new(ErrorKind::InsufficientScope, detail).at("expires"))
     }
 
-    /// Refuses (`403`) to make what never ends to a caller whose credential ends, by itself or with the person whom it stands for.
+    /// Refuses (`403`) to make something without an end, if the credential of the caller ends by itself or with the person that it stands for.
     pub fn may_give_for_good(&self) -> Result<(), Error> {
         self.may_give_until(None)?;
         if self.permissions.user.is_none() {

@@ -98,7 +98,7 @@ impl Directory {
         Ok(committed)
     }
 
-    /// Reads what was just written again where its members are wanted. Somebody may have changed or deleted it since; it was written all the same.
+    /// Reads what was just written again if its members are wanted. Another request may have changed or deleted it since; it was written all the same.
     pub(super) async fn with_members(
         &self,
         caller: &Caller,
@@ -121,7 +121,7 @@ impl Directory {
     }
 }
 
-/// What happens with what a caller writes. The guard does not hold what an administrator does by hand on the command line.
+/// The policy for the writes of a caller. The guard does not hold the command line.
 fn policy(caller: &Caller) -> Policy {
     if caller.credential_id == COMMAND_LINE {
         Policy::of_administrator(caller)

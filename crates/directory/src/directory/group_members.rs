@@ -258,7 +258,7 @@ impl Directory {
         })
     }
 
-    /// Evaluates the filter batch by batch, and keeps what is on the page.
+    /// Evaluates the filter batch by batch, and keeps the memberships of the page.
     async fn look_at_memberships(
         &self,
         caller: &Caller,
@@ -293,7 +293,7 @@ impl Directory {
         }
     }
 
-    /// Makes somebody a member of a group.
+    /// Makes a resource a member of a group.
     pub async fn create_membership(
         &self,
         caller: &Caller,
@@ -302,7 +302,7 @@ impl Directory {
         let schema = group_type(caller)?;
         caller.may_write(schema)?;
         let (group, member) = (named(body, "group")?, named(body, "member")?);
-        // In a group's own `members` somebody may be waited for; a membership is a resource, which is there or not.
+        // The `members` of a group may name somebody who is not there yet. A membership is a resource of its own, so both of its sides are there.
         if caller.may_name_people() && !self.is_there(caller, &member).await? {
             return Err(no_such_member(&member).into());
         }
@@ -396,7 +396,7 @@ fn no_such_member(id: &str) -> Error {
     Error::new(ErrorKind::InvalidValue, detail).at("member.value")
 }
 
-/// Whoever may read or write groups may read or write who is in them.
+/// The type Group. A caller that may read or write groups may read or write their memberships.
 fn group_type(caller: &Caller) -> Result<&TypeSchema, Error> {
     let missing = || {
         Error::new(

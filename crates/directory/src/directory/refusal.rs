@@ -9,7 +9,7 @@ use crate::self_service;
 use crate::store::{CommitError, Fault};
 use crate::version::{Expected, precondition_failed};
 
-/// How often a write is decided again because somebody else wrote in between.
+/// How often a write is decided again because another request wrote in between.
 pub(super) const ATTEMPTS_MAX: usize = 8;
 
 /// Why a write was not done.
@@ -56,7 +56,7 @@ impl From<NotWritten> for DirectoryError {
     }
 }
 
-/// Whether a write may be decided again: somebody else wrote in between, and the caller did not name a version.
+/// Whether a write may be decided again: another request wrote in between, and the caller did not name a version.
 pub(super) fn may_try_again(
     error: CommitError,
     expected: &Expected,

@@ -39,7 +39,7 @@ pub fn mentions(schema: &TypeSchema, split: &Split) -> BTreeSet<Mention> {
         let value = value.as_ref().unwrap_or(&Value::Null);
         match path.as_ref().map(|path| &path.attribute) {
             Some(path) if !schema.names_whole_core(path) => {
-                by_path(schema, path, value, &mut found)
+                by_path(schema, path, value, &mut found);
             }
             _ => by_names(schema, value.as_object(), &mut found),
         }

@@ -120,7 +120,7 @@ fn equal(name: &str, value: &Value) -> Filter {
     }
 }
 
-/// Refuses values that no value of the attribute can equal: of another type, or not to be read.
+/// Refuses values that no value of the attribute can equal: those of another type, and those of an attribute that may not be read.
 fn checked(
     path: &str,
     extension: Option<&str>,

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use scim_protocol::TypeSchema;
 
 use super::connections::fault;
-use super::search::{for_each_key, for_each_row, number};
+use super::query::{for_each_key, for_each_row, number};
 use super::statements as sql;
 use crate::candidates::wanted;
 use crate::filter_sql::{Dialect, Query, candidates, count, keys};

@@ -1,5 +1,7 @@
 //! Applies a change set inside the writer's transaction: checks, resource, index rows, memberships, change log. All of it, or an error and nothing.
 
+pub(super) mod record;
+
 use std::cell::Cell;
 use std::collections::HashSet;
 
@@ -15,8 +17,8 @@ use rusqlite::{CachedStatement, OptionalExtension as _, Params, Row, params};
 use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
 
+use self::record::Changed;
 use super::connections::fault;
-use super::record::Changed;
 use super::session::run;
 use super::statements as sql;
 use super::statements_of_safety::{CREATE_AGAIN, READ_VERSION};

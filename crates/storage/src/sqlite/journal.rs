@@ -19,8 +19,7 @@ use std::path::{Path, PathBuf};
 use directory::store::Fault;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::connections::fault;
-use super::explain::explain;
+use super::explain::{explain, fault};
 use super::{statements as sql, statements_of_installation as own};
 use crate::private_files::{make_private, private_options, refused};
 

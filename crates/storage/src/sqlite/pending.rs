@@ -8,8 +8,8 @@ use rusqlite::{Row, params};
 use serde_json::{Map, Value};
 
 use super::commit::Commit;
+use super::commit::record::Changed;
 use super::connections::fault;
-use super::record::Changed;
 use super::statements as basic;
 use super::statements_of_safety as sql;
 use crate::rows::{

@@ -8,21 +8,21 @@ use directory::store::{CommitError, Fault};
 use rusqlite::params;
 use serde_json::{Map, Value};
 
-use super::commit::Commit;
-use super::statements_of_safety as sql;
+use super::super::statements_of_safety as sql;
+use super::Commit;
 use crate::rows::{from_json, tombstone_names};
 
 /// A change of a resource that was there before.
 #[derive(Clone, Copy)]
-pub(super) struct Changed<'a> {
-    pub(super) resource_type: &'a str,
-    pub(super) id: &'a str,
+pub(crate) struct Changed<'a> {
+    pub(crate) resource_type: &'a str,
+    pub(crate) id: &'a str,
     /// The version that the change made.
-    pub(super) version: i64,
-    pub(super) kind: Kind,
+    pub(crate) version: i64,
+    pub(crate) kind: Kind,
     /// When what was before it began.
-    pub(super) since: i64,
-    pub(super) created: i64,
+    pub(crate) since: i64,
+    pub(crate) created: i64,
 }
 
 impl Commit<'_, '_> {
@@ -30,7 +30,7 @@ impl Commit<'_, '_> {
         self.change_set.policy.keep_history
     }
 
-    pub(super) fn record(&self, changed: Changed<'_>, before: Option<&str>) -> Result<(), Fault> {
+    pub(crate) fn record(&self, changed: Changed<'_>, before: Option<&str>) -> Result<(), Fault> {
         if !self.keeps_history() {
             return Ok(());
         }
@@ -63,7 +63,7 @@ impl Commit<'_, '_> {
     }
 
     /// A member that joined or left, by its key.
-    pub(super) fn record_member(
+    pub(crate) fn record_member(
         &self,
         group_id: &str,
         version: i64,
@@ -90,7 +90,7 @@ impl Commit<'_, '_> {
     }
 
     /// All members of a group that is about to end, so many.
-    pub(super) fn record_members(
+    pub(crate) fn record_members(
         &self,
         group_id: &str,
         version: i64,
@@ -107,7 +107,7 @@ impl Commit<'_, '_> {
     }
 
     /// A member that is gone.
-    pub(super) fn record_leaver(
+    pub(crate) fn record_leaver(
         &self,
         group_id: &str,
         version: i64,
@@ -124,7 +124,7 @@ impl Commit<'_, '_> {
     }
 
     /// Remembers a deleted resource.
-    pub(super) fn bury(
+    pub(crate) fn bury(
         &self,
         changed: Changed<'_>,
         display: &str,
@@ -162,7 +162,7 @@ impl Commit<'_, '_> {
     }
 
     /// When the resource that comes back was deleted. Where nobody remembers it, or somebody else was faster, it cannot come back.
-    pub(super) fn unbury(
+    pub(crate) fn unbury(
         &self,
         resource_type: &str,
         id: &str,
@@ -177,7 +177,7 @@ impl Commit<'_, '_> {
     }
 
     /// Counts a User that is no longer active.
-    pub(super) fn count_disabled(
+    pub(crate) fn count_disabled(
         &self,
         resource_type: &str,
         before: &str,
@@ -193,7 +193,7 @@ impl Commit<'_, '_> {
     }
 
     /// Counts a deletion, with the members that the resource had.
-    pub(super) fn count_deleted(&self, resource_type: &str, members: u64) {
+    pub(crate) fn count_deleted(&self, resource_type: &str, members: u64) {
         self.count(Removals {
             deletes: u64::from(resource_type == "User"),
             ..removed(members)

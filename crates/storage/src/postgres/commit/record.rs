@@ -6,39 +6,39 @@ use directory::history::Kind;
 use directory::store::CommitError;
 use serde_json::{Map, Value};
 
-use super::commit::{Commit, Failure};
-use super::statements_of_safety as sql;
+use super::super::statements_of_safety as sql;
+use super::{Commit, Failure};
 use crate::rows::storable;
 use crate::rows::{from_json, tombstone_names};
 
 /// A change of a resource that was there before.
 #[derive(Clone, Copy)]
-pub(super) struct Changed<'a> {
-    pub(super) resource_type: &'a str,
-    pub(super) id: &'a str,
+pub(crate) struct Changed<'a> {
+    pub(crate) resource_type: &'a str,
+    pub(crate) id: &'a str,
     /// The version that the change made.
-    pub(super) version: i64,
-    pub(super) kind: Kind,
+    pub(crate) version: i64,
+    pub(crate) kind: Kind,
     /// When what was before it began.
-    pub(super) since: i64,
-    pub(super) created: i64,
+    pub(crate) since: i64,
+    pub(crate) created: i64,
 }
 
 /// A group that lost a member because the member ended.
-pub(super) struct Group {
-    pub(super) resource_type: String,
-    pub(super) id: String,
-    pub(super) version: i64,
-    pub(super) since: i64,
-    pub(super) created: i64,
+pub(crate) struct Group {
+    pub(crate) resource_type: String,
+    pub(crate) id: String,
+    pub(crate) version: i64,
+    pub(crate) since: i64,
+    pub(crate) created: i64,
 }
 
 impl Commit<'_> {
-    pub(super) fn keeps_history(&self) -> bool {
+    pub(crate) fn keeps_history(&self) -> bool {
         self.change_set.policy.keep_history
     }
 
-    pub(super) async fn record(
+    pub(crate) async fn record(
         &self,
         changed: Changed<'_>,
         before: Option<&str>,
@@ -81,7 +81,7 @@ impl Commit<'_> {
     }
 
     /// Groups that lost this member.
-    pub(super) async fn record_groups(
+    pub(crate) async fn record_groups(
         &self,
         groups: &[Group],
         member_id: &str,
@@ -126,7 +126,7 @@ impl Commit<'_> {
     }
 
     /// Remembers a deleted resource.
-    pub(super) async fn bury(
+    pub(crate) async fn bury(
         &self,
         changed: Changed<'_>,
         display: &str,
@@ -169,7 +169,7 @@ impl Commit<'_> {
     }
 
     /// When the resource that comes back was deleted. Where nobody remembers it, or somebody else was faster, it cannot come back.
-    pub(super) async fn unbury(
+    pub(crate) async fn unbury(
         &self,
         resource_type: &str,
         id: &str,
@@ -189,7 +189,7 @@ impl Commit<'_> {
     }
 
     /// Counts a User that is no longer active.
-    pub(super) fn count_disabled(
+    pub(crate) fn count_disabled(
         &mut self,
         resource_type: &str,
         before: &str,
