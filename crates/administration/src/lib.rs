@@ -22,6 +22,12 @@ pub mod clients;
 
 pub mod issuers;
 
+pub mod receivers;
+
+pub mod dead_letters;
+
+pub mod signing_keys;
+
 pub mod audit;
 
 pub mod applications;

@@ -63,6 +63,11 @@ pub const REMOVE_RECEIVER: Operation = by(Role::Administrator, "receiver.remove"
 pub const ROTATE_RECEIVER_SECRET: Operation = by(Role::Administrator, "receiver.rotate-secret");
 pub const REDELIVER_EVENTS: Operation = by(Role::Administrator, "receiver.redeliver");
 pub const DISCARD_EVENTS: Operation = by(Role::Administrator, "receiver.discard");
+pub const ADD_TO_FEED: Operation = by(Role::Administrator, "receiver.feed-add");
+pub const REMOVE_FROM_FEED: Operation = by(Role::Administrator, "receiver.feed-remove");
+// It sends a message that is about no resource, and nothing of it is kept.
+pub const TEST_RECEIVER: Operation = by(Role::HelpDesk, "receiver.test");
+pub const READ_SIGNING_KEYS: Operation = by(Role::Auditor, "signing-key.read");
 pub const ROTATE_SIGNING_KEYS: Operation = by(Role::Administrator, "signing-key.rotate");
 
 // Applications, and what is sent to them.

@@ -179,6 +179,8 @@ impl Command {
                 | Self::Audit(_)
                 | Self::Application(_)
                 | Self::Sync(_)
+                | Self::Receiver(_)
+                | Self::Keys(_)
         )
     }
 }
@@ -271,8 +273,8 @@ fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
             Command::Guard(command) => guard::run(command, configuration, output).await,
             Command::Application(command) => application::run(command, destination, output).await,
             Command::Sync(command) => sync::run(command, destination, output).await,
-            Command::Receiver(command) => receiver::run(command, configuration, output).await,
-            Command::Keys(command) => keys::run(command, configuration, output).await,
+            Command::Receiver(command) => receiver::run(command, destination, output).await,
+            Command::Keys(command) => keys::run(command, destination, output).await,
             Command::Import(arguments) => import::run(&arguments, configuration, output).await,
             Command::Config(config::Command::Show) => {
                 config::show(configuration, output);

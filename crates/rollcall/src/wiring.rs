@@ -7,7 +7,7 @@ use std::sync::Arc;
 use access::client::Clients;
 use access::credential::{TokenHasher, TokenRequest, Tokens, issue, token_text};
 use access::issuer::{Issuers, KeySets};
-use administration::administration::{Engine, Options as Limits};
+use administration::administration::{Engine, Events, Options as Limits};
 use administration::operations::{CREATE_TENANT, CREATE_TOKEN};
 use administration::{Administration, Administrator};
 use connectors::egress::Egress;
@@ -207,7 +207,7 @@ pub struct Rollcall {
     /// The way to applications.
     pub connector: ScimConnector,
     /// The way to receivers of events.
-    pub courier: HttpCourier,
+    courier: HttpCourier,
     pub key_sets: Arc<dyn KeySets>,
     hasher: Arc<dyn TokenHasher>,
     clock: Arc<dyn Clock>,
@@ -336,19 +336,10 @@ impl Rollcall {
         }
     }
 
-    /// 256 random bits.
-    pub fn secret(&self) -> [u8; 32] {
-        self.ids.secret()
-    }
-
-    /// The id of a change.
-    pub fn change_id(&self) -> Uuid {
-        self.ids.id()
-    }
-
     /// What the server works with.
     pub fn state(&self, configuration: &Configuration, events: server::Events) -> Arc<State> {
         let store = &self.store;
+        let administration = self.administration(configuration, &events);
         State::new(Parts {
             directory: self.directory.clone(),
             tenants: Arc::clone(&store.tenants),
@@ -367,12 +358,16 @@ impl Rollcall {
             tenant_lifecycle: Some(TenantLifecycle {
                 folder: configuration.data.value.clone(),
             }),
-            administration: Some(Arc::new(self.administration(configuration))),
+            administration: Some(Arc::new(administration)),
         })
     }
 
     /// What administrators work with.
-    pub fn administration(&self, configuration: &Configuration) -> Administration {
+    fn administration(
+        &self,
+        configuration: &Configuration,
+        events: &server::Events,
+    ) -> Administration {
         let options = server_options(configuration);
         let egress = Egress::allowing(configuration.allow_private.value.clone());
         Administration {
@@ -383,6 +378,11 @@ impl Rollcall {
             issuers: Arc::clone(&self.store.issuers),
             key_sets: Arc::clone(&self.key_sets),
             audit: Arc::clone(&self.store.audit),
+            events: Events {
+                receivers: Arc::clone(&events.receivers),
+                keys: Arc::clone(&events.keys),
+                delivery: Arc::clone(&events.delivery),
+            },
             directory: self.directory.clone(),
             hasher: Arc::clone(&self.hasher),
             clock: Arc::clone(&self.clock),

@@ -29,6 +29,8 @@ mod past;
 
 mod receivers;
 
+mod signing_keys;
+
 mod types;
 
 mod schemas;
@@ -117,10 +119,13 @@ fn routes_of_all() -> OpenApiRouter<Arc<State>> {
             receivers::remove
         ))
         .routes(routes!(receivers::rotate_secret))
-        .routes(routes!(receivers::put_aside))
+        .routes(routes!(receivers::test))
+        .routes(routes!(receivers::add_to_feed))
+        .routes(routes!(receivers::remove_from_feed))
+        .routes(routes!(receivers::dead_letters))
         .routes(routes!(receivers::redeliver))
         .routes(routes!(receivers::discard))
-        .routes(routes!(receivers::rotate_keys));
+        .routes(routes!(signing_keys::list, signing_keys::rotate));
     let installation = OpenApiRouter::new()
         .routes(routes!(audit::list_of_installation))
         .routes(routes!(audit::verify_installation))

@@ -414,7 +414,7 @@ async fn poller(house: &House, name: &str, secret: &str) {
     };
     house
         .store
-        .add_receiver(house.tenant.id, new)
+        .add_receiver(house.tenant.id, new, entry())
         .await
         .unwrap()
         .unwrap();
@@ -696,7 +696,7 @@ async fn nobody_learns_from_key_sets_which_tenants_there_are() {
     let signs = make("signs").await;
     let real = house
         .store
-        .rotate_keys(signs.id, house.hand_now(), true)
+        .rotate_keys(signs.id, house.hand_now(), true, entry())
         .await
         .unwrap();
     let keys = async |name: &str, token: Option<&str>| {

@@ -7,7 +7,7 @@ use access::client::Clients;
 use access::credential::{TokenHash, TokenHasher, TokenRequest, Tokens, issue, token_text};
 use access::issuer::Issuers;
 use administration::Administration;
-use administration::administration::{Engine, Options as Limits, Reach};
+use administration::administration::{Engine, Events as Told, Options as Limits, Reach};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
@@ -113,10 +113,6 @@ struct Nowhere;
 
 #[async_trait]
 impl Courier for Nowhere {
-    fn never(&self, _: &str) -> Option<String> {
-        None
-    }
-
     async fn send(&self, _: &Receiver, _: &Message, _: Timestamp) -> Reception {
         Reception::Later {
             why: "nobody is there".into(),
@@ -225,6 +221,11 @@ impl House {
             issuers: issuers.clone(),
             key_sets: foreign.clone(),
             audit: store.clone(),
+            events: Told {
+                receivers: store.clone(),
+                keys: store.clone(),
+                delivery: events.delivery.clone(),
+            },
             directory: directory.clone(),
             hasher: hasher.clone(),
             clock: hand.clone(),

@@ -737,13 +737,13 @@ async fn with_partners(place: &Place) -> World {
     );
     opened
         .receivers
-        .add_receiver(tenant, receiver("chat", ReceiverKind::Webhook))
+        .add_receiver(tenant, receiver("chat", ReceiverKind::Webhook), entry())
         .await
         .unwrap()
         .unwrap();
     let audit = opened
         .receivers
-        .add_receiver(tenant, receiver("audit", ReceiverKind::Poll))
+        .add_receiver(tenant, receiver("audit", ReceiverKind::Poll), entry())
         .await
         .unwrap()
         .unwrap();
@@ -760,7 +760,8 @@ async fn with_partners(place: &Place) -> World {
                     chosen: true,
                     change_id,
                     at: at(8)
-                }
+                },
+                entry()
             )
             .await
             .unwrap()
@@ -879,7 +880,7 @@ async fn who_calls_and_who_is_told_travel_too(place: Place) {
         assert!(
             opened
                 .receivers
-                .set_receiver_state(copy.id, audit.id, ReceiverState::Live)
+                .set_receiver_state(copy.id, audit.id, ReceiverState::Live, entry())
                 .await
                 .unwrap()
         );
@@ -1006,7 +1007,7 @@ async fn what_waits_travels_too(place: Place) {
         assert_eq!(
             opened
                 .receivers
-                .redeliver(copy.id, named("chat").id, None)
+                .redeliver(copy.id, named("chat").id, None, entry())
                 .await
                 .unwrap(),
             1
@@ -1015,7 +1016,7 @@ async fn what_waits_travels_too(place: Place) {
         assert!(
             opened
                 .receivers
-                .set_receiver_state(copy.id, named("audit").id, ReceiverState::Live)
+                .set_receiver_state(copy.id, named("audit").id, ReceiverState::Live, entry())
                 .await
                 .unwrap()
         );
