@@ -28,13 +28,8 @@ const OF_AN_ENGINE: &[(&str, &[Engine], &str)] = &[
     ),
     ("connections.rs", BOTH, "opening and sharing connections"),
     ("commit.rs", BOTH, "hot: every write of identities"),
-    ("record.rs", BOTH, "part of a commit: history"),
+    ("commit/record.rs", BOTH, "part of a commit: history"),
     ("pending.rs", BOTH, "part of a commit: references that wait"),
-    (
-        "leavers.rs",
-        BOTH,
-        "part of a commit: what was issued to people who leave",
-    ),
     (
         "rehearsal.rs",
         BOTH,
@@ -58,6 +53,7 @@ const OF_AN_ENGINE: &[(&str, &[Engine], &str)] = &[
         BOTH,
         "a whole tenant is read as a stream, not into memory",
     ),
+    ("query.rs", SQLITE, "hot: generated queries, row by row"),
     ("explain.rs", SQLITE, "why a file cannot be used"),
     ("journal.rs", SQLITE, "the write-ahead log"),
     (

@@ -3,14 +3,12 @@
 //! Locks are taken in this order: the resource that is written, its members or groups in the order of their keys, values in their order, and last, and
 //! shortly, the tenant's counter. Where two commits block each other all the same, PostgreSQL ends one, and it is tried again.
 
-pub(super) mod record;
+mod record;
 
 use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::{Object, Transaction};
-use directory::change_set::{
-    Change, ChangeSet, Committed, Content, Effect, Former, Precondition, Write,
-};
+use directory::change_set::{Change, ChangeSet, Committed, Content, Effect, Former, Write};
 use directory::deletion_guard::Removals;
 use directory::history::Kind;
 use directory::store::{CommitError, Fault};
@@ -20,7 +18,6 @@ use serde_json::{Map, Value};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use self::record::{Changed, Group};
 use super::attempts::Attempts;
 use super::connections::{Connections, begin, fault};
 use super::session::PostgresSession;
@@ -28,11 +25,13 @@ use super::statements as sql;
 use super::statements::SHARE_TYPES;
 use super::statements_of_safety::CREATE_AGAIN;
 use crate::guard::guard;
+use crate::leavers::end_credentials;
 use crate::rows::{
     IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Told, alone, attribute_key, decode_entries,
-    encode_entries, from_json, index_rows, micros, storable, stored_key, timestamp, version,
+    encode_entries, from_json, index_rows, micros, storable, stored_key, version,
 };
 use crate::schemas::revision;
+use crate::written::{Changed, Head, changed, check, committed};
 
 /// Why an attempt failed.
 pub(super) enum Failure {
@@ -117,12 +116,13 @@ pub(super) async fn rehearse(
     .await
 }
 
-/// What a resource's row says of it, apart from what it holds.
-pub(super) struct Head {
-    pub(super) resource: i64,
+/// A group that lost a member because the member ended.
+pub(super) struct Group {
+    pub(super) resource_type: String,
+    pub(super) id: String,
     pub(super) version: i64,
+    pub(super) since: i64,
     pub(super) created: i64,
-    pub(super) modified: i64,
 }
 
 /// Rows of the change log, in order, by column.
@@ -186,7 +186,7 @@ impl Commit<'_> {
             committed.push(self.write(write).await?);
         }
         self.write_log(change_id).await?;
-        // The tenant's counter is locked now, so nobody else counts at the same time.
+        // The tenant's counter is locked now, so no other transaction counts at the same time.
         let mut session = PostgresSession::on(self.transaction, false);
         let tenant = TenantId(self.tenant);
         if let Some(excess) = guard(&mut session, tenant, self.change_set, &self.removals).await? {
@@ -194,7 +194,7 @@ impl Commit<'_> {
         }
         // A rehearsal must not lock the tenant's row, and nothing that it shows depends on credentials.
         if self.is_logged {
-            self.end_credentials().await?;
+            end_credentials(&mut session, tenant, self.change_set).await?;
         }
         Ok(committed)
     }
@@ -274,12 +274,17 @@ impl Commit<'_> {
             if row.try_get::<_, &str>(0)? == write.resource_type
                 && row.try_get::<_, &str>(1)? == write.id
             {
-                return committed(version(row.try_get(2)?), created, row.try_get(3)?, true);
+                return Ok(committed(
+                    version(row.try_get(2)?),
+                    created,
+                    row.try_get(3)?,
+                    true,
+                )?);
             }
         }
         let (version_now, modified) =
             head.map_or((0, self.at), |head| (head.version, head.modified));
-        committed(version(version_now), created, modified, false)
+        Ok(committed(version(version_now), created, modified, false)?)
     }
 
     async fn create(
@@ -353,7 +358,7 @@ impl Commit<'_> {
             .await?;
         self.link_awaiting(resource, &write.id, &content.document)
             .await?;
-        committed(version(number), created, self.at, true)
+        Ok(committed(version(number), created, self.at, true)?)
     }
 
     /// A deleted resource comes back under its id: its version.
@@ -392,7 +397,12 @@ impl Commit<'_> {
         };
         let members_changed = self.update_members(write, head, members).await?;
         if before.is_none() && !members_changed.is_any() {
-            return committed(version(head.version), head.created, head.modified, false);
+            return Ok(committed(
+                version(head.version),
+                head.created,
+                head.modified,
+                false,
+            )?);
         }
         if before.is_none() {
             self.execute(
@@ -420,7 +430,12 @@ impl Commit<'_> {
             self.link_awaiting(head.resource, &write.id, &content.document)
                 .await?;
         }
-        committed(version(head.version + 1), head.created, self.at, true)
+        Ok(committed(
+            version(head.version + 1),
+            head.created,
+            self.at,
+            true,
+        )?)
     }
 
     /// The document as it was, where anything changed.
@@ -540,7 +555,7 @@ impl Commit<'_> {
         })
     }
 
-    /// The keys of these resources as far as they are there; nobody can delete them from now on.
+    /// The keys of these resources as far as they are there; they cannot be deleted from now on.
     pub(super) async fn lock_members(
         &self,
         ids: &[String],
@@ -593,7 +608,7 @@ impl Commit<'_> {
             .await?;
         self.log(&write.resource_type, &write.id, 0, Told::plain(KIND_DELETE));
         self.change_groups(&locked, &write.id).await?;
-        committed(0, head.created, self.at, true)
+        Ok(committed(0, head.created, self.at, true)?)
     }
 
     /// Groups (locked, in the order of their keys) that lost a member because the member ended.
@@ -858,44 +873,4 @@ pub(super) fn columns(rows: &[&IndexRow], unique: bool) -> (Vec<i64>, Vec<Vec<u8
         .filter(|row| row.unique == unique)
         .map(|row| (row.attribute, stored_key(&row.value).into_owned()))
         .unzip()
-}
-
-/// A write's change of what was there before.
-fn changed<'a>(write: &'a Write, head: &Head, kind: Kind) -> Changed<'a> {
-    let Write {
-        resource_type, id, ..
-    } = write;
-    Changed {
-        resource_type,
-        id,
-        version: head.version + 1,
-        kind,
-        since: head.modified,
-        created: head.created,
-    }
-}
-
-fn check(precondition: Precondition, head: &Head) -> Result<(), CommitError> {
-    match precondition {
-        Precondition::VersionIs(wanted) if wanted != version(head.version) => {
-            Err(CommitError::VersionChanged {
-                current: version(head.version),
-            })
-        }
-        Precondition::VersionIs(_) | Precondition::Exists => Ok(()),
-    }
-}
-
-fn committed(
-    version: u64,
-    created: i64,
-    modified: i64,
-    changed: bool,
-) -> Result<Committed, Failure> {
-    Ok(Committed {
-        version,
-        created: timestamp(created)?,
-        last_modified: timestamp(modified)?,
-        changed,
-    })
 }
