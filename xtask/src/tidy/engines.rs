@@ -36,6 +36,7 @@ const OF_AN_ENGINE: &[(&str, &[Engine], &str)] = &[
         "a commit in a transaction that is taken back",
     ),
     ("search.rs", BOTH, "hot: how a plan is carried out"),
+    ("query.rs", SQLITE, "generated queries on a connection"),
     ("read.rs", BOTH, "hot: resources with what is derived"),
     (
         "requests.rs",
@@ -53,7 +54,6 @@ const OF_AN_ENGINE: &[(&str, &[Engine], &str)] = &[
         BOTH,
         "a whole tenant is read as a stream, not into memory",
     ),
-    ("query.rs", SQLITE, "hot: generated queries, row by row"),
     ("explain.rs", SQLITE, "why a file cannot be used"),
     ("journal.rs", SQLITE, "the write-ahead log"),
     (
@@ -63,6 +63,22 @@ const OF_AN_ENGINE: &[(&str, &[Engine], &str)] = &[
     ),
     ("serving.rs", SQLITE, "one process serves a file"),
     ("writer.rs", SQLITE, "the one thread that writes"),
+    (
+        "together.rs",
+        POSTGRES,
+        "hot: commits that come at the same time",
+    ),
+    ("group.rs", POSTGRES, "hot: which commits go together"),
+    (
+        "create.rs",
+        POSTGRES,
+        "part of a commit: many creates at once",
+    ),
+    (
+        "values.rs",
+        POSTGRES,
+        "part of a commit: index rows as arrays",
+    ),
     ("attempts.rs", POSTGRES, "what is tried again"),
     ("tls.rs", POSTGRES, "TLS to the server"),
 ];

@@ -6,9 +6,18 @@ use directory::store::CommitError;
 use serde_json::{Map, Value};
 
 use super::super::statements_of_safety as sql;
-use super::{Commit, Failure, Group};
+use super::{Commit, Failure};
 use crate::rows::{from_json, storable, tombstone_names};
 use crate::written::Changed;
+
+/// A group that lost a member because the member ended.
+pub(crate) struct Group {
+    pub(crate) resource_type: String,
+    pub(crate) id: String,
+    pub(crate) version: i64,
+    pub(crate) since: i64,
+    pub(crate) created: i64,
+}
 
 impl Commit<'_> {
     pub(crate) fn keeps_history(&self) -> bool {
