@@ -43,6 +43,7 @@ use server::local::{LocalUser, own_uid};
 use server::lockout::LockoutLimit;
 use server::rate_limit::RateLimit;
 use server::{Callers, DEFAULT_TENANT, Parts, State, TenantLifecycle};
+use storage::ports::Ports;
 use storage::postgres::{self, Postgres};
 use storage::private_files::make_private;
 use storage::secrets::MasterKey;
@@ -149,51 +150,27 @@ pub struct AnyStore {
 }
 
 impl AnyStore {
-    fn of<T>(
-        database: T,
-        request_log: Arc<dyn RequestLog>,
-        committed: impl Fn(&T) -> Arc<Notify>,
-    ) -> Self
-    where
-        T: Tokens
-            + Catalogue
-            + Ledger
-            + Store
-            + SchemaStore
-            + EventLog
-            + Receivers
-            + SigningKeys
-            + Audit
-            + Clients
-            + Issuers
-            + TenantLife
-            + History
-            + Parking
-            + PendingReferences
-            + Readiness
-            + Clone
-            + 'static,
-    {
+    fn of(database: &impl Ports, request_log: Arc<dyn RequestLog>) -> Self {
         Self {
             request_log,
             embedded: None,
-            committed: committed(&database),
-            tenants: Arc::new(database.clone()),
-            catalogue: Arc::new(database.clone()),
-            ledger: Arc::new(database.clone()),
-            types: Arc::new(database.clone()),
-            events: Arc::new(database.clone()),
-            receivers: Arc::new(database.clone()),
-            keys: Arc::new(database.clone()),
-            audit: Arc::new(database.clone()),
-            clients: Arc::new(database.clone()),
-            issuers: Arc::new(database.clone()),
-            life: Arc::new(database.clone()),
-            pending: Arc::new(database.clone()),
-            readiness: Arc::new(database.clone()),
-            history: Arc::new(database.clone()),
-            parking: Arc::new(database.clone()),
-            identities: Arc::new(database),
+            committed: database.committed(),
+            tenants: database.tokens(),
+            catalogue: database.catalogue(),
+            ledger: database.ledger(),
+            types: database.types(),
+            events: database.events(),
+            receivers: database.receivers(),
+            keys: database.keys(),
+            audit: database.audit(),
+            clients: database.clients(),
+            issuers: database.issuers(),
+            life: database.life(),
+            pending: database.pending(),
+            readiness: database.readiness(),
+            history: database.history(),
+            parking: database.parking(),
+            identities: database.identities(),
         }
     }
 }
@@ -232,13 +209,13 @@ impl Rollcall {
                 let embedded = Sqlite::open(&database, Arc::clone(&key))?;
                 AnyStore {
                     embedded: Some(embedded.clone()),
-                    ..AnyStore::of(embedded, request_log, Sqlite::committed)
+                    ..AnyStore::of(&embedded, request_log)
                 }
             }
             Database::PostgreSql(url) => {
                 let database = Postgres::connect(url.reveal(), Arc::clone(&key)).await?;
                 let request_log = Arc::new(database.request_log());
-                AnyStore::of(database, request_log, Postgres::committed)
+                AnyStore::of(&database, request_log)
             }
         };
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGenerator>) =
