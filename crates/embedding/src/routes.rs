@@ -12,7 +12,7 @@ use directory::clock::{Clock, IdGenerator};
 use directory::store::Fault;
 use directory::tenant::{Tenant, TenantSettings};
 use jiff::Timestamp;
-use server::{DEFAULT_TENANT, Options, State, router};
+use server::{DEFAULT_TENANT, Options, Parts, State, router};
 use storage::secrets::MasterKey;
 use storage::sqlite::{self, Sqlite};
 use uuid::Uuid;
@@ -85,15 +85,20 @@ impl ScimRoutes {
                 .await?
                 .ok_or_else(|| Fault::new("the folder's database has no tenant"))?,
         };
-        let state = State::new(
+        let state = State::new(Parts {
             directory,
-            tenants.clone(),
-            hasher.clone(),
-            machine.clone(),
-            machine,
+            tenants: tenants.clone(),
+            hasher: hasher.clone(),
+            clock: machine.clone(),
+            ids: machine,
             options,
-        );
-        state.try_readiness_of(own);
+            events: None,
+            readiness: Some(own),
+            request_log: None,
+            callers: None,
+            tenant_lifecycle: None,
+            administration: None,
+        });
         Ok(Self {
             router: router(state),
             tenants,

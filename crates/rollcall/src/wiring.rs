@@ -41,7 +41,7 @@ use provisioning::types::Types;
 use serde_json::json;
 use server::lockout::LockoutLimit;
 use server::rate_limit::RateLimit;
-use server::{Callers, DEFAULT_TENANT, State};
+use server::{Callers, DEFAULT_TENANT, Parts, State, TenantLifecycle};
 use storage::postgres::{self, Postgres};
 use storage::private_files::make_private;
 use storage::secrets::MasterKey;
@@ -348,35 +348,27 @@ impl Rollcall {
     /// What the server works with.
     pub fn state(&self, configuration: &Configuration, events: server::Events) -> Arc<State> {
         let store = &self.store;
-        let (tenants, hasher, clock) = (
-            Arc::clone(&store.tenants),
-            Arc::clone(&self.hasher),
-            Arc::clone(&self.clock),
-        );
-        let state = State::new(
-            self.directory.clone(),
-            tenants,
-            hasher,
-            clock,
-            Arc::clone(&self.ids),
-            server_options(configuration),
-        );
-        let state = state.with_events(events);
-        state.try_readiness_of(Arc::clone(&store.readiness));
-        state.keep_requests(Arc::clone(&store.request_log));
-        let (clients, issuers, key_sets) = (
-            Arc::clone(&store.clients),
-            Arc::clone(&store.issuers),
-            Arc::clone(&self.key_sets),
-        );
-        state.set_callers(Callers {
-            clients,
-            issuers,
-            key_sets,
-        });
-        state.administer(Arc::new(self.administration(configuration)));
-        state.offer_tenant_life(Arc::clone(&store.life), configuration.data.value.clone());
-        state
+        State::new(Parts {
+            directory: self.directory.clone(),
+            tenants: Arc::clone(&store.tenants),
+            hasher: Arc::clone(&self.hasher),
+            clock: Arc::clone(&self.clock),
+            ids: Arc::clone(&self.ids),
+            options: server_options(configuration),
+            events: Some(events),
+            readiness: Some(Arc::clone(&store.readiness)),
+            request_log: Some(Arc::clone(&store.request_log)),
+            callers: Some(Callers {
+                clients: Arc::clone(&store.clients),
+                issuers: Arc::clone(&store.issuers),
+                key_sets: Arc::clone(&self.key_sets),
+            }),
+            tenant_lifecycle: Some(TenantLifecycle {
+                tenants: Arc::clone(&store.life),
+                folder: configuration.data.value.clone(),
+            }),
+            administration: Some(Arc::new(self.administration(configuration))),
+        })
     }
 
     /// What administrators work with.

@@ -28,7 +28,7 @@ const OF_AN_ENGINE: &[(&str, &[Engine], &str)] = &[
     ),
     ("connections.rs", BOTH, "opening and sharing connections"),
     ("commit.rs", BOTH, "hot: every write of identities"),
-    ("record.rs", BOTH, "part of a commit: history"),
+    ("commit/record.rs", BOTH, "part of a commit: history"),
     ("pending.rs", BOTH, "part of a commit: references that wait"),
     (
         "leavers.rs",
@@ -41,6 +41,7 @@ const OF_AN_ENGINE: &[(&str, &[Engine], &str)] = &[
         "a commit in a transaction that is taken back",
     ),
     ("search.rs", BOTH, "hot: how a plan is carried out"),
+    ("query.rs", SQLITE, "generated queries on a connection"),
     ("read.rs", BOTH, "hot: resources with what is derived"),
     (
         "requests.rs",

@@ -29,7 +29,7 @@ use provisioning::connector::{Connector, Target};
 use provisioning::dry_run::DryRun;
 use provisioning::types::Types;
 use serde_json::Value;
-use server::{Callers, Events, Options, State, router};
+use server::{Callers, Events, Options, Parts, State, TenantLifecycle, router};
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
 use storage::sqlite::requests::SqliteRequestLog;
@@ -247,25 +247,29 @@ impl House {
             .await
             .unwrap()
             .unwrap();
-        let state = State::new(
-            directory,
-            seen_tenants(tenants.clone()),
-            hasher.clone(),
-            hand.clone(),
-            hand.clone(),
-            options,
-        )
-        .with_events(events);
         let request_log: Arc<dyn RequestLog> =
             Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
-        state.keep_requests(request_log.clone());
-        state.administer(Arc::new(administration));
-        state.set_callers(Callers {
-            clients: clients.clone(),
-            issuers: issuers.clone(),
-            key_sets: foreign.clone(),
+        let state = State::new(Parts {
+            directory,
+            tenants: seen_tenants(tenants.clone()),
+            hasher: hasher.clone(),
+            clock: hand.clone(),
+            ids: hand.clone(),
+            options,
+            events: Some(events),
+            readiness: None,
+            request_log: Some(request_log.clone()),
+            callers: Some(Callers {
+                clients: clients.clone(),
+                issuers: issuers.clone(),
+                key_sets: foreign.clone(),
+            }),
+            tenant_lifecycle: Some(TenantLifecycle {
+                tenants: store.clone(),
+                folder: folder.path().to_owned(),
+            }),
+            administration: Some(Arc::new(administration)),
         });
-        state.offer_tenant_life(store.clone(), folder.path().to_owned());
         let mut house = Self {
             clients,
             issuers,
