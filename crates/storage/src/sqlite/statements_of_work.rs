@@ -118,7 +118,7 @@ pub(crate) const FIND_SURPLUS_LINE: &str = "SELECT line FROM provisioning_log WH
 pub(crate) const LIST_OLDEST_LINES: &str = "SELECT line, entry FROM provisioning_log WHERE tenant = ?1 AND application = ?2 ORDER BY line LIMIT ?3";
 pub(crate) const FORGET_LINES: &str =
     "DELETE FROM provisioning_log WHERE tenant = ?1 AND application = ?2 AND line <= ?3";
-pub(crate) const STATUS: &str = "SELECT count(*), count(*) FILTER (WHERE attempts > 0), count(*) FILTER (WHERE held = 1), \
+pub(crate) const STATUS: &str = "SELECT count(*) FILTER (WHERE held = 0 AND attempts = 0), count(*) FILTER (WHERE held = 0 AND attempts > 0), count(*) FILTER (WHERE held = 1), \
        (SELECT count(*) FROM links AS l WHERE l.tenant = ?1 AND l.application = ?2 AND l.remote_id IS NOT NULL) \
      FROM outbox WHERE tenant = ?1 AND application = ?2";
 
