@@ -194,7 +194,8 @@ pub(crate) static FORGET_LINES: Statement = Statement::new(
     "DELETE FROM provisioning_log WHERE tenant = $1 AND application = $2 AND line <= $3",
 );
 pub(crate) static STATUS: Statement = Statement::new(
-    "SELECT count(*), count(*) FILTER (WHERE attempts > 0), count(*) FILTER (WHERE held), \
+    "SELECT count(*) FILTER (WHERE NOT held AND attempts = 0), \
+       count(*) FILTER (WHERE NOT held AND attempts > 0), count(*) FILTER (WHERE held), \
        (SELECT count(*) FROM links AS l WHERE l.tenant = $1 AND l.application = $2 AND l.remote_id IS NOT NULL) \
      FROM outbox WHERE tenant = $1 AND application = $2",
 );
