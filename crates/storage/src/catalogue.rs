@@ -87,8 +87,7 @@ impl<E: Engine> Catalogue for Database<E> {
         at: Timestamp,
         entry: Entry,
     ) -> Result<u64, Fault> {
-        let pairs = one.map(|pair| (tenant, None, vec![pair]));
-        let asked = (tenant, id, pairs, at, entry);
+        let asked = (tenant, id, one, at, entry);
         let marked = self.write(asked, compare_again).await?;
         self.notify();
         Ok(marked)
@@ -196,21 +195,15 @@ async fn remove(
 
 async fn compare_again(
     session: &mut dyn Session,
-    (tenant, id, pairs, at, entry): &(
-        TenantId,
-        ApplicationId,
-        Option<(TenantId, Option<i64>, Vec<OutOfDate>)>,
-        Timestamp,
-        Entry,
-    ),
+    (tenant, id, one, at, entry): &(TenantId, ApplicationId, Option<OutOfDate>, Timestamp, Entry),
 ) -> Result<u64, Fault> {
     if !hold(session, *tenant, *id).await? {
         return Ok(0);
     }
-    let marked = match pairs {
+    let marked = match one {
         None => mark_all(session, *tenant, *id, *at, true).await?,
-        Some(pairs) => {
-            mark_out_of_date(session, pairs).await?;
+        Some(pair) => {
+            mark_out_of_date(session, &(*tenant, None, vec![pair.clone()])).await?;
             1
         }
     };
