@@ -171,7 +171,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Adds what was learned.
+    /// Adds the journal of the request.
     pub fn learn(&mut self, learned: Learned) {
         self.entry.adaptations.extend(learned.adaptations);
         self.entry.understood = learned.understood;

@@ -117,7 +117,7 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     authorization: HeaderValue,
-    /// What is taken out of every answer.
+    /// The secret that is taken out of every answer.
     token: String,
 }
 

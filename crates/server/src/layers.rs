@@ -50,7 +50,7 @@ pub fn router(state: Arc<State>) -> Router {
 
 async fn stack(state: Arc<State>, admin_api: Arc<AdminApi>, mut request: Request) -> Response {
     let exchange = Exchange::begin(&state, &mut request);
-    let is_restore = AdminApi::restores(&exchange.method, request.uri().path());
+    let is_restore = AdminApi::moves_a_tenant(&exchange.method, request.uri().path());
     let limit = Duration::from_secs(if is_restore {
         state.options.restore_seconds_max
     } else {
@@ -159,7 +159,7 @@ async fn guarded(
 
 /// Into the request log of the tenant; of strangers only so many.
 async fn keep(state: &State, trace: &Trace, answered: Answered, refusal: Option<Refusal>) {
-    let Some(log) = state.request_log.get() else {
+    let Some(log) = &state.request_log else {
         return;
     };
     if let Some(tenant) = trace.unknown_caller_of() {

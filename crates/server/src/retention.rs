@@ -30,7 +30,7 @@ pub async fn shorten_request_logs(state: Arc<State>, stop: impl Future<Output = 
 }
 
 async fn shorten_once(state: &State) -> Result<(), Fault> {
-    let Some(log) = state.request_log.get() else {
+    let Some(log) = &state.request_log else {
         return Ok(());
     };
     for tenant in state.tenants.list_tenants().await? {
