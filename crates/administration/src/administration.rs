@@ -9,6 +9,8 @@ use async_trait::async_trait;
 use directory::access::{Caller, Scope};
 use directory::audit_log::Audit;
 use directory::clock::{Clock, IdGenerator};
+use directory::request_log::RequestLog;
+use directory::tenant_life::TenantLife;
 use directory::{Directory, DirectoryError};
 use events::event_log::{Receivers, SigningKeys};
 use events::subscription::Subscriptions;
@@ -70,6 +72,10 @@ pub struct Events {
 pub struct Administration {
     /// Tenants and tokens.
     pub tenants: Arc<dyn Tokens>,
+    /// Suspending, moving and erasing tenants.
+    pub life: Arc<dyn TenantLife>,
+    /// Request logs, which are erased with their tenants.
+    pub request_log: Arc<dyn RequestLog>,
     /// OAuth clients.
     pub clients: Arc<dyn Clients>,
     /// Foreign issuers.

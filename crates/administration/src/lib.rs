@@ -14,6 +14,8 @@ pub mod administration;
 
 pub mod permissions;
 
+pub mod tenants;
+
 pub mod tokens;
 
 pub mod clients;

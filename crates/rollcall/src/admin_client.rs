@@ -88,6 +88,15 @@ enum Way {
 impl Destination<'_> {
     /// The way there.
     pub async fn open(&self) -> Result<AdminClient, Failure> {
+        self.open_where(Missing::Refuse).await
+    }
+
+    /// The same; where the data folder has no database yet, one is made.
+    pub async fn open_or_make(&self) -> Result<AdminClient, Failure> {
+        self.open_where(Missing::Create).await
+    }
+
+    async fn open_where(&self, missing: Missing) -> Result<AdminClient, Failure> {
         let configuration = self.configuration;
         if let Some(Remote { url, token }) = &self.remote {
             let egress = Egress::allowing(configuration.allow_private.value.clone());
@@ -106,7 +115,7 @@ impl Destination<'_> {
                 assumed: None,
             });
         }
-        let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
+        let rollcall = Rollcall::open(configuration, missing).await?;
         let ServingUrl { url, is_assumed } = serving_url::find(configuration);
         let (_, commits) = watch::channel(0);
         let events = rollcall.events(&url, event_options(configuration), commits);
@@ -235,12 +244,14 @@ impl AdminClient {
         let Some(detail) = detail else {
             return self.is_other(commands);
         };
-        if matches!(status, 404 | 405) && detail.contains(server::NO_SUCH_ROUTE) {
+        if status == 405 || status == 404 && detail.starts_with(server::NO_SUCH_ROUTE) {
             return self.is_other(commands);
         }
         let exit = match status {
             404 => Exit::NotFound,
             409 | 412 => Exit::Conflict,
+            // A local user may do everything, so it is what was asked that is refused.
+            403 if !matches!(self.way, Way::Server { .. }) => Exit::Refused,
             401 | 403 | 500 | 501 => Exit::Failed,
             429 | 503 => Exit::Unreachable,
             _ => Exit::Refused,

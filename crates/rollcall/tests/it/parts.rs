@@ -96,7 +96,12 @@ impl Parts {
         let token = token_text(&hand.secret());
         let listener = runtime.block_on(async {
             let tenant = store
-                .create_tenant(DEFAULT_TENANT, TenantSettings::default(), hand.now())
+                .create_tenant(
+                    DEFAULT_TENANT,
+                    TenantSettings::default(),
+                    hand.now(),
+                    Entry::of_program("tenant.create", DEFAULT_TENANT, hand.now()),
+                )
                 .await
                 .unwrap()
                 .unwrap();

@@ -160,7 +160,12 @@ async fn positions_that_are_too_old_or_of_others_are_refused() {
     check("detail=some", 400, "`detail`").await;
     let other = house
         .tenants
-        .create_tenant("other", TenantSettings::default(), house.hand_now())
+        .create_tenant(
+            "other",
+            TenantSettings::default(),
+            house.hand_now(),
+            entry(),
+        )
         .await
         .unwrap()
         .unwrap();
@@ -682,7 +687,7 @@ async fn nobody_learns_from_key_sets_which_tenants_there_are() {
     let make = async |name: &str| {
         house
             .tenants
-            .create_tenant(name, TenantSettings::default(), house.hand_now())
+            .create_tenant(name, TenantSettings::default(), house.hand_now(), entry())
             .await
             .unwrap()
             .unwrap()
@@ -778,7 +783,12 @@ async fn what_strangers_are_answered_does_not_depend_on_the_tenant() {
     let house = House::new().await;
     house
         .tenants
-        .create_tenant("there", TenantSettings::default(), house.hand_now())
+        .create_tenant(
+            "there",
+            TenantSettings::default(),
+            house.hand_now(),
+            entry(),
+        )
         .await
         .unwrap()
         .unwrap();

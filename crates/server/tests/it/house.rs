@@ -211,8 +211,12 @@ impl House {
             keys: Mutex::default(),
             fetches: AtomicUsize::default(),
         });
+        let request_log: Arc<dyn RequestLog> =
+            Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
         let administration = Administration {
             tenants: tenants.clone(),
+            life: store.clone(),
+            request_log: request_log.clone(),
             clients: clients.clone(),
             issuers: issuers.clone(),
             key_sets: foreign.clone(),
@@ -244,12 +248,10 @@ impl House {
             },
         };
         let tenant = tenants
-            .create_tenant("default", settings, hand.now())
+            .create_tenant("default", settings, hand.now(), entry())
             .await
             .unwrap()
             .unwrap();
-        let request_log: Arc<dyn RequestLog> =
-            Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
         let state = State::new(Parts {
             directory,
             tenants: seen_tenants(tenants.clone()),
@@ -266,7 +268,6 @@ impl House {
                 key_sets: foreign.clone(),
             }),
             tenant_lifecycle: Some(TenantLifecycle {
-                tenants: store.clone(),
                 folder: folder.path().to_owned(),
             }),
             administration: Some(Arc::new(administration)),

@@ -7,14 +7,14 @@ use directory::history::Kind;
 use directory::pending::{Names, manager};
 use directory::store::CommitError;
 
-use super::commit::record::Changed;
-use super::commit::{Commit, Failure, Values, committed};
+use super::commit::{Commit, Failure, Values};
 use super::statements as sql;
 use super::statements_of_safety::{CREATE_AGAIN, FIND_AWAITED};
 use super::values::{Added, add_values, take_values};
 use crate::rows::{
     IndexRow, KIND_CREATE, Told, encode_entries, index_rows, micros, storable, stored, version,
 };
+use crate::written::{Changed, committed};
 
 /// A new resource of one of the change sets that are committed together.
 #[derive(Clone, Copy)]
@@ -176,7 +176,7 @@ impl Commit<'_> {
             self.link_awaiting(resource, &write.id, &content.document)
                 .await?;
         }
-        committed(version(first), self.at, self.at, true)
+        Ok(committed(version(first), self.at, self.at, true)?)
     }
 
     /// Makes one resource with its members, or brings one back.
@@ -256,7 +256,7 @@ impl Commit<'_> {
             .await?;
         self.link_awaiting(resource, &write.id, &content.document)
             .await?;
-        committed(version(number), created, self.at, true)
+        Ok(committed(version(number), created, self.at, true)?)
     }
 
     /// A deleted resource comes back under its id: its version.
