@@ -122,7 +122,7 @@ fn routes_of_all() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(receivers::test))
         .routes(routes!(receivers::add_to_feed))
         .routes(routes!(receivers::remove_from_feed))
-        .routes(routes!(receivers::dead_letters))
+        .routes(routes!(receivers::undelivered))
         .routes(routes!(receivers::redeliver))
         .routes(routes!(receivers::discard))
         .routes(routes!(signing_keys::list, signing_keys::rotate));
