@@ -2,6 +2,7 @@
 
 mod checklist;
 mod edges;
+mod engines;
 mod map;
 mod order;
 mod source;
@@ -64,6 +65,7 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
     }
     findings.extend(order::check(&files));
     findings.extend(edges::check(root, &files)?);
+    findings.extend(engines::check(&files));
     findings.extend(map::check(root, &files)?);
     findings.extend(checklist::check(root, &files)?);
     findings.sort();

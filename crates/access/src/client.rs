@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq;
 
 use crate::credential::{TokenHash, TokenHasher};
 use directory::access::Permissions;
+use directory::audit::Entry;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 
@@ -98,14 +99,21 @@ impl ClientRecord {
 #[async_trait]
 pub trait Clients: Send + Sync {
     /// Stores a client; false where the name is taken by one that is not revoked.
-    async fn create_client(&self, client: ClientRecord) -> Result<bool, Fault>;
+    /// The audit entry goes into the tenant's chain with it.
+    async fn create_client(&self, client: ClientRecord, entry: Entry) -> Result<bool, Fault>;
     /// By id, revoked ones too.
     async fn find_client(&self, tenant: TenantId, id: &str) -> Result<Option<ClientRecord>, Fault>;
     /// All of a tenant, oldest first.
     async fn list_clients(&self, tenant: TenantId) -> Result<Vec<ClientRecord>, Fault>;
     /// Revokes one, and with the tenant's revision what is remembered of its tokens; false where there is none.
-    async fn revoke_client(&self, tenant: TenantId, id: &str, at: Timestamp)
-    -> Result<bool, Fault>;
+    /// The audit entry goes into the tenant's chain with it.
+    async fn revoke_client(
+        &self,
+        tenant: TenantId,
+        id: &str,
+        at: Timestamp,
+        entry: Entry,
+    ) -> Result<bool, Fault>;
     /// Remembers that an assertion was used, until it is worth nothing anyway; false where it was used before. Forgets older ones.
     async fn use_assertion(
         &self,

@@ -9,6 +9,7 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use directory::access::{Permissions, unauthorized};
+use directory::audit::Entry;
 use directory::store::{Fault, Tenants};
 use directory::tenant::TenantId;
 
@@ -134,7 +135,8 @@ pub struct TokenRecord {
 #[async_trait]
 pub trait Tokens: Tenants {
     /// Stores a token; false, and nothing is stored, where it is for a person who is not there or not active.
-    async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault>;
+    /// The audit entry goes into the tenant's chain with it.
+    async fn create_token(&self, token: TokenRecord, entry: Entry) -> Result<bool, Fault>;
     /// By hash, revoked and expired ones too.
     async fn find_token(
         &self,
@@ -143,8 +145,14 @@ pub trait Tokens: Tenants {
     ) -> Result<Option<TokenRecord>, Fault>;
     /// All of a tenant, oldest first.
     async fn list_tokens(&self, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault>;
-    /// Revokes one and raises the tenant's revision; false where there is none.
-    async fn revoke_token(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault>;
+    /// Revokes one and raises the tenant's revision; false, and nothing is stored, where there is none. The audit entry goes into the tenant's chain with it.
+    async fn revoke_token(
+        &self,
+        tenant: TenantId,
+        id: &str,
+        at: Timestamp,
+        entry: Entry,
+    ) -> Result<bool, Fault>;
     /// Remembers a use.
     async fn record_token_use(
         &self,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use directory::access::Permissions;
+use directory::audit::Entry;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 
@@ -57,11 +58,18 @@ pub struct IssuerRecord {
 #[async_trait]
 pub trait Issuers: Send + Sync {
     /// Stores an issuer; false where the name is taken.
-    async fn add_issuer(&self, issuer: IssuerRecord) -> Result<bool, Fault>;
+    /// The audit entry goes into the tenant's chain with it.
+    async fn add_issuer(&self, issuer: IssuerRecord, entry: Entry) -> Result<bool, Fault>;
     /// All of a tenant, by name.
     async fn list_issuers(&self, tenant: TenantId) -> Result<Vec<IssuerRecord>, Fault>;
     /// Removes one, and with the tenant's revision what is remembered of its tokens; false where there is none.
-    async fn remove_issuer(&self, tenant: TenantId, name: &str) -> Result<bool, Fault>;
+    /// The audit entry goes into the tenant's chain with it.
+    async fn remove_issuer(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        entry: Entry,
+    ) -> Result<bool, Fault>;
 }
 
 /// The way to the public keys of an issuer.

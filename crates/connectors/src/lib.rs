@@ -9,6 +9,8 @@ pub mod event_receiver;
 
 pub mod key_sets;
 
+pub mod admin_server;
+
 mod capabilities;
 
 pub mod scim_target;

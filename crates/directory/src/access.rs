@@ -46,6 +46,45 @@ impl Scope {
     }
 }
 
+/// What an administrator is: each role may do what the roles before it may, and more. Which act needs which role is one table, in `administration`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Reads everything, the audit log too, and changes nothing.
+    Auditor,
+    /// Helps people: ends what was issued to a person, brings a deleted person back, sends a person to the applications again.
+    HelpDesk,
+    /// Administers a tenant.
+    Administrator,
+    /// Administers the installation.
+    Owner,
+}
+
+impl Role {
+    /// All of them, the narrowest first.
+    pub const ALL: [Self; 4] = [
+        Self::Auditor,
+        Self::HelpDesk,
+        Self::Administrator,
+        Self::Owner,
+    ];
+
+    /// Its name in settings and requests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auditor => "auditor",
+            Self::HelpDesk => "help-desk",
+            Self::Administrator => "administrator",
+            Self::Owner => "owner",
+        }
+    }
+
+    /// The role with this name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+}
+
 /// What a credential lets its bearer do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
@@ -54,7 +93,10 @@ pub struct Permissions {
     pub scopes: Vec<Scope>,
     /// The resource types it is for, by name; `None`: all, those that are added later too.
     pub resource_types: Option<Vec<String>>,
-    /// The User whom its bearer stands for, by id: what is found at `/Me`.
+    /// The role that narrows what its bearer may administer; `None`: as its scopes say (`Permissions::role`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// The id of the User that its bearer stands for, which is at `/Me`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The client profile of its bearer, by name; `None`: the tenant's.
@@ -81,6 +123,7 @@ impl Permissions {
         Self {
             scopes,
             resource_types: None,
+            role: None,
             user: None,
             profile: None,
             requests_per_second: None,
@@ -95,6 +138,19 @@ impl Permissions {
     /// Whether it opens this.
     pub fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
+    }
+
+    /// The role of its bearer as an administrator: the one it names, else `owner` with the scope `operator` and `administrator` with the scope `admin`.
+    /// The scopes say where the role holds: without `admin` the bearer administers no tenant, without `operator` not the installation.
+    pub fn role(&self) -> Option<Role> {
+        let of_scopes = if self.has(Scope::Operator) {
+            Some(Role::Owner)
+        } else if self.has(Scope::Admin) {
+            Some(Role::Administrator)
+        } else {
+            None
+        };
+        of_scopes.map(|of_scopes| self.role.unwrap_or(of_scopes).min(of_scopes))
     }
 
     /// Whether it is for this resource type.
@@ -114,7 +170,7 @@ pub struct Caller {
     pub tenant: Arc<Tenant>,
     /// The tenant's schemas and resource types, as they were when it was authenticated.
     pub schemas: SchemaSet,
-    /// The public id of its token, or of the program's own hand (`command-line`).
+    /// The public id of its token, or `command-line`.
     pub credential_id: String,
     /// What it may do.
     pub permissions: Permissions,
@@ -132,7 +188,7 @@ impl Caller {
             .or_else(|| self.tenant.settings.client_profile())
     }
 
-    /// From now on it acts for the person whom it stands for: what administrators may do besides, it may not.
+    /// From now on the caller acts for the person that it stands for, without the rights of an administrator.
     pub fn acts_for_oneself(&mut self) {
         self.permissions
             .scopes
@@ -191,8 +247,8 @@ impl Caller {
         Err(Error::new(ErrorKind::InsufficientScope, detail))
     }
 
-    /// Refuses (`403`) to give a credential more than the caller has: a scope, a resource type, or life beyond the caller's own end or the person's whom the
-    /// caller stands for. `until` is when the new credential ends; `None`: never.
+    /// Refuses (`403`) to give a credential more than the caller has: a scope, a resource type, or a life beyond the end of the caller or of the person that
+    /// the caller stands for. `until` is when the new credential ends; `None`: never.
     pub fn may_give(&self, given: &Permissions, until: Option<Timestamp>) -> Result<(), Error> {
         let refuse = |path: &str, detail: String| {
             Err(Error::new(ErrorKind::InsufficientScope, detail).at(path))
@@ -215,6 +271,7 @@ impl Caller {
             );
             return refuse("scopes", detail);
         }
+        self.may_give_role(given)?;
         self.may_give_types(given.resource_types.as_deref())?;
         if let Some(own) = self
             .permissions
@@ -235,7 +292,32 @@ impl Caller {
         self.may_give_until(until)
     }
 
-    /// Refuses (`403`) to give what is for resource types that the caller is not for; `None`: for all.
+    /// Refuses (`403`) to give a broader role than the caller has.
+    fn may_give_role(&self, given: &Permissions) -> Result<(), Error> {
+        let (own, given) = (self.permissions.role(), given.role());
+        let Some(given) = given.filter(|given| own.is_none_or(|own| own < *given)) else {
+            return Ok(());
+        };
+        let detail = format!(
+            "This token has the role `{}` and cannot give the broader role `{}`.",
+            own.map_or("none", Role::name),
+            given.name()
+        );
+        Err(Error::new(ErrorKind::InsufficientScope, detail).at("role"))
+    }
+
+    /// Refuses (`403`) to end or replace a credential that is broader than the caller's own: one with a broader role, or for resource types that the
+    /// caller's is not for. How long either lives does not matter.
+    pub fn may_end(&self, other: &Permissions) -> Result<(), Error> {
+        let types = other.resource_types.as_deref();
+        if self.may_give_role(other).is_ok() && self.may_give_types(types).is_ok() {
+            return Ok(());
+        }
+        let detail = "This token is narrower than the credential that the request would end; use a token with the same role and resource types, or broader ones.";
+        Err(Error::new(ErrorKind::InsufficientScope, detail))
+    }
+
+    /// Refuses (`403`) to give something that is for resource types that the caller is not for; `None`: for all.
     pub fn may_give_types(&self, given: Option<&[String]>) -> Result<(), Error> {
         let Some(own) = &self.permissions.resource_types else {
             return Ok(());
@@ -265,7 +347,7 @@ impl Caller {
         Err(Error::new(ErrorKind::InsufficientScope, detail).at("expires"))
     }
 
-    /// Refuses (`403`) to make what never ends to a caller whose credential ends, by itself or with the person whom it stands for.
+    /// Refuses (`403`) to make something without an end, if the credential of the caller ends by itself or with the person that it stands for.
     pub fn may_give_for_good(&self) -> Result<(), Error> {
         self.may_give_until(None)?;
         if self.permissions.user.is_none() {
@@ -293,6 +375,12 @@ impl Caller {
                 .pending_references
                 .unwrap_or(profile.safety.pending_references),
         }
+    }
+
+    /// Whether a reference may be the `userName` or `externalId` of a resource, or of one that is not there yet: the tenant wants that, and the caller is
+    /// for people. To any other caller the answer would tell whether somebody has that name.
+    pub fn may_name_people(&self) -> bool {
+        self.safety().pending_references && self.permissions.covers("User")
     }
 
     fn may(&self, scope: Scope, schema: &TypeSchema) -> Result<(), Error> {

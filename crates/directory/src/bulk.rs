@@ -145,7 +145,7 @@ impl<'a> Sorting<'a> {
         }
     }
 
-    /// Those of whoever waits for this operation that need to wait for it no longer.
+    /// The operations that waited for this one and need not wait for it any longer.
     fn release(
         &mut self,
         index: usize,
@@ -447,7 +447,7 @@ mod tests {
                 Step::Complete { index: 0 },
             ],
         );
-        // Whoever changes what a cycle made waits until it is whole; whoever only refers to it does not.
+        // An operation that changes what a cycle made waits until the cycle is whole; one that only refers to it does not.
         let delete = json!({"method": "DELETE", "path": "/Groups/bulkId:a"});
         check(
             json!([
@@ -470,7 +470,7 @@ mod tests {
     }
 
     proptest! {
-        /// Requests of a few operations that refer to each other, to themselves and to nobody: two of three make something.
+        /// Requests of a few operations that refer to each other, to themselves and to names that no operation has: two of three make something.
         #[test]
         fn everything_runs_once_after_what_it_needs(requests in vec((0..3_usize, vec(0..7_usize, 0..3)), 1..7)) {
             let makes = |index: usize| requests.get(index).is_some_and(|(kind, _)| *kind > 0);

@@ -28,7 +28,7 @@ pub struct ChangeSet {
 }
 
 impl ChangeSet {
-    /// The ids of the people whom it deletes or leaves inactive. What was issued to them (tokens, OAuth clients, issuers) ends in the same commit, and does
+    /// The ids of the people that it deletes or leaves inactive. What was issued to them (tokens, OAuth clients, issuers) ends in the same commit, and does
     /// not come back with them.
     pub fn leavers(&self) -> BTreeSet<&str> {
         self.writes
@@ -39,16 +39,16 @@ impl ChangeSet {
     }
 }
 
-/// Who wants a change set, and what the store does with it besides applying it.
+/// Who sent a change set, and what the store does besides applying it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Policy {
     /// The credential it came with.
     pub credential_id: String,
-    /// Whether what was is kept.
+    /// Whether the history is kept.
     pub keep_history: bool,
-    /// The guard that may hold it; `None` for an administrator's own hand.
+    /// The guard that may hold it; `None` if an administrator writes.
     pub guard: Option<GuardSettings>,
-    /// Whether references to what is not there wait.
+    /// Whether references to resources that are not there wait.
     pub pending_references: bool,
     /// Whether a group is refused a `displayName` that another group has.
     pub unique_group_names: bool,
@@ -61,7 +61,7 @@ impl Policy {
         (self.unique_group_names && resource_type == "Group").then_some("displayName")
     }
 
-    /// What a tenant says about what a client sends.
+    /// The tenant's policy for writes of clients.
     pub fn of_client(caller: &Caller) -> Self {
         Self {
             guard: Some(caller.tenant.settings.guard),
@@ -69,13 +69,13 @@ impl Policy {
         }
     }
 
-    /// What it says about what an administrator does: no guard holds it.
+    /// The tenant's policy for writes of administrators: no guard holds them.
     pub fn of_administrator(caller: &Caller) -> Self {
         Self {
             credential_id: caller.credential_id.clone(),
             keep_history: caller.tenant.settings.history_days > 0,
             guard: None,
-            pending_references: caller.safety().pending_references,
+            pending_references: caller.may_name_people(),
             unique_group_names: caller.tenant.settings.unique_group_names,
         }
     }
@@ -90,7 +90,7 @@ pub struct Former {
     pub created: Timestamp,
 }
 
-/// What is known when a write is decided.
+/// The time and the id with which a write is decided.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// When.
@@ -110,7 +110,7 @@ impl Moment {
         self.change_set_of(schema.revision, vec![write])
     }
 
-    /// A change set of these writes; under whose policy, is said when it is committed.
+    /// A change set of these writes. The commit adds the policy.
     pub(crate) fn change_set_of(self, types_revision: u64, writes: Vec<Write>) -> ChangeSet {
         ChangeSet {
             change_id: self.change_id,
@@ -168,7 +168,7 @@ pub enum Change {
         /// Of a resource that comes back: it must have been deleted, and the store must remember it.
         former: Option<Former>,
     },
-    /// A change of an existing one. Where neither content nor members change anything, nothing is written and the version stays.
+    /// A change of an existing one. If neither content nor members change anything, nothing is written and the version stays.
     Update {
         /// What must hold.
         precondition: Precondition,
@@ -255,7 +255,7 @@ pub enum Precondition {
 /// What a resource holds, ready to be stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Content {
-    /// The document of a `ValidResource`; shared with whoever answers with it.
+    /// The document of a `ValidResource`; the answer shares it.
     pub document: Document,
     /// What people call it: a User's `displayName` or `userName`, a Group's `displayName`.
     pub display: String,

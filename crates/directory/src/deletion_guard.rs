@@ -1,5 +1,5 @@
-//! The guard on what comes in: too many removals in a window are held until an administrator decides. Only decides; the store counts. What goes
-//! out to applications has no guard yet.
+//! The guard on what clients send: too many removals in a window are held until an administrator decides. This module decides; the store counts. It
+//! does not look at what Rollcall sends to applications.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ impl Removal {
     }
 }
 
-/// What becomes of a request that is over the threshold.
+/// What happens with a request that is over the threshold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -70,7 +70,7 @@ pub struct Threshold {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GuardSettings {
-    /// What becomes of what is over a threshold.
+    /// What happens with a request that is over a threshold.
     pub mode: Mode,
     /// The window, in minutes.
     pub window_minutes: u32,
@@ -83,9 +83,9 @@ pub struct GuardSettings {
 }
 
 impl Default for GuardSettings {
-    /// A tenth of everybody within one hour is more likely an accident than a decision, in a directory of any size. Where a tenth is only a handful of
+    /// A tenth of all people within one hour is more likely an accident than a decision, in a directory of any size. Where a tenth is only a handful of
     /// people, the number has to be exceeded too, so that ordinary work in a small directory is not held. Identity providers disable people first, so that
-    /// number is the smallest; a deleted person and a membership can be restored, and conformance suites delete dozens of people whom they have made.
+    /// number is the smallest; a deleted person and a membership can be restored, and conformance suites create dozens of people and delete them.
     fn default() -> Self {
         Self {
             mode: Mode::Refuse,
@@ -139,7 +139,7 @@ pub struct Removals {
     pub deletes: u64,
     /// Memberships removed.
     pub memberships: u64,
-    /// Memberships added: a member that moves, or comes back in the same minute, is none that was taken away.
+    /// Memberships added. They are subtracted, so that a member that moves or comes back in the same minute does not count as removed.
     pub memberships_added: u64,
 }
 
@@ -187,7 +187,7 @@ pub struct Excess {
     pub retry_after_seconds: u64,
 }
 
-/// Whether the number alone may be too many; only then has anybody to count what the tenant has.
+/// Whether the number alone may be too many. Only then does the store have to count what the tenant has.
 pub fn may_exceed(settings: &GuardSettings, removal: Removal, in_window: u64) -> bool {
     settings.mode != Mode::Off && in_window > settings.threshold(removal).count
 }
@@ -223,34 +223,16 @@ pub fn decide(
 }
 
 impl Excess {
-    /// A sentence for whoever sent it.
+    /// A sentence for the client that sent it.
     pub fn detail(&self) -> String {
         let (done, all) = self.removal.words();
         format!(
             "Held by the deletion guard: {} {done} within {} minutes, this request included, of {} {all}, which is more than this \
-             tenant allows without an administrator's word. Nothing was changed; accepted is the same request after an administrator has let more through \
+             tenant allows without the approval of an administrator. Nothing was changed; accepted is the same request after an administrator has let more through \
              (`rollcall guard allow`), or when the window has passed.",
             self.in_window, self.window_minutes, self.of_all
         )
     }
-}
-
-/// What a parked write speaks about: `active`, `members:ID`, `members:*` (all members), `*` (everything).
-pub fn supersedes(later: &[String], earlier: &[String]) -> bool {
-    let meets = |one: &String, other: &String| {
-        let wild = |one: &str, other: &str| {
-            one == "*"
-                || one.strip_suffix(":*").is_some_and(|all| {
-                    other
-                        .strip_prefix(all)
-                        .is_some_and(|rest| rest.starts_with(':'))
-                })
-        };
-        one == other || wild(one, other) || wild(other, one)
-    };
-    later
-        .iter()
-        .any(|one| earlier.iter().any(|other| meets(one, other)))
 }
 
 #[cfg(test)]
@@ -360,28 +342,6 @@ mod tests {
             ..Removals::default()
         };
         assert_eq!((gone.of(Removal::Membership), gone.is_empty()), (3, false));
-    }
-
-    #[test]
-    fn later_writes_about_the_same_supersede() {
-        let check = |later: &[&str], earlier: &[&str], expected: bool| {
-            let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
-            assert_eq!(
-                supersedes(&owned(later), &owned(earlier)),
-                expected,
-                "{later:?} {earlier:?}"
-            );
-        };
-        check(&["active"], &["active"], true);
-        check(&["title"], &["active"], false);
-        check(&["*"], &["active"], true);
-        check(&["active"], &["*"], true);
-        check(&["members:a"], &["members:b"], false);
-        check(&["members:a"], &["members:b", "members:a"], true);
-        check(&["members:*"], &["members:b"], true);
-        check(&["members:b"], &["members:*"], true);
-        check(&["members:*"], &["active"], false);
-        check(&[], &["*"], false);
     }
 
     #[test]

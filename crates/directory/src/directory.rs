@@ -46,7 +46,7 @@ pub use self::group_members::{MembershipPage, MembershipSearch};
 use self::pages::Cursors;
 pub use self::pages::MoreMembers;
 pub use self::patching::{PatchAnswer, Patched};
-use self::refusal::{ATTEMPTS_MAX, may_try_again, not_found, refusal, too_busy};
+use self::refusal::{ATTEMPTS_MAX, NotWritten, may_try_again, not_found, refusal, too_busy};
 pub use self::schema_sets::SchemaSets;
 pub use self::types::Edited;
 pub use self::undo::{UNDO_CHANGES_MAX, UNDO_ENTRIES_MAX, UndoLine, Undone};
@@ -66,7 +66,7 @@ use crate::tenant::Tenant;
 use crate::version::Expected;
 use crate::{create, delete, replace, self_service};
 
-/// The credential of the program's own hand.
+/// The id under which the command line writes; it needs no credential.
 pub const COMMAND_LINE: &str = "command-line";
 
 /// Why there is no answer.
@@ -100,9 +100,9 @@ pub struct Directory {
     sets: Arc<SchemaSets>,
     journal: Option<Journal>,
     past: Option<Past>,
-    /// Whether an administrator does it: no guard holds it.
+    /// Whether an administrator writes, so that no guard holds it.
     unguarded: bool,
-    /// Where nothing is kept of what is done: what it is only rehearsed on, which is the store too.
+    /// For a dry run, the rehearsal, which is the store then too.
     rehearsal: Option<Arc<Rehearsal>>,
     /// Whether the client has stopped waiting for the answer.
     stop: Stop,
@@ -110,7 +110,7 @@ pub struct Directory {
     sum: Option<Sum>,
 }
 
-/// What was, and what is held.
+/// The ports to the history, to parked writes and to references that wait.
 #[derive(Clone)]
 struct Past {
     history: Arc<dyn History>,
@@ -147,7 +147,7 @@ impl Directory {
         }
     }
 
-    /// The same, with what was, what is held and what waits.
+    /// The same, with the history, parked writes and references that wait.
     #[must_use]
     pub fn with_past(
         self,
@@ -174,7 +174,7 @@ impl Directory {
         }
     }
 
-    /// The same directory for one request, whose operations that have not begun are left out once this is set.
+    /// The same directory for one request. Once the sign is set, it begins no further operation of the request.
     #[must_use]
     pub fn with_stop(&self, stop: Stop) -> Self {
         Self {
@@ -183,11 +183,10 @@ impl Directory {
         }
     }
 
-    /// The same directory, in which nothing is kept: every write is only rehearsed, and later reads see it as if it were done. Refused where the store
-    /// cannot rehearse.
+    /// The same directory for a dry run: every write is only rehearsed, and later reads see it as if it was done. Refused if the store cannot rehearse.
     pub fn rehearsing(&self) -> Result<Self, Error> {
         let rehearsal = Rehearsal::new(Arc::clone(&self.store)).map(Arc::new).ok_or_else(|| {
-            let detail = "Dry runs are not offered here, as what is behind this server cannot rehearse a write; nothing was changed.";
+            let detail = "This server offers no dry runs, because its store cannot rehearse a write; nothing was changed.";
             Error::new(ErrorKind::NotImplemented, detail)
         })?;
         Ok(Self {
@@ -227,7 +226,7 @@ impl Directory {
         let adapted = normalize_resource(quirks, schema, &mut body);
         self.note(adapted, || redaction::resource(schema, body.clone()));
         let mut id = self.ids.id().to_string();
-        // Wanted once more only where it may revive somebody.
+        // It is used once more only where the create may revive a person.
         let kept = caller.safety().revive_disabled.then(|| body.clone());
         let mut change_set = create::decide(self.moment(), schema, &id, body, quirks)?;
         let document = written(&change_set).cloned();
@@ -252,7 +251,7 @@ impl Directory {
             |write| matches!(&write.change, Change::Create { members, .. } if !members.is_empty()),
         );
         let committed = match (self.commit(caller, change_set).await, anew) {
-            // Somebody else has brought it back in between.
+            // Another request has brought it back in between.
             (Err(CommitError::NotFound { .. }), Some((new, change_set))) => {
                 id = new;
                 self.commit(caller, change_set).await.map_err(refusal)?
@@ -280,7 +279,7 @@ impl Directory {
         self.read_any(caller, schema, id, include).await
     }
 
-    /// The same for whoever writes: a caller that may only write is still answered with what it wrote.
+    /// The same for a caller that writes: one that may only write is still answered with what it wrote.
     async fn read_any(
         &self,
         caller: &Caller,
@@ -321,7 +320,7 @@ impl Directory {
         {
             return self.read_any(caller, schema, id, include).await;
         }
-        outcome
+        Ok(outcome?)
     }
 
     async fn replace_now(
@@ -332,7 +331,7 @@ impl Directory {
         mut body: Value,
         expected: &Expected,
         include: Include,
-    ) -> Result<StoredResource, DirectoryError> {
+    ) -> Result<StoredResource, NotWritten> {
         caller.may_write(schema)?;
         let quirks = &Self::quirks(caller);
         let adapted = normalize_resource(quirks, schema, &mut body);
@@ -376,7 +375,7 @@ impl Directory {
                         groups: current.groups,
                         ..fresh(schema, id, &committed, document)
                     };
-                    return self.with_members(caller, schema, fresh, include).await;
+                    return Ok(self.with_members(caller, schema, fresh, include).await?);
                 }
                 Err(error) => may_try_again(error, expected, attempt)?,
             }
@@ -401,7 +400,7 @@ impl Directory {
                 outcome.as_ref().err(),
             )
             .await?;
-        if parked { Ok(()) } else { outcome }
+        if parked { Ok(()) } else { Ok(outcome?) }
     }
 
     async fn delete_now(
@@ -410,7 +409,7 @@ impl Directory {
         schema: &TypeSchema,
         id: &str,
         expected: &Expected,
-    ) -> Result<(), DirectoryError> {
+    ) -> Result<(), NotWritten> {
         caller.may_write(schema)?;
         let subject = Subject {
             caller,
@@ -438,7 +437,7 @@ impl Directory {
             .map_or_else(QuirkSet::standard, scim_protocol::Profile::quirks)
     }
 
-    /// Stores keep microseconds, so that is what is decided with.
+    /// Stores keep microseconds, so decisions use microseconds too.
     fn moment(&self) -> Moment {
         let now = self.clock.now();
         Moment {

@@ -1,5 +1,5 @@
-//! The document of a resource in both of its shapes: the text that is stored and answered, and the tree that is decided with. Whichever it came in is
-//! there; the other one is made when somebody first asks, and once for everybody who shares it. Checks nothing but that a text is JSON.
+//! The document of a resource in both of its shapes: the text that is stored and answered, and the tree that is decided with. It has the
+//! shape that it came in; the other one is made at the first use, and once for all that share it. Checks nothing but that a text is JSON.
 
 use std::fmt;
 use std::ops::Deref;
@@ -44,7 +44,7 @@ impl Document {
             .get_or_init(|| serde_json::to_string(&**self).unwrap_or_default())
     }
 
-    /// The tree itself; copied where somebody else has the document too.
+    /// The tree itself; copied if the document is shared.
     pub fn into_tree(self) -> Map<String, Value> {
         let _made = &*self;
         Arc::try_unwrap(self.shapes).map_or_else(
@@ -58,7 +58,7 @@ impl Deref for Document {
     type Target = Map<String, Value>;
 
     fn deref(&self) -> &Self::Target {
-        // Whoever made it without a tree gave a text, which is known to be an object.
+        // A document that was made without a tree was made from a text, which is known to be an object.
         self.shapes.tree.get_or_init(|| {
             self.shapes
                 .text

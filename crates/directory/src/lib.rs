@@ -39,9 +39,14 @@ pub mod search;
 
 pub mod tombstone;
 
+pub mod audit;
+
 pub mod store;
 
+pub mod audit_log;
+
 pub mod names;
+
 pub mod readiness;
 
 pub mod rehearsal;

@@ -57,7 +57,7 @@ pub fn check_names(
     Ok(())
 }
 
-/// The type whose names a path is about, where the caller may not read it.
+/// The type whose names a path is about, if the caller may not read that type.
 fn hidden_type(caller: &Caller, schema: &TypeSchema, path: &AttributePath) -> Option<String> {
     let resolved = schema
         .resolve(path)

@@ -1,4 +1,4 @@
-//! The port that says whether a store can be used right now, and how it can not. Mends nothing.
+//! The port that says whether a store can be used right now, and if not, why. It mends nothing.
 
 use async_trait::async_trait;
 

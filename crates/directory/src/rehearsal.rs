@@ -1,5 +1,5 @@
-//! *(shell)* A store that rehearses: what is committed is carried out on a stage of the real store, and reads see what was rehearsed so far. What would be
-//! refused is refused as always; nothing is kept and nobody is woken.
+//! *(shell)* A store that rehearses: each commit is carried out on a stage of the real store, and reads see what was rehearsed so far. It refuses what the
+//! real store would refuse. It keeps nothing, and it tells no listener.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -42,8 +42,8 @@ pub fn throttle_milliseconds(answers: u32) -> u64 {
         .min(BACKOFF_MILLISECONDS_MAX)
 }
 
-/// When an application that says how long it wants to be left alone may be asked again. Not at once, whatever it says: it has just had too much, and its
-/// clock may be behind ours.
+/// When an application that says how long to wait may be asked again. Never at once, even if it says so: it has just had too much, and its clock may be
+/// behind ours.
 pub fn resume_at(now: Timestamp, retry_after: RetryAfter) -> Timestamp {
     let (earliest, latest) = (
         after(now, THROTTLE_MILLISECONDS),

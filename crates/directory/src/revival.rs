@@ -1,4 +1,4 @@
-//! Whom a create brings back: a person who was disabled or deleted, and never somebody else who happens to have had the same name. Reads nothing.
+//! Finds the person that a create brings back: one who was disabled or deleted, and never another person who had the same name. Reads nothing.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use crate::change_set::is_active;
 use crate::pending::{Names, fold};
 use crate::store::StoredResource;
 
-/// The names by which a create may mean somebody who is there already or was.
+/// The names by which a create may mean a person who is there, or who was.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     /// `userName`, where it is not empty.
@@ -16,7 +16,7 @@ pub struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    /// Those of what is to be created.
+    /// The names of the resource that is to be created.
     pub fn of(document: &'a Map<String, Value>) -> Self {
         Self {
             user_name: text_of(document, "userName"),
@@ -24,16 +24,16 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Whether somebody with this `externalId` is another person: both have one, and they differ. Names are given to somebody else, ids are not; in ids case
-    /// matters (RFC 7643 section 3.1).
+    /// Whether the resource with this `externalId` is another person: both have one, and they differ. A name may be given to another person later, an id may
+    /// not. In ids case matters (RFC 7643 section 3.1).
     pub fn is_other_than(&self, external_id: Option<&str>) -> bool {
         self.external_id
             .zip(external_id.filter(|id| !id.is_empty()))
             .is_some_and(|(one, other)| one != other)
     }
 
-    /// Which of those who have one of the names is the person whom the create enables: one whom it means, who is disabled. Where several have the
-    /// `externalId`, the one with the `userName`, and else none of them.
+    /// The person that the create enables, among those who have one of the names: one that it means and who is disabled. If several have the `externalId`,
+    /// the one with the `userName`, and otherwise none of them.
     pub fn choose(&self, mut found: Vec<StoredResource>) -> Option<StoredResource> {
         found.retain(|one| !self.is_other_than(text_of(&one.document, "externalId")));
         if found.len() > 1 {

@@ -1,5 +1,5 @@
-//! Decides what an administrator's edit of schemas and resource types comes to: which documents change, which types are affected, in sentences too.
-//! What is stored is looked at by whoever carries it out.
+//! Decides what an administrator's edit of schemas and resource types comes to: which documents change, which types are affected, and each difference as a
+//! sentence. Does not look at stored resources.
 
 use std::sync::Arc;
 

@@ -64,7 +64,7 @@ pub struct Keyset {
 pub struct Position {
     /// Which of the plan's types it has.
     pub place: u32,
-    /// Whether it has no value of what is sorted by; always false without an order.
+    /// Whether it has no value of the attribute that is sorted by; always false without an order.
     pub missing: bool,
     /// What it is sorted by, as the store has it; empty without an order.
     pub value: Vec<u8>,
@@ -84,8 +84,8 @@ impl SearchPlan {
         }
     }
 
-    /// Whether it asks for one resource of one type by what no other has, as identity providers do before they create somebody; and not for members,
-    /// who may be many.
+    /// Whether it asks for one resource of one type by a unique value, as identity providers do before they create a person; and not for members, which may
+    /// be many.
     pub fn finds_one_at_most(&self) -> bool {
         let names_one = |condition: &Condition| {
             matches!(

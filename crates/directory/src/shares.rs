@@ -111,8 +111,8 @@ impl Room {
         self.use_of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives what is free to those that wait: to the tenant that uses least, and to the first of it. Nobody is passed over because it needs more than is
-    /// free, or it would wait for ever.
+    /// Gives the free room to a request that waits: of the tenant that uses least, the first one. A request that needs more than is free is not passed over,
+    /// or it would wait for ever.
     fn give(&self, used: &mut Use) -> Vec<Waker> {
         let mut woken = Vec::new();
         loop {

@@ -1,4 +1,4 @@
-//! The sign that the client no longer waits for the answer to a request. What may take long looks at it between its parts; it changes nothing by itself.
+//! The sign that the client no longer waits for the answer to a request. Long work looks at it between its parts; the sign itself changes nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -86,8 +86,8 @@ pub enum CommitError {
         /// `active`, `groups`, `roles` or `entitlements`.
         attribute: &'static str,
     },
-    /// The person whom the caller stands for is deactivated or deleted by now.
-    #[error("the person whom the caller stands for has left")]
+    /// The person that the caller stands for is deactivated or deleted by now.
+    #[error("the person that the caller stands for has left")]
     PersonLeft,
     /// The store failed.
     #[error(transparent)]
@@ -119,7 +119,7 @@ pub struct StoredResource {
 pub type Locate<'a> = &'a dyn Fn(&str, &str) -> String;
 
 impl StoredResource {
-    /// The whole resource as filters see it: the document with `id`, `meta` and whatever derived attributes were read. `meta.location` and `$ref` are not
+    /// The whole resource as filters see it: the document with `id`, `meta` and the derived attributes that were read. `meta.location` and `$ref` are not
     /// in it; they depend on the URL that the caller used.
     pub fn into_document(self) -> Map<String, Value> {
         whole(self.into_halves(None))
@@ -337,8 +337,8 @@ pub trait Store: Memberships {
     }
 }
 
-/// Where commits are rehearsed: each is carried out on what those before it left, and with the stage all of them are gone. Nothing is kept, nobody is woken,
-/// nothing comes into the change log. A stage may be left alone for as long as one likes: it holds others up only while it is at work.
+/// Where commits are rehearsed: each is carried out on what those before it left, and when the stage is dropped all of them are gone. Nothing is kept, no
+/// listener is told, and nothing comes into the change log. A stage delays others only while it is at work, so it may wait between two commits.
 #[async_trait]
 pub trait Stage: Send + Sync {
     /// What `Store::commit` would answer now. One that is refused leaves nothing.
@@ -351,7 +351,7 @@ pub trait Stage: Send + Sync {
     async fn ask(&self, tenant: TenantId, question: Question) -> Result<Found, Fault>;
 }
 
-/// What is read in a rehearsal.
+/// A read in a rehearsal.
 #[derive(Clone, Debug)]
 pub enum Question {
     /// `Store::read`.
@@ -360,7 +360,7 @@ pub enum Question {
         resource_type: String,
         /// Its id.
         id: String,
-        /// What of what is derived.
+        /// Which derived attributes.
         include: Include,
     },
     /// `Store::has_more_members_than`.

@@ -38,7 +38,7 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// What stands in for a tenant that is not there while a credential is looked up: nobody is in it, and looking takes as long as in any other.
+    /// The tenant in which a credential is looked up if the tenant of the request does not exist. It is empty, and looking takes as long as in any other.
     pub fn none() -> Self {
         let settings = TenantSettings::default();
         Self {
@@ -65,17 +65,17 @@ pub struct TenantSettings {
     /// What PATCH answers with, where the request does not name attributes.
     #[serde(alias = "patch_returns_resource", deserialize_with = "patch_response")]
     pub patch_response: PatchResponse,
-    /// Whether a token that was good before is looked at also while others guess tokens from the same address (else everybody there waits).
+    /// Whether a token that was good before is checked also while others guess tokens from the same address (if not, every caller there waits).
     pub lockout_spares_known_tokens: bool,
     /// How long entries of the request log are kept, in days; 0: requests are not written down.
     pub request_log_days: u32,
     /// How long lines of the provisioning log are kept, in days.
     pub provisioning_log_days: u32,
-    /// Whether nobody is answered and no application is told anything; everything stays. Set by `TenantLife`.
+    /// Whether the tenant is suspended: every caller is refused, nothing is sent to its applications, and all data stays. Set by `TenantLife`.
     pub suspended: bool,
     /// Whether the experimental type `GroupMember` is among the resource types and schemas that are shown; `/GroupMembers` answers either way.
     pub announce_group_members: bool,
-    /// How long what was is kept, in days; 0: not at all.
+    /// How long the history is kept, in days; 0: not at all.
     pub history_days: u32,
     /// The guard on disables, deletes and membership removals that come in.
     pub guard: GuardSettings,

@@ -30,7 +30,7 @@ pub enum RestoreError {
 /// The life of tenants.
 #[async_trait]
 pub trait TenantLife: Send + Sync {
-    /// Suspends or resumes: a suspended tenant answers nobody and tells no application anything; all of it stays. False where there is none.
+    /// Suspends or resumes. A suspended tenant refuses every caller and sends nothing to applications; all data stays. False if there is no such tenant.
     async fn set_suspended(&self, tenant: TenantId, suspended: bool) -> Result<bool, Fault>;
     /// Gives a tenant other settings, and raises its revision; false where it has changed since it was read, or is gone.
     async fn set_settings(&self, tenant: &Tenant, settings: TenantSettings) -> Result<bool, Fault>;
@@ -49,6 +49,6 @@ pub trait TenantLife: Send + Sync {
         at: Timestamp,
         source: Box<dyn Source>,
     ) -> Result<Tenant, RestoreError>;
-    /// Erases everything of a tenant, and the tenant; false where there is none.
+    /// Erases a tenant with everything in it; false if there is no such tenant.
     async fn erase(&self, tenant: TenantId) -> Result<bool, Fault>;
 }

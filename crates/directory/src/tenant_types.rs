@@ -32,7 +32,7 @@ impl DocumentKind {
     }
 }
 
-/// A version of a document. Versions are kept for good.
+/// A version of a document. Versions are never deleted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DocumentVersion {
     /// Counted from 1.
@@ -264,7 +264,7 @@ mod tests {
             ]
         );
         assert_eq!(one.revision(), 1);
-        // Whoever changed anything has their own.
+        // A tenant that changed anything has types of its own.
         let mut changed = TenantTypes {
             revision: 2,
             ..TenantTypes::first().clone()

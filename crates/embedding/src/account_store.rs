@@ -42,7 +42,7 @@ pub enum AccountChange {
 /// The accounts and groups of an application.
 ///
 /// Only one adapter writes at a time, and it looks before it writes; so an implementation need not check versions or that a `userName` is free, as
-/// long as nobody else writes to the same records.
+/// long as nothing else writes to the same records.
 #[async_trait]
 pub trait AccountStore: Send + Sync {
     /// All records of a type, in order of creation.

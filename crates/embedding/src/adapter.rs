@@ -26,7 +26,7 @@ use crate::memberships::{Memberships, members};
 pub struct AccountsAsStore {
     accounts: Arc<dyn AccountStore>,
     schemas: SchemaSet,
-    /// Whoever holds it may write; inside, the last change that was made and what came of it.
+    /// The lock under which a change is made. Inside are the last change and its outcome.
     writer: Mutex<Option<(Uuid, Vec<Committed>)>>,
 }
 
@@ -336,7 +336,7 @@ mod tests {
     use super::*;
     use crate::account_store::AccountChange;
 
-    /// Records in memory; how often somebody was found by name is counted.
+    /// Records in memory; it counts how often a record was found by name.
     #[derive(Default)]
     struct Kept {
         records: Lock<Vec<Record>>,

@@ -16,7 +16,7 @@ pub(crate) fn display(schemas: &SchemaSet, record: &Record) -> String {
         .unwrap_or_default()
 }
 
-/// The record with this id, of whatever type.
+/// The record with this id, of any type.
 pub(crate) async fn find(
     accounts: &dyn AccountStore,
     schemas: &SchemaSet,

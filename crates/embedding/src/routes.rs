@@ -7,11 +7,12 @@ use access::credential::{TokenHasher, TokenRequest, Tokens, issue, token_text};
 use axum::Router;
 use directory::Directory;
 use directory::access::Permissions;
+use directory::audit::Entry;
 use directory::clock::{Clock, IdGenerator};
 use directory::store::Fault;
 use directory::tenant::{Tenant, TenantSettings};
 use jiff::Timestamp;
-use server::{DEFAULT_TENANT, Options, State, router};
+use server::{DEFAULT_TENANT, Options, Parts, State, router};
 use storage::secrets::MasterKey;
 use storage::sqlite::{self, Sqlite};
 use uuid::Uuid;
@@ -38,7 +39,7 @@ impl IdGenerator for Machine {
     #[expect(clippy::disallowed_methods, reason = "this is the place")]
     fn secret(&self) -> [u8; 32] {
         let mut secret = [0; 32];
-        // The operating system's randomness fails only where there is none at all; then no secret must be made.
+        // The operating system has no randomness, so no secret may be made.
         while getrandom::fill(&mut secret).is_err() {
             std::thread::yield_now();
         }
@@ -84,15 +85,20 @@ impl ScimRoutes {
                 .await?
                 .ok_or_else(|| Fault::new("the folder's database has no tenant"))?,
         };
-        let state = State::new(
+        let state = State::new(Parts {
             directory,
-            tenants.clone(),
-            hasher.clone(),
-            machine.clone(),
-            machine,
+            tenants: tenants.clone(),
+            hasher: hasher.clone(),
+            clock: machine.clone(),
+            ids: machine,
             options,
-        );
-        state.try_readiness_of(own);
+            events: None,
+            readiness: Some(own),
+            request_log: None,
+            callers: None,
+            tenant_lifecycle: None,
+            administration: None,
+        });
         Ok(Self {
             router: router(state),
             tenants,
@@ -124,16 +130,10 @@ impl ScimRoutes {
             expires: None,
             permissions: Permissions::default(),
         };
-        self.tenants
-            .create_token(issue(
-                &*self.hasher,
-                Machine.id(),
-                text,
-                request,
-                Machine.now(),
-            ))
-            .await
-            .map(drop)
+        let at = Machine.now();
+        let token = issue(&*self.hasher, Machine.id(), text, request, at);
+        let entry = Entry::of_program("token.create", token.id.clone(), at);
+        self.tenants.create_token(token, entry).await.map(drop)
     }
 
     /// The routes, below `/scim/v2`. They want the whole path, so they are mounted with `route_service("/scim/v2/{*rest}", ...)` or as the fallback.

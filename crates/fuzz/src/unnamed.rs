@@ -1,5 +1,5 @@
-//! The law that a PATCH changes nothing that it does not name. What an operation names is read here once more, from the JSON as it was sent: only the grammar
-//! of paths and the meaning of filters are those of `scim-protocol`.
+//! The law that a PATCH changes nothing that it does not name. `reading` reads what an operation names once more, from the JSON as it
+//! was sent: it shares only the grammar of paths and the meaning of filters with `scim-protocol`.
 
 mod reading;
 
@@ -382,7 +382,7 @@ mod tests {
         ])
     }
 
-    /// What is sent for an attribute with these sub-attributes: rightly, and as clients do.
+    /// A value for an attribute with these sub-attributes: right ones, and ones that clients send.
     fn any_value(names: &'static [&'static str]) -> impl Strategy<Value = Value> {
         let one = if names.is_empty() {
             any_scalar().boxed()

@@ -1,10 +1,11 @@
 //! The ports of the engine: `Catalogue` for settings, `Ledger` for work. Each method is one atomic, retryable step.
 
 use async_trait::async_trait;
+use directory::audit::Entry;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::application::{
     Application, ApplicationId, ApplicationSettings, ApplicationState, Secret,
@@ -28,7 +29,7 @@ pub struct NewApplication {
     pub at: Timestamp,
 }
 
-/// Applications.
+/// Applications. What changes something stores the audit entry of the act in the tenant's chain, in the same transaction.
 #[async_trait]
 pub trait Catalogue: Send + Sync {
     /// Adds one and marks every User and Group of the tenant out of date for it; `None` where the name is taken.
@@ -36,6 +37,7 @@ pub trait Catalogue: Send + Sync {
         &self,
         tenant: TenantId,
         new: NewApplication,
+        entry: Entry,
     ) -> Result<Option<Application>, Fault>;
     /// All of a tenant, by name.
     async fn list_applications(&self, tenant: TenantId) -> Result<Vec<Application>, Fault>;
@@ -45,6 +47,7 @@ pub trait Catalogue: Send + Sync {
         tenant: TenantId,
         id: ApplicationId,
         state: ApplicationState,
+        entry: Entry,
     ) -> Result<bool, Fault>;
     /// Gives one another token; false where there is none.
     async fn set_application_token(
@@ -52,9 +55,25 @@ pub trait Catalogue: Send + Sync {
         tenant: TenantId,
         id: ApplicationId,
         token: Secret,
+        entry: Entry,
     ) -> Result<bool, Fault>;
     /// Forgets one with its links, outbox and log; the accounts over there stay. False where there is none.
-    async fn remove_application(&self, tenant: TenantId, id: ApplicationId) -> Result<bool, Fault>;
+    async fn remove_application(
+        &self,
+        tenant: TenantId,
+        id: ApplicationId,
+        entry: Entry,
+    ) -> Result<bool, Fault>;
+    /// Marks one pair, or every User and Group of the tenant and everything that is linked, out of date and to be verified; says how many pairs. 0, and
+    /// nothing is stored, where there is no such application.
+    async fn compare_again(
+        &self,
+        tenant: TenantId,
+        id: ApplicationId,
+        one: Option<OutOfDate>,
+        at: Timestamp,
+        entry: Entry,
+    ) -> Result<u64, Fault>;
 }
 
 /// A change-log row that has not been dispatched.
@@ -203,7 +222,7 @@ pub enum Next {
 }
 
 /// How an application stands. Each pair that is out of date counts once.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncStatus {
     /// Pairs out of date that were not tried yet.
     pub waiting: u64,
@@ -257,14 +276,6 @@ pub trait Ledger: ProvisioningLog {
         lease_until: Timestamp,
         room: Room,
     ) -> Result<Vec<Claim>, Fault>;
-    /// Marks every User and Group of the tenant, and everything that is linked, out of date and to be verified; says how many pairs. 0 where there is no such
-    /// application.
-    async fn mark_all(
-        &self,
-        tenant: TenantId,
-        application: ApplicationId,
-        at: Timestamp,
-    ) -> Result<u64, Fault>;
     /// Extends a lease; false where it was lost.
     async fn renew(&self, claim: &Claim, lease_until: Timestamp) -> Result<bool, Fault>;
     /// The application of a claim.

@@ -1,6 +1,7 @@
 //! The commands, one file each; and the arguments and lookups that several of them share.
 
 pub mod application;
+pub mod audit;
 pub mod client;
 pub mod config;
 pub mod demo;
@@ -22,15 +23,11 @@ pub mod token;
 pub mod user;
 
 use clap::Args;
-use directory::tenant::Tenant;
-use provisioning::application::Application;
 use scim_protocol::messages::SearchRequest;
 use serde_json::{Map, Value, json};
 
-use crate::failure::Failure;
 use crate::identities::Page;
 use crate::output::{Output, printable};
-use crate::wiring::Rollcall;
 
 /// Which tenant.
 #[derive(Args, Debug)]
@@ -99,29 +96,6 @@ impl Find {
             ));
         }
     }
-}
-
-/// An application by its name.
-async fn find_application(
-    rollcall: &Rollcall,
-    tenant: &Tenant,
-    name: &str,
-) -> Result<Application, Failure> {
-    let applications = rollcall
-        .store
-        .catalogue
-        .list_applications(tenant.id)
-        .await?;
-    applications
-        .into_iter()
-        .find(|application| application.name == name)
-        .ok_or_else(|| {
-            Failure::not_found(format!(
-                "there is no application `{name}` in tenant {}",
-                tenant.name
-            ))
-            .hint("`rollcall application list` shows those that are there")
-        })
 }
 
 /// The text of a top-level attribute; empty where there is none.

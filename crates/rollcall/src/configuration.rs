@@ -22,6 +22,8 @@ pub const FILE_NAME: &str = "rollcall.toml";
 pub const BOOTSTRAP_TOKEN_VARIABLE: &str = "ROLLCALL_BOOTSTRAP_TOKEN";
 /// The variable that names the configuration file.
 pub const CONFIG_VARIABLE: &str = "ROLLCALL_CONFIG";
+/// The variables by which commands reach a server somewhere else.
+pub const CLIENT_VARIABLES: [&str; 2] = ["ROLLCALL_URL", "ROLLCALL_TOKEN"];
 const DATA_DEFAULT: &str = "rollcall-data";
 
 /// Where a value came from.

@@ -86,6 +86,7 @@ async fn forget_once(parts: &Forgetting) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
+    use directory::audit::Entry;
     use directory::tenant::TenantSettings;
     use provisioning::application::{ApplicationId, ApplicationSettings, Secret};
     use provisioning::ledger::NewApplication;
@@ -144,7 +145,11 @@ mod tests {
             at: Noon.now(),
         };
         let application = store
-            .add_application(tenant.id, new)
+            .add_application(
+                tenant.id,
+                new,
+                Entry::of_program("test", "wiki", Noon.now()),
+            )
             .await
             .unwrap()
             .unwrap()

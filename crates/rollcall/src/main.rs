@@ -21,11 +21,19 @@ mod forgetting;
 
 mod limits;
 
+mod reach;
+
 mod wiring;
 
 mod serving_url;
 
+mod local_socket;
+
 mod running;
+
+mod operations;
+
+mod admin_client;
 
 mod commands;
 
@@ -35,8 +43,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use directory::tenant_types::DocumentKind;
 
+use crate::admin_client::{Destination, Remote};
 use crate::commands::{
-    application, client, config, demo, group, guard, history, import, issuer, keys, profile,
+    application, audit, client, config, demo, group, guard, history, import, issuer, keys, profile,
     receiver, requests, schema, serve, sync, tenant, token, user,
 };
 use crate::configuration::{Configuration, Layer};
@@ -88,6 +97,10 @@ struct Global {
     /// [variable: ROLLCALL_ALLOW_PRIVATE, with commas] [default: none]
     #[arg(long, global = true, value_name = "PLACE", help_heading = "Everywhere")]
     allow_private: Vec<String>,
+    /// A server somewhere else that the command goes to, instead of the data folder; the variable ROLLCALL_TOKEN holds the token for it
+    /// [variable: ROLLCALL_URL]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
+    url: Option<String>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -105,6 +118,9 @@ enum Command {
     /// What clients sent, what it was understood as, and what became of it
     #[command(subcommand)]
     Requests(requests::Command),
+    /// The audit log: what administrators did
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Tokens with which identity providers write to a tenant
     #[command(subcommand)]
     Token(token::Command),
@@ -149,6 +165,21 @@ enum Command {
     /// Settings
     #[command(subcommand)]
     Config(config::Command),
+}
+
+impl Command {
+    /// Whether it goes to the admin API of any server.
+    fn goes_anywhere(&self) -> bool {
+        matches!(
+            self,
+            Self::Token(_)
+                | Self::Client(_)
+                | Self::Issuer(_)
+                | Self::Audit(_)
+                | Self::Application(_)
+                | Self::Sync(_)
+        )
+    }
 }
 
 fn main() -> ExitCode {
@@ -197,40 +228,53 @@ fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
     }
     let data_was_given = flags.data.is_some();
     let configuration = Configuration::read(flags, global.config, |name| std::env::var(name).ok())?;
+    let remote = Remote::read(global.url, |name| std::env::var(name).ok())?;
+    if remote.is_some() && !command.goes_anywhere() {
+        return Err(Failure::usage(
+            "this command works on the data folder of this machine only, so it takes no --url",
+        )
+        .hint(
+            "run it where the server runs, without --url and without the variable ROLLCALL_URL",
+        ));
+    }
+    let configuration = &configuration;
+    let destination = &Destination {
+        remote,
+        configuration,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         match command {
-            Command::Serve(arguments) => serve::run(&arguments, &configuration, output).await,
+            Command::Serve(arguments) => serve::run(&arguments, configuration, output).await,
             Command::Demo(arguments) => {
-                demo::run(&arguments, &configuration, data_was_given, output).await
+                demo::run(&arguments, configuration, data_was_given, output).await
             }
-            Command::Tenant(command) => tenant::run(command, &configuration, output).await,
+            Command::Tenant(command) => tenant::run(command, configuration, output).await,
             Command::Profile(command) => profile::run(&command, output),
-            Command::Requests(command) => requests::run(command, &configuration, output).await,
-            Command::Token(command) => token::run(command, &configuration, output).await,
+            Command::Requests(command) => requests::run(command, configuration, output).await,
+            Command::Token(command) => token::run(command, destination, output).await,
+            Command::Audit(command) => audit::run(command, destination, output).await,
             Command::Schema(command) => {
-                schema::run(command, DocumentKind::Schema, &configuration, output).await
+                schema::run(command, DocumentKind::Schema, configuration, output).await
             }
             Command::ResourceType(command) => {
-                schema::run(command, DocumentKind::ResourceType, &configuration, output).await
+                schema::run(command, DocumentKind::ResourceType, configuration, output).await
             }
-            Command::Client(command) => client::run(command, &configuration, output).await,
-            Command::Issuer(command) => issuer::run(command, &configuration, output).await,
-            Command::User(command) => user::run(command, &configuration, output).await,
-            Command::Group(command) => group::run(command, &configuration, output).await,
-            Command::History(command) => history::run(command, &configuration, output).await,
-            Command::Guard(command) => guard::run(command, &configuration, output).await,
-            Command::Application(command) => {
-                application::run(command, &configuration, output).await
-            }
-            Command::Sync(command) => sync::run(command, &configuration, output).await,
-            Command::Receiver(command) => receiver::run(command, &configuration, output).await,
-            Command::Keys(command) => keys::run(command, &configuration, output).await,
-            Command::Import(arguments) => import::run(&arguments, &configuration, output).await,
+            Command::Client(command) => client::run(command, destination, output).await,
+            Command::Issuer(command) => issuer::run(command, destination, output).await,
+            Command::User(command) => user::run(command, configuration, output).await,
+            Command::Group(command) => group::run(command, configuration, output).await,
+            Command::History(command) => history::run(command, configuration, output).await,
+            Command::Guard(command) => guard::run(command, configuration, output).await,
+            Command::Application(command) => application::run(command, destination, output).await,
+            Command::Sync(command) => sync::run(command, destination, output).await,
+            Command::Receiver(command) => receiver::run(command, configuration, output).await,
+            Command::Keys(command) => keys::run(command, configuration, output).await,
+            Command::Import(arguments) => import::run(&arguments, configuration, output).await,
             Command::Config(config::Command::Show) => {
-                config::show(&configuration, output);
+                config::show(configuration, output);
                 Ok(())
             }
         }
@@ -241,10 +285,77 @@ fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
 mod tests {
     use clap::CommandFactory;
 
+    use std::collections::BTreeSet;
+
     use super::CommandLine;
+    use crate::operations::{ALL, WITHOUT_COMMAND, WITHOUT_OPERATION};
 
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    fn commands(command: &clap::Command, above: &str, found: &mut BTreeSet<String>) {
+        for command in command.get_subcommands() {
+            let name = format!("{above}{}", command.get_name());
+            if command.has_subcommands() {
+                commands(command, &format!("{name} "), found);
+            } else {
+                found.insert(name);
+            }
+        }
+    }
+
+    fn api() -> BTreeSet<(String, String)> {
+        let description = server::admin_description();
+        let paths = description["paths"].as_object().unwrap();
+        let of_path = |(path, methods): (&String, &serde_json::Value)| {
+            let methods: Vec<_> = methods.as_object().unwrap().keys().cloned().collect();
+            let path = path.clone();
+            methods.into_iter().filter_map(move |method| {
+                let method = method.to_uppercase();
+                ["GET", "POST", "PUT", "PATCH", "DELETE"]
+                    .contains(&method.as_str())
+                    .then(|| (method, path.clone()))
+            })
+        };
+        paths.iter().flat_map(of_path).collect()
+    }
+
+    /// What the API can do, the command line can do, and the other way round.
+    #[test]
+    fn each_operation_has_a_command_and_each_command_its_operations() {
+        let mut all = BTreeSet::new();
+        commands(&CommandLine::command(), "", &mut all);
+        let sent: BTreeSet<String> = ALL
+            .iter()
+            .flat_map(|operation| operation.commands)
+            .map(ToString::to_string)
+            .collect();
+        let without: BTreeSet<String> = WITHOUT_OPERATION
+            .iter()
+            .map(|(command, _)| (*command).to_owned())
+            .collect();
+        assert_eq!(sent.intersection(&without).next(), None, "listed twice");
+        let known: BTreeSet<String> = sent.union(&without).cloned().collect();
+        assert_eq!(all, known, "a command sends an operation or says why not");
+
+        let named = |list: &mut dyn Iterator<Item = (&str, &str)>| -> BTreeSet<(String, String)> {
+            list.map(|(method, path)| (method.to_owned(), path.to_owned()))
+                .collect()
+        };
+        let with = named(
+            &mut ALL
+                .iter()
+                .map(|operation| (operation.method, operation.path)),
+        );
+        let without = named(
+            &mut WITHOUT_COMMAND
+                .iter()
+                .map(|(method, path, _)| (*method, *path)),
+        );
+        assert_eq!(with.intersection(&without).next(), None, "listed twice");
+        let known: BTreeSet<_> = with.union(&without).cloned().collect();
+        assert_eq!(api(), known, "an operation has a command or says why not");
     }
 }

@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 use crate::configuration::{Configuration, LogFormat};
 use crate::failure::Failure;
 use crate::forgetting::forget;
+use crate::local_socket::Socket;
 use crate::wiring::{Rollcall, event_options, public_url, server_options};
 
 /// The server and the engine, at work.
@@ -68,6 +69,7 @@ pub fn start(
     rollcall: &Rollcall,
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
+    socket: Option<Socket>,
     configuration: &Configuration,
 ) -> Running {
     let options = server_options(configuration);
@@ -85,6 +87,15 @@ pub fn start(
         wait_for_stop(stopped.clone()),
     ));
     let router = server::router(state);
+    #[cfg(unix)]
+    if let Some((socket, file)) = socket {
+        let (router, options) = (router.clone(), options.clone());
+        let until = wait_for_stop(stopped.clone());
+        tasks.spawn(async move {
+            server::local::serve_socket(socket, router, until, &options).await;
+            drop(file);
+        });
+    }
     tasks.spawn(async move {
         match tls {
             Some(tls) => {

@@ -4,14 +4,19 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use access::client::{ClientAuthentication, ClientRecord, Clients};
-use access::credential::{TokenHasher, TokenRecord, TokenRequest, Tokens, issue, token_text};
+use access::client::Clients;
+use access::credential::{TokenHasher, TokenRequest, Tokens, issue, token_text};
 use access::issuer::{Issuers, KeySets};
+use administration::Administration;
+use administration::administration::{Engine, Options as Limits};
+use administration::operations::CREATE_TOKEN;
 use connectors::egress::Egress;
 use connectors::event_receiver::HttpCourier;
 use connectors::key_sets::KeySetFetcher;
 use connectors::scim_target::ScimConnector;
 use directory::access::{Caller, Permissions};
+use directory::audit::Entry;
+use directory::audit_log::Audit;
 use directory::clock::{Clock, IdGenerator};
 use directory::directory::{COMMAND_LINE, Directory};
 use directory::history::History;
@@ -22,7 +27,7 @@ use directory::request_log::RequestLog;
 use directory::schema_store::SchemaStore;
 use directory::search::cursor::CursorSealer;
 use directory::store::Store;
-use directory::tenant::{Tenant, TenantId, TenantSettings};
+use directory::tenant::{Tenant, TenantSettings};
 use directory::tenant_life::TenantLife;
 use events::event_log::{EventLog, Receivers, SigningKeys};
 use events::subscription::{self, Subscriptions};
@@ -33,9 +38,10 @@ use provisioning::dry_run::DryRun;
 use provisioning::ledger::{Catalogue, Ledger};
 use provisioning::provisioning::{Ports, Provisioning};
 use provisioning::types::Types;
+use serde_json::json;
 use server::lockout::LockoutLimit;
 use server::rate_limit::RateLimit;
-use server::{Callers, DEFAULT_TENANT, State};
+use server::{Callers, DEFAULT_TENANT, Parts, State, TenantLifecycle};
 use storage::postgres::{self, Postgres};
 use storage::private_files::make_private;
 use storage::secrets::MasterKey;
@@ -49,6 +55,7 @@ use crate::configuration::{Configuration, Database, Hidden};
 use crate::failure::Failure;
 use crate::forgetting::Forgetting;
 use crate::identities::Identities;
+use crate::reach::Rules;
 
 /// The embedded database, in the data folder.
 const DATABASE_FILE: &str = "rollcall.db";
@@ -89,6 +96,11 @@ impl IdGenerator for OsIds {
     }
 }
 
+/// Now.
+pub fn now() -> Timestamp {
+    SystemClock.now()
+}
+
 /// What to do where there is no database yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
@@ -96,14 +108,6 @@ pub enum Missing {
     Create,
     /// Say so.
     Refuse,
-}
-
-/// A token that was just made.
-pub struct Issued {
-    /// What the store remembers.
-    pub record: TokenRecord,
-    /// The token itself; shown once.
-    pub token: Secret,
 }
 
 /// The ports of one database.
@@ -122,6 +126,8 @@ pub struct AnyStore {
     pub receivers: Arc<dyn Receivers>,
     /// With which keys tokens about it are signed.
     pub keys: Arc<dyn SigningKeys>,
+    /// What administrators did.
+    pub audit: Arc<dyn Audit>,
     /// OAuth clients.
     pub clients: Arc<dyn Clients>,
     /// Foreign issuers.
@@ -156,6 +162,7 @@ impl AnyStore {
             + EventLog
             + Receivers
             + SigningKeys
+            + Audit
             + Clients
             + Issuers
             + TenantLife
@@ -177,6 +184,7 @@ impl AnyStore {
             events: Arc::new(database.clone()),
             receivers: Arc::new(database.clone()),
             keys: Arc::new(database.clone()),
+            audit: Arc::new(database.clone()),
             clients: Arc::new(database.clone()),
             issuers: Arc::new(database.clone()),
             life: Arc::new(database.clone()),
@@ -340,34 +348,55 @@ impl Rollcall {
     /// What the server works with.
     pub fn state(&self, configuration: &Configuration, events: server::Events) -> Arc<State> {
         let store = &self.store;
-        let (tenants, hasher, clock) = (
-            Arc::clone(&store.tenants),
-            Arc::clone(&self.hasher),
-            Arc::clone(&self.clock),
-        );
-        let state = State::new(
-            self.directory.clone(),
-            tenants,
-            hasher,
-            clock,
-            Arc::clone(&self.ids),
-            server_options(configuration),
-        );
-        let state = state.with_events(events);
-        state.try_readiness_of(Arc::clone(&store.readiness));
-        state.keep_requests(Arc::clone(&store.request_log));
-        let (clients, issuers, key_sets) = (
-            Arc::clone(&store.clients),
-            Arc::clone(&store.issuers),
-            Arc::clone(&self.key_sets),
-        );
-        state.set_callers(Callers {
-            clients,
-            issuers,
-            key_sets,
-        });
-        state.offer_tenant_life(Arc::clone(&store.life), configuration.data.value.clone());
-        state
+        State::new(Parts {
+            directory: self.directory.clone(),
+            tenants: Arc::clone(&store.tenants),
+            hasher: Arc::clone(&self.hasher),
+            clock: Arc::clone(&self.clock),
+            ids: Arc::clone(&self.ids),
+            options: server_options(configuration),
+            events: Some(events),
+            readiness: Some(Arc::clone(&store.readiness)),
+            request_log: Some(Arc::clone(&store.request_log)),
+            callers: Some(Callers {
+                clients: Arc::clone(&store.clients),
+                issuers: Arc::clone(&store.issuers),
+                key_sets: Arc::clone(&self.key_sets),
+            }),
+            tenant_lifecycle: Some(TenantLifecycle {
+                tenants: Arc::clone(&store.life),
+                folder: configuration.data.value.clone(),
+            }),
+            administration: Some(Arc::new(self.administration(configuration))),
+        })
+    }
+
+    /// What administrators work with.
+    pub fn administration(&self, configuration: &Configuration) -> Administration {
+        let options = server_options(configuration);
+        let egress = Egress::allowing(configuration.allow_private.value.clone());
+        Administration {
+            tenants: Arc::clone(&self.store.tenants),
+            clients: Arc::clone(&self.store.clients),
+            issuers: Arc::clone(&self.store.issuers),
+            key_sets: Arc::clone(&self.key_sets),
+            audit: Arc::clone(&self.store.audit),
+            directory: self.directory.clone(),
+            hasher: Arc::clone(&self.hasher),
+            clock: Arc::clone(&self.clock),
+            ids: Arc::clone(&self.ids),
+            engine: Engine {
+                catalogue: Arc::clone(&self.store.catalogue),
+                ledger: Arc::clone(&self.store.ledger),
+                connector: Arc::new(self.connector.clone()),
+                reach: Arc::new(Rules(egress)),
+                dry_run: Arc::new(self.dry_run()),
+            },
+            options: Limits {
+                credentials_max: options.credentials_max,
+                partners_max: options.partners_max,
+            },
+        }
     }
 
     /// What forgets in time.
@@ -406,7 +435,7 @@ impl Rollcall {
     }
 
     /// The engine as it only writes down what it would send.
-    pub fn dry_run(&self) -> DryRun {
+    fn dry_run(&self) -> DryRun {
         DryRun {
             store: Arc::clone(&self.store.identities),
             ledger: Arc::clone(&self.store.ledger),
@@ -442,64 +471,21 @@ impl Rollcall {
         Identities::new(self.directory.clone(), tenant).await
     }
 
-    /// Registers a client; where it shows itself by a secret, makes that too.
-    pub async fn add_client(
-        &self,
-        tenant: TenantId,
-        name: &str,
-        authentication: Option<ClientAuthentication>,
-        permissions: Permissions,
-    ) -> Result<(ClientRecord, Option<Secret>), Failure> {
-        let (authentication, secret) = if let Some(authentication) = authentication {
-            (authentication, None)
-        } else {
-            let secret = token_text(&self.ids.secret());
-            (
-                ClientAuthentication::ClientSecret {
-                    hash: self.hasher.hash(&secret),
-                },
-                Some(Secret::new(secret)),
-            )
-        };
-        let (id, name, created) = (self.ids.id().to_string(), name.to_owned(), self.now());
-        let client = ClientRecord {
-            id,
-            tenant,
-            name,
-            created,
-            revoked: None,
-            authentication,
-            permissions,
-        };
-        if !self.store.clients.create_client(client.clone()).await? {
-            return Err(Failure::conflict(format!(
-                "there is a client `{}` already",
-                client.name
-            )));
-        }
-        Ok((client, secret))
-    }
-
-    /// Makes a token, of this value where one is given.
-    pub async fn issue_token(
+    /// Makes the first token, of this value where one is given.
+    async fn issue_first_token(
         &self,
         request: TokenRequest,
         value: Option<&str>,
-    ) -> Result<Issued, Failure> {
+    ) -> Result<Secret, Failure> {
         let text = value.map_or_else(|| token_text(&self.ids.secret()), str::to_owned);
         let record = issue(&*self.hasher, self.ids.id(), &text, request, self.now());
-        if !self.store.tenants.create_token(record.clone()).await? {
-            let why = format!(
-                "the user {} is not active, so no token can be made for them",
-                record.permissions.user.unwrap_or_default()
-            );
-            return Err(Failure::refused(why)
-                .hint("make them active first: rollcall user edit USERNAME --set active=true"));
-        }
-        Ok(Issued {
-            record,
-            token: Secret::new(text),
-        })
+        let entry = Entry {
+            after: Some(json!({ "name": record.name, "scopes": record.permissions.scopes })),
+            ..Entry::of_program(CREATE_TOKEN.name, record.id.clone(), record.created)
+        };
+        // It stands for no person, so nothing keeps it from being made.
+        self.store.tenants.create_token(record, entry).await?;
+        Ok(Secret::new(text))
     }
 }
 
@@ -543,7 +529,7 @@ pub async fn first_start(
         permissions: Permissions::all(),
     };
     let issued = match rollcall
-        .issue_token(request, given.map(Hidden::reveal))
+        .issue_first_token(request, given.map(Hidden::reveal))
         .await
     {
         // Another node started at the same moment, with the same token.
@@ -560,7 +546,7 @@ pub async fn first_start(
         }
         issued => issued?,
     };
-    let token = given.is_none().then(|| issued.token.reveal().to_owned());
+    let token = given.is_none().then(|| issued.reveal().to_owned());
     Ok(Some(First {
         tenant: tenant.name,
         token,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// What stands where the token stood.
 const HIDDEN: &str = "(hidden)";
-/// JSON in JSON in JSON in JSON; whoever sends more escapes in a row must not make the search long.
+/// JSON in JSON in JSON in JSON. A server that sends more escapes in a row must not make the search long.
 const ESCAPES_MAX: usize = 15;
 
 /// The text without the token, however it is written: as it is, percent-encoded, or escaped as in JSON, also where only some of its characters are.

@@ -1,4 +1,4 @@
-//! Talks to any SCIM server: one request, one answer, and an honest word about what is not known. Retries nothing and decides nothing.
+//! Talks to any SCIM server: one request, one answer, and a clear sign where the outcome is not known. Retries nothing and decides nothing.
 //!
 //! Modules in dependency order: a module uses only those above it. (The blank lines keep rustfmt from sorting
 //! them.)

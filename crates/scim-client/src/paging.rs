@@ -92,7 +92,7 @@ impl Whole {
 }
 
 impl Whole {
-    /// Whether all that are counted are there, so that a server that refuses to show a page after the last one has said that there is none.
+    /// Whether all counted resources are there. Then a server that refuses to show a page after the last one has said that there is none.
     fn may_end(&self) -> bool {
         !self.resources.is_empty()
             && self
@@ -202,7 +202,7 @@ mod tests {
         check(&[(0..2, Some(2)), (0..2, Some(2))], "2 resources");
         check(&[(0..7, None), (0..7, None)], "7 resources");
         check(&[(0..0, Some(0))], "0 resources");
-        // Somebody was deleted meanwhile.
+        // A resource was deleted meanwhile.
         check(
             &[(0..2, Some(4)), (2..3, Some(3)), (3..3, Some(3))],
             "3 resources",

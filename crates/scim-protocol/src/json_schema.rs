@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::schema::set::TypeSchema;
 use crate::schema::{Attribute, AttributeType, Mutability, Schema};
 
-/// For whom a schema is.
+/// Which messages a schema is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// What the server answers: no member is promised but those that are always returned.

@@ -1,5 +1,5 @@
 //! Client profiles: what each kind of client is known to send and to expect, as data (`profiles/*.json`), each quirk with the page or issue it is known
-//! from. What a quirk does is in `quirk`; what is made of the expectations is decided by whoever answers.
+//! from. What a quirk does is in `quirk`. The server decides how it meets the expectations.
 
 use std::sync::LazyLock;
 
@@ -17,11 +17,11 @@ pub struct Profile {
     pub title: String,
     /// In one sentence.
     pub description: String,
-    /// What it is known to send.
+    /// The quirks that it is known for.
     pub tolerates: Vec<Tolerated>,
-    /// What it expects of answers.
+    /// The form of answers that it expects.
     pub expects: Expectations,
-    /// What it may do beyond the RFC to people who were deleted, disabled or have not come yet.
+    /// What it may do beyond the RFC with people who were deleted or disabled, or who do not exist yet.
     pub safety: Safety,
     /// Where to read about it.
     pub sources: Vec<Source>,
@@ -67,7 +67,7 @@ pub enum PatchAnswer {
 pub struct Safety {
     /// A deleted resource that is created again with the same `externalId` may get its id back.
     pub revive_deleted: bool,
-    /// Creating somebody who is only disabled may enable them.
+    /// Whether creating a person who is only disabled may enable that person.
     pub revive_disabled: bool,
     /// References to people who are not there yet wait for them.
     pub pending_references: bool,

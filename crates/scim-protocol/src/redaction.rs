@@ -1,5 +1,5 @@
-//! Messages without what nobody may keep: values of attributes that are never returned or only written, of attributes that no schema has, and of anything
-//! that is not where it should be. Names stay, so that one still sees what was sent. Changes nothing that is stored or answered.
+//! Messages without the values that must not be kept: those of attributes that are never returned or only written, of attributes that no schema has, and of
+//! anything that is not where it should be. Names stay, so that a reader still sees what was sent. Changes nothing that is stored or answered.
 
 mod unchanged;
 
@@ -17,7 +17,7 @@ pub use unchanged::resource_stays;
 pub const HIDDEN: &str = "***";
 /// Longest name that is kept, in characters.
 const NAME_CHARACTERS_MAX: usize = 120;
-/// Deepest nesting that is looked into; what is deeper is hidden.
+/// Deepest nesting that is looked into; deeper values are hidden.
 const DEPTH_MAX: usize = 8;
 
 /// The body of a POST or PUT.
@@ -51,7 +51,7 @@ pub fn bulk(schemas: &SchemaSet, mut body: Value) -> Value {
     body
 }
 
-/// A filter: as it is printed, with what may not be read hidden; `***` where it is none.
+/// A filter as it is printed, without the values of attributes that may not be read; `***` if the text is no filter.
 pub fn filter(types: &[&TypeSchema], text: &str) -> String {
     match Filter::parse(text, FilterLimits::default()) {
         Ok(filter) => {
@@ -106,8 +106,8 @@ pub fn parameter(types: &[&TypeSchema], name: &str, value: &str) -> (String, Str
     (shortened(name), value)
 }
 
-/// The body of a PUT or PATCH that has to wait, without what is write-only: that is checked and never kept, so the body means the same without it. Whatever
-/// has the name of such an attribute goes, wherever it is.
+/// The body of a PUT or PATCH that has to wait, without write-only values: Rollcall checks such a value and never keeps it, so the body means the same
+/// without it. Every member with the name of such an attribute goes, wherever it is.
 pub fn without_write_only(schema: &TypeSchema, mut body: Value) -> Value {
     let mut names = Vec::new();
     let schemas = std::iter::once(&schema.core).chain(&schema.extensions);
@@ -193,7 +193,7 @@ fn redact_patch(schema: &TypeSchema, body: &mut Value) {
     });
 }
 
-/// What an operation says under a name, whatever its case.
+/// The text that an operation has under a name, in any case.
 fn text_of(operation: &Map<String, Value>, wanted: &str) -> Option<String> {
     operation
         .iter()
@@ -249,7 +249,7 @@ fn operation_of(schema: &TypeSchema, operation: &mut Map<String, Value>) {
     });
 }
 
-/// What a path says, where what it leads to may be read; its names only, where that is not so.
+/// A path as it is, if its attribute may be read; otherwise only its names.
 fn path_text(schema: &TypeSchema, text: &str) -> String {
     match PatchPath::parse(text) {
         Ok(path) if path.filter.is_none() => shortened(text),

@@ -32,7 +32,7 @@ impl ValidResource {
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.document.get(name)
     }
-    /// Whether both hold the same, in whatever order.
+    /// Whether both hold the same, in any order.
     pub fn is_same(&self, other: &Self) -> bool {
         have_same(&self.document, &other.document)
     }

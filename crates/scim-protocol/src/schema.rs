@@ -155,7 +155,7 @@ impl Attribute {
         }
     }
 
-    /// Whether its value may be read by anybody: what may not be read may not be filtered or sorted on.
+    /// Whether its value may be read. An attribute that may not be read may not be filtered or sorted on either.
     pub fn is_readable(&self) -> bool {
         self.returned != Returned::Never && self.mutability != Mutability::WriteOnly
     }

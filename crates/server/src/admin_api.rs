@@ -11,9 +11,13 @@ mod spool;
 
 mod administrator;
 
-mod wishes;
-
 mod tokens;
+
+mod audit;
+
+mod applications;
+
+mod sync;
 
 mod clients;
 
@@ -66,10 +70,23 @@ use crate::state::State;
 struct Head;
 
 /// Routes of the admin API, with their description. Each noun gives its own.
-fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
+fn routes_of_all() -> OpenApiRouter<Arc<State>> {
     let tenant = OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(applications::list, applications::add))
+        .routes(routes!(
+            applications::show,
+            applications::change,
+            applications::remove
+        ))
+        .routes(routes!(applications::set_token))
+        .routes(routes!(applications::test))
+        .routes(routes!(sync::status, sync::now))
+        .routes(routes!(sync::log))
+        .routes(routes!(sync::plan))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
         .routes(routes!(clients::list, clients::create))
         .routes(routes!(clients::revoke))
         .routes(routes!(issuers::list, issuers::create))
@@ -105,6 +122,8 @@ fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(receivers::discard))
         .routes(routes!(receivers::rotate_keys));
     let installation = OpenApiRouter::new()
+        .routes(routes!(audit::list_of_installation))
+        .routes(routes!(audit::verify_installation))
         .routes(routes!(tenants::list, tenants::create))
         .routes(routes!(tenants::show, tenants::change, tenants::erase))
         .routes(routes!(tokens::create_in_tenant))
@@ -112,10 +131,13 @@ fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(tenants::resume))
         .routes(routes!(tenants::export))
         .routes(routes!(tenants::restore));
-    let (router, description) = OpenApiRouter::with_openapi(Head::openapi())
+    OpenApiRouter::with_openapi(Head::openapi())
         .nest("/t/{tenant}/admin/v1", tenant)
         .nest("/admin/v1", installation)
-        .split_for_parts();
+}
+
+fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
+    let (router, description) = routes_of_all().split_for_parts();
     (
         router
             .fallback(no_route)
@@ -123,6 +145,12 @@ fn parts(state: Arc<State>) -> (Router, utoipa::openapi::OpenApi) {
             .with_state(state),
         description,
     )
+}
+
+/// The admin API as its code describes itself: an OpenAPI document without the SCIM API.
+pub fn admin_description() -> Value {
+    // Descriptions are maps with string keys, which always can be JSON.
+    serde_json::to_value(routes_of_all().into_openapi()).unwrap_or_default()
 }
 
 /// Answers requests of the admin API.
@@ -196,17 +224,16 @@ impl AdminApi {
     }
 }
 
+/// By these words a client knows that a server lacks a route, and not only what the route names.
+pub const NO_SUCH_ROUTE: &str = "`/openapi.json` describes the admin API";
+
 async fn no_route() -> Response {
-    error_response(&Error::new(
-        ErrorKind::NotFound,
-        "This path leads nowhere; `/openapi.json` describes the admin API.",
-    ))
+    let detail = format!("This path leads nowhere; {NO_SUCH_ROUTE}.");
+    error_response(&Error::new(ErrorKind::NotFound, detail))
 }
 
 async fn no_method(method: Method) -> Response {
-    let detail = format!(
-        "This route does not have the method {method}; `/openapi.json` describes the admin API."
-    );
+    let detail = format!("This route does not have the method {method}; {NO_SUCH_ROUTE}.");
     error_response(&Error::new(ErrorKind::MethodNotAllowed, detail))
 }
 

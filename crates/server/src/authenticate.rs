@@ -14,6 +14,7 @@ use access::client::ClientRecord;
 use access::credential::{TokenHash, authenticate, is_use_news};
 use access::issuer::accept;
 use directory::access::{Caller, Permissions};
+use directory::directory::COMMAND_LINE;
 use directory::store::Fault;
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use http::header::AUTHORIZATION;
@@ -23,6 +24,7 @@ use jiff::Timestamp;
 use scim_protocol::{Error, ErrorKind};
 
 use crate::address::caller_address;
+use crate::local::LocalUser;
 use crate::rate_limit::{RateLimit, Verdict};
 use crate::refusal::Failure;
 use crate::state::{Callers, State};
@@ -39,7 +41,7 @@ pub(crate) async fn caller(
     trace: Option<&Trace>,
 ) -> Result<Caller, Failure> {
     let caller = caller_of_any(state, tenant, parts, trace).await?;
-    if caller.tenant.settings.suspended {
+    if caller.tenant.settings.suspended && parts.extensions.get::<LocalUser>().is_none() {
         let detail = "This tenant is suspended: it answers no requests until whoever runs this installation resumes it.";
         return Err(Error::new(ErrorKind::Forbidden, detail).into());
     }
@@ -53,10 +55,19 @@ pub(crate) async fn caller_of_any(
     parts: &Parts,
     trace: Option<&Trace>,
 ) -> Result<Caller, Failure> {
+    if parts.extensions.get::<LocalUser>().is_some() {
+        // The request log is about clients; what a local user administers is in the audit log.
+        return local_caller(state, tenant).await;
+    }
     let Some(token) = bearer(&parts.headers) else {
         return Err(Failure::Unauthorized { token_given: false });
     };
-    let hash = state.hasher.hash(token);
+    // The layers above have made the hash already, except where a request did not come through them.
+    let hash = parts
+        .extensions
+        .get::<TokenHash>()
+        .copied()
+        .unwrap_or_else(|| state.hasher.hash(token));
     let now = state.clock.now();
     let attempt = Attempt::begin(state, parts, hash, now)?;
     // Where a request may take longer, that is not for this.
@@ -87,6 +98,23 @@ pub(crate) async fn caller_of_any(
         parts,
     )?;
     Ok(caller)
+}
+
+/// A user of this machine, who may do everything in every tenant.
+async fn local_caller(state: &State, tenant: &str) -> Result<Caller, Failure> {
+    let missing = || {
+        let detail = format!("There is no tenant `{tenant}`.");
+        Error::new(ErrorKind::NotFound, detail)
+    };
+    let tenant = state
+        .tenants
+        .find_tenant(tenant)
+        .await?
+        .ok_or_else(missing)?;
+    let caller = state
+        .directory
+        .caller(Arc::new(tenant), COMMAND_LINE.into(), Permissions::all());
+    Ok(caller.await?)
 }
 
 /// One look at a credential, from an address.

@@ -20,6 +20,8 @@ pub mod tls;
 
 mod address;
 
+pub mod local;
+
 mod connections;
 
 mod lingering;
@@ -75,6 +77,7 @@ mod retention;
 pub mod serve;
 
 pub use address::Connection;
+pub use admin_api::{NO_SUCH_ROUTE, admin_description};
 pub use layers::router;
 pub use lingering::{FORGET_SECONDS_MAX, FORGOTTEN_BYTES_MAX};
 pub use oauth::{ASSERTION_SECONDS_MAX, TOKEN_REQUEST_BYTES_MAX};
@@ -82,4 +85,4 @@ pub use options::Options;
 pub use retention::shorten_request_logs;
 pub use scim_api::ROOMLESS_BYTES_MAX;
 pub use serve::{serve, serve_tls};
-pub use state::{Callers, DEFAULT_TENANT, Events, State};
+pub use state::{Callers, DEFAULT_TENANT, Events, Parts, State, TenantLifecycle};

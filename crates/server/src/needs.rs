@@ -1,7 +1,19 @@
-//! What each route needs of a bearer's credential: scopes, and for which resource types it has to be. The one table that handlers take their check from; a
-//! route without a row is refused, and a test finds a row for every operation of the OpenAPI document. What a credential may give others is decided in
-//! `directory`'s `access`.
+//! What each route needs of a bearer's credential: scopes, for which resource types it has to be, and, in the admin API, the operation whose role it needs
+//! (`administration`'s `operations.rs`). The one table that handlers take their check from; a route without a row is refused, and a test finds a row for
+//! every operation of the OpenAPI document. What a credential may give others is decided in `directory`'s `access`.
 
+use administration::administrator::may;
+use administration::operations::{
+    ADD_APPLICATION, ALLOW_REMOVALS, APPROVE_REMOVAL, CHANGE_APPLICATION, CHANGE_RECEIVER,
+    CHANGE_RESOURCE_TYPE, CHANGE_SCHEMA, CHANGE_TENANT, COMPARE_ONE, CREATE_CLIENT, CREATE_ISSUER,
+    CREATE_RECEIVER, CREATE_TENANT, CREATE_TOKEN, CREATE_TOKEN_IN_TENANT, DISCARD_EVENTS,
+    ERASE_TENANT, EXPORT_TENANT, Operation, PLAN_SYNC, READ_APPLICATIONS, READ_AUDIT, READ_CLIENTS,
+    READ_GUARD, READ_HISTORY, READ_ISSUERS, READ_RECEIVERS, READ_REQUESTS, READ_SYNC, READ_TENANTS,
+    READ_TOKENS, READ_TYPES, REDELIVER_EVENTS, REJECT_REMOVAL, REMOVE_APPLICATION, REMOVE_ISSUER,
+    REMOVE_RECEIVER, REMOVE_RESOURCE_TYPE, REMOVE_SCHEMA, RESTORE_RESOURCE, RESTORE_TENANT,
+    RESUME_TENANT, REVOKE_CLIENT, REVOKE_TOKEN_OF_PERSON, ROTATE_RECEIVER_SECRET,
+    ROTATE_SIGNING_KEYS, SET_APPLICATION_TOKEN, SUSPEND_TENANT, TEST_APPLICATION, UNDO_CHANGES,
+};
 use directory::access::{Caller, Scope};
 use directory::store::Fault;
 use scim_protocol::Error;
@@ -29,6 +41,8 @@ pub(crate) struct Need {
     path: &'static str,
     scopes: &'static [Scope],
     types: Types,
+    /// What an administrator does there.
+    operation: Option<&'static Operation>,
 }
 
 const fn row(
@@ -42,6 +56,20 @@ const fn row(
         path,
         scopes,
         types,
+        operation: None,
+    }
+}
+
+const fn act(
+    method: &'static str,
+    path: &'static str,
+    scopes: &'static [Scope],
+    types: Types,
+    operation: &'static Operation,
+) -> Need {
+    Need {
+        operation: Some(operation),
+        ..row(method, path, scopes, types)
     }
 }
 
@@ -88,74 +116,238 @@ const TENANT: &[Need] = &[
 
 /// Below `/t/{tenant}/admin/v1`.
 const ADMINISTRATION: &[Need] = &[
-    row("GET", "/tokens", ADMIN, Any),
-    row("POST", "/tokens", ADMIN, Any),
-    row("DELETE", "/tokens/{id}", ADMIN, Any),
-    row("GET", "/clients", ADMIN, Any),
-    row("POST", "/clients", ADMIN, Any),
-    row("DELETE", "/clients/{id}", ADMIN, Any),
-    row("GET", "/issuers", ADMIN, Any),
-    row("POST", "/issuers", ADMIN, Any),
-    row("DELETE", "/issuers/{name}", ADMIN, Any),
-    row("GET", "/guard", ADMIN_READ, All),
-    row("POST", "/guard/allowances", ADMIN_WRITE, All),
-    row("POST", "/guard/parked/{id}/approve", ADMIN_BOTH, All),
-    row("DELETE", "/guard/parked/{id}", ADMIN_WRITE, All),
-    row("GET", "/history/{id}", ADMIN_READ, Named),
-    row("GET", "/history/{id}/then", ADMIN_READ, Named),
-    row("POST", "/history/{id}/restore", ADMIN_BOTH, Named),
-    row("GET", "/deleted", ADMIN_READ, Shown),
-    row("POST", "/undo", ADMIN_BOTH, All),
-    row("GET", "/pending", ADMIN_READ, Shown),
-    row("GET", "/schemas", ADMIN, Any),
+    act("GET", "/tokens", ADMIN, Any, &READ_TOKENS),
+    act("POST", "/tokens", ADMIN, Any, &CREATE_TOKEN),
+    act(
+        "DELETE",
+        "/tokens/{id}",
+        ADMIN,
+        Any,
+        &REVOKE_TOKEN_OF_PERSON,
+    ),
+    // An application gets people and groups, and things that it is told to get.
+    act("GET", "/applications", ADMIN, All, &READ_APPLICATIONS),
+    act("POST", "/applications", ADMIN_READ, All, &ADD_APPLICATION),
+    act(
+        "GET",
+        "/applications/{name}",
+        ADMIN,
+        All,
+        &READ_APPLICATIONS,
+    ),
+    act(
+        "PATCH",
+        "/applications/{name}",
+        ADMIN,
+        All,
+        &CHANGE_APPLICATION,
+    ),
+    act(
+        "DELETE",
+        "/applications/{name}",
+        ADMIN,
+        All,
+        &REMOVE_APPLICATION,
+    ),
+    act(
+        "POST",
+        "/applications/{name}/token",
+        ADMIN,
+        All,
+        &SET_APPLICATION_TOKEN,
+    ),
+    act(
+        "POST",
+        "/applications/{name}/test",
+        ADMIN,
+        All,
+        &TEST_APPLICATION,
+    ),
+    act("GET", "/sync", ADMIN, All, &READ_SYNC),
+    act("POST", "/sync", ADMIN, All, &COMPARE_ONE),
+    // What was, or would be, sent about people.
+    act("GET", "/sync/log", ADMIN_READ, All, &READ_SYNC),
+    act("GET", "/sync/plan", ADMIN_READ, All, &PLAN_SYNC),
+    // Entries about everything.
+    act("GET", "/audit", ADMIN, All, &READ_AUDIT),
+    act("GET", "/audit/verify", ADMIN, All, &READ_AUDIT),
+    act("GET", "/clients", ADMIN, Any, &READ_CLIENTS),
+    act("POST", "/clients", ADMIN, Any, &CREATE_CLIENT),
+    act("DELETE", "/clients/{id}", ADMIN, Any, &REVOKE_CLIENT),
+    act("GET", "/issuers", ADMIN, Any, &READ_ISSUERS),
+    act("POST", "/issuers", ADMIN, Any, &CREATE_ISSUER),
+    act("DELETE", "/issuers/{name}", ADMIN, Any, &REMOVE_ISSUER),
+    act("GET", "/guard", ADMIN_READ, All, &READ_GUARD),
+    act(
+        "POST",
+        "/guard/allowances",
+        ADMIN_WRITE,
+        All,
+        &ALLOW_REMOVALS,
+    ),
+    act(
+        "POST",
+        "/guard/parked/{id}/approve",
+        ADMIN_BOTH,
+        All,
+        &APPROVE_REMOVAL,
+    ),
+    act(
+        "DELETE",
+        "/guard/parked/{id}",
+        ADMIN_WRITE,
+        All,
+        &REJECT_REMOVAL,
+    ),
+    act("GET", "/history/{id}", ADMIN_READ, Named, &READ_HISTORY),
+    act(
+        "GET",
+        "/history/{id}/then",
+        ADMIN_READ,
+        Named,
+        &READ_HISTORY,
+    ),
+    act(
+        "POST",
+        "/history/{id}/restore",
+        ADMIN_BOTH,
+        Named,
+        &RESTORE_RESOURCE,
+    ),
+    act("GET", "/deleted", ADMIN_READ, Shown, &READ_HISTORY),
+    act("POST", "/undo", ADMIN_BOTH, All, &UNDO_CHANGES),
+    act("GET", "/pending", ADMIN_READ, Shown, &READ_HISTORY),
+    act("GET", "/schemas", ADMIN, Any, &READ_TYPES),
     // What is stored is checked against a schema that changes, and a refusal names it.
-    row("POST", "/schemas", ADMIN_READ, All),
-    row("GET", "/schemas/{name}", ADMIN, Any),
-    row("DELETE", "/schemas/{name}", ADMIN_READ, All),
-    row("GET", "/schemas/{name}/history", ADMIN, Any),
-    row("GET", "/resource-types", ADMIN, Any),
-    row("POST", "/resource-types", ADMIN_READ, All),
-    row("GET", "/resource-types/{name}", ADMIN, Any),
-    row("DELETE", "/resource-types/{name}", ADMIN_READ, All),
-    row("GET", "/resource-types/{name}/history", ADMIN, Any),
+    act("POST", "/schemas", ADMIN_READ, All, &CHANGE_SCHEMA),
+    act("GET", "/schemas/{name}", ADMIN, Any, &READ_TYPES),
+    act("DELETE", "/schemas/{name}", ADMIN_READ, All, &REMOVE_SCHEMA),
+    act("GET", "/schemas/{name}/history", ADMIN, Any, &READ_TYPES),
+    act("GET", "/resource-types", ADMIN, Any, &READ_TYPES),
+    act(
+        "POST",
+        "/resource-types",
+        ADMIN_READ,
+        All,
+        &CHANGE_RESOURCE_TYPE,
+    ),
+    act("GET", "/resource-types/{name}", ADMIN, Any, &READ_TYPES),
+    act(
+        "DELETE",
+        "/resource-types/{name}",
+        ADMIN_READ,
+        All,
+        &REMOVE_RESOURCE_TYPE,
+    ),
+    act(
+        "GET",
+        "/resource-types/{name}/history",
+        ADMIN,
+        Any,
+        &READ_TYPES,
+    ),
     // A request of anybody: bodies, filters and paths about resources of every type.
-    row("GET", "/requests", ADMIN_READ, All),
-    row("GET", "/requests/{id}", ADMIN_READ, All),
-    row("GET", "/quirks", ADMIN_READ, All),
-    row("GET", "/receivers", ADMIN, Shown),
-    row("POST", "/receivers", ADMIN_READ, Named),
-    row("GET", "/receivers/{name}", ADMIN, Named),
-    row("PATCH", "/receivers/{name}", ADMIN_READ, Named),
-    row("DELETE", "/receivers/{name}", ADMIN, Named),
-    row("POST", "/receivers/{name}/secret", ADMIN_READ, Named),
-    row("GET", "/receivers/{name}/dead-letters", ADMIN_READ, Named),
-    row(
+    act("GET", "/requests", ADMIN_READ, All, &READ_REQUESTS),
+    act("GET", "/requests/{id}", ADMIN_READ, All, &READ_REQUESTS),
+    act("GET", "/quirks", ADMIN_READ, All, &READ_REQUESTS),
+    act("GET", "/receivers", ADMIN, Shown, &READ_RECEIVERS),
+    act("POST", "/receivers", ADMIN_READ, Named, &CREATE_RECEIVER),
+    act("GET", "/receivers/{name}", ADMIN, Named, &READ_RECEIVERS),
+    act(
+        "PATCH",
+        "/receivers/{name}",
+        ADMIN_READ,
+        Named,
+        &CHANGE_RECEIVER,
+    ),
+    act(
+        "DELETE",
+        "/receivers/{name}",
+        ADMIN,
+        Named,
+        &REMOVE_RECEIVER,
+    ),
+    act(
+        "POST",
+        "/receivers/{name}/secret",
+        ADMIN_READ,
+        Named,
+        &ROTATE_RECEIVER_SECRET,
+    ),
+    act(
+        "GET",
+        "/receivers/{name}/dead-letters",
+        ADMIN_READ,
+        Named,
+        &READ_RECEIVERS,
+    ),
+    act(
         "POST",
         "/receivers/{name}/dead-letters/redeliver",
         ADMIN_READ,
         Named,
+        &REDELIVER_EVENTS,
     ),
-    row(
+    act(
         "POST",
         "/receivers/{name}/dead-letters/discard",
         ADMIN,
         Named,
+        &DISCARD_EVENTS,
     ),
-    row("POST", "/signing-keys", ADMIN, All),
+    act("POST", "/signing-keys", ADMIN, All, &ROTATE_SIGNING_KEYS),
 ];
 
 /// Below `/admin/v1`.
 const INSTALLATION: &[Need] = &[
-    row("GET", "/tenants", OPERATOR, All),
-    row("POST", "/tenants", OPERATOR, All),
-    row("GET", "/tenants/{name}", OPERATOR, All),
-    row("PATCH", "/tenants/{name}", OPERATOR, All),
-    row("DELETE", "/tenants/{name}", OPERATOR_WRITE, All),
-    row("POST", "/tenants/{name}/tokens", OPERATOR, All),
-    row("POST", "/tenants/{name}/suspend", OPERATOR, All),
-    row("POST", "/tenants/{name}/resume", OPERATOR, All),
-    row("GET", "/tenants/{name}/export", OPERATOR_READ, All),
-    row("POST", "/tenants/{name}/restore", OPERATOR_WRITE, All),
+    act("GET", "/audit", OPERATOR, All, &READ_AUDIT),
+    act("GET", "/audit/verify", OPERATOR, All, &READ_AUDIT),
+    act("GET", "/tenants", OPERATOR, All, &READ_TENANTS),
+    act("POST", "/tenants", OPERATOR, All, &CREATE_TENANT),
+    act("GET", "/tenants/{name}", OPERATOR, All, &READ_TENANTS),
+    act("PATCH", "/tenants/{name}", OPERATOR, All, &CHANGE_TENANT),
+    act(
+        "DELETE",
+        "/tenants/{name}",
+        OPERATOR_WRITE,
+        All,
+        &ERASE_TENANT,
+    ),
+    act(
+        "POST",
+        "/tenants/{name}/tokens",
+        OPERATOR,
+        All,
+        &CREATE_TOKEN_IN_TENANT,
+    ),
+    act(
+        "POST",
+        "/tenants/{name}/suspend",
+        OPERATOR,
+        All,
+        &SUSPEND_TENANT,
+    ),
+    act(
+        "POST",
+        "/tenants/{name}/resume",
+        OPERATOR,
+        All,
+        &RESUME_TENANT,
+    ),
+    act(
+        "GET",
+        "/tenants/{name}/export",
+        OPERATOR_READ,
+        All,
+        &EXPORT_TENANT,
+    ),
+    act(
+        "POST",
+        "/tenants/{name}/restore",
+        OPERATOR_WRITE,
+        All,
+        &RESTORE_TENANT,
+    ),
 ];
 
 /// Where a path is below.
@@ -220,6 +412,9 @@ impl Need {
         self.scopes
             .iter()
             .try_for_each(|scope| caller.requires(*scope))?;
+        if let Some(operation) = self.operation {
+            may(caller.permissions.role(), operation)?;
+        }
         match (self.types, named) {
             (All, _) => caller.is_for_all_types(),
             (Named, Some(name)) => caller.is_for(name),
@@ -230,6 +425,8 @@ impl Need {
 
 #[cfg(test)]
 mod tests {
+    use directory::access::Role;
+
     use super::*;
 
     #[test]
@@ -259,6 +456,21 @@ mod tests {
         );
         check(Place::Scim, "GET", "/{type}/{id}", Some("/{type}/{id}"));
         check(Place::Scim, "GET", "/Users", None);
+    }
+
+    #[test]
+    fn an_auditor_reads_all_but_a_whole_tenant_and_changes_nothing() {
+        for row in [ADMINISTRATION, INSTALLATION].into_iter().flatten() {
+            let operation = row.operation.unwrap();
+            let reads = row.method == "GET" && row.path != "/tenants/{name}/export";
+            assert_eq!(operation.role == Role::Auditor, reads, "{row:?}");
+        }
+        assert!(
+            [SCIM, TENANT]
+                .into_iter()
+                .flatten()
+                .all(|row| row.operation.is_none())
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use directory::store::StoredResource;
 use scim_protocol::filter::compare::sort_key;
 
 use crate::filter_sql::Order;
-use crate::row_test::compare;
+use crate::row_condition::compare;
 
 /// Collects the positions of resources that match, in the order they are offered, and keeps no document and no more positions than the page needs.
 pub(crate) struct Candidates<'a> {

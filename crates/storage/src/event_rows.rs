@@ -17,6 +17,7 @@ use crate::rows::{
     json_text, micros, timestamp, version,
 };
 use crate::secrets::MasterKey;
+use crate::session::Columns;
 
 /// A resource was added to one receiver's feed, which `attributes` names.
 pub(crate) const KIND_FEED_ADD: i64 = 5;
@@ -63,6 +64,20 @@ pub(crate) struct EventColumns {
 }
 
 impl EventColumns {
+    /// Reads it.
+    pub(crate) fn read(row: &dyn Columns) -> Result<Self, Fault> {
+        Ok(Self {
+            sequence: row.get(0)?,
+            change_id: row.get(1)?,
+            resource_type: row.get(2)?,
+            resource_id: row.get(3)?,
+            version: row.get(4)?,
+            at: row.get(5)?,
+            kind: row.get(6)?,
+            attributes: row.get(7)?,
+        })
+    }
+
     /// Rows older than the column `kind` say what their version says.
     pub(crate) fn into_event(self) -> Result<LoggedEvent, Fault> {
         let kind = match self.kind % ACTIVATED {
@@ -99,55 +114,27 @@ impl EventColumns {
     }
 }
 
-/// A row of `receivers`, with the tenant's name.
-pub(crate) struct ReceiverColumns {
-    pub id: i64,
-    pub tenant: i64,
-    pub tenant_name: String,
-    pub name: String,
-    pub kind: String,
-    pub url: String,
-    pub state: String,
-    pub settings: String,
-    pub secrets: Vec<u8>,
-    pub created: i64,
-    pub cursor: i64,
-    pub attempts: i64,
-    pub due: i64,
-    pub last_error: String,
-    pub last_delivered: i64,
-    pub fence: i64,
-}
-
-impl ReceiverColumns {
-    pub(crate) fn into_receiver(self, key: &MasterKey) -> Result<Receiver, Fault> {
-        let instant = |micros: i64| {
-            if micros == 0 {
-                Ok(None)
-            } else {
-                timestamp(micros).map(Some)
-            }
-        };
-        let tenant = TenantId(self.tenant);
-        Ok(Receiver {
-            id: ReceiverId(self.id),
-            secrets: open_secrets(key, tenant, &self.name, &self.secrets)?,
-            tenant,
-            tenant_name: self.tenant_name,
-            name: self.name,
-            kind: from_text(&self.kind)?,
-            url: self.url,
-            state: from_text(&self.state)?,
-            settings: from_json(&self.settings)?,
-            created: timestamp(self.created)?,
-            cursor: self.cursor,
-            attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
-            due: instant(self.due)?,
-            last_error: self.last_error,
-            last_delivered: instant(self.last_delivered)?,
-            fence: self.fence,
-        })
-    }
+/// A receiver, from a row of `receivers` with the tenant's name.
+pub(crate) fn receiver(row: &dyn Columns, key: &MasterKey) -> Result<Receiver, Fault> {
+    let (tenant, name) = (row.get(1)?, row.get::<String>(3)?);
+    Ok(Receiver {
+        id: ReceiverId(row.get(0)?),
+        secrets: open_secrets(key, tenant, &name, row.get(8)?)?,
+        tenant,
+        tenant_name: row.get(2)?,
+        name,
+        kind: from_text(row.get(4)?)?,
+        url: row.get(5)?,
+        state: from_text(row.get(6)?)?,
+        settings: row.json(7)?,
+        created: row.get(9)?,
+        cursor: row.get(10)?,
+        attempts: row.get(11)?,
+        due: row.instant(12)?,
+        last_error: row.get(13)?,
+        last_delivered: row.instant(14)?,
+        fence: row.get(15)?,
+    })
 }
 
 /// A row of `parcels`.
@@ -161,6 +148,17 @@ pub(crate) struct ParcelColumns {
 }
 
 impl ParcelColumns {
+    /// Reads it.
+    pub(crate) fn read(row: &dyn Columns) -> Result<Self, Fault> {
+        Ok(Self {
+            state: row.get(0)?,
+            attempts: row.get(1)?,
+            error: row.get(2)?,
+            event: row.get(3)?,
+            counted: row.get(4)?,
+        })
+    }
+
     pub(crate) fn into_parcel(self) -> Result<Parcel, Fault> {
         Ok(Parcel {
             event: from_json(&self.event)?,

@@ -9,6 +9,7 @@ use directory::tenant::TenantId;
 use scim_protocol::TypeSchema;
 
 use crate::rows::{attribute_key, stored_key};
+use crate::session::{Bind, Field};
 
 /// Whose SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,16 @@ pub(crate) enum Parameter {
     Text(String),
     /// An index key.
     Bytes(Vec<u8>),
+}
+
+impl Bind for Parameter {
+    fn field(&self) -> Field<'_> {
+        match self {
+            Self::Integer(value) => Field::Integer(*value),
+            Self::Text(text) => Field::Text(text),
+            Self::Bytes(key) => Field::IndexKey(key),
+        }
+    }
 }
 
 /// A query: a count, or rows of `resource`, `place` (of the type in the plan), `missing` and `value` (what is sorted by).

@@ -1,26 +1,33 @@
-//! Lists of memberships as SQL, in both dialects. Reads nothing.
+//! Lists of memberships as SQL. Reads nothing.
 
 use directory::store::MembershipQuery;
 use directory::tenant::TenantId;
 
-use crate::filter_sql::{Dialect, Parameter, Query};
+use crate::filter_sql::{Parameter, Query};
+use crate::session::Statement;
+
+/// Members of a group after one of them.
+pub(crate) static READ_MEMBERS_AFTER: Statement = Statement::new(
+    "SELECT m.member_resource, r.id, r.type, r.display FROM memberships AS m \
+     JOIN resources AS r ON r.tenant = m.tenant AND r.resource = m.member_resource \
+     WHERE m.tenant = $1 AND m.group_resource = (SELECT resource FROM resources WHERE tenant = $1 AND id = $2) AND m.member_resource > $3 \
+     ORDER BY m.member_resource LIMIT $4",
+);
 
 struct Builder {
-    sign: char,
     parameters: Vec<Parameter>,
 }
 
 impl Builder {
     fn bind(&mut self, parameter: Parameter) -> String {
         self.parameters.push(parameter);
-        format!("{}{}", self.sign, self.parameters.len())
+        format!("${}", self.parameters.len())
     }
 }
 
 /// Keys of group and member, then id, type and name of each.
-pub(crate) fn list(query: &MembershipQuery, dialect: Dialect, tenant: TenantId) -> Query {
+pub(crate) fn list(query: &MembershipQuery, tenant: TenantId) -> Query {
     let mut builder = Builder {
-        sign: sign(dialect),
         parameters: Vec::new(),
     };
     let matching = matching(query, &mut builder, tenant);
@@ -51,9 +58,8 @@ pub(crate) fn list(query: &MembershipQuery, dialect: Dialect, tenant: TenantId) 
 }
 
 /// How many there are, wherever the list begins.
-pub(crate) fn count(query: &MembershipQuery, dialect: Dialect, tenant: TenantId) -> Query {
+pub(crate) fn count(query: &MembershipQuery, tenant: TenantId) -> Query {
     let mut builder = Builder {
-        sign: sign(dialect),
         parameters: Vec::new(),
     };
     let matching = if query.member_type.is_some() {
@@ -65,10 +71,6 @@ pub(crate) fn count(query: &MembershipQuery, dialect: Dialect, tenant: TenantId)
         text: format!("SELECT count(*) {matching}"),
         parameters: builder.parameters,
     }
-}
-
-fn sign(dialect: Dialect) -> char {
-    if dialect == Dialect::Sqlite { '?' } else { '$' }
 }
 
 fn matching(query: &MembershipQuery, builder: &mut Builder, tenant: TenantId) -> String {

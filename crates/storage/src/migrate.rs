@@ -75,6 +75,10 @@ pub(crate) const SQLITE: &[Migration] = &[
         name: "0013_unanswered",
         sql: include_str!("../migrations/sqlite/0013_unanswered.sql"),
     },
+    Migration {
+        name: "0014_audit",
+        sql: include_str!("../migrations/sqlite/0014_audit.sql"),
+    },
 ];
 
 /// For the request log on SQLite, which has a file of its own.
@@ -142,6 +146,10 @@ pub(crate) const POSTGRES: &[Migration] = &[
     Migration {
         name: "0013_unanswered",
         sql: include_str!("../migrations/postgres/0013_unanswered.sql"),
+    },
+    Migration {
+        name: "0014_audit",
+        sql: include_str!("../migrations/postgres/0014_audit.sql"),
     },
 ];
 

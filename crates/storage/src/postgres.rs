@@ -1,60 +1,43 @@
 //! The PostgreSQL back end: many nodes, one database. Retries what PostgreSQL asks to retry, here and nowhere else.
 
 mod attempts;
-mod catalogue;
-mod clients;
 mod commit;
 pub(crate) mod connections;
-mod events;
-mod issuers;
-mod ledger;
-mod memberships;
-mod outbox;
-mod guard;
-mod history;
+mod create;
+mod export;
+mod group;
 mod leavers;
 mod pending;
-mod provisioning_log;
 mod read;
 mod readiness;
 mod rehearsal;
 pub mod requests;
-mod receivers;
-mod schemas;
-mod record;
-mod safety;
 mod search;
+pub(crate) mod session;
 pub(crate) mod statements;
-pub(crate) mod statements_of_events;
 pub(crate) mod statements_of_installation;
 pub(crate) mod statements_of_requests;
-pub(crate) mod statements_of_callers;
-pub(crate) mod statements_of_schemas;
-pub(crate) mod statements_of_work;
-mod tenant_life;
 pub(crate) mod statements_of_safety;
-mod tenants;
 mod tls;
+mod together;
+mod values;
 
 use std::sync::Arc;
 
-use access::credential::{TokenHash, TokenRecord, Tokens};
 use async_trait::async_trait;
 use directory::change_set::{ChangeSet, Committed};
 use directory::search::SearchPlan;
-use directory::store::{
-    CommitError, Fault, Include, Member, Membership, MembershipQuery, Memberships, SearchPage,
-    Stage, Store, StoredResource, Tenants,
-};
-use directory::tenant::{Tenant, TenantId, TenantSettings};
-use jiff::Timestamp;
+use directory::store::{CommitError, Fault, Include, SearchPage, Stage, Store, StoredResource};
+use directory::tenant::TenantId;
 use tokio::sync::Notify;
 
 use self::attempts::{in_transaction, query};
 pub use self::connections::{COMMITS_PER_TENANT_MAX, LONG_READS_MAX, LONG_READS_PER_TENANT_MAX};
 use self::connections::{Connections, Signals, configuration, fault, snapshot};
+use self::group::Groups;
 use self::requests::PostgresRequestLog;
-use crate::rows::micros;
+use crate::engine::{Database, Engine as _};
+use crate::rows::storable;
 use crate::secrets::MasterKey;
 use crate::stage::Played;
 use crate::totals::Totals;
@@ -84,8 +67,11 @@ impl ConnectError {
 }
 
 /// A database on a server.
+pub type Postgres = Database<PostgresEngine>;
+
+/// What makes up a database on a server.
 #[derive(Clone)]
-pub struct Postgres {
+pub struct PostgresEngine {
     connections: Connections,
     key: Arc<MasterKey>,
     committed: Arc<Notify>,
@@ -93,6 +79,7 @@ pub struct Postgres {
     ours: Arc<Notify>,
     _signals: Arc<Signals>,
     totals: Arc<Totals>,
+    groups: Groups,
 }
 
 /// Whether the database at this URL has been used by a node, which has a key.
@@ -109,14 +96,15 @@ impl Postgres {
         readiness::check_key(&connections, &key).await?;
         let (committed, ours) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let signals = Signals::start(config, tls, Arc::clone(&committed), Arc::clone(&ours));
-        Ok(Self {
+        Ok(Database(PostgresEngine {
             connections,
             key,
             committed,
             ours,
             _signals: Arc::new(signals),
             totals: Arc::default(),
-        })
+            groups: Groups::default(),
+        }))
     }
 
     /// Request logs in the same database.
@@ -128,56 +116,6 @@ impl Postgres {
     pub fn committed(&self) -> Arc<Notify> {
         Arc::clone(&self.committed)
     }
-
-    /// Wakes this node's engine and those of the other nodes.
-    fn notify(&self) {
-        self.committed.notify_one();
-        self.ours.notify_one();
-    }
-}
-
-#[async_trait]
-impl Memberships for Postgres {
-    async fn members_after(
-        &self,
-        tenant: TenantId,
-        group_id: &str,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<Member>, Fault> {
-        let _share = self.connections.long_reads.acquire(tenant, 1).await;
-        Ok(in_transaction!(
-            &self.connections,
-            snapshot,
-            |transaction| memberships::members_after(transaction, tenant, group_id, after, limit)
-        ))
-    }
-
-    async fn find_memberships(
-        &self,
-        tenant: TenantId,
-        query: &MembershipQuery,
-    ) -> Result<Vec<Membership>, Fault> {
-        let _share = self.connections.long_reads.acquire(tenant, 1).await;
-        Ok(in_transaction!(
-            &self.connections,
-            snapshot,
-            |transaction| memberships::find(transaction, tenant, query)
-        ))
-    }
-
-    async fn count_memberships(
-        &self,
-        tenant: TenantId,
-        query: &MembershipQuery,
-    ) -> Result<u64, Fault> {
-        let _share = self.connections.long_reads.acquire(tenant, 1).await;
-        Ok(in_transaction!(
-            &self.connections,
-            snapshot,
-            |transaction| memberships::count_all(transaction, tenant, query)
-        ))
-    }
 }
 
 #[async_trait]
@@ -187,9 +125,10 @@ impl Store for Postgres {
         tenant: TenantId,
         change_set: Arc<ChangeSet>,
     ) -> Result<Vec<Committed>, CommitError> {
-        let share = self.connections.commits.acquire(tenant, 1).await;
-        let committed = commit::commit(&self.connections, tenant, &change_set).await?;
-        drop(share);
+        let committed = self
+            .groups
+            .commit(&self.connections, tenant, change_set)
+            .await?;
         self.notify();
         Ok(committed)
     }
@@ -224,7 +163,7 @@ impl Store for Postgres {
         let rows = query(
             &self.connections,
             statements::COUNT_MEMBERS,
-            &[&tenant.0, &read::storable(group_id), &limit],
+            &[&tenant.0, &storable(group_id), &limit],
         )
         .await?;
         let counted = rows
@@ -250,63 +189,5 @@ impl Store for Postgres {
 
     fn stage(&self) -> Option<Box<dyn Stage>> {
         Some(Box::new(Played::new(self.connections.clone())))
-    }
-}
-
-#[async_trait]
-impl Tenants for Postgres {
-    async fn create_tenant(
-        &self,
-        name: &str,
-        settings: TenantSettings,
-        at: Timestamp,
-    ) -> Result<Option<Tenant>, Fault> {
-        let settings = serde_json::to_string(&settings)
-            .map_err(|error| Fault::from_source("settings could not be written as JSON", error))?;
-        tenants::create_tenant(&self.connections, name, &settings, micros(at)).await
-    }
-
-    async fn find_tenant(&self, name: &str) -> Result<Option<Tenant>, Fault> {
-        tenants::find_tenant(&self.connections, name).await
-    }
-
-    async fn tenant_revision(&self, name: &str) -> Result<Option<i64>, Fault> {
-        tenants::tenant_revision(&self.connections, name).await
-    }
-
-    async fn list_tenants(&self) -> Result<Vec<Tenant>, Fault> {
-        tenants::list_tenants(&self.connections).await
-    }
-}
-
-#[async_trait]
-impl Tokens for Postgres {
-    async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault> {
-        tenants::create_token(&self.connections, &token).await
-    }
-
-    async fn find_token(
-        &self,
-        tenant: TenantId,
-        hash: TokenHash,
-    ) -> Result<Option<TokenRecord>, Fault> {
-        tenants::find_token(&self.connections, tenant, &hash).await
-    }
-
-    async fn list_tokens(&self, tenant: TenantId) -> Result<Vec<TokenRecord>, Fault> {
-        tenants::list_tokens(&self.connections, tenant).await
-    }
-
-    async fn revoke_token(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault> {
-        tenants::revoke_token(&self.connections, tenant, id, micros(at)).await
-    }
-
-    async fn record_token_use(
-        &self,
-        tenant: TenantId,
-        id: &str,
-        at: Timestamp,
-    ) -> Result<(), Fault> {
-        tenants::record_token_use(&self.connections, tenant, id, micros(at)).await
     }
 }

@@ -16,7 +16,6 @@ use provisioning::application::ApplicationState;
 use provisioning::link::LinkState;
 use scim_protocol::schema::standard::ENTERPRISE_USER;
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 /// A row of `unique_values` or `index_values`, without its tenant and resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -180,6 +179,15 @@ pub(crate) fn stored_key(key: &[u8]) -> Cow<'_, [u8]> {
             .copied()
             .collect(),
     )
+}
+
+/// A text as PostgreSQL can hold it: it refuses the character NUL, which is in no id of ours, so that a lookup then finds nothing, as it should.
+pub(crate) fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        Cow::Owned(text.replace('\0', "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// The rows of index entries.
@@ -352,12 +360,6 @@ pub(crate) fn history_kind(stored: &str) -> Result<Kind, Fault> {
     })
 }
 
-/// An id of a change set, from how it is stored.
-pub(crate) fn uuid(stored: &[u8]) -> Result<Uuid, Fault> {
-    Uuid::from_slice(stored)
-        .map_err(|error| Fault::from_source("the id of a change has the wrong length", error))
-}
-
 /// The longest name that is looked up, in bytes: an index of PostgreSQL must hold it.
 const NAME_BYTES_MAX: usize = 500;
 
@@ -465,6 +467,12 @@ mod tests {
             assert_eq!(link_state(link_state_text(state)).unwrap(), state);
         }
         assert!(link_state("elsewhere").is_err());
+    }
+
+    #[test]
+    fn nul_is_replaced() {
+        assert_eq!(storable("ann"), "ann");
+        assert_eq!(storable("a\0b"), "a\u{fffd}b");
     }
 
     #[test]

@@ -337,6 +337,11 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
         "what was asked of this server, not what the tenant is",
     ),
     ("quirk_uses", "of the request log"),
+    (
+        "audit_log",
+        "what was done in this installation; `rollcall audit export` writes it",
+    ),
+    ("audit_heads", "of the audit log"),
     ("guard_counts", "of the moment"),
     ("guard_allowances", "of the moment"),
 ];
@@ -392,13 +397,13 @@ pub(crate) fn select(table: &Table) -> String {
     )
 }
 
-/// Writes a row with these columns; `overriding` where the database would not take keys otherwise.
-pub(crate) fn insert(table: &str, columns: &[&str], overriding: &str) -> String {
+/// Writes a row with these columns, among which may be keys.
+pub(crate) fn insert(table: &str, columns: &[&str]) -> String {
     let places: Vec<String> = (1..=columns.len())
         .map(|number| format!("${number}"))
         .collect();
     format!(
-        "INSERT INTO {table} ({}) {overriding} VALUES ({})",
+        "INSERT INTO {table} ({}) OVERRIDING SYSTEM VALUE VALUES ({})",
         columns.join(", "),
         places.join(", ")
     )

@@ -15,7 +15,7 @@ const REASONS: &[&str] = &[
     "Declined: ",
     "For clients: ",
     "For authors of schemas: ",
-    "For whoever runs it: ",
+    "For the operator: ",
     "No demand: ",
     "Not yet: ",
 ];
@@ -100,7 +100,10 @@ mod tests {
             "- **7644-3.3-1** MUST: x. `server/tests/it/rfc.rs: it_holds`, `server/tests/it/gone.rs: it_holds`",
             1,
         );
-        check("- **7644-3.3-1** MAY: x. Declined: nobody asks for it.", 0);
+        check(
+            "- **7644-3.3-1** MAY: x. Declined: no client asks for it.",
+            0,
+        );
         check("- **7644-3.3-1** MUST: `userName` is x.", 1);
         check("Prose about `server/tests/it/gone.rs: it_holds`", 0);
     }

@@ -23,7 +23,7 @@ pub(crate) enum Scope<'a> {
     Names(&'a Attribute),
     /// A path whose filter selects such elements.
     Path,
-    /// Whatever it is, it may refer.
+    /// Something of an unknown kind, which may refer.
     Unknown,
     /// It does not refer.
     Text,
@@ -37,7 +37,7 @@ pub(crate) struct Members<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// The data of an operation on a type; on none that is known, it is refused anyway.
+    /// The data of an operation on a type. An operation on an unknown type is refused anyway.
     pub(crate) fn of(schema: Option<&'a TypeSchema>, method: BulkMethod) -> Self {
         match (schema, method) {
             (None, _) => Self::Unknown,

@@ -25,7 +25,7 @@ use crate::version::Expected;
 use crate::{create, delete, membership, patch, replace};
 
 impl Directory {
-    /// Carries out all operations in one commit, or none of them. Decides again where somebody else wrote in between and no operation names a version.
+    /// Carries out all operations in one commit, or none of them. Decides again if another request wrote in between and no operation names a version.
     pub(super) async fn bulk_or_nothing(
         &self,
         caller: &Caller,
@@ -38,7 +38,7 @@ impl Directory {
                 Ok(resources) => resources,
                 Err((at_fault, error)) => return nothing(request, at_fault, &error),
             };
-            // Operations that refer to each other in a circle were decided before it was known whom one of them brings back.
+            // Operations that refer to each other in a circle were decided before it was known that one of them brings a resource back.
             if draft.has_circles && draft.back != back {
                 back = draft.back;
                 continue;
@@ -65,7 +65,7 @@ impl Directory {
                         .await;
                 }
                 Err(CommitError::VersionChanged { .. }) if names_no_version(request) => {}
-                // Somebody else has brought it back in between.
+                // Another request has brought it back in between.
                 Err(CommitError::NotFound { id, .. })
                     if brought_back.values().any(|back| back.id == id) => {}
                 Err(error) => return nothing(request, blamed(&error, &resources), &refusal(error)),
@@ -74,7 +74,8 @@ impl Directory {
         nothing(request, None, &too_busy().into())
     }
 
-    /// Decides all operations; where one is refused, which one and why. `back` says of creates whom they brought back when the request was decided before.
+    /// Decides all operations; if one is refused, returns its place and the refusal. `back` has the resources that creates brought back when the request was
+    /// decided before.
     async fn decide_all(
         &self,
         caller: &Caller,
@@ -136,7 +137,7 @@ impl Directory {
         Ok(resources)
     }
 
-    /// Answers of a request that was carried out. What it did takes the place of what is parked, as far as it speaks about the same.
+    /// Answers of a request that was carried out. Its writes take the place of parked writes that are about the same.
     async fn all_done(
         &self,
         caller: &Caller,
@@ -144,7 +145,7 @@ impl Directory {
         resources: BTreeMap<usize, (Arc<TypeSchema>, String)>,
         committed: impl Iterator<Item = (String, Committed)>,
     ) -> Vec<BulkAnswer> {
-        // The last version that each one has, as nobody has seen those before it; 0 is that of the end.
+        // The last version of each resource, as no client has seen the earlier ones. 0 means that it was deleted.
         let versions: HashMap<String, u64> = committed
             .filter(|(_, it)| it.version > 0)
             .map(|(id, it)| (id, it.version))
@@ -242,7 +243,7 @@ impl Directory {
         Ok((schema, id))
     }
 
-    /// A create; where the caller's profile says so, it brings back whom a single one would. The id of the resource.
+    /// A create. If the caller's profile says so, it brings back the resource that a single create would bring back. Returns the id of the resource.
     async fn decide_post(
         &self,
         caller: &Caller,
@@ -423,7 +424,7 @@ fn too_late() -> Error {
     )
 }
 
-/// Whether no operation demands a version, so that each may be decided on what is there by then.
+/// Whether no operation demands a version, so that each may be decided again with the new versions.
 fn names_no_version(request: &BulkRequest) -> bool {
     request
         .operations
@@ -446,7 +447,7 @@ fn blamed(
         .map(|(index, _)| *index)
 }
 
-/// Answers of a request of which nothing was carried out. Whoever is at fault is answered with the refusal; where nobody knows who it is, everybody.
+/// Answers of a request of which nothing was carried out. The operation at fault is answered with the refusal; if it is not known, every operation is.
 fn nothing(
     request: &BulkRequest,
     at_fault: Option<usize>,

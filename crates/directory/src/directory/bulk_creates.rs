@@ -35,7 +35,7 @@ impl Directory {
         operations: &[(usize, &BulkOperation)],
         ids: &mut HashMap<String, String>,
     ) -> Option<Vec<BulkAnswer>> {
-        // Whom a create may bring back is found out one after the other.
+        // Creates that may bring a person back are carried out one after the other.
         if operations.len() < 2 || caller.safety().revive_deleted || caller.safety().revive_disabled
         {
             return Some(Vec::new());

@@ -17,7 +17,7 @@ pub(super) struct Draft {
     pub ids: HashMap<String, String>,
     /// Those of them that are not made yet.
     pub unmade: HashSet<String>,
-    /// Whom creates bring back, by the name of the create.
+    /// The resources that creates bring back, by the name of the create.
     pub back: HashMap<String, Back>,
     /// Whether operations refer to each other in a circle.
     pub has_circles: bool,
@@ -30,7 +30,7 @@ pub(super) struct Draft {
     left: HashMap<String, Left>,
 }
 
-/// Somebody who was there before, and whom a create brings back.
+/// A resource that was there before and that a create brings back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Back {
     pub id: String,
@@ -75,7 +75,7 @@ impl Draft {
         self.moment.change_set_of(self.types_revision, writes)
     }
 
-    /// What is left of a resource; `None` where no operation so far was about it, or it is of another type.
+    /// The resource as the operations so far leave it; `None` if none of them was about it, or if it is of another type.
     pub fn left(&self, schema: &TypeSchema, id: &str) -> Option<&Left> {
         self.left
             .get(id)
@@ -109,7 +109,7 @@ impl Draft {
         self.left.get(id).is_some_and(|left| left.is_gone)
     }
 
-    /// What is created under this name brings somebody back; what comes later refers to that id.
+    /// The create with this name brings a resource back, so later operations refer to the id of that one.
     pub fn bring_back(&mut self, name: String, back: Back) {
         if let Some(id) = self.ids.insert(name.clone(), back.id.clone()) {
             self.unmade.remove(&id);
@@ -135,7 +135,7 @@ impl Draft {
             .filter_map(|left| left.document.as_ref())
     }
 
-    /// A resource was read: what is decided from here on holds only where nobody else has changed it since.
+    /// A resource was read: what is decided from here on holds only if no other request has changed it since.
     pub fn pin(&mut self, schema: &TypeSchema, id: &str, version: u64, document: Document) {
         let left = self.left_of(schema.name(), id);
         if left.document.is_none() {
@@ -150,7 +150,7 @@ impl Draft {
     }
 
     /// What a write demands. The store looks at each when its turn comes, so a version that the client names is compared with what the operations before
-    /// leave; that nobody else came in between, the pin says.
+    /// leave. The pin ensures that no other request came in between.
     pub fn precondition(&self, id: &str, expected: &Expected) -> Result<Precondition, Error> {
         match expected.only_version() {
             Some(version) => Ok(Precondition::VersionIs(version)),

@@ -13,8 +13,8 @@ use crate::names::hide_names;
 use crate::store::{Include, Related, StoredResource};
 
 impl Directory {
-    /// Refuses to write what an operation before has deleted, or what is not in the version that the client names. Whether it is there at all, the commit
-    /// finds out, so that changes of members never read a group.
+    /// Refuses to write a resource that an earlier operation deleted, or that is not in the version that the client names. The commit finds out whether it
+    /// exists, so that changes of members never read a group.
     pub(super) async fn check_there(
         &self,
         subject: Subject<'_>,
@@ -53,7 +53,7 @@ impl Directory {
         };
         let (at, version) = (draft.moment.at, 1);
         let mut current = match document {
-            // Nobody asks for its version: what an operation demands of what others before it left is checked by the commit.
+            // Its version is not used: the commit checks the version that an operation demands of what earlier ones left.
             Some(document) if is_new || !members => fresh(
                 schema,
                 id,
@@ -128,7 +128,7 @@ impl Directory {
             .collect())
     }
 
-    /// Whoever has this id, as a member.
+    /// The resource with this id, as a member.
     async fn find_related(
         &self,
         caller: &Caller,

@@ -2,7 +2,7 @@
 
 use scim_protocol::TypeSchema;
 
-use super::refusal::refusal;
+use super::refusal::NotWritten;
 use super::{COMMAND_LINE, Directory, DirectoryError, Subject};
 use crate::access::Caller;
 use crate::change_set::{Change, ChangeSet, Committed, Former, Policy, Precondition, Write};
@@ -18,7 +18,7 @@ impl Directory {
         &self,
         subject: Subject<'_>,
         decide: impl Fn(Precondition) -> ChangeSet,
-    ) -> Result<Committed, DirectoryError> {
+    ) -> Result<Committed, NotWritten> {
         let Subject {
             caller,
             schema,
@@ -29,13 +29,13 @@ impl Directory {
             return self
                 .commit(caller, decide(Precondition::Exists))
                 .await
-                .map_err(refusal);
+                .map_err(NotWritten::from);
         }
         if let Some(version) = expected.only_version() {
             return self
                 .commit(caller, decide(Precondition::VersionIs(version)))
                 .await
-                .map_err(refusal);
+                .map_err(NotWritten::from);
         }
         let current = self
             .read_any(caller, schema, id, Include::default())
@@ -43,7 +43,7 @@ impl Directory {
         expected.check(current.version)?;
         self.commit(caller, decide(Precondition::VersionIs(current.version)))
             .await
-            .map_err(refusal)
+            .map_err(NotWritten::from)
     }
 
     /// Commits a change set of one write.
@@ -98,7 +98,7 @@ impl Directory {
         Ok(committed)
     }
 
-    /// Reads what was just written again where its members are wanted. Somebody may have changed or deleted it since; it was written all the same.
+    /// Reads what was just written again if its members are wanted. Another request may have changed or deleted it since; it was written all the same.
     pub(super) async fn with_members(
         &self,
         caller: &Caller,
@@ -108,7 +108,7 @@ impl Directory {
     ) -> Result<StoredResource, DirectoryError> {
         let wants_members = include.members && schema.core_attribute("members").is_some();
         // A manager who was named otherwise was given its id.
-        if !wants_members && !caller.safety().pending_references {
+        if !wants_members && !caller.may_name_people() {
             return Ok(fresh);
         }
         let mut again = self
@@ -121,7 +121,7 @@ impl Directory {
     }
 }
 
-/// What happens with what a caller writes. The guard does not hold what an administrator does by hand on the command line.
+/// The policy for the writes of a caller. The guard does not hold the command line.
 fn policy(caller: &Caller) -> Policy {
     if caller.credential_id == COMMAND_LINE {
         Policy::of_administrator(caller)

@@ -8,7 +8,8 @@ use scim_protocol::patch_path::PATCH_SCHEMA;
 use scim_protocol::{Error, ErrorKind, Filter, TypeSchema};
 use serde_json::{Map, Value, json};
 
-use super::{Directory, DirectoryError, not_found, refusal};
+use super::refusal::{NotWritten, not_found, refusal};
+use super::{Directory, DirectoryError};
 use crate::access::Caller;
 use crate::change_set::{Change, Effect, Precondition};
 use crate::names::{check_names, hide_membership_names};
@@ -257,7 +258,7 @@ impl Directory {
         })
     }
 
-    /// Evaluates the filter batch by batch, and keeps what is on the page.
+    /// Evaluates the filter batch by batch, and keeps the memberships of the page.
     async fn look_at_memberships(
         &self,
         caller: &Caller,
@@ -292,7 +293,7 @@ impl Directory {
         }
     }
 
-    /// Makes somebody a member of a group.
+    /// Makes a resource a member of a group.
     pub async fn create_membership(
         &self,
         caller: &Caller,
@@ -301,8 +302,8 @@ impl Directory {
         let schema = group_type(caller)?;
         caller.may_write(schema)?;
         let (group, member) = (named(body, "group")?, named(body, "member")?);
-        // In a group's own `members` somebody may be waited for; a membership is a resource, which is there or not.
-        if caller.safety().pending_references && !self.is_there(caller, &member).await? {
+        // The `members` of a group may name somebody who is not there yet. A membership is a resource of its own, so both of its sides are there.
+        if caller.may_name_people() && !self.is_there(caller, &member).await? {
             return Err(no_such_member(&member).into());
         }
         let delta = MemberDelta {
@@ -370,7 +371,7 @@ impl Directory {
         {
             Ok(committed) if committed.changed => Ok(()),
             Ok(_) | Err(CommitError::NotFound { .. }) => Err(not_found("GroupMember", id).into()),
-            Err(error) => Err(refusal(error)),
+            Err(error) => Err(NotWritten::from(error)),
         };
         // What is parked is the same change as a PATCH of the group.
         let operation =
@@ -384,7 +385,7 @@ impl Directory {
                 outcome.as_ref().err(),
             )
             .await?;
-        if parked { Ok(()) } else { outcome }
+        if parked { Ok(()) } else { Ok(outcome?) }
     }
 }
 
@@ -395,7 +396,7 @@ fn no_such_member(id: &str) -> Error {
     Error::new(ErrorKind::InvalidValue, detail).at("member.value")
 }
 
-/// Whoever may read or write groups may read or write who is in them.
+/// The type Group. A caller that may read or write groups may read or write their memberships.
 fn group_type(caller: &Caller) -> Result<&TypeSchema, Error> {
     let missing = || {
         Error::new(

@@ -15,13 +15,13 @@ const WITH_GROUPS: Include = Include {
 };
 
 impl Directory {
-    /// Whether the person whom a caller stands for is there and active; true of a caller that stands for nobody.
+    /// Whether the person that a caller stands for is there and active; true of a caller that stands for no person.
     pub async fn has_active_person(&self, caller: &Caller) -> Result<bool, Fault> {
         Ok(caller.permissions.user.is_none()
             || self.person_of(caller, Include::default()).await?.is_some())
     }
 
-    /// The person whom a caller stands for, where they are there and active.
+    /// The person that a caller stands for, if they are there and active.
     async fn person_of(
         &self,
         caller: &Caller,
@@ -54,13 +54,16 @@ impl Directory {
             return Ok(());
         }
         self_service::check(&person, change_set)?;
-        // A name that people give themselves is none that a group waits for.
-        change_set.policy.pending_references &=
-            !change_set.writes.iter().any(|write| write.id == *id);
+        // The check above sees only ids. So a write of groups names members by ids, and a name that people give themselves or a group of theirs does not
+        // match a reference that waits.
+        change_set.policy.pending_references &= !change_set
+            .writes
+            .iter()
+            .any(|write| write.id == *id || write.resource_type == "Group");
         Ok(())
     }
 
-    /// The person, with their groups, where a caller acts on the one whom it stands for.
+    /// The person, with their groups, if a caller acts on the person that it stands for.
     pub(super) async fn oneself(
         &self,
         caller: &Caller,
@@ -75,7 +78,7 @@ impl Directory {
     }
 }
 
-/// Administrators may change any User, also the one whom their token stands for.
+/// Administrators may change any User, also the one that their token stands for.
 fn acts_as_administrator(caller: &Caller) -> bool {
     caller.permissions.has(Scope::Admin)
 }
@@ -86,7 +89,7 @@ fn is_oneself(caller: &Caller, schema: &TypeSchema, id: &str) -> bool {
         && !acts_as_administrator(caller)
 }
 
-/// A PATCH of one's own groups is refused in the words that say so: for others `groups` is only read-only.
+/// A PATCH of the caller's own groups is refused with a detail that says so. To other callers `groups` is only read-only.
 pub(super) fn own_groups(
     caller: &Caller,
     schema: &TypeSchema,

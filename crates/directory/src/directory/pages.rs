@@ -190,8 +190,8 @@ impl Directory {
         Ok(more)
     }
 
-    /// The next members of a group, in order of their creation, and from where on there are more. Who is a member all the time is read once, whoever else
-    /// comes and goes meanwhile.
+    /// The next members of a group, in order of their creation, and where further members begin. Somebody who is a member all the time is read once, also if
+    /// other members come and go meanwhile.
     pub async fn next_members(
         &self,
         caller: &Caller,

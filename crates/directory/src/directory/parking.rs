@@ -1,14 +1,19 @@
 //! *(shell)* Parks what the deletion guard holds, where the tenant wants that; and what administrators decide about it.
 
 use jiff::Timestamp;
+use scim_protocol::patch::member::split;
+use scim_protocol::patch::mention::mentions;
+use scim_protocol::patch::parse;
+use scim_protocol::quirk::{QuirkSet, normalize_patch};
 use scim_protocol::redaction::without_write_only;
 use scim_protocol::{Error, ErrorKind, TypeSchema};
 use serde_json::Value;
 
+use super::refusal::NotWritten;
 use super::{Directory, DirectoryError, PatchAnswer};
 use crate::access::{Caller, Permissions};
-use crate::deletion_guard::{Mode, Removal, supersedes};
-use crate::parking::{Allowance, Method, Parked, ParkedWrite, Parking};
+use crate::deletion_guard::{Mode, Removal};
+use crate::parking::{Allowance, Method, Parked, ParkedWrite, Parking, Touch, supersedes};
 use crate::search::Include;
 use crate::store::Fault;
 use crate::version::Expected;
@@ -18,63 +23,26 @@ const OF_ONE_MAX: u32 = 1_000;
 /// Parked writes that are looked at for one.
 const LISTED_MAX: u32 = 100_000;
 
-/// What a write speaks about, for the decision which parked ones it supersedes.
-pub(super) fn touched(method: Method, body: &Value) -> Vec<String> {
+/// What a write is about, as the caller's quirks read it.
+pub(super) fn touched(
+    schema: &TypeSchema,
+    quirks: &QuirkSet,
+    method: Method,
+    body: &Value,
+) -> Vec<Touch> {
     if method != Method::Patch {
-        return vec!["*".to_owned()];
+        return vec![Touch::Everything];
     }
-    let operations = body
-        .get("Operations")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let mut names = Vec::new();
-    for operation in operations {
-        if let Some(path) = operation.get("path").and_then(Value::as_str) {
-            touch(path, operation.get("value"), &mut names);
-            continue;
-        }
-        for (name, value) in operation
-            .get("value")
-            .and_then(Value::as_object)
+    let mut message = body.clone();
+    normalize_patch(quirks, schema, &mut message);
+    // The guard holds, and the store does, only what could be parsed.
+    match parse(schema, message, quirks).and_then(|operations| split(schema, operations)) {
+        Ok(split) => mentions(schema, &split)
             .into_iter()
-            .flatten()
-        {
-            touch(name, Some(value), &mut names);
-        }
+            .map(Touch::from)
+            .collect(),
+        Err(_) => vec![Touch::Everything],
     }
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-/// Members are spoken about one by one, where the operation names them.
-fn touch(path: &str, value: Option<&Value>, names: &mut Vec<String>) {
-    let lower = path.to_lowercase();
-    if !lower.starts_with("members") {
-        let end = lower
-            .find(['.', '['])
-            .filter(|_| !lower.contains(':'))
-            .unwrap_or(lower.len());
-        return names.push(lower.get(..end).unwrap_or_default().to_owned());
-    }
-    let quoted = path
-        .split('"')
-        .nth(1)
-        .filter(|_| lower.contains("value eq"));
-    let listed = value
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let ids: Vec<&str> = listed
-        .iter()
-        .filter_map(|member| member.get("value").and_then(Value::as_str))
-        .chain(quoted)
-        .collect();
-    if ids.is_empty() {
-        names.push("members:*".to_owned());
-    }
-    names.extend(ids.into_iter().map(|id| format!("members:{id}")));
 }
 
 impl Directory {
@@ -82,14 +50,14 @@ impl Directory {
         self.past.as_ref().map(|past| &*past.parking)
     }
 
-    /// Parks a write that was held, where the tenant wants that; whether it did, or would have where it is only rehearsed. A write that was done takes the
-    /// place of parked ones that speak about the same.
+    /// Parks a write that the guard holds, if the tenant wants that. Returns whether the write is parked, or would be if it was not only rehearsed. A write
+    /// that was done (`outcome` is `None`) takes the place of parked ones that are about the same.
     pub(super) async fn parks(
         &self,
         caller: &Caller,
         (schema, id): (&TypeSchema, &str),
         (method, body): (Method, &Value),
-        outcome: Option<&DirectoryError>,
+        outcome: Option<&NotWritten>,
     ) -> Result<bool, Fault> {
         let Some(parking) = self
             .parking()
@@ -97,19 +65,17 @@ impl Directory {
         else {
             return Ok(false);
         };
-        let is_held = match outcome {
-            None => false,
-            Some(DirectoryError::Refused(error)) if error.kind() == ErrorKind::TooManyRequests => {
-                true
-            }
-            Some(_) => return Ok(false),
+        let held = match outcome {
+            None => None,
+            Some(NotWritten::Held(excess)) => Some(excess),
+            Some(NotWritten::Failed(_)) => return Ok(false),
         };
         if self.rehearsal.is_some() {
-            return Ok(is_held);
+            return Ok(held.is_some());
         }
-        // It may wait for days, and travel with its tenant: no password does.
+        // It may wait for days and be exported with its tenant, so it is kept without passwords.
         let body = without_write_only(schema, body.clone());
-        let touches = touched(method, &body);
+        let touches = touched(schema, &Self::quirks(caller), method, &body);
         let earlier = parking
             .list_parked(caller.tenant.id, Some(id), OF_ONE_MAX)
             .await?;
@@ -122,7 +88,7 @@ impl Directory {
             .filter(is_over)
             .map(|parked| parked.id.clone())
             .collect();
-        let Some(DirectoryError::Refused(held)) = outcome else {
+        let Some(excess) = held else {
             for id in &superseded {
                 parking.remove_parked(caller.tenant.id, id).await?;
             }
@@ -133,7 +99,7 @@ impl Directory {
             method,
             body,
             touches,
-            reason: held.detail().to_owned(),
+            reason: excess.detail(),
             profile,
         };
         let parked = Parked {
@@ -206,8 +172,8 @@ impl Directory {
                 .map(drop),
             Method::Delete => free.delete_now(&sender, &schema, id, any).await,
         };
-        match outcome {
-            // Who is gone already need not go again.
+        match outcome.map_err(DirectoryError::from) {
+            // A removal of what is gone already is done.
             Err(DirectoryError::Refused(error)) if error.kind() != ErrorKind::NotFound => {
                 return Err(error.into());
             }
@@ -243,7 +209,7 @@ impl Directory {
             .ok_or_else(|| no_parked(parked_id))?)
     }
 
-    /// Removals in the window that ends now, and what is let through.
+    /// The removals in the window that ends now, and the allowances.
     pub async fn guard_status(
         &self,
         caller: &Caller,
@@ -300,41 +266,61 @@ fn no_parked(id: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use scim_protocol::SchemaSet;
+    use scim_protocol::patch::PATCH_SCHEMA;
     use serde_json::json;
 
     use super::*;
 
     #[test]
     fn what_writes_speak_about() {
-        let check = |operations: Value, expected: &[&str]| {
+        let (set, quirks) = (SchemaSet::standard(), QuirkSet::standard());
+        let check = |resource_type: &str, operations: Value, expected: &[&str]| {
+            let message = json!({"schemas": [PATCH_SCHEMA], "Operations": operations});
+            let schema = set.by_name(resource_type).unwrap();
+            let expected: Vec<Touch> = expected.iter().map(|text| Touch::from(*text)).collect();
             assert_eq!(
-                touched(Method::Patch, &json!({ "Operations": operations })),
+                touched(schema, &quirks, Method::Patch, &message),
                 expected,
                 "{operations}"
             );
         };
         check(
+            "User",
             json!([{"op": "replace", "path": "active", "value": false}]),
             &["active"],
         );
         check(
+            "User",
             json!([{"op": "replace", "value": {"Active": false, "title": "x"}}]),
             &["active", "title"],
         );
         check(
+            "User",
             json!([{"op": "replace", "path": "emails[type eq \"work\"].value", "value": "x"}]),
             &["emails"],
         );
         check(
+            "Group",
             json!([{"op": "remove", "path": "members[value eq \"A\"]"}]),
             &["members:A"],
         );
         check(
+            "Group",
             json!([{"op": "remove", "path": "members", "value": [{"value": "A"}, {"value": "B"}]}]),
             &["members:A", "members:B"],
         );
-        check(json!([{"op": "remove", "path": "members"}]), &["members:*"]);
-        assert_eq!(touched(Method::Delete, &Value::Null), ["*"]);
-        assert_eq!(touched(Method::Replace, &json!({"active": false})), ["*"]);
+        check(
+            "Group",
+            json!([{"op": "remove", "path": "members"}]),
+            &["members:*"],
+        );
+        let user = set.by_name("User").unwrap();
+        let of = |method, body: &Value| touched(user, &quirks, method, body);
+        assert_eq!(of(Method::Delete, &Value::Null), [Touch::Everything]);
+        assert_eq!(
+            of(Method::Replace, &json!({"active": false})),
+            [Touch::Everything]
+        );
     }
 }

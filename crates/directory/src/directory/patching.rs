@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::committing::{fresh, written};
 use super::oneself::own_groups;
-use super::refusal::{ATTEMPTS_MAX, may_try_again, too_busy};
+use super::refusal::{ATTEMPTS_MAX, NotWritten, may_try_again, too_busy};
 use super::{Directory, DirectoryError, Subject};
 use crate::access::Caller;
 use crate::membership::{self, Needs};
@@ -68,7 +68,10 @@ impl Directory {
         let outcome = self
             .patch_now(caller, schema, id, body.clone(), expected, answer)
             .await;
-        let outcome = outcome.map_err(|error| own_groups(caller, schema, id, error));
+        let outcome = outcome.map_err(|reason| match reason {
+            NotWritten::Failed(error) => own_groups(caller, schema, id, error).into(),
+            held @ NotWritten::Held(_) => held,
+        });
         if self
             .parks(
                 caller,
@@ -86,7 +89,7 @@ impl Directory {
                 resource: answer.include().map(|_| resource),
             });
         }
-        outcome
+        Ok(outcome?)
     }
 
     pub(super) async fn patch_now(
@@ -97,7 +100,7 @@ impl Directory {
         mut body: Value,
         expected: &Expected,
         answer: PatchAnswer,
-    ) -> Result<Patched, DirectoryError> {
+    ) -> Result<Patched, NotWritten> {
         caller.may_write(schema)?;
         let quirks = &Self::quirks(caller);
         let adapted = normalize_patch(quirks, schema, &mut body);
@@ -121,7 +124,7 @@ impl Directory {
         subject: Subject<'_>,
         split: &Split,
         answer: PatchAnswer,
-    ) -> Result<Patched, DirectoryError> {
+    ) -> Result<Patched, NotWritten> {
         let Subject {
             caller, schema, id, ..
         } = subject;
@@ -165,7 +168,7 @@ impl Directory {
         subject: Subject<'_>,
         split: &Split,
         answer: PatchAnswer,
-    ) -> Result<Patched, DirectoryError> {
+    ) -> Result<Patched, NotWritten> {
         let Subject {
             caller,
             schema,

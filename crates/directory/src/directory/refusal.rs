@@ -1,28 +1,73 @@
-//! The refusals of the store, as the caller reads them; and whether a write that the store refused may be decided again.
+//! Why a write was not done: the guard holds it, or it is refused, or something failed; and whether it may be decided again.
 
 use scim_protocol::{Error, ErrorKind};
 
 use super::DirectoryError;
 use crate::access::unauthorized;
+use crate::deletion_guard::Excess;
 use crate::self_service;
-use crate::store::CommitError;
+use crate::store::{CommitError, Fault};
 use crate::version::{Expected, precondition_failed};
 
-/// How often a write is decided again because somebody else wrote in between.
+/// How often a write is decided again because another request wrote in between.
 pub(super) const ATTEMPTS_MAX: usize = 8;
 
-/// Whether a write may be decided again: somebody else wrote in between, and the caller did not name a version.
+/// Why a write was not done.
+pub(super) enum NotWritten {
+    /// The deletion guard holds it.
+    Held(Excess),
+    /// It is refused, or something failed.
+    Failed(DirectoryError),
+}
+
+impl From<CommitError> for NotWritten {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Held(excess) => Self::Held(excess),
+            error => Self::Failed(refusal(error)),
+        }
+    }
+}
+
+impl From<DirectoryError> for NotWritten {
+    fn from(error: DirectoryError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Error> for NotWritten {
+    fn from(error: Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Fault> for NotWritten {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault.into())
+    }
+}
+
+impl From<NotWritten> for DirectoryError {
+    fn from(reason: NotWritten) -> Self {
+        match reason {
+            NotWritten::Held(excess) => refusal(CommitError::Held(excess)),
+            NotWritten::Failed(error) => error,
+        }
+    }
+}
+
+/// Whether a write may be decided again: another request wrote in between, and the caller did not name a version.
 pub(super) fn may_try_again(
     error: CommitError,
     expected: &Expected,
     attempt: usize,
-) -> Result<(), DirectoryError> {
+) -> Result<(), NotWritten> {
     match error {
         CommitError::VersionChanged { .. } if expected.is_anything() && attempt < ATTEMPTS_MAX => {
             Ok(())
         }
         CommitError::VersionChanged { .. } if expected.is_anything() => Err(too_busy().into()),
-        error => Err(refusal(error)),
+        error => Err(error.into()),
     }
 }
 

@@ -1,5 +1,5 @@
-//! *(shell)* The schemas of tenants as they were last made: all callers of a tenant share one set. Does not know whether a tenant's types are still these;
-//! whoever asks has just read them.
+//! *(shell)* The schemas of tenants as they were last made: all callers of a tenant share one set. It does not know whether a tenant's types are still
+//! these; its caller has just read them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -30,7 +30,7 @@ impl SchemaSets {
             return Ok(set.clone());
         }
         let set = types.schema_set()?;
-        // Rare and cheap: everybody's is made once more.
+        // This is rare and cheap: the sets of all tenants are made once more.
         if known.len() >= TENANTS_MAX {
             known.clear();
         }

@@ -229,7 +229,12 @@ impl Reading<'_> {
             !(extension.is_none() && attribute.name == "members" && sub.name == "value")
         });
         let scope = match (sub, attribute.multi_valued) {
-            (Some(sub), multi_valued) => self.sub_attribute(sub, multi_valued, chosen, &value),
+            (Some(sub), multi_valued) => {
+                // Behind a filter an empty value says nothing more; without one it names none of the values.
+                let names_values = multi_valued && filter.is_none();
+                let is_silent = says_nothing(sub, names_values, &value);
+                self.sub_attribute(sub, multi_valued, chosen, &value, is_silent)
+            }
             (None, true) => self.several(attribute, filter, chosen, &value),
             (None, false) => self.single(attribute, &chosen, &value),
         };
@@ -242,12 +247,13 @@ impl Reading<'_> {
         multi_valued: bool,
         chosen: Vec<Value>,
         value: &Value,
+        is_silent: bool,
     ) -> Scope {
         let parts = BTreeSet::from([sub.name.clone()]);
         let is_meant = |element: &Value| {
             let held = element.get(&sub.name).unwrap_or(&Value::Null);
             self.op != "remove"
-                || says_nothing(sub, value)
+                || is_silent
                 || list(value)
                     .iter()
                     .any(|one| list(held).iter().any(|held| alike(held, one)))
@@ -312,7 +318,7 @@ impl Reading<'_> {
         let given = list(value);
         let nothing = || Scope::Parts(BTreeSet::new());
         if self.op == "remove" {
-            let is_meant = says_nothing(attribute, value)
+            let is_meant = says_nothing(attribute, false, value)
                 || chosen
                     .iter()
                     .any(|held| given.iter().any(|one| is_like(attribute, held, one)));
@@ -429,12 +435,12 @@ fn is_nothing(value: &Value) -> bool {
 }
 
 /// Whether a remove with this value is one without, as the path alone says what goes.
-fn says_nothing(attribute: &Attribute, value: &Value) -> bool {
+fn says_nothing(attribute: &Attribute, names_values: bool, value: &Value) -> bool {
     // Entra's older dialect puts an object around a simple value.
     let inner = value
         .get("value")
         .filter(|_| attribute.kind != AttributeType::Complex && !attribute.multi_valued);
     let value = inner.unwrap_or(value);
     let is_empty = value == "" || value.as_array().is_some_and(Vec::is_empty);
-    value.is_null() || (is_empty && !attribute.multi_valued)
+    value.is_null() || (is_empty && !attribute.multi_valued && !names_values)
 }

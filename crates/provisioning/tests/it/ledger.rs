@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use directory::audit;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
@@ -131,10 +132,33 @@ fn key(claim: &Claim) -> Pair {
 
 #[async_trait]
 impl Catalogue for MemoryLedger {
+    async fn compare_again(
+        &self,
+        _: TenantId,
+        application: ApplicationId,
+        _: Option<OutOfDate>,
+        at: Timestamp,
+        _: audit::Entry,
+    ) -> Result<u64, Fault> {
+        let mut state = self.state();
+        let pairs: Vec<Pair> = state.links.keys().cloned().collect();
+        for (_, resource_type, resource_id) in &pairs {
+            state.mark(&OutOfDate {
+                application,
+                resource_type: resource_type.clone(),
+                resource_id: resource_id.clone(),
+                priority: 1,
+                due: at,
+                verify: true,
+            });
+        }
+        Ok(pairs.len() as u64)
+    }
     async fn add_application(
         &self,
         _: TenantId,
         _: NewApplication,
+        _: audit::Entry,
     ) -> Result<Option<Application>, Fault> {
         Err(Fault::new("the tests add applications themselves"))
     }
@@ -146,6 +170,7 @@ impl Catalogue for MemoryLedger {
         _: TenantId,
         _: ApplicationId,
         _: ApplicationState,
+        _: audit::Entry,
     ) -> Result<bool, Fault> {
         Ok(false)
     }
@@ -154,6 +179,7 @@ impl Catalogue for MemoryLedger {
         _: TenantId,
         id: ApplicationId,
         token: Secret,
+        _: audit::Entry,
     ) -> Result<bool, Fault> {
         let mut state = self.state();
         let found = state
@@ -163,7 +189,12 @@ impl Catalogue for MemoryLedger {
         Ok(found.map(|application| application.token = token).is_some())
     }
 
-    async fn remove_application(&self, _: TenantId, _: ApplicationId) -> Result<bool, Fault> {
+    async fn remove_application(
+        &self,
+        _: TenantId,
+        _: ApplicationId,
+        _: audit::Entry,
+    ) -> Result<bool, Fault> {
         Ok(false)
     }
 }
@@ -266,27 +297,6 @@ impl Ledger for MemoryLedger {
             room.begin(ApplicationId(application), unanswered);
         }
         Ok(claims)
-    }
-
-    async fn mark_all(
-        &self,
-        _: TenantId,
-        application: ApplicationId,
-        at: Timestamp,
-    ) -> Result<u64, Fault> {
-        let mut state = self.state();
-        let pairs: Vec<Pair> = state.links.keys().cloned().collect();
-        for (_, resource_type, resource_id) in &pairs {
-            state.mark(&OutOfDate {
-                application,
-                resource_type: resource_type.clone(),
-                resource_id: resource_id.clone(),
-                priority: 1,
-                due: at,
-                verify: true,
-            });
-        }
-        Ok(pairs.len() as u64)
     }
 
     async fn renew(&self, claim: &Claim, lease_until: Timestamp) -> Result<bool, Fault> {

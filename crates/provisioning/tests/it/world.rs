@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use directory::audit::Entry;
 use directory::change_set::{ChangeSet, Committed};
 use directory::clock::{Clock, IdGenerator};
 use directory::schema_change::TypeChange;
@@ -20,7 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 use provisioning::application::{
     Application, ApplicationId, ApplicationSettings, ApplicationState, Secret,
 };
-use provisioning::ledger::{Ledger, LoggedChange, Touched};
+use provisioning::ledger::{Catalogue, LoggedChange, Touched};
 use provisioning::provisioning::{Options, Ports, Provisioning};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -326,7 +327,13 @@ impl World {
     /// Everybody is read and compared.
     pub async fn verify(&self) {
         self.ledger
-            .mark_all(TenantId(1), ApplicationId(7), self.clock.now())
+            .compare_again(
+                TenantId(1),
+                ApplicationId(7),
+                None,
+                self.clock.now(),
+                Entry::of_program("test", "chat", self.clock.now()),
+            )
             .await
             .unwrap();
         self.settle().await;

@@ -3,23 +3,24 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
-use directory::tenant::Tenant;
-use provisioning::application::{
-    Application, ApplicationSettings, ApplicationState, Secret, is_bearer_token,
+use administration::applications::{
+    Application, Change, Failed, NewApplication, NewToken as AnotherToken, Problem, ProblemKind,
+    Tested,
 };
-use provisioning::connector::{Connector, Failure as Failed, RefusalKind, Trace};
-use provisioning::ledger::NewApplication;
-use provisioning::probe::{Probe, probe};
-use scim_protocol::SchemaSet;
-use serde_json::{Value, json};
-use url::Url;
+use clap::{Args, Subcommand, ValueEnum};
+use directory::secret::is_bearer_token;
+use provisioning::application::{ApplicationSettings, ApplicationState};
+use serde::de::DeserializeOwned;
+use serde_json::json;
 
-use crate::commands::{Named, TenantArgument, find_application};
-use crate::configuration::Configuration;
-use crate::failure::Failure;
+use crate::admin_client::{AdminClient, Destination, Request};
+use crate::commands::{Named, TenantArgument};
+use crate::failure::{Exit, Failure};
+use crate::operations::{
+    ADD_APPLICATION, CHANGE_APPLICATION, LIST_APPLICATIONS, REMOVE_APPLICATION,
+    SET_APPLICATION_TOKEN, SHOW_APPLICATION, TEST_APPLICATION,
+};
 use crate::output::{Output, instant, printable};
-use crate::wiring::{self, Missing, Rollcall};
 
 /// `rollcall application ...`
 #[derive(Subcommand, Debug)]
@@ -32,6 +33,8 @@ pub enum Command {
     Add(Add),
     /// List applications
     List(TenantArgument),
+    /// Show one application
+    Show(Named),
     /// Ask an application whether it answers, and say in plain words what it found; changes nothing there
     Test(Named),
     /// Give an application another token: the old one is refused, or the tenant was restored without it
@@ -115,87 +118,85 @@ pub enum CanPatch {
 /// Runs it.
 pub async fn run(
     command: Command,
-    configuration: &Configuration,
+    destination: &Destination<'_>,
     output: Output,
 ) -> Result<(), Failure> {
-    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
+    let client = &destination.open().await?;
     match command {
-        Command::Add(arguments) => add(&rollcall, arguments, output).await,
-        Command::List(argument) => {
-            let tenant = rollcall.tenant(&argument.tenant).await?;
-            let applications = rollcall
-                .store
-                .catalogue
-                .list_applications(tenant.id)
+        Command::Add(arguments) => add(client, arguments, output).await,
+        Command::List(argument) => list(client, &argument.tenant, output).await,
+        Command::Show(named) => {
+            let shown: Application = named
+                .answer(client.request(&SHOW_APPLICATION, &named.path()))
                 .await?;
-            let rows = applications.iter().map(row).collect();
-            let values = applications.iter().map(application_json).collect();
-            let empty = "No applications. Add one:\n  rollcall application add NAME --base-url URL --token-file FILE";
-            output.table(
-                &["name", "state", "base url", "added"],
-                rows,
-                empty,
-                &Value::Array(values),
-            );
+            let headers = ["name", "state", "base url", "added"];
+            output.table(&headers, vec![row(&shown)], "", &json!(shown));
             Ok(())
         }
-        Command::Test(named) => {
-            let (_, application) = named.application(&rollcall).await?;
-            test(&rollcall, &application, output).await
-        }
-        Command::Pause(named) => {
-            set_state(&rollcall, &named, ApplicationState::Paused, output).await
-        }
-        Command::Resume(named) => {
-            set_state(&rollcall, &named, ApplicationState::Live, output).await
-        }
+        Command::Test(named) => test(client, &named, output).await,
+        Command::Pause(named) => set_state(client, &named, ApplicationState::Paused, output).await,
+        Command::Resume(named) => set_state(client, &named, ApplicationState::Live, output).await,
         Command::Token(NewToken { named, token }) => {
             let token = token.given()?;
-            let (tenant, application) = named.application(&rollcall).await?;
-            rollcall
-                .store
-                .catalogue
-                .set_application_token(tenant.id, application.id, Secret::new(token))
-                .await?;
+            let request = client
+                .request(&SET_APPLICATION_TOKEN, &named.path())
+                .body(&AnotherToken { token });
+            request.done().await.map_err(hinted)?;
             output.say(
-                format!("Application {} has another token.", application.name),
-                &json!({ "name": application.name }),
+                format!("Application {} has another token.", named.name),
+                &json!({ "name": named.name }),
             );
             Ok(())
         }
         Command::Remove(named) => {
-            let (tenant, application) = named.application(&rollcall).await?;
-            rollcall
-                .store
-                .catalogue
-                .remove_application(tenant.id, application.id)
-                .await?;
+            let request = client.request(&REMOVE_APPLICATION, &named.path());
+            request.done().await.map_err(hinted)?;
             let text = format!(
                 "Application {} is forgotten. Its accounts stay as they are.",
-                application.name
+                named.name
             );
-            output.say(
-                text,
-                &json!({ "name": application.name, "state": "removed" }),
-            );
+            output.say(text, &json!({ "name": named.name, "state": "removed" }));
             Ok(())
         }
     }
 }
 
 impl Named {
-    async fn application(&self, rollcall: &Rollcall) -> Result<(Tenant, Application), Failure> {
-        let tenant = rollcall.tenant(&self.tenant.tenant).await?;
-        let application = find_application(rollcall, &tenant, &self.name).await?;
-        Ok((tenant, application))
+    /// The parameters of a path: tenant and name.
+    pub(super) fn path(&self) -> [&str; 2] {
+        [&self.tenant.tenant, &self.name]
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, request: Request<'_>) -> Result<T, Failure> {
+        request.answer().await.map_err(hinted)
     }
 }
 
-async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), Failure> {
-    let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
-    let base_url = check_base_url(&arguments.base_url)?;
-    rollcall.connector.check(&base_url).await?;
-    let base_url = base_url.as_str().trim_end_matches('/').to_owned();
+/// What helps where an application is not there.
+pub(super) fn hinted(failure: Failure) -> Failure {
+    match failure.exit {
+        Exit::NotFound => failure.hint("`rollcall application list` shows those that are there"),
+        _ => failure,
+    }
+}
+
+async fn list(client: &AdminClient, tenant: &str, output: Output) -> Result<(), Failure> {
+    let applications: Vec<Application> = client
+        .request(&LIST_APPLICATIONS, &[tenant])
+        .answer()
+        .await?;
+    let rows = applications.iter().map(row).collect();
+    let empty = "No applications. Add one:\n  rollcall application add NAME --base-url URL --token-file FILE";
+    output.table(
+        &["name", "state", "base url", "added"],
+        rows,
+        empty,
+        &json!(applications),
+    );
+    Ok(())
+}
+
+async fn add(client: &AdminClient, arguments: Add, output: Output) -> Result<(), Failure> {
     let token = arguments.token.given()?;
     let settings = ApplicationSettings {
         patch: match arguments.patch {
@@ -211,171 +212,149 @@ async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), 
         other_types: arguments.resource_types.into_iter().collect(),
     };
     let new = NewApplication {
-        name: arguments.name.clone(),
-        base_url,
-        token: Secret::new(token),
+        name: arguments.name,
+        base_url: arguments.base_url,
+        token,
         settings,
-        at: rollcall.now(),
     };
-    let added = rollcall
-        .store
-        .catalogue
-        .add_application(tenant.id, new)
+    let added: Application = client
+        .request(&ADD_APPLICATION, &[&arguments.tenant.tenant])
+        .body(&new)
+        .answer()
         .await?;
-    let application = added.ok_or_else(|| {
-        Failure::conflict(format!(
-            "there is an application `{}` already",
-            arguments.name
-        ))
-    })?;
     let text = format!(
         "Application {name} is added. `rollcall application test {name}` asks whether it answers; `rollcall sync status` shows how it fills.",
-        name = application.name
+        name = added.name
     );
-    output.say(text, &application_json(&application));
+    output.say(text, &json!(added));
     Ok(())
 }
 
 async fn set_state(
-    rollcall: &Rollcall,
+    client: &AdminClient,
     named: &Named,
     state: ApplicationState,
     output: Output,
 ) -> Result<(), Failure> {
-    let (tenant, application) = named.application(rollcall).await?;
-    rollcall
-        .store
-        .catalogue
-        .set_application_state(tenant.id, application.id, state)
-        .await?;
+    let request = client
+        .request(&CHANGE_APPLICATION, &named.path())
+        .body(&Change { state });
+    let Application { name, state, .. } = named.answer(request).await?;
     let text = match state {
-        ApplicationState::Live => format!("Application {} is served again.", application.name),
-        ApplicationState::Paused => {
-            format!("Application {} is paused; changes wait.", application.name)
-        }
+        ApplicationState::Live => format!("Application {name} is served again."),
+        ApplicationState::Paused => format!("Application {name} is paused; changes wait."),
     };
-    output.say(
-        text,
-        &json!({ "name": application.name, "state": state_name(state) }),
-    );
+    output.say(text, &json!({ "name": name, "state": state }));
     Ok(())
 }
 
-/// Asks what the engine would ask, about somebody who cannot be there; that changes nothing.
-async fn test(
-    rollcall: &Rollcall,
-    application: &Application,
-    output: Output,
-) -> Result<(), Failure> {
-    let target = rollcall.connector.connect(application)?;
-    let name = &application.name;
-    let schemas = SchemaSet::standard();
-    let schema = schemas
-        .by_name("User")
-        .ok_or_else(|| Failure::failed("the standard schemas lack User"))?;
-    let nobody = format!("rollcall-test-{}", wiring::fresh_name());
-    let found = probe(&*target, schema, &nobody)
-        .await
-        .map_err(|failed| explain(name, &failed.0, &failed.1))?;
-    let Probe {
-        capabilities,
-        not_described,
-        can_search,
-        ignored,
-        failed,
-        milliseconds,
-    } = &found;
+async fn test(client: &AdminClient, named: &Named, output: Output) -> Result<(), Failure> {
+    let request = client.request(&TEST_APPLICATION, &named.path());
+    let tested: Tested = named.answer(request).await?;
+    if let Some(problem) = &tested.problem {
+        return Err(explain(&tested.name, problem));
+    }
+    let failed_searches = tested.failed_searches.iter();
+    let value = json!({
+        "name": tested.name,
+        "reachable": true,
+        "milliseconds": tested.milliseconds,
+        "patch": tested.patch,
+        "filter": tested.filter,
+        "publishesSchemas": tested.publishes_schemas,
+        "ignoresFilters": !tested.ignored_filters.is_empty(),
+        "failedSearches": failed_searches.map(|failed| &failed.attribute).collect::<Vec<_>>(),
+    });
+    output.say(found(&tested).join("\n"), &value);
+    Ok(())
+}
+
+/// What was found, in sentences.
+fn found(tested: &Tested) -> Vec<String> {
     let words = |can: bool, yes: &str, no: &str| if can { yes.to_owned() } else { no.to_owned() };
     let mut lines = vec![
-        format!("{name} answers ({milliseconds} ms) and accepts the token."),
+        format!(
+            "{} answers ({} ms) and accepts the token.",
+            tested.name, tested.milliseconds
+        ),
         words(
-            capabilities.patch,
+            tested.patch,
             "It can PATCH: changes are sent alone.",
             "It cannot PATCH: every change is sent as a whole (PUT).",
         ),
         words(
-            *can_search,
+            tested.filter,
             "It can filter: accounts that are there already are found by name.",
             "It cannot filter: its whole list is read to find accounts.",
         ),
         words(
-            capabilities.attributes.is_some(),
+            tested.publishes_schemas,
             "It publishes its schemas: only attributes that it has are sent.",
             "It publishes no schemas: all attributes are sent.",
         ),
     ];
-    lines.extend(not_described.iter().map(|trace| {
+    lines.extend(
+        tested
+            .not_described
+            .iter()
+            .map(|Failed { request, said, .. }| {
+                format!(
+                    "Warning: {request} failed ({}); what it can do is found out as it goes.",
+                    printable(said)
+                )
+            }),
+    );
+    lines.extend(tested.ignored_filters.iter().map(|ignored| {
         format!(
-            "Warning: {} failed ({}); what it can do is found out as it goes.",
-            trace.request,
-            said(trace)
+            "Warning: asked for a {attribute} that no person has, it returned {count} people. It seems to ignore filters on {attribute}.",
+            attribute = ignored.attribute,
+            count = ignored.count
         )
     }));
-    lines.extend(ignored.iter().map(|(attribute, count)| {
-        format!(
-            "Warning: asked for a {attribute} that no person has, it returned {count} people. It seems to ignore filters on {attribute}."
-        )
-    }));
-    lines.extend(failed.iter().map(|(attribute, trace)| {
-        let instead = if *attribute == "externalId" {
+    lines.extend(tested.failed_searches.iter().map(|failed| {
+        let instead = if failed.attribute == "externalId" {
             "accounts are looked for by name"
         } else {
             "its whole list is read instead"
         };
         format!(
-            "Warning: it cannot look for {attribute} ({}); {instead}.",
-            said(trace)
+            "Warning: it cannot look for {} ({}); {instead}.",
+            failed.attribute,
+            printable(&failed.said)
         )
     }));
-    let value = json!({
-        "name": name,
-        "reachable": true,
-        "milliseconds": milliseconds,
-        "patch": capabilities.patch,
-        "filter": can_search,
-        "publishesSchemas": capabilities.attributes.is_some(),
-        "ignoresFilters": !ignored.is_empty(),
-        "failedSearches": failed.iter().map(|(attribute, _)| attribute).collect::<Vec<_>>(),
-    });
-    output.say(lines.join("\n"), &value);
-    Ok(())
+    lines
 }
 
 /// In plain words what was wrong.
-fn explain(name: &str, trace: &Trace, failure: &Failed) -> Failure {
-    let (request, said) = (&trace.request, said(trace));
-    let status = trace
+fn explain(name: &str, problem: &Problem) -> Failure {
+    let (request, said) = (&problem.request, printable(&problem.said));
+    let status = problem
         .status
         .map_or_else(String::new, |status| format!("{status} "));
     let wrong_base =
         "the base URL is most likely not that of its SCIM API; it often ends in /scim/v2";
-    match failure {
-        Failed::NotReached | Failed::Unknown { answered: false } => {
+    let refused = Failure::failed(format!("{name} answered {request} with {status}: {said}"));
+    match problem.kind {
+        ProblemKind::NotReached => {
             Failure::unreachable(format!("{name} does not answer to {request}: {said}"))
                 .hint("check the base URL with `rollcall application list`, and that this machine can reach it")
         }
-        Failed::Unauthorized => Failure::failed(format!("{name} refuses the token ({status}to {request}): {said}")).hint(format!(
-            "get a new token from the application and give it to Rollcall: `rollcall application token {name} --token-file FILE`"
-        )),
-        Failed::Throttled | Failed::Unknown { answered: true } => {
+        ProblemKind::Unauthorized => {
+            Failure::failed(format!("{name} refuses the token ({status}to {request}): {said}")).hint(format!(
+                "get a new token from the application and give it to Rollcall: `rollcall application token {name} --token-file FILE`"
+            ))
+        }
+        ProblemKind::Unavailable => {
             Failure::unreachable(format!("{name} cannot answer now: {status}to {request}: {said}")).hint("try again later")
         }
-        Failed::NotUnderstood => {
+        ProblemKind::NotUnderstood => {
             Failure::failed(format!("{name} answered {request} with {status}but not with SCIM: {said}")).hint(wrong_base)
         }
-        Failed::Refused(refusal) => {
-            let refused = Failure::failed(format!("{name} answered {request} with {status}: {said}"));
-            match refusal.kind {
-                RefusalKind::Forbidden => refused.hint("its token does not allow this: get one that may read and write users and groups"),
-                RefusalKind::Gone | RefusalKind::NotFound | RefusalKind::NotOffered => refused.hint(wrong_base),
-                _ => refused.hint("its documentation should say what that means"),
-            }
-        }
+        ProblemKind::Forbidden => refused.hint("its token does not allow this: get one that may read and write users and groups"),
+        ProblemKind::NotFound => refused.hint(wrong_base),
+        ProblemKind::Refused => refused.hint("its documentation should say what that means"),
     }
-}
-
-fn said(trace: &Trace) -> String {
-    printable(&trace.said).chars().take(200).collect()
 }
 
 /// The word for a state.
@@ -393,33 +372,6 @@ fn row(application: &Application) -> Vec<String> {
         application.base_url.clone(),
         instant(application.created),
     ]
-}
-
-fn application_json(application: &Application) -> Value {
-    json!({
-        "name": application.name,
-        "state": state_name(application.state),
-        "baseUrl": application.base_url,
-        "settings": application.settings,
-        "created": application.created.to_string(),
-    })
-}
-
-fn check_base_url(text: &str) -> Result<Url, Failure> {
-    let refuse = || {
-        Failure::refused(format!("{text:?} is not the base URL of a SCIM API")).hint(
-            "give a URL such as https://chat.example.com/scim/v2, without user, query or fragment",
-        )
-    };
-    let url = Url::parse(text).map_err(|_| refuse())?;
-    let plain = url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.password().is_none();
-    if !(matches!(url.scheme(), "http" | "https") && url.has_host() && plain) {
-        return Err(refuse());
-    }
-    Ok(url)
 }
 
 impl TokenArguments {
@@ -461,30 +413,7 @@ fn check_token(text: &str, place: &str) -> Result<String, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Url, check_base_url, check_token};
-
-    #[test]
-    fn base_urls_are_plain() {
-        let check = |text: &str, expected: Option<&str>| {
-            assert_eq!(
-                check_base_url(text).ok().as_ref().map(Url::as_str),
-                expected,
-                "{text}"
-            );
-        };
-        check(
-            "https://chat.example.com/scim/v2/",
-            Some("https://chat.example.com/scim/v2/"),
-        );
-        check(
-            "http://127.0.0.1:9000/scim",
-            Some("http://127.0.0.1:9000/scim"),
-        );
-        check("chat.example.com", None);
-        check("ftp://chat.example.com", None);
-        check("https://user:secret@chat.example.com", None);
-        check("https://chat.example.com?x=1", None);
-    }
+    use super::check_token;
 
     #[test]
     fn a_token_is_one_word() {

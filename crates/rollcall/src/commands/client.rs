@@ -2,17 +2,17 @@
 
 use std::path::PathBuf;
 
-use access::client::{CertificateName, ClientAuthentication, ClientRecord};
+use access::client::CertificateName;
+use administration::clients::{Client, NewClient};
 use clap::{Args, Subcommand};
-use keys::signed_token::keys_from_text;
 use serde_json::{Value, json};
 
+use crate::admin_client::{AdminClient, Destination};
 use crate::commands::TenantArgument;
-use crate::commands::permissions::{PermissionArguments, permissions_json, scopes_text};
-use crate::configuration::Configuration;
-use crate::failure::Failure;
+use crate::commands::permissions::{PermissionArguments, allowed_text};
+use crate::failure::{Exit, Failure};
+use crate::operations::{CREATE_CLIENT, LIST_CLIENTS, REVOKE_CLIENT};
 use crate::output::{Output, instant};
-use crate::wiring::{Missing, Rollcall};
 
 /// `rollcall client ...`
 #[derive(Subcommand, Debug)]
@@ -65,68 +65,40 @@ struct Way {
 }
 
 impl Way {
-    /// `None`: by a secret.
-    fn authentication(self) -> Result<Option<ClientAuthentication>, Failure> {
+    /// The public key, or the name in a certificate; neither: by a secret.
+    fn parts(self) -> Result<(Option<Value>, Option<CertificateName>), Failure> {
         if let Some(path) = self.public_key {
             let shown = path.display();
             let text = std::fs::read_to_string(&path)
                 .map_err(|error| Failure::not_found(format!("{shown} cannot be read: {error}")))?;
-            let keys = keys_from_text(&text)
-                .map_err(|error| Failure::refused(format!("{shown}: {error}")))?;
-            return Ok(Some(ClientAuthentication::PrivateKeyJwt { keys }));
+            return Ok((Some(text.into()), None));
         }
         let subject = self.tls_subject.map(CertificateName::SubjectDn);
         let name = subject
             .or_else(|| self.tls_dns.map(CertificateName::SanDns))
             .or_else(|| self.tls_uri.map(CertificateName::SanUri));
-        Ok(name.map(|name| ClientAuthentication::TlsClientAuth { name }))
+        Ok((None, name))
     }
 }
 
 /// Runs it.
 pub async fn run(
     command: Command,
-    configuration: &Configuration,
+    destination: &Destination<'_>,
     output: Output,
 ) -> Result<(), Failure> {
-    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
+    let client = destination.open().await?;
     match command {
-        Command::Add(arguments) => add(&rollcall, arguments, output).await,
-        Command::List(argument) => {
-            let tenant = rollcall.tenant(&argument.tenant).await?;
-            let clients = rollcall.store.clients.list_clients(tenant.id).await?;
-            let values = clients.iter().map(client_json).collect();
-            let rows = clients.iter().map(row).collect();
-            let headers = [
-                "id",
-                "name",
-                "state",
-                "shows itself by",
-                "scopes",
-                "created",
-            ];
-            output.table(
-                &headers,
-                rows,
-                "No clients. Register one:\n  rollcall client add NAME",
-                &Value::Array(values),
-            );
-            Ok(())
-        }
+        Command::Add(arguments) => add(&client, arguments, output).await,
+        Command::List(argument) => list(&client, &argument.tenant, output).await,
         Command::Revoke { id, tenant } => {
-            let tenant = rollcall.tenant(&tenant.tenant).await?;
-            if !rollcall
-                .store
-                .clients
-                .revoke_client(tenant.id, &id, rollcall.now())
-                .await?
-            {
-                return Err(Failure::not_found(format!(
-                    "tenant {} has no client {id}",
-                    tenant.name
-                ))
-                .hint("`rollcall client list` shows the ids of all clients"));
-            }
+            let request = client.request(&REVOKE_CLIENT, &[&tenant.tenant, &id]);
+            request.done().await.map_err(|failure| match failure.exit {
+                Exit::NotFound => {
+                    failure.hint("`rollcall client list` shows the ids of all clients")
+                }
+                _ => failure,
+            })?;
             output.say(
                 format!("Client {id} is revoked, and its tokens with it."),
                 &json!({ "id": id, "state": "revoked" }),
@@ -136,51 +108,79 @@ pub async fn run(
     }
 }
 
-async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), Failure> {
-    let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
-    let permissions = arguments.permissions.permissions(rollcall, &tenant).await?;
-    let way = arguments.way.authentication()?;
-    let (client, secret) = rollcall
-        .add_client(tenant.id, &arguments.name, way, permissions)
-        .await?;
-    let mut value = client_json(&client);
-    let mut text = format!(
-        "Client {} of tenant {} is there.\n\n  client_id:     {}\n  token path:    /t/{}/oauth2/token\n",
-        client.name, tenant.name, client.id, tenant.name
+async fn list(client: &AdminClient, tenant: &str, output: Output) -> Result<(), Failure> {
+    let clients: Vec<Client> = client.request(&LIST_CLIENTS, &[tenant]).answer().await?;
+    let values = clients.iter().map(client_json).collect();
+    let rows = clients.iter().map(row).collect();
+    let headers = [
+        "id",
+        "name",
+        "state",
+        "shows itself by",
+        "scopes",
+        "created",
+    ];
+    output.table(
+        &headers,
+        rows,
+        "No clients. Register one:\n  rollcall client add NAME",
+        &Value::Array(values),
     );
-    if let (Some(secret), Some(map)) = (secret, value.as_object_mut()) {
-        map.insert("clientSecret".into(), secret.reveal().into());
-        text = format!(
-            "{text}  client_secret: {} (shown only now)\n",
-            secret.reveal()
-        );
-    }
-    output.say(text, &value);
     Ok(())
 }
 
-fn state(client: &ClientRecord) -> &'static str {
-    if client.is_live() { "live" } else { "revoked" }
+async fn add(client: &AdminClient, arguments: Add, output: Output) -> Result<(), Failure> {
+    let tenant = &arguments.tenant.tenant;
+    let (public_key, certificate) = arguments.way.parts()?;
+    let new = NewClient {
+        name: arguments.name,
+        public_key,
+        certificate,
+        permissions: arguments.permissions.requested(),
+    };
+    let request = client.request(&CREATE_CLIENT, &[tenant]).body(&new);
+    let made: Client = request.answer().await?;
+    let mut text = format!(
+        "Client {} of tenant {tenant} is there.\n\n  client_id:     {}\n  token path:    {}\n",
+        made.name, made.id, made.token_path
+    );
+    if let Some(secret) = &made.secret {
+        text = format!("{text}  client_secret: {secret} (shown only now)\n");
+    }
+    output.say(text, &client_json(&made));
+    Ok(())
 }
 
-fn row(client: &ClientRecord) -> Vec<String> {
+fn state(client: &Client) -> &'static str {
+    if client.revoked.is_none() {
+        "live"
+    } else {
+        "revoked"
+    }
+}
+
+fn row(client: &Client) -> Vec<String> {
     vec![
         client.id.clone(),
         client.name.clone(),
         state(client).to_owned(),
-        client.authentication.name().to_owned(),
-        scopes_text(&client.permissions),
+        client.authentication.clone(),
+        allowed_text(&client.permissions),
         instant(client.created),
     ]
 }
 
-fn client_json(client: &ClientRecord) -> Value {
-    json!({
+fn client_json(client: &Client) -> Value {
+    let mut value = json!({
         "id": client.id,
         "name": client.name,
         "state": state(client),
-        "authentication": client.authentication.name(),
+        "authentication": client.authentication,
         "created": client.created.to_string(),
-        "permissions": permissions_json(&client.permissions),
-    })
+        "permissions": client.permissions,
+    });
+    if let (Some(secret), Some(map)) = (&client.secret, value.as_object_mut()) {
+        map.insert("clientSecret".into(), secret.clone().into());
+    }
+    value
 }

@@ -1,11 +1,13 @@
-//! `rollcall import`: creates and updates people from a CSV file, through `Directory` like everybody else. Deletes nobody.
+//! `rollcall import`: creates and updates people from a CSV file, through `Directory`. It deletes no person.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::{Value, json};
+use directory::change_set::is_active;
+use directory::revival::Wanted;
+use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 
 use crate::assignment::Assignment;
@@ -28,8 +30,9 @@ The first line names the attributes, one a column; `userName` must be among them
   userName,name.givenName,name.familyName,emails.work,department,active
   ada@example.com,Ada,Lovelace,ada@example.com,Engines,true
 
-Whoever is not there is created, whoever is there is updated; nobody is deleted. An empty cell leaves the attribute as it is.
-Lines that are refused are listed with their number and do not stop the others; the exit code is 5 then.
+A person who is not there is created, one who is there is updated, and no person is deleted. An empty cell leaves the attribute as it is.
+A line that is refused is listed with its number and does not stop the others; the exit code is 5 then. A line that would give a disabled
+person another `externalId` is refused, because it is about another person with the same `userName`.
 
 Examples:
   rollcall import users.csv --dry-run
@@ -73,7 +76,7 @@ struct Tally {
     updated: u64,
     unchanged: u64,
     refused: Vec<Refusal>,
-    /// How many lines were not looked at, because somebody stopped the import.
+    /// How many lines were not looked at, because the import was stopped.
     left: u64,
 }
 
@@ -335,6 +338,9 @@ async fn write(
             column.set(&mut document, text)?;
         }
     }
+    if let Some(before) = &before {
+        refuse_another_person(before, &document, &row.user_name)?;
+    }
     match before {
         None if dry_run => identities.check("User", document).map(|()| Done::Created),
         None => identities
@@ -348,6 +354,23 @@ async fn write(
             .await
             .map(|_| Done::Updated),
     }
+}
+
+/// Refuses to give a disabled person another `externalId`: the line is about somebody else, who got the same `userName` later.
+fn refuse_another_person(
+    before: &Map<String, Value>,
+    document: &Map<String, Value>,
+    user_name: &str,
+) -> Result<(), Failure> {
+    let external_id = before.get("externalId").and_then(Value::as_str);
+    if is_active(before) || !Wanted::of(document).is_other_than(external_id) {
+        return Ok(());
+    }
+    Err(Failure::refused(format!(
+        "{user_name:?} is disabled and has the `externalId` {:?}; the line has another one, so it is about another person. Give one of the two people another \
+         `userName`, or, if they are the same person, change the `externalId` with `rollcall user edit`",
+        external_id.unwrap_or_default()
+    )))
 }
 
 fn report(mut tally: Tally, arguments: &Arguments, output: Output) -> Result<(), Failure> {
@@ -479,5 +502,21 @@ mod tests {
         check("userName,salary\n", "`salary` is not an attribute");
         check("displayName\n", "no column `userName`");
         check("userName,USERNAME\n", "is there twice");
+    }
+
+    #[test]
+    fn a_line_about_another_person_is_refused() {
+        let check = |held: Value, line: Value, accepted: bool| {
+            let [before, document] = [&held, &line].map(|value| value.as_object().unwrap());
+            let outcome = refuse_another_person(before, document, "ada");
+            assert_eq!(outcome.is_ok(), accepted, "{held} {line}");
+        };
+        let disabled = json!({"active": false, "externalId": "1"});
+        check(disabled.clone(), json!({"externalId": "2"}), false);
+        check(disabled.clone(), json!({"externalId": "1"}), true);
+        check(disabled, json!({}), true);
+        check(json!({"active": false}), json!({"externalId": "2"}), true);
+        let active = json!({"active": true, "externalId": "1"});
+        check(active, json!({"externalId": "2"}), true);
     }
 }

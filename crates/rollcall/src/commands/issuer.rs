@@ -1,18 +1,16 @@
 //! `rollcall issuer`: foreign issuers whose JWTs a tenant accepts besides its own tokens.
 
-use std::collections::BTreeMap;
-
-use access::issuer::{IssuerRecord, IssuerSettings};
+use administration::issuers::{Issuer, NewIssuer};
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 use url::Url;
 
-use crate::commands::permissions::{PermissionArguments, permissions_json, scopes_text};
+use crate::admin_client::{AdminClient, Destination};
+use crate::commands::permissions::{PermissionArguments, allowed_text};
 use crate::commands::{Named, TenantArgument};
-use crate::configuration::Configuration;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
+use crate::operations::{CREATE_ISSUER, LIST_ISSUERS, REMOVE_ISSUER};
 use crate::output::{Output, instant};
-use crate::wiring::{Missing, Rollcall};
 
 /// `rollcall issuer ...`
 #[derive(Subcommand, Debug)]
@@ -65,39 +63,30 @@ fn parse_claim(text: &str) -> Result<(String, String), String> {
 /// Runs it.
 pub async fn run(
     command: Command,
-    configuration: &Configuration,
+    destination: &Destination<'_>,
     output: Output,
 ) -> Result<(), Failure> {
-    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
+    let client = destination.open().await?;
     match command {
-        Command::Add(arguments) => add(&rollcall, *arguments, output).await,
+        Command::Add(arguments) => add(&client, *arguments, output).await,
         Command::List(argument) => {
-            let tenant = rollcall.tenant(&argument.tenant).await?;
-            let issuers = rollcall.store.issuers.list_issuers(tenant.id).await?;
-            let values = issuers.iter().map(issuer_json).collect();
-            let rows = issuers.iter().map(row).collect();
+            let request = client.request(&LIST_ISSUERS, &[&argument.tenant]);
+            let issuers: Vec<Issuer> = request.answer().await?;
             output.table(
                 &["name", "issuer", "audience", "scopes", "created"],
-                rows,
+                issuers.iter().map(row).collect(),
                 "No issuers.",
-                &Value::Array(values),
+                &json!(issuers),
             );
             Ok(())
         }
-        Command::Remove(Named { name, tenant }) => {
-            let tenant = rollcall.tenant(&tenant.tenant).await?;
-            if !rollcall
-                .store
-                .issuers
-                .remove_issuer(tenant.id, &name)
-                .await?
-            {
-                return Err(Failure::not_found(format!(
-                    "tenant {} has no issuer {name}",
-                    tenant.name
-                ))
-                .hint("`rollcall issuer list` shows those that are there"));
-            }
+        Command::Remove(named) => {
+            let request = client.request(&REMOVE_ISSUER, &named.path());
+            request.done().await.map_err(|failure| match failure.exit {
+                Exit::NotFound => failure.hint("`rollcall issuer list` shows those that are there"),
+                _ => failure,
+            })?;
+            let name = named.name;
             output.say(
                 format!("Tokens of {name} are not accepted any more."),
                 &json!({ "name": name, "state": "removed" }),
@@ -107,66 +96,32 @@ pub async fn run(
     }
 }
 
-async fn add(rollcall: &Rollcall, arguments: Add, output: Output) -> Result<(), Failure> {
-    let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
-    if let Some(why) = rollcall.key_sets.never(arguments.jwks_url.as_str()) {
-        return Err(Failure::refused(format!("the keys can never be fetched from {}: {why}", arguments.jwks_url))
-            .hint("`allow_private` in the configuration, or --allow-private, allows an address that is not public, and plain HTTP to it, by its name"));
-    }
-    let permissions = arguments.permissions.permissions(rollcall, &tenant).await?;
-    let settings = IssuerSettings {
+async fn add(client: &AdminClient, arguments: Add, output: Output) -> Result<(), Failure> {
+    let tenant = &arguments.tenant.tenant;
+    let new = NewIssuer {
+        name: arguments.name,
         issuer: arguments.issuer,
         jwks_url: arguments.jwks_url.into(),
         audiences: arguments.audience,
-        required_claims: arguments
-            .require_claim
-            .into_iter()
-            .collect::<BTreeMap<_, _>>(),
-        subject_claim: arguments.subject_claim,
-        permissions,
+        required_claims: arguments.require_claim.into_iter().collect(),
+        subject_claim: Some(arguments.subject_claim),
+        permissions: arguments.permissions.requested(),
     };
-    let record = IssuerRecord {
-        tenant: tenant.id,
-        name: arguments.name,
-        created: rollcall.now(),
-        settings,
-    };
-    if !rollcall.store.issuers.add_issuer(record.clone()).await? {
-        return Err(Failure::conflict(format!(
-            "there is an issuer `{}` already",
-            record.name
-        )));
-    }
+    let request = client.request(&CREATE_ISSUER, &[tenant]).body(&new);
+    let added: Issuer = request.answer().await?;
     output.say(
-        format!(
-            "Tokens of {} are accepted in tenant {}.",
-            record.name, tenant.name
-        ),
-        &issuer_json(&record),
+        format!("Tokens of {} are accepted in tenant {tenant}.", added.name),
+        &json!(added),
     );
     Ok(())
 }
 
-fn row(issuer: &IssuerRecord) -> Vec<String> {
+fn row(issuer: &Issuer) -> Vec<String> {
     vec![
         issuer.name.clone(),
-        issuer.settings.issuer.clone(),
-        issuer.settings.audiences.join(", "),
-        scopes_text(&issuer.settings.permissions),
+        issuer.iss.clone(),
+        issuer.audiences.join(", "),
+        allowed_text(&issuer.permissions),
         instant(issuer.created),
     ]
-}
-
-fn issuer_json(issuer: &IssuerRecord) -> Value {
-    let settings = &issuer.settings;
-    json!({
-        "name": issuer.name,
-        "issuer": settings.issuer,
-        "jwksUrl": settings.jwks_url,
-        "audiences": settings.audiences,
-        "requiredClaims": settings.required_claims,
-        "subjectClaim": settings.subject_claim,
-        "permissions": permissions_json(&settings.permissions),
-        "created": issuer.created.to_string(),
-    })
 }

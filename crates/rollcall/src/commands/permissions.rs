@@ -1,17 +1,11 @@
 //! The flags with which tokens, clients and issuers get their permissions. Makes none of them.
 
-use std::sync::Arc;
-
+use administration::permissions::{Allowed, RequestedPermissions};
 use clap::Args;
-use directory::access::{Permissions, Scope};
-use directory::tenant::Tenant;
+use directory::access::{Role, Scope};
 use jiff::{SignedDuration, Timestamp};
-use scim_protocol::profile::Profile;
-use serde_json::{Value, json};
-use server::DEFAULT_TENANT;
 
 use crate::failure::Failure;
-use crate::wiring::Rollcall;
 
 /// What a credential lets its bearer do.
 #[derive(Args, Debug)]
@@ -20,6 +14,9 @@ pub struct PermissionArguments {
     /// installation; may be repeated [default: read and write]
     #[arg(long, value_name = "SCOPE", value_parser = parse_scope)]
     scope: Vec<Scope>,
+    /// What its bearer is as an administrator: auditor, help-desk, administrator or owner [default: as the scopes say]
+    #[arg(long, value_name = "ROLE", value_parser = parse_role)]
+    role: Option<Role>,
     /// A resource type it is for, such as User; may be repeated [default: all]
     #[arg(long = "type", value_name = "TYPE")]
     resource_type: Vec<String>,
@@ -36,79 +33,28 @@ fn parse_scope(text: &str) -> Result<Scope, String> {
         .ok_or_else(|| format!("scopes are {}", Scope::ALL.map(Scope::name).join(", ")))
 }
 
+fn parse_role(text: &str) -> Result<Role, String> {
+    Role::by_name(text).ok_or_else(|| format!("roles are {}", Role::ALL.map(Role::name).join(", ")))
+}
+
 impl PermissionArguments {
-    /// The permissions, where this tenant can give them.
-    pub async fn permissions(
-        &self,
-        rollcall: &Rollcall,
-        tenant: &Tenant,
-    ) -> Result<Permissions, Failure> {
-        let scopes = if self.scope.is_empty() {
-            &[Scope::Read, Scope::Write][..]
-        } else {
-            &self.scope
-        };
-        if scopes.contains(&Scope::Operator) && tenant.name != DEFAULT_TENANT {
-            return Err(Failure::refused(
-                "only callers of the tenant `default` can have the scope `operator`",
-            ));
+    /// As the admin API is asked for them.
+    pub fn requested(&self) -> RequestedPermissions {
+        let scopes = self.scope.iter().map(|scope| scope.name().to_owned());
+        RequestedPermissions {
+            scopes: Some(scopes.collect()).filter(|scopes: &Vec<String>| !scopes.is_empty()),
+            role: self.role.map(|role| role.name().to_owned()),
+            resource_types: Some(self.resource_type.clone()).filter(|types| !types.is_empty()),
+            profile: self.profile.clone(),
+            requests_per_second: self.requests_per_second,
         }
-        let mut permissions = Permissions::of(scopes);
-        if !self.resource_type.is_empty() {
-            let anybody = rollcall
-                .directory
-                .caller(
-                    Arc::new(tenant.clone()),
-                    "command-line".into(),
-                    Permissions::all(),
-                )
-                .await?;
-            let schemas = anybody.schemas;
-            if let Some(name) = self
-                .resource_type
-                .iter()
-                .find(|name| schemas.by_name(name).is_none())
-            {
-                return Err(
-                    Failure::refused(format!("there is no resource type `{name}`"))
-                        .hint("such as: --type User --type Group"),
-                );
-            }
-            permissions.resource_types = Some(self.resource_type.clone());
-        }
-        if let Some(name) = &self.profile
-            && Profile::by_name(name).is_none()
-        {
-            return Err(
-                Failure::refused(format!("there is no client profile `{name}`"))
-                    .hint("such as: --profile entra"),
-            );
-        }
-        permissions.profile.clone_from(&self.profile);
-        permissions.requests_per_second = self.requests_per_second;
-        Ok(permissions)
     }
 }
 
-/// Permissions as commands show them.
-pub fn permissions_json(permissions: &Permissions) -> Value {
-    json!({
-        "scopes": permissions.scopes,
-        "resourceTypes": permissions.resource_types,
-        "profile": permissions.profile,
-        "requestsPerSecond": permissions.requests_per_second,
-    })
-}
-
 /// Scopes for a table.
-pub fn scopes_text(permissions: &Permissions) -> String {
-    let scopes = permissions
-        .scopes
-        .iter()
-        .map(|scope| scope.name())
-        .collect::<Vec<_>>()
-        .join(" ");
-    match &permissions.resource_types {
+pub fn allowed_text(allowed: &Allowed) -> String {
+    let scopes = allowed.scopes.join(" ");
+    match &allowed.resource_types {
         Some(types) => format!("{scopes} ({})", types.join(", ")),
         None => scopes,
     }

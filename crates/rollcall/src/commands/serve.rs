@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use crate::configuration::{Configuration, Layer, LogFormat, unknown_variables};
 use crate::failure::Failure;
 use crate::limits;
+use crate::local_socket;
 use crate::output::Output;
 use crate::running::{self, StopSignal};
 use crate::serving_url;
@@ -123,8 +124,12 @@ pub async fn run(
     let _announced = serving_url::announce(configuration, &public_url).inspect_err(
         |error| tracing::warn!(%error, "could not write down the URL of this server; `receiver add` prints that of the configuration"),
     );
+    let socket = local_socket::bind(&configuration.data.value).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "there is no local socket; commands on this data folder work beside this server");
+        None
+    });
     let mut stop = StopSignal::listen()?;
-    let running = running::start(&rollcall, listener, tls, configuration);
+    let running = running::start(&rollcall, listener, tls, socket, configuration);
     if output.is_json() {
         output.line(json!({ "event": "listening", "url": url }).to_string());
     } else {

@@ -1,20 +1,17 @@
 //! `rollcall sync`: what is on its way to applications, and what was sent. Sends nothing itself: the running `serve` does.
 
+use administration::sync::{LINES_MAX, Line, Marked, Planned, Resource, Status, Wanted};
 use clap::{Args, Subcommand};
-use directory::tenant::Tenant;
-use jiff::Timestamp;
-use provisioning::application::{Application, ApplicationId, ApplicationState};
-use provisioning::dry_run::Plan;
-use provisioning::ledger::{Next, OutOfDate, SyncStatus};
-use provisioning::provisioning_log::LogEntry;
-use serde_json::{Value, json};
+use provisioning::application::ApplicationState;
+use provisioning::ledger::SyncStatus;
+use serde_json::json;
 
-use crate::commands::application::state_name;
-use crate::commands::{TenantArgument, find_application};
-use crate::configuration::Configuration;
+use crate::admin_client::{AdminClient, Destination};
+use crate::commands::TenantArgument;
+use crate::commands::application::{hinted, state_name};
 use crate::failure::Failure;
+use crate::operations::{COMPARE_AGAIN, PLAN_SYNC, SYNC_LOG, SYNC_STATUS};
 use crate::output::{Output, instant};
-use crate::wiring::{Missing, Rollcall};
 
 /// `rollcall sync ...`
 #[derive(Subcommand, Debug)]
@@ -78,61 +75,43 @@ pub struct Log {
 /// Runs it.
 pub async fn run(
     command: Command,
-    configuration: &Configuration,
+    destination: &Destination<'_>,
     output: Output,
 ) -> Result<(), Failure> {
-    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
+    let client = destination.open().await?;
     match command {
-        Command::Status(argument) => {
-            let tenant = rollcall.tenant(&argument.tenant).await?;
-            status(&rollcall, &tenant, output).await
-        }
-        Command::Log(arguments) => log(&rollcall, arguments, output).await,
-        Command::Now(arguments) => now(&rollcall, arguments, output).await,
-        Command::Plan(arguments) => plan(&rollcall, &arguments, output).await,
+        Command::Status(argument) => status(&client, &argument.tenant, output).await,
+        Command::Log(arguments) => log(&client, arguments, output).await,
+        Command::Now(arguments) => now(&client, arguments, output).await,
+        Command::Plan(arguments) => plan(&client, &arguments, output).await,
     }
 }
 
-async fn status(rollcall: &Rollcall, tenant: &Tenant, output: Output) -> Result<(), Failure> {
-    let mut rows = Vec::new();
-    let mut values = Vec::new();
-    for application in rollcall
-        .store
-        .catalogue
-        .list_applications(tenant.id)
-        .await?
-    {
-        let status = rollcall
-            .store
-            .ledger
-            .status(tenant.id, application.id)
-            .await?;
-        let numbers = [status.linked, status.waiting, status.retrying, status.held]
-            .map(|number| number.to_string());
-        let mut row = vec![
-            application.name.clone(),
-            state_name(application.state).to_owned(),
-        ];
-        row.extend(numbers);
-        row.push(verdict(application.state, &status).to_owned());
-        rows.push(row);
-        values.push(json!({ "application": application.name, "state": state_name(application.state), "status": status }));
-    }
+async fn status(client: &AdminClient, tenant: &str, output: Output) -> Result<(), Failure> {
+    let all: Vec<Status> = client.request(&SYNC_STATUS, &[tenant]).answer().await?;
+    let row = |one: &Status| {
+        let SyncStatus {
+            linked,
+            waiting,
+            retrying,
+            held,
+        } = one.status;
+        let mut row = vec![one.application.clone(), state_name(one.state).to_owned()];
+        row.extend([linked, waiting, retrying, held].map(|number| number.to_string()));
+        row.push(verdict(one.state, &one.status).to_owned());
+        row
+    };
     let empty = "No applications. Add one:\n  rollcall application add NAME --base-url URL --token-file FILE";
-    output.table(
-        &[
-            "application",
-            "state",
-            "linked",
-            "waiting",
-            "retrying",
-            "held",
-            "",
-        ],
-        rows,
-        empty,
-        &Value::Array(values),
-    );
+    let headers = [
+        "application",
+        "state",
+        "linked",
+        "waiting",
+        "retrying",
+        "held",
+        "",
+    ];
+    output.table(&headers, all.iter().map(row).collect(), empty, &json!(all));
     Ok(())
 }
 
@@ -154,49 +133,23 @@ fn verdict(state: ApplicationState, status: &SyncStatus) -> &'static str {
     }
 }
 
-async fn log(rollcall: &Rollcall, arguments: Log, output: Output) -> Result<(), Failure> {
+async fn log(client: &AdminClient, arguments: Log, output: Output) -> Result<(), Failure> {
     let Log { about, limit } = arguments;
-    let tenant = rollcall.tenant(&about.tenant.tenant).await?;
-    let identities = rollcall.identities(&tenant).await?;
-    let applications = rollcall
-        .store
-        .catalogue
-        .list_applications(tenant.id)
-        .await?;
-    let chosen = match &about.application {
-        Some(name) => Some(find_application(rollcall, &tenant, name).await?.id),
+    let tenant = &about.tenant.tenant;
+    // A person who is gone is not found by name any more, but the log is still there under the id.
+    let resource = match about.named() {
+        Some((kind, name)) => {
+            let found = client.find_id(tenant, kind, name).await?;
+            Some(found.unwrap_or_else(|| name.to_owned()))
+        }
         None => None,
     };
-    // A person who is gone is not found by name any more, but its log is still there under its id.
-    let resource = match (&about.user, &about.group) {
-        (Some(user), _) => Some(
-            identities
-                .find_id("User", user)
-                .await?
-                .unwrap_or_else(|| user.clone()),
-        ),
-        (_, Some(group)) => Some(
-            identities
-                .find_id("Group", group)
-                .await?
-                .unwrap_or_else(|| group.clone()),
-        ),
-        _ => None,
-    };
-    let mut entries = rollcall
-        .store
-        .ledger
-        .read_log(tenant.id, chosen, resource.as_deref(), limit)
-        .await?;
-    entries.reverse();
-    let rows = entries
-        .iter()
-        .map(|entry| log_row(entry, name_of(&applications, entry.application)))
-        .collect();
-    let values = entries
-        .iter()
-        .map(|entry| log_json(entry, name_of(&applications, entry.application)))
-        .collect();
+    let request = client
+        .request(&SYNC_LOG, &[tenant])
+        .query_if("application", about.application.as_ref())
+        .query_if("resource", resource)
+        .query("limit", limit.min(LINES_MAX));
+    let lines: Vec<Line> = request.answer().await.map_err(hinted)?;
     let headers = [
         "when",
         "application",
@@ -210,25 +163,19 @@ async fn log(rollcall: &Rollcall, arguments: Log, output: Output) -> Result<(), 
     ];
     output.table(
         &headers,
-        rows,
+        lines.iter().map(log_row).collect(),
         "Nothing was sent yet.",
-        &Value::Array(values),
+        &json!(lines),
     );
     Ok(())
 }
 
-fn name_of(applications: &[Application], id: ApplicationId) -> &str {
-    applications
-        .iter()
-        .find(|application| application.id == id)
-        .map_or("-", |application| application.name.as_str())
-}
-
-fn log_row(entry: &LogEntry, application: &str) -> Vec<String> {
+fn log_row(line: &Line) -> Vec<String> {
+    let entry = &line.entry;
     let detail: String = entry.detail.chars().take(80).collect();
     vec![
         instant(entry.at),
-        application.to_owned(),
+        line.application.clone(),
         format!("{} {}", entry.resource_type, entry.display),
         entry.step.clone(),
         entry.request.clone(),
@@ -241,136 +188,90 @@ fn log_row(entry: &LogEntry, application: &str) -> Vec<String> {
     ]
 }
 
-fn log_json(entry: &LogEntry, application: &str) -> Value {
-    let mut value = json!(entry);
-    if let Some(map) = value.as_object_mut() {
-        map.insert("application".into(), application.into());
+impl About {
+    /// The type and the name, or the id, of the resource that it is about.
+    fn named(&self) -> Option<(&'static str, &str)> {
+        match (&self.user, &self.group) {
+            (Some(user), _) => Some(("User", user)),
+            (_, Some(group)) => Some(("Group", group)),
+            _ => None,
+        }
     }
-    value
 }
 
-async fn now(rollcall: &Rollcall, about: About, output: Output) -> Result<(), Failure> {
-    let tenant = rollcall.tenant(&about.tenant.tenant).await?;
-    let applications = match &about.application {
-        Some(name) => vec![find_application(rollcall, &tenant, name).await?],
-        None => {
-            rollcall
-                .store
-                .catalogue
-                .list_applications(tenant.id)
-                .await?
+async fn now(client: &AdminClient, about: About, output: Output) -> Result<(), Failure> {
+    let tenant = &about.tenant.tenant;
+    let resource = match about.named() {
+        Some((kind, name)) => {
+            let found = client.find_id(tenant, kind, name).await?;
+            let missing = || {
+                let kind = kind.to_lowercase();
+                Failure::not_found(format!("there is no {kind} `{name}` in tenant {tenant}"))
+            };
+            Some(Resource {
+                kind: kind.to_owned(),
+                id: found.ok_or_else(missing)?,
+            })
         }
+        None => None,
     };
-    let identities = rollcall.identities(&tenant).await?;
-    let one = match (&about.user, &about.group) {
-        (Some(user), _) => Some(("User", identities.require_id("User", user).await?)),
-        (_, Some(group)) => Some(("Group", identities.require_id("Group", group).await?)),
-        _ => None,
+    let wanted = Wanted {
+        application: about.application.clone(),
+        resource,
     };
-    let at = rollcall.now();
-    let mut values = Vec::new();
-    for application in &applications {
-        let marked = match &one {
-            Some((resource_type, id)) => {
-                let pair = on_demand(application.id, resource_type, id, at);
-                rollcall
-                    .store
-                    .ledger
-                    .mark_out_of_date(tenant.id, None, vec![pair])
-                    .await?;
-                1
-            }
-            None => {
-                rollcall
-                    .store
-                    .ledger
-                    .mark_all(tenant.id, application.id, at)
-                    .await?
-            }
-        };
-        values.push(json!({ "application": application.name, "marked": marked }));
-        if !output.is_json() {
-            output.line(format!(
-                "{}: {marked} to be compared; the running `serve` does it, `rollcall sync status` shows how far it is.",
-                application.name
-            ));
-        }
-    }
+    let request = client.request(&COMPARE_AGAIN, &[tenant]).body(&wanted);
+    let all: Vec<Marked> = request.answer().await.map_err(hinted)?;
     if output.is_json() {
-        output.json(&Value::Array(values));
-    } else if applications.is_empty() {
+        output.json(&json!(all));
+    } else if all.is_empty() {
         output.line("No applications.");
+    }
+    for Marked {
+        application,
+        marked,
+    } in all.iter().filter(|_| !output.is_json())
+    {
+        output.line(format!(
+            "{application}: {marked} to be compared; the running `serve` does it, `rollcall sync status` shows how far it is."
+        ));
     }
     Ok(())
 }
 
-async fn plan(rollcall: &Rollcall, arguments: &PlanOf, output: Output) -> Result<(), Failure> {
-    let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
-    let application = find_application(rollcall, &tenant, &arguments.application).await?;
+async fn plan(client: &AdminClient, arguments: &PlanOf, output: Output) -> Result<(), Failure> {
+    let tenant = &arguments.tenant.tenant;
     // Somebody who is gone is not found by name any more, and has an id.
-    let found = rollcall
-        .identities(&tenant)
-        .await?
-        .find_id("User", &arguments.person)
-        .await?;
-    let id = found.unwrap_or_else(|| arguments.person.clone());
-    let dry_run = rollcall.dry_run();
-    let planned = dry_run
-        .plan(tenant.id, &application, "User", &id, rollcall.now())
-        .await?;
-    let Plan {
-        writes,
-        next,
-        lines,
-    } = planned.ok_or_else(|| Failure::failed("people are not provisioned"))?;
-    let mut rows = Vec::new();
-    let mut values = Vec::new();
-    for write in &writes {
-        let (step, account, what) = write.explain();
-        let account = account.map_or_else(|| "-".to_owned(), ToString::to_string);
-        rows.push(vec![
-            step.to_owned(),
-            account.clone(),
-            if what.is_null() {
-                String::new()
-            } else {
-                what.to_string()
-            },
-        ]);
-        values.push(json!({ "step": step, "account": account, "what": what }));
-    }
-    let remarks: Vec<&LogEntry> = lines.iter().filter(|line| line.outcome != "done").collect();
-    if let (Some(remark), false) = (remarks.last(), next == Next::Done) {
+    let found = client.find_id(tenant, "User", &arguments.person).await?;
+    let request = client
+        .request(&PLAN_SYNC, &[tenant])
+        .query("application", &arguments.application)
+        .query("person", found.as_ref().unwrap_or(&arguments.person));
+    let planned: Planned = request.answer().await.map_err(hinted)?;
+    if let Some(problem) = &planned.problem {
         let text = format!(
-            "{} could not be planned to its end: {}",
-            arguments.application, remark.detail
+            "{} could not be planned to its end: {problem}",
+            arguments.application
         );
         return Err(Failure::failed(text)
             .hint("`rollcall application test` says whether the application answers"));
     }
+    let rows = planned.steps.iter().map(|step| {
+        let what = match &step.what {
+            what if what.is_null() => String::new(),
+            what => what.to_string(),
+        };
+        let account = step.account.clone().unwrap_or_else(|| "-".to_owned());
+        vec![step.step.clone(), account, what]
+    });
     let empty = "Nothing would be sent: the account is as it should be.";
+    let values = planned.steps.iter().map(|step| {
+        json!({ "step": step.step, "account": step.account.as_deref().unwrap_or("-"), "what": step.what })
+    });
     output.table(
         &["step", "account", "what"],
-        rows,
+        rows.collect(),
         empty,
-        &Value::Array(values),
+        &values.collect(),
     );
     Ok(())
-}
-
-/// A pair that goes before everything but revocations, and whose account is read and compared.
-fn on_demand(
-    application: ApplicationId,
-    resource_type: &str,
-    id: &str,
-    at: Timestamp,
-) -> OutOfDate {
-    OutOfDate {
-        application,
-        resource_type: resource_type.to_owned(),
-        resource_id: id.to_owned(),
-        priority: 1,
-        due: at,
-        verify: true,
-    }
 }

@@ -1,16 +1,17 @@
 //! `rollcall token`: the bearer tokens of a tenant. A token is shown once, when it is made; the store knows only its keyed hash.
 
-use access::credential::{TokenRecord, TokenRequest};
+use administration::tokens::{NewToken, Token};
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::admin_client::{AdminClient, Destination};
 use crate::commands::TenantArgument;
-use crate::commands::permissions::{Ending, PermissionArguments, scopes_text};
-use crate::configuration::Configuration;
-use crate::failure::Failure;
+use crate::commands::permissions::{Ending, PermissionArguments, allowed_text};
+use crate::failure::{Exit, Failure};
+use crate::operations::{CREATE_TOKEN, LIST_TOKENS, REVOKE_TOKEN};
 use crate::output::{Output, instant, instant_or};
-use crate::wiring::{Missing, Rollcall};
+use crate::wiring::now;
 
 /// `rollcall token ...`
 #[derive(Subcommand, Debug)]
@@ -55,49 +56,22 @@ pub struct Create {
 /// Runs it.
 pub async fn run(
     command: Command,
-    configuration: &Configuration,
+    destination: &Destination<'_>,
     output: Output,
 ) -> Result<(), Failure> {
-    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
+    let client = destination.open().await?;
     match command {
-        Command::Create(arguments) => create(&rollcall, arguments, output).await,
-        Command::List(argument) => {
-            let tenant = rollcall.tenant(&argument.tenant).await?;
-            let tokens = rollcall.store.tenants.list_tokens(tenant.id).await?;
-            let now = rollcall.now();
-            let rows = tokens.iter().map(|token| row(token, now)).collect();
-            let values = tokens.iter().map(|token| token_json(token, now)).collect();
-            let headers = [
-                "id",
-                "name",
-                "state",
-                "scopes",
-                "created",
-                "expires",
-                "last used",
-            ];
-            output.table(
-                &headers,
-                rows,
-                "No tokens. Make one:\n  rollcall token create --name TEXT",
-                &Value::Array(values),
-            );
-            Ok(())
-        }
+        Command::Create(arguments) => create(&client, arguments, output).await,
+        Command::List(argument) => list(&client, &argument.tenant, output).await,
         Command::Revoke { id, tenant } => {
-            let tenant = rollcall.tenant(&tenant.tenant).await?;
-            if !rollcall
-                .store
-                .tenants
-                .revoke_token(tenant.id, &id, rollcall.now())
-                .await?
-            {
-                return Err(Failure::not_found(format!(
-                    "tenant {} has no token {id}",
-                    tenant.name
-                ))
-                .hint("`rollcall token list` shows the ids of all tokens"));
-            }
+            let revoked = client
+                .request(&REVOKE_TOKEN, &[&tenant.tenant, &id])
+                .done()
+                .await;
+            revoked.map_err(|failure| match failure.exit {
+                Exit::NotFound => failure.hint("`rollcall token list` shows the ids of all tokens"),
+                _ => failure,
+            })?;
             output.say(
                 format!("Token {id} is revoked."),
                 &json!({ "id": id, "state": "revoked" }),
@@ -107,9 +81,33 @@ pub async fn run(
     }
 }
 
-async fn create(rollcall: &Rollcall, arguments: Create, output: Output) -> Result<(), Failure> {
-    let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
-    let now = rollcall.now();
+async fn list(client: &AdminClient, tenant: &str, output: Output) -> Result<(), Failure> {
+    let tokens: Vec<Token> = client.request(&LIST_TOKENS, &[tenant]).answer().await?;
+    let now = now();
+    let rows = tokens.iter().map(|token| row(token, now)).collect();
+    let values = tokens.iter().map(|token| token_json(token, now)).collect();
+    let headers = [
+        "id",
+        "name",
+        "state",
+        "scopes",
+        "role",
+        "created",
+        "expires",
+        "last used",
+    ];
+    output.table(
+        &headers,
+        rows,
+        "No tokens. Make one:\n  rollcall token create --name TEXT",
+        &Value::Array(values),
+    );
+    Ok(())
+}
+
+async fn create(client: &AdminClient, arguments: Create, output: Output) -> Result<(), Failure> {
+    let tenant = &arguments.tenant.tenant;
+    let now = now();
     let after = arguments
         .expires_in_days
         .map(|days| Ending::After(SignedDuration::from_hours(24 * i64::from(days))));
@@ -117,51 +115,47 @@ async fn create(rollcall: &Rollcall, arguments: Create, output: Output) -> Resul
         .or(arguments.expires)
         .map(|ending| ending.from(now))
         .transpose()?;
-    let mut permissions = arguments.permissions.permissions(rollcall, &tenant).await?;
-    if let Some(name) = &arguments.user {
-        let found = rollcall
-            .identities(&tenant)
-            .await?
-            .find("User", name)
-            .await?;
-        let id = found
-            .as_ref()
-            .and_then(|user| user.get("id"))
-            .and_then(Value::as_str)
-            .map(str::to_owned);
-        permissions.user = Some(id.ok_or_else(|| {
-            Failure::not_found(format!("tenant {} has no user {name}", tenant.name))
-        })?);
-    }
-    let issued = rollcall
-        .issue_token(
-            TokenRequest {
-                tenant: tenant.id,
-                name: arguments.name,
-                expires,
-                permissions,
-            },
-            None,
-        )
+    let user =
+        match &arguments.user {
+            None => None,
+            Some(name) => {
+                let found = client.find_id(tenant, "User", name).await?;
+                Some(found.ok_or_else(|| {
+                    Failure::not_found(format!("tenant {tenant} has no user {name}"))
+                })?)
+            }
+        };
+    let requested = arguments.permissions.requested();
+    let new = NewToken {
+        name: arguments.name,
+        expires: expires.map(|at| at.to_string()),
+        scopes: requested.scopes,
+        role: requested.role,
+        resource_types: requested.resource_types,
+        profile: requested.profile,
+        requests_per_second: requested.requests_per_second,
+        user,
+    };
+    let token: Token = client
+        .request(&CREATE_TOKEN, &[tenant])
+        .body(&new)
+        .answer()
         .await?;
+    let value = token.value.clone().unwrap_or_default();
     if output.is_json() {
-        let mut value = token_json(&issued.record, now);
-        if let Some(map) = value.as_object_mut() {
-            map.insert("token".into(), issued.token.reveal().into());
-        }
-        output.json(&value);
+        output.json(&token_json(&token, now));
     } else {
         // The token stands alone on standard output, so that a shell or a file can take it as it is.
         output.note(format!(
-            "Token {} for tenant {}. It is shown only now:",
-            issued.record.id, tenant.name
+            "Token {} for tenant {tenant}. It is shown only now:",
+            token.id
         ));
-        output.line(issued.token.reveal());
+        output.line(value);
     }
     Ok(())
 }
 
-fn state(token: &TokenRecord, now: Timestamp) -> &'static str {
+fn state(token: &Token, now: Timestamp) -> &'static str {
     match (token.revoked, token.expires) {
         (Some(_), _) => "revoked",
         (None, Some(expires)) if expires <= now => "expired",
@@ -169,28 +163,38 @@ fn state(token: &TokenRecord, now: Timestamp) -> &'static str {
     }
 }
 
-fn row(token: &TokenRecord, now: Timestamp) -> Vec<String> {
+fn row(token: &Token, now: Timestamp) -> Vec<String> {
     vec![
         token.id.clone(),
         token.name.clone(),
         state(token, now).to_owned(),
-        scopes_text(&token.permissions),
+        allowed_text(&token.allowed),
+        token.allowed.role.clone().unwrap_or_else(|| "-".into()),
         instant(token.created),
         instant_or(token.expires, "never"),
         instant_or(token.last_used, "never"),
     ]
 }
 
-fn token_json(token: &TokenRecord, now: Timestamp) -> Value {
-    let instant = |at: Option<Timestamp>| at.map(|at| at.to_string());
-    json!({
+fn token_json(token: &Token, now: Timestamp) -> Value {
+    let mut permissions = json!(token.allowed);
+    let mut value = json!({
         "id": token.id,
         "name": token.name,
         "state": state(token, now),
-        "permissions": token.permissions,
         "created": token.created.to_string(),
-        "expires": instant(token.expires),
-        "revoked": instant(token.revoked),
-        "lastUsed": instant(token.last_used),
-    })
+        "expires": token.expires.map(|at| at.to_string()),
+        "revoked": token.revoked.map(|at| at.to_string()),
+        "lastUsed": token.last_used.map(|at| at.to_string()),
+    });
+    if let (Some(user), Some(map)) = (&token.user, permissions.as_object_mut()) {
+        map.insert("user".into(), user.clone().into());
+    }
+    if let Some(map) = value.as_object_mut() {
+        map.insert("permissions".into(), permissions);
+        if let Some(text) = &token.value {
+            map.insert("token".into(), text.clone().into());
+        }
+    }
+    value
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer};
 
-use super::{BOOTSTRAP_TOKEN_VARIABLE, CONFIG_VARIABLE};
+use super::{BOOTSTRAP_TOKEN_VARIABLE, CLIENT_VARIABLES, CONFIG_VARIABLE};
 use crate::failure::Failure;
 
 /// One source of settings, still as text. The same names everywhere: `public_url`, `ROLLCALL_PUBLIC_URL`, `--public-url`.
@@ -138,6 +138,7 @@ pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
     let known = |name: &str| {
         name == BOOTSTRAP_TOKEN_VARIABLE
             || name == CONFIG_VARIABLE
+            || CLIENT_VARIABLES.contains(&name)
             || keys.iter().any(|key| variable_name(key) == name)
     };
     let mut unknown: Vec<String> = names

@@ -430,6 +430,33 @@ fn import_creates_and_updates_and_names_refused_lines() {
     fails(data.path(), &["import", path], 5, "`salary`");
 }
 
+#[test]
+fn an_import_gives_no_disabled_person_another_external_id() {
+    let data = prepared();
+    let file = data.path().join("people.csv");
+    let import = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let finished = run(data.path(), &["import", file.to_str().unwrap(), "--json"]);
+        (finished.code, finished.json())
+    };
+    let (code, made) = import("userName,externalId,active\nada,1,false\nbob,2,true\ncyd,,false\n");
+    assert_eq!((code, &made["created"]), (0, &json!(3)), "{made}");
+    let (code, outcome) =
+        import("userName,externalId,active\nada,9,true\nbob,9,true\ncyd,3,true\n");
+    assert_eq!(
+        (code, &outcome["updated"], &outcome["refused"][0]["line"]),
+        (5, &json!(2), &json!(2)),
+        "{outcome}"
+    );
+    let message = outcome["refused"][0]["message"].as_str().unwrap();
+    assert!(message.contains("another person"), "{message}");
+    let ada = done(data.path(), &["user", "show", "ada"]);
+    assert_eq!(
+        (&ada["externalId"], &ada["active"]),
+        (&json!("1"), &json!(false))
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn an_import_that_is_stopped_says_how_far_it_came() {

@@ -13,6 +13,7 @@
     reason = "a test that fails before it waits ends with its children"
 )]
 
+mod administration;
 mod callers;
 mod commands;
 mod docs;

@@ -13,6 +13,7 @@ use connectors::event_receiver::HttpCourier;
 use connectors::key_sets::KeySetFetcher;
 use directory::Directory;
 use directory::access::Permissions;
+use directory::audit::Entry;
 use directory::clock::{Clock, IdGenerator};
 use directory::store::Tenants;
 use directory::tenant::TenantSettings;
@@ -99,7 +100,10 @@ impl Parts {
                 permissions: Permissions::all(),
             };
             store
-                .create_token(issue(&*key, hand.id(), &token, request, hand.now()))
+                .create_token(
+                    issue(&*key, hand.id(), &token, request, hand.now()),
+                    Entry::of_program("token.create", "first", hand.now()),
+                )
                 .await
                 .unwrap();
             TcpListener::bind("127.0.0.1:0").await.unwrap()
@@ -108,20 +112,23 @@ impl Parts {
         let (announce, events) = events(&store, &directory, &hand, &address);
         let delivery = events.delivery.clone();
         let options = server::Options::default();
-        let state = State::new(
+        let state = State::new(server::Parts {
             directory,
-            store.clone(),
-            key,
-            hand.clone(),
-            hand.clone(),
-            options.clone(),
-        )
-        .with_events(events);
-        let key_sets = Arc::new(KeySetFetcher::new(here()).unwrap());
-        state.set_callers(Callers {
-            clients: store.clone(),
-            issuers: store,
-            key_sets,
+            tenants: store.clone(),
+            hasher: key,
+            clock: hand.clone(),
+            ids: hand.clone(),
+            options: options.clone(),
+            events: Some(events),
+            readiness: None,
+            request_log: None,
+            callers: Some(Callers {
+                clients: store.clone(),
+                issuers: store,
+                key_sets: Arc::new(KeySetFetcher::new(here()).unwrap()),
+            }),
+            tenant_lifecycle: None,
+            administration: None,
         });
         let router = server::router(state);
         runtime.spawn(async move {

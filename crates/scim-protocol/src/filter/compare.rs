@@ -15,7 +15,8 @@ use crate::schema::{Attribute, AttributeType};
 /// The one attribute whose values are names to sign in with.
 const USER_NAME: &str = "userName";
 
-/// A string without its case: each character in lower case (and final sigma as sigma), whatever stands around it, so that `sw`, `ew` and `co` hold for parts.
+/// A string without its case: each character in lower case (and final sigma as sigma). The characters around it do not matter, so that `sw`, `ew` and `co`
+/// hold for parts.
 pub fn fold(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return if text.bytes().any(|byte| byte.is_ascii_uppercase()) {

@@ -8,7 +8,7 @@ use super::{CompareOp, Filter, FilterLimits};
 use crate::attribute_path::AttributePath;
 use crate::error::{Error, ErrorKind};
 
-/// Nesting beyond this is refused whatever the limits say, so that no filter can exhaust the stack.
+/// Nesting beyond this is refused even where the limits allow more, so that no filter can exhaust the stack.
 const DEPTH_CEILING: usize = 128;
 
 /// A path of PATCH (RFC 7644 section 3.5.2, figure 7), taken apart.

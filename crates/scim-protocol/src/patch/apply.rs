@@ -1,9 +1,9 @@
-//! Resource + operations = resource, or a refusal and nothing. Does not parse: operations come from `patch::parse`. What one operation does to the value of
+//! Applies operations to a resource: the result is another resource, or a refusal and no change. Does not parse: operations come from `patch::parse`. What one operation does to the value of
 //! one attribute is in `change`.
 
 use serde_json::{Map, Value};
 
-use super::change::{Change, Given, is_empty};
+use super::change::{Change, Given, Target, is_empty};
 use super::work::Work;
 use super::{Op, Operation, PatchPath, selection};
 use crate::attribute_path::AttributePath;
@@ -68,35 +68,6 @@ pub fn apply_noting(
     // RFC 7644 section 3.5.2.2: a required attribute that becomes unassigned is an error of mutability, whichever operation did it.
     validate::required(schema, &patched).map_err(|error| error.of_kind(ErrorKind::Mutability))?;
     Ok(patched)
-}
-
-/// Where a value goes.
-#[derive(Clone, Copy)]
-pub(super) struct Target<'a> {
-    pub(super) extension: Option<&'a str>,
-    pub(super) attribute: &'a Attribute,
-    pub(super) sub: Option<&'a Attribute>,
-    pub(super) filter: Option<&'a Filter>,
-}
-
-impl Target<'_> {
-    pub(super) fn path(&self) -> String {
-        let mut path = self
-            .extension
-            .map(|urn| format!("{urn}:"))
-            .unwrap_or_default();
-        path.push_str(&self.attribute.name);
-        if let Some(sub) = self.sub {
-            path.push('.');
-            path.push_str(&sub.name);
-        }
-        path
-    }
-
-    /// The attribute whose characteristics the value must have.
-    fn leaf(&self) -> &Attribute {
-        self.sub.unwrap_or(self.attribute)
-    }
 }
 
 struct Patch<'a> {
@@ -260,7 +231,7 @@ impl Patch<'_> {
         if op == Op::Remove {
             return self.remove(target, value);
         }
-        // The value is checked whatever happens to it afterwards, so that a refusal does not depend on the resource's state.
+        // The value is always checked, even where nothing is done with it, so that a refusal does not depend on the state of the resource.
         let given = self.checked(op, &target, value)?;
         if target.leaf().mutability == Mutability::WriteOnly
             || (op == Op::Add && matches!(given, Given::Nothing))
@@ -270,7 +241,7 @@ impl Patch<'_> {
         self.change(op, target, given, None)
     }
 
-    /// A `remove` with a value removes what is like the value.
+    /// A `remove` with a value removes the values that are like it.
     fn remove(&mut self, target: Target<'_>, value: Option<&Value>) -> Result<(), Error> {
         if target.leaf().mutability == Mutability::WriteOnly {
             return Ok(());
@@ -295,7 +266,13 @@ impl Patch<'_> {
                 (None, selection::within_sub_attribute(&path, sub, value)?)
             }
             Some(sub) => (
-                selection::of_sub_attribute(&path, extension, (attribute, sub), value)?,
+                selection::of_sub_attribute(
+                    &path,
+                    extension,
+                    (attribute, sub),
+                    target.filter.is_some(),
+                    value,
+                )?,
                 None,
             ),
         };
@@ -826,7 +803,7 @@ mod tests {
                 after,
             );
         }
-        // To add what is unassigned adds nothing.
+        // An `add` of an unassigned value adds nothing.
         check(
             held.clone(),
             json!([{"op": "add", "path": "name", "value": {"familyName": null, "givenName": "C"}}]),
@@ -997,6 +974,14 @@ mod tests {
             removed("addresses.locality", json!("york")),
             held.clone(),
         );
+        // A list without values names none of them.
+        for value in [json!([]), json!("")] {
+            check(
+                held.clone(),
+                removed("addresses.locality", value),
+                held.clone(),
+            );
+        }
         check(
             held.clone(),
             removed("addresses[type eq \"home\"].locality", json!("York")),

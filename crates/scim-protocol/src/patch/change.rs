@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use super::Op;
-use super::apply::Target;
 use super::work::{Work, steps_of, terms};
 use crate::error::{Error, ErrorKind};
 use crate::filter::Filter;
@@ -13,6 +12,35 @@ use crate::resource::distinct;
 use crate::schema::Attribute;
 use crate::validate::{self, Place};
 
+/// Where a value goes.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) extension: Option<&'a str>,
+    pub(super) attribute: &'a Attribute,
+    pub(super) sub: Option<&'a Attribute>,
+    pub(super) filter: Option<&'a Filter>,
+}
+
+impl Target<'_> {
+    pub(super) fn path(&self) -> String {
+        let mut path = self
+            .extension
+            .map(|urn| format!("{urn}:"))
+            .unwrap_or_default();
+        path.push_str(&self.attribute.name);
+        if let Some(sub) = self.sub {
+            path.push('.');
+            path.push_str(&sub.name);
+        }
+        path
+    }
+
+    /// The attribute whose characteristics the value must have.
+    pub(super) fn leaf(&self) -> &Attribute {
+        self.sub.unwrap_or(self.attribute)
+    }
+}
+
 /// The value of an operation, checked.
 #[derive(Clone, Debug)]
 pub(super) enum Given {
@@ -20,7 +48,7 @@ pub(super) enum Given {
     Nothing,
     /// All that the path names.
     Whole(Value),
-    /// Sub-attributes of one complex value, with null for those that become unassigned. What is not named stays (RFC 7644 section 3.5.2.3).
+    /// Sub-attributes of one complex value, with null for those that become unassigned. Other sub-attributes stay (RFC 7644 section 3.5.2.3).
     Parts(Map<String, Value>),
 }
 
@@ -118,7 +146,7 @@ impl Change<'_> {
             }
             (Some(Value::Object(object)), Given::Parts(parts)) => {
                 merge(object, self.op, attribute, parts);
-                // What is empty counts as absent for the next operation, too.
+                // An empty value counts as absent for the next operation too.
                 if object.is_empty() {
                     container.remove(&attribute.name);
                 }
@@ -352,7 +380,7 @@ fn merge(
         let Some(sub) = attribute.sub_attribute(&name) else {
             continue;
         };
-        // To add what is unassigned adds nothing.
+        // An `add` of an unassigned value adds nothing.
         if !(part.is_null() && op == Op::Add) {
             set_sub(object, op, sub, Some(&part).filter(|part| !part.is_null()));
         }

@@ -16,7 +16,7 @@ pub(super) fn of_attribute(
     attribute: &Attribute,
     value: &Value,
 ) -> Result<Option<Filter>, Error> {
-    let Some(given) = given(attribute, value) else {
+    let Some(given) = given(attribute.multi_valued, value) else {
         return Ok(None);
     };
     let filters = given
@@ -27,14 +27,16 @@ pub(super) fn of_attribute(
     checked(path, extension, attribute, Filter::Or(filters)).map(Some)
 }
 
-/// Selects by the value of one sub-attribute: of the given ones any.
+/// Selects by the value of one sub-attribute: any of the given ones. An empty list or text selects nothing of an attribute that has several values, unless
+/// the path has a filter (`is_selected`), which says already what goes.
 pub(super) fn of_sub_attribute(
     path: &str,
     extension: Option<&str>,
     (attribute, sub): (&Attribute, &Attribute),
+    is_selected: bool,
     value: &Value,
 ) -> Result<Option<Filter>, Error> {
-    let Some(given) = given(sub, value) else {
+    let Some(given) = given(attribute.multi_valued && !is_selected, value) else {
         return Ok(None);
     };
     let filters = given
@@ -51,7 +53,7 @@ pub(super) fn within_sub_attribute(
     sub: &Attribute,
     value: &Value,
 ) -> Result<Option<Filter>, Error> {
-    let Some(given) = given(sub, value) else {
+    let Some(given) = given(sub.multi_valued, value) else {
         return Ok(None);
     };
     let filters = given
@@ -62,13 +64,13 @@ pub(super) fn within_sub_attribute(
     checked(path, None, sub, Filter::Or(filters)).map(Some)
 }
 
-/// The given values. `None` where there is none: null, and where only one can be, an empty list or text.
-fn given<'v>(attribute: &Attribute, value: &'v Value) -> Option<&'v [Value]> {
+/// The given values. `None` if there is none: null, and, of what cannot have several values, an empty list or text.
+fn given(has_several: bool, value: &Value) -> Option<&[Value]> {
     match value {
         Value::Null => None,
-        Value::Array(elements) if elements.is_empty() && !attribute.multi_valued => None,
+        Value::Array(elements) if elements.is_empty() && !has_several => None,
         Value::Array(elements) => Some(elements),
-        Value::String(text) if text.is_empty() && !attribute.multi_valued => None,
+        Value::String(text) if text.is_empty() && !has_several => None,
         one => Some(std::slice::from_ref(one)),
     }
 }
@@ -118,7 +120,7 @@ fn equal(name: &str, value: &Value) -> Filter {
     }
 }
 
-/// Refuses values that no value of the attribute can equal: of another type, or not to be read.
+/// Refuses values that no value of the attribute can equal: those of another type, and those of an attribute that may not be read.
 fn checked(
     path: &str,
     extension: Option<&str>,

@@ -89,7 +89,7 @@ fn any_emails() -> impl Strategy<Value = Vec<Value>> {
     })
 }
 
-/// No pair of `value` and `type` twice (RFC 7643 section 2.4): whoever adds one twice means one, which is only known once one of them is there.
+/// No pair of `value` and `type` twice (RFC 7643 section 2.4): a client that adds one twice means one, and that shows only once one of them is there.
 fn distinct_emails() -> impl Strategy<Value = Value> {
     any_emails().prop_map(|emails| {
         let mut kept: Vec<Value> = Vec::new();
@@ -283,7 +283,7 @@ fn anything() -> impl Strategy<Value = Vec<Value>> {
     vec(operation, 1..5)
 }
 
-/// What is refused, whatever the resource holds, and as what.
+/// Operations that are refused for every resource, and the kind of the refusal.
 fn refused() -> impl Strategy<Value = (Value, ErrorKind)> {
     let two = json!([{"value": "a@x", "primary": true}, {"value": "b@x", "primary": true}]);
     select(vec![

@@ -1,4 +1,4 @@
-//! How much one PATCH may make us compute, counted in steps and not in time: the same request is always decided alike. Changes no resource.
+//! How much work one PATCH may cause, counted in steps and not in time, so that the same request is always decided alike. Changes no resource.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,5 @@
-//! What quirks changed in one request, in words, for whoever asks why something was accepted. Never repeats a value, apart from booleans and the words of
-//! the protocol itself.
+//! What quirks changed in one request, in words, so that an administrator sees why something was accepted. It repeats no value, apart from booleans and the
+//! words of the protocol itself.
 
 use serde::{Deserialize, Serialize};
 

@@ -344,7 +344,7 @@ impl<'a> Rewrite<'a> {
         }
     }
 
-    /// Whether what is here, which no schema has, is left out.
+    /// Whether a name that no schema has is left out here.
     pub(super) fn ignores_unknown(&mut self) -> bool {
         let name = self.schema.name();
         self.acts(Quirk::IgnoreUnknown, |place| {
@@ -526,7 +526,7 @@ fn begins_with<'t>(text: &'t str, urn: &str) -> Option<&'t str> {
     after(text, urn).filter(|rest| is_end(rest))
 }
 
-/// What follows the start, written in whatever case.
+/// What follows the start, which may be written in any case.
 fn after<'t>(text: &'t str, start: &str) -> Option<&'t str> {
     let (begins, rest) = text.split_at_checked(start.len())?;
     begins.eq_ignore_ascii_case(start).then_some(rest)

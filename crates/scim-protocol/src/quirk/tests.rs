@@ -732,7 +732,7 @@ fn patches_of_groups() {
     assert_eq!(strict.0.unwrap_err().kind(), ErrorKind::InvalidValue);
 }
 
-/// What is odd and stays refused, whatever is tolerated.
+/// Odd requests that every profile refuses.
 #[test]
 fn refusals_stay() {
     let check = |operations: Value, kind: ErrorKind| {

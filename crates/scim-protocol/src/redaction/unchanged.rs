@@ -1,5 +1,5 @@
-//! Whether redaction would leave the body of a POST or PUT as it is, found by reading past it once and making nothing of it. Only for what is plainly so;
-//! of anything else it says no, and the tree decides.
+//! Whether redaction would leave the body of a POST or PUT as it is, found by reading over it once, without a tree. It says yes only
+//! in plain cases; in every other case it says no, and the tree decides.
 
 use std::fmt;
 

@@ -1,9 +1,9 @@
-//! Resource types that a tenant may have beside User and Group: devices (RFC 9944), agents, roles and entitlements (drafts). Does not say which of them a
-//! tenant has: that is the tenant's own list.
+//! Resource types that a tenant may have beside User and Group: devices (RFC 9944), agents, roles and entitlements (drafts). Which of them a tenant has
+//! is in the tenant's own list, not here.
 //!
 //! Where the texts leave a choice: RFC 9944's uniqueness "Manufacturer" is none that RFC 7643 knows, so device addresses are indexed and not unique; `irk`
-//! is write-only and never kept; what only a gateway could say (`clientToken`, the enterprise endpoints) is read-only. The draft lets nobody write roles
-//! and entitlements through SCIM; here an administrator states them that way, so they are read-write.
+//! is write-only and never kept; what only a gateway could say (`clientToken`, the enterprise endpoints) is read-only. In the draft no client may
+//! write roles and entitlements through SCIM; here an administrator writes them so, and they are read-write.
 
 use std::sync::LazyLock;
 

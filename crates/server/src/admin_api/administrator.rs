@@ -1,16 +1,23 @@
-//! Who may use the admin API: from a request to the caller of a tenant's routes, or of the installation's. Does not answer anything.
+//! Who may use the admin API: from a request to the administrator of a tenant, or of the installation. Does not answer anything.
 
 use std::sync::Arc;
 
+use administration::Administration;
+use administration::administrator as admin;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::response::{IntoResponse, Response};
+use directory::DirectoryError;
 use directory::access::Caller;
+use http::StatusCode;
 use http::request::Parts;
 use scim_protocol::{Error, ErrorKind};
 use utoipa::Modify;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
+use super::body::Answer;
+use crate::address::caller_address;
 use crate::authenticate::{caller, caller_of_any};
+use crate::local::LocalUser;
 use crate::needs::{Place, check};
 use crate::refusal::{Failure, response};
 use crate::request_id::RequestId;
@@ -21,6 +28,79 @@ pub(crate) struct Administrator(pub Caller);
 
 /// The caller of the installation's admin API, who has what the route needs.
 pub(crate) struct Operator(pub Caller);
+
+/// An administrator of a tenant at work: who acts, on what, and how a handler answers.
+pub(crate) struct Acting {
+    /// What `administration` works with.
+    pub administration: Arc<Administration>,
+    /// Who acts.
+    pub administrator: admin::Administrator,
+    refuse: Refuse,
+}
+
+/// An administrator of the installation at work.
+pub(crate) struct ActingOnInstallation(pub Acting);
+
+/// What a handler answers.
+pub(crate) type Reply<T> = Result<Answer<T>, Refused>;
+
+impl Acting {
+    fn of(state: &State, parts: &Parts, caller: Caller) -> Result<Self, Failure> {
+        let missing = || {
+            let detail = "This server has no administration.";
+            Error::new(ErrorKind::NotImplemented, detail)
+        };
+        let administration = state.administration().ok_or_else(missing)?;
+        let administrator = match parts.extensions.get::<LocalUser>() {
+            Some(user) => {
+                admin::Administrator::of(caller, user.name().to_owned(), user.from().to_owned())
+            }
+            None => {
+                let address = caller_address(&state.options, &parts.headers, &parts.extensions);
+                let from = address.map_or("unknown".to_owned(), |address| address.to_string());
+                let name = caller.credential_id.clone();
+                admin::Administrator::of(caller, name, from)
+            }
+        };
+        Ok(Self {
+            administration: Arc::clone(administration),
+            administrator,
+            refuse: refuse(parts),
+        })
+    }
+
+    /// The answer to what came of an act, where it has a body.
+    pub(crate) fn reply<T>(&self, status: StatusCode, done: Result<T, DirectoryError>) -> Reply<T> {
+        done.map(|value| Answer(status, value))
+            .map_err(|error| self.refuse.with(error))
+    }
+
+    /// The same for an act that has nothing to show.
+    pub(crate) fn done(&self, done: Result<(), DirectoryError>) -> Result<StatusCode, Refused> {
+        done.map(|()| StatusCode::NO_CONTENT)
+            .map_err(|error| self.refuse.with(error))
+    }
+}
+
+impl FromRequestParts<Arc<State>> for Acting {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Refused> {
+        let Administrator(caller) = Administrator::from_request_parts(parts, state).await?;
+        Self::of(state, parts, caller).map_err(|failure| refuse(parts).with(failure))
+    }
+}
+
+impl FromRequestParts<Arc<State>> for ActingOnInstallation {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Refused> {
+        let Operator(caller) = Operator::from_request_parts(parts, state).await?;
+        Acting::of(state, parts, caller)
+            .map(Self)
+            .map_err(|failure| refuse(parts).with(failure))
+    }
+}
 
 /// A failure, with the id by which the log knows it.
 pub(crate) struct Refused {
@@ -131,17 +211,4 @@ impl Modify for SecuritySchemes {
             .get_or_insert_default()
             .add_security_scheme("bearer", scheme);
     }
-}
-
-/// Refuses one more where there are as many as there may be.
-pub(super) fn has_room(there: usize, most: usize, noun: &str) -> Result<(), Error> {
-    if there < most {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Conflict,
-        format!(
-            "There are {there} {noun}, which are as many as a tenant may have; take one away first."
-        ),
-    ))
 }

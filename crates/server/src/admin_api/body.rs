@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
@@ -59,6 +59,21 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Paramet
                 ErrorKind::NotFound,
                 "The path of the request cannot be read; `/openapi.json` describes it.",
             ))
+        })
+    }
+}
+
+/// Parameters of the query.
+pub(crate) struct Asking<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asking<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Response> {
+        let query = Query::<T>::try_from_uri(&parts.uri);
+        query.map(|Query(value)| Self(value)).map_err(|rejection| {
+            let detail = format!("The query is not accepted: {}.", rejection.body_text());
+            error_response(&Error::new(ErrorKind::InvalidValue, detail))
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Receivers of a tenant's changes, what was put aside for them, and the keys with which tokens are signed. Secrets are shown once.
 
+use administration::administration::has_room;
 use std::sync::Arc;
 
 use access::credential::token_text;
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::administrator::{Administrator, Refuse, Refused, has_room};
+use super::administrator::{Administrator, Refuse, Refused};
 use super::body::{Answer, Given, Parameters};
 use crate::refusal::Failure;
 use crate::state::{Events, State};

@@ -25,7 +25,7 @@ fn log(state: &State, refuse: &Refuse) -> Result<Arc<dyn RequestLog>, Refused> {
             "This server keeps no request log.",
         ))
     };
-    state.request_log.get().cloned().ok_or_else(missing)
+    state.request_log.clone().ok_or_else(missing)
 }
 
 /// The filter in a query: `status` (`409` or `4xx`), `quirk`, `resource`, `credential`, `since`, `before`, `limit`.

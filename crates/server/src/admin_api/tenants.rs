@@ -320,7 +320,7 @@ pub(crate) async fn erase(
         .await
         .map_err(|fault| refuse.with(fault))?;
     // It may be in a file of its own.
-    if let Some(log) = state.request_log.get() {
+    if let Some(log) = &state.request_log {
         log.erase(tenant.id)
             .await
             .map_err(|fault| refuse.with(fault))?;

@@ -9,7 +9,8 @@ use scim_protocol::projection::Projection;
 use scim_protocol::quirk::normalize_bulk;
 
 use super::Call;
-use super::render::{View, json};
+use super::render::json;
+use super::view::View;
 use crate::authenticate::spend_more;
 use crate::refusal::{Failure, error_of};
 use crate::request_id::RequestId;

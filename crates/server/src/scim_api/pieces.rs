@@ -16,7 +16,7 @@ use scim_protocol::projection::Projection;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::render::View;
+use super::view::View;
 
 /// A body.
 #[derive(Default)]

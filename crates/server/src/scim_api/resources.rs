@@ -17,7 +17,8 @@ use scim_protocol::quirk::normalize_projection;
 use scim_protocol::{AttributePath, Error, ErrorKind, TypeSchema};
 
 use super::Call;
-use super::render::{View, empty, with_version};
+use super::render::{empty, with_version};
+use super::view::View;
 use crate::refusal::Failure;
 
 pub(super) async fn create(mut call: Call, schema: Arc<TypeSchema>) -> Result<Response, Failure> {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use access::credential::{TokenHash, TokenRecord, Tokens};
 use async_trait::async_trait;
 use axum::body::{Body, Bytes};
+use directory::audit::Entry;
 use directory::store::{Fault, Tenants};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use futures_util::future::join_all;
@@ -16,7 +17,7 @@ use server::{Connection, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::house::{Answer, House};
+use crate::house::{Answer, House, entry};
 use crate::listener::{SECONDS_MAX, WHOLE, listen, rest, send};
 use crate::rfc::refused;
 use crate::smuggling::{ask_h2, connect_h2};
@@ -486,7 +487,7 @@ async fn tokens_that_are_known_do_not_share_the_rate_of_their_address() {
     assert!(
         house
             .tenants
-            .revoke_token(house.tenant.id, &tokens[0].id, house.hand_now())
+            .revoke_token(house.tenant.id, &tokens[0].id, house.hand_now(), entry())
             .await
             .unwrap()
     );
@@ -546,9 +547,9 @@ impl Tenants for Stuck {
 
 #[async_trait]
 impl Tokens for Stuck {
-    async fn create_token(&self, token: TokenRecord) -> Result<bool, Fault> {
+    async fn create_token(&self, token: TokenRecord, entry: Entry) -> Result<bool, Fault> {
         self.answers(false).await;
-        self.tenants.create_token(token).await
+        self.tenants.create_token(token, entry).await
     }
 
     async fn find_token(
@@ -565,9 +566,15 @@ impl Tokens for Stuck {
         self.tenants.list_tokens(tenant).await
     }
 
-    async fn revoke_token(&self, tenant: TenantId, id: &str, at: Timestamp) -> Result<bool, Fault> {
+    async fn revoke_token(
+        &self,
+        tenant: TenantId,
+        id: &str,
+        at: Timestamp,
+        entry: Entry,
+    ) -> Result<bool, Fault> {
         self.answers(false).await;
-        self.tenants.revoke_token(tenant, id, at).await
+        self.tenants.revoke_token(tenant, id, at, entry).await
     }
 
     async fn record_token_use(

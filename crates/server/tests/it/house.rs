@@ -6,14 +6,17 @@ use std::sync::{Arc, Mutex};
 use access::client::Clients;
 use access::credential::{TokenHash, TokenHasher, TokenRequest, Tokens, issue, token_text};
 use access::issuer::Issuers;
+use administration::Administration;
+use administration::administration::{Engine, Options as Limits, Reach};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use directory::Directory;
 use directory::access::{Permissions, Scope};
+use directory::audit::Entry;
 use directory::clock::{Clock, IdGenerator};
 use directory::request_log::RequestLog;
-use directory::store::Store;
+use directory::store::{Fault, Store};
 use directory::tenant::{Tenant, TenantSettings};
 use events::event_log::{Courier, Message, Reception};
 use events::receiver::Receiver;
@@ -21,17 +24,43 @@ use events::subscription::{Ports, Subscriptions};
 use events::telling::Teller;
 use http::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
+use provisioning::application::Application;
+use provisioning::connector::{Connector, Target};
+use provisioning::dry_run::DryRun;
+use provisioning::types::Types;
 use serde_json::Value;
-use server::{Callers, Events, Options, State, router};
+use server::{Callers, Events, Options, Parts, State, TenantLifecycle, router};
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
 use storage::sqlite::requests::SqliteRequestLog;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tower::ServiceExt;
+use url::Url;
 use uuid::Uuid;
 
 use crate::oauth::Foreign;
+
+impl Connector for Nowhere {
+    fn connect(&self, _: &Application) -> Result<Arc<dyn Target>, Fault> {
+        Err(Fault::new("no application is reached here"))
+    }
+}
+
+#[async_trait]
+impl Reach for Nowhere {
+    async fn check(&self, url: &Url) -> Result<(), String> {
+        match url.host_str() {
+            Some("inside.example") => Err("it is inside".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An audit entry.
+pub(crate) fn entry() -> Entry {
+    Entry::of_program("test", "anything", Timestamp::UNIX_EPOCH)
+}
 
 pub(crate) use crate::replay::Answer;
 
@@ -182,33 +211,65 @@ impl House {
             (store.clone(), store.clone());
         let (announce, events) = events(&store, &directory, &hand);
         let tenants: Arc<dyn Tokens> = store.clone();
+        let foreign = Arc::new(Foreign {
+            keys: Mutex::default(),
+            fetches: AtomicUsize::default(),
+        });
+        let administration = Administration {
+            tenants: tenants.clone(),
+            clients: clients.clone(),
+            issuers: issuers.clone(),
+            key_sets: foreign.clone(),
+            audit: store.clone(),
+            directory: directory.clone(),
+            hasher: hasher.clone(),
+            clock: hand.clone(),
+            ids: hand.clone(),
+            engine: Engine {
+                catalogue: store.clone(),
+                ledger: store.clone(),
+                connector: Arc::new(Nowhere),
+                reach: Arc::new(Nowhere),
+                dry_run: Arc::new(DryRun {
+                    store: store.clone(),
+                    ledger: store.clone(),
+                    types: Types::new(store.clone()),
+                    connector: Arc::new(Nowhere),
+                }),
+            },
+            options: Limits {
+                credentials_max: options.credentials_max,
+                partners_max: options.partners_max,
+            },
+        };
         let tenant = tenants
             .create_tenant("default", settings, hand.now())
             .await
             .unwrap()
             .unwrap();
-        let state = State::new(
-            directory,
-            seen_tenants(tenants.clone()),
-            hasher.clone(),
-            hand.clone(),
-            hand.clone(),
-            options,
-        )
-        .with_events(events);
         let request_log: Arc<dyn RequestLog> =
             Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
-        state.keep_requests(request_log.clone());
-        let foreign = Arc::new(Foreign {
-            keys: Mutex::default(),
-            fetches: AtomicUsize::default(),
+        let state = State::new(Parts {
+            directory,
+            tenants: seen_tenants(tenants.clone()),
+            hasher: hasher.clone(),
+            clock: hand.clone(),
+            ids: hand.clone(),
+            options,
+            events: Some(events),
+            readiness: None,
+            request_log: Some(request_log.clone()),
+            callers: Some(Callers {
+                clients: clients.clone(),
+                issuers: issuers.clone(),
+                key_sets: foreign.clone(),
+            }),
+            tenant_lifecycle: Some(TenantLifecycle {
+                tenants: store.clone(),
+                folder: folder.path().to_owned(),
+            }),
+            administration: Some(Arc::new(administration)),
         });
-        state.set_callers(Callers {
-            clients: clients.clone(),
-            issuers: issuers.clone(),
-            key_sets: foreign.clone(),
-        });
-        state.offer_tenant_life(store.clone(), folder.path().to_owned());
         let mut house = Self {
             clients,
             issuers,
@@ -243,13 +304,10 @@ impl House {
         };
         let hasher: &dyn TokenHasher = &*self.hasher;
         self.tenants
-            .create_token(issue(
-                hasher,
-                self.hand.id(),
-                &text,
-                request,
-                self.hand.now(),
-            ))
+            .create_token(
+                issue(hasher, self.hand.id(), &text, request, self.hand.now()),
+                entry(),
+            )
             .await
             .unwrap();
         text
@@ -266,13 +324,10 @@ impl House {
         };
         let hasher: &dyn TokenHasher = &*self.hasher;
         self.tenants
-            .create_token(issue(
-                hasher,
-                self.hand.id(),
-                &text,
-                request,
-                self.hand.now(),
-            ))
+            .create_token(
+                issue(hasher, self.hand.id(), &text, request, self.hand.now()),
+                entry(),
+            )
             .await
             .unwrap();
         text

@@ -21,6 +21,8 @@ mod replay;
 mod rfc;
 
 mod admin;
+mod audit;
+mod applications;
 mod admin_callers;
 mod admin_safety;
 mod bulk_circles;

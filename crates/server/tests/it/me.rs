@@ -511,6 +511,49 @@ async fn nobody_takes_a_name_that_a_group_waits_for() {
     assert!(me.body.get("groups").is_none(), "{me:?}");
 }
 
+/// A group may be a member of another one, and be named by its `externalId`. The check of what people change of themselves knows ids.
+#[tokio::test]
+async fn nobody_joins_a_group_by_the_external_id_of_their_own_group() {
+    let settings = TenantSettings {
+        pending_references: Some(true),
+        ..TenantSettings::default()
+    };
+    let house = House::with(Options::default(), settings).await;
+    let ann = house.user("ann").await;
+    let group = async |body: Value| {
+        let made = house.scim("POST", "/Groups", Some(body)).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+        format!("/scim/v2/Groups/{}", made.text("/id"))
+    };
+    let team = json!({"schemas": [GROUP], "displayName": "team", "externalId": "E-team", "members": [{"value": ann}]});
+    let team = group(team).await;
+    let waits =
+        json!({"schemas": [GROUP], "displayName": "admins", "members": [{"value": "E-later"}]});
+    let admins = group(waits).await;
+    let token = house
+        .issue(Permissions {
+            user: Some(ann.clone()),
+            ..Permissions::of(&[Scope::Read, Scope::Write])
+        })
+        .await;
+    for name in ["E-team", "ann"] {
+        let join = json!([{"op": "add", "path": "members", "value": [{"value": name}]}]);
+        let refused = house
+            .call(&token, "PATCH", &admins, &[], Some(patch(join)))
+            .await;
+        assert!(refused.status.is_client_error(), "{name}: {refused:?}");
+    }
+    let rename = patch(json!([{"op": "replace", "path": "externalId", "value": "E-later"}]));
+    let renamed = house.call(&token, "PATCH", &team, &[], Some(rename)).await;
+    assert_eq!(renamed.status, StatusCode::OK, "{renamed:?}");
+    let me = house.call(&token, "GET", "/scim/v2/Me", &[], None).await;
+    assert_eq!(
+        me.body["groups"].as_array().map(Vec::len),
+        Some(1),
+        "{me:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_token_that_stands_for_nobody_is_told_so() {
     let house = House::new().await;

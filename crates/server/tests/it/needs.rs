@@ -83,6 +83,11 @@ fn admin_rule(method: &str, path: &str) -> (&'static str, For) {
     match (parts.as_slice(), reads) {
         // What is given is compared with what the giver has, below.
         (["tokens" | "clients" | "issuers", ..], _) => ("a", For::Any),
+        (["applications"], false) => ("ar", For::All),
+        (["applications", ..], _) => ("a", For::All),
+        (["sync", _], _) => ("ar", For::All),
+        (["sync"], _) => ("a", For::All),
+        (["audit", ..], _) => ("a", For::All),
         (["guard"], _) => ("ar", For::All),
         (["guard", .., "approve"], _) => ("arw", For::All),
         (["guard", ..], _) => ("aw", For::All),

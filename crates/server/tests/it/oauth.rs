@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use server::Options;
 use server::tls::ClientCertificate;
 
-use crate::house::{Answer, House};
+use crate::house::{Answer, House, entry};
 use crate::requests::{entries, entry_of};
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -64,7 +64,7 @@ async fn client(
         authentication,
         permissions,
     };
-    assert!(house.clients.create_client(client).await.unwrap());
+    assert!(house.clients.create_client(client, entry()).await.unwrap());
 }
 
 async fn with_secret(house: &House, id: &str, permissions: Permissions) {
@@ -199,7 +199,7 @@ async fn a_client_gets_a_token_and_uses_it() {
     assert!(
         house
             .clients
-            .revoke_client(house.tenant.id, "hr", house.hand_now())
+            .revoke_client(house.tenant.id, "hr", house.hand_now(), entry())
             .await
             .unwrap()
     );
@@ -752,7 +752,7 @@ async fn tokens_of_a_foreign_issuer() {
         created: house.hand_now(),
         settings: serde_json::from_value(settings).unwrap(),
     };
-    assert!(house.issuers.add_issuer(record).await.unwrap());
+    assert!(house.issuers.add_issuer(record, entry()).await.unwrap());
     let now = house.hand_now().as_second();
     let good = json!({"iss": "https://idp.example", "aud": "scim", "sub": "app", "tid": "t-1", "exp": now + 60});
     let token = |signer: &Signer, header: Value, changes: Value| {
@@ -869,7 +869,7 @@ async fn tokens_of_a_foreign_issuer() {
     assert!(
         house
             .issuers
-            .remove_issuer(house.tenant.id, "entra")
+            .remove_issuer(house.tenant.id, "entra", entry())
             .await
             .unwrap()
     );

@@ -1,11 +1,14 @@
 //! What a token opens, and what it does not.
 
 use directory::access::Scope;
+use directory::tenant::TenantSettings;
 use http::StatusCode;
-use scim_protocol::schema::standard::USER;
+use scim_protocol::patch::PATCH_SCHEMA;
+use scim_protocol::schema::standard::{GROUP, USER};
 use serde_json::{Value, json};
+use server::Options;
 
-use crate::house::{Answer, House};
+use crate::house::{Answer, House, entry};
 
 fn new_user(name: &str) -> Value {
     json!({"schemas": [USER], "userName": name})
@@ -205,7 +208,7 @@ async fn a_revoked_token_stops_at_once() {
     assert!(
         house
             .tenants
-            .revoke_token(house.tenant.id, &id, house.hand_now())
+            .revoke_token(house.tenant.id, &id, house.hand_now(), entry())
             .await
             .unwrap()
     );
@@ -247,4 +250,60 @@ async fn an_expired_token_stops_although_it_is_remembered() {
     assert_eq!(status().await, StatusCode::OK);
     house.wait(1);
     assert_eq!(status().await, StatusCode::UNAUTHORIZED);
+}
+
+/// With `pending_references` a member may be named by its `userName`. To a token that is not for people the answer would say whether somebody has it.
+#[tokio::test]
+async fn a_token_for_groups_alone_cannot_test_the_names_of_people() {
+    let settings = TenantSettings {
+        pending_references: Some(true),
+        ..TenantSettings::default()
+    };
+    let house = House::with(Options::default(), settings).await;
+    let ann = house.user("ann").await;
+    let token = house
+        .narrow(&[Scope::Read, Scope::Write], Some(&["Group"]))
+        .await;
+    let group = |name: &str, members: Value| json!({"schemas": [GROUP], "displayName": name, "members": members});
+    let made = house
+        .call(
+            &token,
+            "POST",
+            "/scim/v2/Groups",
+            &[],
+            Some(group("first", json!([]))),
+        )
+        .await;
+    let path = format!("/scim/v2/Groups/{}", made.text("/id"));
+    let mut details = Vec::new();
+    for name in ["ann", "bob"] {
+        let member = json!([{"value": name}]);
+        let add = json!({"schemas": [PATCH_SCHEMA], "Operations": [{"op": "add", "path": "members", "value": member}]});
+        for (method, path, body) in [
+            ("PATCH", path.as_str(), add),
+            ("PUT", &path, group("first", member.clone())),
+            ("POST", "/scim/v2/Groups", group("second", member.clone())),
+        ] {
+            let refused = house.call(&token, method, path, &[], Some(body)).await;
+            assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{refused:?}");
+            details.push(refused.text("/detail").replace(name, "NAME"));
+        }
+    }
+    let (of_ann, of_bob) = details.split_at(3);
+    assert_eq!(of_ann, of_bob, "the answers differ in the name alone");
+    // An id is no name: it is the only way in which this token refers to people.
+    let by_id = group("second", json!([{"value": ann}]));
+    let made = house
+        .call(&token, "POST", "/scim/v2/Groups", &[], Some(by_id))
+        .await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    // A token for people too names them, and waits for those who are not there.
+    let both = house
+        .narrow(&[Scope::Read, Scope::Write], Some(&["Group", "User"]))
+        .await;
+    let names = group("third", json!([{"value": "ann"}, {"value": "bob"}]));
+    let made = house
+        .call(&both, "POST", "/scim/v2/Groups", &[], Some(names))
+        .await;
+    assert_eq!(made.text("/members/0/value"), ann, "{made:?}");
 }

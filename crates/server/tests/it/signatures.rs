@@ -3,7 +3,7 @@
 use access::issuer::IssuerRecord;
 use serde_json::{Value, json};
 
-use crate::house::House;
+use crate::house::{House, entry};
 
 /// A house whose foreign issuer has one of the keys, changed by the test.
 async fn house_with_key(key: Value) -> House {
@@ -18,7 +18,7 @@ async fn house_with_key(key: Value) -> House {
         created: house.hand_now(),
         settings,
     };
-    assert!(house.issuers.add_issuer(record).await.unwrap());
+    assert!(house.issuers.add_issuer(record, entry()).await.unwrap());
     house
 }
 

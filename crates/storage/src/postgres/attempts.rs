@@ -104,27 +104,6 @@ pub(crate) async fn query(
     }
 }
 
-/// How many rows one statement changed that stands alone, and may be run twice.
-pub(crate) async fn execute(
-    connections: &Connections,
-    statement: &str,
-    values: Values<'_>,
-) -> Result<u64, Fault> {
-    let mut attempts = Attempts::new(connections);
-    loop {
-        let connection = attempts.connection().await?;
-        let tried = async {
-            connection
-                .execute(&connection.prepare_cached(statement).await?, values)
-                .await
-        };
-        match tried.await {
-            Ok(count) => return Ok(count),
-            Err(error) => attempts.again(fault(error))?,
-        }
-    }
-}
-
 /// PostgreSQL's error in a fault, where it is one.
 fn error_of(fault: &Fault) -> Option<&tokio_postgres::Error> {
     let source = fault.source()?;
@@ -147,8 +126,8 @@ fn wait(failed: u32) -> Duration {
 }
 
 /// Whether a transaction that was taken back may succeed the next time.
-pub(crate) fn passes(error: &tokio_postgres::Error) -> bool {
-    may_pass(error, false)
+pub(crate) fn passes(fault: &Fault) -> bool {
+    error_of(fault).is_some_and(|error| may_pass(error, false))
 }
 
 fn may_pass(error: &tokio_postgres::Error, is_again: bool) -> bool {

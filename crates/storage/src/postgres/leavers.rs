@@ -1,8 +1,8 @@
 //! Ends what was issued to people who are deleted or left inactive, in the commit that does it, in PostgreSQL. Who they are, the change set says.
 
 use super::commit::{Commit, Failure};
-use super::read::storable;
-use super::statements_of_callers::END_CREDENTIALS;
+use super::statements::END_CREDENTIALS;
+use crate::rows::storable;
 
 impl Commit<'_> {
     /// Revokes the tokens and OAuth clients of the people who leave, removes the issuers that speak for them, and raises the tenant's revision where there

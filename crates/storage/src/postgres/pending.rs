@@ -2,23 +2,19 @@
 
 use directory::change_set::Content;
 use directory::history::Kind;
-use directory::pending::{
-    MANAGER, MEMBERS, Names, PendingReference, fold, manager, manager_path, set_manager,
-};
+use directory::pending::{MANAGER, MEMBERS, Names, fold, manager, manager_path, set_manager};
 use directory::store::{CommitError, Fault};
 use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
-use tokio_postgres::Row;
 
+use super::commit::record::Changed;
 use super::commit::{Commit, Failure};
-use super::connections::fault;
-use super::read::storable;
-use super::record::Changed;
 use super::statements as basic;
 use super::statements_of_safety as sql;
+use super::values::columns;
 use crate::rows::{
     Told, attribute_key, decode_entries, encode_entries, from_json, json_text, relink_entries,
-    short_name, stored_key, timestamp, usable_name_keys,
+    short_name, storable, stored_key, usable_name_keys,
 };
 
 /// A reference that has been waiting for a resource.
@@ -315,10 +311,15 @@ impl Commit<'_> {
                 .unzip();
         self.remove_rows(resource, &old.iter().collect::<Vec<_>>())
             .await?;
-        let (attributes, values) = super::commit::columns(&new.iter().collect::<Vec<_>>(), false);
+        let (attributes, values) = columns(&new.iter().collect::<Vec<_>>(), false);
         self.execute(
             basic::ADD_VALUES,
-            &[&self.tenant, &attributes, &values, &resource],
+            &[
+                &self.tenant,
+                &attributes,
+                &values,
+                &vec![resource; attributes.len()],
+            ],
         )
         .await?;
         self.execute(
@@ -333,15 +334,4 @@ impl Commit<'_> {
         .await?;
         Ok(Some(before))
     }
-}
-
-/// A row of references that wait.
-pub(super) fn pending(row: &Row) -> Result<PendingReference, Fault> {
-    Ok(PendingReference {
-        resource_type: row.try_get(0).map_err(fault)?,
-        id: row.try_get(1).map_err(fault)?,
-        path: row.try_get(2).map_err(fault)?,
-        value: row.try_get(3).map_err(fault)?,
-        since: timestamp(row.try_get(4).map_err(fault)?)?,
-    })
 }

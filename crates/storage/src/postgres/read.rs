@@ -1,6 +1,5 @@
 //! Reads resources with what is derived for them, many at once. Does not search.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use deadpool_postgres::Transaction;
@@ -10,16 +9,7 @@ use tokio_postgres::Row;
 
 use super::connections::fault;
 use super::statements as sql;
-use crate::rows::{document, timestamp, version};
-
-/// A text as PostgreSQL can hold it: it refuses the character NUL, which is in no id of ours, so that a lookup then finds nothing, as it should.
-pub(crate) fn storable(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') {
-        Cow::Owned(text.replace('\0', "\u{fffd}"))
-    } else {
-        Cow::Borrowed(text)
-    }
-}
+use crate::rows::{document, storable, timestamp, version};
 
 /// One resource by its type and id.
 pub(crate) async fn read(
@@ -136,15 +126,4 @@ async fn related(
             });
     }
     Ok(by_key)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::storable;
-
-    #[test]
-    fn nul_is_replaced() {
-        assert_eq!(storable("ann"), "ann");
-        assert_eq!(storable("a\0b"), "a\u{fffd}b");
-    }
 }

@@ -3,16 +3,20 @@
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Transaction};
 use directory::change_set::ChangeSet;
-use directory::store::{CommitError, Found, Question};
+use directory::store::{CommitError, Fault, Found, Question};
 use directory::tenant::TenantId;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
 use super::attempts::{Attempts, passes};
-use super::commit::{self, Failure};
+use super::commit::Failure;
 use super::connections::{Connections, begin, fault};
+use super::session::PostgresSession;
 use super::statements::COUNT_MEMBERS;
-use super::{history, memberships, read, search};
+use super::{read, search, together};
+use crate::history::deleted;
+use crate::memberships::{count_all, find, members_after};
+use crate::rows::storable;
 use crate::stage::{Asked, Begins, Cue, Line, SILENCE_MAX, Told};
 use crate::totals::Totals;
 
@@ -44,8 +48,8 @@ async fn play_on(
     connection: &mut Object,
     first: Cue,
     cues: &mut UnboundedReceiver<Cue>,
-) -> Result<(), tokio_postgres::Error> {
-    let mut transaction = begin(connection).await?;
+) -> Result<(), Fault> {
+    let mut transaction = begin(connection).await.map_err(fault)?;
     let mut cue = Some(first);
     while let Some(one) = cue {
         let outcome = match &one.asked {
@@ -56,9 +60,10 @@ async fn play_on(
         };
         let outcome = match outcome {
             Ok(told) => Ok(told),
-            Err(Failure::Refused(refused)) => Err(refused),
-            Err(Failure::Database(error)) if passes(&error) => return Err(error),
-            Err(Failure::Database(error)) => Err(fault(error).into()),
+            Err(failure) => match failure.into_error() {
+                CommitError::Fault(fault) if passes(&fault) => return Err(fault),
+                refused => Err(refused),
+            },
         };
         // After an error of PostgreSQL's nothing can be asked in this transaction any more.
         let failed = matches!(outcome, Err(CommitError::Fault(_)));
@@ -68,7 +73,7 @@ async fn play_on(
         }
         cue = next(cues).await;
     }
-    transaction.rollback().await
+    transaction.rollback().await.map_err(fault)
 }
 
 async fn next(cues: &mut UnboundedReceiver<Cue>) -> Option<Cue> {
@@ -82,12 +87,14 @@ async fn rehearse(
     change_set: &ChangeSet,
 ) -> Result<Told, Failure> {
     let savepoint = transaction.savepoint("rehearsed").await?;
-    let outcome = commit::rehearse(&savepoint, tenant, change_set).await;
+    let outcome = together::rehearse(&savepoint, tenant, change_set).await;
     match outcome {
         Ok(committed) => {
             savepoint.commit().await?;
             Ok(Told::Committed(committed))
         }
+        // After an error of PostgreSQL's the whole transaction ends.
+        Err(Failure::Refused(CommitError::Fault(fault))) => Err(fault.into()),
         Err(Failure::Refused(refused)) => {
             savepoint.rollback().await?;
             Err(Failure::Refused(refused))
@@ -101,6 +108,7 @@ async fn answer(
     tenant: TenantId,
     question: &Question,
 ) -> Result<Found, Failure> {
+    let mut session = PostgresSession::on(transaction, false);
     Ok(match question {
         Question::Resource {
             resource_type,
@@ -115,7 +123,7 @@ async fn answer(
             let limit = i64::from(*count) + 1;
             let statement = transaction.prepare_cached(COUNT_MEMBERS).await?;
             let row = transaction
-                .query_one(&statement, &[&tenant.0, &read::storable(group_id), &limit])
+                .query_one(&statement, &[&tenant.0, &storable(group_id), &limit])
                 .await?;
             Found::HasMoreMembers(row.try_get::<_, i64>(0)? == limit)
         }
@@ -127,17 +135,18 @@ async fn answer(
             group_id,
             after,
             limit,
-        } => Found::Members(
-            memberships::members_after(transaction, tenant, group_id, *after, *limit).await?,
-        ),
+        } => {
+            let asked = (tenant, group_id.clone(), *after, *limit);
+            Found::Members(members_after(&mut session, &asked).await?)
+        }
         Question::FindMemberships(query) => {
-            Found::Memberships(memberships::find(transaction, tenant, query).await?)
+            Found::Memberships(find(&mut session, &(tenant, query.clone())).await?)
         }
         Question::CountMemberships(query) => {
-            Found::Count(memberships::count_all(transaction, tenant, query).await?)
+            Found::Count(count_all(&mut session, &(tenant, query.clone())).await?)
         }
         Question::Deleted { which, limit } => {
-            Found::Deleted(history::deleted(transaction, tenant, which, *limit).await?)
+            Found::Deleted(deleted(&mut session, &(tenant, which.clone(), *limit)).await?)
         }
     })
 }

@@ -8,10 +8,11 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::connections::{fault, prepare_generated};
-use super::read::{read_by_keys, storable};
+use super::read::read_by_keys;
 use super::statements as sql;
 use crate::candidates::{Candidates, cut};
 use crate::filter_sql::{Dialect, Order, Parameter, Query, count, keys, order};
+use crate::rows::storable;
 use crate::totals::{State, Total, Totals};
 
 /// Documents in memory at a time.

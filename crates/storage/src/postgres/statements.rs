@@ -13,70 +13,28 @@ pub(crate) const LISTEN: &str = "LISTEN rollcall_committed";
 /// Tell other nodes of a commit; about all tenants.
 pub(crate) const NOTIFY: &str = "NOTIFY rollcall_committed";
 
-/// The first revision is the instant of its making, so that nothing is remembered of an erased one of the same name.
-/// The tenant and the documents of its first types.
-pub(crate) const CREATE_TENANT: &str = "WITH made AS (INSERT INTO tenants (name, created, settings, revision, types_revision) \
-     VALUES ($1, $2, $3, $2, $4) ON CONFLICT (name) DO NOTHING RETURNING tenant) \
-     INSERT INTO type_documents (tenant, kind, key, version, at, author, document) SELECT made.tenant, d.kind, d.key, 1, $2, $5, d.document \
-     FROM made, unnest($6::TEXT[], $7::TEXT[], $8::TEXT[]) AS d (kind, key, document)";
-pub(crate) const NAME_OF_TENANT: &str = "SELECT name FROM tenants WHERE tenant = $1";
-pub(crate) const SET_SUSPENDED: &str = "UPDATE tenants SET settings = jsonb_set(settings::JSONB, '{suspended}', to_jsonb($2::BOOLEAN))::TEXT, \
-     revision = revision + 1 WHERE tenant = $1";
-pub(crate) const SET_SETTINGS: &str =
-    "UPDATE tenants SET settings = $3, revision = revision + 1 WHERE tenant = $1 AND revision = $2";
-/// Whoever commits for it waits, and finds it gone.
-pub(crate) const LOCK_TENANT_TO_ERASE: &str = "SELECT 1 FROM tenants WHERE tenant = $1 FOR UPDATE";
-/// The tables with rows of tenants, their own last.
-pub(crate) const TABLES_OF_TENANTS: &str = "SELECT table_name::TEXT FROM information_schema.columns \
-     WHERE table_schema = current_schema() AND column_name = 'tenant' ORDER BY table_name = 'tenants', table_name";
-
-/// Erases the rows of a tenant from one of those tables.
-pub(crate) fn erase_from(table: &str) -> String {
-    format!("DELETE FROM {table} WHERE tenant = $1")
-}
-
-/// Nobody adds a row, of whichever tenant, until the commit.
-pub(crate) fn lock_keys(table: &str) -> String {
-    format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
-}
-
-/// Sets as many keys of a table aside as `$1` says: the first of them.
-pub(crate) fn reserve_keys(table: &str, column: &str) -> String {
-    format!(
-        "WITH next AS (SELECT nextval(pg_get_serial_sequence('{table}', '{column}')) AS first) \
-         SELECT first, setval(pg_get_serial_sequence('{table}', '{column}'), first + greatest($1::BIGINT - 1, 0)) FROM next"
-    )
-}
-
-pub(crate) const FIND_TENANT: &str =
-    "SELECT tenant, name, created, settings, revision FROM tenants WHERE name = $1";
-pub(crate) const TENANT_REVISION: &str = "SELECT revision FROM tenants WHERE name = $1";
-/// All tenants.
-pub(crate) const LIST_TENANTS: &str =
-    "SELECT tenant, name, created, settings, revision FROM tenants ORDER BY name COLLATE \"C\"";
-
-/// Nothing where the person is not there or not active. A commit that deactivates or deletes them meanwhile waits for this, or this for it.
-pub(crate) const CREATE_TOKEN: &str = "WITH person AS MATERIALIZED (SELECT document FROM resources \
-     WHERE tenant = $1 AND id = $10 AND type = 'User' FOR SHARE) \
-     INSERT INTO tokens (tenant, id, name, hash, created, expires, revoked, last_used, permissions, person) \
-     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE $10::TEXT IS NULL \
-     OR EXISTS (SELECT 1 FROM person WHERE coalesce(document::JSON ->> 'active', 'true') <> 'false')";
-pub(crate) const FIND_TOKEN: &str = "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = $1 AND hash = $2";
-pub(crate) const LIST_TOKENS: &str = "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = $1 ORDER BY created, id COLLATE \"C\"";
-pub(crate) const REVOKE_TOKEN: &str = "WITH raised AS (UPDATE tenants SET revision = revision + 1 WHERE tenant = $1) \
-     UPDATE tokens SET revoked = coalesce(revoked, $3) WHERE tenant = $1 AND id = $2";
-pub(crate) const USE_TOKEN: &str = "UPDATE tokens SET last_used = greatest(coalesce(last_used, 0), $3) WHERE tenant = $1 AND id = $2";
-
-pub(crate) const FIND_CHANGE: &str = "SELECT type, id, version, at FROM change_log WHERE tenant = $1 AND change_id = $2 ORDER BY sequence";
-/// The last statement of every commit. The tenant's row stays locked until the commit, which is near, and so nobody reads change n + 1 before n.
+/// Every commit shares this lock of its tenant, a change of types has it alone: the one that waits goes first, and no resource is locked yet while it is waited
+/// for. The first number is arbitrary ("type" in ASCII).
+pub(crate) const SHARE_TYPES: &str =
+    "SELECT pg_advisory_xact_lock_shared(1954115685, ($1::BIGINT % 2147483647)::INTEGER) AS tenant";
+/// What was committed under one of these change ids before.
+pub(crate) const FIND_CHANGES: &str = "SELECT change_id, type, id, version, at FROM change_log WHERE tenant = $1 AND change_id = ANY ($2) ORDER BY sequence";
+/// The last statement that writes for many. The tenant's row stays locked until the commit, which is near, and so nobody reads change n + 1 before n.
 pub(crate) const LOG_CHANGES: &str = "WITH counter AS ( \
-       UPDATE tenants SET last_sequence = last_sequence + cardinality($3::TEXT[]) WHERE tenant = $1 AND types_revision = $9 \
-       RETURNING last_sequence - cardinality($3::TEXT[]) AS before) \
+       UPDATE tenants SET last_sequence = last_sequence + cardinality($3::BYTEA[]) WHERE tenant = $1 AND types_revision = $2 \
+       RETURNING last_sequence - cardinality($3::BYTEA[]) AS before) \
      INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at, kind, attributes, credential) \
-     SELECT $1, counter.before + c.place, $2, c.type, c.id, c.version, $6, c.kind, c.attributes, $10 \
-     FROM counter, unnest($3::TEXT[], $4::TEXT[], $5::BIGINT[], $7::BIGINT[], $8::TEXT[]) \
-       WITH ORDINALITY AS c (type, id, version, kind, attributes, place)";
+     SELECT $1, counter.before + c.place, c.change_id, c.type, c.id, c.version, c.at, c.kind, c.attributes, c.credential \
+     FROM counter, unnest($3::BYTEA[], $4::TEXT[], $5::TEXT[], $6::BIGINT[], $7::BIGINT[], $8::BIGINT[], $9::TEXT[], $10::TEXT[]) \
+       WITH ORDINALITY AS c (change_id, type, id, version, at, kind, attributes, credential, place)";
 
+/// The keys come in the order of the arrays.
+pub(crate) const CREATE_RESOURCES: &str = "WITH made AS ( \
+       INSERT INTO resources (tenant, type, id, version, created, modified, display, entries, document) \
+       SELECT $1, n.type, n.id, 1, n.at, n.at, n.display, n.entries, n.document \
+       FROM unnest($2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::TEXT[], $6::BYTEA[], $7::TEXT[]) AS n (type, id, at, display, entries, document) \
+       RETURNING id, resource) \
+     SELECT made.resource FROM made JOIN unnest($3::TEXT[]) WITH ORDINALITY AS n (id, place) ON n.id = made.id ORDER BY n.place";
 pub(crate) const CREATE_RESOURCE: &str = "INSERT INTO resources (tenant, type, id, version, created, modified, display, entries, document) \
      VALUES ($1, $2, $3, 1, $4, $4, $5, $6, $7) RETURNING resource";
 /// As it is: what became of it.
@@ -96,8 +54,8 @@ pub(crate) const DELETE_RESOURCE: &str =
 
 /// In the order of the values, so that two commits which want the same ones wait for each other and do not block each other.
 pub(crate) const TAKE_VALUES: &str = "INSERT INTO unique_values (tenant, attribute, value, resource) \
-     SELECT $1, v.attribute, v.value, $4 FROM unnest($2::BIGINT[], $3::BYTEA[]) AS v (attribute, value) ORDER BY v.attribute, v.value \
-     ON CONFLICT DO NOTHING RETURNING attribute, value";
+     SELECT $1, v.attribute, v.value, v.resource FROM unnest($2::BIGINT[], $3::BYTEA[], $4::BIGINT[]) AS v (attribute, value, resource) \
+     ORDER BY v.attribute, v.value, v.resource ON CONFLICT DO NOTHING RETURNING attribute, value, resource";
 pub(crate) const RELEASE_VALUES: &str = "DELETE FROM unique_values AS u USING unnest($2::BIGINT[], $3::BYTEA[]) AS v (attribute, value) \
      WHERE u.tenant = $1 AND u.attribute = v.attribute AND u.value = v.value AND u.resource = $4";
 /// Until the end of the transaction no other one of the tenant looks whether this value of the attribute is free.
@@ -106,7 +64,8 @@ pub(crate) const LOCK_VALUE: &str = "SELECT pg_advisory_xact_lock(hashtextextend
 /// Whether another resource has the value.
 pub(crate) const HAS_ANOTHER: &str = "SELECT 1 FROM index_values WHERE tenant = $1 AND attribute = $2 AND value = $3 AND resource <> $4 LIMIT 1";
 pub(crate) const ADD_VALUES: &str = "INSERT INTO index_values (tenant, attribute, value, resource) \
-     SELECT $1, v.attribute, v.value, $4 FROM unnest($2::BIGINT[], $3::BYTEA[]) AS v (attribute, value) ON CONFLICT DO NOTHING";
+     SELECT $1, v.attribute, v.value, v.resource FROM unnest($2::BIGINT[], $3::BYTEA[], $4::BIGINT[]) AS v (attribute, value, resource) \
+     ON CONFLICT DO NOTHING";
 pub(crate) const REMOVE_VALUES: &str = "DELETE FROM index_values AS i USING unnest($2::BIGINT[], $3::BYTEA[]) AS v (attribute, value) \
      WHERE i.tenant = $1 AND i.attribute = v.attribute AND i.value = v.value AND i.resource = $4";
 
@@ -135,6 +94,15 @@ pub(crate) const LOCK_GROUPS: &str = "SELECT resource, modified, created FROM re
 pub(crate) const LEAVE_GROUPS: &str =
     "DELETE FROM memberships WHERE tenant = $1 AND member_resource = $2 RETURNING group_resource";
 
+/// What was issued to these people ends, and with the tenant's revision what is remembered of it.
+pub(crate) const END_CREDENTIALS: &str = "WITH of_tokens AS (UPDATE tokens SET revoked = $3 WHERE tenant = $1 AND person = ANY($2) \
+      AND person IS NOT NULL AND revoked IS NULL RETURNING 1), \
+    of_clients AS (UPDATE clients SET revoked = $3 WHERE tenant = $1 AND person = ANY($2) \
+      AND person IS NOT NULL AND revoked IS NULL RETURNING 1), \
+    of_issuers AS (DELETE FROM issuers WHERE tenant = $1 AND person = ANY($2) AND person IS NOT NULL RETURNING 1) \
+    UPDATE tenants SET revision = revision + 1 WHERE tenant = $1 AND (EXISTS (SELECT 1 FROM of_tokens) \
+      OR EXISTS (SELECT 1 FROM of_clients) OR EXISTS (SELECT 1 FROM of_issuers))";
+
 /// What a remembered count belongs to.
 pub(crate) const READ_STATE: &str = "SELECT created, last_sequence FROM tenants WHERE tenant = $1";
 pub(crate) const READ_RESOURCE: &str = "SELECT resource, type, id, version, created, modified, document FROM resources WHERE tenant = $1 AND id = $2 AND type = $3";
@@ -142,10 +110,6 @@ pub(crate) const READ_BY_KEYS: &str = "SELECT resource, type, id, version, creat
 pub(crate) const READ_MEMBERS: &str = "SELECT m.group_resource, r.id, r.type, r.display, TRUE AS direct FROM memberships AS m \
      JOIN resources AS r ON r.tenant = m.tenant AND r.resource = m.member_resource \
      WHERE m.tenant = $1 AND m.group_resource = ANY ($2) ORDER BY m.group_resource, m.member_resource";
-pub(crate) const READ_MEMBERS_AFTER: &str = "SELECT m.member_resource, r.id, r.type, r.display FROM memberships AS m \
-     JOIN resources AS r ON r.tenant = m.tenant AND r.resource = m.member_resource \
-     WHERE m.tenant = $1 AND m.group_resource = (SELECT resource FROM resources WHERE tenant = $1 AND id = $2) AND m.member_resource > $3 \
-     ORDER BY m.member_resource LIMIT $4";
 pub(crate) const COUNT_MEMBERS: &str = "SELECT count(*) FROM (SELECT 1 FROM memberships WHERE tenant = $1 \
      AND group_resource = (SELECT resource FROM resources WHERE tenant = $1 AND id = $2) LIMIT $3) AS counted";
 /// Upwards; `UNION` makes circles of groups harmless.
@@ -162,23 +126,11 @@ pub(crate) const READ_GROUPS: &str = "WITH RECURSIVE above (start, g) AS ( \
 pub(crate) const ALL: &[&str] = &[
     READ_MIGRATIONS,
     RECORD_MIGRATION,
-    CREATE_TENANT,
-    NAME_OF_TENANT,
-    SET_SUSPENDED,
-    SET_SETTINGS,
-    LOCK_TENANT_TO_ERASE,
-    TABLES_OF_TENANTS,
-    FIND_TENANT,
-    LIST_TENANTS,
-    TENANT_REVISION,
-    CREATE_TOKEN,
-    FIND_TOKEN,
-    LIST_TOKENS,
-    REVOKE_TOKEN,
-    USE_TOKEN,
-    FIND_CHANGE,
+    SHARE_TYPES,
+    FIND_CHANGES,
     LOG_CHANGES,
     CREATE_RESOURCE,
+    CREATE_RESOURCES,
     READ_HEAD,
     LOCK_HEAD_TO_UPDATE,
     LOCK_HEAD_TO_DELETE,
@@ -198,11 +150,11 @@ pub(crate) const ALL: &[&str] = &[
     REMOVE_OTHER_MEMBERS,
     LOCK_GROUPS,
     LEAVE_GROUPS,
+    END_CREDENTIALS,
     READ_STATE,
     READ_RESOURCE,
     READ_BY_KEYS,
     READ_MEMBERS,
-    READ_MEMBERS_AFTER,
     COUNT_MEMBERS,
     READ_GROUPS,
 ];

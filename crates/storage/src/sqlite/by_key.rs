@@ -8,11 +8,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use scim_protocol::TypeSchema;
 
 use super::connections::fault;
-use super::search::{for_each_key, for_each_row, number};
+use super::query::{for_each_key, for_each_row, number};
 use super::statements as sql;
 use crate::candidates::wanted;
 use crate::filter_sql::{Dialect, Query, candidates, count, keys};
-use crate::row_test::{Facts, RowTest, compare, position, value_holds};
+use crate::row_condition::{Facts, RowCondition, compare, position, value_holds};
 use crate::rows::attribute_key;
 use crate::totals::{Keys, State, Total, Totals};
 
@@ -303,7 +303,7 @@ impl<'a> Look<'a> {
     ) -> Result<Option<Vec<i64>>, Fault> {
         let Some(tests) = rest
             .iter()
-            .map(|condition| RowTest::of(schema, condition))
+            .map(|condition| RowCondition::of(schema, condition))
             .collect::<Option<Vec<_>>>()
         else {
             return Ok(None);
@@ -313,7 +313,7 @@ impl<'a> Look<'a> {
         if tests.is_empty() {
             return Ok(Some(keys));
         }
-        let test = RowTest::All(tests);
+        let test = RowCondition::All(tests);
         let mut kept = Vec::new();
         self.for_each_facts(schema, keys, |key, facts| {
             if test.holds(facts) {
@@ -346,7 +346,7 @@ impl<'a> Look<'a> {
 
     /// The wanted keys, where the beginning of the list holds enough of them.
     fn at_the_beginning(&self, part: &Part<'_>) -> Result<Option<Vec<i64>>, Fault> {
-        let Some(test) = RowTest::of(part.schema, part.condition) else {
+        let Some(test) = RowCondition::of(part.schema, part.condition) else {
             return Ok(None);
         };
         let offset = usize::try_from(part.offset).unwrap_or(usize::MAX);
@@ -447,7 +447,7 @@ impl<'a> Look<'a> {
         since: i64,
         mut keys: Keys,
     ) -> Result<Option<Keys>, Fault> {
-        let Some(test) = RowTest::of(part.schema, part.condition) else {
+        let Some(test) = RowCondition::of(part.schema, part.condition) else {
             return Ok(None);
         };
         let changes = self.state.sequence - since;

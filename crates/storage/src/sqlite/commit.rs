@@ -1,5 +1,7 @@
 //! Applies a change set inside the writer's transaction: checks, resource, index rows, memberships, change log. All of it, or an error and nothing.
 
+pub(super) mod record;
+
 use std::cell::Cell;
 use std::collections::HashSet;
 
@@ -15,11 +17,13 @@ use rusqlite::{CachedStatement, OptionalExtension as _, Params, Row, params};
 use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
 
+use self::record::Changed;
 use super::connections::fault;
-use super::record::Changed;
+use super::session::run;
 use super::statements as sql;
 use super::statements_of_safety::{CREATE_AGAIN, READ_VERSION};
 use super::writer::Writing;
+use crate::guard::guard;
 use crate::rows::{
     IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Stored, Told, alone, attribute_key,
     decode_entries, from_json, micros, timestamp, version,
@@ -88,7 +92,12 @@ pub(crate) fn apply(
     let committed = writes
         .map(|(write, stored)| commit.write(write, stored.as_ref()))
         .collect::<Result<_, _>>()?;
-    commit.guard()?;
+    let held = run(writing.connection, async |session| {
+        guard(session, tenant, change_set, &commit.removals.get()).await
+    })?;
+    if let Some(excess) = held {
+        return Err(CommitError::Held(excess));
+    }
     commit.end_credentials()?;
     commit.raise_sequence()?;
     Ok(committed)

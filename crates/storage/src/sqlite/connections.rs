@@ -11,6 +11,7 @@ use directory::tenant::TenantId;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
+pub(crate) use super::explain::fault;
 use super::explain::{explain, is_of_damage};
 use super::journal::{self, Carry};
 use super::statements;
@@ -32,11 +33,6 @@ const STEPS_AT_ONCE: std::ffi::c_int = 1_000;
 
 /// How long is waited for another process that writes to the request log, and for reads of a journal that is to be emptied.
 const BUSY_MAX: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// Turns an SQLite error into a fault.
-pub(crate) fn fault(error: rusqlite::Error) -> Fault {
-    Fault::from_source("SQLite", error)
-}
 
 /// Opens the connection that writes, and brings the tables up to date. Refuses a database that has lost its journal.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, Fault> {

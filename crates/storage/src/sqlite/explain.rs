@@ -26,6 +26,11 @@ pub(crate) fn is_of_damage(fault: &Fault) -> bool {
         .is_some_and(is_damage)
 }
 
+/// Turns an SQLite error into a fault.
+pub(crate) fn fault(error: Error) -> Fault {
+    Fault::from_source("SQLite", error)
+}
+
 /// Turns an error that came while the database at this path was opened into a fault.
 pub(crate) fn explain(database: &Path, error: Error) -> Fault {
     let path = database.display();

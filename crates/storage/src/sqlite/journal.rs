@@ -19,8 +19,7 @@ use std::path::{Path, PathBuf};
 use directory::store::Fault;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::connections::fault;
-use super::explain::explain;
+use super::explain::{explain, fault};
 use super::{statements as sql, statements_of_installation as own};
 use crate::private_files::{make_private, private_options, refused};
 
@@ -445,7 +444,7 @@ mod tests {
 
     use super::*;
     use crate::sqlite::connections::open_writer;
-    use crate::sqlite::statements::CREATE_TENANT;
+    use crate::statements_of_callers::CREATE_TENANT;
 
     #[test]
     fn an_extent_that_was_half_written_says_nothing() {
@@ -498,7 +497,10 @@ mod tests {
 
         fn insert(&mut self) {
             self.connection
-                .execute(CREATE_TENANT, params![self.rows.to_string(), 0, "{}", 0])
+                .execute(
+                    CREATE_TENANT.sqlite(),
+                    params![self.rows.to_string(), 0, "{}", 0],
+                )
                 .unwrap();
             self.rows += 1;
         }
@@ -706,7 +708,7 @@ mod tests {
         journal.before(&other);
         assert!(journal.is_told && live.journal_bytes() == before);
         other
-            .execute(CREATE_TENANT, params!["other", 0, "{}", 0])
+            .execute(CREATE_TENANT.sqlite(), params!["other", 0, "{}", 0])
             .unwrap();
         journal.after(&other);
         assert_eq!(rows_of(&live.image(ALL, None)), Some(2));

@@ -4,8 +4,7 @@ use directory::store::Fault;
 use rusqlite::params;
 
 use super::commit::Commit;
-use super::statements::RAISE_REVISION;
-use super::statements_of_callers as sql;
+use crate::statements_of_callers as sql;
 
 impl Commit<'_, '_> {
     /// Revokes the tokens and OAuth clients of the people who leave, removes the issuers that speak for them, and raises the tenant's revision where there
@@ -13,12 +12,18 @@ impl Commit<'_, '_> {
     pub(super) fn end_credentials(&self) -> Result<(), Fault> {
         let mut ended = 0;
         for person in self.change_set.leavers() {
-            ended += self.execute(sql::END_TOKENS, params![self.tenant, person, self.at])?;
-            ended += self.execute(sql::END_CLIENTS, params![self.tenant, person, self.at])?;
-            ended += self.execute(sql::END_ISSUERS, params![self.tenant, person])?;
+            ended += self.execute(
+                sql::END_TOKENS.sqlite(),
+                params![self.tenant, person, self.at],
+            )?;
+            ended += self.execute(
+                sql::END_CLIENTS.sqlite(),
+                params![self.tenant, person, self.at],
+            )?;
+            ended += self.execute(sql::END_ISSUERS.sqlite(), params![self.tenant, person])?;
         }
         if ended > 0 {
-            self.execute(RAISE_REVISION, [self.tenant])?;
+            self.execute(sql::RAISE_REVISION.sqlite(), [self.tenant])?;
             self.writing.revises();
         }
         Ok(())

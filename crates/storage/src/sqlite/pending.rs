@@ -2,22 +2,19 @@
 
 use directory::change_set::Content;
 use directory::history::Kind;
-use directory::pending::{
-    MANAGER, MEMBERS, Names, PendingReference, fold, manager, manager_path, set_manager,
-};
+use directory::pending::{MANAGER, MEMBERS, Names, fold, manager, manager_path, set_manager};
 use directory::store::{CommitError, Fault};
-use directory::tenant::TenantId;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Row, params};
 use serde_json::{Map, Value};
 
 use super::commit::Commit;
+use super::commit::record::Changed;
 use super::connections::fault;
-use super::record::Changed;
 use super::statements as basic;
 use super::statements_of_safety as sql;
 use crate::rows::{
     Told, attribute_key, decode_entries, encode_entries, from_json, json_text, relink_entries,
-    short_name, timestamp, usable_name_keys,
+    short_name, usable_name_keys,
 };
 
 /// A reference that has been waiting for a resource.
@@ -253,30 +250,4 @@ impl Commit<'_, '_> {
         )?;
         Ok(Some(before))
     }
-}
-
-/// References that wait, the oldest first.
-pub(crate) fn list(
-    connection: &Connection,
-    tenant: TenantId,
-    skip: u32,
-    limit: u32,
-) -> Result<Vec<PendingReference>, Fault> {
-    let mut statement = connection
-        .prepare_cached(sql::LIST_AWAITED)
-        .map_err(fault)?;
-    let mut rows = statement
-        .query(params![tenant.0, skip, limit])
-        .map_err(fault)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next().map_err(fault)? {
-        found.push(PendingReference {
-            resource_type: row.get(0).map_err(fault)?,
-            id: row.get(1).map_err(fault)?,
-            path: row.get(2).map_err(fault)?,
-            value: row.get(3).map_err(fault)?,
-            since: timestamp(row.get(4).map_err(fault)?)?,
-        });
-    }
-    Ok(found)
 }

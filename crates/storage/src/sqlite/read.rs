@@ -1,6 +1,6 @@
 //! Reads one resource with what is derived for it. Does not search.
 
-use directory::store::{Fault, Include, Member, Related, StoredResource};
+use directory::store::{Fault, Include, Related, StoredResource};
 use directory::tenant::TenantId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -78,35 +78,6 @@ pub(crate) fn has_more_members_than(
         .query_row(params![tenant.0, group_id, limit], |row| row.get(0))
         .map_err(fault)?;
     Ok(found == limit)
-}
-
-/// Members of a group behind a key.
-pub(crate) fn members_after(
-    connection: &Connection,
-    tenant: TenantId,
-    group_id: &str,
-    after: i64,
-    limit: u32,
-) -> Result<Vec<Member>, Fault> {
-    let mut statement = connection
-        .prepare_cached(sql::READ_MEMBERS_AFTER)
-        .map_err(fault)?;
-    let read = |row: &Row<'_>| {
-        let related = Related {
-            id: row.get(1)?,
-            resource_type: row.get(2)?,
-            display: row.get(3)?,
-            direct: true,
-        };
-        Ok(Member {
-            key: row.get(0)?,
-            related,
-        })
-    };
-    let rows = statement
-        .query_map(params![tenant.0, group_id, after, limit], read)
-        .map_err(fault)?;
-    rows.collect::<Result<_, _>>().map_err(fault)
 }
 
 /// The columns that every read of a resource ends with.

@@ -9,8 +9,11 @@ use directory::tenant::TenantId;
 use rusqlite::Connection;
 
 use super::connections::fault;
+use super::session::run;
 use super::writer::{Writer, Writing};
-use super::{commit, history, memberships, read, search};
+use super::{commit, read, search};
+use crate::history::deleted;
+use crate::memberships::{count_all, find, members_after};
 use crate::stage::{Asked, Begins, Cue, Line, SILENCE_MAX, Told};
 use crate::totals::Totals;
 
@@ -98,17 +101,27 @@ fn answer(connection: &Connection, tenant: TenantId, question: &Question) -> Res
             group_id,
             after,
             limit,
-        } => Found::Members(read::members_after(
-            connection, tenant, group_id, *after, *limit,
-        )?),
+        } => {
+            let asked = (tenant, group_id.clone(), *after, *limit);
+            let found = run(connection, async |session| {
+                members_after(session, &asked).await
+            });
+            Found::Members(found?)
+        }
         Question::FindMemberships(query) => {
-            Found::Memberships(memberships::find(connection, tenant, query)?)
+            let asked = (tenant, query.clone());
+            let found = run(connection, async |session| find(session, &asked).await);
+            Found::Memberships(found?)
         }
         Question::CountMemberships(query) => {
-            Found::Count(memberships::count_all(connection, tenant, query)?)
+            let asked = (tenant, query.clone());
+            let found = run(connection, async |session| count_all(session, &asked).await);
+            Found::Count(found?)
         }
         Question::Deleted { which, limit } => {
-            Found::Deleted(history::deleted(connection, tenant, which, *limit)?)
+            let asked = (tenant, which.clone(), *limit);
+            let found = run(connection, async |session| deleted(session, &asked).await);
+            Found::Deleted(found?)
         }
     })
 }

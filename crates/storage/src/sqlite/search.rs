@@ -1,16 +1,15 @@
 //! Carries out a search from one snapshot: keys by generated SQL, what no index answers by looking at each candidate.
 
-use directory::search::{Position, SearchPlan};
+use directory::search::SearchPlan;
 use directory::store::{Fault, Include, SearchPage, StoredResource};
 use directory::tenant::TenantId;
-use rusqlite::types::{ToSqlOutput, Value as Column};
-use rusqlite::{Connection, Row, ToSql, params_from_iter};
+use rusqlite::Connection;
 
 use super::by_key::{Found, Look};
-use super::connections::fault;
+use super::query::for_each_row;
 use super::read::read_by_key;
 use crate::candidates::{Candidates, cut};
-use crate::filter_sql::{Dialect, Order, Parameter, Query, keys, order};
+use crate::filter_sql::{Dialect, Order, keys, order};
 use crate::totals::Totals;
 
 /// The page of a search.
@@ -58,74 +57,4 @@ fn read_page(
     page.into_iter()
         .filter_map(|key| read_by_key(connection, tenant, key, include).transpose())
         .collect()
-}
-
-/// The one number of a query.
-pub(super) fn number(connection: &Connection, query: &Query) -> Result<u64, Fault> {
-    let mut statement = connection.prepare_cached(&query.text).map_err(fault)?;
-    let count: i64 = statement
-        .query_row(params_from_iter(&query.parameters), |row| row.get(0))
-        .map_err(fault)?;
-    Ok(u64::try_from(count).unwrap_or_default())
-}
-
-/// Rows until there are none, or `take` says that it has enough.
-pub(super) fn for_each_row(
-    connection: &Connection,
-    query: &Query,
-    mut take: impl FnMut(Position) -> Result<bool, Fault>,
-) -> Result<(), Fault> {
-    let mut statement = connection.prepare_cached(&query.text).map_err(fault)?;
-    let mut rows = statement
-        .query(params_from_iter(&query.parameters))
-        .map_err(fault)?;
-    while let Some(row) = rows.next().map_err(fault)? {
-        if !take(position(row).map_err(fault)?)? {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// The first column of every row.
-pub(super) fn for_each_key(
-    connection: &Connection,
-    query: &Query,
-    mut take: impl FnMut(i64) -> bool,
-) -> Result<(), Fault> {
-    let mut statement = connection.prepare_cached(&query.text).map_err(fault)?;
-    let mut rows = statement
-        .query(params_from_iter(&query.parameters))
-        .map_err(fault)?;
-    while let Some(row) = rows.next().map_err(fault)? {
-        if !take(row.get(0).map_err(fault)?) {
-            break;
-        }
-    }
-    Ok(())
-}
-
-fn position(row: &Row<'_>) -> Result<Position, rusqlite::Error> {
-    let value = match row.get(3)? {
-        Column::Integer(number) => number.to_be_bytes().to_vec(),
-        Column::Text(text) => text.into_bytes(),
-        Column::Blob(bytes) => bytes,
-        Column::Null | Column::Real(_) => Vec::new(),
-    };
-    Ok(Position {
-        key: row.get(0)?,
-        place: row.get(1)?,
-        missing: row.get(2)?,
-        value,
-    })
-}
-
-impl ToSql for Parameter {
-    fn to_sql(&self) -> Result<ToSqlOutput<'_>, rusqlite::Error> {
-        Ok(match self {
-            Self::Integer(value) => ToSqlOutput::Owned(Column::Integer(*value)),
-            Self::Text(text) => text.as_str().into(),
-            Self::Bytes(bytes) => bytes.as_slice().into(),
-        })
-    }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use directory::store::Fault;
 
 use super::connections::fault;
-use super::{Sqlite, statements_of_work as sql};
+use super::{Sqlite, statements as sql};
 use crate::private_files::{make_private, private_options};
 
 /// What is locked, beside the database.

@@ -18,16 +18,6 @@ pub(crate) const READ_MIGRATIONS: &str = "SELECT number, checksum FROM migration
 pub(crate) const RECORD_MIGRATION: &str =
     "INSERT INTO migrations (number, name, checksum) VALUES (?1, ?2, ?3)";
 
-/// The first revision is the instant of its making, so that nothing is remembered of an erased one of the same name.
-pub(crate) const CREATE_TENANT: &str = "INSERT OR IGNORE INTO tenants (name, created, settings, revision, types_revision) \
-     VALUES (?1, ?2, ?3, ?2, ?4)";
-pub(crate) const NAME_OF_TENANT: &str = "SELECT name FROM tenants WHERE tenant = ?1";
-pub(crate) const SET_SUSPENDED: &str = "UPDATE tenants SET settings = json_set(settings, '$.suspended', json(?2)), revision = revision + 1 WHERE tenant = ?1";
-pub(crate) const SET_SETTINGS: &str =
-    "UPDATE tenants SET settings = ?3, revision = revision + 1 WHERE tenant = ?1 AND revision = ?2";
-/// The tables with rows of tenants, their own last.
-pub(crate) const TABLES_OF_TENANTS: &str = "SELECT t.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c ON c.name = 'tenant' \
-     WHERE t.type = 'table' ORDER BY t.name = 'tenants', t.name";
 /// What is deleted is overwritten with zeros.
 pub(crate) const ERASE_FOR_GOOD: &str = "PRAGMA secure_delete = ON";
 pub(crate) const ERASE_AS_USUAL: &str = "PRAGMA secure_delete = OFF";
@@ -39,39 +29,6 @@ pub(crate) const CARRY_JOURNAL: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 pub(crate) const JOURNAL_FRAMES: &str = "PRAGMA wal_checkpoint(NOOP)";
 /// A connection that carries the journal over leaves that to nobody else.
 pub(crate) const OPEN_CARRIER: &str = "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;";
-
-/// Erases the rows of a tenant from one of those tables.
-pub(crate) fn erase_from(table: &str) -> String {
-    format!("DELETE FROM {table} WHERE tenant = ?1")
-}
-
-/// The last key that a table has given out; about all tenants.
-pub(crate) fn last_key(table: &str, column: &str) -> String {
-    format!(
-        "SELECT max(coalesce((SELECT max({column}) FROM {table}), 0), coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0))"
-    )
-}
-
-pub(crate) const FIND_TENANT: &str =
-    "SELECT tenant, name, created, settings, revision FROM tenants WHERE name = ?1";
-pub(crate) const TENANT_REVISION: &str = "SELECT revision FROM tenants WHERE name = ?1";
-pub(crate) const RAISE_REVISION: &str =
-    "UPDATE tenants SET revision = revision + 1 WHERE tenant = ?1";
-/// All tenants.
-pub(crate) const LIST_TENANTS: &str =
-    "SELECT tenant, name, created, settings, revision FROM tenants ORDER BY name";
-
-pub(crate) const IS_TENANT: &str = "SELECT EXISTS (SELECT 1 FROM tenants WHERE tenant = ?1)";
-/// Nothing where the person is not there or not active.
-pub(crate) const CREATE_TOKEN: &str = "INSERT INTO tokens (tenant, id, name, hash, created, expires, revoked, last_used, permissions, person) \
-     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE ?10 IS NULL OR EXISTS (SELECT 1 FROM resources \
-     WHERE tenant = ?1 AND id = ?10 AND type = 'User' AND coalesce(document ->> '$.active', 1) <> 0)";
-pub(crate) const FIND_TOKEN: &str = "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = ?1 AND hash = ?2";
-pub(crate) const LIST_TOKENS: &str = "SELECT id, name, hash, created, expires, revoked, last_used, permissions FROM tokens WHERE tenant = ?1 ORDER BY created, id";
-pub(crate) const REVOKE_TOKEN: &str =
-    "UPDATE tokens SET revoked = coalesce(revoked, ?3) WHERE tenant = ?1 AND id = ?2";
-pub(crate) const USE_TOKEN: &str =
-    "UPDATE tokens SET last_used = max(coalesce(last_used, 0), ?3) WHERE tenant = ?1 AND id = ?2";
 
 /// What a change set finds; whether it was committed before.
 pub(crate) const BEGIN_COMMIT: &str = "SELECT last_sequence, types_revision, \
@@ -98,6 +55,9 @@ pub(crate) const ADD_VALUE: &str = "INSERT OR IGNORE INTO index_values (tenant, 
 /// Whether another resource has the value.
 pub(crate) const HAS_ANOTHER: &str = "SELECT EXISTS (SELECT 1 FROM index_values WHERE tenant = ?1 AND attribute = ?2 AND value = ?3 AND resource <> ?4)";
 pub(crate) const REMOVE_VALUE: &str = "DELETE FROM index_values WHERE tenant = ?1 AND attribute = ?2 AND value = ?3 AND resource = ?4";
+
+/// Leases of all tenants end as if they had run out.
+pub(crate) const END_LEASES: &str = "UPDATE outbox SET lease_until = 1 WHERE lease_until > 0";
 
 /// What a remembered count belongs to.
 pub(crate) const READ_STATE: &str = "SELECT created, last_sequence FROM tenants WHERE tenant = ?1";
@@ -135,10 +95,6 @@ pub(crate) const READ_BY_KEY: &str = "SELECT type, id, version, created, modifie
 pub(crate) const READ_MEMBERS: &str = "SELECT r.id, r.type, r.display FROM memberships AS m \
      JOIN resources AS r ON r.tenant = m.tenant AND r.resource = m.member_resource \
      WHERE m.tenant = ?1 AND m.group_resource = ?2 ORDER BY m.member_resource";
-pub(crate) const READ_MEMBERS_AFTER: &str = "SELECT m.member_resource, r.id, r.type, r.display FROM memberships AS m \
-     JOIN resources AS r ON r.tenant = m.tenant AND r.resource = m.member_resource \
-     WHERE m.tenant = ?1 AND m.group_resource = (SELECT resource FROM resources WHERE tenant = ?1 AND id = ?2) AND m.member_resource > ?3 \
-     ORDER BY m.member_resource LIMIT ?4";
 pub(crate) const COUNT_MEMBERS: &str = "SELECT count(*) FROM (SELECT 1 FROM memberships WHERE tenant = ?1 \
      AND group_resource = (SELECT resource FROM resources WHERE tenant = ?1 AND id = ?2) LIMIT ?3)";
 /// Upwards; `UNION` makes circles of groups harmless. `CROSS JOIN` as nobody knows how few groups there will be: the order of reading is given.
@@ -154,21 +110,6 @@ pub(crate) const READ_GROUPS: &str = "WITH RECURSIVE above (g) AS ( \
 pub(crate) const ALL: &[&str] = &[
     READ_MIGRATIONS,
     RECORD_MIGRATION,
-    CREATE_TENANT,
-    NAME_OF_TENANT,
-    SET_SUSPENDED,
-    SET_SETTINGS,
-    TABLES_OF_TENANTS,
-    FIND_TENANT,
-    LIST_TENANTS,
-    TENANT_REVISION,
-    RAISE_REVISION,
-    IS_TENANT,
-    CREATE_TOKEN,
-    FIND_TOKEN,
-    LIST_TOKENS,
-    REVOKE_TOKEN,
-    USE_TOKEN,
     BEGIN_COMMIT,
     FIND_CHANGE,
     RAISE_SEQUENCE,
@@ -184,6 +125,7 @@ pub(crate) const ALL: &[&str] = &[
     ADD_VALUE,
     HAS_ANOTHER,
     REMOVE_VALUE,
+    END_LEASES,
     READ_STATE,
     LIST_KEYS,
     LIST_ALL_KEYS,
@@ -202,7 +144,6 @@ pub(crate) const ALL: &[&str] = &[
     READ_RESOURCE,
     READ_BY_KEY,
     READ_MEMBERS,
-    READ_MEMBERS_AFTER,
     COUNT_MEMBERS,
     READ_GROUPS,
 ];
@@ -218,22 +159,13 @@ mod tests {
         for migration in crate::migrate::SQLITE {
             connection.execute_batch(migration.sql).unwrap();
         }
-        let of_work = crate::sqlite::statements_of_work::ALL
-            .iter()
-            .chain(crate::sqlite::statements_of_schemas::ALL);
-        let of_work = of_work
-            .chain(crate::sqlite::statements_of_callers::ALL)
-            .chain(crate::sqlite::statements_of_safety::ALL);
-        for statement in ALL
-            .iter()
-            .chain(of_work)
-            .chain(crate::sqlite::statements_of_events::ALL)
-        {
+        let of_safety = crate::sqlite::statements_of_safety::ALL;
+        for statement in ALL.iter().chain(of_safety) {
             connection
                 .prepare(statement)
                 .unwrap_or_else(|error| panic!("{statement}: {error}"));
-            let about_all = [crate::sqlite::statements_of_work::END_LEASES].contains(statement)
-                || statement.contains("migrations");
+            let about_all =
+                [super::END_LEASES].contains(statement) || statement.contains("migrations");
             assert!(statement.contains("tenant") || about_all, "{statement}");
         }
         let connection = rusqlite::Connection::open_in_memory().unwrap();

@@ -8,7 +8,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use directory::store::{CommitError, Fault};
-use directory::tenant_life::RestoreError;
 use rusqlite::{CachedStatement, Connection, Params, Row};
 use tokio::sync::oneshot;
 
@@ -25,8 +24,6 @@ const WAITING_MAX: usize = 8_192;
 
 /// A job that waits for its turn, its outcome or its answer.
 trait Job: Send {
-    /// Whether it may change the revision of a tenant.
-    fn revises(&self) -> bool;
     /// Does it, inside the transaction; whether what it did is to be kept. May be asked again after everything was undone.
     fn run(&mut self, writing: &Writing<'_>) -> bool;
     /// Tells the sender what became of it, once the transaction has ended (with this fault, where it failed).
@@ -55,20 +52,10 @@ impl JobError for CommitError {
     }
 }
 
-impl JobError for RestoreError {
-    fn fault(&self) -> Option<&Fault> {
-        if let Self::Fault(fault) = self {
-            Some(fault)
-        } else {
-            None
-        }
-    }
-}
-
 /// The connection that writes, and the statements that change sets execute again and again: to fetch one from the connection costs a tenth of what it does.
 pub(crate) struct Writing<'c> {
     pub(crate) connection: &'c Connection,
-    /// Whether a job has raised a tenant's revision that did not say beforehand that it may.
+    /// Whether a job has raised a tenant's revision.
     revised: Cell<bool>,
     held: RefCell<Vec<(&'static str, CachedStatement<'c>)>>,
 }
@@ -124,7 +111,6 @@ impl<'c> Writing<'c> {
 
 struct Typed<F, T, E> {
     job: F,
-    revises: bool,
     outcome: Option<Result<T, E>>,
     /// Takes the job back with its outcome: what it holds is freed where it was made.
     sender: oneshot::Sender<(Result<T, E>, F)>,
@@ -136,10 +122,6 @@ where
     T: Send,
     E: JobError,
 {
-    fn revises(&self) -> bool {
-        self.revises
-    }
-
     fn run(&mut self, writing: &Writing<'_>) -> bool {
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.job)(writing)))
             .unwrap_or_else(|panic| Err(panicked(&*panic).into()));
@@ -212,11 +194,11 @@ impl Writer {
         T: Send + 'static,
         E: JobError + 'static,
     {
-        self.run(move |writing| job(writing.connection), false)
+        self.write_holding(move |writing| job(writing.connection))
             .await
     }
 
-    /// The same for a job that executes statements which the thread holds.
+    /// The same for a job that executes statements which the thread holds, or raises a tenant's revision.
     pub(crate) async fn write_holding<T, E>(
         &self,
         job: impl FnMut(&Writing<'_>) -> Result<T, E> + Send + 'static,
@@ -225,34 +207,9 @@ impl Writer {
         T: Send + 'static,
         E: JobError + 'static,
     {
-        self.run(job, false).await
-    }
-
-    /// The same for a job that may change the revision of a tenant, be it by making or erasing one: every process knows of it when this returns.
-    pub(crate) async fn revise<T, E>(
-        &self,
-        mut job: impl FnMut(&Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: JobError + 'static,
-    {
-        self.run(move |writing| job(writing.connection), true).await
-    }
-
-    async fn run<T, E>(
-        &self,
-        job: impl FnMut(&Writing<'_>) -> Result<T, E> + Send + 'static,
-        revises: bool,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: JobError + 'static,
-    {
         let (sender, receiver) = oneshot::channel();
         self.send(Waiting::Job(Box::new(Typed {
             job,
-            revises,
             outcome: None,
             sender,
         })))
@@ -319,7 +276,7 @@ fn run(
             }
         })
         .map_err(fault)
-        .and_then(|()| commit(&session, revisions, &jobs));
+        .and_then(|()| commit(&session, revisions));
         if let Err(fault) = &outcome {
             undo(connection);
             damage.note(fault);
@@ -400,12 +357,8 @@ fn run_each(writing: &Writing<'_>, jobs: &mut [Box<dyn Job>]) -> Result<(), rusq
 }
 
 /// Makes what the jobs did durable. Who remembers a revision is told before and after.
-fn commit(
-    writing: &Writing<'_>,
-    revisions: &Revisions,
-    jobs: &[Box<dyn Job>],
-) -> Result<(), Fault> {
-    let revised = writing.revised.take() || jobs.iter().any(|job| job.revises());
+fn commit(writing: &Writing<'_>, revisions: &Revisions) -> Result<(), Fault> {
+    let revised = writing.revised.take();
     if revised {
         revisions.mark()?;
     }
@@ -429,7 +382,7 @@ mod tests {
     }
 
     fn add(connection: &Connection, name: &str) -> Result<(), Fault> {
-        let sql = super::super::statements::CREATE_TENANT;
+        let sql = crate::statements_of_callers::CREATE_TENANT.sqlite();
         connection
             .execute(sql, rusqlite::params![name, 0, "{}", 0])
             .map(drop)

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::applications::at;
 use crate::ledger::{done, due, link, log_entry, mark, pair, record, start};
-use crate::place::{Place, on_both_engines};
+use crate::place::{Place, entry, on_both_engines};
 
 on_both_engines!(
     an_account_belongs_to_one_resource,
@@ -158,14 +158,14 @@ async fn an_application_is_served_unless_it_is_paused_or_asked_to_be_left_alone(
     world
         .opened
         .catalogue
-        .set_application_state(tenant, wiki.id, ApplicationState::Paused)
+        .set_application_state(tenant, wiki.id, ApplicationState::Paused, entry())
         .await
         .unwrap();
     assert!(!served(60).await);
     world
         .opened
         .catalogue
-        .set_application_state(tenant, wiki.id, ApplicationState::Live)
+        .set_application_state(tenant, wiki.id, ApplicationState::Live, entry())
         .await
         .unwrap();
     world.opened.life.set_suspended(tenant, true).await.unwrap();

@@ -9,7 +9,7 @@ use provisioning::application::{
 use provisioning::ledger::NewApplication;
 
 use crate::ledger::{due, link, log_entry, pair, record};
-use crate::place::{Place, World, on_both_engines};
+use crate::place::{Place, World, entry, on_both_engines};
 
 on_both_engines!(
     an_application_comes_back,
@@ -43,7 +43,7 @@ pub(crate) async fn add(world: &World, name: &str) -> Application {
     world
         .opened
         .catalogue
-        .add_application(world.tenant.id, new(name))
+        .add_application(world.tenant.id, new(name), entry())
         .await
         .unwrap()
         .unwrap()
@@ -114,7 +114,7 @@ async fn a_name_is_taken_once_in_a_tenant(place: Place) {
         world
             .opened
             .catalogue
-            .add_application(world.tenant.id, new("wiki"))
+            .add_application(world.tenant.id, new("wiki"), entry())
             .await
             .unwrap(),
         None
@@ -138,7 +138,7 @@ async fn the_state_is_set(place: Place) {
     let (wiki, catalogue) = (add(&world, "wiki").await, &world.opened.catalogue);
     assert!(
         catalogue
-            .set_application_state(world.tenant.id, wiki.id, ApplicationState::Paused)
+            .set_application_state(world.tenant.id, wiki.id, ApplicationState::Paused, entry())
             .await
             .unwrap()
     );
@@ -151,14 +151,15 @@ async fn the_state_is_set(place: Place) {
             .set_application_state(
                 world.tenant.id,
                 ApplicationId(wiki.id.0 + 100),
-                ApplicationState::Paused
+                ApplicationState::Paused,
+                entry()
             )
             .await
             .unwrap()
     );
     assert!(
         catalogue
-            .set_application_state(world.tenant.id, wiki.id, ApplicationState::Live)
+            .set_application_state(world.tenant.id, wiki.id, ApplicationState::Live, entry())
             .await
             .unwrap()
     );
@@ -203,7 +204,7 @@ async fn nothing_is_left_of_a_removed_one(place: Place) {
         world
             .opened
             .catalogue
-            .remove_application(world.tenant.id, wiki.id)
+            .remove_application(world.tenant.id, wiki.id, entry())
             .await
             .unwrap()
     );
@@ -211,7 +212,7 @@ async fn nothing_is_left_of_a_removed_one(place: Place) {
         !world
             .opened
             .catalogue
-            .remove_application(world.tenant.id, wiki.id)
+            .remove_application(world.tenant.id, wiki.id, entry())
             .await
             .unwrap()
     );
@@ -238,8 +239,10 @@ async fn nothing_is_left_of_a_removed_one(place: Place) {
         .await
         .unwrap();
     assert_eq!(
-        ledger
-            .mark_all(world.tenant.id, wiki.id, at(30))
+        world
+            .opened
+            .catalogue
+            .compare_again(world.tenant.id, wiki.id, None, at(30), entry())
             .await
             .unwrap(),
         0

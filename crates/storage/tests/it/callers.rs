@@ -8,7 +8,7 @@ use directory::tenant::TenantId;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::place::{Place, World, on_both_engines};
+use crate::place::{Place, World, entry, on_both_engines};
 
 on_both_engines!(
     clients_are_found_and_revoked,
@@ -65,14 +65,17 @@ async fn clients_are_found_and_revoked(place: Place) {
         },
     );
     for one in [&by_secret, &by_key, &by_name] {
-        assert!(clients.create_client(one.clone()).await.unwrap());
+        assert!(clients.create_client(one.clone(), entry()).await.unwrap());
     }
     assert!(
         !clients
-            .create_client(ClientRecord {
-                id: "d".into(),
-                ..by_secret.clone()
-            })
+            .create_client(
+                ClientRecord {
+                    id: "d".into(),
+                    ..by_secret.clone()
+                },
+                entry()
+            )
             .await
             .unwrap(),
         "the name is taken"
@@ -95,13 +98,28 @@ async fn clients_are_found_and_revoked(place: Place) {
     );
 
     let revision = tenants.tenant_revision(&world.tenant.name).await.unwrap();
-    assert!(clients.revoke_client(tenant, "b", at(40)).await.unwrap());
+    assert!(
+        clients
+            .revoke_client(tenant, "b", at(40), entry())
+            .await
+            .unwrap()
+    );
     assert!(
         tenants.tenant_revision(&world.tenant.name).await.unwrap() > revision,
         "what is remembered of its tokens is worth nothing"
     );
-    assert!(clients.revoke_client(tenant, "b", at(50)).await.unwrap());
-    assert!(!clients.revoke_client(tenant, "d", at(50)).await.unwrap());
+    assert!(
+        clients
+            .revoke_client(tenant, "b", at(50), entry())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !clients
+            .revoke_client(tenant, "d", at(50), entry())
+            .await
+            .unwrap()
+    );
     assert_eq!(
         clients
             .find_client(tenant, "b")
@@ -113,10 +131,13 @@ async fn clients_are_found_and_revoked(place: Place) {
     );
     assert!(
         clients
-            .create_client(ClientRecord {
-                id: "d".into(),
-                ..by_secret
-            })
+            .create_client(
+                ClientRecord {
+                    id: "d".into(),
+                    ..by_secret
+                },
+                entry()
+            )
             .await
             .unwrap(),
         "the name is free again"
@@ -164,10 +185,10 @@ async fn issuers_are_added_and_removed(place: Place) {
         settings: settings.clone(),
     };
     let mut revisions = vec![tenants.tenant_revision(&world.tenant.name).await.unwrap()];
-    assert!(issuers.add_issuer(issuer("b")).await.unwrap());
+    assert!(issuers.add_issuer(issuer("b"), entry()).await.unwrap());
     revisions.push(tenants.tenant_revision(&world.tenant.name).await.unwrap());
-    assert!(issuers.add_issuer(issuer("a")).await.unwrap());
-    assert!(!issuers.add_issuer(issuer("a")).await.unwrap());
+    assert!(issuers.add_issuer(issuer("a"), entry()).await.unwrap());
+    assert!(!issuers.add_issuer(issuer("a"), entry()).await.unwrap());
     assert_eq!(
         issuers.list_issuers(tenant).await.unwrap(),
         [issuer("a"), issuer("b")]
@@ -176,9 +197,9 @@ async fn issuers_are_added_and_removed(place: Place) {
         issuers.list_issuers(TenantId(tenant.0 + 1)).await.unwrap(),
         []
     );
-    assert!(issuers.remove_issuer(tenant, "b").await.unwrap());
+    assert!(issuers.remove_issuer(tenant, "b", entry()).await.unwrap());
     revisions.push(tenants.tenant_revision(&world.tenant.name).await.unwrap());
-    assert!(!issuers.remove_issuer(tenant, "b").await.unwrap());
+    assert!(!issuers.remove_issuer(tenant, "b", entry()).await.unwrap());
     assert_eq!(issuers.list_issuers(tenant).await.unwrap(), [issuer("a")]);
     assert!(revisions.is_sorted_by(|a, b| a < b), "{revisions:?}");
 }

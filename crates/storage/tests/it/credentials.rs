@@ -6,7 +6,7 @@ use directory::tenant::PatchResponse;
 use directory::tenant::{TenantId, TenantSettings};
 use jiff::Timestamp;
 
-use crate::place::{Place, World, on_both_engines};
+use crate::place::{Place, World, entry, on_both_engines};
 
 on_both_engines!(
     tenants_have_one_name_each,
@@ -73,7 +73,7 @@ async fn tokens_are_found_used_and_revoked(place: Place) {
             ..Permissions::all()
         },
     };
-    tenants.create_token(one.clone()).await.unwrap();
+    tenants.create_token(one.clone(), entry()).await.unwrap();
     let older = TokenRecord {
         id: "2".into(),
         hash: TokenHash([9; 32]),
@@ -81,13 +81,16 @@ async fn tokens_are_found_used_and_revoked(place: Place) {
         expires: None,
         ..one.clone()
     };
-    tenants.create_token(older.clone()).await.unwrap();
+    tenants.create_token(older.clone(), entry()).await.unwrap();
     assert!(
         tenants
-            .create_token(TokenRecord {
-                id: "3".into(),
-                ..one.clone()
-            })
+            .create_token(
+                TokenRecord {
+                    id: "3".into(),
+                    ..one.clone()
+                },
+                entry()
+            )
             .await
             .is_err(),
         "a hash is one token's"
@@ -116,12 +119,27 @@ async fn tokens_are_found_used_and_revoked(place: Place) {
         "a use changes no answer"
     );
     tenants.record_token_use(tenant, "1", at(15)).await.unwrap();
-    assert!(tenants.revoke_token(tenant, "1", at(30)).await.unwrap());
-    assert!(tenants.revoke_token(tenant, "1", at(40)).await.unwrap());
-    assert!(!tenants.revoke_token(tenant, "none", at(40)).await.unwrap());
+    assert!(
+        tenants
+            .revoke_token(tenant, "1", at(30), entry())
+            .await
+            .unwrap()
+    );
+    assert!(
+        tenants
+            .revoke_token(tenant, "1", at(40), entry())
+            .await
+            .unwrap()
+    );
     assert!(
         !tenants
-            .revoke_token(TenantId(tenant.0 + 1), "2", at(40))
+            .revoke_token(tenant, "none", at(40), entry())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !tenants
+            .revoke_token(TenantId(tenant.0 + 1), "2", at(40), entry())
             .await
             .unwrap()
     );

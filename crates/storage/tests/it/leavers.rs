@@ -20,7 +20,7 @@ use scim_protocol::messages::BulkRequest;
 use scim_protocol::schema::standard::USER;
 use serde_json::{Value, json};
 
-use crate::place::{ALL, Place, World, delete, members, on_both_engines};
+use crate::place::{ALL, Place, World, delete, entry, members, on_both_engines};
 
 on_both_engines!(
     everything_that_was_issued_ends_on_every_node,
@@ -76,7 +76,7 @@ impl World {
         assert!(
             self.opened
                 .tenants
-                .create_token(self.token(person, of(person)))
+                .create_token(self.token(person, of(person)), entry())
                 .await
                 .unwrap(),
             "{person}"
@@ -129,7 +129,7 @@ async fn everything_that_was_issued_ends_on_every_node(place: Place) {
             authentication: ClientAuthentication::PrivateKeyJwt { keys: Vec::new() },
             permissions: of(id),
         };
-        assert!(opened.clients.create_client(client).await.unwrap());
+        assert!(opened.clients.create_client(client, entry()).await.unwrap());
         let settings: IssuerSettings = serde_json::from_value(
             json!({"issuer": "https://a", "jwksUrl": "https://a/keys", "audiences": ["x"],
             "permissions": {"user": id}}),
@@ -138,12 +138,15 @@ async fn everything_that_was_issued_ends_on_every_node(place: Place) {
         assert!(
             opened
                 .issuers
-                .add_issuer(IssuerRecord {
-                    tenant,
-                    name: id.into(),
-                    created: at(1),
-                    settings
-                })
+                .add_issuer(
+                    IssuerRecord {
+                        tenant,
+                        name: id.into(),
+                        created: at(1),
+                        settings
+                    },
+                    entry()
+                )
                 .await
                 .unwrap()
         );
@@ -151,7 +154,7 @@ async fn everything_that_was_issued_ends_on_every_node(place: Place) {
     assert!(
         opened
             .tenants
-            .create_token(world.token("nobody", Permissions::default()))
+            .create_token(world.token("nobody", Permissions::default()), entry())
             .await
             .unwrap()
     );
@@ -382,7 +385,7 @@ async fn every_way_to_leave_ends_it(place: Place) {
         hand.world
             .opened
             .tenants
-            .create_token(hand.world.token("second", of(&id)))
+            .create_token(hand.world.token("second", of(&id)), entry())
             .await
             .unwrap()
     );
@@ -562,7 +565,7 @@ async fn no_token_is_made_for_people_who_are_not_there_or_not_active(place: Plac
         let made = world
             .opened
             .tenants
-            .create_token(world.token(&format!("t{id}"), of(id)))
+            .create_token(world.token(&format!("t{id}"), of(id)), entry())
             .await
             .unwrap();
         assert_eq!(made, is_made, "{id}");
@@ -590,7 +593,7 @@ async fn a_token_that_is_made_while_its_person_leaves_is_refused_or_ends(place: 
             world.becomes(&id, Some(false))
         };
         let (tenants, token) = (world.opened.tenants.clone(), world.token(&id, of(&id)));
-        let making = tokio::spawn(async move { tenants.create_token(token).await });
+        let making = tokio::spawn(async move { tenants.create_token(token, entry()).await });
         let leaving = tokio::spawn({
             let world = world.clone();
             async move { world.commit_one(write).await }
@@ -615,7 +618,7 @@ async fn people_who_left_before_have_no_tokens_after_the_migration(place: Place)
         world
             .opened
             .tenants
-            .create_token(world.token("nobody", Permissions::default()))
+            .create_token(world.token("nobody", Permissions::default()), entry())
             .await
             .unwrap()
     );

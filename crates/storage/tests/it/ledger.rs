@@ -14,7 +14,7 @@ use provisioning::provisioning_log::LogEntry;
 use serde_json::json;
 
 use crate::applications::{add, at};
-use crate::place::{Place, World, on_both_engines};
+use crate::place::{Place, World, entry, on_both_engines};
 
 on_both_engines!(
     ten_marks_are_one_entry,
@@ -654,7 +654,7 @@ async fn a_paused_application_is_not_served(place: Place) {
         world
             .opened
             .catalogue
-            .set_application_state(world.tenant.id, wiki.id, state)
+            .set_application_state(world.tenant.id, wiki.id, state, entry())
             .await
             .unwrap()
     };
@@ -976,15 +976,19 @@ async fn everything_is_marked_for_verification(place: Place) {
     done(&world, &claims).await;
     done(&world, &due(&world, 1).await).await;
     assert_eq!(
-        ledger
-            .mark_all(world.tenant.id, wiki.id, at(10))
+        world
+            .opened
+            .catalogue
+            .compare_again(world.tenant.id, wiki.id, None, at(10), entry())
             .await
             .unwrap(),
         3
     );
     assert_eq!(
-        ledger
-            .mark_all(world.tenant.id, wiki.id, at(10))
+        world
+            .opened
+            .catalogue
+            .compare_again(world.tenant.id, wiki.id, None, at(10), entry())
             .await
             .unwrap(),
         3
@@ -1006,8 +1010,10 @@ async fn everything_is_marked_for_verification(place: Place) {
     done(&world, &claims).await;
     assert_eq!(ids(&due(&world, 10).await), ["team"]);
     assert_eq!(
-        ledger
-            .mark_all(world.tenant.id, ApplicationId(9_999), at(10))
+        world
+            .opened
+            .catalogue
+            .compare_again(world.tenant.id, ApplicationId(9_999), None, at(10), entry())
             .await
             .unwrap(),
         0

@@ -12,6 +12,7 @@ mod postgres_server;
 
 mod accounts;
 mod applications;
+mod audit;
 mod callers;
 mod credentials;
 mod events;
@@ -36,4 +37,5 @@ mod search;
 mod search_property;
 mod provisioning_log;
 mod writes;
+mod together;
 mod tenant_life;

@@ -7,6 +7,7 @@ use directory::clock::Clock;
 use directory::deletion_guard::{GuardSettings, Mode, Removal, Threshold};
 use directory::directory::PatchAnswer;
 use directory::history::{Deleted, Point, Window};
+use directory::parking::Touch;
 use directory::store::StoredResource;
 use directory::tenant::{Tenant, TenantSettings};
 use directory::version::Expected;
@@ -1147,7 +1148,7 @@ async fn no_password_is_parked(place: Place) {
     assert_eq!(parked.len(), 2);
     for one in parked {
         assert!(!format!("{:?}", one.write).contains("s3cret"), "{one:?}");
-        assert_eq!(one.write.touches, ["active"]);
+        assert_eq!(one.write.touches, [Touch::Attribute("active".into())]);
         client
             .directory
             .approve(&client.caller, &one.id)

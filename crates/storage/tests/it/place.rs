@@ -9,6 +9,8 @@ use access::credential::Tokens;
 use access::issuer::Issuers;
 use directory::Directory;
 use directory::access::{Caller, Permissions};
+use directory::audit::Entry;
+use directory::audit_log::Audit;
 use directory::change_set::{Change, ChangeSet, Committed, Effect, Policy, Precondition, Write};
 use directory::clock::{Clock, IdGenerator};
 use directory::content::content;
@@ -72,11 +74,17 @@ pub(crate) struct Place {
     engine: Engine,
 }
 
+/// An audit entry.
+pub(crate) fn entry() -> Entry {
+    Entry::of_program("test", "anything", Timestamp::UNIX_EPOCH)
+}
+
 /// An opened store.
 #[derive(Clone)]
 pub(crate) struct Opened {
     pub store: Arc<dyn Store>,
     pub tenants: Arc<dyn Tokens>,
+    pub audit: Arc<dyn Audit>,
     pub catalogue: Arc<dyn Catalogue>,
     pub ledger: Arc<dyn Ledger>,
     pub types: Arc<dyn SchemaStore>,
@@ -98,6 +106,7 @@ impl Opened {
     where
         T: Store
             + Tokens
+            + Audit
             + Catalogue
             + Ledger
             + SchemaStore
@@ -117,6 +126,7 @@ impl Opened {
         Self {
             committed: committed(&store),
             tenants: Arc::new(store.clone()),
+            audit: Arc::new(store.clone()),
             catalogue: Arc::new(store.clone()),
             ledger: Arc::new(store.clone()),
             types: Arc::new(store.clone()),
@@ -165,6 +175,10 @@ impl Place {
             key,
             engine,
         }
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self.engine, Engine::Postgres(_))
     }
 
     pub(crate) fn key(&self) -> Arc<MasterKey> {
@@ -216,6 +230,37 @@ impl Place {
         match &self.engine {
             Engine::Sqlite => self.request_log_connection().execute_batch(sql).unwrap(),
             Engine::Postgres(_) => self.execute(sql).await,
+        }
+    }
+
+    /// One number of the request log, by a stranger.
+    pub(crate) async fn request_log_number(&self, sql: &str) -> i64 {
+        match &self.engine {
+            Engine::Sqlite => self
+                .request_log_connection()
+                .query_row(sql, [], |row| row.get(0))
+                .unwrap(),
+            Engine::Postgres(_) => self.number(sql).await,
+        }
+    }
+
+    /// Nothing is committed as long as the answer lives.
+    pub(crate) async fn hold_commits(&self) -> Held {
+        match &self.engine {
+            Engine::Sqlite => {
+                let connection = self.connection();
+                connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+                Held::Sqlite(connection)
+            }
+            Engine::Postgres(url) => {
+                let client = postgres_server::client(url).await;
+                // What a commit locks last.
+                client
+                    .batch_execute("BEGIN; SELECT 1 FROM tenants FOR NO KEY UPDATE")
+                    .await
+                    .unwrap();
+                Held::Postgres(client)
+            }
         }
     }
 

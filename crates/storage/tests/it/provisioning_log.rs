@@ -8,7 +8,7 @@ use provisioning::provisioning_log::{Forget, LogEntry};
 
 use crate::applications::{add, at};
 use crate::ledger::{due, link, log_entry, mark, pair, record, start};
-use crate::place::{Place, World, on_both_engines};
+use crate::place::{Place, World, entry, on_both_engines};
 
 on_both_engines!(
     lines_are_written_with_their_link,
@@ -103,7 +103,7 @@ async fn a_removed_application_has_no_lines(place: Place) {
         world
             .opened
             .catalogue
-            .remove_application(world.tenant.id, wiki.id)
+            .remove_application(world.tenant.id, wiki.id, entry())
             .await
             .unwrap()
     );

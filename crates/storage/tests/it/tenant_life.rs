@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::applications::{add, at};
 use crate::ledger::{due, link, log_entry, pair, record};
-use crate::place::{ALL, Opened, Place, World, delete, members, on_both_engines};
+use crate::place::{ALL, Opened, Place, World, delete, entry, members, on_both_engines};
 
 on_both_engines!(
     a_suspended_tenant_is_at_rest,
@@ -70,12 +70,12 @@ async fn every_process_sees_a_new_revision_at_once(place: Place) {
     here.life.set_suspended(tenant.id, true).await.unwrap();
     seen.push(revision("acme").await);
     here.tenants
-        .revoke_token(tenant.id, "any", at(2))
+        .revoke_token(tenant.id, "any", at(2), entry())
         .await
         .unwrap();
     seen.push(revision("acme").await);
     here.clients
-        .revoke_client(tenant.id, "any", at(2))
+        .revoke_client(tenant.id, "any", at(2), entry())
         .await
         .unwrap();
     seen.push(revision("acme").await);
@@ -89,9 +89,14 @@ async fn every_process_sees_a_new_revision_at_once(place: Place) {
         created: at(3),
         settings: settings.unwrap(),
     };
-    assert!(here.issuers.add_issuer(issuer).await.unwrap());
+    assert!(here.issuers.add_issuer(issuer, entry()).await.unwrap());
     seen.push(revision("acme").await);
-    assert!(here.issuers.remove_issuer(tenant.id, "a").await.unwrap());
+    assert!(
+        here.issuers
+            .remove_issuer(tenant.id, "a", entry())
+            .await
+            .unwrap()
+    );
     seen.push(revision("acme").await);
     let text = export(&here, tenant.id).await;
     assert!(here.life.erase(tenant.id).await.unwrap());
@@ -229,7 +234,7 @@ async fn lived(place: &Place) -> World {
     world
         .opened
         .tenants
-        .create_token(token(world.tenant.id))
+        .create_token(token(world.tenant.id), entry())
         .await
         .unwrap();
     world
@@ -408,7 +413,7 @@ async fn a_tenant_moves_to_either_engine_as_it_is(place: Place) {
         assert_eq!(due(&copy, 1_000).await, []);
         opened
             .catalogue
-            .set_application_state(copy.tenant.id, wiki.id, ApplicationState::Live)
+            .set_application_state(copy.tenant.id, wiki.id, ApplicationState::Live, entry())
             .await
             .unwrap();
         assert!(due(&copy, 1_000).await.iter().all(|claim| claim.verify));
@@ -589,7 +594,7 @@ async fn secrets_do_not_travel(place: Place) {
         world
             .opened
             .catalogue
-            .set_application_token(copy.id, wiki.id, Secret::new("n3w"))
+            .set_application_token(copy.id, wiki.id, Secret::new("n3w"), entry())
             .await
             .unwrap()
     );
@@ -607,7 +612,7 @@ async fn secrets_do_not_travel(place: Place) {
         !world
             .opened
             .catalogue
-            .set_application_token(copy.id, nobody, Secret::new("x"))
+            .set_application_token(copy.id, nobody, Secret::new("x"), entry())
             .await
             .unwrap()
     );
@@ -674,12 +679,12 @@ async fn with_partners(place: &Place) -> World {
             authentication,
             permissions,
         };
-        assert!(opened.clients.create_client(client).await.unwrap());
+        assert!(opened.clients.create_client(client, entry()).await.unwrap());
     }
     assert!(
         opened
             .clients
-            .revoke_client(tenant, "old", at(6))
+            .revoke_client(tenant, "old", at(6), entry())
             .await
             .unwrap()
     );
@@ -688,12 +693,15 @@ async fn with_partners(place: &Place) -> World {
     assert!(
         opened
             .issuers
-            .add_issuer(IssuerRecord {
-                tenant,
-                name: "entra".into(),
-                created: at(5),
-                settings
-            })
+            .add_issuer(
+                IssuerRecord {
+                    tenant,
+                    name: "entra".into(),
+                    created: at(5),
+                    settings
+                },
+                entry()
+            )
             .await
             .unwrap()
     );
@@ -1243,7 +1251,7 @@ async fn an_erased_tenant_takes_nothing_any_more(place: Place) {
     world
         .opened
         .tenants
-        .create_token(token(world.tenant.id))
+        .create_token(token(world.tenant.id), entry())
         .await
         .unwrap_err();
     for table in tables(&place).await {

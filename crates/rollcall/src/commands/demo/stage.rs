@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use administration::operations::ADD_APPLICATION;
+use directory::audit::Entry;
 use directory::tenant::Tenant;
 use provisioning::application::{ApplicationId, ApplicationSettings, Secret};
 use provisioning::ledger::NewApplication;
@@ -99,7 +101,7 @@ impl Server {
         let token = first
             .and_then(|first| first.token)
             .ok_or_else(|| Failure::failed("the first start gave no token"))?;
-        let running = running::start(&rollcall, listener, None, &configuration);
+        let running = running::start(&rollcall, listener, None, None, &configuration);
         let client = rollcall.connector.client(&base_url, &token)?;
         Ok(Self {
             name: name.to_owned(),
@@ -173,11 +175,12 @@ impl Stage {
                 settings: ApplicationSettings::default(),
                 at: directory.rollcall.now(),
             };
+            let entry = Entry::of_program(ADD_APPLICATION.name, name, new.at);
             let added = directory
                 .rollcall
                 .store
                 .catalogue
-                .add_application(tenant.id, new)
+                .add_application(tenant.id, new, entry)
                 .await?;
             names.extend(added.map(|application| (application.id, application.name)));
             applications.push(server);
@@ -319,7 +322,8 @@ impl Stage {
             return Ok(false);
         }
         for (id, _) in &self.names {
-            if ledger.status(self.tenant.id, *id).await?.waiting > 0 {
+            let status = ledger.status(self.tenant.id, *id).await?;
+            if status.waiting + status.retrying + status.held > 0 {
                 return Ok(false);
             }
         }

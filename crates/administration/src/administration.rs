@@ -1,0 +1,119 @@
+//! What the functions of this crate work with: the ports, the clock, the randomness, and the limits. Does nothing itself.
+
+use std::sync::Arc;
+
+use access::client::Clients;
+use access::credential::{TokenHasher, Tokens};
+use access::issuer::{Issuers, KeySets};
+use async_trait::async_trait;
+use directory::access::Caller;
+use directory::audit_log::Audit;
+use directory::clock::{Clock, IdGenerator};
+use directory::{Directory, DirectoryError};
+use provisioning::connector::Connector;
+use provisioning::dry_run::DryRun;
+use provisioning::ledger::{Catalogue, Ledger};
+use scim_protocol::{Error, ErrorKind};
+use url::Url;
+
+use crate::administrator::Administrator;
+
+/// The tenant that is always there, and home of those who own the installation.
+pub const DEFAULT_TENANT: &str = "default";
+
+/// Whether the outside can be reached at a URL. The rules are those of the server.
+#[async_trait]
+pub trait Reach: Send + Sync {
+    /// Says why the server may not reach a URL, and what would allow it.
+    async fn check(&self, url: &Url) -> Result<(), String>;
+}
+
+/// How much a tenant may have.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Most live tokens of a tenant, and most live clients.
+    pub credentials_max: usize,
+    /// Most applications of a tenant, and most issuers.
+    pub partners_max: usize,
+}
+
+/// The engine's part: applications, and what is sent to them.
+#[derive(Clone)]
+pub struct Engine {
+    /// Applications.
+    pub catalogue: Arc<dyn Catalogue>,
+    /// Work.
+    pub ledger: Arc<dyn Ledger>,
+    /// The way to applications.
+    pub connector: Arc<dyn Connector>,
+    /// Whether a URL may be reached.
+    pub reach: Arc<dyn Reach>,
+    /// What would be sent.
+    pub dry_run: Arc<DryRun>,
+}
+
+/// The ports of one installation.
+#[derive(Clone)]
+pub struct Administration {
+    /// Tenants and tokens.
+    pub tenants: Arc<dyn Tokens>,
+    /// OAuth clients.
+    pub clients: Arc<dyn Clients>,
+    /// Foreign issuers.
+    pub issuers: Arc<dyn Issuers>,
+    /// The way to their keys.
+    pub key_sets: Arc<dyn KeySets>,
+    /// The audit log.
+    pub audit: Arc<dyn Audit>,
+    /// Applications.
+    pub engine: Engine,
+    /// Identities.
+    pub directory: Directory,
+    /// Hashes tokens as the store has them.
+    pub hasher: Arc<dyn TokenHasher>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids and secrets.
+    pub ids: Arc<dyn IdGenerator>,
+    /// Limits.
+    pub options: Options,
+}
+
+impl Administration {
+    /// The same administrator in another tenant.
+    pub async fn in_tenant(
+        &self,
+        by: &Administrator,
+        name: &str,
+    ) -> Result<Administrator, DirectoryError> {
+        let missing = || Error::new(ErrorKind::NotFound, format!("There is no tenant `{name}`."));
+        let tenant = self.tenants.find_tenant(name).await?.ok_or_else(missing)?;
+        let Caller {
+            credential_id,
+            permissions,
+            expires,
+            ..
+        } = by.caller.clone();
+        let there = self
+            .directory
+            .caller(Arc::new(tenant), credential_id, permissions)
+            .await?;
+        Ok(Administrator {
+            caller: Caller { expires, ..there },
+            actor: by.actor.clone(),
+        })
+    }
+}
+
+/// Refuses one more where there are as many as there may be.
+pub fn has_room(there: usize, most: usize, noun: &str) -> Result<(), Error> {
+    if there < most {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "There are {there} {noun}, which are as many as a tenant may have; take one away first."
+        ),
+    ))
+}

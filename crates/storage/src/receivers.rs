@@ -1,0 +1,367 @@
+//! `Receivers`: who is told of changes, how far each of them is, and the events that could not be delivered.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use directory::store::Fault;
+use directory::tenant::TenantId;
+use events::event_log::{Acknowledgements, Choice, Delivery, Handout, NewReceiver, Receivers};
+use events::receiver::{Parcel, ParcelState, Receiver, ReceiverId, ReceiverState, Secrets};
+use events::room::ReceiverRoom;
+use jiff::Timestamp;
+
+use crate::deliveries;
+use crate::engine::{Database, Engine};
+use crate::event_rows::{
+    KIND_FEED_ADD, KIND_FEED_REMOVE, ParcelColumns, RECEIVERS_LOOKED_AT_MAX, parcel_state,
+    receiver, receiver_kind, receiver_state, seal_secrets,
+};
+use crate::rows::{json_text, storable};
+use crate::secrets::MasterKey;
+use crate::session::{Session, at_most, fields};
+use crate::statements_of_events as sql;
+
+#[async_trait]
+impl<E: Engine> Receivers for Database<E> {
+    async fn add_receiver(
+        &self,
+        tenant: TenantId,
+        new: NewReceiver,
+    ) -> Result<Option<Receiver>, Fault> {
+        let name = storable(&new.name).into_owned();
+        let secrets = seal_secrets(self.key(), tenant, &name, &new.secrets)?;
+        let new = NewReceiver { name, ..new };
+        let Some(id) = self.write_each((tenant, new, secrets), add).await? else {
+            return Ok(None);
+        };
+        self.notify();
+        self.read_receiver(tenant, id).await
+    }
+
+    async fn list_receivers(&self, tenant: TenantId) -> Result<Vec<Receiver>, Fault> {
+        self.read(&(self.key(), tenant), list).await
+    }
+
+    async fn read_receiver(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+    ) -> Result<Option<Receiver>, Fault> {
+        self.read(&(self.key(), tenant, id), read).await
+    }
+
+    async fn set_receiver_state(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+        state: ReceiverState,
+    ) -> Result<bool, Fault> {
+        let set = self.write_each((tenant, id, state), set_state).await?;
+        self.notify();
+        Ok(set)
+    }
+
+    async fn set_receiver_secrets(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+        secrets: Secrets,
+    ) -> Result<bool, Fault> {
+        let Some(receiver) = self.read_receiver(tenant, id).await? else {
+            return Ok(false);
+        };
+        let sealed = seal_secrets(self.key(), tenant, &receiver.name, &secrets)?;
+        self.write_each((tenant, id, sealed), set_secrets).await
+    }
+
+    async fn remove_receiver(&self, tenant: TenantId, id: ReceiverId) -> Result<bool, Fault> {
+        self.write((tenant, id), remove).await
+    }
+
+    async fn choose(&self, receiver: &Receiver, choice: Choice) -> Result<bool, Fault> {
+        let asked = (receiver.tenant, receiver.id, choice);
+        let changed = self.write(asked, choose).await?;
+        self.notify();
+        Ok(changed)
+    }
+
+    async fn chosen(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+        resource_ids: Vec<String>,
+    ) -> Result<Vec<String>, Fault> {
+        self.read(&(tenant, id, resource_ids), deliveries::chosen)
+            .await
+    }
+
+    async fn claim_receivers(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        room: ReceiverRoom,
+    ) -> Result<Vec<Receiver>, Fault> {
+        let waiting = self.read(&now, with_events).await?;
+        let admitted = |one: &Waiting| room.admits(one.tenant, one.attempts);
+        if !waiting.iter().any(admitted) {
+            return Ok(Vec::new());
+        }
+        let key = Arc::clone(self.key());
+        let claim = Claim {
+            key,
+            waiting,
+            now,
+            lease_until,
+            room,
+        };
+        self.write_each(claim, lease).await
+    }
+
+    async fn record_delivery(
+        &self,
+        claim: &Receiver,
+        delivery: Delivery,
+        lease_until: Option<Timestamp>,
+    ) -> Result<bool, Fault> {
+        let asked = (claim.clone(), delivery, lease_until);
+        self.write(asked, deliveries::record_delivery).await
+    }
+
+    async fn list_parcels(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+        state: ParcelState,
+        limit: usize,
+    ) -> Result<Vec<Parcel>, Fault> {
+        self.read(&(tenant, id, state, limit), list_parcels).await
+    }
+
+    async fn redeliver(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+        sequence: Option<i64>,
+    ) -> Result<u64, Fault> {
+        let count = self.write((tenant, id, sequence), redeliver).await?;
+        self.notify();
+        Ok(count)
+    }
+
+    async fn discard(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+        sequence: Option<i64>,
+    ) -> Result<u64, Fault> {
+        self.write_each((tenant, id, sequence), discard).await
+    }
+
+    async fn record_parcel(
+        &self,
+        claim: &Receiver,
+        sequence: i64,
+        error: Option<String>,
+    ) -> Result<bool, Fault> {
+        let asked = (claim.clone(), sequence, error);
+        self.write(asked, deliveries::record_parcel).await
+    }
+
+    async fn poll(
+        &self,
+        receiver: &Receiver,
+        said: Acknowledgements,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Handout, Fault> {
+        self.write((receiver.clone(), said, limit, now), deliveries::poll)
+            .await
+    }
+}
+
+async fn add(
+    session: &mut dyn Session,
+    (tenant, new, secrets): &(TenantId, NewReceiver, Vec<u8>),
+) -> Result<Option<ReceiverId>, Fault> {
+    let (kind, settings) = (receiver_kind(new.kind), json_text(&new.settings)?);
+    let values = fields![
+        tenant,
+        &new.name,
+        kind,
+        &new.url,
+        &settings,
+        secrets,
+        new.at,
+        new.from_oldest
+    ];
+    session
+        .first(&sql::ADD_RECEIVER, values, |row| row.get(0).map(ReceiverId))
+        .await
+}
+
+async fn list(
+    session: &mut dyn Session,
+    (key, tenant): &(&Arc<MasterKey>, TenantId),
+) -> Result<Vec<Receiver>, Fault> {
+    session
+        .rows(&sql::LIST_RECEIVERS, fields![tenant], |row| {
+            receiver(row, key)
+        })
+        .await
+}
+
+async fn read(
+    session: &mut dyn Session,
+    (key, tenant, id): &(&Arc<MasterKey>, TenantId, ReceiverId),
+) -> Result<Option<Receiver>, Fault> {
+    session
+        .first(&sql::READ_RECEIVER, fields![tenant, id.0], |row| {
+            receiver(row, key)
+        })
+        .await
+}
+
+async fn set_state(
+    session: &mut dyn Session,
+    (tenant, id, state): &(TenantId, ReceiverId, ReceiverState),
+) -> Result<bool, Fault> {
+    let values = fields![tenant, id.0, receiver_state(*state)];
+    Ok(session.execute(&sql::SET_RECEIVER_STATE, values).await? > 0)
+}
+
+async fn set_secrets(
+    session: &mut dyn Session,
+    (tenant, id, sealed): &(TenantId, ReceiverId, Vec<u8>),
+) -> Result<bool, Fault> {
+    let values = fields![tenant, id.0, sealed];
+    Ok(session.execute(&sql::SET_RECEIVER_SECRETS, values).await? > 0)
+}
+
+async fn remove(
+    session: &mut dyn Session,
+    (tenant, id): &(TenantId, ReceiverId),
+) -> Result<bool, Fault> {
+    let values = fields![tenant, id.0];
+    session.execute(&sql::REMOVE_PARCELS, values).await?;
+    session.execute(&sql::REMOVE_CHOSEN, values).await?;
+    Ok(session.execute(&sql::REMOVE_RECEIVER, values).await? > 0)
+}
+
+async fn choose(
+    session: &mut dyn Session,
+    (tenant, receiver, choice): &(TenantId, ReceiverId, Choice),
+) -> Result<bool, Fault> {
+    let (id, resource_type) = (&choice.resource_id, &choice.resource_type);
+    let found = fields![tenant, id, resource_type];
+    let version: Option<i64> = session
+        .first(&sql::FIND_VERSION, found, |row| row.get(0))
+        .await?;
+    if version.is_none() && choice.chosen {
+        return Ok(false);
+    }
+    let (statement, kind) = if choice.chosen {
+        (&sql::CHOOSE, KIND_FEED_ADD)
+    } else {
+        (&sql::UNCHOOSE, KIND_FEED_REMOVE)
+    };
+    let values = fields![tenant, receiver.0, id];
+    let changed = session.execute(statement, values).await? > 0;
+    // Of a resource that is gone, its receiver was told already.
+    if let Some(version) = version.filter(|_| changed) {
+        let sequence: Option<i64> = session
+            .first(&sql::NEXT_OF_CHOICE, fields![tenant], |row| row.get(0))
+            .await?;
+        let (change_id, names) = (choice.change_id.as_bytes(), receiver.0.to_string());
+        let values = fields![
+            tenant,
+            sequence,
+            change_id,
+            resource_type,
+            id,
+            version,
+            choice.at,
+            kind,
+            &names
+        ];
+        session.execute(&sql::LOG_CHOICE, values).await?;
+    }
+    Ok(changed)
+}
+
+/// A receiver that something is to be sent to.
+struct Waiting {
+    tenant: TenantId,
+    id: ReceiverId,
+    /// How often the next event was tried.
+    attempts: u32,
+}
+
+async fn with_events(session: &mut dyn Session, now: &Timestamp) -> Result<Vec<Waiting>, Fault> {
+    let values = fields![now, RECEIVERS_LOOKED_AT_MAX];
+    session
+        .rows(&sql::WITH_EVENTS, values, |row| {
+            Ok(Waiting {
+                tenant: row.get(0)?,
+                id: ReceiverId(row.get(1)?),
+                attempts: row.get(2)?,
+            })
+        })
+        .await
+}
+
+/// What is needed to claim receivers.
+struct Claim {
+    key: Arc<MasterKey>,
+    waiting: Vec<Waiting>,
+    now: Timestamp,
+    lease_until: Timestamp,
+    room: ReceiverRoom,
+}
+
+/// Leases those that are still free: another node may have been faster.
+async fn lease(session: &mut dyn Session, claim: &Claim) -> Result<Vec<Receiver>, Fault> {
+    let (mut room, mut claimed) = (claim.room.clone(), Vec::new());
+    for one in &claim.waiting {
+        if !room.admits(one.tenant, one.attempts) {
+            continue;
+        }
+        let values = fields![one.tenant, one.id.0, claim.now, claim.lease_until];
+        if session.execute(&sql::LEASE_RECEIVER, values).await? > 0 {
+            room.begin(one.tenant, one.attempts);
+            claimed.extend(read(session, &(&claim.key, one.tenant, one.id)).await?);
+        }
+    }
+    Ok(claimed)
+}
+
+async fn list_parcels(
+    session: &mut dyn Session,
+    (tenant, id, state, limit): &(TenantId, ReceiverId, ParcelState, usize),
+) -> Result<Vec<Parcel>, Fault> {
+    let values = fields![tenant, id.0, parcel_state(*state), at_most(*limit)];
+    session
+        .rows(&sql::LIST_PARCELS, values, |row| {
+            ParcelColumns::read(row)?.into_parcel()
+        })
+        .await
+}
+
+async fn redeliver(
+    session: &mut dyn Session,
+    (tenant, id, sequence): &(TenantId, ReceiverId, Option<i64>),
+) -> Result<u64, Fault> {
+    let values = fields![tenant, id.0, sequence.unwrap_or(0)];
+    let count = session.execute(&sql::REDELIVER, values).await?;
+    session
+        .execute(&sql::DUE_AT_ONCE, fields![tenant, id.0])
+        .await?;
+    Ok(count)
+}
+
+async fn discard(
+    session: &mut dyn Session,
+    (tenant, id, sequence): &(TenantId, ReceiverId, Option<i64>),
+) -> Result<u64, Fault> {
+    let values = fields![tenant, id.0, sequence.unwrap_or(0)];
+    session.execute(&sql::DISCARD, values).await
+}
