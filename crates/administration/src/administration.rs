@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use directory::access::Caller;
 use directory::audit_log::Audit;
 use directory::clock::{Clock, IdGenerator};
+use directory::request_log::RequestLog;
 use directory::{Directory, DirectoryError};
 use provisioning::connector::Connector;
 use provisioning::dry_run::DryRun;
@@ -65,6 +66,8 @@ pub struct Administration {
     pub key_sets: Arc<dyn KeySets>,
     /// The audit log.
     pub audit: Arc<dyn Audit>,
+    /// Request logs.
+    pub request_log: Arc<dyn RequestLog>,
     /// Applications.
     pub engine: Engine,
     /// Identities.

@@ -22,6 +22,14 @@ pub mod issuers;
 
 pub mod audit;
 
+pub mod guard;
+
+pub mod history;
+
+pub mod requests;
+
+pub mod schemas;
+
 pub mod applications;
 
 pub mod sync;

@@ -19,7 +19,6 @@ const TOO_LONG: &[&str] = &[
     "crates/bench/src/scale.rs",
     "crates/rollcall/src/commands/application.rs",
     "crates/rollcall/src/commands/receiver.rs",
-    "crates/rollcall/src/commands/schema.rs",
     "crates/rollcall/src/wiring.rs",
     "crates/server/src/admin_api/receivers.rs",
     "crates/server/src/layers.rs",

@@ -211,6 +211,8 @@ impl House {
             (store.clone(), store.clone());
         let (announce, events) = events(&store, &directory, &hand);
         let tenants: Arc<dyn Tokens> = store.clone();
+        let request_log: Arc<dyn RequestLog> =
+            Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
         let foreign = Arc::new(Foreign {
             keys: Mutex::default(),
             fetches: AtomicUsize::default(),
@@ -221,6 +223,7 @@ impl House {
             issuers: issuers.clone(),
             key_sets: foreign.clone(),
             audit: store.clone(),
+            request_log: request_log.clone(),
             directory: directory.clone(),
             hasher: hasher.clone(),
             clock: hand.clone(),
@@ -256,8 +259,6 @@ impl House {
             options,
         )
         .with_events(events);
-        let request_log: Arc<dyn RequestLog> =
-            Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
         state.keep_requests(request_log.clone());
         state.administer(Arc::new(administration));
         state.set_callers(Callers {

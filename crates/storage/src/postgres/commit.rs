@@ -8,6 +8,7 @@ pub(super) mod record;
 use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::{Object, Transaction};
+use directory::audit::Chain;
 use directory::change_set::{
     Change, ChangeSet, Committed, Content, Effect, Former, Precondition, Write,
 };
@@ -27,6 +28,7 @@ use super::session::PostgresSession;
 use super::statements as sql;
 use super::statements::SHARE_TYPES;
 use super::statements_of_safety::CREATE_AGAIN;
+use crate::audit::append;
 use crate::guard::guard;
 use crate::rows::{
     IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Told, alone, attribute_key, decode_entries,
@@ -195,6 +197,11 @@ impl Commit<'_> {
         // A rehearsal must not lock the tenant's row, and nothing that it shows depends on credentials.
         if self.is_logged {
             self.end_credentials().await?;
+        }
+        if let Some(entry) = &self.change_set.policy.entry {
+            // A change set that changed nothing is in no log, so it may be done again after its answer was lost; its entry is not.
+            let mut session = PostgresSession::on(self.transaction, true);
+            append(&mut session, Chain::Tenant(tenant), entry).await?;
         }
         Ok(committed)
     }

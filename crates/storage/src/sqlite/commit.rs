@@ -5,6 +5,7 @@ pub(super) mod record;
 use std::cell::Cell;
 use std::collections::HashSet;
 
+use directory::audit::Chain;
 use directory::change_set::{
     Change, ChangeSet, Committed, Content, Effect, Former, Precondition, Write,
 };
@@ -23,6 +24,7 @@ use super::session::run;
 use super::statements as sql;
 use super::statements_of_safety::{CREATE_AGAIN, READ_VERSION};
 use super::writer::Writing;
+use crate::audit::append;
 use crate::guard::guard;
 use crate::rows::{
     IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Stored, Told, alone, attribute_key,
@@ -100,6 +102,11 @@ pub(crate) fn apply(
     }
     commit.end_credentials()?;
     commit.raise_sequence()?;
+    if let Some(entry) = &change_set.policy.entry {
+        run(writing.connection, async |session| {
+            append(session, Chain::Tenant(tenant), entry).await
+        })?;
+    }
     Ok(committed)
 }
 
