@@ -16,6 +16,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTE
 use reqwest::{Client, RequestBuilder, Response};
 use scim_client::hiding::hide;
 use serde_json::Value;
+use tls_failure::Side;
 use url::Url;
 
 use crate::egress::{Egress, Refusal};
@@ -54,11 +55,6 @@ impl HttpCourier {
             http: egress.client()?,
             egress,
         })
-    }
-
-    /// Refuses a URL that may not be reached now.
-    pub async fn check(&self, url: &str) -> Result<(), Refusal> {
-        self.egress.check_resolved(&parse(url)?).await
     }
 
     fn request(
@@ -120,13 +116,6 @@ fn parse(url: &str) -> Result<Url, Refusal> {
 
 #[async_trait]
 impl Courier for HttpCourier {
-    fn never(&self, url: &str) -> Option<String> {
-        parse(url)
-            .and_then(|url| self.egress.check(&url))
-            .err()
-            .map(|refusal| refusal.to_string())
-    }
-
     async fn send(&self, receiver: &Receiver, message: &Message, now: Timestamp) -> Reception {
         let later = |why: String| Reception::Later {
             why,
@@ -223,6 +212,9 @@ fn words(error: &reqwest::Error) -> String {
     while let Some(inner) = source {
         innermost = inner.to_string();
         source = inner.source();
+    }
+    if let Some(words) = tls_failure::explain(error, Side::Client) {
+        innermost = words;
     }
     failure(
         if error.is_connect() {

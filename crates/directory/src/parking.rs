@@ -40,11 +40,13 @@ pub enum Touch {
 
 impl Touch {
     fn meets(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Everything, _) | (_, Self::Everything) => true,
-            (Self::Members, Self::Member(_)) | (Self::Member(_), Self::Members) => true,
-            (one, other) => one == other,
-        }
+        matches!(
+            (self, other),
+            (Self::Everything, _)
+                | (_, Self::Everything)
+                | (Self::Members, Self::Member(_))
+                | (Self::Member(_), Self::Members)
+        ) || self == other
     }
 }
 
@@ -138,7 +140,7 @@ pub struct Allowance {
     pub expires: Timestamp,
 }
 
-/// What the guard has counted and holds.
+/// The counts of the guard, the allowances, and the parked writes.
 #[async_trait]
 pub trait Parking: Send + Sync {
     /// How many of each kind were removed from this minute (since 1970) on.
@@ -147,9 +149,9 @@ pub trait Parking: Send + Sync {
         tenant: TenantId,
         minute: i64,
     ) -> Result<Vec<(Removal, u64)>, Fault>;
-    /// What is let through, expired ones too.
+    /// The allowances, expired ones too.
     async fn allowances(&self, tenant: TenantId) -> Result<Vec<Allowance>, Fault>;
-    /// Lets through so many more; what was allowed of this kind before is replaced.
+    /// Lets so many more through. It replaces the earlier allowance of this kind.
     async fn allow(
         &self,
         tenant: TenantId,

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::audit::Entry;
 use crate::change_set::{ChangeSet, Committed};
 use crate::deletion_guard::Excess;
 use crate::document::Document;
@@ -351,7 +352,7 @@ pub trait Stage: Send + Sync {
     async fn ask(&self, tenant: TenantId, question: Question) -> Result<Found, Fault>;
 }
 
-/// What is read in a rehearsal.
+/// A read in a rehearsal.
 #[derive(Clone, Debug)]
 pub enum Question {
     /// `Store::read`.
@@ -360,7 +361,7 @@ pub enum Question {
         resource_type: String,
         /// Its id.
         id: String,
-        /// What of what is derived.
+        /// Which derived attributes.
         include: Include,
     },
     /// `Store::has_more_members_than`.
@@ -416,12 +417,13 @@ pub enum Found {
 /// Tenants.
 #[async_trait]
 pub trait Tenants: Send + Sync {
-    /// Makes a tenant; `None` where the name is taken.
+    /// Makes a tenant; `None` where the name is taken. The audit entry goes into the chain of the installation with it.
     async fn create_tenant(
         &self,
         name: &str,
         settings: TenantSettings,
         at: Timestamp,
+        entry: Entry,
     ) -> Result<Option<Tenant>, Fault>;
     /// By name.
     async fn find_tenant(&self, name: &str) -> Result<Option<Tenant>, Fault>;

@@ -12,7 +12,7 @@ use directory::clock::{Clock, IdGenerator};
 use directory::store::Fault;
 use directory::tenant::{Tenant, TenantSettings};
 use jiff::Timestamp;
-use server::{DEFAULT_TENANT, Options, State, router};
+use server::{DEFAULT_TENANT, Options, Parts, State, router};
 use storage::secrets::MasterKey;
 use storage::sqlite::{self, Sqlite};
 use uuid::Uuid;
@@ -39,7 +39,7 @@ impl IdGenerator for Machine {
     #[expect(clippy::disallowed_methods, reason = "this is the place")]
     fn secret(&self) -> [u8; 32] {
         let mut secret = [0; 32];
-        // The operating system's randomness fails only where there is none at all; then no secret must be made.
+        // The operating system has no randomness, so no secret may be made.
         while getrandom::fill(&mut secret).is_err() {
             std::thread::yield_now();
         }
@@ -76,7 +76,12 @@ impl ScimRoutes {
         );
         let tenants: Arc<dyn Tokens> = own.clone();
         let made = tenants
-            .create_tenant(DEFAULT_TENANT, TenantSettings::default(), machine.now())
+            .create_tenant(
+                DEFAULT_TENANT,
+                TenantSettings::default(),
+                machine.now(),
+                Entry::of_program("tenant.create", DEFAULT_TENANT, machine.now()),
+            )
             .await?;
         let tenant = match made {
             Some(made) => made,
@@ -85,15 +90,20 @@ impl ScimRoutes {
                 .await?
                 .ok_or_else(|| Fault::new("the folder's database has no tenant"))?,
         };
-        let state = State::new(
+        let state = State::new(Parts {
             directory,
-            tenants.clone(),
-            hasher.clone(),
-            machine.clone(),
-            machine,
+            tenants: tenants.clone(),
+            hasher: hasher.clone(),
+            clock: machine.clone(),
+            ids: machine,
             options,
-        );
-        state.try_readiness_of(own);
+            events: None,
+            readiness: Some(own),
+            request_log: None,
+            callers: None,
+            tenant_lifecycle: None,
+            administration: None,
+        });
         Ok(Self {
             router: router(state),
             tenants,

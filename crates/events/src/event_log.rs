@@ -1,7 +1,9 @@
 //! The ports of events out: `EventLog` for what happened, `Receivers` for who is told and how far they are, `SigningKeys` for tokens, `Courier` for the way
-//! to receivers. Each method is one atomic, retryable step.
+//! to receivers. Each method is one atomic, retryable step. A method that an administrator changes something through takes the audit entry, and appends it
+//! to the tenant's chain in the same transaction, where something has changed.
 
 use async_trait::async_trait;
+use directory::audit::Entry;
 use directory::retry::RetryAfter;
 use directory::store::Fault;
 use directory::tenant::TenantId;
@@ -132,6 +134,7 @@ pub trait Receivers: Send + Sync {
         &self,
         tenant: TenantId,
         new: NewReceiver,
+        entry: Entry,
     ) -> Result<Option<Receiver>, Fault>;
     /// All of a tenant, by name.
     async fn list_receivers(&self, tenant: TenantId) -> Result<Vec<Receiver>, Fault>;
@@ -147,6 +150,7 @@ pub trait Receivers: Send + Sync {
         tenant: TenantId,
         id: ReceiverId,
         state: ReceiverState,
+        entry: Entry,
     ) -> Result<bool, Fault>;
     /// Gives it other secrets; false where there is none.
     async fn set_receiver_secrets(
@@ -154,12 +158,23 @@ pub trait Receivers: Send + Sync {
         tenant: TenantId,
         id: ReceiverId,
         secrets: Secrets,
+        entry: Entry,
     ) -> Result<bool, Fault>;
     /// Forgets one with everything that waits for it; false where there is none.
-    async fn remove_receiver(&self, tenant: TenantId, id: ReceiverId) -> Result<bool, Fault>;
+    async fn remove_receiver(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+        entry: Entry,
+    ) -> Result<bool, Fault>;
     /// Adds a resource to a receiver's feed or takes it out, and tells the receiver so in the tenant's order. False where it was so already, or where there
     /// is no such receiver.
-    async fn choose(&self, receiver: &Receiver, choice: Choice) -> Result<bool, Fault>;
+    async fn choose(
+        &self,
+        receiver: &Receiver,
+        choice: Choice,
+        entry: Entry,
+    ) -> Result<bool, Fault>;
     /// Which of these resources are in a receiver's feed.
     async fn chosen(
         &self,
@@ -196,6 +211,7 @@ pub trait Receivers: Send + Sync {
         tenant: TenantId,
         id: ReceiverId,
         sequence: Option<i64>,
+        entry: Entry,
     ) -> Result<u64, Fault>;
     /// Forgets events that were put aside (`None`: all); how many.
     async fn discard(
@@ -203,6 +219,7 @@ pub trait Receivers: Send + Sync {
         tenant: TenantId,
         id: ReceiverId,
         sequence: Option<i64>,
+        entry: Entry,
     ) -> Result<u64, Fault>;
     /// Records what became of one event that was delivered again: it goes, or is put aside once more.
     async fn record_parcel(
@@ -256,12 +273,14 @@ pub trait SigningKeys: Send + Sync {
         tenant: TenantId,
         now: Timestamp,
     ) -> Result<Vec<SigningKey>, Fault>;
-    /// Makes a new key. The old ones stay published for a while, or, where they may be in wrong hands, not a moment.
+    /// Makes a new key. The old ones stay published for a while, or, where they may be in wrong hands, not a moment. The audit entry is about the new key: its
+    /// `on` becomes the id of that key.
     async fn rotate_keys(
         &self,
         tenant: TenantId,
         now: Timestamp,
         distrust_old: bool,
+        entry: Entry,
     ) -> Result<SigningKey, Fault>;
 }
 
@@ -306,8 +325,6 @@ pub enum Reception {
 /// The way to receivers.
 #[async_trait]
 pub trait Courier: Send + Sync {
-    /// Why nothing can ever be sent to a URL, where that is known beforehand: its address may not be reached, or its scheme not be used.
-    fn never(&self, url: &str) -> Option<String>;
     /// Sends once.
     async fn send(&self, receiver: &Receiver, message: &Message, now: Timestamp) -> Reception;
 }

@@ -145,12 +145,12 @@ impl Subscriptions {
         }
     }
 
-    /// Why nothing can ever be sent to a URL, where that is known beforehand.
-    pub fn never(&self, url: &str) -> Option<String> {
-        self.ports.courier.never(url)
+    /// The `iss` of a tenant's tokens, which is also the URL below which its receivers find this server.
+    pub fn issuer(&self, tenant: &str) -> String {
+        self.ports.teller.issuer(tenant)
     }
 
-    /// Sends a message that is about nobody.
+    /// Sends a message that is about no resource.
     pub async fn test(&self, receiver: &Receiver) -> Result<Reception, Fault> {
         let now = self.ports.clock.now();
         let message = self

@@ -85,4 +85,4 @@ pub use options::Options;
 pub use retention::shorten_request_logs;
 pub use scim_api::ROOMLESS_BYTES_MAX;
 pub use serve::{serve, serve_tls};
-pub use state::{Callers, DEFAULT_TENANT, Events, State};
+pub use state::{Callers, DEFAULT_TENANT, Events, Parts, State, TenantLifecycle};

@@ -1,7 +1,7 @@
 //! Whether requests can be answered, for `/readyz`: tried at most once a second however often it is asked, and given up after a few seconds. How a store is
 //! tried is the store's business.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use directory::readiness::{NotReady, Readiness};
@@ -16,21 +16,23 @@ const FRESH_MAX: SignedDuration = SignedDuration::from_secs(1);
 type Found = Result<(), String>;
 
 /// Trials of the store.
-#[derive(Default)]
 pub(crate) struct Trials {
-    store: OnceLock<Arc<dyn Readiness>>,
+    store: Option<Arc<dyn Readiness>>,
     last: Mutex<Option<(Timestamp, Found)>>,
 }
 
 impl Trials {
-    /// Tries this store from now on. Only the first call counts.
-    pub(crate) fn of(&self, store: Arc<dyn Readiness>) {
-        drop(self.store.set(store));
+    /// Of this store; `None`: of a store that cannot be tried.
+    pub(crate) fn of(store: Option<Arc<dyn Readiness>>) -> Self {
+        Self {
+            store,
+            last: Mutex::default(),
+        }
     }
 
     /// What the last trial found, or a new one; without a store that can be tried nothing is in the way. Those who ask meanwhile wait for it and get the same answer.
     pub(crate) async fn find(&self, now: Timestamp, limit: Duration) -> Found {
-        let Some(store) = self.store.get() else {
+        let Some(store) = &self.store else {
             return Ok(());
         };
         let mut last = self.last.lock().await;
@@ -98,8 +100,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_store_is_tried_once_a_second_and_recovers_by_itself() {
-        let (trials, store) = (Trials::default(), Arc::new(Fickle::default()));
-        trials.of(store.clone());
+        let store = Arc::new(Fickle::default());
+        let trials = Trials::of(Some(store.clone()));
         for milliseconds in [0, 500, 999] {
             assert_eq!(
                 trials.find(at(milliseconds), LIMIT).await,
@@ -122,8 +124,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_that_does_not_answer_is_not_ready() {
-        let trials = Trials::default();
-        trials.of(Arc::new(Silent));
+        let trials = Trials::of(Some(Arc::new(Silent)));
         assert!(
             trials
                 .find(at(0), Duration::from_millis(1))

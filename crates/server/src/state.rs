@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use access::client::Clients;
 use access::credential::{TokenHasher, Tokens};
@@ -14,7 +14,6 @@ use directory::readiness::Readiness;
 use directory::request_log::RequestLog;
 use directory::shares::Shares;
 use directory::tenant::TenantId;
-use directory::tenant_life::TenantLife;
 use events::event_log::{EventLog, Receivers, SigningKeys};
 use events::subscription::Subscriptions;
 use events::telling::Teller;
@@ -53,7 +52,7 @@ pub struct State {
     pub clock: Arc<dyn Clock>,
     /// Ids of requests.
     pub ids: Arc<dyn IdGenerator>,
-    events: OnceLock<Events>,
+    events: Option<Events>,
     /// Limits.
     pub options: Options,
     pub(crate) tokens: TokenCache,
@@ -67,19 +66,23 @@ pub struct State {
     /// Turns of long requests.
     pub(crate) long_requests: Shares,
     pub(crate) trials: Trials,
-    pub(crate) request_log: OnceLock<Arc<dyn RequestLog>>,
+    pub(crate) request_log: Option<Arc<dyn RequestLog>>,
     pub(crate) strangers: StrangerBudget,
     pub(crate) key_sets: KeySetCache,
-    callers: OnceLock<Callers>,
-    tenant_life: OnceLock<Life>,
-    administration: OnceLock<Arc<Administration>>,
+    callers: Option<Callers>,
+    tenant_life: Option<Life>,
+    administration: Option<Arc<Administration>>,
 }
 
-/// What the life of tenants takes.
+/// What restoring a tenant takes.
+pub struct TenantLifecycle {
+    /// Where a restored tenant is kept while it is sent.
+    pub folder: PathBuf,
+}
+
+/// `TenantLifecycle` at work.
 pub(crate) struct Life {
-    /// The store's part.
-    pub tenants: Arc<dyn TenantLife>,
-    /// Where what is restored is kept while it is sent.
+    /// Where a restored tenant is kept while it is sent.
     pub folder: PathBuf,
     /// One at a time: each may fill the disk.
     pub restoring: Arc<Semaphore>,
@@ -102,113 +105,106 @@ pub struct Events {
     pub commits: watch::Receiver<u64>,
 }
 
+/// What the server is put together from. A part that is `None` is not offered.
+pub struct Parts {
+    /// Identities.
+    pub directory: Directory,
+    /// Tenants and tokens.
+    pub tenants: Arc<dyn Tokens>,
+    /// Hashes tokens as the store has them.
+    pub hasher: Arc<dyn TokenHasher>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids of requests.
+    pub ids: Arc<dyn IdGenerator>,
+    /// Limits.
+    pub options: Options,
+    /// Telling of changes.
+    pub events: Option<Events>,
+    /// The store that `/readyz` tries.
+    pub readiness: Option<Arc<dyn Readiness>>,
+    /// Where requests are written down.
+    pub request_log: Option<Arc<dyn RequestLog>>,
+    /// OAuth clients and foreign issuers.
+    pub callers: Option<Callers>,
+    /// Suspending, exporting, restoring and erasing tenants; a store of somebody else's accounts does not offer that.
+    pub tenant_lifecycle: Option<TenantLifecycle>,
+    /// What administrators do.
+    pub administration: Option<Arc<Administration>>,
+}
+
 impl State {
-    /// Puts the parts together. Without `with_events` nothing is told of changes.
-    pub fn new(
-        directory: Directory,
-        tenants: Arc<dyn Tokens>,
-        hasher: Arc<dyn TokenHasher>,
-        clock: Arc<dyn Clock>,
-        ids: Arc<dyn IdGenerator>,
-        options: Options,
-    ) -> Arc<Self> {
-        let tokens = TokenCache::new(
-            options.token_cache_entries_max,
-            options.token_cache_seconds_max,
-        );
-        let rates = RateLimits::new(options.rate_limit_entries_max);
-        let addresses = RateLimits::new(options.rate_limit_entries_max);
-        let lockout = Lockout::new(options.lockout);
-        let listeners = Listeners::new(
-            options.event_listeners_max,
-            options.event_listeners_per_tenant_max,
-        );
-        let bodies = Shares::new(
-            options.bodies_bytes_max,
-            options.bodies_per_tenant_bytes_max,
-        );
-        let long_requests = Shares::new(
-            options.long_requests_max,
-            options.long_requests_per_tenant_max,
-        );
-        let key_sets = KeySetCache::new(options.key_sets);
-        let callers = OnceLock::new();
-        Arc::new(Self {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts {
             directory,
             tenants,
             hasher,
             clock,
             ids,
             options,
-            tokens,
-            rates,
-            addresses,
-            lockout,
-            listeners,
-            bodies,
-            long_requests,
-            trials: Trials::default(),
-            events: OnceLock::new(),
-            request_log: OnceLock::new(),
-            strangers: StrangerBudget::default(),
-            key_sets,
+            events,
+            readiness,
+            request_log,
             callers,
-            tenant_life: OnceLock::new(),
-            administration: OnceLock::new(),
+            tenant_lifecycle,
+            administration,
+        } = parts;
+        let tenant_life = tenant_lifecycle.map(|parts| Life {
+            folder: parts.folder,
+            restoring: Arc::new(Semaphore::new(1)),
+        });
+        Arc::new(Self {
+            tokens: TokenCache::new(
+                options.token_cache_entries_max,
+                options.token_cache_seconds_max,
+            ),
+            rates: RateLimits::new(options.rate_limit_entries_max),
+            addresses: RateLimits::new(options.rate_limit_entries_max),
+            lockout: Lockout::new(options.lockout),
+            listeners: Listeners::new(
+                options.event_listeners_max,
+                options.event_listeners_per_tenant_max,
+            ),
+            bodies: Shares::new(
+                options.bodies_bytes_max,
+                options.bodies_per_tenant_bytes_max,
+            ),
+            long_requests: Shares::new(
+                options.long_requests_max,
+                options.long_requests_per_tenant_max,
+            ),
+            key_sets: KeySetCache::new(options.key_sets),
+            strangers: StrangerBudget::default(),
+            trials: Trials::of(readiness),
+            directory,
+            tenants,
+            hasher,
+            clock,
+            ids,
+            options,
+            events,
+            request_log,
+            callers,
+            tenant_life,
+            administration,
         })
     }
 
-    /// Tells of changes from now on. To be called once, before the first request; later calls change nothing.
-    #[must_use]
-    pub fn with_events(self: Arc<Self>, events: Events) -> Arc<Self> {
-        drop(self.events.set(events));
-        self
-    }
-
-    /// What is told of changes with, where that is offered.
+    /// What tells of changes, where that is offered.
     pub(crate) fn events(&self) -> Option<&Events> {
-        self.events.get()
-    }
-
-    /// `/readyz` tries this store from now on. Only the first call counts.
-    pub fn try_readiness_of(&self, store: Arc<dyn Readiness>) {
-        self.trials.of(store);
-    }
-
-    /// From now on requests are written down there. Only the first call counts.
-    pub fn keep_requests(&self, log: Arc<dyn RequestLog>) {
-        let _ = self.request_log.set(log);
-    }
-
-    /// Adds OAuth clients and foreign issuers; without this there are none. What was added first stays.
-    pub fn set_callers(&self, callers: Callers) {
-        let _ = self.callers.set(callers);
+        self.events.as_ref()
     }
 
     pub(crate) fn callers(&self) -> Option<&Callers> {
-        self.callers.get()
-    }
-
-    /// From now on the admin API suspends, exports, restores and erases tenants; what is restored is kept in this folder while it is sent. A store of somebody
-    /// else's accounts does not offer that.
-    pub fn offer_tenant_life(&self, tenants: Arc<dyn TenantLife>, folder: PathBuf) {
-        self.tenant_life.get_or_init(|| Life {
-            tenants,
-            folder,
-            restoring: Arc::new(Semaphore::new(1)),
-        });
+        self.callers.as_ref()
     }
 
     pub(crate) fn tenant_life(&self) -> Option<&Life> {
-        self.tenant_life.get()
-    }
-
-    /// From now on administrators are served. Only the first call counts.
-    pub fn administer(&self, administration: Arc<Administration>) {
-        let _ = self.administration.set(administration);
+        self.tenant_life.as_ref()
     }
 
     pub(crate) fn administration(&self) -> Option<&Arc<Administration>> {
-        self.administration.get()
+        self.administration.as_ref()
     }
 }

@@ -3,8 +3,9 @@
 mod attempts;
 mod commit;
 pub(crate) mod connections;
+mod create;
 mod export;
-mod leavers;
+mod group;
 mod pending;
 mod read;
 mod readiness;
@@ -17,6 +18,8 @@ pub(crate) mod statements_of_installation;
 pub(crate) mod statements_of_requests;
 pub(crate) mod statements_of_safety;
 mod tls;
+mod together;
+mod values;
 
 use std::sync::Arc;
 
@@ -30,6 +33,7 @@ use tokio::sync::Notify;
 use self::attempts::{in_transaction, query};
 pub use self::connections::{COMMITS_PER_TENANT_MAX, LONG_READS_MAX, LONG_READS_PER_TENANT_MAX};
 use self::connections::{Connections, Signals, configuration, fault, snapshot};
+use self::group::Groups;
 use self::requests::PostgresRequestLog;
 use crate::engine::{Database, Engine as _};
 use crate::rows::storable;
@@ -40,7 +44,7 @@ use crate::totals::Totals;
 /// Why a database on a server cannot be used.
 #[derive(Debug)]
 pub enum ConnectError {
-    /// The server gave no connection: it does not answer, or lets nobody in. It may do so later.
+    /// The server gave no connection: it does not answer, or refuses the connection. It may do so later.
     NoConnection(Fault),
     /// Anything else, such as a URL that is none, or tables of a newer program.
     Other(Fault),
@@ -74,6 +78,7 @@ pub struct PostgresEngine {
     ours: Arc<Notify>,
     _signals: Arc<Signals>,
     totals: Arc<Totals>,
+    groups: Groups,
 }
 
 /// Whether the database at this URL has been used by a node, which has a key.
@@ -97,17 +102,13 @@ impl Postgres {
             ours,
             _signals: Arc::new(signals),
             totals: Arc::default(),
+            groups: Groups::default(),
         }))
     }
 
     /// Request logs in the same database.
     pub fn request_log(&self) -> PostgresRequestLog {
         PostgresRequestLog::start(self.connections.clone())
-    }
-
-    /// Notified whenever something was committed, by this node or, as far as can be heard, by another one; sometimes when nothing was.
-    pub fn committed(&self) -> Arc<Notify> {
-        Arc::clone(&self.committed)
     }
 }
 
@@ -118,9 +119,10 @@ impl Store for Postgres {
         tenant: TenantId,
         change_set: Arc<ChangeSet>,
     ) -> Result<Vec<Committed>, CommitError> {
-        let share = self.connections.commits.acquire(tenant, 1).await;
-        let committed = commit::commit(&self.connections, tenant, &change_set).await?;
-        drop(share);
+        let committed = self
+            .groups
+            .commit(&self.connections, tenant, change_set)
+            .await?;
         self.notify();
         Ok(committed)
     }

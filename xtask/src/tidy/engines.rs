@@ -28,19 +28,15 @@ const OF_AN_ENGINE: &[(&str, &[Engine], &str)] = &[
     ),
     ("connections.rs", BOTH, "opening and sharing connections"),
     ("commit.rs", BOTH, "hot: every write of identities"),
-    ("record.rs", BOTH, "part of a commit: history"),
+    ("commit/record.rs", BOTH, "part of a commit: history"),
     ("pending.rs", BOTH, "part of a commit: references that wait"),
-    (
-        "leavers.rs",
-        BOTH,
-        "part of a commit: what was issued to people who leave",
-    ),
     (
         "rehearsal.rs",
         BOTH,
         "a commit in a transaction that is taken back",
     ),
     ("search.rs", BOTH, "hot: how a plan is carried out"),
+    ("query.rs", SQLITE, "generated queries on a connection"),
     ("read.rs", BOTH, "hot: resources with what is derived"),
     (
         "requests.rs",
@@ -67,6 +63,22 @@ const OF_AN_ENGINE: &[(&str, &[Engine], &str)] = &[
     ),
     ("serving.rs", SQLITE, "one process serves a file"),
     ("writer.rs", SQLITE, "the one thread that writes"),
+    (
+        "together.rs",
+        POSTGRES,
+        "hot: commits that come at the same time",
+    ),
+    ("group.rs", POSTGRES, "hot: which commits go together"),
+    (
+        "create.rs",
+        POSTGRES,
+        "part of a commit: many creates at once",
+    ),
+    (
+        "values.rs",
+        POSTGRES,
+        "part of a commit: index rows as arrays",
+    ),
     ("attempts.rs", POSTGRES, "what is tried again"),
     ("tls.rs", POSTGRES, "TLS to the server"),
 ];

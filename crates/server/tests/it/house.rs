@@ -7,7 +7,7 @@ use access::client::Clients;
 use access::credential::{TokenHash, TokenHasher, TokenRequest, Tokens, issue, token_text};
 use access::issuer::Issuers;
 use administration::Administration;
-use administration::administration::{Engine, Options as Limits, Reach};
+use administration::administration::{Engine, Events as Told, Options as Limits, Reach};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
@@ -29,7 +29,7 @@ use provisioning::connector::{Connector, Target};
 use provisioning::dry_run::DryRun;
 use provisioning::types::Types;
 use serde_json::Value;
-use server::{Callers, Events, Options, State, router};
+use server::{Callers, Events, Options, Parts, State, TenantLifecycle, router};
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
 use storage::sqlite::requests::SqliteRequestLog;
@@ -113,10 +113,6 @@ struct Nowhere;
 
 #[async_trait]
 impl Courier for Nowhere {
-    fn never(&self, _: &str) -> Option<String> {
-        None
-    }
-
     async fn send(&self, _: &Receiver, _: &Message, _: Timestamp) -> Reception {
         Reception::Later {
             why: "nobody is there".into(),
@@ -217,13 +213,22 @@ impl House {
             keys: Mutex::default(),
             fetches: AtomicUsize::default(),
         });
+        let request_log: Arc<dyn RequestLog> =
+            Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
         let administration = Administration {
             tenants: tenants.clone(),
+            life: store.clone(),
+            request_log: request_log.clone(),
             clients: clients.clone(),
             issuers: issuers.clone(),
             key_sets: foreign.clone(),
             audit: store.clone(),
             request_log: request_log.clone(),
+            events: Told {
+                receivers: store.clone(),
+                keys: store.clone(),
+                delivery: events.delivery.clone(),
+            },
             directory: directory.clone(),
             hasher: hasher.clone(),
             clock: hand.clone(),
@@ -246,27 +251,30 @@ impl House {
             },
         };
         let tenant = tenants
-            .create_tenant("default", settings, hand.now())
+            .create_tenant("default", settings, hand.now(), entry())
             .await
             .unwrap()
             .unwrap();
-        let state = State::new(
+        let state = State::new(Parts {
             directory,
-            seen_tenants(tenants.clone()),
-            hasher.clone(),
-            hand.clone(),
-            hand.clone(),
+            tenants: seen_tenants(tenants.clone()),
+            hasher: hasher.clone(),
+            clock: hand.clone(),
+            ids: hand.clone(),
             options,
-        )
-        .with_events(events);
-        state.keep_requests(request_log.clone());
-        state.administer(Arc::new(administration));
-        state.set_callers(Callers {
-            clients: clients.clone(),
-            issuers: issuers.clone(),
-            key_sets: foreign.clone(),
+            events: Some(events),
+            readiness: None,
+            request_log: Some(request_log.clone()),
+            callers: Some(Callers {
+                clients: clients.clone(),
+                issuers: issuers.clone(),
+                key_sets: foreign.clone(),
+            }),
+            tenant_lifecycle: Some(TenantLifecycle {
+                folder: folder.path().to_owned(),
+            }),
+            administration: Some(Arc::new(administration)),
         });
-        state.offer_tenant_life(store.clone(), folder.path().to_owned());
         let mut house = Self {
             clients,
             issuers,
