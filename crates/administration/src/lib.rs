@@ -24,7 +24,7 @@ pub mod issuers;
 
 pub mod receivers;
 
-pub mod dead_letters;
+pub mod undelivered;
 
 pub mod signing_keys;
 

@@ -158,7 +158,7 @@ pub const REMOVE_FROM_FEED: Operation = send(
     "/t/{tenant}/admin/v1/receivers/{name}/feed/remove",
     &["receiver feed-remove"],
 );
-pub const LIST_DEAD_LETTERS: Operation = send(
+pub const LIST_UNDELIVERED: Operation = send(
     "GET",
     "/t/{tenant}/admin/v1/receivers/{name}/dead-letters",
     &["receiver dead-letters"],
@@ -321,7 +321,7 @@ pub const ALL: &[&Operation] = &[
     &TEST_RECEIVER,
     &ADD_TO_FEED,
     &REMOVE_FROM_FEED,
-    &LIST_DEAD_LETTERS,
+    &LIST_UNDELIVERED,
     &REDELIVER,
     &DISCARD,
     &LIST_KEYS,

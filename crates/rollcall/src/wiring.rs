@@ -43,7 +43,7 @@ use server::local::{LocalUser, own_uid};
 use server::lockout::LockoutLimit;
 use server::rate_limit::RateLimit;
 use server::{Callers, DEFAULT_TENANT, Parts, State, TenantLifecycle};
-use storage::ports::Ports;
+use storage::ports::Ports as StoragePorts;
 use storage::postgres::{self, Postgres};
 use storage::private_files::make_private;
 use storage::secrets::MasterKey;
@@ -150,7 +150,7 @@ pub struct AnyStore {
 }
 
 impl AnyStore {
-    fn of(database: &impl Ports, request_log: Arc<dyn RequestLog>) -> Self {
+    fn of(database: &impl StoragePorts, request_log: Arc<dyn RequestLog>) -> Self {
         Self {
             request_log,
             embedded: None,

@@ -1,6 +1,6 @@
 //! The admin API: what administrators change besides identities. One file a noun; the frame here: who may, which route, and OpenAPI from the same code.
 //!
-//! `/t/{tenant}/admin/v1` is for administrators of one tenant (scope `admin`), `/admin/v1` for whoever runs the installation (scope `operator`, a token
+//! `/t/{tenant}/admin/v1` is for administrators of one tenant (scope `admin`), `/admin/v1` for those who run the installation (scope `operator`, a token
 //! of the tenant `default`). Bodies are JSON; errors have the form of SCIM errors.
 
 mod body;
@@ -120,7 +120,7 @@ fn routes_of_all() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(receivers::test))
         .routes(routes!(receivers::add_to_feed))
         .routes(routes!(receivers::remove_from_feed))
-        .routes(routes!(receivers::dead_letters))
+        .routes(routes!(receivers::undelivered))
         .routes(routes!(receivers::redeliver))
         .routes(routes!(receivers::discard))
         .routes(routes!(signing_keys::list, signing_keys::rotate));

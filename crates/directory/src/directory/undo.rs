@@ -119,7 +119,7 @@ impl Directory {
             count += page.len();
             if count > UNDO_CHANGES_MAX {
                 let detail = format!(
-                    "The window has more than {UNDO_CHANGES_MAX} changes; accepted is a shorter one."
+                    "The window has more than {UNDO_CHANGES_MAX} changes; use a shorter one."
                 );
                 return Err(Error::new(ErrorKind::TooMany, detail).into());
             }
