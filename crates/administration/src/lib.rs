@@ -30,6 +30,14 @@ pub mod signing_keys;
 
 pub mod audit;
 
+pub mod guard;
+
+pub mod history;
+
+pub mod requests;
+
+pub mod schemas;
+
 pub mod applications;
 
 pub mod sync;

@@ -14,11 +14,11 @@ use connectors::egress::Egress;
 use connectors::event_receiver::HttpCourier;
 use connectors::key_sets::KeySetFetcher;
 use connectors::scim_target::ScimConnector;
-use directory::access::{Caller, Permissions};
+use directory::access::Permissions;
 use directory::audit::Entry;
 use directory::audit_log::Audit;
 use directory::clock::{Clock, IdGenerator};
-use directory::directory::{COMMAND_LINE, Directory};
+use directory::directory::Directory;
 use directory::history::History;
 use directory::parking::Parking;
 use directory::pending::PendingReferences;
@@ -365,6 +365,7 @@ impl Rollcall {
             issuers: Arc::clone(&self.store.issuers),
             key_sets: Arc::clone(&self.key_sets),
             audit: Arc::clone(&self.store.audit),
+            request_log: Arc::clone(&self.store.request_log),
             events: Events {
                 receivers: Arc::clone(&events.receivers),
                 keys: Arc::clone(&events.keys),
@@ -443,15 +444,6 @@ impl Rollcall {
             types: Types::new(Arc::clone(&self.store.types)),
             connector: Arc::new(self.connector.clone()),
         }
-    }
-
-    /// The hand of an administrator in a tenant.
-    pub async fn administrator(&self, tenant: &str) -> Result<Caller, Failure> {
-        let tenant = Arc::new(self.tenant(tenant).await?);
-        Ok(self
-            .directory
-            .caller(tenant, COMMAND_LINE.into(), Permissions::all())
-            .await?)
     }
 
     /// Now.

@@ -25,13 +25,11 @@ mod issuers;
 
 mod guard;
 
-mod past;
+mod history;
 
 mod receivers;
 
 mod signing_keys;
-
-mod types;
 
 mod schemas;
 
@@ -97,12 +95,12 @@ fn routes_of_all() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(guard::allow))
         .routes(routes!(guard::approve))
         .routes(routes!(guard::reject))
-        .routes(routes!(past::versions))
-        .routes(routes!(past::then))
-        .routes(routes!(past::restore))
-        .routes(routes!(past::deleted))
-        .routes(routes!(past::undo))
-        .routes(routes!(past::pending))
+        .routes(routes!(history::versions))
+        .routes(routes!(history::then))
+        .routes(routes!(history::restore))
+        .routes(routes!(history::deleted))
+        .routes(routes!(history::undo))
+        .routes(routes!(history::pending))
         .routes(routes!(schemas::list, schemas::put))
         .routes(routes!(schemas::show, schemas::remove))
         .routes(routes!(schemas::history))
