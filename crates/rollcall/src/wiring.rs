@@ -18,6 +18,7 @@ use directory::access::Permissions;
 use directory::audit::Entry;
 use directory::audit_log::Audit;
 use directory::clock::{Clock, IdGenerator};
+use directory::directory::COMMAND_LINE;
 use directory::directory::Directory;
 use directory::history::History;
 use directory::parking::Parking;
@@ -365,7 +366,6 @@ impl Rollcall {
             issuers: Arc::clone(&self.store.issuers),
             key_sets: Arc::clone(&self.key_sets),
             audit: Arc::clone(&self.store.audit),
-            request_log: Arc::clone(&self.store.request_log),
             events: Events {
                 receivers: Arc::clone(&events.receivers),
                 keys: Arc::clone(&events.keys),

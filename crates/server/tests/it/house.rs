@@ -223,7 +223,6 @@ impl House {
             issuers: issuers.clone(),
             key_sets: foreign.clone(),
             audit: store.clone(),
-            request_log: request_log.clone(),
             events: Told {
                 receivers: store.clone(),
                 keys: store.clone(),
