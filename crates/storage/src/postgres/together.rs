@@ -350,7 +350,7 @@ fn refusals(
 }
 
 /// The resources of a change set that does nothing but make some.
-fn all_new<'a>(place: usize, change_set: &'a ChangeSet) -> Option<Vec<New<'a>>> {
+fn all_new(place: usize, change_set: &ChangeSet) -> Option<Vec<New<'_>>> {
     change_set
         .writes
         .iter()
