@@ -238,11 +238,11 @@ impl Database {
     /// Rows a second that pgbench inserts, one a transaction.
     fn pgbench(&self, rows: usize) -> Result<f64, Failure> {
         let document = user(0).to_string().replace('\'', "''");
-        // A colon before a letter is a variable of pgbench's.
+        // pgbench takes what follows a colon for a variable of its own.
         let script = format!(
             "\\set n random(1, 1000000000000)\n\
              INSERT INTO reference VALUES (gen_random_uuid(), 'user' || :n, '00u' || :n, '{}');\n",
-            document.replace("urn:", "urn.").replace("f:p", "f.p")
+            document.replace(':', ";")
         );
         let file = self.path("insert.sql");
         fs::write(&file, script)?;
