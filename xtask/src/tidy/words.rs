@@ -43,6 +43,7 @@ const GIVEN_NAMES: &[(&str, &str)] = &[
     ("realm", "Bearer realm="),
     ("realm", "Basic realm="),
     ("entity", "UNPROCESSABLE_ENTITY"),
+    ("entity", "CaUsedAsEndEntity"),
     ("entity", "entity-tag"),
     ("entity", "entity tag"),
 ];
