@@ -14,8 +14,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("resync", "reconciliation"),
     ("circuit breaker", "deletion guard or hold"),
     ("circuit_breaker", "deletion guard or hold"),
-    ("dead letter", "quarantine"),
-    ("dead_letter", "quarantine"),
 ];
 
 /// Words that make a comment hard to read, and what a comment says instead.
@@ -45,6 +43,7 @@ const GIVEN_NAMES: &[(&str, &str)] = &[
     ("realm", "Bearer realm="),
     ("realm", "Basic realm="),
     ("entity", "UNPROCESSABLE_ENTITY"),
+    ("entity", "CaUsedAsEndEntity"),
     ("entity", "entity-tag"),
     ("entity", "entity tag"),
 ];
