@@ -179,6 +179,17 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// A caller who may do everything and acts on the installation, also if it has no tenant yet.
+    pub fn of_installation(credential_id: String) -> Self {
+        Self {
+            tenant: Arc::new(Tenant::none()),
+            schemas: SchemaSet::standard(),
+            credential_id,
+            permissions: Permissions::all(),
+            expires: None,
+        }
+    }
+
     /// Which kind of client it is: what its token says, else what its tenant says.
     pub fn profile(&self) -> Option<&'static Profile> {
         self.permissions

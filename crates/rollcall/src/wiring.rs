@@ -390,15 +390,10 @@ impl Rollcall {
     }
 
     /// The user of this machine, as an owner of the installation, for what only this program itself can do.
-    pub async fn local_owner(&self) -> Result<Administrator, Failure> {
-        let nowhere = Arc::new(Tenant::none());
-        let (user, all) = (LocalUser::here(own_uid()), Permissions::all());
-        let caller = self
-            .directory
-            .caller(nowhere, COMMAND_LINE.into(), all)
-            .await?;
+    pub fn local_owner() -> Administrator {
+        let user = LocalUser::here(own_uid());
         let (name, from) = (user.name().to_owned(), user.from().to_owned());
-        Ok(Administrator::of(caller, name, from))
+        Administrator::of(Caller::of_installation(COMMAND_LINE.into()), name, from)
     }
 
     /// What forgets in time.

@@ -418,7 +418,7 @@ async fn export(
     output: Output,
 ) -> Result<(), Failure> {
     let (rollcall, on) = local(destination, Missing::Refuse).await?;
-    let by = rollcall.local_owner().await?;
+    let by = Rollcall::local_owner();
     let to_stdout = to == Path::new("-");
     let progress = output.progress_in_lines(to_stdout, "exporting");
     if to_stdout {
@@ -472,7 +472,7 @@ async fn restore(
         ))
     })?;
     let (rollcall, on) = local(destination, Missing::Create).await?;
-    let by = rollcall.local_owner().await?;
+    let by = Rollcall::local_owner();
     // It is read twice: nothing is written before all of it was checked.
     let progress = output.progress_in_bytes(file.metadata()?.len().saturating_mul(2), "restoring");
     let source = Box::new(Watched::new(file, &progress));

@@ -7,9 +7,8 @@ use administration::administrator as admin;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::response::{IntoResponse, Response};
 use directory::DirectoryError;
-use directory::access::{Caller, Permissions};
+use directory::access::Caller;
 use directory::directory::COMMAND_LINE;
-use directory::tenant::Tenant;
 use http::StatusCode;
 use http::request::Parts;
 use scim_protocol::{Error, ErrorKind};
@@ -215,11 +214,7 @@ async fn operator(state: &Arc<State>, parts: &Parts) -> Result<Caller, Failure> 
     if parts.extensions.get::<LocalUser>().is_some()
         && state.tenants.find_tenant(DEFAULT_TENANT).await?.is_none()
     {
-        let nowhere = Arc::new(Tenant::none());
-        let caller = state
-            .directory
-            .caller(nowhere, COMMAND_LINE.into(), Permissions::all());
-        return Ok(caller.await?);
+        return Ok(Caller::of_installation(COMMAND_LINE.into()));
     }
     caller_of_any(state, DEFAULT_TENANT, parts, None).await
 }
