@@ -472,9 +472,10 @@ async fn choose(
     // The answer tells whether there is such a resource.
     by.caller.is_for(&member.resource_type)?;
     let at = on.clock.now();
-    let entry = match chosen {
-        true => by.entry(operation, name, at, NOTHING, Some(&member)),
-        false => by.entry(operation, name, at, Some(&member), NOTHING),
+    let entry = if chosen {
+        by.entry(operation, name, at, NOTHING, Some(&member))
+    } else {
+        by.entry(operation, name, at, Some(&member), NOTHING)
     };
     let choice = Choice {
         resource_type: member.resource_type,
