@@ -84,6 +84,8 @@ pub struct Administration {
     pub key_sets: Arc<dyn KeySets>,
     /// The audit log.
     pub audit: Arc<dyn Audit>,
+    /// Request logs.
+    pub request_log: Arc<dyn RequestLog>,
     /// Applications.
     pub engine: Engine,
     /// Receivers of events.

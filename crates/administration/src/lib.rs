@@ -24,11 +24,19 @@ pub mod issuers;
 
 pub mod receivers;
 
-pub mod dead_letters;
+pub mod undelivered;
 
 pub mod signing_keys;
 
 pub mod audit;
+
+pub mod guard;
+
+pub mod history;
+
+pub mod requests;
+
+pub mod schemas;
 
 pub mod applications;
 

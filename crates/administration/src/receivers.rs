@@ -1,5 +1,5 @@
 //! Receivers of a tenant's changes, their secrets, and the feeds of those that are told of chosen resources only. A secret is shown once, when it is made. The
-//! events that could not be delivered are in `dead_letters`.
+//! events that could not be delivered are in `undelivered`.
 
 use access::credential::token_text;
 use directory::DirectoryError;

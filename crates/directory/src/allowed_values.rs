@@ -112,7 +112,7 @@ impl Asked {
             Some(value) => {
                 let (attribute, resource_type) = (self.attribute, self.resource_type);
                 let detail = format!(
-                    "`{attribute}` has the value `{value}`, which this tenant does not allow; accepted are the values of /{resource_type}s whose `supported` is true."
+                    "`{attribute}` has the value `{value}`, which this tenant does not allow; use the values of /{resource_type}s whose `supported` is true."
                 );
                 Err(Error::new(ErrorKind::InvalidValue, detail).at(format!("{attribute}.value")))
             }

@@ -325,7 +325,7 @@ pub fn resolve_id(segment: &str, ids: &HashMap<String, String>) -> Result<String
 
 fn id_of<'a>(name: &str, ids: &'a HashMap<String, String>) -> Result<&'a str, Error> {
     ids.get(name).map(String::as_str).ok_or_else(|| {
-        let detail = format!("`{REFERENCE}{name}` refers to no resource that an operation of this request has made; accepted is the `bulkId` of a POST that succeeds.");
+        let detail = format!("`{REFERENCE}{name}` refers to no resource that an operation of this request has made; use the `bulkId` of a POST that succeeds.");
         Error::new(ErrorKind::Conflict, detail)
     })
 }

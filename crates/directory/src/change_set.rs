@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::access::Caller;
+use crate::audit::Entry;
 use crate::deletion_guard::GuardSettings;
 use crate::document::Document;
 
@@ -52,6 +53,8 @@ pub struct Policy {
     pub pending_references: bool,
     /// Whether a group is refused a `displayName` that another group has.
     pub unique_group_names: bool,
+    /// What the audit log says of it, where an administrator's act is behind it.
+    pub entry: Option<Entry>,
 }
 
 impl Policy {
@@ -77,6 +80,7 @@ impl Policy {
             guard: None,
             pending_references: caller.may_name_people(),
             unique_group_names: caller.tenant.settings.unique_group_names,
+            entry: None,
         }
     }
 }

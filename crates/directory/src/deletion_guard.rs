@@ -228,7 +228,7 @@ impl Excess {
         let (done, all) = self.removal.words();
         format!(
             "Held by the deletion guard: {} {done} within {} minutes, this request included, of {} {all}, which is more than this \
-             tenant allows without the approval of an administrator. Nothing was changed; accepted is the same request after an administrator has let more through \
+             tenant allows without the approval of an administrator. Nothing was changed; send the same request again after an administrator has let more through \
              (`rollcall guard allow`), or when the window has passed.",
             self.in_window, self.window_minutes, self.of_all
         )

@@ -2,6 +2,7 @@
 
 mod refusal;
 
+mod recording;
 mod schema_sets;
 
 mod types;
@@ -46,6 +47,7 @@ pub use self::group_members::{MembershipPage, MembershipSearch};
 use self::pages::Cursors;
 pub use self::pages::MoreMembers;
 pub use self::patching::{PatchAnswer, Patched};
+use self::recording::Act;
 use self::refusal::{ATTEMPTS_MAX, NotWritten, may_try_again, not_found, refusal, too_busy};
 pub use self::schema_sets::SchemaSets;
 pub use self::types::Edited;
@@ -102,6 +104,8 @@ pub struct Directory {
     past: Option<Past>,
     /// Whether an administrator writes, so that no guard holds it.
     unguarded: bool,
+    /// The act of an administrator, whose audit entry the first commit stores.
+    act: Option<Arc<Act>>,
     /// For a dry run, the rehearsal, which is the store then too.
     rehearsal: Option<Arc<Rehearsal>>,
     /// Whether the client has stopped waiting for the answer.
@@ -132,6 +136,7 @@ impl Directory {
             journal: None,
             past: None,
             unguarded: false,
+            act: None,
             rehearsal: None,
             stop,
             sum: None,

@@ -49,7 +49,7 @@ pub fn check_names(
         {
             let detail = format!(
                 "This token is not for the resource type {hidden}, whose names are in `{path}`, so it can neither filter nor sort by it; \
-                 accepted is the sub-attribute `value`."
+                 use the sub-attribute `value`."
             );
             return Err(Error::new(ErrorKind::InsufficientScope, detail).at(path.to_string()));
         }

@@ -7,6 +7,7 @@ use scim_protocol::patch::mention::Mention;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::audit::Entry;
 use crate::deletion_guard::Removal;
 use crate::store::Fault;
 use crate::tenant::TenantId;
@@ -151,7 +152,12 @@ pub trait Parking: Send + Sync {
     /// The allowances, expired ones too.
     async fn allowances(&self, tenant: TenantId) -> Result<Vec<Allowance>, Fault>;
     /// Lets so many more through. It replaces the earlier allowance of this kind.
-    async fn allow(&self, tenant: TenantId, allowance: Allowance) -> Result<(), Fault>;
+    async fn allow(
+        &self,
+        tenant: TenantId,
+        allowance: Allowance,
+        entry: Option<Entry>,
+    ) -> Result<(), Fault>;
     /// Keeps a write; those of the same client about the same that it supersedes go.
     async fn park(
         &self,
@@ -166,8 +172,13 @@ pub trait Parking: Send + Sync {
         resource_id: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Parked>, Fault>;
-    /// Takes one out.
-    async fn remove_parked(&self, tenant: TenantId, id: &str) -> Result<bool, Fault>;
+    /// Takes one out; false where it is not there, and then nothing is written down.
+    async fn remove_parked(
+        &self,
+        tenant: TenantId,
+        id: &str,
+        entry: Option<Entry>,
+    ) -> Result<bool, Fault>;
 }
 
 #[cfg(test)]

@@ -234,7 +234,7 @@ impl Default for RequestFilter {
 }
 
 /// How often a quirk acted for a client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QuirkUse {
     /// Which.

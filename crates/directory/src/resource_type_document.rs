@@ -50,9 +50,7 @@ pub fn read(current: &TenantTypes, document: &Value) -> Result<ResourceType, Err
         let known = NAMES.map(|name| format!("`{name}`")).join(", ");
         return Err(refuse(
             unknown,
-            format!(
-                "`{unknown}` is not a member of a resource type document; accepted are {known}"
-            ),
+            format!("`{unknown}` is not a member of a resource type document; use one of {known}"),
         ));
     }
     let name = map
@@ -113,7 +111,7 @@ fn check_names(current: &TenantTypes, read: &ResourceType) -> Result<(), Error> 
         return Err(refuse(
             "name",
             format!(
-                "`{name}` cannot be a name; accepted is a letter and then letters, digits, `-` and `_`, at most 64 bytes"
+                "`{name}` cannot be a name; use a letter and then letters, digits, `-` and `_`, at most 64 bytes"
             ),
         ));
     }
@@ -134,7 +132,12 @@ fn check_names(current: &TenantTypes, read: &ResourceType) -> Result<(), Error> 
     }
     let word = endpoint.strip_prefix('/').filter(|word| is_word(word));
     let word = word.ok_or_else(|| {
-        refuse("endpoint", format!("`{endpoint}` cannot be an endpoint; accepted is one word behind a slash, such as `/Badges`"))
+        refuse(
+            "endpoint",
+            format!(
+                "`{endpoint}` cannot be an endpoint; use one word behind a slash, such as `/Badges`"
+            ),
+        )
     })?;
     let is_known = standard_type(name).is_some() || optional::type_named(name).is_some();
     let taken = |other: &ResourceType| {

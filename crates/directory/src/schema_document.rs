@@ -133,7 +133,7 @@ fn top(document: &Value) -> Result<&Map<String, Value>, Error> {
         return Err(refuse(
             unknown,
             format!(
-                "`{unknown}` is not a member of a schema document; accepted are {}",
+                "`{unknown}` is not a member of a schema document; use one of {}",
                 list(&TOP_NAMES)
             ),
         ));
@@ -176,7 +176,7 @@ fn extends(map: &Map<String, Value>) -> Result<Vec<String>, Error> {
 fn check_urn(urn: &str) -> Result<(), Error> {
     let wrong = |reason: &str| {
         let detail = format!(
-            "`{urn}` cannot be the URN of a schema: {reason}; accepted is `urn:`, a namespace and a name, such as `urn:example:params:scim:schemas:Badge`"
+            "`{urn}` cannot be the URN of a schema: {reason}; use `urn:`, a namespace and a name, such as `urn:example:params:scim:schemas:Badge`"
         );
         Err(refuse("id", detail))
     };
@@ -238,7 +238,7 @@ fn check_list(place: &str, attributes: &[Value], is_sub: bool) -> Result<(), Err
             .find(|key| !ATTRIBUTE_NAMES.contains(&key.as_str()))
         {
             let detail = format!(
-                "`{unknown}` of `{name}` is not a characteristic of attributes; accepted are {}",
+                "`{unknown}` of `{name}` is not a characteristic of attributes; use one of {}",
                 list(&ATTRIBUTE_NAMES)
             );
             return Err(refuse(name, detail));
@@ -279,7 +279,7 @@ fn check_name(name: &str, is_sub: bool) -> Result<(), Error> {
         return Ok(());
     }
     let detail = format!(
-        "`{name}` cannot be the name of an attribute; accepted is a letter and then letters, digits, `-` and `_`, at most 64 bytes"
+        "`{name}` cannot be the name of an attribute; use a letter and then letters, digits, `-` and `_`, at most 64 bytes"
     );
     Err(refuse(name, detail))
 }

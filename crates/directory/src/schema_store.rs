@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::audit::Entry;
 use crate::schema_change::TypeChange;
 use crate::store::Fault;
 use crate::tenant::TenantId;
@@ -57,12 +58,14 @@ pub enum Activation {
 }
 
 /// Who changes something, and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Author {
     /// The public id of the credential.
     pub credential_id: String,
     /// When.
     pub at: Timestamp,
+    /// What the audit log says of it, where an administrator's act is behind it.
+    pub entry: Option<Entry>,
 }
 
 /// A tenant's schemas and resource types.

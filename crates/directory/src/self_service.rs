@@ -32,7 +32,7 @@ pub fn check(person: &StoredResource, change_set: &ChangeSet) -> Result<(), Comm
 /// The refusal that names the attribute.
 pub fn refusal(attribute: &str) -> Error {
     let detail = format!(
-        "This token stands for a person, and people cannot change their own `{attribute}`; accepted is a request that leaves their own `active`, `{GROUPS}`, `{}` \
+        "This token stands for a person, and people cannot change their own `{attribute}`; send a request that leaves their own `active`, `{GROUPS}`, `{}` \
          as they are. An administrator can change them.",
         GRANTS.join("`, `")
     );

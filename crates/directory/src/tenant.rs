@@ -214,7 +214,7 @@ impl TenantSettings {
             return refuse(
                 "profile",
                 format!(
-                    "There is no client profile `{}`; accepted are `{known}`.",
+                    "There is no client profile `{}`; use one of `{known}`.",
                     self.profile
                 ),
             );
@@ -226,19 +226,14 @@ impl TenantSettings {
         ];
         for (path, days) in kept {
             if days > DAYS_MAX {
-                return refuse(
-                    path,
-                    format!("`{path}` is {days}; accepted are 0 to {DAYS_MAX}."),
-                );
+                return refuse(path, format!("`{path}` is {days}; use 0 to {DAYS_MAX}."));
             }
         }
         let minutes = self.guard.window_minutes;
         if !(1..=WINDOW_MINUTES_MAX).contains(&minutes) {
             return refuse(
                 "guard.window_minutes",
-                format!(
-                    "`guard.window_minutes` is {minutes}; accepted are 1 to {WINDOW_MINUTES_MAX}."
-                ),
+                format!("`guard.window_minutes` is {minutes}; use 1 to {WINDOW_MINUTES_MAX}."),
             );
         }
         if let Some(removal) = Removal::ALL
@@ -248,7 +243,7 @@ impl TenantSettings {
             return refuse(
                 "guard",
                 format!(
-                    "More than 100 percent of kind `{}` cannot be removed; accepted are 0 to 100.",
+                    "More than 100 percent of kind `{}` cannot be removed; use 0 to 100.",
                     removal.name()
                 ),
             );
@@ -271,7 +266,7 @@ fn merge(target: &mut Value, patch: &Map<String, Value>) {
     }
 }
 
-/// Refuses (`invalidValue`) a name that cannot be a part of a URL: accepted are 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at
+/// Refuses (`invalidValue`) a name that cannot be a part of a URL. A name has 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at
 /// both ends.
 pub fn check_name(name: &str) -> Result<(), Error> {
     let characters = name
@@ -282,7 +277,7 @@ pub fn check_name(name: &str) -> Result<(), Error> {
         return Ok(());
     }
     let detail = format!(
-        "`{name}` cannot be the name of a tenant; accepted are 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends."
+        "`{name}` cannot be the name of a tenant; use 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends."
     );
     Err(Error::new(ErrorKind::InvalidValue, detail).at("name"))
 }
@@ -366,13 +361,13 @@ mod tests {
             let error = merged(patch).unwrap_err();
             assert!(error.detail().contains(said), "{}", error.detail());
         };
-        refused(json!({"profile": "none"}), "accepted are `strict`");
+        refused(json!({"profile": "none"}), "use one of `strict`");
         refused(json!({"colour": "red"}), "unknown field `colour`");
         refused(json!({"suspended": true}), "suspended and resumed");
         refused(json!({"history_days": 4_000}), "0 to 3650");
         refused(
             json!({"provisioning_log_days": 3_651}),
-            "`provisioning_log_days` is 3651; accepted are 0 to 3650",
+            "`provisioning_log_days` is 3651; use 0 to 3650",
         );
         refused(json!({"guard": {"window_minutes": 0}}), "1 to 10080");
         refused(json!({"guard": {"disables": {"percent": 101}}}), "0 to 100");

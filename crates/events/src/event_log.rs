@@ -21,7 +21,7 @@ use crate::room::ReceiverRoom;
 /// Which events a tenant's log holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The place before the oldest event; nobody can go on from an older one.
+    /// The place before the oldest event; a reader cannot go on from an older one.
     pub oldest: i64,
     /// The place of the newest event.
     pub newest: i64,
@@ -190,7 +190,7 @@ pub trait Receivers: Send + Sync {
         room: ReceiverRoom,
     ) -> Result<Vec<Receiver>, Fault>;
     /// Records what became of a claimed receiver's next events; the lease goes on until then, or ends. False where the claim is no longer the newest or the
-    /// receiver is no longer served: whoever was sending stops.
+    /// receiver is no longer served: then the sender stops.
     async fn record_delivery(
         &self,
         claim: &Receiver,
@@ -253,7 +253,7 @@ pub struct SigningKey {
 
 /// After so many days a key is replaced without being asked.
 pub const KEY_DAYS_MAX: i64 = 90;
-/// For so many days a key that was replaced stays published: whoever takes longer to verify a token asks for it again.
+/// A key that was replaced stays published for so many days: a receiver that takes longer to verify a token asks for it again.
 pub const KEY_OVERLAP_DAYS: i64 = 7;
 
 /// Keys of tenants.
@@ -267,7 +267,7 @@ pub trait SigningKeys: Send + Sync {
         claims: &Value,
         now: Timestamp,
     ) -> Result<String, Fault>;
-    /// The keys with which something may be signed that somebody still has to verify, the newest first.
+    /// The keys that receivers may still need to verify a token, the newest first.
     async fn signing_keys(
         &self,
         tenant: TenantId,

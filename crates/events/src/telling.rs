@@ -18,7 +18,7 @@ use crate::event_log::{Message, SigningKeys};
 use crate::receiver::{Detail, Receiver, ReceiverKind};
 use crate::security_event::{Envelope, TOKEN_TYPE, claims};
 
-/// A group with more members is told without them; whoever wants them reads them.
+/// A group with more members is told without them; a receiver that wants them reads them.
 pub const MEMBERS_TOLD_MAX: u32 = 100;
 
 /// An event with the resource it is about, where that is still there.
@@ -140,7 +140,7 @@ impl Teller {
             .await
     }
 
-    /// What shows that a receiver can be reached, and that it trusts us: a message that is about nobody. The event is that of the Shared Signals Framework.
+    /// What shows that a receiver can be reached, and that it trusts us: a message that is about no resource. The event is that of the Shared Signals Framework.
     pub async fn test(
         &self,
         receiver: &Receiver,

@@ -181,6 +181,11 @@ impl Command {
                 | Self::Sync(_)
                 | Self::Receiver(_)
                 | Self::Keys(_)
+                | Self::Guard(_)
+                | Self::History(_)
+                | Self::Requests(_)
+                | Self::Schema(_)
+                | Self::ResourceType(_)
         )
     }
 }
@@ -256,21 +261,21 @@ fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
             }
             Command::Tenant(command) => tenant::run(command, destination, output).await,
             Command::Profile(command) => profile::run(&command, output),
-            Command::Requests(command) => requests::run(command, configuration, output).await,
+            Command::Requests(command) => requests::run(command, destination, output).await,
             Command::Token(command) => token::run(command, destination, output).await,
             Command::Audit(command) => audit::run(command, destination, output).await,
             Command::Schema(command) => {
-                schema::run(command, DocumentKind::Schema, configuration, output).await
+                schema::run(command, DocumentKind::Schema, destination, output).await
             }
             Command::ResourceType(command) => {
-                schema::run(command, DocumentKind::ResourceType, configuration, output).await
+                schema::run(command, DocumentKind::ResourceType, destination, output).await
             }
             Command::Client(command) => client::run(command, destination, output).await,
             Command::Issuer(command) => issuer::run(command, destination, output).await,
             Command::User(command) => user::run(command, configuration, output).await,
             Command::Group(command) => group::run(command, configuration, output).await,
-            Command::History(command) => history::run(command, configuration, output).await,
-            Command::Guard(command) => guard::run(command, configuration, output).await,
+            Command::History(command) => history::run(command, destination, output).await,
+            Command::Guard(command) => guard::run(command, destination, output).await,
             Command::Application(command) => application::run(command, destination, output).await,
             Command::Sync(command) => sync::run(command, destination, output).await,
             Command::Receiver(command) => receiver::run(command, destination, output).await,

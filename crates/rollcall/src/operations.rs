@@ -158,7 +158,7 @@ pub const REMOVE_FROM_FEED: Operation = send(
     "/t/{tenant}/admin/v1/receivers/{name}/feed/remove",
     &["receiver feed-remove"],
 );
-pub const LIST_DEAD_LETTERS: Operation = send(
+pub const LIST_UNDELIVERED: Operation = send(
     "GET",
     "/t/{tenant}/admin/v1/receivers/{name}/dead-letters",
     &["receiver dead-letters"],
@@ -182,6 +182,100 @@ pub const ROTATE_KEYS: Operation = send(
     "POST",
     "/t/{tenant}/admin/v1/signing-keys",
     &["keys rotate"],
+);
+
+// The guard.
+pub const READ_GUARD: Operation = send("GET", "/t/{tenant}/admin/v1/guard", &["guard status"]);
+pub const ALLOW_REMOVALS: Operation = send(
+    "POST",
+    "/t/{tenant}/admin/v1/guard/allowances",
+    &["guard allow"],
+);
+pub const APPROVE_REMOVAL: Operation = send(
+    "POST",
+    "/t/{tenant}/admin/v1/guard/parked/{id}/approve",
+    &["guard approve"],
+);
+pub const REJECT_REMOVAL: Operation = send(
+    "DELETE",
+    "/t/{tenant}/admin/v1/guard/parked/{id}",
+    &["guard reject"],
+);
+
+// What resources were.
+pub const LIST_HISTORY: Operation = send(
+    "GET",
+    "/t/{tenant}/admin/v1/history/{id}",
+    &["history list"],
+);
+pub const READ_HISTORY_THEN: Operation = send(
+    "GET",
+    "/t/{tenant}/admin/v1/history/{id}/then",
+    &["history show"],
+);
+pub const RESTORE_RESOURCE: Operation = send(
+    "POST",
+    "/t/{tenant}/admin/v1/history/{id}/restore",
+    &["history restore"],
+);
+pub const LIST_DELETED: Operation =
+    send("GET", "/t/{tenant}/admin/v1/deleted", &["history deleted"]);
+pub const UNDO_CHANGES: Operation = send("POST", "/t/{tenant}/admin/v1/undo", &["history undo"]);
+pub const LIST_PENDING: Operation =
+    send("GET", "/t/{tenant}/admin/v1/pending", &["history pending"]);
+
+// The request log.
+pub const LIST_REQUESTS: Operation =
+    send("GET", "/t/{tenant}/admin/v1/requests", &["requests list"]);
+pub const READ_REQUEST: Operation = send(
+    "GET",
+    "/t/{tenant}/admin/v1/requests/{id}",
+    &["requests show"],
+);
+pub const LIST_QUIRKS: Operation = send("GET", "/t/{tenant}/admin/v1/quirks", &["requests quirks"]);
+
+// Schemas and resource types.
+pub const LIST_SCHEMAS: Operation = send("GET", "/t/{tenant}/admin/v1/schemas", &["schema list"]);
+pub const PUT_SCHEMA: Operation = send("POST", "/t/{tenant}/admin/v1/schemas", &["schema add"]);
+pub const READ_SCHEMA: Operation = send(
+    "GET",
+    "/t/{tenant}/admin/v1/schemas/{name}",
+    &["schema show"],
+);
+pub const REMOVE_SCHEMA: Operation = send(
+    "DELETE",
+    "/t/{tenant}/admin/v1/schemas/{name}",
+    &["schema remove"],
+);
+pub const SCHEMA_HISTORY: Operation = send(
+    "GET",
+    "/t/{tenant}/admin/v1/schemas/{name}/history",
+    &["schema history"],
+);
+pub const LIST_RESOURCE_TYPES: Operation = send(
+    "GET",
+    "/t/{tenant}/admin/v1/resource-types",
+    &["resource-type list"],
+);
+pub const PUT_RESOURCE_TYPE: Operation = send(
+    "POST",
+    "/t/{tenant}/admin/v1/resource-types",
+    &["resource-type add"],
+);
+pub const READ_RESOURCE_TYPE: Operation = send(
+    "GET",
+    "/t/{tenant}/admin/v1/resource-types/{name}",
+    &["resource-type show"],
+);
+pub const REMOVE_RESOURCE_TYPE: Operation = send(
+    "DELETE",
+    "/t/{tenant}/admin/v1/resource-types/{name}",
+    &["resource-type remove"],
+);
+pub const RESOURCE_TYPE_HISTORY: Operation = send(
+    "GET",
+    "/t/{tenant}/admin/v1/resource-types/{name}/history",
+    &["resource-type history"],
 );
 
 /// All of them, for the test.
@@ -227,16 +321,35 @@ pub const ALL: &[&Operation] = &[
     &TEST_RECEIVER,
     &ADD_TO_FEED,
     &REMOVE_FROM_FEED,
-    &LIST_DEAD_LETTERS,
+    &LIST_UNDELIVERED,
     &REDELIVER,
     &DISCARD,
     &LIST_KEYS,
     &ROTATE_KEYS,
+    &READ_GUARD,
+    &ALLOW_REMOVALS,
+    &APPROVE_REMOVAL,
+    &REJECT_REMOVAL,
+    &LIST_HISTORY,
+    &READ_HISTORY_THEN,
+    &RESTORE_RESOURCE,
+    &LIST_DELETED,
+    &UNDO_CHANGES,
+    &LIST_PENDING,
+    &LIST_REQUESTS,
+    &READ_REQUEST,
+    &LIST_QUIRKS,
+    &LIST_SCHEMAS,
+    &PUT_SCHEMA,
+    &READ_SCHEMA,
+    &REMOVE_SCHEMA,
+    &SCHEMA_HISTORY,
+    &LIST_RESOURCE_TYPES,
+    &PUT_RESOURCE_TYPE,
+    &READ_RESOURCE_TYPE,
+    &REMOVE_RESOURCE_TYPE,
+    &RESOURCE_TYPE_HISTORY,
 ];
-
-/// The command works on the data folder itself; it is to become a client of the API.
-#[cfg(test)]
-const NOT_YET: &str = "not a client of the API yet";
 
 /// Why a whole tenant does not come by the API.
 #[cfg(test)]
@@ -245,45 +358,6 @@ const WHOLE: &str = "`tenant export` and `tenant restore` do the same between fi
 /// Operations that no command sends, and why.
 #[cfg(test)]
 pub const WITHOUT_COMMAND: &[(&str, &str, &str)] = &[
-    ("GET", "/t/{tenant}/admin/v1/guard", NOT_YET),
-    ("POST", "/t/{tenant}/admin/v1/guard/allowances", NOT_YET),
-    (
-        "POST",
-        "/t/{tenant}/admin/v1/guard/parked/{id}/approve",
-        NOT_YET,
-    ),
-    ("DELETE", "/t/{tenant}/admin/v1/guard/parked/{id}", NOT_YET),
-    ("GET", "/t/{tenant}/admin/v1/history/{id}", NOT_YET),
-    ("GET", "/t/{tenant}/admin/v1/history/{id}/then", NOT_YET),
-    ("POST", "/t/{tenant}/admin/v1/history/{id}/restore", NOT_YET),
-    ("GET", "/t/{tenant}/admin/v1/deleted", NOT_YET),
-    ("POST", "/t/{tenant}/admin/v1/undo", NOT_YET),
-    ("GET", "/t/{tenant}/admin/v1/pending", NOT_YET),
-    ("GET", "/t/{tenant}/admin/v1/schemas", NOT_YET),
-    ("POST", "/t/{tenant}/admin/v1/schemas", NOT_YET),
-    ("GET", "/t/{tenant}/admin/v1/schemas/{name}", NOT_YET),
-    ("DELETE", "/t/{tenant}/admin/v1/schemas/{name}", NOT_YET),
-    (
-        "GET",
-        "/t/{tenant}/admin/v1/schemas/{name}/history",
-        NOT_YET,
-    ),
-    ("GET", "/t/{tenant}/admin/v1/resource-types", NOT_YET),
-    ("POST", "/t/{tenant}/admin/v1/resource-types", NOT_YET),
-    ("GET", "/t/{tenant}/admin/v1/resource-types/{name}", NOT_YET),
-    (
-        "DELETE",
-        "/t/{tenant}/admin/v1/resource-types/{name}",
-        NOT_YET,
-    ),
-    (
-        "GET",
-        "/t/{tenant}/admin/v1/resource-types/{name}/history",
-        NOT_YET,
-    ),
-    ("GET", "/t/{tenant}/admin/v1/requests", NOT_YET),
-    ("GET", "/t/{tenant}/admin/v1/requests/{id}", NOT_YET),
-    ("GET", "/t/{tenant}/admin/v1/quirks", NOT_YET),
     ("GET", "/admin/v1/tenants/{name}/export", WHOLE),
     ("POST", "/admin/v1/tenants/{name}/restore", WHOLE),
     (
@@ -303,29 +377,6 @@ pub const WITHOUT_OPERATION: &[(&str, &str)] = &[
     ("profile show", "shows what this program knows"),
     ("tenant export", WHOLE),
     ("tenant restore", WHOLE),
-    ("requests list", NOT_YET),
-    ("requests show", NOT_YET),
-    ("requests quirks", NOT_YET),
-    ("schema add", NOT_YET),
-    ("schema list", NOT_YET),
-    ("schema show", NOT_YET),
-    ("schema remove", NOT_YET),
-    ("schema history", NOT_YET),
-    ("resource-type add", NOT_YET),
-    ("resource-type list", NOT_YET),
-    ("resource-type show", NOT_YET),
-    ("resource-type remove", NOT_YET),
-    ("resource-type history", NOT_YET),
-    ("history list", NOT_YET),
-    ("history show", NOT_YET),
-    ("history restore", NOT_YET),
-    ("history deleted", NOT_YET),
-    ("history undo", NOT_YET),
-    ("history pending", NOT_YET),
-    ("guard status", NOT_YET),
-    ("guard allow", NOT_YET),
-    ("guard approve", NOT_YET),
-    ("guard reject", NOT_YET),
     (
         "user list",
         "people and groups are resources of the SCIM API",

@@ -1,4 +1,5 @@
-//! The URL of a running `serve`, left in the data folder, so that a command beside it prints URLs that lead there. Starts nothing and asks nothing.
+//! The URL of a running `serve`, left in the data folder for a command that cannot reach the socket of that `serve` and answers itself: the URLs that it
+//! prints lead there. Starts nothing and asks nothing.
 
 use std::fs::File;
 use std::io::{self, Write};

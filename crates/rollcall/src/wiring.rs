@@ -14,11 +14,11 @@ use connectors::egress::Egress;
 use connectors::event_receiver::HttpCourier;
 use connectors::key_sets::KeySetFetcher;
 use connectors::scim_target::ScimConnector;
-use directory::access::{Caller, Permissions};
+use directory::access::Permissions;
 use directory::audit::Entry;
 use directory::audit_log::Audit;
 use directory::clock::{Clock, IdGenerator};
-use directory::directory::{COMMAND_LINE, Directory};
+use directory::directory::Directory;
 use directory::history::History;
 use directory::parking::Parking;
 use directory::pending::PendingReferences;
@@ -43,7 +43,7 @@ use server::local::{LocalUser, own_uid};
 use server::lockout::LockoutLimit;
 use server::rate_limit::RateLimit;
 use server::{Callers, DEFAULT_TENANT, Parts, State, TenantLifecycle};
-use storage::ports::Ports;
+use storage::ports::Ports as StoragePorts;
 use storage::postgres::{self, Postgres};
 use storage::private_files::make_private;
 use storage::secrets::MasterKey;
@@ -150,7 +150,7 @@ pub struct AnyStore {
 }
 
 impl AnyStore {
-    fn of(database: &impl Ports, request_log: Arc<dyn RequestLog>) -> Self {
+    fn of(database: &impl StoragePorts, request_log: Arc<dyn RequestLog>) -> Self {
         Self {
             request_log,
             embedded: None,
@@ -301,6 +301,16 @@ impl Rollcall {
         }
     }
 
+    /// The same for a command that answers itself, where nothing wakes it.
+    pub fn events_of_command(
+        &self,
+        public_url: &str,
+        configuration: &Configuration,
+    ) -> server::Events {
+        let (_, commits) = watch::channel(0);
+        self.events(public_url, event_options(configuration), commits)
+    }
+
     /// Begins to serve the data folder; in a database that many nodes share there is nothing to begin.
     pub async fn begin_to_serve(&self) -> Result<Option<Serving>, Failure> {
         let Some(database) = &self.store.embedded else {
@@ -340,7 +350,7 @@ impl Rollcall {
     }
 
     /// What administrators work with.
-    fn administration(
+    pub fn administration(
         &self,
         configuration: &Configuration,
         events: &server::Events,
@@ -355,6 +365,7 @@ impl Rollcall {
             issuers: Arc::clone(&self.store.issuers),
             key_sets: Arc::clone(&self.key_sets),
             audit: Arc::clone(&self.store.audit),
+            request_log: Arc::clone(&self.store.request_log),
             events: Events {
                 receivers: Arc::clone(&events.receivers),
                 keys: Arc::clone(&events.keys),
@@ -433,15 +444,6 @@ impl Rollcall {
             types: Types::new(Arc::clone(&self.store.types)),
             connector: Arc::new(self.connector.clone()),
         }
-    }
-
-    /// The hand of an administrator in a tenant.
-    pub async fn administrator(&self, tenant: &str) -> Result<Caller, Failure> {
-        let tenant = Arc::new(self.tenant(tenant).await?);
-        Ok(self
-            .directory
-            .caller(tenant, COMMAND_LINE.into(), Permissions::all())
-            .await?)
     }
 
     /// Now.

@@ -430,7 +430,7 @@ pub(crate) fn wrong_value(path: &AttributePath, kind: AttributeType, value: &Val
     let (kind, accepted) = kind_words(kind);
     refuse(
         path,
-        &format!("is {kind} and may not be compared with `{value}`; accepted is {accepted}"),
+        &format!("is {kind} and may not be compared with `{value}`; use {accepted}"),
     )
 }
 

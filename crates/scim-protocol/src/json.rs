@@ -23,7 +23,7 @@ pub fn parse(bytes: &[u8], operations_max: Option<usize>) -> Result<Value, Error
     if bytes.trim_ascii().is_empty() {
         return Err(Error::new(
             ErrorKind::InvalidSyntax,
-            "The body is empty; accepted is a JSON object.",
+            "The body is empty; send a JSON object.",
         ));
     }
     let values_max = BODY_VALUES_ALWAYS.max(bytes.len() / BODY_BYTES_PER_VALUE_MIN);
@@ -74,7 +74,7 @@ impl Reading {
             return Ok(());
         }
         let detail = format!(
-            "The body has more than {most} values; accepted are at most {BODY_VALUES_ALWAYS}, or one for every {BODY_BYTES_PER_VALUE_MIN} bytes of a longer body."
+            "The body has more than {most} values; send at most {BODY_VALUES_ALWAYS}, or one for every {BODY_BYTES_PER_VALUE_MIN} bytes of a longer body."
         );
         Err(self.refuse(detail))
     }
@@ -156,7 +156,7 @@ impl<'de> Visitor<'de> for Element<'_> {
         while let Some(value) = elements.next_element_seed(self.inside())? {
             if let Some(most) = most.filter(|most| values.len() == *most) {
                 return Err(self.reading.refuse(format!(
-                    "The request has more than {most} operations; accepted are at most {most}."
+                    "The request has more than {most} operations; send at most {most}."
                 )));
             }
             values.push(value);
@@ -206,7 +206,7 @@ mod tests {
                 )
             },
         );
-        check(" ", Err("The body is empty; accepted is a JSON object."));
+        check(" ", Err("The body is empty; send a JSON object."));
         check(
             "{\"a\":",
             Err("The body is not JSON: EOF while parsing a value at line 1 column 5."),
@@ -230,7 +230,7 @@ mod tests {
         assert!(
             error
                 .detail()
-                .contains("more than 20000 values; accepted are at most 20000"),
+                .contains("more than 20000 values; send at most 20000"),
             "{error}"
         );
         let members = format!("{{\"a\":[{}!", "{\"a\":0},".repeat(BODY_VALUES_ALWAYS / 2));
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!((error.kind(), error.detail()), {
             (
                 ErrorKind::PayloadTooLarge,
-                "The request has more than 2 operations; accepted are at most 2.",
+                "The request has more than 2 operations; send at most 2.",
             )
         });
     }

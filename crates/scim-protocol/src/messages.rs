@@ -73,7 +73,7 @@ impl Paging {
         };
         // RFC 9865 section 2.3: a client asks for one method of paging or for the other.
         if self.start_index.is_some() {
-            let detail = "The request has a `cursor` and a `startIndex`; accepted is one of them.";
+            let detail = "The request has a `cursor` and a `startIndex`; use one of them.";
             return Err(Error::new(ErrorKind::InvalidCursor, detail).at("cursor"));
         }
         request.count = self.count.map(positive_count).transpose()?;
@@ -200,7 +200,7 @@ impl Parameter {
         let name = self.name();
         Error::new(
             ErrorKind::InvalidValue,
-            format!("`{name}` is {found}; accepted is {accepted}."),
+            format!("`{name}` is {found}; use {accepted}."),
         )
         .at(name)
     }
@@ -415,9 +415,8 @@ impl BulkRequest {
             None | Some(Value::Null) => None,
             Some(number) => Some(number.as_u64().filter(|number| *number > 0).ok_or_else(
                 || {
-                    let detail = format!(
-                        "`failOnErrors` is `{number}`; accepted is an integer of at least 1."
-                    );
+                    let detail =
+                        format!("`failOnErrors` is `{number}`; use an integer of at least 1.");
                     Error::new(ErrorKind::InvalidValue, detail).at("failOnErrors")
                 },
             )?),
@@ -426,7 +425,7 @@ impl BulkRequest {
             None | Some(Value::Null) => false,
             Some(Value::Bool(atomic)) => *atomic,
             Some(other) => {
-                let detail = format!("`atomic` is `{other}`; accepted is `true` or `false`.");
+                let detail = format!("`atomic` is `{other}`; use `true` or `false`.");
                 return Err(Error::new(ErrorKind::InvalidValue, detail).at("atomic"));
             }
         };
@@ -495,7 +494,7 @@ impl BulkOperation {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(other) => Err(syntax(format!(
-                "`{name}` of a bulk operation is `{other}`; accepted is a string."
+                "`{name}` of a bulk operation is `{other}`; use a string."
             ))
             .at(name)),
         };
@@ -514,7 +513,7 @@ impl BulkOperation {
         }
         let path = optional("path")?.filter(|path| path.starts_with('/'));
         let path = path.ok_or_else(|| {
-            syntax("`path` of a bulk operation is missing or does not begin with `/`; accepted is `/Users` or `/Users/id`.").at("path")
+            syntax("`path` of a bulk operation is missing or does not begin with `/`; use `/Users` or `/Users/id`.").at("path")
         })?;
         if method != BulkMethod::Delete && data.is_none() {
             return Err(syntax(format!(

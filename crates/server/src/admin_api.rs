@@ -1,6 +1,6 @@
 //! The admin API: what administrators change besides identities. One file a noun; the frame here: who may, which route, and OpenAPI from the same code.
 //!
-//! `/t/{tenant}/admin/v1` is for administrators of one tenant (scope `admin`), `/admin/v1` for whoever runs the installation (scope `operator`, a token
+//! `/t/{tenant}/admin/v1` is for administrators of one tenant (scope `admin`), `/admin/v1` for those who run the installation (scope `operator`, a token
 //! of the tenant `default`). Bodies are JSON; errors have the form of SCIM errors.
 
 mod body;
@@ -25,13 +25,11 @@ mod issuers;
 
 mod guard;
 
-mod past;
+mod history;
 
 mod receivers;
 
 mod signing_keys;
-
-mod types;
 
 mod schemas;
 
@@ -97,12 +95,12 @@ fn routes_of_all() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(guard::allow))
         .routes(routes!(guard::approve))
         .routes(routes!(guard::reject))
-        .routes(routes!(past::versions))
-        .routes(routes!(past::then))
-        .routes(routes!(past::restore))
-        .routes(routes!(past::deleted))
-        .routes(routes!(past::undo))
-        .routes(routes!(past::pending))
+        .routes(routes!(history::versions))
+        .routes(routes!(history::then))
+        .routes(routes!(history::restore))
+        .routes(routes!(history::deleted))
+        .routes(routes!(history::undo))
+        .routes(routes!(history::pending))
         .routes(routes!(schemas::list, schemas::put))
         .routes(routes!(schemas::show, schemas::remove))
         .routes(routes!(schemas::history))
@@ -122,7 +120,7 @@ fn routes_of_all() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(receivers::test))
         .routes(routes!(receivers::add_to_feed))
         .routes(routes!(receivers::remove_from_feed))
-        .routes(routes!(receivers::dead_letters))
+        .routes(routes!(receivers::undelivered))
         .routes(routes!(receivers::redeliver))
         .routes(routes!(receivers::discard))
         .routes(routes!(signing_keys::list, signing_keys::rotate));

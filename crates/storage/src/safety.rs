@@ -2,12 +2,14 @@
 //! remember them (`guard`, `pending`).
 
 use async_trait::async_trait;
+use directory::audit::{Chain, Entry};
 use directory::deletion_guard::Removal;
 use directory::parking::{Allowance, Parked, Parking};
 use directory::pending::{PendingReference, PendingReferences};
 use directory::store::Fault;
 use directory::tenant::TenantId;
 
+use crate::audit::append;
 use crate::engine::{Database, Engine};
 use crate::rows::{json_text, removal, stored, version};
 use crate::session::{Session, fields};
@@ -27,8 +29,13 @@ impl<E: Engine> Parking for Database<E> {
         self.read(&tenant, allowances).await
     }
 
-    async fn allow(&self, tenant: TenantId, allowance: Allowance) -> Result<(), Fault> {
-        self.write_each((tenant, allowance), allow).await
+    async fn allow(
+        &self,
+        tenant: TenantId,
+        allowance: Allowance,
+        entry: Option<Entry>,
+    ) -> Result<(), Fault> {
+        self.write((tenant, allowance, entry), allow).await
     }
 
     async fn park(
@@ -49,8 +56,13 @@ impl<E: Engine> Parking for Database<E> {
         self.read(&(tenant, resource_id, limit), list_parked).await
     }
 
-    async fn remove_parked(&self, tenant: TenantId, id: &str) -> Result<bool, Fault> {
-        self.write_each((tenant, id.to_owned()), remove_parked)
+    async fn remove_parked(
+        &self,
+        tenant: TenantId,
+        id: &str,
+        entry: Option<Entry>,
+    ) -> Result<bool, Fault> {
+        self.write((tenant, id.to_owned(), entry), remove_parked)
             .await
     }
 }
@@ -93,11 +105,15 @@ async fn allowances(session: &mut dyn Session, tenant: &TenantId) -> Result<Vec<
 
 async fn allow(
     session: &mut dyn Session,
-    (tenant, allowance): &(TenantId, Allowance),
+    (tenant, allowance, entry): &(TenantId, Allowance, Option<Entry>),
 ) -> Result<(), Fault> {
     let (name, remaining) = (allowance.removal.name(), stored(allowance.remaining));
     let values = fields![tenant, name, remaining, allowance.expires];
-    session.execute(&sql::ALLOW, values).await.map(drop)
+    session.execute(&sql::ALLOW, values).await?;
+    if let Some(entry) = entry {
+        append(session, Chain::Tenant(*tenant), entry).await?;
+    }
+    Ok(())
 }
 
 /// Keeps a write; those it supersedes go.
@@ -145,12 +161,18 @@ async fn list_parked(
 
 async fn remove_parked(
     session: &mut dyn Session,
-    (tenant, id): &(TenantId, String),
+    (tenant, id, entry): &(TenantId, String, Option<Entry>),
 ) -> Result<bool, Fault> {
     let removed = session
         .execute(&sql::REMOVE_PARKED, fields![tenant, id])
         .await?;
-    Ok(removed > 0)
+    if removed == 0 {
+        return Ok(false);
+    }
+    if let Some(entry) = entry {
+        append(session, Chain::Tenant(*tenant), entry).await?;
+    }
+    Ok(true)
 }
 
 async fn list_pending(

@@ -2,6 +2,7 @@
 //! stored and makes index rows.
 
 use async_trait::async_trait;
+use directory::audit::Chain;
 use directory::schema_change::TypeChange;
 use directory::schema_effect::AffectedType;
 use directory::schema_store::{
@@ -11,6 +12,7 @@ use directory::store::Fault;
 use directory::tenant::TenantId;
 use directory::tenant_types::{DocumentKind, DocumentVersion, TenantTypes};
 
+use crate::audit::append;
 use crate::engine::{Database, Engine};
 use crate::reindex::{BATCH, Reindex, Rows, Stored, document_version, in_use, tenant_types};
 use crate::rows::{IndexRow, json_text, version};
@@ -130,6 +132,8 @@ async fn activate(
         .await?;
     if *activation == Activation::Rehearse {
         session.take_back();
+    } else if let Some(entry) = &author.entry {
+        append(session, Chain::Tenant(*tenant), entry).await?;
     }
     Ok(Ok(activated))
 }

@@ -137,7 +137,7 @@ impl Directory {
                 .as_ref()
                 .is_some_and(|name| ids.contains_key(name))
         {
-            let detail = "The `bulkId` names an earlier operation of this request already; accepted is one that no other operation has.";
+            let detail = "The `bulkId` names an earlier operation of this request already; use one that no other operation has.";
             return answer(
                 None,
                 Err(Error::new(ErrorKind::InvalidValue, detail)

@@ -100,7 +100,7 @@ impl Directory {
                 draft.unmade.insert(id.clone());
             }
             if draft.ids.insert(name.clone(), id).is_some() {
-                let detail = "The `bulkId` names two operations of this request; accepted is one that no other operation has.";
+                let detail = "The `bulkId` names two operations of this request; use one that no other operation has.";
                 return Err((
                     Some(index),
                     Error::new(ErrorKind::InvalidValue, detail)

@@ -157,7 +157,7 @@ impl Draft {
             None if expected.is_anything() || !self.is_written(id) => Ok(Precondition::Exists),
             None => {
                 let detail = format!(
-                    "An operation before this one changes `{id}` too; accepted is one version, or none."
+                    "An operation before this one changes `{id}` too; use one version, or none."
                 );
                 Err(Error::new(ErrorKind::InvalidValue, detail).at("version"))
             }

@@ -43,7 +43,7 @@ pub(super) fn target(
         .and_then(|endpoint| caller.schemas.by_endpoint(endpoint));
     let (Some(schema), id, None) = (schema, segments.next(), segments.next()) else {
         let detail = format!(
-            "The path `{}` leads nowhere; accepted is a resource type's endpoint, with or without an id.",
+            "The path `{}` leads nowhere; use a resource type's endpoint, with or without an id.",
             operation.path
         );
         return Err(Error::new(ErrorKind::NotFound, detail).at("path"));

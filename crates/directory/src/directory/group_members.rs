@@ -203,7 +203,7 @@ impl Directory {
     ) -> Result<MembershipPage, DirectoryError> {
         check_sort(&[schema], &sort.path)?;
         if search.cursor.is_some() {
-            let detail = "GroupMembers are paged by cursor in the order of groups and members; accepted is `sortBy` or `cursor`.";
+            let detail = "GroupMembers are paged by cursor in the order of groups and members; use `sortBy` or `cursor`.";
             return Err(Error::new(ErrorKind::InvalidValue, detail)
                 .at("sortBy")
                 .into());
@@ -324,7 +324,7 @@ impl Directory {
             Ok(committed) => committed,
             Err(CommitError::NotFound { .. }) => {
                 let detail = format!(
-                    "`group.value` is `{group}`, but there is no such group; accepted is the `id` of an existing Group."
+                    "`group.value` is `{group}`, but there is no such group; use the `id` of an existing Group."
                 );
                 return Err(Error::new(ErrorKind::InvalidValue, detail)
                     .at("group.value")
@@ -391,7 +391,7 @@ impl Directory {
 
 fn no_such_member(id: &str) -> Error {
     let detail = format!(
-        "`member.value` is `{id}`, but there is no such resource; accepted is the `id` of an existing one."
+        "`member.value` is `{id}`, but there is no such resource; use the `id` of an existing one."
     );
     Error::new(ErrorKind::InvalidValue, detail).at("member.value")
 }
@@ -422,7 +422,7 @@ fn named(body: &Value, name: &str) -> Result<String, Error> {
     let value = member(body, name).and_then(|element| member(&element, "value"));
     value.as_ref().and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_lowercase).ok_or_else(|| {
         let detail =
-            format!("`{name}.value` is missing; accepted is the `id` of the {name}, as in {{\"{name}\": {{\"value\": \"...\"}}}}.");
+            format!("`{name}.value` is missing; use the `id` of the {name}, as in {{\"{name}\": {{\"value\": \"...\"}}}}.");
         Error::new(ErrorKind::InvalidValue, detail).at(format!("{name}.value"))
     })
 }

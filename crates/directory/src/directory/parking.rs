@@ -90,7 +90,7 @@ impl Directory {
             .collect();
         let Some(excess) = held else {
             for id in &superseded {
-                parking.remove_parked(caller.tenant.id, id).await?;
+                parking.remove_parked(caller.tenant.id, id, None).await?;
             }
             return Ok(false);
         };
@@ -187,7 +187,11 @@ impl Directory {
     /// Forgets a parked write.
     pub async fn reject(&self, caller: &Caller, parked_id: &str) -> Result<(), DirectoryError> {
         let removed = match self.parking() {
-            Some(parking) => parking.remove_parked(caller.tenant.id, parked_id).await?,
+            Some(parking) => {
+                parking
+                    .remove_parked(caller.tenant.id, parked_id, self.unrecorded())
+                    .await?
+            }
             None => false,
         };
         if removed {
@@ -197,7 +201,8 @@ impl Directory {
         }
     }
 
-    async fn find_parked(
+    /// One parked write; refuses (`404`) one that is not there.
+    pub async fn find_parked(
         &self,
         caller: &Caller,
         parked_id: &str,
@@ -252,6 +257,7 @@ impl Directory {
                     remaining: count,
                     expires,
                 },
+                self.unrecorded(),
             )
             .await?)
     }

@@ -77,12 +77,12 @@ pub(super) fn refusal(error: CommitError) -> DirectoryError {
         CommitError::NotFound { resource_type, id } => not_found(&resource_type, &id),
         CommitError::ValueTaken { path } => {
             let detail =
-                format!("The value of `{path}` is taken by another resource; accepted is a value that none has (case may not matter).");
+                format!("The value of `{path}` is taken by another resource; use a value that no other resource has (case may not matter).");
             Error::new(ErrorKind::Uniqueness, detail).at(path)
         }
         CommitError::ReferenceMissing { id } => {
             let detail =
-                format!("`members` names `{id}`, but there is no such resource; accepted is the `id` of an existing User or Group.");
+                format!("`members` names `{id}`, but there is no such resource; use the `id` of an existing User or Group.");
             Error::new(ErrorKind::InvalidValue, detail).at("members")
         }
         CommitError::TypesChanged => Error::new(

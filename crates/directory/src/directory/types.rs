@@ -65,6 +65,19 @@ impl Directory {
         caller: &Caller,
         mut change_set: ChangeSet,
     ) -> Result<Vec<Committed>, CommitError> {
+        change_set.policy.entry = self.unrecorded();
+        let outcome = self.commit_rebased(caller, change_set).await;
+        if outcome.is_ok() {
+            self.recorded();
+        }
+        outcome
+    }
+
+    async fn commit_rebased(
+        &self,
+        caller: &Caller,
+        mut change_set: ChangeSet,
+    ) -> Result<Vec<Committed>, CommitError> {
         if self.types.is_none() {
             return self
                 .store
@@ -179,6 +192,7 @@ impl Directory {
         let author = Author {
             credential_id: caller.credential_id.clone(),
             at: self.moment().at,
+            entry: self.unrecorded(),
         };
         for _ in 0..ATTEMPTS_MAX {
             let change = decide(&store.read_types(caller.tenant.id).await?, edit)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use scim_protocol::patch::member::MemberDelta;
 use scim_protocol::{Error, ErrorKind, TypeSchema, ValidResource};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ const WITH_GROUPS: Include = Include {
 };
 
 /// Something that is turned back, or is not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UndoLine {
     /// Name of the resource's type.
@@ -119,7 +119,7 @@ impl Directory {
             count += page.len();
             if count > UNDO_CHANGES_MAX {
                 let detail = format!(
-                    "The window has more than {UNDO_CHANGES_MAX} changes; accepted is a shorter one."
+                    "The window has more than {UNDO_CHANGES_MAX} changes; use a shorter one."
                 );
                 return Err(Error::new(ErrorKind::TooMany, detail).into());
             }

@@ -132,7 +132,7 @@ fn merge(
         for (key, value) in map.iter().filter(|(key, _)| *key != "name") {
             if !ATTRIBUTE_NAMES.contains(&key.as_str()) {
                 let detail = format!(
-                    "`{key}` of `{name}` is not a characteristic of attributes; accepted are {}",
+                    "`{key}` of `{name}` is not a characteristic of attributes; use one of {}",
                     list(&ATTRIBUTE_NAMES)
                 );
                 return Err(refuse(name, detail));

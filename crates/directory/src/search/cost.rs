@@ -14,7 +14,7 @@ impl SearchPlan {
             return Ok(());
         }
         let detail = format!(
-            "The filter has {costly} comparisons that are answered by looking at many resources; accepted are at most {costly_terms_max}. \
+            "The filter has {costly} comparisons that are answered by looking at many resources; use at most {costly_terms_max}. \
              `eq` on `id`, `userName` and other attributes with an index does not count, and several requests can ask for the rest."
         );
         Err(Error::new(ErrorKind::InvalidFilter, detail).at("filter"))

@@ -70,7 +70,7 @@ pub fn decode(bytes: &[u8], now: Timestamp) -> Result<Position, Error> {
 
 /// The refusal of a cursor that is not one of ours, or not of this query: the same words for both, so that nothing is learnt.
 pub fn invalid() -> Error {
-    let detail = "The `cursor` is not one that this query was answered with; accepted is the `nextCursor` of the page before, with the same \
+    let detail = "The `cursor` is not one that this query was answered with; use the `nextCursor` of the page before, with the same \
                   filter and order, or an empty one for the first page.";
     Error::new(ErrorKind::InvalidCursor, detail).at("cursor")
 }

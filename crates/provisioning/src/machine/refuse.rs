@@ -66,22 +66,11 @@ impl State {
                 self.lock_as_a_whole(change, &trace)
             }
             RefusalKind::InvalidValue | RefusalKind::Other
-                if how == How::AsAWhole && self.leave_out(&change, refusal) =>
-            {
-                self.note(
-                    step,
-                    "retry",
-                    &trace,
-                    "the application does not accept this with the whole; it is sent without",
-                );
-                self.parts.push(change);
-                self.advance()
-            }
-            RefusalKind::InvalidValue | RefusalKind::Other
-                if how == How::AsAWhole && self.lessen(&change) =>
+                if how == How::AsAWhole
+                    && (self.leave_out(&change, refusal) || self.lessen(&change)) =>
             {
                 let why =
-                    "the application does not accept this with the whole account; less is sent";
+                    "the application does not accept this with the whole; it is sent with less";
                 self.note(step, "retry", &trace, why);
                 self.parts.push(change);
                 self.advance()

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use administration::audit::{AuditEntry, COUNT_MAX, Verified};
 use clap::{Args, Subcommand};
@@ -157,7 +157,7 @@ async fn export(client: &AdminClient, arguments: &Export, output: Output) -> Res
     Ok(())
 }
 
-fn new_file(path: &PathBuf) -> Result<File, Failure> {
+fn new_file(path: &Path) -> Result<File, Failure> {
     private_options()
         .create_new(true)
         .write(true)

@@ -1,19 +1,15 @@
 //! `rollcall guard`: the guard on disables, deletes and membership removals that come in, and what it holds.
 
+use administration::guard::{Allowance, Guard, MINUTES_MAX, NewAllowance, Parked};
 use clap::Subcommand;
-use directory::deletion_guard::{Mode, Removal};
-use directory::parking::Parked;
-use jiff::SignedDuration;
+use directory::deletion_guard::Removal;
 use serde_json::{Value, json};
 
+use crate::admin_client::{AdminClient, Destination};
 use crate::commands::TenantArgument;
-use crate::configuration::Configuration;
 use crate::failure::Failure;
+use crate::operations::{ALLOW_REMOVALS, APPROVE_REMOVAL, READ_GUARD, REJECT_REMOVAL};
 use crate::output::{Output, instant};
-use crate::wiring::{Missing, Rollcall};
-
-/// Parked writes that are shown.
-const PARKED_MAX: u32 = 1_000;
 
 /// `rollcall guard ...`
 #[derive(Subcommand, Debug)]
@@ -29,7 +25,7 @@ pub enum Command {
         /// How many
         count: u64,
         /// For how long
-        #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_080))]
+        #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=i64::from(MINUTES_MAX)))]
         for_minutes: u32,
         #[command(flatten)]
         tenant: TenantArgument,
@@ -58,49 +54,46 @@ fn parse_removal(text: &str) -> Result<Removal, String> {
 /// Runs it.
 pub async fn run(
     command: Command,
-    configuration: &Configuration,
+    destination: &Destination<'_>,
     output: Output,
 ) -> Result<(), Failure> {
-    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
+    let client = destination.open().await?;
     match command {
-        Command::Status(argument) => status(&rollcall, &argument, output).await,
+        Command::Status(argument) => status(&client, &argument.tenant, output).await,
         Command::Allow {
             removal,
             count,
             for_minutes,
             tenant,
         } => {
-            let caller = rollcall.administrator(&tenant.tenant).await?;
-            let far = |_| Failure::usage("--for-minutes: that is too far away");
-            let expires = rollcall
-                .now()
-                .checked_add(SignedDuration::from_mins(i64::from(for_minutes)))
-                .map_err(far)?;
-            rollcall
-                .directory
-                .allow(&caller, removal, count, expires)
+            let new = NewAllowance {
+                removal: removal.name().to_owned(),
+                count,
+                minutes: Some(for_minutes),
+            };
+            let allowed: Allowance = client
+                .request(&ALLOW_REMOVALS, &[&tenant.tenant])
+                .body(&new)
+                .answer()
                 .await?;
             let text = format!(
-                "{count} more of kind {} are let through until {}.",
-                removal.name(),
-                instant(expires)
+                "{} more of kind {} are let through until {}.",
+                allowed.remaining,
+                allowed.removal.name(),
+                instant(allowed.expires)
             );
-            output.say(text, &json!({ "removal": removal.name(), "remaining": count, "expires": expires.to_string() }));
+            output.say(text, &json!(allowed));
             Ok(())
         }
         Command::Approve { id, tenant } => {
-            let parked = rollcall
-                .directory
-                .approve(&rollcall.administrator(&tenant.tenant).await?, &id)
-                .await?;
+            let request = client.request(&APPROVE_REMOVAL, &[&tenant.tenant, &id]);
+            let parked: Parked = request.answer().await?;
             output.say(format!("{id} is carried out."), &parked_json(&parked));
             Ok(())
         }
         Command::Reject { id, tenant } => {
-            rollcall
-                .directory
-                .reject(&rollcall.administrator(&tenant.tenant).await?, &id)
-                .await?;
+            let request = client.request(&REJECT_REMOVAL, &[&tenant.tenant, &id]);
+            request.done().await?;
             output.say(
                 format!("{id} is forgotten."),
                 &json!({ "id": id, "rejected": true }),
@@ -110,72 +103,35 @@ pub async fn run(
     }
 }
 
-async fn status(
-    rollcall: &Rollcall,
-    argument: &TenantArgument,
-    output: Output,
-) -> Result<(), Failure> {
-    let caller = rollcall.administrator(&argument.tenant).await?;
-    let (counted, allowances) = rollcall.directory.guard_status(&caller).await?;
-    let parked = rollcall.directory.parked(&caller, PARKED_MAX).await?;
-    let settings = caller.tenant.settings.guard;
-    let count = |removal: Removal| {
-        counted
-            .iter()
-            .find(|(kind, _)| *kind == removal)
-            .map_or(0, |(_, count)| *count)
-    };
-    let left = |removal: Removal| {
-        allowances
-            .iter()
-            .find(|one| one.removal == removal)
-            .map_or(0, |one| one.remaining)
-    };
-    let mode = match settings.mode {
-        Mode::Refuse => "refuse",
-        Mode::Park => "park",
-        Mode::Off => "off",
-    };
-    let kinds: Vec<Value> = Removal::ALL
-        .into_iter()
-        .map(|kind| {
-            let threshold = settings.threshold(kind);
-            json!({ "removal": kind.name(), "inWindow": count(kind), "count": threshold.count, "percent": threshold.percent, "allowed": left(kind) })
-        })
-        .collect();
-    let mut rows: Vec<Vec<String>> = Removal::ALL
-        .into_iter()
-        .map(|kind| {
-            let threshold = settings.threshold(kind);
-            let limit = format!("{} and {} %", threshold.count, threshold.percent);
-            vec![
-                kind.name().to_owned(),
-                count(kind).to_string(),
-                limit,
-                left(kind).to_string(),
-                String::new(),
-            ]
-        })
-        .collect();
-    rows.extend(parked.iter().map(|one| {
-        let what = format!("{} {}", one.resource_type, one.resource_id);
+async fn status(client: &AdminClient, tenant: &str, output: Output) -> Result<(), Failure> {
+    let guard: Guard = client.request(&READ_GUARD, &[tenant]).answer().await?;
+    let kinds = guard.removals.iter().map(|kind| {
+        vec![
+            kind.removal.name().to_owned(),
+            kind.in_window.to_string(),
+            format!("{} and {} %", kind.count, kind.percent),
+            kind.allowed.to_string(),
+            String::new(),
+        ]
+    });
+    let parked = guard.parked.iter().map(|one| {
         vec![
             "parked".to_owned(),
-            what,
+            format!("{} {}", one.resource_type, one.resource_id),
             instant(one.at),
-            one.credential_id.clone(),
+            one.credential.clone(),
             one.id.clone(),
         ]
-    }));
+    });
     let value = json!({
-        "mode": mode,
-        "windowMinutes": settings.window_minutes,
-        "removals": kinds,
-        "parked": parked.iter().map(parked_json).collect::<Vec<_>>(),
+        "mode": guard.mode,
+        "windowMinutes": guard.window_minutes,
+        "removals": guard.removals,
+        "parked": guard.parked.iter().map(parked_json).collect::<Vec<_>>(),
     });
     output.table(
         &["what", "in the window", "held above", "let through", "id"],
-        rows,
+        kinds.chain(parked).collect(),
         "",
         &value,
     );
@@ -183,12 +139,21 @@ async fn status(
 }
 
 fn parked_json(parked: &Parked) -> Value {
+    let mut write = json!({
+        "method": parked.method,
+        "body": parked.body,
+        "touches": parked.touches,
+        "reason": parked.reason,
+    });
+    if let (Some(profile), Some(map)) = (&parked.profile, write.as_object_mut()) {
+        map.insert("profile".into(), profile.clone().into());
+    }
     json!({
         "id": parked.id,
-        "at": parked.at.to_string(),
-        "credentialId": parked.credential_id,
+        "at": parked.at,
+        "credentialId": parked.credential,
         "resourceType": parked.resource_type,
         "resourceId": parked.resource_id,
-        "write": parked.write,
+        "write": write,
     })
 }

@@ -1,19 +1,21 @@
-//! `rollcall history`: what was: versions, instants, deleted resources; restoring them, undoing a window; and references that wait.
+//! `rollcall history`: what resources were: versions, instants, deleted ones; restoring them, undoing a window; and references that wait.
 
+use administration::history::{
+    DeletedResource, HistoryEntry, NewUndo, Undone, WaitingReference, When,
+};
 use clap::{Args, Subcommand};
 use directory::directory::UndoLine;
-use directory::history::{Deleted, HistoryLine, Point, Window};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::admin_client::{AdminClient, Destination};
 use crate::commands::{TenantArgument, show};
-use crate::configuration::Configuration;
 use crate::failure::Failure;
+use crate::operations::{
+    LIST_DELETED, LIST_HISTORY, LIST_PENDING, READ_HISTORY_THEN, RESTORE_RESOURCE, UNDO_CHANGES,
+};
 use crate::output::{Output, instant};
-use crate::wiring::{Missing, Rollcall};
 
-/// Lines that are shown at once.
-const LINES_MAX: u32 = 1_000;
 /// Members that are named in one line of a table.
 const MEMBERS_MAX: usize = 3;
 
@@ -60,12 +62,6 @@ pub struct Then {
     tenant: TenantArgument,
 }
 
-impl Then {
-    fn point(&self) -> Option<Point> {
-        self.at.map(Point::At).or(self.version.map(Point::Version))
-    }
-}
-
 /// `rollcall history undo`
 #[derive(Args, Debug)]
 pub struct Undo {
@@ -88,108 +84,121 @@ pub struct Undo {
 /// Runs it.
 pub async fn run(
     command: Command,
-    configuration: &Configuration,
+    destination: &Destination<'_>,
     output: Output,
 ) -> Result<(), Failure> {
-    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
+    let client = destination.open().await?;
     match command {
-        Command::List { id, tenant } => list(&rollcall, &id, &tenant, output).await,
+        Command::List { id, tenant } => list(&client, &id, &tenant.tenant, output).await,
         Command::Show(then) => {
-            let caller = rollcall.administrator(&then.tenant.tenant).await?;
-            let point = then
-                .point()
-                .ok_or_else(|| Failure::usage("--at TIME or --version N says when"))?;
-            let was = rollcall
-                .directory
-                .as_it_was(&caller, &then.id, point)
+            if then.at.is_none() && then.version.is_none() {
+                return Err(Failure::usage("--at TIME or --version N says when"));
+            }
+            let was: Map<String, Value> = client
+                .request(&READ_HISTORY_THEN, &[&then.tenant.tenant, &then.id])
+                .query_if("at", then.at)
+                .query_if("version", then.version)
+                .answer()
                 .await?;
-            show(was.into_document(), output);
+            show(was, output);
             Ok(())
         }
-        Command::Restore(then) => {
-            let caller = rollcall.administrator(&then.tenant.tenant).await?;
-            let restored = rollcall
-                .directory
-                .restore(&caller, &then.id, then.point())
-                .await?;
-            let text = format!(
-                "{} {} is what it was; it has version {} now.",
-                restored.resource_type, restored.id, restored.version
-            );
-            output.say(text, &Value::Object(restored.into_document()));
-            Ok(())
-        }
-        Command::Deleted(argument) => deleted(&rollcall, &argument, output).await,
-        Command::Undo(arguments) => undo(&rollcall, arguments, output).await,
-        Command::Pending(argument) => pending(&rollcall, &argument, output).await,
+        Command::Restore(then) => restore(&client, &then, output).await,
+        Command::Deleted(argument) => deleted(&client, &argument.tenant, output).await,
+        Command::Undo(arguments) => undo(&client, arguments, output).await,
+        Command::Pending(argument) => pending(&client, &argument.tenant, output).await,
     }
 }
 
-async fn list(
-    rollcall: &Rollcall,
-    id: &str,
-    argument: &TenantArgument,
-    output: Output,
-) -> Result<(), Failure> {
-    let caller = rollcall.administrator(&argument.tenant).await?;
-    let lines = rollcall
-        .directory
-        .changes_of(&caller, id, 0, LINES_MAX)
-        .await?;
-    let row = |line: &HistoryLine| {
+async fn list(client: &AdminClient, id: &str, tenant: &str, output: Output) -> Result<(), Failure> {
+    let request = client.request(&LIST_HISTORY, &[tenant, id]);
+    let entries: Vec<HistoryEntry> = request.answer().await?;
+    let row = |entry: &HistoryEntry| {
         vec![
-            line.version.to_string(),
-            line.kind.name().to_owned(),
-            instant(line.at),
-            line.credential_id.clone(),
-            members(line),
+            entry.version.to_string(),
+            entry.kind.name().to_owned(),
+            instant(entry.at),
+            entry.credential.clone(),
+            members(entry),
         ]
     };
+    let values = entries.iter().map(|entry| {
+        json!({
+            "version": entry.version,
+            "kind": entry.kind,
+            "at": entry.at,
+            "changeId": entry.change_id,
+            "credentialId": entry.credential,
+            "before": entry.before,
+            "joined": entry.joined,
+            "left": entry.left,
+            "membersCut": entry.members_cut,
+        })
+    });
     let columns = ["version", "what", "when", "by", "members"];
     output.table(
         &columns,
-        lines.iter().map(row).collect(),
+        entries.iter().map(row).collect(),
         "Nothing is remembered of it.",
-        &json!(lines),
+        &values.collect(),
     );
     Ok(())
 }
 
 /// Who joined and who left, the first of them by id.
-fn members(line: &HistoryLine) -> String {
-    let all = line
+fn members(entry: &HistoryEntry) -> String {
+    let all = entry
         .joined
         .iter()
         .map(|id| format!("+{id}"))
-        .chain(line.left.iter().map(|id| format!("-{id}")));
+        .chain(entry.left.iter().map(|id| format!("-{id}")));
     let mut words: Vec<String> = all.take(MEMBERS_MAX).collect();
-    let more = line.joined.len() + line.left.len() - words.len();
+    let more = entry.joined.len() + entry.left.len() - words.len();
     words.extend((more > 0).then(|| format!("and {more} more")));
-    words.extend(line.members_cut.then(|| "(cut)".to_owned()));
+    words.extend(entry.members_cut.then(|| "(cut)".to_owned()));
     words.join(" ")
 }
 
-async fn deleted(
-    rollcall: &Rollcall,
-    argument: &TenantArgument,
-    output: Output,
-) -> Result<(), Failure> {
-    let caller = rollcall.administrator(&argument.tenant).await?;
-    let found = rollcall
-        .directory
-        .deleted(&caller, Deleted::Before(Timestamp::MAX), LINES_MAX)
+async fn restore(client: &AdminClient, then: &Then, output: Output) -> Result<(), Failure> {
+    let when = When {
+        at: then.at.map(|at| at.to_string()),
+        version: then.version,
+    };
+    let restored: Value = client
+        .request(&RESTORE_RESOURCE, &[&then.tenant.tenant, &then.id])
+        .body(&when)
+        .answer()
         .await?;
+    let text = |pointer: &str| {
+        let value = restored.pointer(pointer).and_then(Value::as_str);
+        value.unwrap_or_default().to_owned()
+    };
+    // A weak entity tag (RFC 7644 section 3.14) with the number of the version.
+    let version = text("/meta/version");
+    let version = version.trim_start_matches("W/").trim_matches('"');
+    let text = format!(
+        "{} {} is what it was; it has version {version} now.",
+        text("/meta/resourceType"),
+        text("/id")
+    );
+    output.say(text, &restored);
+    Ok(())
+}
+
+async fn deleted(client: &AdminClient, tenant: &str, output: Output) -> Result<(), Failure> {
+    let request = client.request(&LIST_DELETED, &[tenant]);
+    let found: Vec<DeletedResource> = request.answer().await?;
     let rows = found.iter().map(|one| {
         vec![
             one.resource_type.clone(),
             one.display.clone(),
             instant(one.at),
-            one.credential_id.clone(),
+            one.credential.clone(),
             one.id.clone(),
         ]
     });
     let values = found.iter().map(|one| {
-        json!({ "resourceType": one.resource_type, "id": one.id, "display": one.display, "at": one.at.to_string(), "credentialId": one.credential_id, "userName": one.user_name, "externalId": one.external_id })
+        json!({ "resourceType": one.resource_type, "id": one.id, "display": one.display, "at": one.at, "credentialId": one.credential, "userName": one.user_name, "externalId": one.external_id })
     });
     output.table(
         &["type", "name", "deleted", "by", "id"],
@@ -200,16 +209,17 @@ async fn deleted(
     Ok(())
 }
 
-async fn undo(rollcall: &Rollcall, arguments: Undo, output: Output) -> Result<(), Failure> {
-    let caller = rollcall.administrator(&arguments.tenant.tenant).await?;
-    let window = Window {
-        from: arguments.from,
-        until: arguments.until,
-        credential_id: arguments.credential,
+async fn undo(client: &AdminClient, arguments: Undo, output: Output) -> Result<(), Failure> {
+    let new = NewUndo {
+        from: arguments.from.to_string(),
+        until: arguments.until.to_string(),
+        credential: arguments.credential,
+        execute: arguments.execute,
     };
-    let undone = rollcall
-        .directory
-        .undo(&caller, &window, !arguments.execute)
+    let undone: Undone = client
+        .request(&UNDO_CHANGES, &[&arguments.tenant.tenant])
+        .body(&new)
+        .answer()
         .await?;
     let row = |line: &UndoLine, state: &str| {
         vec![
@@ -220,33 +230,25 @@ async fn undo(rollcall: &Rollcall, arguments: Undo, output: Output) -> Result<()
             line.why.clone(),
         ]
     };
-    let done = if arguments.execute {
+    let done = if undone.executed {
         "undone"
     } else {
         "would undo"
     };
     let mut rows: Vec<Vec<String>> = undone.done.iter().map(|line| row(line, done)).collect();
     rows.extend(undone.skipped.iter().map(|line| row(line, "left")));
-    let mut value = Map::new();
-    value.insert("executed".into(), arguments.execute.into());
-    value.insert("done".into(), json!(undone.done));
-    value.insert("skipped".into(), json!(undone.skipped));
     output.table(
         &["", "type", "id", "what", "why"],
         rows,
         "Nothing is to be undone.",
-        &Value::Object(value),
+        &json!(undone),
     );
     Ok(())
 }
 
-async fn pending(
-    rollcall: &Rollcall,
-    argument: &TenantArgument,
-    output: Output,
-) -> Result<(), Failure> {
-    let caller = rollcall.administrator(&argument.tenant).await?;
-    let found = rollcall.directory.pending(&caller, 0, LINES_MAX).await?;
+async fn pending(client: &AdminClient, tenant: &str, output: Output) -> Result<(), Failure> {
+    let request = client.request(&LIST_PENDING, &[tenant]);
+    let found: Vec<WaitingReference> = request.answer().await?;
     let rows = found.iter().map(|one| {
         vec![
             one.resource_type.clone(),
@@ -256,14 +258,11 @@ async fn pending(
             instant(one.since),
         ]
     });
-    let values = found.iter().map(|one| {
-        json!({ "resourceType": one.resource_type, "id": one.id, "path": one.path, "value": one.value, "since": one.since.to_string() })
-    });
     output.table(
         &["type", "id", "attribute", "waits for", "since"],
         rows.collect(),
         "Nothing waits.",
-        &values.collect(),
+        &json!(found),
     );
     Ok(())
 }

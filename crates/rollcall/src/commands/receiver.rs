@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use administration::dead_letters::{Count, DeadLetter, Which};
 use administration::receivers::{
     Added, Change, FeedChanged, FeedMember, NewReceiver, NewSecret, Receiver, SecretRotation,
     TestOutcome, Tested,
 };
+use administration::undelivered::{Count, DeadLetter, Which};
 use clap::{Args, Subcommand, ValueEnum};
 use events::receiver::{Detail, ReceiverKind, ReceiverSettings, ReceiverState};
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ use crate::commands::application::read_token;
 use crate::commands::{Named, TenantArgument};
 use crate::failure::{Exit, Failure};
 use crate::operations::{
-    ADD_RECEIVER, ADD_TO_FEED, CHANGE_RECEIVER, DISCARD, LIST_DEAD_LETTERS, LIST_RECEIVERS,
+    ADD_RECEIVER, ADD_TO_FEED, CHANGE_RECEIVER, DISCARD, LIST_RECEIVERS, LIST_UNDELIVERED,
     Operation, REDELIVER, REMOVE_FROM_FEED, REMOVE_RECEIVER, ROTATE_RECEIVER_SECRET, SHOW_RECEIVER,
     TEST_RECEIVER,
 };
@@ -181,7 +181,7 @@ pub async fn run(
             Ok(())
         }
         Command::RotateSecret(arguments) => rotate_secret(client, arguments, output).await,
-        Command::DeadLetters(named) => list_dead_letters(client, &named, output).await,
+        Command::DeadLetters(named) => list_undelivered(client, &named, output).await,
         Command::Redeliver(chosen) => {
             let count = count(client, &REDELIVER, &chosen).await?;
             output.say(
@@ -436,12 +436,12 @@ async fn rotate_secret(
     Ok(())
 }
 
-async fn list_dead_letters(
+async fn list_undelivered(
     client: &AdminClient,
     named: &Named,
     output: Output,
 ) -> Result<(), Failure> {
-    let request = client.request(&LIST_DEAD_LETTERS, &named.path());
+    let request = client.request(&LIST_UNDELIVERED, &named.path());
     let letters: Vec<DeadLetter> = answer(request).await?;
     output.table(
         &["sequence", "happened", "resource", "attempts", "error"],

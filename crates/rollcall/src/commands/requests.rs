@@ -1,16 +1,17 @@
 //! `rollcall requests`: what clients sent to a tenant, what it was understood as, and what became of it. Only reads.
 
+use administration::requests::{LIMIT_MAX, QuirkUses, Requests, statuses};
 use clap::{Args, Subcommand};
-use directory::request_log::{RequestEntry, RequestFilter};
+use directory::request_log::{QuirkUse, RequestEntry};
 use jiff::Timestamp;
 use scim_protocol::quirk::Quirk;
 use serde_json::{Value, json};
 
+use crate::admin_client::{AdminClient, Destination};
 use crate::commands::TenantArgument;
-use crate::configuration::Configuration;
 use crate::failure::Failure;
+use crate::operations::{LIST_QUIRKS, LIST_REQUESTS, READ_REQUEST};
 use crate::output::{Output, instant};
-use crate::wiring::{Missing, Rollcall};
 
 /// `rollcall requests ...`
 #[derive(Subcommand, Debug)]
@@ -56,113 +57,93 @@ pub struct List {
 /// Runs it.
 pub async fn run(
     command: Command,
-    configuration: &Configuration,
+    destination: &Destination<'_>,
     output: Output,
 ) -> Result<(), Failure> {
-    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
+    let client = destination.open().await?;
     match command {
-        Command::List(list) => {
-            let tenant = rollcall.tenant(&list.tenant.tenant).await?;
-            let mut entries = rollcall
-                .store
-                .request_log
-                .list(tenant.id, list.filter()?)
-                .await?;
-            entries.reverse();
-            let rows = entries.iter().map(row).collect();
-            let headers = [
-                "when", "id", "method", "path", "status", "ms", "client", "adapted", "detail",
-            ];
-            output.table(&headers, rows, "No requests.", &json!(entries));
-        }
+        Command::List(arguments) => list(&client, &arguments, output).await,
         Command::Show { id, tenant } => {
-            let tenant = rollcall.tenant(&tenant.tenant).await?;
-            let entry = match id.parse() {
-                Ok(id) => rollcall.store.request_log.find(tenant.id, id).await?,
-                Err(_) => None,
-            };
-            let missing = || {
-                Failure::not_found(format!(
-                    "there is no request `{id}` in the log of the tenant {}",
-                    tenant.name
-                ))
-            };
-            show(&entry.ok_or_else(missing)?, output);
+            let request = client.request(&READ_REQUEST, &[&tenant.tenant, &id]);
+            let entry: RequestEntry = request.answer().await?;
+            show(&entry, output);
+            Ok(())
         }
-        Command::Quirks(argument) => {
-            let tenant = rollcall.tenant(&argument.tenant).await?;
-            let uses = rollcall.store.request_log.quirk_uses(tenant.id).await?;
-            let profile = tenant.settings.client_profile();
-            let tolerated = profile
-                .iter()
-                .flat_map(|profile| &profile.tolerates)
-                .map(|tolerated| tolerated.quirk.name());
-            let unused: Vec<&str> = tolerated
-                .filter(|name| uses.iter().all(|used| used.quirk != *name))
-                .collect();
-            let rows = uses
-                .iter()
-                .map(|used| {
-                    vec![
-                        used.quirk.clone(),
-                        used.credential.clone(),
-                        used.requests.to_string(),
-                        instant(used.last_used),
-                    ]
-                })
-                .collect();
-            let value = json!({ "profile": profile.map(|profile| &profile.name), "uses": uses, "neverUsed": unused });
-            output.table(
-                &["quirk", "client", "requests", "last used"],
-                rows,
-                "No quirk has acted yet.",
-                &value,
-            );
-            if !output.is_json() && !unused.is_empty() {
-                output.line(format!("never used: {}", unused.join(", ")));
-            }
+        Command::Quirks(argument) => quirks(&client, &argument.tenant, output).await,
+    }
+}
+
+async fn list(client: &AdminClient, arguments: &List, output: Output) -> Result<(), Failure> {
+    arguments.check()?;
+    let mut entries: Vec<RequestEntry> = Vec::new();
+    // The server answers only so many at once.
+    while entries.len() < arguments.limit {
+        let count = (arguments.limit - entries.len()).min(LIMIT_MAX);
+        let page: Requests = client
+            .request(&LIST_REQUESTS, &[&arguments.tenant.tenant])
+            .query_if("status", arguments.status.as_ref())
+            .query_if("quirk", arguments.quirk.as_ref())
+            .query_if("resource", arguments.resource.as_ref())
+            .query_if("since", arguments.since)
+            .query_if("before", entries.last().map(|entry| entry.id))
+            .query("limit", count)
+            .answer()
+            .await?;
+        let is_last = page.requests.len() < count;
+        entries.extend(page.requests);
+        if is_last {
+            break;
         }
     }
+    entries.reverse();
+    let rows = entries.iter().map(row).collect();
+    let headers = [
+        "when", "id", "method", "path", "status", "ms", "client", "adapted", "detail",
+    ];
+    output.table(&headers, rows, "No requests.", &json!(entries));
     Ok(())
 }
 
 impl List {
-    fn filter(&self) -> Result<RequestFilter, Failure> {
-        let (status_min, status_max) = match self.status.as_deref() {
-            None => (0, 999),
-            Some(text) => statuses(text).ok_or_else(|| {
-                Failure::usage(format!("`{text}` is no status"))
-                    .hint("write a status (409) or a class of them (4xx)")
-            })?,
-        };
-        let quirk = match self.quirk.as_deref() {
-            None => None,
-            Some(name) => Some(Quirk::by_name(name).ok_or_else(|| {
-                Failure::not_found(format!("there is no quirk `{name}`"))
-                    .hint("`rollcall profile show standard` shows all")
-            })?),
-        };
-        Ok(RequestFilter {
-            status_min,
-            status_max,
-            quirk,
-            resource_id: self.resource.clone(),
-            since: self.since,
-            limit: self.limit,
-            ..RequestFilter::default()
-        })
+    /// Refuses what is misspelt before a server is asked.
+    fn check(&self) -> Result<(), Failure> {
+        if let Some(text) = self
+            .status
+            .as_deref()
+            .filter(|text| statuses(text).is_none())
+        {
+            return Err(Failure::usage(format!("`{text}` is no status"))
+                .hint("write a status (409) or a class of them (4xx)"));
+        }
+        let unknown = |name: &&str| Quirk::by_name(name).is_none();
+        if let Some(name) = self.quirk.as_deref().filter(unknown) {
+            return Err(Failure::not_found(format!("there is no quirk `{name}`"))
+                .hint("`rollcall profile show standard` shows all"));
+        }
+        Ok(())
     }
 }
 
-fn statuses(text: &str) -> Option<(u16, u16)> {
-    match text.strip_suffix("xx") {
-        Some(class) => class
-            .parse()
-            .ok()
-            .filter(|class| (1..=5).contains(class))
-            .map(|class: u16| (class * 100, class * 100 + 99)),
-        None => text.parse().ok().map(|status| (status, status)),
+async fn quirks(client: &AdminClient, tenant: &str, output: Output) -> Result<(), Failure> {
+    let found: QuirkUses = client.request(&LIST_QUIRKS, &[tenant]).answer().await?;
+    let row = |used: &QuirkUse| {
+        vec![
+            used.quirk.clone(),
+            used.credential.clone(),
+            used.requests.to_string(),
+            instant(used.last_used),
+        ]
+    };
+    output.table(
+        &["quirk", "client", "requests", "last used"],
+        found.uses.iter().map(row).collect(),
+        "No quirk has acted yet.",
+        &json!(found),
+    );
+    if !output.is_json() && !found.never_used.is_empty() {
+        output.line(format!("never used: {}", found.never_used.join(", ")));
     }
+    Ok(())
 }
 
 fn row(entry: &RequestEntry) -> Vec<String> {
@@ -225,16 +206,4 @@ fn show(entry: &RequestEntry, output: Output) {
         output.line(format!("  refused: {detail}"));
     }
     output.json(&value);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::statuses;
-
-    #[test]
-    fn classes_of_statuses() {
-        assert_eq!(statuses("4xx"), Some((400, 499)));
-        assert_eq!(statuses("409"), Some((409, 409)));
-        assert_eq!((statuses("9xx"), statuses("four")), (None, None));
-    }
 }

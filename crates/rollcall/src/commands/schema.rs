@@ -2,24 +2,22 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use administration::schemas::{Outcome, Version};
 use clap::{Args, Subcommand};
-use directory::access::{Caller, Permissions};
-use directory::directory::Edited;
-use directory::schema_change::Edit;
-use directory::schema_store::Activation;
-use directory::tenant_types::{
-    DocumentKind, DocumentVersion, resource_type_document, schema_document,
-};
+use directory::tenant_types::DocumentKind;
 use scim_protocol::schema::optional;
 use serde_json::{Value, json};
 
 use super::TenantArgument;
-use crate::configuration::Configuration;
+use crate::admin_client::{AdminClient, Destination, Request};
 use crate::failure::Failure;
+use crate::operations::{
+    LIST_RESOURCE_TYPES, LIST_SCHEMAS, Operation, PUT_RESOURCE_TYPE, PUT_SCHEMA,
+    READ_RESOURCE_TYPE, READ_SCHEMA, REMOVE_RESOURCE_TYPE, REMOVE_SCHEMA, RESOURCE_TYPE_HISTORY,
+    SCHEMA_HISTORY,
+};
 use crate::output::{Output, instant};
-use crate::wiring::{Missing, Rollcall};
 
 /// Largest document that is read.
 const DOCUMENT_BYTES_MAX: u64 = 1024 * 1024;
@@ -74,84 +72,37 @@ pub struct Remove {
     dry_run: bool,
 }
 
-/// What a command is about.
-struct Subject {
-    rollcall: Rollcall,
-    caller: Caller,
-    kind: DocumentKind,
-    output: Output,
+/// The operations on documents of one kind.
+struct Operations {
+    list: &'static Operation,
+    put: &'static Operation,
+    read: &'static Operation,
+    remove: &'static Operation,
+    history: &'static Operation,
+    /// The member of a document that names it.
+    name: &'static str,
 }
 
-impl Subject {
-    async fn open(
-        configuration: &Configuration,
-        kind: DocumentKind,
-        tenant: &TenantArgument,
-        output: Output,
-    ) -> Result<Self, Failure> {
-        let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
-        let tenant = Arc::new(rollcall.tenant(&tenant.tenant).await?);
-        let caller = rollcall
-            .directory
-            .caller(tenant, "command-line".into(), Permissions::all())
-            .await?;
-        Ok(Self {
-            rollcall,
-            caller,
-            kind,
-            output,
-        })
-    }
-
-    /// Name and document of each.
-    async fn documents(&self) -> Result<Vec<(String, Value)>, Failure> {
-        let types = self.rollcall.directory.types(&self.caller).await?;
-        Ok(match self.kind {
-            DocumentKind::Schema => types
-                .schemas
-                .iter()
-                .map(|schema| (schema.id.clone(), schema_document(schema)))
-                .collect(),
-            DocumentKind::ResourceType => types
-                .resource_types
-                .iter()
-                .map(|found| (found.name.clone(), resource_type_document(found)))
-                .collect(),
-        })
-    }
-
-    async fn edit(&self, edit: Edit, dry_run: bool) -> Result<(), Failure> {
-        let activation = if dry_run {
-            Activation::Rehearse
-        } else {
-            Activation::Keep
-        };
-        let Edited {
-            sentences,
-            activated,
-        } = self
-            .rollcall
-            .directory
-            .edit_types(&self.caller, &edit, activation)
-            .await?;
-        let mut lines = sentences.clone();
-        if lines.is_empty() {
-            lines.push("Nothing changes.".into());
-        } else {
-            let (checked, indexed) = (activated.resources_checked, activated.resources_indexed);
-            lines.push(format!(
-                "{checked} stored resources were looked at, {indexed} got other index rows."
-            ));
-            if dry_run {
-                lines.push("Nothing was changed; without --dry-run it will be.".into());
-            }
+impl Operations {
+    fn of(kind: DocumentKind) -> Self {
+        match kind {
+            DocumentKind::Schema => Self {
+                list: &LIST_SCHEMAS,
+                put: &PUT_SCHEMA,
+                read: &READ_SCHEMA,
+                remove: &REMOVE_SCHEMA,
+                history: &SCHEMA_HISTORY,
+                name: "id",
+            },
+            DocumentKind::ResourceType => Self {
+                list: &LIST_RESOURCE_TYPES,
+                put: &PUT_RESOURCE_TYPE,
+                read: &READ_RESOURCE_TYPE,
+                remove: &REMOVE_RESOURCE_TYPE,
+                history: &RESOURCE_TYPE_HISTORY,
+                name: "name",
+            },
         }
-        let value = json!({
-            "dryRun": dry_run, "revision": activated.revision, "changes": sentences,
-            "resourcesChecked": activated.resources_checked, "resourcesIndexed": activated.resources_indexed,
-        });
-        self.output.say(lines.join("\n"), &value);
-        Ok(())
     }
 }
 
@@ -159,9 +110,10 @@ impl Subject {
 pub async fn run(
     command: Command,
     kind: DocumentKind,
-    configuration: &Configuration,
+    destination: &Destination<'_>,
     output: Output,
 ) -> Result<(), Failure> {
+    let operations = Operations::of(kind);
     match command {
         Command::Add(Add {
             file,
@@ -169,96 +121,98 @@ pub async fn run(
             tenant,
         }) => {
             let document = document(&file, kind)?;
-            let subject = Subject::open(configuration, kind, &tenant, output).await?;
-            let edit = match kind {
-                DocumentKind::Schema => Edit::PutSchema(document),
-                DocumentKind::ResourceType => Edit::PutResourceType(document),
-            };
-            subject.edit(edit, dry_run).await
+            let client = destination.open().await?;
+            let request = client.request(operations.put, &[&tenant.tenant]);
+            edit(request.body(&document), dry_run, output).await
         }
         Command::List { tenant } => {
-            let subject = Subject::open(configuration, kind, &tenant, output).await?;
-            let documents = subject.documents().await?;
-            let rows = documents
-                .iter()
-                .map(|(name, document)| vec![name.clone(), summary(document)])
-                .collect();
-            let value = Value::Array(
-                documents
-                    .iter()
-                    .map(|(_, document)| document.clone())
-                    .collect(),
-            );
-            output.table(
-                &["name", "what it has"],
-                rows,
-                "The tenant has none of its own.",
-                &value,
-            );
-            Ok(())
+            let client = destination.open().await?;
+            list(&client, &operations, &tenant.tenant, output).await
         }
         Command::Show(Named { name, tenant }) => {
-            let subject = Subject::open(configuration, kind, &tenant, output).await?;
-            let types = subject.rollcall.directory.types(&subject.caller).await?;
-            let found = match kind {
-                DocumentKind::Schema => types
-                    .known_schema(&name)
-                    .map(|schema| schema_document(&schema)),
-                DocumentKind::ResourceType => types
-                    .known_type(&name)
-                    .map(|found| resource_type_document(&found)),
-            };
-            let found = found.ok_or_else(|| {
-                Failure::not_found(format!("there is no {} `{name}`", kind.name()))
-            })?;
-            output.say(
-                serde_json::to_string_pretty(&found).unwrap_or_default(),
-                &found,
-            );
+            let client = destination.open().await?;
+            let request = client.request(operations.read, &[&tenant.tenant, &name]);
+            let found: Value = request.answer().await?;
+            let text = serde_json::to_string_pretty(&found).unwrap_or_default();
+            output.say(text, &found);
             Ok(())
         }
         Command::Remove(Remove {
             named: Named { name, tenant },
             dry_run,
         }) => {
-            let subject = Subject::open(configuration, kind, &tenant, output).await?;
-            let edit = match kind {
-                DocumentKind::Schema => Edit::RemoveSchema(name),
-                DocumentKind::ResourceType => Edit::RemoveResourceType(name),
-            };
-            subject.edit(edit, dry_run).await
+            let client = destination.open().await?;
+            let request = client.request(operations.remove, &[&tenant.tenant, &name]);
+            edit(request, dry_run, output).await
         }
         Command::History(Named { name, tenant }) => {
-            let subject = Subject::open(configuration, kind, &tenant, output).await?;
-            let versions = subject
-                .rollcall
-                .directory
-                .type_history(&subject.caller, kind, &name)
-                .await?;
-            let row = |version: &DocumentVersion| {
-                let what = version
-                    .document
-                    .as_ref()
-                    .map_or_else(|| "removed".into(), summary);
-                vec![
-                    version.version.to_string(),
-                    instant(version.at),
-                    version.author.clone(),
-                    what,
-                ]
-            };
-            let value = versions.iter().map(|version| {
-                json!({"version": version.version, "at": version.at.to_string(), "author": version.author, "document": version.document})
-            });
-            output.table(
-                &["version", "since", "by", "what it has"],
-                versions.iter().map(row).collect(),
-                "",
-                &value.collect(),
-            );
-            Ok(())
+            let client = destination.open().await?;
+            let request = client.request(operations.history, &[&tenant.tenant, &name]);
+            history(request, output).await
         }
     }
+}
+
+async fn edit(request: Request<'_>, dry_run: bool, output: Output) -> Result<(), Failure> {
+    let request = request.query_if("dryRun", dry_run.then_some(true));
+    let outcome: Outcome = request.answer().await?;
+    let mut lines = outcome.changes.clone();
+    if lines.is_empty() {
+        lines.push("Nothing changes.".into());
+    } else {
+        let (checked, indexed) = (outcome.resources_checked, outcome.resources_indexed);
+        lines.push(format!(
+            "{checked} stored resources were looked at, {indexed} got other index rows."
+        ));
+        if dry_run {
+            lines.push("Nothing was changed; without --dry-run it will be.".into());
+        }
+    }
+    output.say(lines.join("\n"), &json!(outcome));
+    Ok(())
+}
+
+async fn list(
+    client: &AdminClient,
+    operations: &Operations,
+    tenant: &str,
+    output: Output,
+) -> Result<(), Failure> {
+    let documents: Vec<Value> = client.request(operations.list, &[tenant]).answer().await?;
+    let row = |document: &Value| {
+        let name = document.get(operations.name).and_then(Value::as_str);
+        vec![name.unwrap_or_default().to_owned(), summary(document)]
+    };
+    output.table(
+        &["name", "what it has"],
+        documents.iter().map(row).collect(),
+        "The tenant has none of its own.",
+        &json!(documents),
+    );
+    Ok(())
+}
+
+async fn history(request: Request<'_>, output: Output) -> Result<(), Failure> {
+    let versions: Vec<Version> = request.answer().await?;
+    let row = |version: &Version| {
+        let what = version
+            .document
+            .as_ref()
+            .map_or_else(|| "removed".into(), summary);
+        vec![
+            version.number.to_string(),
+            instant(version.at),
+            version.author.clone(),
+            what,
+        ]
+    };
+    output.table(
+        &["version", "since", "by", "what it has"],
+        versions.iter().map(row).collect(),
+        "",
+        &json!(versions),
+    );
+    Ok(())
 }
 
 /// The names of a document's attributes, or a resource type's endpoint and extensions.

@@ -152,3 +152,21 @@ fn a_token_with_a_role_is_made_by_hand() {
         2
     );
 }
+
+#[test]
+fn commands_of_every_noun_go_to_a_server_somewhere_else() {
+    let data = tempfile::tempdir().unwrap();
+    let serve = Serve::start(data.path(), Some(TOKEN));
+    for command in [
+        &["guard", "status"],
+        &["history", "deleted"],
+        &["history", "pending"],
+        &["requests", "list"],
+        &["requests", "quirks"],
+        &["schema", "list"],
+        &["resource-type", "list"],
+    ] {
+        let answer = remote(&serve.address, TOKEN, command);
+        assert_eq!(answer.code, 0, "{command:?}: {}", answer.stderr);
+    }
+}

@@ -198,7 +198,7 @@ pub fn check_sort(types: &[&TypeSchema], path: &AttributePath) -> Result<(), Err
     if found {
         Ok(())
     } else {
-        refuse("but no such attribute is defined; accepted are the attributes shown under /Schemas")
+        refuse("but no such attribute is defined; use the attributes shown under /Schemas")
     }
 }
 

@@ -195,11 +195,7 @@ fn canonical(path: Place<'_>, attribute: &Attribute, text: &str) -> Result<(), E
         .collect();
     Err(refuse(
         path,
-        format!(
-            "is `{}`; accepted is one of {}",
-            shortened(text),
-            known.join(", ")
-        ),
+        format!("is `{}`; use one of {}", shortened(text), known.join(", ")),
     ))
 }
 
@@ -231,7 +227,7 @@ fn formed(path: Place<'_>, attribute: &Attribute, text: &str) -> Result<(), Erro
     Err(refuse(
         path,
         format!(
-            "{found}; accepted is {}, where each X is a hexadecimal digit",
+            "{found}; use {}, where each X is a hexadecimal digit",
             forms.join(" or ")
         ),
     ))
@@ -259,7 +255,7 @@ fn text(path: Place<'_>, kind: AttributeType, text: String) -> Result<Value, Err
             Err(refuse(
                 path,
                 format!(
-                    "is `{}`, which is not a date and time; accepted is RFC 3339 (`2026-01-31T08:00:00Z`)",
+                    "is `{}`, which is not a date and time; use RFC 3339 (`2026-01-31T08:00:00Z`)",
                     shortened(&text)
                 ),
             ))
@@ -267,7 +263,7 @@ fn text(path: Place<'_>, kind: AttributeType, text: String) -> Result<Value, Err
         AttributeType::Reference if !is_reference(&text) => Err(refuse(
             path,
             format!(
-                "is `{}`, which is not a URI; accepted is an absolute or relative one (RFC 3986), such as `https://example.com/a`",
+                "is `{}`, which is not a URI; use an absolute or relative one (RFC 3986), such as `https://example.com/a`",
                 shortened(&text)
             ),
         )),

@@ -1,10 +1,10 @@
-//! Routes of the receivers of a tenant's changes, and of their dead letters. What they mean is in `administration`'s `receivers.rs` and `dead_letters.rs`.
+//! Routes of the receivers of a tenant's changes, and of their dead-letter lists. What they mean is in `administration`'s `receivers.rs` and `undelivered.rs`.
 
-use administration::dead_letters::{self, Count, DeadLetter, Which};
 use administration::receivers::{
     self, Added, Change, FeedChanged, FeedMember, NewReceiver, NewSecret, Receiver, SecretRotation,
     Tested,
 };
+use administration::undelivered::{self, Count, DeadLetter, Which};
 use http::StatusCode;
 
 use super::administrator::{Acting, Refused, Reply};
@@ -108,18 +108,18 @@ pub(crate) async fn remove_from_feed(
     at.reply(StatusCode::OK, changed)
 }
 
-/// The dead letters, oldest first: events that were put aside.
+/// The dead-letter list, oldest first: events that were put aside.
 #[utoipa::path(get, path = "/receivers/{name}/dead-letters", tag = "receivers", params(("tenant" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = Vec<DeadLetter>), (status = 404)))]
-pub(crate) async fn dead_letters(
+pub(crate) async fn undelivered(
     at: Acting,
     Parameters((_, name)): Parameters<(String, String)>,
 ) -> Reply<Vec<DeadLetter>> {
-    let found = dead_letters::list(&at.administration, &at.administrator, &name).await;
+    let found = undelivered::list(&at.administration, &at.administrator, &name).await;
     at.reply(StatusCode::OK, found)
 }
 
-/// Delivers dead letters again.
+/// Delivers events of the dead-letter list again.
 #[utoipa::path(post, path = "/receivers/{name}/dead-letters/redeliver", tag = "receivers", params(("tenant" = String, Path), ("name" = String, Path)),
     request_body = Which, responses((status = 200, body = Count), (status = 400), (status = 404)))]
 pub(crate) async fn redeliver(
@@ -128,11 +128,11 @@ pub(crate) async fn redeliver(
     Given(which): Given<Which>,
 ) -> Reply<Count> {
     let (on, by) = (&at.administration, &at.administrator);
-    let counted = dead_letters::redeliver(on, by, &name, which).await;
+    let counted = undelivered::redeliver(on, by, &name, which).await;
     at.reply(StatusCode::OK, counted)
 }
 
-/// Forgets dead letters.
+/// Forgets events of the dead-letter list.
 #[utoipa::path(post, path = "/receivers/{name}/dead-letters/discard", tag = "receivers", params(("tenant" = String, Path), ("name" = String, Path)),
     request_body = Which, responses((status = 200, body = Count), (status = 400), (status = 404)))]
 pub(crate) async fn discard(
@@ -141,6 +141,6 @@ pub(crate) async fn discard(
     Given(which): Given<Which>,
 ) -> Reply<Count> {
     let (on, by) = (&at.administration, &at.administrator);
-    let counted = dead_letters::discard(on, by, &name, which).await;
+    let counted = undelivered::discard(on, by, &name, which).await;
     at.reply(StatusCode::OK, counted)
 }

@@ -1,39 +1,18 @@
-//! A tenant's own resource types (RFC 7643 section 6), and those that this program brings, switched off and on or extended.
+//! Routes of a tenant's own resource types (RFC 7643 section 6), and of those that this program brings. What they mean is in `administration`'s `schemas.rs`.
 
-use std::sync::Arc;
-
-use axum::extract::{RawQuery, State as Extract};
-use directory::schema_change::Edit;
-use directory::tenant_types::{DocumentKind, resource_type_document};
+use administration::schemas::{self, Outcome, Trying, Version};
+use directory::tenant_types::DocumentKind::ResourceType;
 use http::StatusCode;
-use scim_protocol::{Error, ErrorKind};
 use serde_json::Value;
 
-use super::administrator::{Administrator, Refuse, Refused};
-use super::body::{Answer, Given, Parameters};
-use super::types::{Outcome, Version, edit};
-use crate::state::State;
+use super::administrator::{Acting, Reply};
+use super::body::{Asking, Given, Parameters};
 
 /// The tenant's own resource types, and User and Group where it extended them.
 #[utoipa::path(get, path = "/resource-types", tag = "resource-types", params(("tenant" = String, Path)), responses((status = 200, body = Vec<Object>)))]
-pub(crate) async fn list(
-    Extract(state): Extract<Arc<State>>,
-    Administrator(caller): Administrator,
-    refuse: Refuse,
-) -> Result<Answer<Vec<Value>>, Refused> {
-    let types = state
-        .directory
-        .types(&caller)
-        .await
-        .map_err(|error| refuse.with(error))?;
-    Ok(Answer(
-        StatusCode::OK,
-        types
-            .resource_types
-            .iter()
-            .map(resource_type_document)
-            .collect(),
-    ))
+pub(crate) async fn list(at: Acting) -> Reply<Vec<Value>> {
+    let found = schemas::list(&at.administration, &at.administrator, ResourceType).await;
+    at.reply(StatusCode::OK, found)
 }
 
 /// Adds or changes a resource type; the name alone switches on one that this program brings.
@@ -46,42 +25,25 @@ pub(crate) async fn list(
     responses((status = 200, body = Outcome), (status = 400), (status = 409))
 )]
 pub(crate) async fn put(
-    Extract(state): Extract<Arc<State>>,
-    Administrator(caller): Administrator,
-    refuse: Refuse,
-    query: RawQuery,
+    at: Acting,
+    Asking(trying): Asking<Trying>,
     Given(document): Given<Value>,
-) -> Result<Answer<Outcome>, Refused> {
-    edit(&state, &caller, Edit::PutResourceType(document), query)
-        .await
-        .map_err(|failure| refuse.with(failure))
+) -> Reply<Outcome> {
+    let (on, by) = (&at.administration, &at.administrator);
+    at.reply(
+        StatusCode::OK,
+        schemas::put(on, by, ResourceType, document, trying).await,
+    )
 }
 
 /// One of them.
 #[utoipa::path(get, path = "/resource-types/{name}", tag = "resource-types", params(("tenant" = String, Path), ("name" = String, Path)), responses((status = 200, body = Object), (status = 404)))]
 pub(crate) async fn show(
-    Extract(state): Extract<Arc<State>>,
-    Administrator(caller): Administrator,
-    refuse: Refuse,
+    at: Acting,
     Parameters((_, name)): Parameters<(String, String)>,
-) -> Result<Answer<Value>, Refused> {
-    let types = state
-        .directory
-        .types(&caller)
-        .await
-        .map_err(|error| refuse.with(error))?;
-    let missing = || {
-        Error::new(
-            ErrorKind::NotFound,
-            format!("There is no resource type `{name}`."),
-        )
-    };
-    let found = types
-        .known_type(&name)
-        .as_ref()
-        .map(resource_type_document)
-        .ok_or_else(|| refuse.with(missing()))?;
-    Ok(Answer(StatusCode::OK, found))
+) -> Reply<Value> {
+    let found = schemas::show(&at.administration, &at.administrator, ResourceType, &name).await;
+    at.reply(StatusCode::OK, found)
 }
 
 /// Removes a resource type of which there are no resources.
@@ -93,15 +55,15 @@ pub(crate) async fn show(
     responses((status = 200, body = Outcome), (status = 404), (status = 409))
 )]
 pub(crate) async fn remove(
-    Extract(state): Extract<Arc<State>>,
-    Administrator(caller): Administrator,
-    refuse: Refuse,
-    query: RawQuery,
+    at: Acting,
+    Asking(trying): Asking<Trying>,
     Parameters((_, name)): Parameters<(String, String)>,
-) -> Result<Answer<Outcome>, Refused> {
-    edit(&state, &caller, Edit::RemoveResourceType(name), query)
-        .await
-        .map_err(|failure| refuse.with(failure))
+) -> Reply<Outcome> {
+    let (on, by) = (&at.administration, &at.administrator);
+    at.reply(
+        StatusCode::OK,
+        schemas::remove(on, by, ResourceType, name, trying).await,
+    )
 }
 
 /// All versions that there ever were, oldest first.
@@ -113,10 +75,9 @@ pub(crate) async fn remove(
     responses((status = 200, body = Vec<Version>), (status = 404))
 )]
 pub(crate) async fn history(
-    Extract(state): Extract<Arc<State>>,
-    Administrator(caller): Administrator,
-    refuse: Refuse,
+    at: Acting,
     Parameters((_, name)): Parameters<(String, String)>,
-) -> Result<Answer<Vec<Version>>, Refused> {
-    super::types::history(&state, &caller, DocumentKind::ResourceType, &name, &refuse).await
+) -> Reply<Vec<Version>> {
+    let found = schemas::history(&at.administration, &at.administrator, ResourceType, &name).await;
+    at.reply(StatusCode::OK, found)
 }

@@ -1,35 +1,18 @@
-//! A tenant's own schemas (RFC 7643 section 7): extensions, schemas of its own types, constraints on standard ones.
+//! Routes of a tenant's own schemas (RFC 7643 section 7). What they mean is in `administration`'s `schemas.rs`.
 
-use std::sync::Arc;
-
-use axum::extract::{RawQuery, State as Extract};
-use directory::schema_change::Edit;
-use directory::tenant_types::{DocumentKind, schema_document};
+use administration::schemas::{self, Outcome, Trying, Version};
+use directory::tenant_types::DocumentKind::Schema;
 use http::StatusCode;
-use scim_protocol::{Error, ErrorKind};
 use serde_json::Value;
 
-use super::administrator::{Administrator, Refuse, Refused};
-use super::body::{Answer, Given, Parameters};
-use super::types::{Outcome, Version, edit};
-use crate::state::State;
+use super::administrator::{Acting, Reply};
+use super::body::{Asking, Given, Parameters};
 
 /// The tenant's own schemas, and standard ones with its constraints.
 #[utoipa::path(get, path = "/schemas", tag = "schemas", params(("tenant" = String, Path)), responses((status = 200, body = Vec<Object>)))]
-pub(crate) async fn list(
-    Extract(state): Extract<Arc<State>>,
-    Administrator(caller): Administrator,
-    refuse: Refuse,
-) -> Result<Answer<Vec<Value>>, Refused> {
-    let types = state
-        .directory
-        .types(&caller)
-        .await
-        .map_err(|error| refuse.with(error))?;
-    Ok(Answer(
-        StatusCode::OK,
-        types.schemas.iter().map(schema_document).collect(),
-    ))
+pub(crate) async fn list(at: Acting) -> Reply<Vec<Value>> {
+    let found = schemas::list(&at.administration, &at.administrator, Schema).await;
+    at.reply(StatusCode::OK, found)
 }
 
 /// Adds or changes a schema, where it does not contradict what is stored.
@@ -42,37 +25,25 @@ pub(crate) async fn list(
     responses((status = 200, body = Outcome), (status = 400), (status = 409))
 )]
 pub(crate) async fn put(
-    Extract(state): Extract<Arc<State>>,
-    Administrator(caller): Administrator,
-    refuse: Refuse,
-    query: RawQuery,
+    at: Acting,
+    Asking(trying): Asking<Trying>,
     Given(document): Given<Value>,
-) -> Result<Answer<Outcome>, Refused> {
-    edit(&state, &caller, Edit::PutSchema(document), query)
-        .await
-        .map_err(|failure| refuse.with(failure))
+) -> Reply<Outcome> {
+    let (on, by) = (&at.administration, &at.administrator);
+    at.reply(
+        StatusCode::OK,
+        schemas::put(on, by, Schema, document, trying).await,
+    )
 }
 
 /// One of them.
 #[utoipa::path(get, path = "/schemas/{name}", tag = "schemas", params(("tenant" = String, Path), ("name" = String, Path)), responses((status = 200, body = Object), (status = 404)))]
 pub(crate) async fn show(
-    Extract(state): Extract<Arc<State>>,
-    Administrator(caller): Administrator,
-    refuse: Refuse,
+    at: Acting,
     Parameters((_, name)): Parameters<(String, String)>,
-) -> Result<Answer<Value>, Refused> {
-    let types = state
-        .directory
-        .types(&caller)
-        .await
-        .map_err(|error| refuse.with(error))?;
-    let missing = || Error::new(ErrorKind::NotFound, format!("There is no schema `{name}`."));
-    let found = types
-        .known_schema(&name)
-        .as_ref()
-        .map(schema_document)
-        .ok_or_else(|| refuse.with(missing()))?;
-    Ok(Answer(StatusCode::OK, found))
+) -> Reply<Value> {
+    let found = schemas::show(&at.administration, &at.administrator, Schema, &name).await;
+    at.reply(StatusCode::OK, found)
 }
 
 /// Removes a schema that no resource type is made of and no resource has values of.
@@ -84,15 +55,15 @@ pub(crate) async fn show(
     responses((status = 200, body = Outcome), (status = 404), (status = 409))
 )]
 pub(crate) async fn remove(
-    Extract(state): Extract<Arc<State>>,
-    Administrator(caller): Administrator,
-    refuse: Refuse,
-    query: RawQuery,
+    at: Acting,
+    Asking(trying): Asking<Trying>,
     Parameters((_, name)): Parameters<(String, String)>,
-) -> Result<Answer<Outcome>, Refused> {
-    edit(&state, &caller, Edit::RemoveSchema(name), query)
-        .await
-        .map_err(|failure| refuse.with(failure))
+) -> Reply<Outcome> {
+    let (on, by) = (&at.administration, &at.administrator);
+    at.reply(
+        StatusCode::OK,
+        schemas::remove(on, by, Schema, name, trying).await,
+    )
 }
 
 /// All versions that there ever were, oldest first.
@@ -104,10 +75,9 @@ pub(crate) async fn remove(
     responses((status = 200, body = Vec<Version>), (status = 404))
 )]
 pub(crate) async fn history(
-    Extract(state): Extract<Arc<State>>,
-    Administrator(caller): Administrator,
-    refuse: Refuse,
+    at: Acting,
     Parameters((_, name)): Parameters<(String, String)>,
-) -> Result<Answer<Vec<Version>>, Refused> {
-    super::types::history(&state, &caller, DocumentKind::Schema, &name, &refuse).await
+) -> Reply<Vec<Version>> {
+    let found = schemas::history(&at.administration, &at.administrator, Schema, &name).await;
+    at.reply(StatusCode::OK, found)
 }

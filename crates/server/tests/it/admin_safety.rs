@@ -22,7 +22,7 @@ async fn admin(house: &House, method: &str, path: &str, body: Option<Value>) -> 
 }
 
 /// A guard that holds the second removal of each kind.
-fn guarded(mode: Mode) -> TenantSettings {
+pub(crate) fn guarded(mode: Mode) -> TenantSettings {
     let one = Threshold {
         count: 1,
         percent: 0,
@@ -40,7 +40,7 @@ fn guarded(mode: Mode) -> TenantSettings {
     }
 }
 
-async fn patch(house: &House, id: &str, path: &str, value: Value) -> Answer {
+pub(crate) async fn patch(house: &House, id: &str, path: &str, value: Value) -> Answer {
     let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [{"op": "replace", "path": path, "value": value}]});
     house
         .scim("PATCH", &format!("/Users/{id}"), Some(body))

@@ -147,7 +147,7 @@ async fn acts_on_receivers_leave_entries_without_secrets() {
 }
 
 #[tokio::test]
-async fn acts_on_dead_letters_leave_entries() {
+async fn acts_on_undelivered_events_leave_entries() {
     let house = House::new().await;
     let poll = json!({"name": "app", "kind": "poll", "settings": {"attemptsMax": 1}});
     let made = act(&house, "POST", "/receivers", Some(poll)).await;

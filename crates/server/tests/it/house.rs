@@ -207,6 +207,8 @@ impl House {
             (store.clone(), store.clone());
         let (announce, events) = events(&store, &directory, &hand);
         let tenants: Arc<dyn Tokens> = store.clone();
+        let request_log: Arc<dyn RequestLog> =
+            Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
         let foreign = Arc::new(Foreign {
             keys: Mutex::default(),
             fetches: AtomicUsize::default(),
@@ -221,6 +223,7 @@ impl House {
             issuers: issuers.clone(),
             key_sets: foreign.clone(),
             audit: store.clone(),
+            request_log: request_log.clone(),
             events: Told {
                 receivers: store.clone(),
                 keys: store.clone(),

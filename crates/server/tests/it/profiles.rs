@@ -289,7 +289,7 @@ async fn booleans_in_paths_and_numbers_in_quotes_are_adapted_or_refused() {
     assert!(
         answer
             .text("/detail")
-            .contains("`count` is `\"5\"`; accepted is an integer"),
+            .contains("`count` is `\"5\"`; use an integer"),
         "{answer:?}"
     );
     assert_eq!(

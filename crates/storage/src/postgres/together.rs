@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use deadpool_postgres::{Object, Transaction};
+use directory::audit::Chain;
 use directory::change_set::{ChangeSet, Committed};
 use directory::store::{CommitError, Fault};
 use directory::tenant::TenantId;
@@ -17,6 +18,7 @@ use super::connections::{Connections, begin, fault};
 use super::create::{New, NotMade, make};
 use super::session::PostgresSession;
 use super::statements as sql;
+use crate::audit::append;
 use crate::guard::guard;
 use crate::leavers::end_credentials;
 use crate::rows::storable;
@@ -178,6 +180,13 @@ impl<'a> Together<'a> {
                 }
                 if is_logged {
                     end_credentials(&mut session, TenantId(self.tenant), change_set)
+                        .await
+                        .map_err(Failed::Fault)?;
+                }
+                if let Some(entry) = change_set.policy.entry.as_ref().filter(|_| is_logged) {
+                    // A change set that changed nothing is in no log, so it may be done again after its answer was lost; its entry is not.
+                    let mut session = PostgresSession::on(self.transaction, true);
+                    append(&mut session, Chain::Tenant(TenantId(self.tenant)), entry)
                         .await
                         .map_err(Failed::Fault)?;
                 }

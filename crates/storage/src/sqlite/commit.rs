@@ -5,6 +5,7 @@ mod record;
 use std::cell::Cell;
 use std::collections::HashSet;
 
+use directory::audit::Chain;
 use directory::change_set::{Change, ChangeSet, Committed, Content, Effect, Former, Write};
 use directory::deletion_guard::Removals;
 use directory::history::Kind;
@@ -19,6 +20,7 @@ use super::session::run_writing;
 use super::statements as sql;
 use super::statements_of_safety::{CREATE_AGAIN, READ_VERSION};
 use super::writer::Writing;
+use crate::audit::append;
 use crate::guard::guard;
 use crate::leavers::end_credentials;
 use crate::rows::{
@@ -94,6 +96,9 @@ pub(crate) fn apply(
         let held = guard(session, tenant, change_set, &commit.removals.get()).await?;
         if held.is_none() {
             end_credentials(session, tenant, change_set).await?;
+            if let Some(entry) = &change_set.policy.entry {
+                append(session, Chain::Tenant(tenant), entry).await?;
+            }
         }
         Ok(held)
     })?;

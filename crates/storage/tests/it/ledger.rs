@@ -481,7 +481,7 @@ async fn a_retry_waits_and_counts(place: Place) {
     assert_eq!(
         status(&world, &wiki).await,
         SyncStatus {
-            waiting: 1,
+            waiting: 0,
             retrying: 1,
             held: 0,
             linked: 0
@@ -509,8 +509,8 @@ async fn a_held_entry_waits_for_a_mark(place: Place) {
     assert_eq!(
         status(&world, &wiki).await,
         SyncStatus {
-            waiting: 1,
-            retrying: 1,
+            waiting: 0,
+            retrying: 0,
             held: 1,
             linked: 0
         }
@@ -1122,8 +1122,8 @@ async fn the_status_counts(place: Place) {
     assert_eq!(
         status(&world, &wiki).await,
         SyncStatus {
-            waiting: 3,
-            retrying: 2,
+            waiting: 1,
+            retrying: 1,
             held: 1,
             linked: 1
         }

@@ -155,7 +155,7 @@ async fn an_allowance_lets_through(place: Place) {
         world
             .opened
             .parking
-            .allow(world.tenant.id, allowance)
+            .allow(world.tenant.id, allowance, None)
             .await
             .unwrap();
     };
@@ -293,8 +293,8 @@ async fn what_is_parked_is_kept(place: Place) {
         parking.list_parked(tenant, Some("u"), 10).await.unwrap(),
         [parked("3", "u", 3)]
     );
-    assert!(parking.remove_parked(tenant, "2").await.unwrap());
-    assert!(!parking.remove_parked(tenant, "2").await.unwrap());
+    assert!(parking.remove_parked(tenant, "2", None).await.unwrap());
+    assert!(!parking.remove_parked(tenant, "2", None).await.unwrap());
     assert_eq!(
         parking.list_parked(tenant, None, 10).await.unwrap().len(),
         1

@@ -232,7 +232,7 @@ async fn contradictions_are_named_and_nothing_is_changed(place: Place) {
     check(
         badge(json!({"canonicalValues": ["8"], "x-enforced": true})),
         &[&ann],
-        "accepted is one of `8`",
+        "use one of `8`",
     )
     .await;
     check(

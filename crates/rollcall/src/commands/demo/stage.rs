@@ -322,7 +322,8 @@ impl Stage {
             return Ok(false);
         }
         for (id, _) in &self.names {
-            if ledger.status(self.tenant.id, *id).await?.waiting > 0 {
+            let status = ledger.status(self.tenant.id, *id).await?;
+            if status.waiting + status.retrying + status.held > 0 {
                 return Ok(false);
             }
         }

@@ -1,4 +1,4 @@
-//! Dead letters: events that a receiver did not take, which an administrator can have delivered again or forgotten.
+//! The dead-letter list: events that a receiver did not take, which an administrator can have delivered again or forgotten.
 
 use directory::DirectoryError;
 use events::receiver::{Parcel, ParcelState, Reader};
@@ -75,7 +75,7 @@ pub struct Count {
     pub count: u64,
 }
 
-/// The dead letters of a receiver, oldest first.
+/// The dead-letter list of a receiver, oldest first.
 pub async fn list(
     on: &Administration,
     by: &Administrator,
@@ -94,7 +94,7 @@ pub async fn list(
         .collect())
 }
 
-/// Delivers dead letters again.
+/// Delivers events of the list again.
 pub async fn redeliver(
     on: &Administration,
     by: &Administrator,
@@ -113,7 +113,7 @@ pub async fn redeliver(
     Ok(Count { count })
 }
 
-/// Forgets dead letters.
+/// Forgets events of the list.
 pub async fn discard(
     on: &Administration,
     by: &Administrator,
