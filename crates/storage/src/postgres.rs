@@ -19,7 +19,6 @@ pub(crate) mod statements_of_requests;
 pub(crate) mod statements_of_safety;
 mod tls;
 mod together;
-mod values;
 
 use std::sync::Arc;
 

@@ -75,7 +75,7 @@ const OF_AN_ENGINE: &[(&str, &[Engine], &str)] = &[
         "part of a commit: many creates at once",
     ),
     (
-        "values.rs",
+        "commit/values.rs",
         POSTGRES,
         "part of a commit: index rows as arrays",
     ),

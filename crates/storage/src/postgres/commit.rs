@@ -1,10 +1,11 @@
-//! What one change set does inside a transaction: checks, the resource, its members. The rows of indexes are in `values.rs`, creates in `create.rs`, the
+//! What one change set does inside a transaction: checks, the resource, its members. The rows of indexes are in `commit/values.rs`, creates in `create.rs`, the
 //! transaction and the change log in `together.rs`.
 //!
 //! Locks are taken in this order: the resource that is written, its members or groups in the order of their keys, values in their order, and last, and
 //! shortly, the tenant's counter. Where two commits block each other all the same, PostgreSQL ends one, and it is tried again.
 
 mod record;
+pub(super) mod values;
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,9 +21,9 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use self::record::Group;
+use self::values::Added;
 use super::connections::fault;
 use super::statements as sql;
-use super::values::Added;
 use crate::rows::{
     IndexRow, KIND_DELETE, MembersChanged, Told, alone, decode_entries, encode_entries, from_json,
     index_rows, micros, storable, version,

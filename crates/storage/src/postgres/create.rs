@@ -7,10 +7,10 @@ use directory::history::Kind;
 use directory::pending::{Names, manager};
 use directory::store::CommitError;
 
+use super::commit::values::{Added, add_values, take_values};
 use super::commit::{Commit, Failure, Values};
 use super::statements as sql;
 use super::statements_of_safety::{CREATE_AGAIN, FIND_AWAITED};
-use super::values::{Added, add_values, take_values};
 use crate::rows::{
     IndexRow, KIND_CREATE, Told, encode_entries, index_rows, micros, storable, stored, version,
 };
@@ -188,48 +188,13 @@ impl Commit<'_> {
         former: Option<Former>,
     ) -> Result<Committed, Failure> {
         let rows = index_rows(&write.resource_type, &content.index);
-        let document = content.document.text();
-        let (id, display, entries) = (
-            storable(&write.id),
-            storable(&content.display),
-            encode_entries(&rows),
-        );
-        let (number, created, statement) = match former {
-            Some(former) => (
-                self.come_back(write, former).await?,
-                micros(former.created),
-                CREATE_AGAIN,
-            ),
-            None => (1, self.at, sql::CREATE_RESOURCE),
+        let (number, created) = match former {
+            Some(former) => (self.come_back(write, former).await?, micros(former.created)),
+            None => (1, self.at),
         };
-        let values: Values<'_> = match former {
-            Some(_) => &[
-                &self.tenant,
-                &write.resource_type,
-                &id,
-                &number,
-                &created,
-                &self.at,
-                &display,
-                &entries,
-                &document,
-            ],
-            None => &[
-                &self.tenant,
-                &write.resource_type,
-                &id,
-                &self.at,
-                &display,
-                &entries,
-                &document,
-            ],
-        };
-        let statement = self.transaction.prepare_cached(statement).await?;
-        let resource: i64 = self
-            .transaction
-            .query_one(&statement, values)
-            .await?
-            .try_get(0)?;
+        let resource = self
+            .insert(write, content, &rows, former.map(|_| (number, created)))
+            .await?;
         self.add_rows(Added {
             write,
             content,
@@ -240,6 +205,7 @@ impl Commit<'_> {
         let added = self.members_to_add(resource, members).await?;
         if !added.is_empty() {
             let keep = former.is_some() && self.keeps_history();
+            let id = storable(&write.id);
             self.count_of(
                 sql::ADD_MEMBERS,
                 &[&self.tenant, &resource, &added, &id, &number, &keep],
@@ -257,6 +223,53 @@ impl Commit<'_> {
         self.link_awaiting(resource, &write.id, &content.document)
             .await?;
         Ok(committed(version(number), created, self.at, true)?)
+    }
+
+    /// Inserts the row of a resource: its key. `back`: the version and the creation of one that comes back.
+    async fn insert(
+        &self,
+        write: &Write,
+        content: &Content,
+        rows: &[IndexRow],
+        back: Option<(i64, i64)>,
+    ) -> Result<i64, Failure> {
+        let document = content.document.text();
+        let (id, display, entries) = (
+            storable(&write.id),
+            storable(&content.display),
+            encode_entries(rows),
+        );
+        let (statement, values): (&str, Values<'_>) = match &back {
+            Some((number, created)) => (
+                CREATE_AGAIN,
+                &[
+                    &self.tenant,
+                    &write.resource_type,
+                    &id,
+                    number,
+                    created,
+                    &self.at,
+                    &display,
+                    &entries,
+                    &document,
+                ],
+            ),
+            None => (
+                sql::CREATE_RESOURCE,
+                &[
+                    &self.tenant,
+                    &write.resource_type,
+                    &id,
+                    &self.at,
+                    &display,
+                    &entries,
+                    &document,
+                ],
+            ),
+        };
+        let statement = self.transaction.prepare_cached(statement).await?;
+        let row = self.transaction.query_one(&statement, values).await?;
+        Ok(row.try_get(0)?)
     }
 
     /// A deleted resource comes back under its id: its version.

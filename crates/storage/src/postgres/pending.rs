@@ -7,10 +7,10 @@ use directory::store::{CommitError, Fault};
 use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
 
+use super::commit::values::columns;
 use super::commit::{Commit, Failure};
 use super::statements as basic;
 use super::statements_of_safety as sql;
-use super::values::columns;
 use crate::rows::{
     Told, attribute_key, decode_entries, encode_entries, from_json, json_text, relink_entries,
     short_name, storable, stored_key, usable_name_keys,
