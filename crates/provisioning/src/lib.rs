@@ -23,6 +23,7 @@ pub mod plan;
 pub mod pacing;
 pub mod knowledge;
 pub mod machine;
+pub mod invariants;
 pub mod types;
 pub mod dispatcher;
 pub mod worker;

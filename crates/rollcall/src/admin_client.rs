@@ -12,7 +12,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use server::local::{InProcess, LocalUser, OverSocket, own_uid};
-use tokio::sync::watch;
 use url::Url;
 
 use crate::configuration::{CLIENT_VARIABLES, Configuration};
@@ -20,7 +19,7 @@ use crate::failure::{Exit, Failure};
 use crate::local_socket;
 use crate::operations::Operation;
 use crate::serving_url::{self, ServingUrl};
-use crate::wiring::{Missing, Rollcall, event_options};
+use crate::wiring::{Missing, Rollcall};
 
 /// The variable that names a server somewhere else, and the one that holds the token for it.
 const URL_VARIABLE: &str = CLIENT_VARIABLES[0];
@@ -117,8 +116,7 @@ impl Destination<'_> {
         }
         let rollcall = Rollcall::open(configuration, missing).await?;
         let ServingUrl { url, is_assumed } = serving_url::find(configuration);
-        let (_, commits) = watch::channel(0);
-        let events = rollcall.events(&url, event_options(configuration), commits);
+        let events = rollcall.events_of_command(&url, configuration);
         let router = server::router(rollcall.state(configuration, events));
         Ok(AdminClient {
             way: Way::Here(InProcess::new(router, LocalUser::here(own_uid()))),

@@ -301,6 +301,16 @@ impl Rollcall {
         }
     }
 
+    /// The same for a command that answers itself, where nothing wakes it.
+    pub fn events_of_command(
+        &self,
+        public_url: &str,
+        configuration: &Configuration,
+    ) -> server::Events {
+        let (_, commits) = watch::channel(0);
+        self.events(public_url, event_options(configuration), commits)
+    }
+
     /// Begins to serve the data folder; in a database that many nodes share there is nothing to begin.
     pub async fn begin_to_serve(&self) -> Result<Option<Serving>, Failure> {
         let Some(database) = &self.store.embedded else {
@@ -340,7 +350,7 @@ impl Rollcall {
     }
 
     /// What administrators work with.
-    fn administration(
+    pub fn administration(
         &self,
         configuration: &Configuration,
         events: &server::Events,

@@ -207,6 +207,17 @@ impl State {
         }
     }
 
+    /// Whether a change sets something of which it is not known whether the application ever shows it: that is found out once, by reading.
+    fn is_unheard_of(&self, change: &AccountChange) -> bool {
+        let (knowledge, resource_type) = (&self.about.knowledge, self.resource_type());
+        let mut set = change.edits.iter().filter(|edit| edit.value.is_some());
+        set.any(|edit| {
+            let place = edit.place.to_string();
+            !knowledge.is_shown(resource_type, &place)
+                && !knowledge.is_hidden(resource_type, &place)
+        })
+    }
+
     /// Whether reading the account can show that a revocation was stored.
     fn can_be_proven(&self, change: &AccountChange, link: &Link) -> bool {
         let knowledge = &self.about.knowledge;
@@ -284,7 +295,7 @@ impl State {
                 }
             }
             // It was not as it was told before: whether it is now is looked at.
-            None if self.is(Mark::Drifted) => self.set(Mark::Verify),
+            None if self.is(Mark::Drifted) || self.is_unheard_of(change) => self.set(Mark::Verify),
             None if change.is_revocation() && self.can_be_proven(change, &link) => {
                 self.set(Mark::Unproven);
             }

@@ -42,6 +42,8 @@ pub enum Fault {
     NotReached,
     /// The answer is a success and shows what was there before.
     StoredNothing,
+    /// The answer is a success, shows nothing, and nothing was stored.
+    SilentNothing,
     /// A list that ends early.
     Truncated,
     /// The credential is not accepted.
@@ -201,8 +203,17 @@ impl Model {
             }),
             _ => true,
         };
-        let kept = (fault == Some(Fault::StoredNothing) && is_told)
-            .then(|| (self.accounts.clone(), self.members.clone()));
+        let is_lost = match fault {
+            Some(Fault::StoredNothing) => is_told,
+            // Of other changes only a comparison can find it.
+            Some(Fault::SilentNothing) => match request {
+                Request::Change(change) => change.touches(&["active"]) && change.is_revocation(),
+                Request::Remove(_) => kind == "User",
+                _ => false,
+            },
+            _ => false,
+        };
+        let kept = is_lost.then(|| (self.accounts.clone(), self.members.clone()));
         macro_rules! outcome {
             ($act:expr) => {
                 match before {
@@ -233,13 +244,20 @@ impl Model {
             }
             Request::Remove(id) => Reply::Written(traced(outcome!(self.remove(kind, id)), wait)),
         };
-        if let (Some(kept), Request::Change(AccountChange { id, .. })) = (kept, request) {
+        if let (Some(kept), Request::Change(AccountChange { id, .. }) | Request::Remove(id)) =
+            (kept, request)
+        {
             (self.accounts, self.members) = kept;
             if let (Reply::Written(exchange @ Exchange { outcome: Ok(_), .. }), Some(shown)) =
                 (&mut reply, self.shown(kind, id.as_str()))
             {
                 exchange.outcome = Ok(Acknowledged::showing(id, shown).unwrap());
             }
+        }
+        if fault == Some(Fault::SilentNothing)
+            && let Reply::Written(exchange @ Exchange { outcome: Ok(_), .. }) = &mut reply
+        {
+            exchange.outcome = Ok(Acknowledged::silently());
         }
         if let (Some(Fault::Truncated), Reply::Listed(exchange)) = (fault, &mut reply)
             && let Ok(listing) = &mut exchange.outcome

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use directory::store::{Related, StoredResource};
 use directory::tenant::TenantId;
 use jiff::{SignedDuration, Timestamp};
-use provisioning::account::AccountId;
+use provisioning::account::{AccountChange, AccountId, Edit, Place};
 use provisioning::application::{
     Application, ApplicationId, ApplicationSettings, ApplicationState, Secret,
 };
+use provisioning::connector::{Exchange, Failure, Trace};
+use provisioning::invariants::{self, Sent};
 use provisioning::knowledge::Knowledge;
 use provisioning::ledger::{Claim, LinkChange, Next, OutOfDate, Record, Written};
 use provisioning::link::{Link, LinkState};
-use provisioning::machine::{self, Command, Event, Limits, Owner, Request, Rest, Situation};
+use provisioning::machine::{self, Command, Event, Limits, Owner, Reply, Request, Rest, Situation};
 use provisioning::mapping;
+use provisioning::proof::{Acknowledged, Listing};
 use provisioning::provisioning_log::LogEntry;
 use scim_protocol::SchemaSet;
 use serde_json::Value;
@@ -33,6 +36,33 @@ pub struct Entry {
     pub held: bool,
 }
 
+/// A rule of the engine that a test takes out, between the machine and the world, to see that the simulation notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// A list that fails or is cut off proves nothing.
+    ProofOfAbsence,
+    /// A page that is full is not the last one on the word of a count.
+    FullPage,
+    /// Only an answer of the right shape acknowledges.
+    ProofOfAcknowledgement,
+    /// After a create without an answer the application is asked before another one.
+    LookAfterLostCreate,
+    /// What takes something away goes alone.
+    RevocationAlone,
+    /// A lock goes before everything else.
+    RevocationFirst,
+    /// A member has an account before it is put into a group.
+    MemberFirst,
+    /// A claim whose lease was lost writes nothing.
+    Fence,
+    /// An application is left alone as long as it asks.
+    Wait,
+    /// What is not shown is unknown, not empty.
+    HiddenIsUnknown,
+    /// After a revocation that was acknowledged silently the account is read.
+    RevocationProven,
+}
+
 /// What happens to a step: the request may fail, and the program may crash after it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fate {
@@ -49,11 +79,24 @@ pub struct Pure {
     pub log: Vec<LogEntry>,
     pub knowledge: Knowledge,
     pub paused: Timestamp,
+    /// Until when the application asked to be left alone.
+    asked_until: Timestamp,
     rests: BTreeMap<Key, Rest>,
     pub now: Timestamp,
     pub settings: ApplicationSettings,
     schemas: SchemaSet,
     counter: u64,
+    /// The rule that is taken out.
+    pub without: Option<Rule>,
+    /// Whether leases run out under the hands of those who have them.
+    pub stalls: bool,
+    /// Resources of which a create may have had its effect, and that were not looked for since.
+    open_creates: BTreeSet<Key>,
+    /// Pairs that were written to in the claim that is at work.
+    written: bool,
+    fence: i64,
+    /// The newest lease of each pair.
+    leases: BTreeMap<Key, i64>,
     /// Pairs whose claim was cut off by a crash.
     pub crashed: BTreeSet<Key>,
     /// What must never be, found while requests were sent.
@@ -72,11 +115,18 @@ impl Pure {
             log: Vec::new(),
             knowledge: Knowledge::default(),
             paused: now,
+            asked_until: now,
             rests: BTreeMap::new(),
             now,
             settings,
             schemas: SchemaSet::standard(),
             counter: 0,
+            without: None,
+            stalls: false,
+            open_creates: BTreeSet::new(),
+            written: false,
+            fence: 0,
+            leases: BTreeMap::new(),
             crashed: BTreeSet::new(),
             broken: Vec::new(),
         }
@@ -196,6 +246,9 @@ impl Pure {
 
     fn run(&mut self, key: &Key, entry: &Entry, fate: &mut dyn FnMut(&Request) -> Fate) {
         let (kind, id) = key.clone();
+        self.fence += 1;
+        self.leases.insert(key.clone(), self.fence);
+        self.written = false;
         let claim = Claim {
             tenant: TenantId(1),
             application: ApplicationId(7),
@@ -203,12 +256,24 @@ impl Pure {
             resource_id: id.clone(),
             generation: i64::try_from(entry.generation).unwrap(),
             attempts: entry.attempts,
-            fence: 1,
+            fence: self.fence,
             verify: entry.verify,
             lease_until: self.now,
             unanswered: 0,
         };
-        let situation = self.situation(claim);
+        let fence = claim.fence;
+        let mut situation = self.situation(claim);
+        if self.without(Rule::MemberFirst)
+            && let Some(subject) = &situation.subject
+        {
+            for member in &subject.members {
+                let made_up = || format!("account-of-{}", member.id);
+                situation
+                    .remote_ids
+                    .entry(member.id.clone())
+                    .or_insert_with(made_up);
+            }
+        }
         let rest = self.rests.remove(key);
         let (mut state, mut command) = rest
             .and_then(|rest| rest.resume(&situation, self.now))
@@ -222,24 +287,36 @@ impl Pure {
             let event = match command {
                 Command::Ask { request, lines, .. } => {
                     self.log.extend(lines);
-                    self.watch(&kind, &request);
+                    let request = self.spoil_request(key, *request);
                     let Fate {
                         fault,
                         crash: crashes,
                     } = fate(&request);
                     crash = crashes;
-                    self.pass(1);
-                    Event::Answered(Box::new(self.model.answer(&kind, &request, fault)))
+                    let reply = match self.unsent(&request) {
+                        Some(reply) => reply,
+                        None => {
+                            self.watch(key, &request);
+                            self.pass(1);
+                            let reply = self.model.answer(&kind, &request, fault);
+                            self.note_create(key, &request, &reply);
+                            reply
+                        }
+                    };
+                    Event::Answered(Box::new(self.spoil_reply(&request, reply)))
                 }
                 Command::FindOwners { ids, types, .. } => Event::Owners(self.owners(ids, &types)),
                 Command::WriteLink(link, lines) => {
                     let is_other = |(other, held): (&Key, &Link)| {
                         *other != *key && other.0 == kind && held.remote_id == link.remote_id
                     };
-                    if link.remote_id.is_some() && self.links.iter().any(is_other) {
+                    if self.leases.get(key) != Some(&fence) && !self.without(Rule::Fence) {
+                        Event::LinkWritten(Written::LeaseLost)
+                    } else if link.remote_id.is_some() && self.links.iter().any(is_other) {
                         Event::LinkWritten(Written::Taken)
                     } else {
                         self.log.extend(lines);
+                        self.watch_lease(key, fence);
                         self.set_link(key, *link);
                         Event::LinkWritten(Written::Written)
                     }
@@ -248,6 +325,10 @@ impl Pure {
                     if let Some(rest) = state.take_rest() {
                         self.rests.insert(key.clone(), rest);
                     }
+                    if self.leases.get(key) != Some(&fence) && !self.without(Rule::Fence) {
+                        return self.log.extend(record.log);
+                    }
+                    self.watch_lease(key, fence);
                     return self.record(key, *record);
                 }
                 Command::Leave(_) => return,
@@ -261,6 +342,15 @@ impl Pure {
                     entry.verify = true;
                 }
                 return self.pass(30);
+            }
+            // The lease runs out, and another worker has had the pair meanwhile.
+            if self.stalls && self.counter % 7 == 0 {
+                self.counter += 1;
+                self.fence += 1;
+                self.leases.insert(key.clone(), self.fence);
+                if let Some(entry) = self.outbox.get_mut(key) {
+                    entry.verify = true;
+                }
             }
             (state, command) = machine::next(state, event, self.now);
         }
@@ -394,7 +484,12 @@ impl Pure {
         };
         let is_newest = i64::try_from(entry.generation).unwrap() == record.claim.generation;
         match record.next {
-            Next::PauseUntil(at) => self.paused = self.paused.max(at),
+            Next::PauseUntil(at) => {
+                self.asked_until = self.asked_until.max(at);
+                if !self.without(Rule::Wait) {
+                    self.paused = self.paused.max(at);
+                }
+            }
             Next::Done if is_newest => drop(self.outbox.remove(key)),
             Next::Hold if is_newest => entry.held = true,
             Next::RetryAt(at) if is_newest => {
@@ -404,12 +499,138 @@ impl Pure {
         }
     }
 
+    fn without(&self, rule: Rule) -> bool {
+        self.without == Some(rule)
+    }
+
+    /// A request as it would be without a rule.
+    fn spoil_request(&mut self, key: &Key, request: Request) -> Request {
+        let Request::Change(mut change) = request else {
+            return request;
+        };
+        let locks = |change: &AccountChange| change.touches(&["active"]) && change.is_revocation();
+        if self.without(Rule::RevocationAlone) && locks(&change) {
+            change.edits.push(Edit {
+                place: Place::core("title"),
+                value: Some("Lady".into()),
+            });
+        }
+        if self.without(Rule::RevocationFirst) && locks(&change) && !self.written {
+            // Something else is sent first.
+            let title = self
+                .directory
+                .get(key)
+                .and_then(|subject| subject.document.get("title").cloned());
+            if title.is_some() {
+                change.edits = vec![Edit {
+                    place: Place::core("title"),
+                    value: title,
+                }];
+            }
+        }
+        Request::Change(change)
+    }
+
+    /// The answer to a request that is not sent, because the rule that asks for it is taken out.
+    fn unsent(&self, request: &Request) -> Option<Reply> {
+        let nothing = Listing {
+            counted: Some(0),
+            whole: matches!(request, Request::List),
+            ..Listing::default()
+        };
+        let is_look = matches!(request, Request::Find(_) | Request::List);
+        (is_look && self.without(Rule::LookAfterLostCreate)).then(|| {
+            Reply::Listed(Exchange {
+                trace: Trace::default(),
+                wait: None,
+                outcome: Ok(nothing),
+            })
+        })
+    }
+
+    /// An answer as it would be taken without a rule.
+    fn spoil_reply(&self, request: &Request, mut reply: Reply) -> Reply {
+        match &mut reply {
+            Reply::Listed(exchange) => match &mut exchange.outcome {
+                Err(Failure::Unknown { .. } | Failure::NotUnderstood | Failure::Refused(_))
+                    if self.without(Rule::ProofOfAbsence) =>
+                {
+                    exchange.outcome = Ok(Listing {
+                        counted: Some(0),
+                        whole: true,
+                        ..Listing::default()
+                    });
+                }
+                Ok(listing) if self.without(Rule::FullPage) => {
+                    (listing.counted, listing.whole) = (None, true);
+                }
+                _ => {}
+            },
+            Reply::Written(exchange) => {
+                let is_unclear = matches!(
+                    exchange.outcome,
+                    Err(Failure::NotUnderstood | Failure::Unknown { .. })
+                );
+                if self.without(Rule::ProofOfAcknowledgement) && is_unclear {
+                    exchange.outcome = Ok(Acknowledged::silently());
+                }
+            }
+            Reply::Read(exchange) => {
+                if let Ok(account) = &mut exchange.outcome
+                    && self.without(Rule::HiddenIsUnknown)
+                    && account.members.is_none()
+                {
+                    account.members = Some(BTreeSet::from(["nobody".to_owned()]));
+                }
+                if self.without(Rule::RevocationProven)
+                    && let Request::Read(id) = request
+                    && let Some((_, link)) = self
+                        .links
+                        .iter()
+                        .find(|(_, link)| link.remote_id.as_deref() == Some(id.as_str()))
+                    && let Ok(account) = &mut exchange.outcome
+                {
+                    // What is read is taken for what was told.
+                    account.attributes.extend(link.attributes());
+                    account.attributes.insert("active".into(), false.into());
+                }
+            }
+            _ => {}
+        }
+        reply
+    }
+
+    fn note_create(&mut self, key: &Key, request: &Request, reply: &Reply) {
+        match (request, reply) {
+            (Request::Create(_), Reply::Created(exchange)) => {
+                let is_open = matches!(
+                    exchange.outcome,
+                    Err(Failure::Unknown { .. } | Failure::NotUnderstood)
+                );
+                if is_open {
+                    self.open_creates.insert(key.clone());
+                }
+            }
+            (Request::Find(_) | Request::List, Reply::Listed(Exchange { outcome: Ok(_), .. })) => {
+                self.open_creates.remove(key);
+            }
+            _ => {}
+        }
+    }
+
+    fn watch_lease(&mut self, key: &Key, fence: i64) {
+        let held = self.leases.get(key).copied().unwrap_or_default();
+        if let Some(broken) = invariants::of_link_write(fence, held) {
+            self.broken.push(format!("{broken}: {key:?}"));
+        }
+    }
+
     /// What must hold of every request that leaves.
-    fn watch(&mut self, kind: &str, request: &Request) {
+    fn watch(&mut self, key: &Key, request: &Request) {
         let owned = |id: &AccountId| {
             self.model.made.contains(id.as_str())
                 || self.links.iter().any(|((it, _), link)| {
-                    it == kind && link.remote_id.as_deref() == Some(id.as_str())
+                    *it == key.0 && link.remote_id.as_deref() == Some(id.as_str())
                 })
         };
         let touched = match request {
@@ -418,22 +639,45 @@ impl Pure {
             Request::Remove(id) => Some(id),
             _ => None,
         };
-        if let Some(id) = touched.filter(|id| !owned(id)) {
-            self.broken
-                .push(format!("{id} belongs to others and was sent {request:?}"));
+        let is_off = |document: &serde_json::Map<String, Value>| {
+            document.get("active") == Some(&Value::Bool(false))
+        };
+        let is_to_be_locked = key.0 == "User"
+            && self
+                .directory
+                .get(key)
+                .is_some_and(|subject| is_off(&subject.document))
+            && self.links.get(key).is_some_and(|link| {
+                let there = (key.0.clone(), link.remote_id.clone().unwrap_or_default());
+                // A crash may have forgotten that the lock was sent.
+                let is_on = self
+                    .model
+                    .accounts
+                    .get(&there)
+                    .is_some_and(|it| !is_off(it));
+                is_on
+                    && link.acknowledged.get("active") == Some(&Value::Bool(true))
+                    && link.state == LinkState::Linked
+            });
+        let linked: BTreeSet<String> = self
+            .links
+            .values()
+            .filter_map(|link| link.remote_id.clone())
+            .chain(self.model.made.iter().cloned())
+            .collect();
+        let broken = invariants::of_request(&Sent {
+            request,
+            now: self.now,
+            paused_until: self.asked_until,
+            is_ours: touched.is_none_or(owned),
+            is_create_open: self.open_creates.contains(key),
+            is_lock_open: is_to_be_locked && !self.written,
+            linked: &linked,
+        });
+        if let Some(broken) = broken {
+            self.broken.push(format!("{broken}: {request:?}"));
         }
-        if let Request::Change(change) = request {
-            let takes =
-                usize::from(!change.removed.is_empty())
-                    + usize::from(change.edits.iter().any(|edit| {
-                        edit.place.is_active() && edit.value == Some(Value::Bool(false))
-                    }));
-            let alone = change.parts() == 1 || (change.edits.is_empty() && change.added.is_empty());
-            if takes > 0 && !alone {
-                self.broken
-                    .push(format!("a revocation does not go alone: {change:?}"));
-            }
-        }
+        self.written |= request.is_write();
     }
 
     /// Requests since the last call that may have changed something.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
+use administration::Administration;
 use administration::tenants::{self, Change, NewTenant, Tenant};
 use clap::{Args, Subcommand, ValueEnum};
 use directory::deletion_guard::{Mode, Threshold};
@@ -18,6 +19,7 @@ use crate::operations::{
     SUSPEND_TENANT,
 };
 use crate::output::{Output, Watched, instant};
+use crate::serving_url;
 use crate::wiring::{Missing, Rollcall};
 
 /// `rollcall tenant ...`
@@ -391,14 +393,22 @@ async fn edit(
 }
 
 /// The store of the data folder: a whole tenant goes from file to database, and not through memory.
-async fn local(destination: &Destination<'_>, missing: Missing) -> Result<Rollcall, Failure> {
+async fn local(
+    destination: &Destination<'_>,
+    missing: Missing,
+) -> Result<(Rollcall, Administration), Failure> {
     if destination.remote.is_some() {
         return Err(Failure::usage(
             "a tenant is exported and restored on the machine of the data folder, so this takes no --url",
         )
         .hint("the admin API of a server does both: GET /admin/v1/tenants/NAME/export, POST /admin/v1/tenants/NAME/restore"));
     }
-    Rollcall::open(destination.configuration, missing).await
+    let configuration = destination.configuration;
+    let rollcall = Rollcall::open(configuration, missing).await?;
+    let url = serving_url::find(configuration).url;
+    let events = rollcall.events_of_command(&url, configuration);
+    let administration = rollcall.administration(configuration, &events);
+    Ok((rollcall, administration))
 }
 
 async fn export(
@@ -407,8 +417,7 @@ async fn export(
     destination: &Destination<'_>,
     output: Output,
 ) -> Result<(), Failure> {
-    let rollcall = local(destination, Missing::Refuse).await?;
-    let on = rollcall.administration(destination.configuration);
+    let (rollcall, on) = local(destination, Missing::Refuse).await?;
     let by = rollcall.local_owner().await?;
     let to_stdout = to == Path::new("-");
     let progress = output.progress_in_lines(to_stdout, "exporting");
@@ -462,8 +471,7 @@ async fn restore(
             from.display()
         ))
     })?;
-    let rollcall = local(destination, Missing::Create).await?;
-    let on = rollcall.administration(destination.configuration);
+    let (rollcall, on) = local(destination, Missing::Create).await?;
     let by = rollcall.local_owner().await?;
     // It is read twice: nothing is written before all of it was checked.
     let progress = output.progress_in_bytes(file.metadata()?.len().saturating_mul(2), "restoring");

@@ -30,6 +30,7 @@ use serde_json::{Value, json};
 use server::{Callers, DEFAULT_TENANT, Events, State};
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
+use storage::sqlite::requests::SqliteRequestLog;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -124,7 +125,7 @@ impl Parts {
         let (announce, events) = events(&store, &directory, &hand, &address);
         let delivery = events.delivery.clone();
         let options = server::Options::default();
-        let administration = administration(&store, &directory, &hand, &key, &events);
+        let administration = administration(&store, &directory, &hand, &key, &events, &folder);
         let state = State::new(server::Parts {
             directory,
             tenants: store.clone(),
@@ -304,11 +305,14 @@ fn administration(
     hand: &Arc<Hand>,
     key: &Arc<MasterKey>,
     events: &Events,
+    folder: &TempDir,
 ) -> Administration {
     let connector = Arc::new(ScimConnector::new(here()).unwrap());
     let options = server::Options::default();
     Administration {
         tenants: store.clone(),
+        life: store.clone(),
+        request_log: Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap()),
         clients: store.clone(),
         issuers: store.clone(),
         key_sets: Arc::new(KeySetFetcher::new(here()).unwrap()),
