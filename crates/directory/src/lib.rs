@@ -21,6 +21,8 @@ pub mod stop;
 
 pub mod access;
 
+pub mod audit;
+
 pub mod version;
 
 pub mod document;
@@ -38,8 +40,6 @@ pub mod delete;
 pub mod search;
 
 pub mod tombstone;
-
-pub mod audit;
 
 pub mod store;
 
