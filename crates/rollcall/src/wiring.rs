@@ -14,7 +14,7 @@ use connectors::egress::Egress;
 use connectors::event_receiver::HttpCourier;
 use connectors::key_sets::KeySetFetcher;
 use connectors::scim_target::ScimConnector;
-use directory::access::Permissions;
+use directory::access::{Caller, Permissions};
 use directory::audit::Entry;
 use directory::audit_log::Audit;
 use directory::clock::{Clock, IdGenerator};
