@@ -117,7 +117,7 @@ fn routes_of_all() -> OpenApiRouter<Arc<State>> {
             receivers::remove
         ))
         .routes(routes!(receivers::rotate_secret))
-        .routes(routes!(receivers::put_aside))
+        .routes(routes!(receivers::list_dead_letters))
         .routes(routes!(receivers::redeliver))
         .routes(routes!(receivers::discard))
         .routes(routes!(receivers::rotate_keys));

@@ -9,8 +9,8 @@ use directory::tenant::Tenant;
 use events::event_log::{Choice, NewReceiver, Reception};
 use events::receiver::webhook_secret_text;
 use events::receiver::{
-    Detail, ParcelState, Reader, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets,
-    check,
+    Detail, Reader, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets,
+    UndeliveredState, check,
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ pub enum Command {
     Remove(Named),
     /// Make a new secret and print it, once; the old one counts a while longer
     RotateSecret(RotateSecret),
-    /// The dead-letter list: events that were put aside
+    /// The dead letters: events that could not be delivered
     DeadLetters(Named),
     /// Deliver events of the dead-letter list again
     Redeliver(Chosen),
@@ -106,7 +106,7 @@ pub struct Add {
     /// Whom its tokens are for (`aud`) [default: its URL, or its name]
     #[arg(long, value_name = "TEXT")]
     audience: Option<String>,
-    /// How often an event is tried before it is put aside
+    /// How often an event is sent before it becomes a dead letter
     #[arg(long, value_name = "N", default_value_t = 16)]
     attempts_max: u32,
     /// Most events in one request to a webhook
@@ -187,7 +187,7 @@ pub async fn run(
             Ok(())
         }
         Command::RotateSecret(arguments) => rotate_secret(&rollcall, &arguments, output).await,
-        Command::DeadLetters(named) => list_put_aside(&rollcall, &named, output).await,
+        Command::DeadLetters(named) => list_dead_letters(&rollcall, &named, output).await,
         Command::Redeliver(chosen) => {
             let (tenant, receiver) = chosen.named.receiver(&rollcall).await?;
             let count = rollcall
@@ -264,7 +264,7 @@ async fn add(
     check(&arguments.name, kind, &arguments.url, &settings)
         .map_err(|(_, sentence)| Failure::refused(sentence))?;
     if kind != ReceiverKind::Poll {
-        rollcall.courier.check(&arguments.url).await?;
+        rollcall.event_delivery.check(&arguments.url).await?;
     }
     let secret = secret(rollcall, kind, arguments.token_file.as_deref())?;
     let new = NewReceiver {
@@ -532,28 +532,37 @@ async fn rotate_secret(
     Ok(())
 }
 
-async fn list_put_aside(rollcall: &Rollcall, named: &Named, output: Output) -> Result<(), Failure> {
+async fn list_dead_letters(
+    rollcall: &Rollcall,
+    named: &Named,
+    output: Output,
+) -> Result<(), Failure> {
     let (tenant, receiver) = named.receiver(rollcall).await?;
-    let parcels = rollcall
+    let undelivered = rollcall
         .store
         .receivers
-        .list_parcels(tenant.id, receiver.id, ParcelState::PutAside, SHOWN_MAX)
+        .list_undelivered(
+            tenant.id,
+            receiver.id,
+            UndeliveredState::DeadLetter,
+            SHOWN_MAX,
+        )
         .await?;
     let mut rows = Vec::new();
-    for parcel in &parcels {
-        let event = &parcel.event;
+    for one in &undelivered {
+        let event = &one.event;
         let resource = format!("{} {}", event.resource_type, event.resource_id);
         rows.push(vec![
             event.sequence.to_string(),
             instant(event.at),
             resource,
-            parcel.attempts.to_string(),
-            Reader::Operator.sees(&parcel.error),
+            one.attempts.to_string(),
+            Reader::Operator.sees(&one.error),
         ]);
     }
-    let values = parcels
+    let values = undelivered
         .iter()
-        .map(|parcel| parcel.to_json(Reader::Operator))
+        .map(|one| one.to_json(Reader::Operator))
         .collect();
     let empty = "The dead-letter list is empty: everything was delivered, or is on its way.";
     output.table(

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use connectors::egress::Egress;
-use connectors::event_receiver::HttpCourier;
+use connectors::event_receiver::HttpEventDelivery;
 use connectors::key_sets::KeySetFetcher;
 use directory::Directory;
 use directory::access::Permissions;
@@ -17,8 +17,8 @@ use directory::audit::Entry;
 use directory::clock::{Clock, IdGenerator};
 use directory::store::Tenants;
 use directory::tenant::TenantSettings;
+use events::renderer::EventRenderer;
 use events::subscription::{Options, Ports, Subscriptions};
-use events::telling::Teller;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use server::{Callers, DEFAULT_TENANT, Events, State};
@@ -247,7 +247,7 @@ fn events(
     public_url: &str,
 ) -> (watch::Sender<u64>, Events) {
     let (announce, commits) = watch::channel(0);
-    let teller = Teller::new(
+    let renderer = EventRenderer::new(
         store.clone(),
         store.clone(),
         directory.clone(),
@@ -257,8 +257,8 @@ fn events(
     let ports = Ports {
         log: store.clone(),
         receivers: store.clone(),
-        teller: teller.clone(),
-        courier: Arc::new(HttpCourier::new(here()).unwrap()),
+        renderer: renderer.clone(),
+        event_delivery: Arc::new(HttpEventDelivery::new(here()).unwrap()),
         clock: hand.clone(),
         ids: hand.clone(),
         commits: commits.clone(),
@@ -270,7 +270,7 @@ fn events(
             log: store.clone(),
             receivers: store.clone(),
             keys: store.clone(),
-            teller,
+            renderer,
             delivery,
             commits,
         },

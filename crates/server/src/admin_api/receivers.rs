@@ -1,4 +1,4 @@
-//! Receivers of a tenant's changes, what was put aside for them, and the keys with which tokens are signed. Secrets are shown once.
+//! Receivers of a tenant's changes, their dead letters, and the keys with which tokens are signed. Secrets are shown once.
 
 use administration::administration::has_room;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use directory::secret::{Secret, is_bearer_token};
 use events::event_log::NewReceiver;
 use events::receiver::webhook_secret_text;
 use events::receiver::{
-    ParcelState, Reader, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets, check,
+    Reader, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets, UndeliveredState,
+    check,
 };
 use http::StatusCode;
 use jiff::SignedDuration;
@@ -335,9 +336,9 @@ pub(crate) async fn rotate_secret(
     Ok(Answer(StatusCode::OK, shown))
 }
 
-/// The dead-letter list: events that were put aside, oldest first.
+/// The dead letters of a receiver, oldest first.
 #[utoipa::path(get, path = "/receivers/{name}/dead-letters", tag = "receivers", params(("tenant" = String, Path), ("name" = String, Path)), responses((status = 200, body = Vec<Object>), (status = 404)))]
-pub(crate) async fn put_aside(
+pub(crate) async fn list_dead_letters(
     Extract(state): Extract<Arc<State>>,
     Administrator(caller): Administrator,
     refuse: Refuse,
@@ -348,21 +349,21 @@ pub(crate) async fn put_aside(
         Ok::<_, Failure>(
             events(&state)?
                 .receivers
-                .list_parcels(
+                .list_undelivered(
                     caller.tenant.id,
                     receiver.id,
-                    ParcelState::PutAside,
+                    UndeliveredState::DeadLetter,
                     LISTED_MAX,
                 )
                 .await?,
         )
     };
-    let parcels = listed.await.map_err(|failure| refuse.with(failure))?;
+    let undelivered = listed.await.map_err(|failure| refuse.with(failure))?;
     Ok(Answer(
         StatusCode::OK,
-        parcels
+        undelivered
             .iter()
-            .map(|parcel| parcel.to_json(reader(&caller)))
+            .map(|one| one.to_json(reader(&caller)))
             .collect(),
     ))
 }

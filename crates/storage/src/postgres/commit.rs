@@ -359,7 +359,9 @@ impl Commit<'_> {
     /// A deleted resource comes back under its id: its version.
     async fn come_back(&self, write: &Write, former: Former) -> Result<i64, Failure> {
         let (last, created) = (crate::rows::stored(former.version), micros(former.created));
-        let since = self.unbury(&write.resource_type, &write.id, last).await?;
+        let since = self
+            .take_tombstone(&write.resource_type, &write.id, last)
+            .await?;
         let Write {
             resource_type, id, ..
         } = write;
@@ -571,7 +573,8 @@ impl Commit<'_> {
             .await?;
         let ended = changed(write, head, Kind::Delete);
         self.record(ended, Some(body.try_get(2)?)).await?;
-        self.bury(ended, body.try_get(0)?, body.try_get(2)?).await?;
+        self.keep_tombstone(ended, body.try_get(0)?, body.try_get(2)?)
+            .await?;
         self.wait_for_nothing(head.resource).await?;
         let locked = self
             .query(sql::LOCK_GROUPS, &[&self.tenant, &head.resource])

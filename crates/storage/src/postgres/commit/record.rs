@@ -126,7 +126,7 @@ impl Commit<'_> {
     }
 
     /// Remembers a deleted resource.
-    pub(crate) async fn bury(
+    pub(crate) async fn keep_tombstone(
         &self,
         changed: Changed<'_>,
         display: &str,
@@ -149,7 +149,7 @@ impl Commit<'_> {
             storable(&self.change_set.policy.credential_id),
         );
         self.execute(
-            sql::BURY,
+            sql::KEEP_TOMBSTONE,
             &[
                 &self.tenant,
                 &id,
@@ -169,7 +169,7 @@ impl Commit<'_> {
     }
 
     /// When the resource that comes back was deleted. Where nobody remembers it, or somebody else was faster, it cannot come back.
-    pub(crate) async fn unbury(
+    pub(crate) async fn take_tombstone(
         &self,
         resource_type: &str,
         id: &str,
@@ -177,7 +177,7 @@ impl Commit<'_> {
     ) -> Result<i64, Failure> {
         let found = self
             .query(
-                sql::UNBURY,
+                sql::TAKE_TOMBSTONE,
                 &[&self.tenant, &storable(id), &resource_type, &version],
             )
             .await?;
