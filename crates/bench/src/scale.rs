@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::figure::Figure;
 use super::load::{Load, Measured, Request, count, request};
+use super::population::{TOKEN, WRITE_CONNECTIONS, get_of, nth, post_from, user};
 use super::server::Server;
-use super::{TOKEN, WRITE_CONNECTIONS, get_of, nth, post_from, user};
 use crate::Failure;
 
 /// Requests for one percentile; enough that a median means something.
@@ -33,50 +34,6 @@ const CREATES_COMPARED: usize = 3_000;
 const READ_CONNECTIONS: usize = 8;
 /// How often memory is looked at while it is under load.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// A figure and the bound that it has to keep.
-pub struct Figure {
-    users: usize,
-    name: String,
-    value: f64,
-    bound: f64,
-    at_least: bool,
-    unit: &'static str,
-}
-
-impl Figure {
-    pub fn holds(&self) -> bool {
-        if self.at_least {
-            self.value >= self.bound
-        } else {
-            self.value <= self.bound
-        }
-    }
-
-    pub fn line(&self) -> String {
-        let word = if self.at_least { "at least" } else { "at most" };
-        format!(
-            "{} users: {}: {:.2} {}, {word} {} wanted",
-            self.users, self.name, self.value, self.unit, self.bound
-        )
-    }
-
-    pub fn row(&self) -> String {
-        let word = if self.at_least { "at least" } else { "at most" };
-        let kept = if self.holds() { "kept" } else { "MISSED" };
-        format!(
-            "| {} | {} | {:.2} {} | {word} {} | {kept} |\n",
-            self.users, self.name, self.value, self.unit, self.bound
-        )
-    }
-
-    pub fn json(&self) -> Value {
-        json!({
-            "users": self.users, "name": self.name, "value": self.value, "unit": self.unit, "bound": self.bound,
-            "direction": if self.at_least { "at least" } else { "at most" }, "kept": self.holds(),
-        })
-    }
-}
 
 /// Two groups: one of everybody, and a small one.
 pub struct Groups {
@@ -138,21 +95,36 @@ pub async fn measure(
     groups: &Groups,
 ) -> Result<Vec<Figure>, Failure> {
     let users = ids.len();
-    let at_most = |name: &str, value: f64, bound: f64, unit| Figure {
+    let mut figures = vec![Figure::at_most(
         users,
-        name: name.to_owned(),
-        value,
-        bound,
-        at_least: false,
-        unit,
-    };
-    let mut figures = vec![at_most(
         "memory while reading, with a group of everybody sent",
         memory(server, ids, groups).await?,
         160.0,
         "MiB",
     )];
-    let far = users * 9 / 10;
+    figures.extend(of_pages(server, ids).await?);
+    figures.extend(of_groups(server, ids, groups).await?);
+    let mut first = users;
+    figures.push(Figure::at_least(
+        users,
+        "creates with the request log, beside those without",
+        with_request_log(server, &mut first).await?,
+        0.75,
+    ));
+    figures.push(Figure::at_most(
+        users,
+        "an attribute that everybody has gets an index",
+        index_everybody(server).await?.percentile_ms(50),
+        REQUEST_MILLISECONDS_MAX,
+        "ms",
+    ));
+    figures.extend(of_bulks(server, users, &mut first).await?);
+    Ok(figures)
+}
+
+/// Pages of what clients search for, and a far one of all.
+async fn of_pages(server: &Server, ids: &[String]) -> Result<Vec<Figure>, Failure> {
+    let (users, far) = (ids.len(), ids.len() * 9 / 10);
     let filters = filters(server, ids).await?.into_iter();
     let pages = filters.map(|(name, filter)| {
         (
@@ -160,99 +132,77 @@ pub async fn measure(
             format!("/Users?count=100&filter={}", encoded(&filter)),
         )
     });
-    for (name, path) in pages.chain([(
+    let far = (
         format!("startIndex={far}&count=100"),
         format!("/Users?startIndex={far}&count=100"),
-    )]) {
+    );
+    let mut figures = Vec::new();
+    for (name, path) in pages.chain([far]) {
         let found = get(server, &path).await?;
-        figures.push(at_most(
-            &format!("{name}, p50"),
-            found.percentile_ms(50),
-            10.0,
-            "ms",
-        ));
+        let name_alone = format!("{name}, p50");
+        let p50 = found.percentile_ms(50);
+        figures.push(Figure::at_most(users, &name_alone, p50, 10.0, "ms"));
         let found = get_after_writes(server, &path, ids).await?;
-        figures.push(at_most(
-            &format!("{name}, after a write each time, p50"),
-            found.percentile_ms(50),
-            10.0,
-            "ms",
-        ));
+        let name_after = format!("{name}, after a write each time, p50");
+        let p50 = found.percentile_ms(50);
+        figures.push(Figure::at_most(users, &name_after, p50, 10.0, "ms"));
     }
+    Ok(figures)
+}
+
+/// What one member costs in a large group, and the group as a whole.
+async fn of_groups(
+    server: &Server,
+    ids: &[String],
+    groups: &Groups,
+) -> Result<Vec<Figure>, Failure> {
+    let users = ids.len();
     let last = ids.last().ok_or("no users")?;
     let (small, large) = (
         member(server, &groups.small, last).await?,
         member(server, &groups.large, last).await?,
     );
     let ratio = large.percentile_ms(50) / small.percentile_ms(50).max(1e-9);
-    figures.push(at_most(
-        &format!("add or remove one of {users} members, beside one of {SMALL_GROUP}, p50"),
-        ratio,
-        1.3,
-        "times",
-    ));
+    let name = format!("add or remove one of {users} members, beside one of {SMALL_GROUP}, p50");
+    let mut figures = vec![Figure::at_most(users, &name, ratio, 1.3, "times")];
     if users <= MEMBERS_IN_REQUEST {
         let put = put_all_but_one(server, &groups.large, ids).await?;
-        figures.push(at_most(
+        figures.push(Figure::at_most(
+            users,
             &format!("PUT of a group of {users} less one, p50"),
             put.percentile_ms(50),
             REQUEST_MILLISECONDS_MAX,
             "ms",
         ));
     }
-    let at_least = |name: String, value: f64, bound: f64| Figure {
-        users,
-        name,
-        value,
-        bound,
-        at_least: true,
-        unit: "times",
+    Ok(figures)
+}
+
+/// Creates in bulks beside single ones: over several connections, and over one.
+async fn of_bulks(
+    server: &Server,
+    users: usize,
+    first: &mut usize,
+) -> Result<Vec<Figure>, Failure> {
+    let of = |requests, connections| Creates {
+        requests,
+        connections,
     };
-    let mut first = users;
-    let with_log = with_request_log(server, &mut first).await?;
-    figures.push(at_least(
-        "creates with the request log, beside those without".to_owned(),
-        with_log,
-        0.75,
-    ));
-    let indexed = index_everybody(server).await?.percentile_ms(50);
-    figures.push(at_most(
-        "an attribute that everybody has gets an index",
-        indexed,
-        REQUEST_MILLISECONDS_MAX,
-        "ms",
-    ));
-    for (bulk, single) in [
+    let pairs = [
         (
-            Creates {
-                requests: BULKS,
-                connections: BULK_CONNECTIONS,
-            },
-            Creates {
-                requests: CREATES_COMPARED,
-                connections: WRITE_CONNECTIONS,
-            },
+            of(BULKS, BULK_CONNECTIONS),
+            of(CREATES_COMPARED, WRITE_CONNECTIONS),
         ),
-        (
-            Creates {
-                requests: 1,
-                connections: 1,
-            },
-            Creates {
-                requests: REQUESTS,
-                connections: 1,
-            },
-        ),
-    ] {
+        (of(1, 1), of(REQUESTS, 1)),
+    ];
+    let mut figures = Vec::new();
+    for (bulk, single) in pairs {
         let name = format!(
             "creates in bulks of {CREATES_IN_BULK}, {} at a time, beside single ones, {} at a time",
             bulk.connections, single.connections
         );
-        figures.push(at_least(
-            name,
-            bulk_beside_single(server, &mut first, bulk, single).await?,
-            2.0,
-        ));
+        let times = bulk_beside_single(server, first, bulk, single).await?;
+        figures.push(Figure::at_least(users, &name, times, 2.0));
     }
     Ok(figures)
 }
@@ -487,28 +437,4 @@ async fn memory(server: &Server, ids: &[String], groups: &Groups) -> Result<f64,
 
 fn encoded(filter: &str) -> String {
     filter.replace(' ', "%20").replace('"', "%22")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bounds_are_upper_or_lower() {
-        let figure = |value: f64, at_least: bool| Figure {
-            users: 1,
-            name: "f".into(),
-            value,
-            bound: 2.0,
-            at_least,
-            unit: "ms",
-        };
-        assert!(
-            figure(2.0, false).holds() && figure(1.0, false).holds() && !figure(2.1, false).holds()
-        );
-        assert!(figure(2.0, true).holds() && !figure(1.9, true).holds());
-        assert!(
-            figure(3.0, false).row().contains("MISSED") && figure(3.0, true).row().contains("kept")
-        );
-    }
 }

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::load::{Load, count, request};
+use super::population::{TOKEN, user};
 use super::server::{Server, free_address};
-use super::{TOKEN, user};
 use crate::Failure;
 
 /// Changes, one after the other, so that the application is idle before each.

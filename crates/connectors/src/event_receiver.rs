@@ -16,6 +16,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTE
 use reqwest::{Client, RequestBuilder, Response};
 use scim_client::hiding::hide;
 use serde_json::Value;
+use tls_failure::Side;
 use url::Url;
 
 use crate::egress::{Egress, Refusal};
@@ -223,6 +224,9 @@ fn words(error: &reqwest::Error) -> String {
     while let Some(inner) = source {
         innermost = inner.to_string();
         source = inner.source();
+    }
+    if let Some(words) = tls_failure::explain(error, Side::Client) {
+        innermost = words;
     }
     failure(
         if error.is_connect() {

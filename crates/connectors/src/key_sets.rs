@@ -5,6 +5,7 @@ use access::issuer::KeySets;
 use async_trait::async_trait;
 use directory::store::Fault;
 use serde_json::Value;
+use tls_failure::Side;
 use url::Url;
 
 use crate::egress::Egress;
@@ -57,7 +58,10 @@ impl KeySets for KeySetFetcher {
 
     async fn fetch(&self, url: &str) -> Result<Value, Fault> {
         let url = self.check(url)?;
-        let failed = |error| Fault::from_source("the key set could not be fetched", error);
+        let failed = |error| match tls_failure::explain(&error, Side::Client) {
+            Some(words) => Fault::new(format!("the key set could not be fetched: {words}")),
+            None => Fault::from_source("the key set could not be fetched", error),
+        };
         let mut response = self
             .client
             .get(url)

@@ -96,7 +96,7 @@ pub struct Permissions {
     /// The role that narrows what its bearer may administer; `None`: as its scopes say (`Permissions::role`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
-    /// The User whom its bearer stands for, by id: what is found at `/Me`.
+    /// The id of the User that its bearer stands for, which is at `/Me`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The client profile of its bearer, by name; `None`: the tenant's.
@@ -170,7 +170,7 @@ pub struct Caller {
     pub tenant: Arc<Tenant>,
     /// The tenant's schemas and resource types, as they were when it was authenticated.
     pub schemas: SchemaSet,
-    /// The public id of its token, or of the program's own hand (`command-line`).
+    /// The public id of its token, or `command-line`.
     pub credential_id: String,
     /// What it may do.
     pub permissions: Permissions,
@@ -317,7 +317,7 @@ impl Caller {
         Err(Error::new(ErrorKind::InsufficientScope, detail))
     }
 
-    /// Refuses (`403`) to give what is for resource types that the caller is not for; `None`: for all.
+    /// Refuses (`403`) to give something that is for resource types that the caller is not for; `None`: for all.
     pub fn may_give_types(&self, given: Option<&[String]>) -> Result<(), Error> {
         let Some(own) = &self.permissions.resource_types else {
             return Ok(());

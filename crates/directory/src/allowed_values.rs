@@ -15,7 +15,7 @@ const HELD: [(&str, &str); 2] = [("roles", "Role"), ("entitlements", "Entitlemen
 pub struct Asked {
     /// The attribute.
     pub attribute: &'static str,
-    /// Name of the resource type that holds what is allowed.
+    /// Name of the resource type that holds the allowed values.
     pub resource_type: &'static str,
     /// The values.
     pub values: Vec<String>,

@@ -39,16 +39,16 @@ impl ChangeSet {
     }
 }
 
-/// Who wants a change set, and what the store does with it besides applying it.
+/// Who sent a change set, and what the store does besides applying it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Policy {
     /// The credential it came with.
     pub credential_id: String,
-    /// Whether what was is kept.
+    /// Whether the history is kept.
     pub keep_history: bool,
-    /// The guard that may hold it; `None` for an administrator's own hand.
+    /// The guard that may hold it; `None` if an administrator writes.
     pub guard: Option<GuardSettings>,
-    /// Whether references to what is not there wait.
+    /// Whether references to resources that are not there wait.
     pub pending_references: bool,
     /// Whether a group is refused a `displayName` that another group has.
     pub unique_group_names: bool,
@@ -61,7 +61,7 @@ impl Policy {
         (self.unique_group_names && resource_type == "Group").then_some("displayName")
     }
 
-    /// What a tenant says about what a client sends.
+    /// The tenant's policy for writes of clients.
     pub fn of_client(caller: &Caller) -> Self {
         Self {
             guard: Some(caller.tenant.settings.guard),
@@ -69,7 +69,7 @@ impl Policy {
         }
     }
 
-    /// What it says about what an administrator does: no guard holds it.
+    /// The tenant's policy for writes of administrators: no guard holds them.
     pub fn of_administrator(caller: &Caller) -> Self {
         Self {
             credential_id: caller.credential_id.clone(),
@@ -90,7 +90,7 @@ pub struct Former {
     pub created: Timestamp,
 }
 
-/// What is known when a write is decided.
+/// The time and the id with which a write is decided.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// When.
@@ -168,7 +168,7 @@ pub enum Change {
         /// Of a resource that comes back: it must have been deleted, and the store must remember it.
         former: Option<Former>,
     },
-    /// A change of an existing one. Where neither content nor members change anything, nothing is written and the version stays.
+    /// A change of an existing one. If neither content nor members change anything, nothing is written and the version stays.
     Update {
         /// What must hold.
         precondition: Precondition,

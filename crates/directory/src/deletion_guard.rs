@@ -43,7 +43,7 @@ impl Removal {
     }
 }
 
-/// What becomes of a request that is over the threshold.
+/// What happens with a request that is over the threshold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -70,7 +70,7 @@ pub struct Threshold {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GuardSettings {
-    /// What becomes of what is over a threshold.
+    /// What happens with a request that is over a threshold.
     pub mode: Mode,
     /// The window, in minutes.
     pub window_minutes: u32,
@@ -139,7 +139,7 @@ pub struct Removals {
     pub deletes: u64,
     /// Memberships removed.
     pub memberships: u64,
-    /// Memberships added: a member that moves, or comes back in the same minute, is none that was taken away.
+    /// Memberships added. They are subtracted, so that a member that moves or comes back in the same minute does not count as removed.
     pub memberships_added: u64,
 }
 
@@ -228,7 +228,7 @@ impl Excess {
         let (done, all) = self.removal.words();
         format!(
             "Held by the deletion guard: {} {done} within {} minutes, this request included, of {} {all}, which is more than this \
-             tenant allows without an administrator's word. Nothing was changed; accepted is the same request after an administrator has let more through \
+             tenant allows without the approval of an administrator. Nothing was changed; accepted is the same request after an administrator has let more through \
              (`rollcall guard allow`), or when the window has passed.",
             self.in_window, self.window_minutes, self.of_all
         )

@@ -66,7 +66,7 @@ use crate::tenant::Tenant;
 use crate::version::Expected;
 use crate::{create, delete, replace, self_service};
 
-/// The credential of the program's own hand.
+/// The id under which the command line writes; it needs no credential.
 pub const COMMAND_LINE: &str = "command-line";
 
 /// Why there is no answer.
@@ -100,9 +100,9 @@ pub struct Directory {
     sets: Arc<SchemaSets>,
     journal: Option<Journal>,
     past: Option<Past>,
-    /// Whether an administrator does it: no guard holds it.
+    /// Whether an administrator writes, so that no guard holds it.
     unguarded: bool,
-    /// Where nothing is kept of what is done: what it is only rehearsed on, which is the store too.
+    /// For a dry run, the rehearsal, which is the store then too.
     rehearsal: Option<Arc<Rehearsal>>,
     /// Whether the client has stopped waiting for the answer.
     stop: Stop,
@@ -110,7 +110,7 @@ pub struct Directory {
     sum: Option<Sum>,
 }
 
-/// What was, and what is held.
+/// The ports to the history, to parked writes and to references that wait.
 #[derive(Clone)]
 struct Past {
     history: Arc<dyn History>,
@@ -147,7 +147,7 @@ impl Directory {
         }
     }
 
-    /// The same, with what was, what is held and what waits.
+    /// The same, with the history, parked writes and references that wait.
     #[must_use]
     pub fn with_past(
         self,
@@ -174,7 +174,7 @@ impl Directory {
         }
     }
 
-    /// The same directory for one request, whose operations that have not begun are left out once this is set.
+    /// The same directory for one request. Once the sign is set, it begins no further operation of the request.
     #[must_use]
     pub fn with_stop(&self, stop: Stop) -> Self {
         Self {
@@ -183,11 +183,10 @@ impl Directory {
         }
     }
 
-    /// The same directory, in which nothing is kept: every write is only rehearsed, and later reads see it as if it were done. Refused where the store
-    /// cannot rehearse.
+    /// The same directory for a dry run: every write is only rehearsed, and later reads see it as if it was done. Refused if the store cannot rehearse.
     pub fn rehearsing(&self) -> Result<Self, Error> {
         let rehearsal = Rehearsal::new(Arc::clone(&self.store)).map(Arc::new).ok_or_else(|| {
-            let detail = "Dry runs are not offered here, as what is behind this server cannot rehearse a write; nothing was changed.";
+            let detail = "This server offers no dry runs, because its store cannot rehearse a write; nothing was changed.";
             Error::new(ErrorKind::NotImplemented, detail)
         })?;
         Ok(Self {
@@ -438,7 +437,7 @@ impl Directory {
             .map_or_else(QuirkSet::standard, scim_protocol::Profile::quirks)
     }
 
-    /// Stores keep microseconds, so that is what is decided with.
+    /// Stores keep microseconds, so decisions use microseconds too.
     fn moment(&self) -> Moment {
         let now = self.clock.now();
         Moment {

@@ -1,4 +1,4 @@
-//! What was: versions, instants, deleted resources, the changes of a window. The port to it, and its words. The store writes it with every commit.
+//! The history of a tenant: versions, instants, deleted resources, the changes of a window. The port to it, and its values. The store writes it with every commit.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -194,7 +194,7 @@ impl Snapshot {
     }
 }
 
-/// What is remembered of a moment.
+/// What the history has of a resource at a moment.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Remembered {
     /// It was so.
@@ -235,7 +235,7 @@ pub struct Window {
     pub credential_id: Option<String>,
 }
 
-/// What was. Reads only, apart from `prune`: commits write it.
+/// The history of a tenant. Commits write it; these methods only read, apart from `prune`.
 #[async_trait]
 pub trait History: Send + Sync {
     /// Changes of a resource above this version, oldest first. The creation is among them while the change log has it.

@@ -24,7 +24,7 @@ pub struct Touched {
     pub version: u64,
 }
 
-/// What was learned.
+/// The content of the journal.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Learned {
     /// What quirks changed in it.
@@ -60,7 +60,7 @@ impl Journal {
         self.pages().without_messages = true;
     }
 
-    /// Notes what was adapted; `message` gives the redacted message, where it is kept.
+    /// Notes the adaptations; `message` makes the redacted message, if it is kept.
     pub fn adapted(&self, adaptations: Adaptations, message: impl FnOnce() -> Value) {
         if adaptations.is_empty() {
             return;

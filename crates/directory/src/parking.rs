@@ -137,7 +137,7 @@ pub struct Allowance {
     pub expires: Timestamp,
 }
 
-/// What the guard has counted and holds.
+/// The counts of the guard, the allowances, and the parked writes.
 #[async_trait]
 pub trait Parking: Send + Sync {
     /// How many of each kind were removed from this minute (since 1970) on.
@@ -146,9 +146,9 @@ pub trait Parking: Send + Sync {
         tenant: TenantId,
         minute: i64,
     ) -> Result<Vec<(Removal, u64)>, Fault>;
-    /// What is let through, expired ones too.
+    /// The allowances, expired ones too.
     async fn allowances(&self, tenant: TenantId) -> Result<Vec<Allowance>, Fault>;
-    /// Lets through so many more; what was allowed of this kind before is replaced.
+    /// Lets so many more through. It replaces the earlier allowance of this kind.
     async fn allow(&self, tenant: TenantId, allowance: Allowance) -> Result<(), Fault>;
     /// Keeps a write; those of the same client about the same that it supersedes go.
     async fn park(

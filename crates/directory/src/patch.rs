@@ -13,7 +13,7 @@ use crate::store::StoredResource;
 
 /// Decides a PATCH of `current`, read with its members where `membership::needs` says so.
 ///
-/// `work` counts the whole PATCH, whichever attributes its operations are on. `noted` gets what quirks have done that could not be known before the resource was.
+/// `work` counts the whole PATCH, whichever attributes its operations are on. `noted` gets the adaptations of quirks that only the resource shows.
 pub fn decide(
     moment: Moment,
     schema: &TypeSchema,

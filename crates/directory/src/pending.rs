@@ -92,7 +92,7 @@ impl Names {
     }
 }
 
-/// A value as it is looked up: as a `userName` is compared, which ids and values of `externalId` may be, too.
+/// A value as it is looked up: without case, as a `userName` is compared. An id or an `externalId` that differs in case only is sorted out afterwards.
 pub fn fold(value: &str) -> String {
     prepare(value).into_owned()
 }

@@ -1,4 +1,4 @@
-//! A change set that was decided with the types of yesterday, as it is with those of today: the same documents, other index rows. Does not commit it, and
+//! A change set that was decided with earlier types, as it is with the types of now: the same documents, other index rows. Does not commit it, and
 //! does not decide what a client meant.
 
 use std::collections::HashMap;
@@ -136,7 +136,7 @@ mod tests {
         let required = with_title(1, |title| title.required = true);
         assert!(rebase(&created(json!({})), &old, &required).is_none());
         assert!(rebase(&created(json!({"title": "Dr"})), &old, &required).is_some());
-        // A type that is gone, also where nothing is said of its documents.
+        // A type that is gone, also if the edit names none of its documents.
         let groups = SchemaSet::at_revision(
             vec![old.by_name("Group").unwrap().resource_type.clone()],
             standard::schemas(),

@@ -81,6 +81,17 @@ pub struct RequestEntry {
     pub changes: Vec<Touched>,
 }
 
+/// How much of a tenant's request log is kept: the newest entries, as far as each of these bounds allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Nothing older.
+    pub since: Timestamp,
+    /// Most entries.
+    pub rows_max: u64,
+    /// Most bytes of all entries together.
+    pub bytes_max: u64,
+}
+
 /// A body as JSON: the text that came where nothing of it had to be hidden.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -160,7 +171,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Adds what was learned.
+    /// Adds the journal of the request.
     pub fn learn(&mut self, learned: Learned) {
         self.entry.adaptations.extend(learned.adaptations);
         self.entry.understood = learned.understood;
@@ -255,9 +266,8 @@ pub trait RequestLog: Send + Sync {
     ) -> Result<Vec<RequestEntry>, Fault>;
     /// How often each quirk acted for each client; kept longer than the entries.
     async fn quirk_uses(&self, tenant: TenantId) -> Result<Vec<QuirkUse>, Fault>;
-    /// Deletes what is older, and of the rest all but the newest `rows_max`; how many were deleted.
-    async fn prune(&self, tenant: TenantId, before: Timestamp, rows_max: u64)
-    -> Result<u64, Fault>;
+    /// Deletes what is not kept; how many entries were deleted.
+    async fn prune(&self, tenant: TenantId, kept: Kept) -> Result<u64, Fault>;
     /// Deletes everything of a tenant.
     async fn erase(&self, tenant: TenantId) -> Result<(), Fault>;
 }

@@ -16,7 +16,7 @@ pub struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    /// Those of what is to be created.
+    /// The names of the resource that is to be created.
     pub fn of(document: &'a Map<String, Value>) -> Self {
         Self {
             user_name: text_of(document, "userName"),

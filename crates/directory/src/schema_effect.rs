@@ -1,4 +1,4 @@
-//! What it means for stored resources that a type's schemas change: which must be looked at, and what is found wrong with one. Reads nothing itself.
+//! What a change of schemas means for stored resources: which of them must be checked, and what is wrong with one. Reads nothing itself.
 
 use std::sync::Arc;
 
@@ -18,9 +18,9 @@ pub struct AffectedType {
     pub name: String,
     /// The type from now on; `None`: it goes, so there must be no resources of it.
     pub schema: Option<Arc<TypeSchema>>,
-    /// Whether what is stored may contradict it.
+    /// Whether stored resources may contradict it.
     pub check: bool,
-    /// Whether what is stored has index rows that are missing.
+    /// Whether index rows of stored resources are missing.
     pub reindex: bool,
 }
 
@@ -86,7 +86,7 @@ pub fn compare(old: &TypeSchema, new: &TypeSchema) -> Effect {
         (false, true) => effect.say(format!("{} is listed while there is one", new.name())),
         _ => {}
     }
-    // With the common ones, of which a constraint puts one into the core.
+    // The common attributes are compared too, as a constraint may put `externalId` into the core.
     let of_core = |schema: &TypeSchema| {
         [schema.core.attributes.as_slice(), schema.common.as_slice()].concat()
     };

@@ -64,7 +64,7 @@ pub struct Keyset {
 pub struct Position {
     /// Which of the plan's types it has.
     pub place: u32,
-    /// Whether it has no value of what is sorted by; always false without an order.
+    /// Whether it has no value of the attribute that is sorted by; always false without an order.
     pub missing: bool,
     /// What it is sorted by, as the store has it; empty without an order.
     pub value: Vec<u8>,

@@ -351,7 +351,7 @@ pub trait Stage: Send + Sync {
     async fn ask(&self, tenant: TenantId, question: Question) -> Result<Found, Fault>;
 }
 
-/// What is read in a rehearsal.
+/// A read in a rehearsal.
 #[derive(Clone, Debug)]
 pub enum Question {
     /// `Store::read`.
@@ -360,7 +360,7 @@ pub enum Question {
         resource_type: String,
         /// Its id.
         id: String,
-        /// What of what is derived.
+        /// Which derived attributes.
         include: Include,
     },
     /// `Store::has_more_members_than`.

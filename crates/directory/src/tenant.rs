@@ -75,7 +75,7 @@ pub struct TenantSettings {
     pub suspended: bool,
     /// Whether the experimental type `GroupMember` is among the resource types and schemas that are shown; `/GroupMembers` answers either way.
     pub announce_group_members: bool,
-    /// How long what was is kept, in days; 0: not at all.
+    /// How long the history is kept, in days; 0: not at all.
     pub history_days: u32,
     /// The guard on disables, deletes and membership removals that come in.
     pub guard: GuardSettings,

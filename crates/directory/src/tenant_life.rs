@@ -49,6 +49,6 @@ pub trait TenantLife: Send + Sync {
         at: Timestamp,
         source: Box<dyn Source>,
     ) -> Result<Tenant, RestoreError>;
-    /// Erases everything of a tenant, and the tenant; false where there is none.
+    /// Erases a tenant with everything in it; false if there is no such tenant.
     async fn erase(&self, tenant: TenantId) -> Result<bool, Fault>;
 }

@@ -32,7 +32,7 @@ impl DocumentKind {
     }
 }
 
-/// A version of a document. Versions are kept for good.
+/// A version of a document. Versions are never deleted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DocumentVersion {
     /// Counted from 1.

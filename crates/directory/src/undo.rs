@@ -172,7 +172,7 @@ pub struct Names {
 /// A unique value: the type of its resource, its path, its key.
 pub type Name = (String, String, Vec<u8>);
 
-/// Which of these resources hand names to each other, by their places: they can only be turned back together. One that does not is alone.
+/// The circles of resources that gave names to each other, by their places: they can only be turned back together. A resource without such a name is alone.
 pub fn circles(names: &[Names]) -> Vec<Vec<usize>> {
     let held = names
         .iter()

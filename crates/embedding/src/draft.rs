@@ -146,7 +146,7 @@ impl<'a> Draft<'a> {
         Ok(self.overlay(resource_type, self.accounts.list(resource_type).await?))
     }
 
-    /// What is kept, with what has been decided about it.
+    /// A record as it is kept, with the changes that have been decided so far.
     fn overlay(&self, resource_type: &str, kept: Vec<Record>) -> Vec<Record> {
         let is_untouched = |record: &Record| {
             !self

@@ -39,7 +39,7 @@ impl IdGenerator for Machine {
     #[expect(clippy::disallowed_methods, reason = "this is the place")]
     fn secret(&self) -> [u8; 32] {
         let mut secret = [0; 32];
-        // The operating system's randomness fails only where there is none at all; then no secret must be made.
+        // The operating system has no randomness, so no secret may be made.
         while getrandom::fill(&mut secret).is_err() {
             std::thread::yield_now();
         }

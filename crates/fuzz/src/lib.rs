@@ -1,4 +1,4 @@
-//! What must hold for every input that a stranger can send, a function for each kind. They panic where it does not.
+//! Laws that hold for every input that a client can send, with a function for each kind of input. The function panics if the law is broken.
 //!
 //! `cargo xtask fuzz` looks for inputs that break them; what is in `corpus` is run by the ordinary tests, so a fault that was found stays found.
 
@@ -256,7 +256,7 @@ pub fn cursor(data: &[u8]) {
     assert_eq!(decode(&written, now).as_ref(), Ok(&position));
 }
 
-/// Each operation of a bulk request runs once, and is completed once where it ran without what it refers to.
+/// Each operation of a bulk request runs once. It is completed once if it ran without the resources that it refers to.
 pub fn bulk(data: &[u8]) {
     let Ok(message) = bodies::parse(data, Some(OPERATIONS_MAX)) else {
         return;

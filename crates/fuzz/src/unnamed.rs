@@ -382,7 +382,7 @@ mod tests {
         ])
     }
 
-    /// What is sent for an attribute with these sub-attributes: rightly, and as clients do.
+    /// A value for an attribute with these sub-attributes: right ones, and ones that clients send.
     fn any_value(names: &'static [&'static str]) -> impl Strategy<Value = Value> {
         let one = if names.is_empty() {
             any_scalar().boxed()

@@ -83,7 +83,7 @@ fn of_server() -> Value {
     let mut server = named!(options, server::Options {
         body_bytes_max, large_body_bytes_max, bodies_bytes_max, bodies_per_tenant_bytes_max, bulk_operations_max,
         short_body_bytes_max, long_requests_max, long_requests_per_tenant_max, turn_wait_seconds_max, request_log_body_bytes_max,
-        request_log_strangers_per_minute_max, request_log_rows_max, page_size_default, page_size_max, cursor_seconds_max,
+        request_log_strangers_per_minute_max, request_log_rows_max, request_log_bytes_max, page_size_default, page_size_max, cursor_seconds_max,
         request_seconds_max, readiness_seconds_max, header_read_seconds_max, idle_seconds_max, stall_seconds_max, unread_bytes_max, unread_seconds_max, rate_limit_entries_max, access_token_seconds, connections_max,
         connections_per_address_max, health_connections_max,
         head_bytes_max, http2_header_list_bytes_max, http2_streams_max, tls_handshake_seconds_max, tls_reload_seconds,

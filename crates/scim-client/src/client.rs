@@ -4,6 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use serde_json::Value;
+use tls_failure::Side;
 use url::Url;
 
 use crate::hiding::hide;
@@ -116,7 +117,7 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     authorization: HeaderValue,
-    /// What is taken out of every answer.
+    /// The secret that is taken out of every answer.
     token: String,
 }
 
@@ -204,7 +205,7 @@ fn not_answered(error: &reqwest::Error) -> SendError {
     }
 }
 
-/// The innermost reason, which says most; without the URL.
+/// What failed, without the URL: what TLS says, or else the innermost reason, which says most.
 fn explain(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return if error.is_connect() {
@@ -212,6 +213,9 @@ fn explain(error: &reqwest::Error) -> String {
         } else {
             "no answer in time".into()
         };
+    }
+    if let Some(words) = tls_failure::explain(error, Side::Client) {
+        return words;
     }
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {

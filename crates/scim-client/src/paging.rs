@@ -95,7 +95,7 @@ impl Whole {
 }
 
 impl Whole {
-    /// Whether all that are counted are there, so that a server that refuses to show a page after the last one has said that there is none.
+    /// Whether all counted resources are there. Then a server that refuses to show a page after the last one has said that there is none.
     fn may_end(&self) -> bool {
         !self.resources.is_empty()
             && self

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::hiding::{hide, hide_in};
 use crate::rate_limit::{self, RetryAfter};
 
-/// Characters of a body that is not JSON that are kept, so that a person can see what it was.
+/// Characters that are kept of a body that is not JSON, so that an administrator sees what it was.
 const TEXT_CHARACTERS_MAX: usize = 200;
 /// The longest error that is read as JSON, in bytes; of a longer one, and of a body that is not JSON, only so much is looked at.
 const ERROR_BYTES_MAX: usize = 256 * 1024;
@@ -24,7 +24,7 @@ pub struct Response {
     pub retry_after: Option<RetryAfter>,
     /// When requests are allowed again, where other headers say that none is left (`RateLimit-*` and their kin).
     pub rate_limit: Option<RetryAfter>,
-    /// `Location`: of what was made, or where a redirect points.
+    /// `Location`: the URL of the new resource, or the target of a redirect.
     pub location: Option<String>,
 }
 

@@ -173,7 +173,7 @@ pub fn schemas(set: &SchemaSet, base_url: &str) -> Vec<Map<String, Value>> {
     set.schemas().iter().map(one).collect()
 }
 
-/// What only our administrators know of (`x-indexed`, `x-quiet`) would be unknown to clients.
+/// Members that only administrators use (`x-indexed`, `x-quiet`) would be unknown to clients.
 fn drop_own_names(body: &mut Value) {
     match body {
         Value::Array(elements) => elements.iter_mut().for_each(drop_own_names),

@@ -46,11 +46,11 @@ pub enum ErrorKind {
     NotFound,
     /// The route exists, the method does not.
     MethodNotAllowed,
-    /// The client accepts none of our content types.
+    /// The client accepts none of the content types of the server.
     NotAcceptable,
     /// The request conflicts with the state of the server.
     Conflict,
-    /// What was asked for was here once; how to start anew is in the detail.
+    /// The data was there once and is deleted; the detail says how to start anew.
     Gone,
     /// `If-Match` does not hold.
     PreconditionFailed,

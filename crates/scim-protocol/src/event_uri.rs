@@ -4,7 +4,7 @@
 pub const FEED_ADD: &str = "urn:ietf:params:scim:event:feed:add";
 /// A resource is no longer told of, though nothing happened to it.
 pub const FEED_REMOVE: &str = "urn:ietf:params:scim:event:feed:remove";
-/// Made; with what it holds.
+/// Created; with the resource.
 pub const CREATE_FULL: &str = "urn:ietf:params:scim:event:prov:create:full";
 /// Made; with the names of its attributes.
 pub const CREATE_NOTICE: &str = "urn:ietf:params:scim:event:prov:create:notice";
@@ -12,7 +12,7 @@ pub const CREATE_NOTICE: &str = "urn:ietf:params:scim:event:prov:create:notice";
 pub const PATCH_FULL: &str = "urn:ietf:params:scim:event:prov:patch:full";
 /// Changed in part; with the names of what changed.
 pub const PATCH_NOTICE: &str = "urn:ietf:params:scim:event:prov:patch:notice";
-/// Replaced; with what it holds.
+/// Replaced; with the resource.
 pub const PUT_FULL: &str = "urn:ietf:params:scim:event:prov:put:full";
 /// Replaced; with the names of what changed.
 pub const PUT_NOTICE: &str = "urn:ietf:params:scim:event:prov:put:notice";

@@ -434,7 +434,7 @@ pub(crate) fn wrong_value(path: &AttributePath, kind: AttributeType, value: &Val
     )
 }
 
-/// The type, and what it may be compared with, for a stranger.
+/// The type and the values that it may be compared with, in words for a client.
 fn kind_words(kind: AttributeType) -> (&'static str, &'static str) {
     match kind {
         AttributeType::String => ("a string", "a string in double quotes"),
@@ -448,7 +448,7 @@ fn kind_words(kind: AttributeType) -> (&'static str, &'static str) {
     }
 }
 
-/// What is printed parses to the same tree.
+/// The printed text parses to the same tree.
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

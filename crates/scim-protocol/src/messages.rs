@@ -82,7 +82,7 @@ impl Paging {
     }
 }
 
-/// RFC 9865 section 2.1: beside a cursor, `count` is a positive integer. What is over the largest page gets the largest page.
+/// RFC 9865 section 2.1: beside a cursor, `count` is a positive integer. A larger number than the largest page gets the largest page.
 fn positive_count(number: Result<i64, String>) -> Result<u64, Error> {
     let positive = number.and_then(|number| {
         u64::try_from(number)
@@ -447,7 +447,7 @@ impl BulkRequest {
     }
 }
 
-/// A bulk operation that is none, as far as it could be read: its answer has to say which one it was (RFC 7644 section 3.7.3).
+/// A malformed bulk operation. The parts that could be read say in its answer which one it was (RFC 7644 section 3.7.3).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Malformed {
     /// Its method, where it names one.

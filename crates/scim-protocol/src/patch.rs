@@ -63,7 +63,7 @@ impl Operation {
     }
 }
 
-/// Parses a PATCH message. `invalidSyntax` where it is not one, `invalidPath`, `invalidFilter` (a filter that names what is not there), `noTarget` (a
+/// Parses a PATCH message. `invalidSyntax` where it is not one, `invalidPath`, `invalidFilter` (a filter that names an unknown attribute), `noTarget` (a
 /// remove without a path), `invalidValue` (an add or replace without a value, a remove with one).
 pub fn parse(schema: &TypeSchema, body: Value, quirks: &QuirkSet) -> Result<Vec<Operation>, Error> {
     let syntax = |detail: String| Error::new(ErrorKind::InvalidSyntax, detail);

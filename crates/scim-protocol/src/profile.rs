@@ -17,11 +17,11 @@ pub struct Profile {
     pub title: String,
     /// In one sentence.
     pub description: String,
-    /// What it is known to send.
+    /// The quirks that it is known for.
     pub tolerates: Vec<Tolerated>,
-    /// What it expects of answers.
+    /// The form of answers that it expects.
     pub expects: Expectations,
-    /// What it may do beyond the RFC to people who were deleted, disabled or have not come yet.
+    /// What it may do beyond the RFC with people who were deleted or disabled, or who do not exist yet.
     pub safety: Safety,
     /// Where to read about it.
     pub sources: Vec<Source>,

@@ -421,7 +421,7 @@ mod tests {
         let only = Projection::new(&["title".into()], &[]).unwrap();
         let without = Projection::new(&[], &["title".into()]).unwrap();
         assert!(!only.keeps_all_of(user, "{}") && !without.keeps_all_of(user, "{}"));
-        // What is hidden may also be deeper, or in an extension.
+        // A hidden attribute may also be deeper, or in an extension.
         let hidden = |place: &str| {
             let mut own = Vec::clone(&user.extensions);
             let mut core = user.core.clone();

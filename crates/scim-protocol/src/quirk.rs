@@ -141,14 +141,14 @@ fn bit(quirk: Quirk) -> u32 {
     1 << quirk as u32
 }
 
-/// Rewrites a POST or PUT body; says what was adapted, in the order in which it was met. What no quirk covers stays as it came, for `validate` to refuse.
+/// Rewrites a POST or PUT body; returns the adaptations in their order. A deviation that no quirk covers stays as it came, and `validate` refuses it.
 pub fn normalize_resource(set: &QuirkSet, schema: &TypeSchema, body: &mut Value) -> Adaptations {
     let mut rewrite = Rewrite::new(set, schema);
     resource::normalize(&mut rewrite, body);
     rewrite.into_adaptations()
 }
 
-/// Rewrites a PATCH body before it is parsed; says what was adapted, in the order in which it was met. `ElementFromFilter` is not among it: whether it acts
+/// Rewrites a PATCH body before it is parsed; returns the adaptations in their order. `ElementFromFilter` is not among it: whether it acts
 /// depends on the resource.
 pub fn normalize_patch(set: &QuirkSet, schema: &TypeSchema, body: &mut Value) -> Adaptations {
     let mut rewrite = Rewrite::new(set, schema);

@@ -17,7 +17,7 @@ pub use unchanged::resource_stays;
 pub const HIDDEN: &str = "***";
 /// Longest name that is kept, in characters.
 const NAME_CHARACTERS_MAX: usize = 120;
-/// Deepest nesting that is looked into; what is deeper is hidden.
+/// Deepest nesting that is looked into; deeper values are hidden.
 const DEPTH_MAX: usize = 8;
 
 /// The body of a POST or PUT.
@@ -51,7 +51,7 @@ pub fn bulk(schemas: &SchemaSet, mut body: Value) -> Value {
     body
 }
 
-/// A filter: as it is printed, with what may not be read hidden; `***` where it is none.
+/// A filter as it is printed, without the values of attributes that may not be read; `***` if the text is no filter.
 pub fn filter(types: &[&TypeSchema], text: &str) -> String {
     match Filter::parse(text, FilterLimits::default()) {
         Ok(filter) => {
@@ -249,7 +249,7 @@ fn operation_of(schema: &TypeSchema, operation: &mut Map<String, Value>) {
     });
 }
 
-/// What a path says, where what it leads to may be read; its names only, where that is not so.
+/// A path as it is, if its attribute may be read; otherwise only its names.
 fn path_text(schema: &TypeSchema, text: &str) -> String {
     match PatchPath::parse(text) {
         Ok(path) if path.filter.is_none() => shortened(text),

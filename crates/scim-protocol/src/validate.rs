@@ -291,7 +291,7 @@ impl Checked<'_> {
     }
 }
 
-/// The value as it is kept; `None` for what is unassigned, read-only or write-only.
+/// The value as it is kept; `None` for a value that is unassigned, read-only or write-only.
 fn attribute_value(
     place: Place<'_>,
     attribute: &Attribute,
@@ -694,7 +694,7 @@ mod tests {
             tolerant.resource.get("schemas"),
             Some(&json!([USER, ENTERPRISE_USER]))
         );
-        // The extension that is named and has nothing is not named in what is kept.
+        // An extension that is named and has no attributes is not named in the resource that is kept.
         assert_eq!(strict(user(json!({}))).unwrap(), json!([USER]));
         for body in [
             json!({"userName": "ann"}),

@@ -17,8 +17,8 @@ use crate::state::State;
 /// How soon it makes sense to try again where there was no room, in seconds.
 const NO_ROOM_SECONDS: u64 = 1;
 
-/// Refuses what is not looked at. `takes_tokens`: whether the route asks who calls.
-pub(crate) fn admit(state: &State, parts: &Parts, takes_tokens: bool) -> Result<(), Failure> {
+/// Refuses what no route looks at. `takes_tokens`: whether the route asks who calls; then the extensions of the request hold the hash of its token afterwards.
+pub(crate) fn admit(state: &State, parts: &mut Parts, takes_tokens: bool) -> Result<(), Failure> {
     let asks_for_health = matches!(
         (parts.uri.path(), &parts.method),
         ("/healthz" | "/readyz", &Method::GET | &Method::HEAD)
@@ -41,7 +41,13 @@ pub(crate) fn admit(state: &State, parts: &Parts, takes_tokens: bool) -> Result<
 }
 
 /// One request of what its address may send without a token. A token that was good a while ago has a limit of its own.
-fn spend(state: &State, parts: &Parts, takes_tokens: bool) -> Result<(), Failure> {
+fn spend(state: &State, parts: &mut Parts, takes_tokens: bool) -> Result<(), Failure> {
+    let hash = bearer(&parts.headers)
+        .filter(|_| takes_tokens)
+        .map(|token| state.hasher.hash(token));
+    if let Some(hash) = hash {
+        parts.extensions.insert(hash);
+    }
     let Some(limit) = state.options.address_rate_limit else {
         return Ok(());
     };
@@ -49,8 +55,7 @@ fn spend(state: &State, parts: &Parts, takes_tokens: bool) -> Result<(), Failure
         return Ok(());
     };
     let now = state.clock.now();
-    let is_known = |token: &str| state.lockout.is_proven(&state.hasher.hash(token), now);
-    if takes_tokens && bearer(&parts.headers).is_some_and(is_known) {
+    if hash.is_some_and(|hash| state.lockout.is_proven(&hash, now)) {
         return Ok(());
     }
     match state.addresses.take(&network(address), limit, now) {

@@ -62,7 +62,12 @@ pub(crate) async fn caller_of_any(
     let Some(token) = bearer(&parts.headers) else {
         return Err(Failure::Unauthorized { token_given: false });
     };
-    let hash = state.hasher.hash(token);
+    // The layers above have made the hash already, except where a request did not come through them.
+    let hash = parts
+        .extensions
+        .get::<TokenHash>()
+        .copied()
+        .unwrap_or_else(|| state.hasher.hash(token));
     let now = state.clock.now();
     let attempt = Attempt::begin(state, parts, hash, now)?;
     // Where a request may take longer, that is not for this.

@@ -23,6 +23,17 @@ pub struct KeySetLimits {
     pub entries_max: usize,
 }
 
+impl Default for KeySetLimits {
+    fn default() -> Self {
+        Self {
+            fresh_seconds_max: 300,
+            refetch_seconds_min: 30,
+            stale_seconds_max: 86_400,
+            entries_max: 1_000,
+        }
+    }
+}
+
 #[derive(Clone, Default)]
 struct Entry {
     keys: Arc<Vec<PublicKey>>,

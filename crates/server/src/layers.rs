@@ -20,8 +20,10 @@ use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
 use http_body::Body as _;
+use jiff::Timestamp;
 use scim_protocol::{Error, ErrorKind};
 use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
 
 use crate::admin_api::AdminApi;
 use crate::admission::admit;
@@ -47,29 +49,102 @@ pub fn router(state: Arc<State>) -> Router {
 }
 
 async fn stack(state: Arc<State>, admin_api: Arc<AdminApi>, mut request: Request) -> Response {
-    let number = state.ids.id();
-    let id = RequestId::new(number);
-    let trace = Trace::default();
-    let method = request.method().clone();
-    let clock = state.clock.clone();
-    let started = clock.now();
-    request.extensions_mut().insert(id.clone());
-    let budget = Budget::default();
-    request.extensions_mut().insert(budget.clone());
-    request.extensions_mut().insert(trace.clone());
-    let is_restore = AdminApi::restores(&method, request.uri().path());
+    let exchange = Exchange::begin(&state, &mut request);
+    let is_restore = AdminApi::restores(&exchange.method, request.uri().path());
     let limit = Duration::from_secs(if is_restore {
         state.options.restore_seconds_max
     } else {
         state.options.request_seconds_max
     });
     let deadline = Instant::now() + limit;
-    let guarded = AssertUnwindSafe(timeout_at(
-        deadline,
-        admitted(state.clone(), &admin_api, request, &id),
-    ))
-    .catch_unwind();
-    let mut response = match guarded.await {
+    let mut response = guarded(&state, &admin_api, request, &exchange.id, deadline).await;
+    let answered = exchange.finish(&state, &mut response);
+    let refusal = response.extensions_mut().remove::<Refusal>();
+    if timeout_at(deadline, keep(&state, &exchange.trace, answered, refusal))
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            request_id = exchange.id.as_str(),
+            "a request was not written down: there was no time left for it"
+        );
+    }
+    if exchange.method == Method::HEAD {
+        return without_body(response);
+    }
+    // A stream of events says at least this often that it is there.
+    let silence = state
+        .options
+        .request_seconds_max
+        .max(state.options.event_heartbeat_seconds.saturating_mul(2));
+    response.map(|body| timely(body, Duration::from_secs(silence)))
+}
+
+/// What is known of a request from its beginning to its end.
+struct Exchange {
+    number: Uuid,
+    id: RequestId,
+    trace: Trace,
+    budget: Budget,
+    method: Method,
+    started: Timestamp,
+}
+
+impl Exchange {
+    /// Gives the request its id, and the places where the layers below write down what they learn.
+    fn begin(state: &State, request: &mut Request) -> Self {
+        let number = state.ids.id();
+        let exchange = Self {
+            number,
+            id: RequestId::new(number),
+            trace: Trace::default(),
+            budget: Budget::default(),
+            method: request.method().clone(),
+            started: state.clock.now(),
+        };
+        let extensions = request.extensions_mut();
+        extensions.insert(exchange.id.clone());
+        extensions.insert(exchange.budget.clone());
+        extensions.insert(exchange.trace.clone());
+        exchange
+    }
+
+    /// Completes the headers of the answer and logs it.
+    fn finish(&self, state: &State, response: &mut Response) -> Answered {
+        let (id, method, status) = (self.id.as_str(), &self.method, response.status().as_u16());
+        self.budget.describe(response.headers_mut());
+        if let Ok(value) = HeaderValue::from_str(id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        let taken = state.clock.now().duration_since(self.started);
+        let micros = u64::try_from(taken.as_micros()).unwrap_or_default();
+        tracing::debug!(request_id = id, %method, status, micros, "answered");
+        Answered {
+            id: self.number,
+            at: self.started,
+            method: method
+                .as_str()
+                .chars()
+                .take(METHOD_CHARACTERS_MAX)
+                .collect(),
+            micros,
+            status,
+        }
+    }
+}
+
+/// The answer within the time limit; a panic below becomes one, too.
+async fn guarded(
+    state: &Arc<State>,
+    admin_api: &AdminApi,
+    request: Request,
+    id: &RequestId,
+    deadline: Instant,
+) -> Response {
+    // On the heap: the future has some ten thousand bytes, and every layer above would move it.
+    let admitted = Box::pin(admitted(state.clone(), admin_api, request, id));
+    let guarded = AssertUnwindSafe(timeout_at(deadline, admitted)).catch_unwind();
+    match guarded.await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => error_response(&Error::new(
             ErrorKind::Unavailable,
@@ -79,44 +154,7 @@ async fn stack(state: Arc<State>, admin_api: Arc<AdminApi>, mut request: Request
             tracing::error!(request_id = id.as_str(), "a request panicked");
             error_response(&hidden(id.as_str()))
         }
-    };
-    budget.describe(response.headers_mut());
-    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-        response.headers_mut().insert(REQUEST_ID, value);
     }
-    let micros = u64::try_from(clock.now().duration_since(started).as_micros()).unwrap_or_default();
-    tracing::debug!(request_id = id.as_str(), %method, status = response.status().as_u16(), micros, "answered");
-    let method_name = method
-        .as_str()
-        .chars()
-        .take(METHOD_CHARACTERS_MAX)
-        .collect();
-    let answered = Answered {
-        id: number,
-        at: started,
-        method: method_name,
-        micros,
-        status: response.status().as_u16(),
-    };
-    let refusal = response.extensions_mut().remove::<Refusal>();
-    if timeout_at(deadline, keep(&state, &trace, answered, refusal))
-        .await
-        .is_err()
-    {
-        tracing::warn!(
-            request_id = id.as_str(),
-            "a request was not written down: there was no time left for it"
-        );
-    }
-    if method == Method::HEAD {
-        return without_body(response);
-    }
-    // A stream of events says at least this often that it is there.
-    let silence = state
-        .options
-        .request_seconds_max
-        .max(state.options.event_heartbeat_seconds.saturating_mul(2));
-    response.map(|body| timely(body, Duration::from_secs(silence)))
 }
 
 /// Into the request log of the tenant; of strangers only so many.
@@ -152,12 +190,14 @@ async fn admitted(
     request: Request,
     id: &RequestId,
 ) -> Response {
-    let (parts, body) = request.into_parts();
-    let path = parts.uri.path();
-    match admit(&state, &parts, takes_tokens(path)) {
+    let (mut parts, body) = request.into_parts();
+    let takes_tokens = takes_tokens(parts.uri.path());
+    let admission = admit(&state, &mut parts, takes_tokens);
+    match admission {
         Ok(()) => route(state, admin_api, Request::from_parts(parts, body), id).await,
         Err(failure)
-            if oauth::part(path).is_some_and(|(_, is_token_endpoint)| is_token_endpoint) =>
+            if oauth::part(parts.uri.path())
+                .is_some_and(|(_, is_token_endpoint)| is_token_endpoint) =>
         {
             oauth::refused(Denied::Failed(failure), id.as_str())
         }
@@ -177,7 +217,7 @@ fn takes_tokens(path: &str) -> bool {
         || scim_api::is_for(path)
 }
 
-/// What is asked seldom is put aside: a future is as large as the largest that it can become, and each request's is moved.
+/// The futures of rare routes are boxed: a future is as large as the largest one inside it.
 async fn route(
     state: Arc<State>,
     admin_api: &AdminApi,

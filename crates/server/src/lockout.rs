@@ -23,6 +23,17 @@ pub struct LockoutLimit {
     pub entries_max: usize,
 }
 
+impl Default for LockoutLimit {
+    fn default() -> Self {
+        Self {
+            failures_max: 20,
+            window_seconds: 60,
+            proven_seconds_max: 86_400,
+            entries_max: 100_000,
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Failures {
     count: u32,

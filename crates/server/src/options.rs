@@ -39,6 +39,8 @@ pub struct Options {
     pub request_log_strangers_per_minute_max: u32,
     /// Most entries of the request log of a tenant.
     pub request_log_rows_max: u64,
+    /// Most bytes of the entries of the request log of a tenant.
+    pub request_log_bytes_max: u64,
     /// Resources on a page where the client does not say.
     pub page_size_default: u64,
     /// Most resources on a page.
@@ -138,6 +140,7 @@ impl Default for Options {
             request_log_body_bytes_max: 16 * 1024,
             request_log_strangers_per_minute_max: 30,
             request_log_rows_max: 1_000_000,
+            request_log_bytes_max: 256 * 1024 * 1024,
             page_size_default: 100,
             page_size_max: 1_000,
             cursor_seconds_max: 3_600,
@@ -145,28 +148,12 @@ impl Default for Options {
             filter_costly_terms_max: 20,
             request_seconds_max: 30,
             readiness_seconds_max: 3,
-            rate_limit: Some(RateLimit {
-                per_second: 1_000,
-                burst: 5_000,
-            }),
-            address_rate_limit: Some(RateLimit {
-                per_second: 100,
-                burst: 500,
-            }),
+            rate_limit: Some(RateLimit::OF_CALLERS),
+            address_rate_limit: Some(RateLimit::OF_ADDRESSES),
             rate_limit_entries_max: 100_000,
-            lockout: LockoutLimit {
-                failures_max: 20,
-                window_seconds: 60,
-                proven_seconds_max: 86_400,
-                entries_max: 100_000,
-            },
+            lockout: LockoutLimit::default(),
             access_token_seconds: 600,
-            key_sets: KeySetLimits {
-                fresh_seconds_max: 300,
-                refetch_seconds_min: 30,
-                stale_seconds_max: 86_400,
-                entries_max: 1_000,
-            },
+            key_sets: KeySetLimits::default(),
             takes_client_certificates: false,
             header_read_seconds_max: 10,
             idle_seconds_max: 60,

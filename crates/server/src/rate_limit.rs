@@ -21,6 +21,19 @@ pub struct RateLimit {
     pub burst: u32,
 }
 
+impl RateLimit {
+    /// What a caller may send by default.
+    pub const OF_CALLERS: Self = Self {
+        per_second: 1_000,
+        burst: 5_000,
+    };
+    /// What an address may send by default without a token that was accepted before.
+    pub const OF_ADDRESSES: Self = Self {
+        per_second: 100,
+        burst: 500,
+    };
+}
+
 /// Whether a request may go on, and what is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use directory::request_log::Kept;
 use directory::store::Fault;
 use jiff::SignedDuration;
 
 use crate::state::State;
 
-/// Between two looks, in seconds.
-const INTERVAL_SECONDS: u64 = 600;
+/// Between two looks, in seconds: so short that a log does not grow far beyond its bounds in between.
+const INTERVAL_SECONDS: u64 = 60;
 
 /// Works until `stop` is there.
 pub async fn shorten_request_logs(state: Arc<State>, stop: impl Future<Output = ()> + Send) {
@@ -39,8 +40,19 @@ async fn shorten_once(state: &State) -> Result<(), Fault> {
             .now()
             .checked_sub(age)
             .unwrap_or(jiff::Timestamp::MIN);
-        log.prune(tenant.id, before, state.options.request_log_rows_max)
-            .await?;
+        let kept = Kept {
+            since: before,
+            rows_max: state.options.request_log_rows_max,
+            bytes_max: state.options.request_log_bytes_max,
+        };
+        let deleted = log.prune(tenant.id, kept).await?;
+        if deleted > 0 {
+            tracing::info!(
+                tenant.id = tenant.id.0,
+                deleted,
+                "entries of a request log were deleted, as it had grown too old or too large"
+            );
+        }
     }
     Ok(())
 }

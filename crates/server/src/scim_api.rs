@@ -156,37 +156,8 @@ async fn answer(
         );
     }
     let mut caller = caller(&state, tenant, &parts, Some(trace)).await?;
-    let found = Route::find(&caller.schemas, rest)
-        .inspect_err(|_| trace.routed(unknown_path(rest), None))?;
-    let route = match found {
-        // What is no method of SCIM is none of a User either.
-        Route::Me if !SCIM_METHODS.contains(&parts.method) => {
-            return Err(Failure::MethodNotAllowed {
-                allowed: Route::Me.allowed(),
-            });
-        }
-        Route::Me => {
-            let route =
-                me(&caller, rest).inspect_err(|_| trace.routed(unknown_path(rest), None))?;
-            caller.acts_for_oneself();
-            route
-        }
-        route => route,
-    };
-    let (path, resource) = route.described();
-    trace.routed(path, resource);
-    let method = if parts.method == Method::HEAD {
-        Method::GET
-    } else {
-        parts.method.clone()
-    };
-    let (pattern, named) = route.pattern();
-    // Before the body is read: what is not for the caller costs nothing.
-    need(Place::Scim, method.as_str(), pattern)
-        .ok_or(Failure::MethodNotAllowed {
-            allowed: route.allowed(),
-        })?
-        .check(&caller, named)?;
+    let route = allowed(&mut caller, rest, &parts, trace)?;
+    let method = without_head(&parts.method);
     let stop = Stop::default();
     let mut directory = state
         .directory
@@ -230,7 +201,49 @@ async fn answer(
     dispatch(call, route, method).await
 }
 
-/// What is asked seldom is put aside: a future is as large as the largest that it can become, and each request's is moved.
+/// The route of a path, where the caller may use it. It is asked before the body is read, so that a request which is refused costs nothing more.
+fn allowed(
+    caller: &mut Caller,
+    rest: &str,
+    parts: &Parts,
+    trace: &Trace,
+) -> Result<Route, Failure> {
+    let unknown = |_: &Error| trace.routed(unknown_path(rest), None);
+    let route = match Route::find(&caller.schemas, rest).inspect_err(unknown)? {
+        // A method that SCIM does not have is none of a User either.
+        Route::Me if !SCIM_METHODS.contains(&parts.method) => {
+            return Err(Failure::MethodNotAllowed {
+                allowed: Route::Me.allowed(),
+            });
+        }
+        Route::Me => {
+            let route = me(caller, rest).inspect_err(unknown)?;
+            caller.acts_for_oneself();
+            route
+        }
+        route => route,
+    };
+    let (path, resource) = route.described();
+    trace.routed(path, resource);
+    let (pattern, named) = route.pattern();
+    need(Place::Scim, without_head(&parts.method).as_str(), pattern)
+        .ok_or(Failure::MethodNotAllowed {
+            allowed: route.allowed(),
+        })?
+        .check(caller, named)?;
+    Ok(route)
+}
+
+/// HEAD is answered like GET.
+fn without_head(method: &Method) -> Method {
+    if *method == Method::HEAD {
+        Method::GET
+    } else {
+        method.clone()
+    }
+}
+
+/// The futures of rare requests are boxed: a future is as large as the largest one inside it.
 async fn dispatch(call: Call, route: Route, method: Method) -> Result<Response, Failure> {
     match (route, method) {
         (Route::Root, Method::GET) => Box::pin(search::query(call, None)).await,
@@ -248,26 +261,7 @@ async fn dispatch(call: Call, route: Route, method: Method) -> Result<Response, 
         (Route::GroupMember(id), Method::DELETE) => Box::pin(group_members::delete(call, id)).await,
         (Route::Bulk, Method::POST) => Box::pin(bulk::bulk(call)).await,
         (Route::ServiceProviderConfig, Method::GET) => {
-            // The body of a call must not be held while we wait.
-            let (state, directory, caller) = (
-                Arc::clone(&call.state),
-                call.directory.clone(),
-                call.caller.clone(),
-            );
-            let tenant = caller.tenant.id;
-            let (takes_client_credentials, sends_tokens) = (
-                has_clients(&state, tenant).await?,
-                sends_tokens(&state, tenant).await?,
-            );
-            let types = restricted(&directory.listed(&caller).await?, |schema| {
-                caller.permissions.covers(schema.name())
-            });
-            let known = discovery::Known {
-                types: Some(&types),
-                takes_client_credentials,
-                sends_tokens,
-            };
-            discovery::service_provider_config(&call.state, &call.base_url, &call.parts, known)
+            Box::pin(service_provider_config(call)).await
         }
         (Route::ResourceTypes(id), Method::GET) => {
             let (directory, caller) = (call.directory.clone(), call.caller.clone());
@@ -283,6 +277,29 @@ async fn dispatch(call: Call, route: Route, method: Method) -> Result<Response, 
             allowed: route.allowed(),
         }),
     }
+}
+
+async fn service_provider_config(call: Call) -> Result<Response, Failure> {
+    // The body of a call must not be held while we wait.
+    let (state, directory, caller) = (
+        Arc::clone(&call.state),
+        call.directory.clone(),
+        call.caller.clone(),
+    );
+    let tenant = caller.tenant.id;
+    let (takes_client_credentials, sends_tokens) = (
+        has_clients(&state, tenant).await?,
+        sends_tokens(&state, tenant).await?,
+    );
+    let types = restricted(&directory.listed(&caller).await?, |schema| {
+        caller.permissions.covers(schema.name())
+    });
+    let known = discovery::Known {
+        types: Some(&types),
+        takes_client_credentials,
+        sends_tokens,
+    };
+    discovery::service_provider_config(&call.state, &call.base_url, &call.parts, known)
 }
 
 /// Whether a tenant has OAuth clients.

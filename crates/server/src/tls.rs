@@ -12,6 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
+use tls_failure::Side;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -149,9 +150,13 @@ impl Tls {
         limit: Duration,
     ) -> std::io::Result<TlsStream<TcpStream>> {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.current().config));
-        tokio::time::timeout(limit, acceptor.accept(stream))
+        let accepted = tokio::time::timeout(limit, acceptor.accept(stream))
             .await
-            .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
+            .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?;
+        accepted.map_err(|error| match tls_failure::explain(&error, Side::Server) {
+            Some(words) => std::io::Error::new(error.kind(), words),
+            None => error,
+        })
     }
 }
 
@@ -222,7 +227,10 @@ impl Contents {
 }
 
 fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> TlsError {
-    TlsError::Unusable(Box::new(error))
+    TlsError::Unusable(match tls_failure::explain(&error, Side::Server) {
+        Some(words) => words.into(),
+        None => Box::new(error),
+    })
 }
 
 fn certificates(bytes: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

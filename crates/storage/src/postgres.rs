@@ -3,7 +3,9 @@
 mod attempts;
 mod commit;
 pub(crate) mod connections;
+mod create;
 mod export;
+mod group;
 mod leavers;
 mod pending;
 mod read;
@@ -17,6 +19,8 @@ pub(crate) mod statements_of_installation;
 pub(crate) mod statements_of_requests;
 pub(crate) mod statements_of_safety;
 mod tls;
+mod together;
+mod values;
 
 use std::sync::Arc;
 
@@ -30,6 +34,7 @@ use tokio::sync::Notify;
 use self::attempts::{in_transaction, query};
 pub use self::connections::{COMMITS_PER_TENANT_MAX, LONG_READS_MAX, LONG_READS_PER_TENANT_MAX};
 use self::connections::{Connections, Signals, configuration, fault, snapshot};
+use self::group::Groups;
 use self::requests::PostgresRequestLog;
 use crate::engine::{Database, Engine as _};
 use crate::rows::storable;
@@ -74,6 +79,7 @@ pub struct PostgresEngine {
     ours: Arc<Notify>,
     _signals: Arc<Signals>,
     totals: Arc<Totals>,
+    groups: Groups,
 }
 
 /// Whether the database at this URL has been used by a node, which has a key.
@@ -97,6 +103,7 @@ impl Postgres {
             ours,
             _signals: Arc::new(signals),
             totals: Arc::default(),
+            groups: Groups::default(),
         }))
     }
 
@@ -118,9 +125,10 @@ impl Store for Postgres {
         tenant: TenantId,
         change_set: Arc<ChangeSet>,
     ) -> Result<Vec<Committed>, CommitError> {
-        let share = self.connections.commits.acquire(tenant, 1).await;
-        let committed = commit::commit(&self.connections, tenant, &change_set).await?;
-        drop(share);
+        let committed = self
+            .groups
+            .commit(&self.connections, tenant, change_set)
+            .await?;
         self.notify();
         Ok(committed)
     }

@@ -11,7 +11,8 @@ use crate::Failure;
 /// A crate and the crates of ours it may use.
 const EDGES: &[(&str, &[&str])] = &[
     ("scim-protocol", &[]),
-    ("scim-client", &["scim-protocol"]),
+    ("tls-failure", &[]),
+    ("scim-client", &["scim-protocol", "tls-failure"]),
     ("keys", &[]),
     ("directory", &["scim-protocol"]),
     ("access", &["scim-protocol", "directory"]),
@@ -21,6 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "connectors",
         &[
             "scim-protocol",
+            "tls-failure",
             "scim-client",
             "directory",
             "access",
@@ -32,6 +34,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "storage",
         &[
             "scim-protocol",
+            "tls-failure",
             "keys",
             "directory",
             "access",
@@ -53,6 +56,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "server",
         &[
             "scim-protocol",
+            "tls-failure",
             "keys",
             "directory",
             "access",
@@ -99,7 +103,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tokio-postgres", &["storage"]),
     ("deadpool-postgres", &["storage"]),
     ("axum", &["server", "embedding", "embedded", "bench"]),
-    ("hyper", &["server"]),
+    ("hyper", &["server", "tls-failure"]),
     ("tower-http", &["server"]),
     ("reqwest", &["scim-client", "connectors"]),
 ];

@@ -15,20 +15,12 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 /// Files that were within both limits at 140 columns and are not yet at 100. Each leaves the list when it is mended.
 const TOO_LONG: &[&str] = &[
-    "crates/bench/src/main.rs",
-    "crates/bench/src/scale.rs",
     "crates/rollcall/src/commands/application.rs",
     "crates/rollcall/src/commands/receiver.rs",
     "crates/rollcall/src/commands/schema.rs",
     "crates/rollcall/src/wiring.rs",
     "crates/server/src/admin_api/receivers.rs",
-    "crates/server/src/layers.rs",
-    "crates/server/src/oauth/client.rs",
-    "crates/server/src/options.rs",
-    "crates/server/src/scim_api.rs",
-    "crates/server/src/scim_api/search.rs",
     "crates/storage/src/filter_sql.rs",
-    "crates/storage/src/postgres/commit.rs",
     "crates/storage/src/sqlite/by_key.rs",
     "crates/storage/src/sqlite/commit.rs",
 ];

@@ -1,5 +1,7 @@
 //! The keys of foreign issuers, fetched from servers that answer well, badly, too much, and never.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use access::issuer::KeySets;
@@ -7,9 +9,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use connectors::egress::Egress;
 use connectors::key_sets::{KEY_SET_BYTES_MAX, KeySetFetcher};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::{here, serve};
 
@@ -158,4 +165,59 @@ async fn a_server_that_falls_silent_is_given_up() {
             "{found:?}"
         );
     }
+}
+
+/// A server that ends the TLS of each connection with a certificate that it made itself; its address.
+async fn tls_server(is_authority: bool) -> SocketAddr {
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    if is_authority {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move { acceptor.accept(stream).await.map(drop) });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn failures_of_tls_are_told_in_words() {
+    let check = async |url: String, expected: &str| {
+        let told = fetch(&url).await.unwrap_err();
+        assert!(told.contains(expected), "{url}: {told}");
+    };
+    let (server, authority) = (tls_server(false).await, tls_server(true).await);
+    check(
+        format!("https://{server}/"),
+        "an authority that is not trusted here",
+    )
+    .await;
+    check(format!("https://{authority}/"), "`CA:TRUE`").await;
+    check(
+        format!("http://{server}/"),
+        "the URL must begin with https:",
+    )
+    .await;
+    let plain = serve(|_, _| axum::Json(json!({"keys": []}))).await;
+    check(
+        format!("https://{}/", plain.address),
+        "the server does not speak TLS on this port",
+    )
+    .await;
 }

@@ -37,7 +37,7 @@ pub(crate) struct Members<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// The data of an operation on a type; on none that is known, it is refused anyway.
+    /// The data of an operation on a type. An operation on an unknown type is refused anyway.
     pub(crate) fn of(schema: Option<&'a TypeSchema>, method: BulkMethod) -> Self {
         match (schema, method) {
             (None, _) => Self::Unknown,

@@ -15,7 +15,7 @@ use crate::bulk::{Scope, Step, leave_out, order, resolve, resolve_id};
 use crate::store::Include;
 use crate::version::Expected;
 
-/// Creates in one commit: enough that its fsync does not count, few enough that others do not wait for long.
+/// Creates in one commit: so many that its fsync does not count, and so few that others do not wait for long.
 const CREATES_AT_ONCE: usize = 250;
 
 impl Directory {
@@ -41,7 +41,7 @@ impl Directory {
         let (mut done, mut together) = (0, CREATES_AT_ONCE);
         // The client has gone: the next operation is not begun.
         while let Some(step) = steps.get(done).filter(|_| !self.stop.is_set()) {
-            // Nothing new is begun after the last error that is accepted; what was made is still completed, or its answer would not be true.
+            // After the last accepted error no new operation begins. A resource that was made is still completed, or its answer would not be true.
             if request.fail_on_errors.is_some_and(|most| errors >= most)
                 && matches!(step, Step::Run { .. })
             {
@@ -54,7 +54,7 @@ impl Directory {
                 together,
             );
             let Some(made) = self.create_together(caller, &creates, &mut ids).await else {
-                // Halves find who is at fault in a few commits; one after the other would try all that follow again each time.
+                // Halves find the operation at fault in a few commits. One after the other would repeat all later operations each time.
                 together = creates.len() / 2;
                 continue;
             };

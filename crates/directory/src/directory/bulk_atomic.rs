@@ -137,7 +137,7 @@ impl Directory {
         Ok(resources)
     }
 
-    /// Answers of a request that was carried out. What it did takes the place of what is parked, as far as it speaks about the same.
+    /// Answers of a request that was carried out. Its writes take the place of parked writes that are about the same.
     async fn all_done(
         &self,
         caller: &Caller,
@@ -424,7 +424,7 @@ fn too_late() -> Error {
     )
 }
 
-/// Whether no operation demands a version, so that each may be decided on what is there by then.
+/// Whether no operation demands a version, so that each may be decided again with the new versions.
 fn names_no_version(request: &BulkRequest) -> bool {
     request
         .operations

@@ -75,7 +75,7 @@ impl Draft {
         self.moment.change_set_of(self.types_revision, writes)
     }
 
-    /// What is left of a resource; `None` where no operation so far was about it, or it is of another type.
+    /// The resource as the operations so far leave it; `None` if none of them was about it, or if it is of another type.
     pub fn left(&self, schema: &TypeSchema, id: &str) -> Option<&Left> {
         self.left
             .get(id)

@@ -13,8 +13,8 @@ use crate::names::hide_names;
 use crate::store::{Include, Related, StoredResource};
 
 impl Directory {
-    /// Refuses to write what an operation before has deleted, or what is not in the version that the client names. Whether it is there at all, the commit
-    /// finds out, so that changes of members never read a group.
+    /// Refuses to write a resource that an earlier operation deleted, or that is not in the version that the client names. The commit finds out whether it
+    /// exists, so that changes of members never read a group.
     pub(super) async fn check_there(
         &self,
         subject: Subject<'_>,

@@ -121,7 +121,7 @@ impl Directory {
     }
 }
 
-/// What happens with what a caller writes. The guard does not hold what an administrator does by hand on the command line.
+/// The policy for the writes of a caller. The guard does not hold the command line.
 fn policy(caller: &Caller) -> Policy {
     if caller.credential_id == COMMAND_LINE {
         Policy::of_administrator(caller)

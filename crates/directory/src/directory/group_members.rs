@@ -258,7 +258,7 @@ impl Directory {
         })
     }
 
-    /// Evaluates the filter batch by batch, and keeps what is on the page.
+    /// Evaluates the filter batch by batch, and keeps the memberships of the page.
     async fn look_at_memberships(
         &self,
         caller: &Caller,

@@ -54,8 +54,8 @@ impl Directory {
             return Ok(());
         }
         self_service::check(&person, change_set)?;
-        // The check above sees ids. So a write that may put people into groups names members by their ids, and a name that people give themselves, or
-        // a group of theirs, is none that a group waits for.
+        // The check above sees only ids. So a write of groups names members by ids, and a name that people give themselves or a group of theirs does not
+        // match a reference that waits.
         change_set.policy.pending_references &= !change_set
             .writes
             .iter()

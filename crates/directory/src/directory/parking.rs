@@ -209,7 +209,7 @@ impl Directory {
             .ok_or_else(|| no_parked(parked_id))?)
     }
 
-    /// Removals in the window that ends now, and what is let through.
+    /// The removals in the window that ends now, and the allowances.
     pub async fn guard_status(
         &self,
         caller: &Caller,

@@ -1,4 +1,4 @@
-//! *(shell)* What was: the history of a resource, a resource at an earlier time, deleted resources, and references that wait.
+//! *(shell)* Reads the past: the history of a resource, a resource at an earlier time, deleted resources, and references that wait.
 
 use scim_protocol::{Error, ErrorKind};
 
@@ -69,7 +69,7 @@ impl Directory {
             !changes.is_empty(),
         );
         let mut lines = lines(entries, changes, MEMBER_CHANGES_MAX as usize);
-        // Who was in a group when it was made is not written down: it follows from who is in it now and from all that changed since.
+        // The first members of a group are not written down. They follow from its members now and from all changes since.
         if let Some(first) = lines.first_mut().filter(|line| line.kind == Kind::Create) {
             if is_cut
                 || self

@@ -268,7 +268,7 @@ fn joined(group: String, member: &str) -> Write {
     write("Group", &group, change)
 }
 
-/// What a resource held, checked against its type as it is now. Refuses what is not allowed any more, naming the attribute.
+/// An earlier document of a resource, checked against the type of now. If the type does not allow it any more, the refusal names the attribute.
 pub(super) fn still_valid(
     schema: &TypeSchema,
     document: Map<String, Value>,

@@ -20,7 +20,7 @@ use crate::version::Expected;
 const NAMESAKES_MAX: u32 = 10;
 
 impl Directory {
-    /// A deleted resource with one of the names of what is to be created, where the caller's profile gives it its id back.
+    /// A deleted resource with one of the names of the new one, if the caller's profile gives it its id back.
     pub(super) async fn find_former(
         &self,
         caller: &Caller,
@@ -74,7 +74,7 @@ impl Directory {
         })
     }
 
-    /// A disabled person with one of the names of what is to be created is enabled by it, where the caller's profile says so.
+    /// Enables a disabled person who has one of the names of the new one, if the caller's profile says so.
     pub(super) async fn revive_disabled(
         &self,
         caller: &Caller,

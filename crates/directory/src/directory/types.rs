@@ -1,5 +1,5 @@
-//! *(shell)* A tenant's schemas and resource types: reads what there is, calls the decision, lets the store check and activate it; commits what was
-//! decided with those of yesterday.
+//! *(shell)* A tenant's schemas and resource types: reads what there is, calls the decision, lets the store check and activate it; commits a
+//! change set that was decided with earlier types.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ const TYPES_ATTEMPTS_MAX: usize = 3;
 /// What became of an edit, or would become of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edited {
-    /// The difference; empty where there is none.
+    /// The differences; empty if there is none.
     pub sentences: Vec<String>,
     /// What was done for it.
     pub activated: Activated,
@@ -59,7 +59,7 @@ impl Directory {
         }
     }
 
-    /// Commits; once more where the tenant's types were changed after it was decided and allow it all the same.
+    /// Commits. If the tenant's types were changed after the decision and still allow it, commits once more.
     pub(super) async fn commit_of_today(
         &self,
         caller: &Caller,

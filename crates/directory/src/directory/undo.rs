@@ -39,7 +39,7 @@ pub struct UndoLine {
     pub resource_type: String,
     /// The resource's id.
     pub id: String,
-    /// `restore`, `update`, `members`, `delete`; or what is left as it is.
+    /// `restore`, `update`, `members`, `delete`; or the part that is left as it is.
     pub what: String,
     /// Why it is left as it is; empty where it is turned back.
     pub why: String,
@@ -228,7 +228,7 @@ impl Directory {
         }))
     }
 
-    /// What was made goes first, for it may have the names of what comes back. Updates are before restores: a person who comes back joins groups again,
+    /// Created resources are deleted first, because they may have the names of those that come back. Updates are before restores: a person who comes back joins groups again,
     /// which gives these another version. People come back before groups.
     async fn turn_all_back(
         &self,
@@ -251,7 +251,7 @@ impl Directory {
             ours.extend(outcome.as_ref().ok().copied().flatten());
             note(undone, subject, "delete", outcome.map(drop))?;
         }
-        // The latest first, as names were passed on; once more what another's update had to give its name to.
+        // The latest first, because one resource may have got a name from another; then once more those that waited for a name.
         let mut waiting: Vec<&Subject> = subjects
             .iter()
             .rev()

@@ -346,7 +346,7 @@ fn value_test(op: CompareOp, key: Vec<u8>) -> ValueTest {
     }
 }
 
-/// The least key above every key with this prefix; `None` where there is none.
+/// The least key above every key with this prefix; `None` if no key is above them.
 fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
@@ -388,7 +388,7 @@ fn of_element(
                 None => Selection::constant(false),
             }
         }
-        // Negations hold of elements that no index row speaks of; there must be an element all the same.
+        // A negation also holds for an element without an index row. But there must be an element.
         Filter::Not(_) | Filter::Compare { .. } | Filter::ValuePath { .. } => {
             match kept(schema, parent) {
                 Kept::Members => Selection::at_least(Condition::Probe(Probe::HasMembers)),

@@ -42,7 +42,7 @@ fn costly_probes<'a>(condition: &'a Condition, seen: &mut HashSet<(&'a str, &'a 
         Condition::And(all) | Condition::Or(all) => {
             all.iter().map(|inner| costly_probes(inner, seen)).sum()
         }
-        // What is not selected may be everything else.
+        // A negation may select everything else.
         Condition::Not(inner) => costly_probes(inner, seen).max(1),
         Condition::Probe(Probe::Value {
             path,

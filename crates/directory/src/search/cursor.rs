@@ -6,7 +6,7 @@ use scim_protocol::{Error, ErrorKind};
 use super::{Position, SearchPlan};
 use crate::tenant::TenantId;
 
-/// Seals cursors with a key of the installation. What was sealed under one context opens under no other.
+/// Seals cursors with a key of the installation. A text that was sealed under one context opens under no other.
 pub trait CursorSealer: Send + Sync {
     /// The sealed bytes as text of unreserved characters (RFC 3986 section 2.3); `None` where sealing failed.
     fn seal_cursor(&self, context: &[u8], position: &[u8]) -> Option<String>;

@@ -241,7 +241,7 @@ impl Patch<'_> {
         self.change(op, target, given, None)
     }
 
-    /// A `remove` with a value removes what is like the value.
+    /// A `remove` with a value removes the values that are like it.
     fn remove(&mut self, target: Target<'_>, value: Option<&Value>) -> Result<(), Error> {
         if target.leaf().mutability == Mutability::WriteOnly {
             return Ok(());
@@ -803,7 +803,7 @@ mod tests {
                 after,
             );
         }
-        // To add what is unassigned adds nothing.
+        // An `add` of an unassigned value adds nothing.
         check(
             held.clone(),
             json!([{"op": "add", "path": "name", "value": {"familyName": null, "givenName": "C"}}]),

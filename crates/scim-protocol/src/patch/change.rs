@@ -48,7 +48,7 @@ pub(super) enum Given {
     Nothing,
     /// All that the path names.
     Whole(Value),
-    /// Sub-attributes of one complex value, with null for those that become unassigned. What is not named stays (RFC 7644 section 3.5.2.3).
+    /// Sub-attributes of one complex value, with null for those that become unassigned. Other sub-attributes stay (RFC 7644 section 3.5.2.3).
     Parts(Map<String, Value>),
 }
 
@@ -146,7 +146,7 @@ impl Change<'_> {
             }
             (Some(Value::Object(object)), Given::Parts(parts)) => {
                 merge(object, self.op, attribute, parts);
-                // What is empty counts as absent for the next operation, too.
+                // An empty value counts as absent for the next operation too.
                 if object.is_empty() {
                     container.remove(&attribute.name);
                 }
@@ -380,7 +380,7 @@ fn merge(
         let Some(sub) = attribute.sub_attribute(&name) else {
             continue;
         };
-        // To add what is unassigned adds nothing.
+        // An `add` of an unassigned value adds nothing.
         if !(part.is_null() && op == Op::Add) {
             set_sub(object, op, sub, Some(&part).filter(|part| !part.is_null()));
         }

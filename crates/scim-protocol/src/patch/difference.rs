@@ -299,7 +299,7 @@ mod tests {
             json!({"emails": many(3)}),
             json!([{"op": "remove", "path": "emails[value eq \"someone-3@example.com\"]"}]),
         );
-        // An order is no difference, and what differs besides is sent without it.
+        // Another order is no difference; other differences are sent without it.
         let (one, two, three) = (
             json!({"value": "a@x"}),
             json!({"value": "b@x", "type": "work"}),

@@ -13,7 +13,7 @@ use crate::member::{OrderedSet, ids, members_attribute};
 use crate::schema::Attribute;
 use crate::schema::set::TypeSchema;
 
-/// What a write does to the members of a group, in a form that commutes. Ids are in order of first mention, once each; no id is in both lists.
+/// The change of the members of a group by a write, in a form that commutes. Ids are in order of first mention, once each; no id is in both lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberDelta {
     /// Whether all members that are not in `added` go.
@@ -46,7 +46,7 @@ pub enum MemberOperation {
     ReplaceWhere(Filter, Vec<String>),
 }
 
-/// The operations, parted.
+/// The operations of a PATCH: those on members, and the others.
 #[derive(Clone, Debug, Default)]
 pub struct Split {
     /// On `members`, in order.
@@ -55,7 +55,7 @@ pub struct Split {
     pub others: Vec<Operation>,
 }
 
-/// Parts the operations of a PATCH; an operation whose object of attributes has `members` is parted too. A type without `members` gets all in `others`.
+/// Separates the operations on members from the others; an operation whose object of attributes has `members` is divided. A type without `members` gets all in `others`.
 /// `invalidValue` where a member has no id, `noTarget` where a removal names no member, `mutability` where a member is to lose its id and stay.
 pub fn split(schema: &TypeSchema, operations: Vec<Operation>) -> Result<Split, Error> {
     let mut split = Split::default();
@@ -622,7 +622,7 @@ mod tests {
             refusal(json!([{"op": "remove", "path": "members[value eq \"u1\"].value"}])),
             ErrorKind::Mutability
         );
-        // An id that is none, or none where one must be, is a wrong value.
+        // A malformed id and a missing id are wrong values.
         for value in [
             json!(""),
             json!({"value": null}),

@@ -28,7 +28,7 @@ pub enum Message {
     Bulk,
 }
 
-/// What is sent, and what the RFC would have had in its place: with the quirk the first does what the second does without any.
+/// A message as it is sent, and the message that the RFC wants in its place. With the quirk the first does what the second does without it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example {
     /// What the two are.
@@ -69,7 +69,7 @@ impl Quirk {
         self.row().0
     }
 
-    /// What is tolerated, in one sentence.
+    /// The deviation that is tolerated, in one sentence.
     pub fn description(self) -> &'static str {
         self.row().1
     }
@@ -79,7 +79,7 @@ impl Quirk {
         self.row().2
     }
 
-    /// Name, what is accepted, source.
+    /// Name, description, source.
     fn row(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::OpCase => {
@@ -211,7 +211,7 @@ impl Quirk {
         }
     }
 
-    /// What is sent, and what the RFC would have had in its place.
+    /// A message as it is sent, and the message that the RFC wants in its place.
     pub fn example(self) -> Example {
         let users = |before: Value, after: Value| patch(Message::UserPatch, &before, &after);
         let groups = |before: Value, after: Value| patch(Message::GroupPatch, &before, &after);

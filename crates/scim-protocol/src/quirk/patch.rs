@@ -140,7 +140,7 @@ fn with_path(
     rewrite.leave(before);
 }
 
-/// An operation whose path says what it should.
+/// An operation whose path leads to an attribute.
 fn at_path(
     rewrite: &mut Rewrite<'_>,
     path: &PatchPath,
@@ -207,7 +207,7 @@ fn is_remove(operation: &Map<String, Value>) -> bool {
     operation.get("op").and_then(Value::as_str) == Some("remove")
 }
 
-/// Says that a `remove` takes only what its value names; `patch::apply` and `patch::member` find that. Without the quirk `patch::parse` refuses it.
+/// Notes that a `remove` takes only the values that it names; `patch::apply` and `patch::member` find them. Without the quirk `patch::parse` refuses it.
 fn removes_by_value(rewrite: &mut Rewrite<'_>, value: &Value) {
     if !value.is_null() {
         rewrite.acts(Quirk::RemoveMembersByValue, |place| {
@@ -268,7 +268,7 @@ fn without_path(
     push_all(rewrite, operation, paths, operations);
 }
 
-/// What is left of an operation, and after it one for each path that was a key.
+/// The rest of an operation, and after it one operation for each key that was a path.
 fn push_all(
     rewrite: &mut Rewrite<'_>,
     operation: Map<String, Value>,

@@ -13,7 +13,7 @@ use crate::projection::Projection;
 use crate::schema::AttributeType;
 use crate::schema::set::TypeSchema;
 
-/// Leaves out query parameters that have a name and nothing else, and the brackets of value paths in `attributes`; says what was adapted.
+/// Leaves out query parameters that have a name and no value, and the brackets of value paths in `attributes`. Returns the adaptations.
 pub fn normalize_query(set: &QuirkSet, parameters: &mut Vec<(String, String)>) -> Adaptations {
     let mut adaptations = Adaptations::default();
     if set.has(Quirk::EmptyParameter) {
@@ -41,7 +41,7 @@ pub fn normalize_query(set: &QuirkSet, parameters: &mut Vec<(String, String)>) -
     adaptations
 }
 
-/// Rewrites a `.search` body before it is read: numbers in quotes, and value paths in `attributes`. Says what was adapted.
+/// Rewrites a `.search` body before it is read: numbers in quotes, and value paths in `attributes`. Returns the adaptations.
 pub fn normalize_search(set: &QuirkSet, body: &mut Value) -> Adaptations {
     let mut adaptations = Adaptations::default();
     let Value::Object(body) = body else {
@@ -129,7 +129,7 @@ pub fn normalize_filter(
     Ok(adaptations)
 }
 
-/// Rewrites the name in `sortBy`, where it is that of an attribute of an extension. Says what was adapted.
+/// Rewrites the name in `sortBy` if it is that of an attribute of an extension. Returns the adaptations.
 pub fn normalize_sort(
     set: &QuirkSet,
     types: &[Arc<TypeSchema>],
@@ -190,7 +190,7 @@ pub fn normalize_projection(
     adaptations
 }
 
-/// Rewrites a bulk request before it is read: `failOnErrors` of 0 is as if it were not there. Says what was adapted.
+/// Rewrites a bulk request before it is read: `failOnErrors` of 0 is left out. Returns the adaptations.
 pub fn normalize_bulk(set: &QuirkSet, body: &mut Value) -> Adaptations {
     let mut adaptations = Adaptations::default();
     let Value::Object(body) = body else {

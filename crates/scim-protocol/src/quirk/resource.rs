@@ -113,7 +113,7 @@ fn object<'a>(
         .iter()
         .all(|named| matches!(named, Key::Attribute(_) | Key::Extension(_)))
     {
-        // Nearly every body: its keys are right, and only what is below them may have to change.
+        // In nearly every body the keys are right, and only the values may have to change.
         for (named, value) in named.iter().zip(document.values_mut()) {
             below(rewrite, named, value, paths);
         }

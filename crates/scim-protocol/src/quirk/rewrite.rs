@@ -344,7 +344,7 @@ impl<'a> Rewrite<'a> {
         }
     }
 
-    /// Whether what is here, which no schema has, is left out.
+    /// Whether a name that no schema has is left out here.
     pub(super) fn ignores_unknown(&mut self) -> bool {
         let name = self.schema.name();
         self.acts(Quirk::IgnoreUnknown, |place| {

@@ -61,22 +61,7 @@ impl<'a> Given<'a> {
                 .ok_or_else(|| invalid_request("`client_id` is missing."))
         };
         if let Some(header) = header {
-            let (id, secret) = basic(header).ok_or(Denied::InvalidClient {
-                by_header: true,
-                known: None,
-            })?;
-            if field("client_id").is_some_and(|named| named != id) {
-                return Err(invalid_request(
-                    "`client_id` is not the client of the `Authorization` header.",
-                ));
-            }
-            return Ok(Self {
-                client_id: id,
-                way: Way::Secret {
-                    secret,
-                    by_header: true,
-                },
-            });
+            return Self::of_header(header, field("client_id"));
         }
         if let Some(secret) = field("client_secret") {
             return Ok(Self {
@@ -87,25 +72,57 @@ impl<'a> Given<'a> {
                 },
             });
         }
-        let Some(assertion) = field("client_assertion") else {
-            return Ok(Self {
+        match field("client_assertion") {
+            Some(assertion) => Self::of_assertion(
+                assertion,
+                field("client_assertion_type"),
+                field("client_id"),
+            ),
+            None => Ok(Self {
                 client_id: client_id()?,
                 way: Way::Certificate,
-            });
-        };
-        if field("client_assertion_type") != Some(ASSERTION_TYPE) {
+            }),
+        }
+    }
+
+    /// `named`: the `client_id` of the form.
+    fn of_header(header: &HeaderValue, named: Option<&str>) -> Result<Self, Denied> {
+        let (id, secret) = basic(header).ok_or(Denied::InvalidClient {
+            by_header: true,
+            known: None,
+        })?;
+        if named.is_some_and(|named| named != id) {
+            return Err(invalid_request(
+                "`client_id` is not the client of the `Authorization` header.",
+            ));
+        }
+        Ok(Self {
+            client_id: id,
+            way: Way::Secret {
+                secret,
+                by_header: true,
+            },
+        })
+    }
+
+    /// RFC 7523 section 3: `iss` and `sub` are the client; `client_id` may be left out.
+    fn of_assertion(
+        assertion: &'a str,
+        assertion_type: Option<&str>,
+        named: Option<&str>,
+    ) -> Result<Self, Denied> {
+        if assertion_type != Some(ASSERTION_TYPE) {
             return Err(invalid_request(
                 "`client_assertion_type` must be `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.",
             ));
         }
-        // RFC 7523 section 3: `iss` and `sub` are the client; `client_id` may be left out.
         let subject = Signed::parse(assertion)
             .and_then(|signed| signed.claims.get("sub")?.as_str().map(str::to_owned));
         let subject = subject.ok_or(Denied::InvalidClient {
             by_header: false,
             known: None,
         })?;
-        if field("client_id").is_some_and(|named| named != subject) {
+        if named.is_some_and(|named| named != subject) {
             return Err(invalid_request(
                 "`client_id` is not the `sub` of the assertion.",
             ));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use directory::search::{Page, Sort, plan};
+use directory::search::{Page, SearchPlan, Sort, plan};
 use directory::store::{Include, StoredResource};
 use http::StatusCode;
 use scim_protocol::messages::{SearchRequest, cursor_head, list_head};
@@ -52,7 +52,6 @@ async fn search(
     request: SearchRequest,
 ) -> Result<Response, Failure> {
     let directory = &call.directory;
-    let options = &call.state.options;
     // At the base URL, what the caller may not read is not there.
     let readable = || {
         call.caller
@@ -65,50 +64,12 @@ async fn search(
     };
     let types: Vec<Arc<TypeSchema>> = schema.map_or_else(readable, |schema| vec![schema]);
     let projection = call.projected(&request, &types)?;
-    let mut filter = request
-        .filter
-        .as_deref()
-        .map(|text| Filter::parse(text, options.filter))
-        .transpose()?;
-    if let Some(filter) = &mut filter {
-        call.trace
-            .journal
-            .also_adapted(normalize_filter(&call.quirks(), &types, filter)?);
-    }
-    let mut sort = request
-        .sort_by
-        .as_deref()
-        .map(|text| sort(text, request.descending))
-        .transpose()?;
-    if let Some(sort) = &mut sort {
-        call.trace
-            .journal
-            .also_adapted(normalize_sort(&call.quirks(), &types, &mut sort.path));
-    }
-    let page = Page {
-        offset: request.start_index.saturating_sub(1),
-        limit: request
-            .count
-            .unwrap_or(options.page_size_default)
-            .min(options.page_size_max),
-    };
     let shown = types
         .iter()
         .map(|schema| include(schema, &projection))
         .reduce(either)
         .unwrap_or_default();
-    // Members are read group by group, and those of large groups while the answer is sent.
-    let plan = plan(
-        &types,
-        filter,
-        sort,
-        page,
-        Include {
-            members: false,
-            ..shown
-        },
-    )?;
-    plan.check_cost(options.filter_costly_terms_max)?;
+    let plan = planned(&call, &types, &request, shown)?;
     let is_counted = request.cursor.is_none() || plan.clone().by_position(None).is_counted();
     let (found, next) = match &request.cursor {
         Some(cursor) => {
@@ -131,6 +92,47 @@ async fn search(
         ),
     };
     listed(call, &projection, shown, &list, found.resources).await
+}
+
+/// The plan of a search, with filter and sorting as the caller's profile means them.
+fn planned(
+    call: &Call,
+    types: &[Arc<TypeSchema>],
+    request: &SearchRequest,
+    shown: Include,
+) -> Result<SearchPlan, Error> {
+    let (options, journal) = (&call.state.options, &call.trace.journal);
+    let mut filter = request
+        .filter
+        .as_deref()
+        .map(|text| Filter::parse(text, options.filter))
+        .transpose()?;
+    if let Some(filter) = &mut filter {
+        journal.also_adapted(normalize_filter(&call.quirks(), types, filter)?);
+    }
+    let mut sort = request
+        .sort_by
+        .as_deref()
+        .map(|text| sort(text, request.descending))
+        .transpose()?;
+    if let Some(sort) = &mut sort {
+        journal.also_adapted(normalize_sort(&call.quirks(), types, &mut sort.path));
+    }
+    let page = Page {
+        offset: request.start_index.saturating_sub(1),
+        limit: request
+            .count
+            .unwrap_or(options.page_size_default)
+            .min(options.page_size_max),
+    };
+    // Members are read group by group, and those of large groups while the answer is sent.
+    let include = Include {
+        members: false,
+        ..shown
+    };
+    let plan = plan(types, filter, sort, page, include)?;
+    plan.check_cost(options.filter_costly_terms_max)?;
+    Ok(plan)
 }
 
 /// The list with its resources, which are its last member.

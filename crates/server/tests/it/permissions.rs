@@ -264,15 +264,14 @@ async fn a_token_for_groups_alone_cannot_test_the_names_of_people() {
     let token = house
         .narrow(&[Scope::Read, Scope::Write], Some(&["Group"]))
         .await;
-    let group =
-        |members: Value| json!({"schemas": [GROUP], "displayName": "g", "members": members});
+    let group = |name: &str, members: Value| json!({"schemas": [GROUP], "displayName": name, "members": members});
     let made = house
         .call(
             &token,
             "POST",
             "/scim/v2/Groups",
             &[],
-            Some(group(json!([]))),
+            Some(group("first", json!([]))),
         )
         .await;
     let path = format!("/scim/v2/Groups/{}", made.text("/id"));
@@ -282,8 +281,8 @@ async fn a_token_for_groups_alone_cannot_test_the_names_of_people() {
         let add = json!({"schemas": [PATCH_SCHEMA], "Operations": [{"op": "add", "path": "members", "value": member}]});
         for (method, path, body) in [
             ("PATCH", path.as_str(), add),
-            ("PUT", &path, group(member.clone())),
-            ("POST", "/scim/v2/Groups", group(member.clone())),
+            ("PUT", &path, group("first", member.clone())),
+            ("POST", "/scim/v2/Groups", group("second", member.clone())),
         ] {
             let refused = house.call(&token, method, path, &[], Some(body)).await;
             assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{refused:?}");
@@ -293,7 +292,7 @@ async fn a_token_for_groups_alone_cannot_test_the_names_of_people() {
     let (of_ann, of_bob) = details.split_at(3);
     assert_eq!(of_ann, of_bob, "the answers differ in the name alone");
     // An id is no name: it is the only way in which this token refers to people.
-    let by_id = group(json!([{"value": ann}]));
+    let by_id = group("second", json!([{"value": ann}]));
     let made = house
         .call(&token, "POST", "/scim/v2/Groups", &[], Some(by_id))
         .await;
@@ -302,7 +301,7 @@ async fn a_token_for_groups_alone_cannot_test_the_names_of_people() {
     let both = house
         .narrow(&[Scope::Read, Scope::Write], Some(&["Group", "User"]))
         .await;
-    let names = group(json!([{"value": "ann"}, {"value": "bob"}]));
+    let names = group("third", json!([{"value": "ann"}, {"value": "bob"}]));
     let made = house
         .call(&both, "POST", "/scim/v2/Groups", &[], Some(names))
         .await;

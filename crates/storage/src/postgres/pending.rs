@@ -11,6 +11,7 @@ use super::commit::record::Changed;
 use super::commit::{Commit, Failure};
 use super::statements as basic;
 use super::statements_of_safety as sql;
+use super::values::columns;
 use crate::rows::{
     Told, attribute_key, decode_entries, encode_entries, from_json, json_text, relink_entries,
     short_name, storable, stored_key, usable_name_keys,
@@ -310,10 +311,15 @@ impl Commit<'_> {
                 .unzip();
         self.remove_rows(resource, &old.iter().collect::<Vec<_>>())
             .await?;
-        let (attributes, values) = super::commit::columns(&new.iter().collect::<Vec<_>>(), false);
+        let (attributes, values) = columns(&new.iter().collect::<Vec<_>>(), false);
         self.execute(
             basic::ADD_VALUES,
-            &[&self.tenant, &attributes, &values, &resource],
+            &[
+                &self.tenant,
+                &attributes,
+                &values,
+                &vec![resource; attributes.len()],
+            ],
         )
         .await?;
         self.execute(

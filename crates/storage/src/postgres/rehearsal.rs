@@ -9,11 +9,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
 use super::attempts::{Attempts, passes};
-use super::commit::{self, Failure};
+use super::commit::Failure;
 use super::connections::{Connections, begin, fault};
 use super::session::PostgresSession;
 use super::statements::COUNT_MEMBERS;
-use super::{read, search};
+use super::{read, search, together};
 use crate::history::deleted;
 use crate::memberships::{count_all, find, members_after};
 use crate::rows::storable;
@@ -87,12 +87,14 @@ async fn rehearse(
     change_set: &ChangeSet,
 ) -> Result<Told, Failure> {
     let savepoint = transaction.savepoint("rehearsed").await?;
-    let outcome = commit::rehearse(&savepoint, tenant, change_set).await;
+    let outcome = together::rehearse(&savepoint, tenant, change_set).await;
     match outcome {
         Ok(committed) => {
             savepoint.commit().await?;
             Ok(Told::Committed(committed))
         }
+        // After an error of PostgreSQL's the whole transaction ends.
+        Err(Failure::Refused(CommitError::Fault(fault))) => Err(fault.into()),
         Err(Failure::Refused(refused)) => {
             savepoint.rollback().await?;
             Err(Failure::Refused(refused))

@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use directory::request_log::{Draft, QuirkUse, RequestEntry, RequestFilter, RequestLog};
+use directory::request_log::{Draft, Kept, QuirkUse, RequestEntry, RequestFilter, RequestLog};
 use directory::store::Fault;
 use directory::tenant::TenantId;
-use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -144,13 +143,8 @@ impl RequestLog for PostgresRequestLog {
         rows.iter().map(read).collect()
     }
 
-    async fn prune(
-        &self,
-        tenant: TenantId,
-        before: Timestamp,
-        rows_max: u64,
-    ) -> Result<u64, Fault> {
-        let before = micros(before);
+    async fn prune(&self, tenant: TenantId, kept: Kept) -> Result<u64, Fault> {
+        let before = micros(kept.since);
         let mut deleted = 0;
         loop {
             let part = self
@@ -161,11 +155,14 @@ impl RequestLog for PostgresRequestLog {
                 break;
             }
         }
-        let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
-        Ok(deleted
-            + self
-                .execute(sql::PRUNE_MANY_REQUESTS, &[&tenant.0, &rows_max])
-                .await?)
+        for (statement, most) in [
+            (sql::PRUNE_MANY_REQUESTS, kept.rows_max),
+            (sql::PRUNE_LARGE_REQUESTS, kept.bytes_max),
+        ] {
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            deleted += self.execute(statement, &[&tenant.0, &most]).await?;
+        }
+        Ok(deleted)
     }
 
     async fn erase(&self, tenant: TenantId) -> Result<(), Fault> {

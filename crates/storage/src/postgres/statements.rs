@@ -17,16 +17,24 @@ pub(crate) const NOTIFY: &str = "NOTIFY rollcall_committed";
 /// for. The first number is arbitrary ("type" in ASCII).
 pub(crate) const SHARE_TYPES: &str =
     "SELECT pg_advisory_xact_lock_shared(1954115685, ($1::BIGINT % 2147483647)::INTEGER) AS tenant";
-pub(crate) const FIND_CHANGE: &str = "SELECT type, id, version, at FROM change_log WHERE tenant = $1 AND change_id = $2 ORDER BY sequence";
-/// The last statement of every commit. The tenant's row stays locked until the commit, which is near, and so nobody reads change n + 1 before n.
+/// What was committed under one of these change ids before.
+pub(crate) const FIND_CHANGES: &str = "SELECT change_id, type, id, version, at FROM change_log WHERE tenant = $1 AND change_id = ANY ($2) ORDER BY sequence";
+/// The last statement that writes for many. The tenant's row stays locked until the commit, which is near, and so nobody reads change n + 1 before n.
 pub(crate) const LOG_CHANGES: &str = "WITH counter AS ( \
-       UPDATE tenants SET last_sequence = last_sequence + cardinality($3::TEXT[]) WHERE tenant = $1 AND types_revision = $9 \
-       RETURNING last_sequence - cardinality($3::TEXT[]) AS before) \
+       UPDATE tenants SET last_sequence = last_sequence + cardinality($3::BYTEA[]) WHERE tenant = $1 AND types_revision = $2 \
+       RETURNING last_sequence - cardinality($3::BYTEA[]) AS before) \
      INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at, kind, attributes, credential) \
-     SELECT $1, counter.before + c.place, $2, c.type, c.id, c.version, $6, c.kind, c.attributes, $10 \
-     FROM counter, unnest($3::TEXT[], $4::TEXT[], $5::BIGINT[], $7::BIGINT[], $8::TEXT[]) \
-       WITH ORDINALITY AS c (type, id, version, kind, attributes, place)";
+     SELECT $1, counter.before + c.place, c.change_id, c.type, c.id, c.version, c.at, c.kind, c.attributes, c.credential \
+     FROM counter, unnest($3::BYTEA[], $4::TEXT[], $5::TEXT[], $6::BIGINT[], $7::BIGINT[], $8::BIGINT[], $9::TEXT[], $10::TEXT[]) \
+       WITH ORDINALITY AS c (change_id, type, id, version, at, kind, attributes, credential, place)";
 
+/// The keys come in the order of the arrays.
+pub(crate) const CREATE_RESOURCES: &str = "WITH made AS ( \
+       INSERT INTO resources (tenant, type, id, version, created, modified, display, entries, document) \
+       SELECT $1, n.type, n.id, 1, n.at, n.at, n.display, n.entries, n.document \
+       FROM unnest($2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::TEXT[], $6::BYTEA[], $7::TEXT[]) AS n (type, id, at, display, entries, document) \
+       RETURNING id, resource) \
+     SELECT made.resource FROM made JOIN unnest($3::TEXT[]) WITH ORDINALITY AS n (id, place) ON n.id = made.id ORDER BY n.place";
 pub(crate) const CREATE_RESOURCE: &str = "INSERT INTO resources (tenant, type, id, version, created, modified, display, entries, document) \
      VALUES ($1, $2, $3, 1, $4, $4, $5, $6, $7) RETURNING resource";
 /// As it is: what became of it.
@@ -46,8 +54,8 @@ pub(crate) const DELETE_RESOURCE: &str =
 
 /// In the order of the values, so that two commits which want the same ones wait for each other and do not block each other.
 pub(crate) const TAKE_VALUES: &str = "INSERT INTO unique_values (tenant, attribute, value, resource) \
-     SELECT $1, v.attribute, v.value, $4 FROM unnest($2::BIGINT[], $3::BYTEA[]) AS v (attribute, value) ORDER BY v.attribute, v.value \
-     ON CONFLICT DO NOTHING RETURNING attribute, value";
+     SELECT $1, v.attribute, v.value, v.resource FROM unnest($2::BIGINT[], $3::BYTEA[], $4::BIGINT[]) AS v (attribute, value, resource) \
+     ORDER BY v.attribute, v.value, v.resource ON CONFLICT DO NOTHING RETURNING attribute, value, resource";
 pub(crate) const RELEASE_VALUES: &str = "DELETE FROM unique_values AS u USING unnest($2::BIGINT[], $3::BYTEA[]) AS v (attribute, value) \
      WHERE u.tenant = $1 AND u.attribute = v.attribute AND u.value = v.value AND u.resource = $4";
 /// Until the end of the transaction no other one of the tenant looks whether this value of the attribute is free.
@@ -56,7 +64,8 @@ pub(crate) const LOCK_VALUE: &str = "SELECT pg_advisory_xact_lock(hashtextextend
 /// Whether another resource has the value.
 pub(crate) const HAS_ANOTHER: &str = "SELECT 1 FROM index_values WHERE tenant = $1 AND attribute = $2 AND value = $3 AND resource <> $4 LIMIT 1";
 pub(crate) const ADD_VALUES: &str = "INSERT INTO index_values (tenant, attribute, value, resource) \
-     SELECT $1, v.attribute, v.value, $4 FROM unnest($2::BIGINT[], $3::BYTEA[]) AS v (attribute, value) ON CONFLICT DO NOTHING";
+     SELECT $1, v.attribute, v.value, v.resource FROM unnest($2::BIGINT[], $3::BYTEA[], $4::BIGINT[]) AS v (attribute, value, resource) \
+     ON CONFLICT DO NOTHING";
 pub(crate) const REMOVE_VALUES: &str = "DELETE FROM index_values AS i USING unnest($2::BIGINT[], $3::BYTEA[]) AS v (attribute, value) \
      WHERE i.tenant = $1 AND i.attribute = v.attribute AND i.value = v.value AND i.resource = $4";
 
@@ -118,9 +127,10 @@ pub(crate) const ALL: &[&str] = &[
     READ_MIGRATIONS,
     RECORD_MIGRATION,
     SHARE_TYPES,
-    FIND_CHANGE,
+    FIND_CHANGES,
     LOG_CHANGES,
     CREATE_RESOURCE,
+    CREATE_RESOURCES,
     READ_HEAD,
     LOCK_HEAD_TO_UPDATE,
     LOCK_HEAD_TO_DELETE,

@@ -18,6 +18,10 @@ pub(crate) const PRUNE_OLD_REQUESTS: &str = "DELETE FROM requests WHERE tenant =
      AND id IN (SELECT id FROM requests WHERE tenant = $1 ORDER BY id LIMIT $3)";
 pub(crate) const PRUNE_MANY_REQUESTS: &str = "DELETE FROM requests WHERE tenant = $1 \
      AND id <= (SELECT id FROM requests WHERE tenant = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)";
+/// Of the newest, as many as have so many bytes together.
+pub(crate) const PRUNE_LARGE_REQUESTS: &str = "DELETE FROM requests WHERE tenant = $1 AND id <= \
+     (SELECT id FROM (SELECT id, sum(octet_length(document)) OVER (ORDER BY id DESC) AS bytes FROM requests WHERE tenant = $1) AS newest \
+     WHERE bytes > $2 ORDER BY id DESC LIMIT 1)";
 pub(crate) const ERASE_REQUESTS: &str = "DELETE FROM requests WHERE tenant = $1";
 pub(crate) const ERASE_QUIRK_USES: &str = "DELETE FROM quirk_uses WHERE tenant = $1";
 
@@ -31,6 +35,7 @@ pub(crate) const ALL: &[&str] = &[
     LIST_QUIRK_USES,
     PRUNE_OLD_REQUESTS,
     PRUNE_MANY_REQUESTS,
+    PRUNE_LARGE_REQUESTS,
     ERASE_REQUESTS,
     ERASE_QUIRK_USES,
 ];

@@ -19,6 +19,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
+use tls_failure::Side;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
@@ -225,10 +226,17 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> TlsConnect<S> for ToHos
             let name = self.name.ok_or_else(|| {
                 io::Error::other("the host of the database has a name that no certificate can have")
             })?;
-            Ok(Encrypted(Box::new(
-                self.connector.connect(name, stream).await?,
-            )))
+            let connected = self.connector.connect(name, stream).await;
+            Ok(Encrypted(Box::new(connected.map_err(in_words)?)))
         })
+    }
+}
+
+/// The same kind of error, in words for an operator.
+fn in_words(error: io::Error) -> io::Error {
+    match tls_failure::explain(&error, Side::Client) {
+        Some(words) => io::Error::new(error.kind(), words),
+        None => error,
     }
 }
 

@@ -8,11 +8,10 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_cha
 use std::time::Duration;
 
 use async_trait::async_trait;
-use directory::request_log::{Draft, QuirkUse, RequestEntry, RequestFilter, RequestLog};
+use directory::request_log::{Draft, Kept, QuirkUse, RequestEntry, RequestFilter, RequestLog};
 use directory::store::Fault;
 use directory::tenant::TenantId;
-use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Params, params};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -56,6 +55,16 @@ impl SqliteRequestLog {
             dropped,
             readers: Readers::new(path, Damage::default()),
         })
+    }
+
+    /// How many entries the statement deleted.
+    async fn delete(
+        &self,
+        statement: &'static str,
+        values: impl Params + Send + 'static,
+    ) -> Result<usize, Fault> {
+        self.work(move |connection| connection.execute(statement, values).map_err(fault))
+            .await
     }
 
     async fn work<T: Send + 'static>(
@@ -156,38 +165,25 @@ impl RequestLog for SqliteRequestLog {
         self.readers.read_long(tenant, list).await
     }
 
-    async fn prune(
-        &self,
-        tenant: TenantId,
-        before: Timestamp,
-        rows_max: u64,
-    ) -> Result<u64, Fault> {
-        let before = micros(before);
+    async fn prune(&self, tenant: TenantId, kept: Kept) -> Result<u64, Fault> {
+        let before = micros(kept.since);
         let mut deleted = 0;
         loop {
             let part = self
-                .work(move |connection| {
-                    connection
-                        .execute(
-                            sql::PRUNE_OLD_REQUESTS,
-                            params![tenant.0, before, PRUNED_MAX],
-                        )
-                        .map_err(fault)
-                })
+                .delete(sql::PRUNE_OLD_REQUESTS, [tenant.0, before, PRUNED_MAX])
                 .await?;
             deleted += part;
             if part == 0 {
                 break;
             }
         }
-        let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
-        deleted += self
-            .work(move |connection| {
-                connection
-                    .execute(sql::PRUNE_MANY_REQUESTS, params![tenant.0, rows_max])
-                    .map_err(fault)
-            })
-            .await?;
+        for (statement, most) in [
+            (sql::PRUNE_MANY_REQUESTS, kept.rows_max),
+            (sql::PRUNE_LARGE_REQUESTS, kept.bytes_max),
+        ] {
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            deleted += self.delete(statement, [tenant.0, most]).await?;
+        }
         Ok(u64::try_from(deleted).unwrap_or(u64::MAX))
     }
 

@@ -37,4 +37,5 @@ mod search;
 mod search_property;
 mod provisioning_log;
 mod writes;
+mod together;
 mod tenant_life;

@@ -177,6 +177,10 @@ impl Place {
         }
     }
 
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self.engine, Engine::Postgres(_))
+    }
+
     pub(crate) fn key(&self) -> Arc<MasterKey> {
         self.key.clone()
     }
@@ -226,6 +230,37 @@ impl Place {
         match &self.engine {
             Engine::Sqlite => self.request_log_connection().execute_batch(sql).unwrap(),
             Engine::Postgres(_) => self.execute(sql).await,
+        }
+    }
+
+    /// One number of the request log, by a stranger.
+    pub(crate) async fn request_log_number(&self, sql: &str) -> i64 {
+        match &self.engine {
+            Engine::Sqlite => self
+                .request_log_connection()
+                .query_row(sql, [], |row| row.get(0))
+                .unwrap(),
+            Engine::Postgres(_) => self.number(sql).await,
+        }
+    }
+
+    /// Nothing is committed as long as the answer lives.
+    pub(crate) async fn hold_commits(&self) -> Held {
+        match &self.engine {
+            Engine::Sqlite => {
+                let connection = self.connection();
+                connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+                Held::Sqlite(connection)
+            }
+            Engine::Postgres(url) => {
+                let client = postgres_server::client(url).await;
+                // What a commit locks last.
+                client
+                    .batch_execute("BEGIN; SELECT 1 FROM tenants FOR NO KEY UPDATE")
+                    .await
+                    .unwrap();
+                Held::Postgres(client)
+            }
         }
     }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use directory::journal::{Learned, Touched};
-use directory::request_log::{BodyKind, Draft, QuirkUse, Received, RequestEntry, RequestFilter};
+use directory::request_log::{
+    BodyKind, Draft, Kept, QuirkUse, Received, RequestEntry, RequestFilter,
+};
 use directory::tenant::TenantId;
 use jiff::Timestamp;
 use scim_protocol::quirk::{Adaptation, Quirk};
@@ -18,6 +20,7 @@ on_both_engines!(
     entries_are_narrowed_newest_first,
     uses_of_quirks_are_counted,
     old_and_many_are_pruned,
+    large_logs_are_pruned,
     what_finds_no_room_is_dropped_and_counted,
     what_cannot_be_written_is_counted_too,
     tenants_are_apart
@@ -237,14 +240,51 @@ async fn old_and_many_are_pruned(place: Place) {
     log.record(draft(TenantId(2), 1, 200, &[]));
     log.flush().await.unwrap();
     let before = Timestamp::from_second(1_700_000_000 + 600).unwrap();
-    assert_eq!(log.prune(ACME, before, 1_000).await.unwrap(), 600);
-    assert_eq!(log.prune(ACME, before, 30).await.unwrap(), 70);
+    let kept = |rows_max, bytes_max| Kept {
+        since: before,
+        rows_max,
+        bytes_max,
+    };
+    let all = u64::MAX;
+    assert_eq!(log.prune(ACME, kept(1_000, all)).await.unwrap(), 600);
+    assert_eq!(log.prune(ACME, kept(30, all)).await.unwrap(), 70);
     let all = RequestFilter {
         limit: 1_000,
         ..RequestFilter::default()
     };
     let left = log.list(ACME, all.clone()).await.unwrap();
     assert_eq!((left.len(), left[29].at.as_second()), (30, 1_700_000_670));
+    assert_eq!(log.list(TenantId(2), all).await.unwrap().len(), 1);
+}
+
+async fn large_logs_are_pruned(place: Place) {
+    let log = place.request_log().await;
+    for number in 0..20 {
+        log.record(draft(ACME, number, 200, &[]));
+    }
+    log.record(draft(TenantId(2), 1, 200, &[]));
+    log.flush().await.unwrap();
+    let bytes = place
+        .request_log_number("SELECT sum(octet_length(document)) FROM requests WHERE tenant = 1 AND at >= 1700000012000000")
+        .await;
+    let kept = |bytes_max: i64| Kept {
+        since: Timestamp::from_second(1_700_000_000).unwrap(),
+        rows_max: u64::MAX,
+        bytes_max: u64::try_from(bytes_max).unwrap(),
+    };
+    assert_eq!(log.prune(ACME, kept(bytes)).await.unwrap(), 12);
+    assert_eq!(log.prune(ACME, kept(bytes)).await.unwrap(), 0);
+    assert_eq!(
+        log.prune(ACME, kept(bytes - 1)).await.unwrap(),
+        1,
+        "the oldest goes first"
+    );
+    let all = RequestFilter {
+        limit: 1_000,
+        ..RequestFilter::default()
+    };
+    let left = log.list(ACME, all.clone()).await.unwrap();
+    assert_eq!((left.len(), left[6].at.as_second()), (7, 1_700_000_013));
     assert_eq!(log.list(TenantId(2), all).await.unwrap().len(), 1);
 }
 
