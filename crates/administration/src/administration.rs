@@ -6,10 +6,14 @@ use access::client::Clients;
 use access::credential::{TokenHasher, Tokens};
 use access::issuer::{Issuers, KeySets};
 use async_trait::async_trait;
-use directory::access::Caller;
+use directory::access::{Caller, Scope};
 use directory::audit_log::Audit;
 use directory::clock::{Clock, IdGenerator};
+use directory::request_log::RequestLog;
+use directory::tenant_life::TenantLife;
 use directory::{Directory, DirectoryError};
+use events::event_log::{Receivers, SigningKeys};
+use events::subscription::Subscriptions;
 use provisioning::connector::Connector;
 use provisioning::dry_run::DryRun;
 use provisioning::ledger::{Catalogue, Ledger};
@@ -33,7 +37,7 @@ pub trait Reach: Send + Sync {
 pub struct Options {
     /// Most live tokens of a tenant, and most live clients.
     pub credentials_max: usize,
-    /// Most applications of a tenant, and most issuers.
+    /// Most applications of a tenant, most issuers, and most receivers.
     pub partners_max: usize,
 }
 
@@ -52,11 +56,26 @@ pub struct Engine {
     pub dry_run: Arc<DryRun>,
 }
 
+/// The part of those who are told what happened.
+#[derive(Clone)]
+pub struct Events {
+    /// Who is told.
+    pub receivers: Arc<dyn Receivers>,
+    /// With which keys tokens about it are signed.
+    pub keys: Arc<dyn SigningKeys>,
+    /// What sends to receivers, and knows under which URL they find this server.
+    pub delivery: Arc<Subscriptions>,
+}
+
 /// The ports of one installation.
 #[derive(Clone)]
 pub struct Administration {
     /// Tenants and tokens.
     pub tenants: Arc<dyn Tokens>,
+    /// Suspending, moving and erasing tenants.
+    pub life: Arc<dyn TenantLife>,
+    /// Request logs, which are erased with their tenants.
+    pub request_log: Arc<dyn RequestLog>,
     /// OAuth clients.
     pub clients: Arc<dyn Clients>,
     /// Foreign issuers.
@@ -67,6 +86,8 @@ pub struct Administration {
     pub audit: Arc<dyn Audit>,
     /// Applications.
     pub engine: Engine,
+    /// Receivers of events.
+    pub events: Events,
     /// Identities.
     pub directory: Directory,
     /// Hashes tokens as the store has them.
@@ -103,6 +124,30 @@ impl Administration {
             actor: by.actor.clone(),
         })
     }
+}
+
+/// Refuses a URL that this server may not reach now. Only operators read why: the names and addresses of an inner network are not a tenant's to know.
+pub async fn may_be_reached(
+    on: &Administration,
+    by: &Administrator,
+    path: &str,
+    url: &str,
+) -> Result<(), Error> {
+    let checked = match Url::parse(url) {
+        Ok(url) => on.engine.reach.check(&url).await,
+        Err(error) => Err(format!("it is not a URL ({error})")),
+    };
+    let Err(why) = checked else {
+        return Ok(());
+    };
+    let detail = if by.caller.permissions.has(Scope::Operator) {
+        format!("`{path}` may not be reached: {why}.")
+    } else {
+        format!(
+            "`{path}` may not be reached; accepted is a public address, or one that the operator of this server allows."
+        )
+    };
+    Err(Error::new(ErrorKind::InvalidValue, detail).at(path))
 }
 
 /// Refuses one more where there are as many as there may be.

@@ -14,11 +14,19 @@ pub mod administration;
 
 pub mod permissions;
 
+pub mod tenants;
+
 pub mod tokens;
 
 pub mod clients;
 
 pub mod issuers;
+
+pub mod receivers;
+
+pub mod dead_letters;
+
+pub mod signing_keys;
 
 pub mod audit;
 

@@ -4,7 +4,7 @@
 //! Why the table is as it is:
 //! - An *auditor* reads everything, the audit log too, and changes nothing; nothing that is read holds a secret.
 //! - *Help desk* does what helps one person and can be undone or repeated: it ends the tokens of that person, brings a deleted person back, and has one
-//!   person compared with the applications again. It gives nothing to anybody: each credential that is made can do more than its maker is asked for.
+//!   person compared with the applications again. It makes no credential: a credential could do what help desk itself may not.
 //! - An *administrator* does everything inside a tenant. Releasing what the guard holds is among it, because that can remove many people at once.
 //! - An *owner* does what makes, changes, moves or ends tenants.
 
@@ -63,6 +63,11 @@ pub const REMOVE_RECEIVER: Operation = by(Role::Administrator, "receiver.remove"
 pub const ROTATE_RECEIVER_SECRET: Operation = by(Role::Administrator, "receiver.rotate-secret");
 pub const REDELIVER_EVENTS: Operation = by(Role::Administrator, "receiver.redeliver");
 pub const DISCARD_EVENTS: Operation = by(Role::Administrator, "receiver.discard");
+pub const ADD_TO_FEED: Operation = by(Role::Administrator, "receiver.feed-add");
+pub const REMOVE_FROM_FEED: Operation = by(Role::Administrator, "receiver.feed-remove");
+// It sends a message that is about no resource, and nothing of it is kept.
+pub const TEST_RECEIVER: Operation = by(Role::HelpDesk, "receiver.test");
+pub const READ_SIGNING_KEYS: Operation = by(Role::Auditor, "signing-key.read");
 pub const ROTATE_SIGNING_KEYS: Operation = by(Role::Administrator, "signing-key.rotate");
 
 // Applications, and what is sent to them.

@@ -35,8 +35,8 @@ pub enum Unusable {
 }
 
 impl AdminServer {
-    /// The server at this URL, which whoever gives the command names; so it may be a private place. Without TLS only where the traffic stays on this machine,
-    /// or where the operator allows the place.
+    /// The server at this URL. The user of the command names it, so it may be a private place. Plain HTTP is accepted only if the traffic stays on this machine,
+    /// or if the operator allows the place.
     pub fn new(egress: &Egress, url: &Url, token: &Secret) -> Result<Self, Unusable> {
         let mut egress = egress.clone();
         let stays = egress.names(url) || is_this_machine(url);

@@ -57,11 +57,6 @@ impl HttpEventDelivery {
         })
     }
 
-    /// Refuses a URL that may not be reached now.
-    pub async fn check(&self, url: &str) -> Result<(), Refusal> {
-        self.egress.check_resolved(&parse(url)?).await
-    }
-
     fn request(
         &self,
         receiver: &Receiver,
@@ -121,13 +116,6 @@ fn parse(url: &str) -> Result<Url, Refusal> {
 
 #[async_trait]
 impl EventDelivery for HttpEventDelivery {
-    fn never(&self, url: &str) -> Option<String> {
-        parse(url)
-            .and_then(|url| self.egress.check(&url))
-            .err()
-            .map(|refusal| refusal.to_string())
-    }
-
     async fn send(&self, receiver: &Receiver, message: &Message, now: Timestamp) -> Reception {
         let later = |why: String| Reception::Later {
             why,

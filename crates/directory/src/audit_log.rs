@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::audit::{Chain, Head, Recorded};
+use crate::audit::{Chain, Entry, Head, Recorded};
 use crate::store::Fault;
 
 /// What was recorded.
@@ -15,6 +15,8 @@ pub trait Audit: Send + Sync {
         after: u64,
         limit: u32,
     ) -> Result<Vec<Recorded>, Fault>;
+    /// Appends an entry about an act that changes nothing, such as an export.
+    async fn append(&self, chain: Chain, entry: Entry) -> Result<(), Fault>;
     /// The newest entry of a chain; its beginning where there is none.
     async fn audit_head(&self, chain: Chain) -> Result<Head, Fault>;
 }

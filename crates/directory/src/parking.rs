@@ -39,11 +39,13 @@ pub enum Touch {
 
 impl Touch {
     fn meets(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Everything, _) | (_, Self::Everything) => true,
-            (Self::Members, Self::Member(_)) | (Self::Member(_), Self::Members) => true,
-            (one, other) => one == other,
-        }
+        matches!(
+            (self, other),
+            (Self::Everything, _)
+                | (_, Self::Everything)
+                | (Self::Members, Self::Member(_))
+                | (Self::Member(_), Self::Members)
+        ) || self == other
     }
 }
 

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::audit::Entry;
 use crate::change_set::{ChangeSet, Committed};
 use crate::deletion_guard::Excess;
 use crate::document::Document;
@@ -416,12 +417,13 @@ pub enum Found {
 /// Tenants.
 #[async_trait]
 pub trait Tenants: Send + Sync {
-    /// Makes a tenant; `None` where the name is taken.
+    /// Makes a tenant; `None` where the name is taken. The audit entry goes into the chain of the installation with it.
     async fn create_tenant(
         &self,
         name: &str,
         settings: TenantSettings,
         at: Timestamp,
+        entry: Entry,
     ) -> Result<Option<Tenant>, Fault>;
     /// By name.
     async fn find_tenant(&self, name: &str) -> Result<Option<Tenant>, Fault>;

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, Write};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::audit::Entry;
 use crate::store::Fault;
 use crate::tenant::{Tenant, TenantId, TenantSettings};
 
@@ -27,13 +28,24 @@ pub enum RestoreError {
     Fault(#[from] Fault),
 }
 
-/// The life of tenants.
+/// The life of tenants. What changes something stores the audit entry of the act in the same transaction: of the tenant's settings in its own chain, of the
+/// tenant as a whole in that of the installation.
 #[async_trait]
 pub trait TenantLife: Send + Sync {
     /// Suspends or resumes. A suspended tenant refuses every caller and sends nothing to applications; all data stays. False if there is no such tenant.
-    async fn set_suspended(&self, tenant: TenantId, suspended: bool) -> Result<bool, Fault>;
+    async fn set_suspended(
+        &self,
+        tenant: TenantId,
+        suspended: bool,
+        entry: Entry,
+    ) -> Result<bool, Fault>;
     /// Gives a tenant other settings, and raises its revision; false where it has changed since it was read, or is gone.
-    async fn set_settings(&self, tenant: &Tenant, settings: TenantSettings) -> Result<bool, Fault>;
+    async fn set_settings(
+        &self,
+        tenant: &Tenant,
+        settings: TenantSettings,
+        entry: Entry,
+    ) -> Result<bool, Fault>;
     /// Writes everything of a tenant apart from secrets as lines of JSON, from one snapshot, one line at a time; says how many lines.
     async fn export(
         &self,
@@ -48,7 +60,8 @@ pub trait TenantLife: Send + Sync {
         name: &str,
         at: Timestamp,
         source: Box<dyn Source>,
+        entry: Entry,
     ) -> Result<Tenant, RestoreError>;
     /// Erases a tenant with everything in it; false if there is no such tenant.
-    async fn erase(&self, tenant: TenantId) -> Result<bool, Fault>;
+    async fn erase(&self, tenant: TenantId, entry: Entry) -> Result<bool, Fault>;
 }

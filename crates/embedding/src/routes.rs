@@ -76,7 +76,12 @@ impl ScimRoutes {
         );
         let tenants: Arc<dyn Tokens> = own.clone();
         let made = tenants
-            .create_tenant(DEFAULT_TENANT, TenantSettings::default(), machine.now())
+            .create_tenant(
+                DEFAULT_TENANT,
+                TenantSettings::default(),
+                machine.now(),
+                Entry::of_program("tenant.create", DEFAULT_TENANT, machine.now()),
+            )
             .await?;
         let tenant = match made {
             Some(made) => made,

@@ -1,7 +1,9 @@
 //! The ports of events: `EventLog` reads what happened, `Receivers` keeps the receivers and how far each of them is, `SigningKeys` signs tokens, and
-//! `EventDelivery` sends to a receiver. Each method is one atomic, retryable step.
+//! `EventDelivery` sends to a receiver. Each method is one atomic, retryable step. A method that an administrator changes something through takes the audit entry, and appends it
+//! to the tenant's chain in the same transaction, where something has changed.
 
 use async_trait::async_trait;
+use directory::audit::Entry;
 use directory::retry::RetryAfter;
 use directory::store::Fault;
 use directory::tenant::TenantId;
@@ -132,6 +134,7 @@ pub trait Receivers: Send + Sync {
         &self,
         tenant: TenantId,
         new: NewReceiver,
+        entry: Entry,
     ) -> Result<Option<Receiver>, Fault>;
     /// All of a tenant, by name.
     async fn list_receivers(&self, tenant: TenantId) -> Result<Vec<Receiver>, Fault>;
@@ -147,6 +150,7 @@ pub trait Receivers: Send + Sync {
         tenant: TenantId,
         id: ReceiverId,
         state: ReceiverState,
+        entry: Entry,
     ) -> Result<bool, Fault>;
     /// Gives it other secrets; false where there is none.
     async fn set_receiver_secrets(
@@ -154,11 +158,22 @@ pub trait Receivers: Send + Sync {
         tenant: TenantId,
         id: ReceiverId,
         secrets: Secrets,
+        entry: Entry,
     ) -> Result<bool, Fault>;
     /// Deletes one with everything that waits for it; false where there is none.
-    async fn remove_receiver(&self, tenant: TenantId, id: ReceiverId) -> Result<bool, Fault>;
+    async fn remove_receiver(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+        entry: Entry,
+    ) -> Result<bool, Fault>;
     /// Adds a resource to the feed of a receiver or takes it out, and logs an event that says so. False where nothing changes or there is no such receiver.
-    async fn choose(&self, receiver: &Receiver, choice: Choice) -> Result<bool, Fault>;
+    async fn choose(
+        &self,
+        receiver: &Receiver,
+        choice: Choice,
+        entry: Entry,
+    ) -> Result<bool, Fault>;
     /// Which of these resources are in the feed of a receiver.
     async fn chosen(
         &self,
@@ -195,6 +210,7 @@ pub trait Receivers: Send + Sync {
         tenant: TenantId,
         id: ReceiverId,
         sequence: Option<i64>,
+        entry: Entry,
     ) -> Result<u64, Fault>;
     /// Deletes dead letters (`None`: all of them); says how many.
     async fn discard(
@@ -202,6 +218,7 @@ pub trait Receivers: Send + Sync {
         tenant: TenantId,
         id: ReceiverId,
         sequence: Option<i64>,
+        entry: Entry,
     ) -> Result<u64, Fault>;
     /// Records what became of a dead letter that was sent again: without an error it is deleted, with one it is a dead letter as before.
     async fn record_redelivery(
@@ -255,12 +272,14 @@ pub trait SigningKeys: Send + Sync {
         tenant: TenantId,
         now: Timestamp,
     ) -> Result<Vec<SigningKey>, Fault>;
-    /// Makes a new key. The old ones stay published for a while; with `distrust_old` they are published no longer.
+    /// Makes a new key. The old ones stay published for a while; with `distrust_old` they are published no longer. The audit entry is about the new key: its
+    /// `on` becomes the id of that key.
     async fn rotate_keys(
         &self,
         tenant: TenantId,
         now: Timestamp,
         distrust_old: bool,
+        entry: Entry,
     ) -> Result<SigningKey, Fault>;
 }
 
@@ -305,8 +324,6 @@ pub enum Reception {
 /// Sends to receivers.
 #[async_trait]
 pub trait EventDelivery: Send + Sync {
-    /// Why nothing can ever be sent to a URL, where that is known before: connections to its address are not allowed, or its scheme is not.
-    fn never(&self, url: &str) -> Option<String>;
     /// Sends one message once.
     async fn send(&self, receiver: &Receiver, message: &Message, now: Timestamp) -> Reception;
 }

@@ -6,7 +6,6 @@ use directory::secret::Secret;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::event::{Kind, LoggedEvent};
 
@@ -188,26 +187,6 @@ impl Receiver {
     }
 }
 
-impl Receiver {
-    /// As administrators see it, without its secrets.
-    pub fn to_json(&self, reader: Reader) -> Value {
-        let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
-        json!({
-            "name": self.name,
-            "kind": self.kind,
-            "url": self.url,
-            "state": self.state,
-            "settings": self.settings,
-            "created": self.created.to_string(),
-            "attempts": self.attempts,
-            "due": text(self.due),
-            "lastError": reader.sees(&self.last_error),
-            "lastDelivered": text(self.last_delivered),
-            "secretChangesUntil": text(self.secrets.previous.as_ref().map(|(_, until)| *until)),
-        })
-    }
-}
-
 /// Who reads the failures of receivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
@@ -293,19 +272,6 @@ pub fn check(
         return Err(("batchMax", "A webhook is sent 1 to 1000 events at once."));
     }
     Ok(())
-}
-
-impl Undelivered {
-    /// As administrators see it.
-    pub fn to_json(&self, reader: Reader) -> Value {
-        json!({
-            "sequence": self.event.sequence,
-            "event": self.event.to_json(None),
-            "state": self.state,
-            "attempts": self.attempts,
-            "error": reader.sees(&self.error),
-        })
-    }
 }
 
 /// Why an event before the cursor of a receiver is not delivered yet.

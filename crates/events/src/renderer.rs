@@ -58,7 +58,7 @@ impl EventRenderer {
         receiver: &Receiver,
         events: Vec<LoggedEvent>,
     ) -> Result<Vec<WithResource>, Fault> {
-        let base_url = format!("{}/scim/v2", self.issuer(receiver));
+        let base_url = format!("{}/scim/v2", self.issuer(&receiver.tenant_name));
         let reader = Permissions {
             resource_types: receiver.settings.types().map(<[_]>::to_vec),
             ..Permissions::of(&[Scope::Read])
@@ -122,7 +122,7 @@ impl EventRenderer {
             &event.resource_type,
             &event.resource_id,
         );
-        let issuer = self.issuer(receiver);
+        let issuer = self.issuer(&receiver.tenant_name);
         let envelope = Envelope {
             issuer: &issuer,
             audience: receiver.audience(),
@@ -159,7 +159,7 @@ impl EventRenderer {
             });
         }
         let claims = json!({
-            "iss": self.issuer(receiver),
+            "iss": self.issuer(&receiver.tenant_name),
             "iat": now.as_second(),
             "jti": format!("test-{}", id.simple()),
             "aud": receiver.audience(),
@@ -172,8 +172,9 @@ impl EventRenderer {
             .map(Message::Token)
     }
 
-    fn issuer(&self, receiver: &Receiver) -> String {
-        format!("{}/t/{}", self.public_url, receiver.tenant_name)
+    /// The `iss` of a tenant's tokens: the tenant's URL on this server.
+    pub fn issuer(&self, tenant: &str) -> String {
+        format!("{}/t/{tenant}", self.public_url)
     }
 
     /// Each event with its resource as it is now and as this reader may see it, where it still exists. Reads each resource once for all events about it.

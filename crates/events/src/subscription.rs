@@ -145,9 +145,9 @@ impl Subscriptions {
         }
     }
 
-    /// Why nothing can ever be sent to a URL, where that is known before.
-    pub fn never(&self, url: &str) -> Option<String> {
-        self.ports.event_delivery.never(url)
+    /// The `iss` of a tenant's tokens, which is also the URL below which its receivers find this server.
+    pub fn issuer(&self, tenant: &str) -> String {
+        self.ports.renderer.issuer(tenant)
     }
 
     /// Sends a message that is about no resource.

@@ -87,6 +87,19 @@ impl Account {
     }
 }
 
+impl Account {
+    /// The account, where it is the one that was asked for by this id. Some applications write the letters of an id in another case when they answer.
+    pub fn answering(self, asked: &AccountId) -> Option<Self> {
+        self.id
+            .as_str()
+            .eq_ignore_ascii_case(asked.as_str())
+            .then(|| Self {
+                id: asked.clone(),
+                ..self
+            })
+    }
+}
+
 /// An account that is to be made.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NewAccount {

@@ -30,6 +30,10 @@ pub enum ApplicationState {
 
 /// How an application is to be spoken to. All of it has a default that is right for a SCIM server that keeps the RFC.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApplicationSettings {
     /// Whether it can PATCH; `None`: as its `ServiceProviderConfig` says.
@@ -40,6 +44,9 @@ pub struct ApplicationSettings {
     pub delete_users: bool,
     /// Whether groups are provisioned.
     pub groups: bool,
+    /// Whether it counts more than it lists: a list that was read until nothing more came is whole all the same.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub counts_too_many: bool,
     /// Resource types that are provisioned besides users and groups: devices, agents, types of the tenant's own.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub other_types: BTreeSet<String>,
@@ -61,6 +68,7 @@ impl Default for ApplicationSettings {
             members_per_patch_max: 100,
             delete_users: true,
             groups: true,
+            counts_too_many: false,
             other_types: BTreeSet::new(),
         }
     }

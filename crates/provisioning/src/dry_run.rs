@@ -20,7 +20,7 @@ use crate::ledger::{Claim, Ledger, Next, Written};
 use crate::machine::{self, Command, Event, Request, Situation};
 use crate::provisioning_log::LogEntry;
 use crate::types::Types;
-use crate::worker::{Subject, WorkerOptions, owners, send, situation};
+use crate::worker::{Owners, Subject, WorkerOptions, send, situation};
 
 /// What a dry run reads.
 pub struct DryRun {
@@ -113,8 +113,19 @@ impl DryRun {
                         None => paper.note(send(target, schema, &request).await),
                     }))
                 }
-                Command::FindOwners { ids, types } => {
-                    Event::Owners(owners(&*self.ledger, tenant, application, ids, &types).await?)
+                Command::FindOwners {
+                    ids,
+                    types,
+                    with_names,
+                } => {
+                    let search = Owners {
+                        store: with_names.then_some(&*self.store),
+                        ledger: &*self.ledger,
+                        tenant,
+                        application,
+                        schema,
+                    };
+                    Event::Owners(search.find(ids, &types).await?)
                 }
                 Command::WriteLink(_, more) => {
                     lines.extend(more);

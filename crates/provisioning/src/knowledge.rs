@@ -27,6 +27,7 @@ pub struct Knowledge {
     shown: BTreeSet<(String, String)>,
     /// How often in a row, and when it is tried again.
     failed_searches: BTreeMap<(String, String), (u32, Timestamp)>,
+    lying_searches: BTreeSet<String>,
     throttled: u32,
     throttled_until: Option<Timestamp>,
 }
@@ -56,6 +57,8 @@ pub enum Fact {
     SearchFailed(String, String, Timestamp),
     /// It worked.
     SearchWorked(String, String),
+    /// Its search for this type of resource does not show an account that is there.
+    SearchLies(String),
     /// It shows members.
     ShowsMembers,
     /// It was given this attribute and does not show it.
@@ -90,6 +93,11 @@ impl Knowledge {
             .get(&(resource_type.to_owned(), attribute.to_owned()));
         self.capabilities.filter
             && failed.is_none_or(|(times, again)| *times < SEARCH_FAILURES_MAX || *again <= now)
+    }
+
+    /// Whether its own search has left out an account that was there.
+    pub fn search_lies(&self, resource_type: &str) -> bool {
+        self.lying_searches.contains(resource_type)
     }
 
     /// Whether it does not show an attribute that it was given, of any account.
@@ -142,6 +150,7 @@ impl Knowledge {
             Fact::SearchWorked(resource_type, attribute) => {
                 self.failed_searches.remove(&(resource_type, attribute));
             }
+            Fact::SearchLies(resource_type) => drop(self.lying_searches.insert(resource_type)),
             Fact::ShowsMembers => self.shows_members = true,
             Fact::Hides(resource_type, place) => {
                 let key = (resource_type, place);

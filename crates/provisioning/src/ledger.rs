@@ -221,14 +221,14 @@ pub enum Next {
     Hold,
 }
 
-/// How an application stands.
+/// How an application stands. Each pair that is out of date counts once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncStatus {
-    /// Pairs out of date.
+    /// Pairs out of date that were not tried yet.
     pub waiting: u64,
-    /// Of these: tried and failed at least once.
+    /// Pairs that were tried and failed, and are tried again.
     pub retrying: u64,
-    /// Of these: held.
+    /// Pairs that are held until something changes.
     pub held: u64,
     /// Links.
     pub linked: u64,

@@ -37,7 +37,7 @@ pub struct Link {
     pub state: LinkState,
     /// The state the application last acknowledged, of the attributes we manage, without `members`. While creating: what was about to be sent. While
     /// uncertain: what was acknowledged and what was sent since, together. Null: something may be there, and the application does not show it. The name
-    /// `members` holds the ids of members of which it is not known whether they are in.
+    /// `members` holds the ids of members of which it is not known whether they are in, the name `id` the id of an account that is said to be gone.
     pub acknowledged: Map<String, Value>,
     /// The remote ids of members last acknowledged, sorted.
     pub acknowledged_members: Vec<String>,
@@ -46,6 +46,27 @@ pub struct Link {
 }
 
 impl Link {
+    /// The attributes alone, without what is kept beside them.
+    pub fn attributes(&self) -> Map<String, Value> {
+        let mut attributes = self.acknowledged.clone();
+        attributes.shift_remove("members");
+        attributes.shift_remove("id");
+        attributes
+    }
+
+    /// The id of the account that is said to be gone.
+    pub fn former(&self) -> Option<&str> {
+        self.acknowledged.get("id").and_then(Value::as_str)
+    }
+
+    /// Remembers the id of an account that is said to be gone, or forgets it.
+    pub fn set_former(&mut self, id: Option<&str>) {
+        match id {
+            Some(id) => drop(self.acknowledged.insert("id".into(), id.into())),
+            None => drop(self.acknowledged.shift_remove("id")),
+        }
+    }
+
     /// Members that are in, as far as the application acknowledged.
     pub fn members(&self) -> BTreeSet<String> {
         self.acknowledged_members.iter().cloned().collect()

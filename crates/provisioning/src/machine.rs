@@ -10,7 +10,11 @@ mod dispute;
 mod read;
 mod refuse;
 mod remove;
+mod rest;
 mod search;
+mod vanish;
+
+pub use self::rest::Rest;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -118,6 +122,8 @@ pub enum Command {
         ids: Vec<AccountId>,
         /// The types of resources that count.
         types: Vec<String>,
+        /// Whether the names that the resources have are asked for.
+        with_names: bool,
     },
     /// Write the link, and lines of the log with it, before anything else happens.
     WriteLink(Box<Link>, Vec<LogEntry>),
@@ -190,6 +196,10 @@ pub struct Owner {
     pub resource_id: String,
     /// Whether it is out of date over there and will be looked after without anybody's help.
     pub is_waiting: bool,
+    /// The account's id as the link has it, where the letters are in another case.
+    pub account_id: Option<AccountId>,
+    /// The name that people know it by, where that was asked for.
+    pub name: Option<String>,
 }
 
 /// What the machine waits for, and what it needs when that comes.
@@ -209,6 +219,7 @@ enum Phase {
     Intend(AccountChange, Option<Link>),
     Change(AccountChange, How),
     Remove,
+    Removed(Trace),
     Dispute(Dispute),
     DisputeOwners(Dispute),
     Ended,
@@ -227,8 +238,14 @@ struct Dispute {
     step: &'static str,
     trace: Trace,
     why: &'static str,
+    /// Who has the name.
+    lookup: Option<Lookup>,
     /// How many accounts are in the way.
     accounts: usize,
+    /// How many resources were found to wait for one another.
+    chain: u32,
+    /// The resource that has the name that is wanted.
+    owner: Option<String>,
 }
 
 /// What has happened in this claim.
@@ -248,6 +265,14 @@ enum Mark {
     WithoutPatch,
     /// Accounts cannot be deleted.
     WithoutDelete,
+    /// The account was not where it was known, in an earlier claim as well.
+    Confirmed,
+    /// An account that no search shows is told what it should be by the id that it had.
+    Restored,
+    /// A revocation was acknowledged by an answer that shows nothing: the account is read before the claim ends.
+    Unproven,
+    /// A name for a while is given, so that others who wait for one another can go on.
+    Temporary,
     /// A request may have had its effect, and its parts are sent one by one.
     Unsettled,
     /// Something is put aside until something changes.
@@ -283,6 +308,8 @@ pub struct State {
     aside: BTreeSet<String>,
     /// What the application shows of the account and does not accept with the whole.
     left_out: BTreeSet<String>,
+    /// How often a revocation that is sent with the whole account was made smaller.
+    lessened: u32,
     /// The application wants to be left alone until then.
     pause: Option<Timestamp>,
     /// Whether the application answers.
@@ -292,6 +319,7 @@ pub struct State {
     log: Vec<LogEntry>,
     also: Vec<OutOfDate>,
     facts: Vec<Fact>,
+    rest: Option<Rest>,
 }
 
 /// Begins a claim.
@@ -320,6 +348,7 @@ pub fn start(situation: Situation, now: Timestamp) -> (State, Command) {
         sent: BTreeMap::new(),
         aside: BTreeSet::new(),
         left_out: BTreeSet::new(),
+        lessened: 0,
         pause: None,
         contact: Contact::default(),
         steps: 0,
@@ -327,6 +356,7 @@ pub fn start(situation: Situation, now: Timestamp) -> (State, Command) {
         log: Vec::new(),
         also: Vec::new(),
         facts: Vec::new(),
+        rest: None,
         about: situation,
     };
     let command = state.begin();
@@ -409,6 +439,9 @@ impl State {
                 self.on_changed(change, how, exchange)
             }
             (Phase::Remove, Reply::Written(exchange)) => self.on_removed(exchange),
+            (Phase::Removed(trace), Reply::Read(exchange)) => {
+                self.on_removal_read(&trace, exchange)
+            }
             (Phase::Dispute(dispute), Reply::Listed(exchange)) => {
                 self.on_dispute_listed(dispute, exchange)
             }
@@ -460,6 +493,7 @@ impl State {
         if let Some(part) = self.parts.pop() {
             return self.send_part(part);
         }
+        self.recall_former();
         let step = plan::decide(&plan::Situation {
             schema: &self.about.schema,
             scope: self.scope,
@@ -472,6 +506,7 @@ impl State {
             aside: &self.aside,
         });
         match step {
+            Step::Nothing | Step::Forget if self.is(Mark::Unproven) => self.read_back(),
             Step::Nothing => self.finish(),
             Step::Forget => {
                 // Somebody whom the application refuses to delete stays linked, so that it is seen.
@@ -525,7 +560,7 @@ impl State {
     /// Asks the application something, unless it wants to be left alone.
     fn ask(&mut self, phase: Phase, request: Request) -> Command {
         if let Some(until) = self.pause {
-            return self.conclude(Next::PauseUntil(until));
+            return self.rest(phase, request, until);
         }
         self.phase = phase;
         // What was changed over there before is on record when the next request leaves; lookups and reads are not worth a commit of their own.
@@ -557,11 +592,25 @@ impl State {
         self.stored.clone_from(&self.link);
     }
 
+    /// Reads what the application holds after a revocation that it acknowledged without showing the account.
+    fn read_back(&mut self) -> Command {
+        let id = self
+            .link
+            .as_ref()
+            .and_then(|link| link.remote_id.clone())
+            .and_then(AccountId::new);
+        match id {
+            Some(id) => self.ask(Phase::Read, Request::Read(id)),
+            None => self.finish(),
+        }
+    }
+
     fn find_owners(&mut self, phase: Phase, ids: Vec<AccountId>) -> Command {
         self.phase = phase;
         Command::FindOwners {
             ids,
             types: vec![self.about.claim.resource_type.clone()],
+            with_names: false,
         }
     }
 

@@ -108,7 +108,7 @@ fn update(situation: &Situation<'_>, link: &Link, id: AccountId, desired: &Desir
             ..AccountChange::of(id)
         });
     }
-    let mut edits = changes(situation.schema, &link.acknowledged, &desired.document);
+    let mut edits = changes(situation.schema, &link.attributes(), &desired.document);
     edits.retain(|edit| is_sent(&edit.place.to_string()));
     if edits
         .iter()

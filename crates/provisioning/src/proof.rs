@@ -20,7 +20,7 @@ impl Acknowledged {
 
     /// It shows the account that it was asked about; `None` where it shows another one.
     pub fn showing(asked: &AccountId, account: Account) -> Option<Self> {
-        (account.id == *asked).then_some(Self(Some(account)))
+        account.answering(asked).map(|account| Self(Some(account)))
     }
 
     /// What it shows.

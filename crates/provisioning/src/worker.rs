@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use directory::clock::{Clock, IdGenerator};
@@ -16,10 +16,10 @@ use crate::application::{Application, ApplicationId};
 use crate::connector::{Connector, Target};
 use crate::knowledge::{Fact, Knowledge};
 use crate::ledger::{Claim, Ledger, LinkChange, Next, Reach, Record};
-use crate::machine::{self, Command, Event, Limits, Owner, Reply, Request, Situation};
+use crate::machine::{self, Command, Event, Limits, Owner, Reply, Request, Rest, Situation, State};
 use crate::mapping;
 use crate::pacing;
-use crate::resource_type::has_members;
+use crate::resource_type::{has_members, name_attribute};
 use crate::types::Types;
 
 /// Limits of a worker.
@@ -63,6 +63,21 @@ pub struct Worker {
     types: Arc<Types>,
     connector: Arc<dyn Connector>,
     connections: Mutex<HashMap<ApplicationId, Connection>>,
+    rests: Mutex<HashMap<Key, Rest>>,
+}
+
+/// Most claims whose knowledge is kept while their application wants to be left alone.
+const RESTS_MAX: usize = 1_000;
+
+/// Application, type and id.
+type Key = (ApplicationId, String, String);
+
+fn key(claim: &Claim) -> Key {
+    (
+        claim.application,
+        claim.resource_type.clone(),
+        claim.resource_id.clone(),
+    )
 }
 
 /// An application that was connected, and what is known of it.
@@ -93,6 +108,7 @@ impl Worker {
             types,
             connector,
             connections: Mutex::default(),
+            rests: Mutex::default(),
         }
     }
 
@@ -144,12 +160,15 @@ impl Worker {
             schema,
             target,
         };
-        let (mut state, mut command) = machine::start(situation, self.clock.now());
+        let (mut state, mut command) = self.begin(situation);
         loop {
             self.learn(run.claim.application, state.take_facts());
             let event = match run.perform(command).await {
                 Ok(Some(event)) => event,
-                Ok(None) => return Ok(()),
+                Ok(None) => {
+                    self.keep(&run.claim, state.take_rest());
+                    return Ok(());
+                }
                 Err(fault) => {
                     // What was sent was sent, whichever worker goes on from here.
                     run.write_lines(state.take_lines()).await?;
@@ -158,6 +177,25 @@ impl Worker {
             };
             (state, command) = machine::next(state, event, self.clock.now());
         }
+    }
+
+    /// Goes on where an earlier claim of the pair stopped to wait, where nothing has changed since.
+    fn begin(&self, situation: Situation) -> (State, Command) {
+        let now = self.clock.now();
+        let rest = self.rests().remove(&key(&situation.claim));
+        rest.and_then(|rest| rest.resume(&situation, now))
+            .unwrap_or_else(|| machine::start(situation, now))
+    }
+
+    fn keep(&self, claim: &Claim, rest: Option<Rest>) {
+        let mut rests = self.rests();
+        if let Some(rest) = rest.filter(|_| rests.len() < RESTS_MAX) {
+            rests.insert(key(claim), rest);
+        }
+    }
+
+    fn rests(&self) -> MutexGuard<'_, HashMap<Key, Rest>> {
+        self.rests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The application's connection; made anew where its settings have changed.
@@ -267,34 +305,72 @@ pub(crate) async fn situation(
     })
 }
 
-/// The resources of these types that are linked to accounts.
-pub(crate) async fn owners(
-    ledger: &dyn Ledger,
-    tenant: TenantId,
-    application: ApplicationId,
-    ids: Vec<AccountId>,
-    types: &[String],
-) -> Result<BTreeMap<AccountId, Owner>, Fault> {
-    let mut found = BTreeMap::new();
-    for id in ids {
-        for resource_type in types {
-            if let Some(resource_id) = ledger
-                .find_linked(tenant, application, resource_type, id.as_str())
-                .await?
-            {
-                let is_waiting = ledger.is_waiting(tenant, application, &resource_id).await?;
-                found.insert(
-                    id.clone(),
-                    Owner {
-                        resource_id,
-                        is_waiting,
-                    },
-                );
-                break;
+/// Where resources that are linked to accounts are looked for.
+pub(crate) struct Owners<'a> {
+    /// Where their names are read, where these are asked for.
+    pub(crate) store: Option<&'a dyn Store>,
+    pub(crate) ledger: &'a dyn Ledger,
+    pub(crate) tenant: TenantId,
+    pub(crate) application: ApplicationId,
+    pub(crate) schema: &'a TypeSchema,
+}
+
+impl Owners<'_> {
+    /// The resources of these types that are linked to accounts.
+    pub(crate) async fn find(
+        &self,
+        ids: Vec<AccountId>,
+        types: &[String],
+    ) -> Result<BTreeMap<AccountId, Owner>, Fault> {
+        let mut found = BTreeMap::new();
+        for id in ids {
+            for resource_type in types {
+                if let Some(owner) = self.of(&id, resource_type).await? {
+                    found.insert(id.clone(), owner);
+                    break;
+                }
             }
         }
+        Ok(found)
     }
-    Ok(found)
+
+    /// Some applications write the letters of an id in another case in lists than in the account itself.
+    async fn of(&self, id: &AccountId, resource_type: &str) -> Result<Option<Owner>, Fault> {
+        let mut spellings = vec![id.to_string(), id.as_str().to_lowercase()];
+        spellings.push(id.as_str().to_uppercase());
+        spellings.dedup();
+        for spelling in spellings {
+            let linked = self
+                .ledger
+                .find_linked(self.tenant, self.application, resource_type, &spelling)
+                .await?;
+            if let Some(resource_id) = linked {
+                return Ok(Some(Owner {
+                    is_waiting: self
+                        .ledger
+                        .is_waiting(self.tenant, self.application, &resource_id)
+                        .await?,
+                    name: self.name_of(resource_type, &resource_id).await?,
+                    account_id: AccountId::new(spelling).filter(|known| known != id),
+                    resource_id,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn name_of(&self, resource_type: &str, id: &str) -> Result<Option<String>, Fault> {
+        let (Some(store), Some(name)) = (self.store, name_attribute(self.schema)) else {
+            return Ok(None);
+        };
+        let subject = store
+            .read(self.tenant, resource_type, id, Include::default())
+            .await?;
+        Ok(subject.and_then(|subject| {
+            let name = subject.document.get(&name.name)?;
+            name.as_str().map(str::to_owned)
+        }))
+    }
 }
 
 /// Sends one request.
@@ -348,15 +424,19 @@ impl Run<'_> {
                     Event::Answered(Box::new(reply))
                 })))
             }
-            Command::FindOwners { ids, types } => {
-                let found = owners(
-                    &**ledger,
-                    self.claim.tenant,
-                    self.claim.application,
-                    ids,
-                    &types,
-                )
-                .await?;
+            Command::FindOwners {
+                ids,
+                types,
+                with_names,
+            } => {
+                let search = Owners {
+                    store: with_names.then_some(&*self.worker.store),
+                    ledger: &**ledger,
+                    tenant: self.claim.tenant,
+                    application: self.claim.application,
+                    schema: &self.schema,
+                };
+                let found = search.find(ids, &types).await?;
                 Ok(Some(Event::Owners(found)))
             }
             Command::WriteLink(link, lines) => Ok(Some(Event::LinkWritten(

@@ -2,6 +2,7 @@
 //! socket; or, where nothing serves, the same routes in this process. Renders nothing.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 
 use connectors::admin_server::{AdminServer, Unusable};
 use connectors::egress::Egress;
@@ -18,7 +19,8 @@ use crate::configuration::{CLIENT_VARIABLES, Configuration};
 use crate::failure::{Exit, Failure};
 use crate::local_socket;
 use crate::operations::Operation;
-use crate::wiring::{Missing, Rollcall, event_options, public_url};
+use crate::serving_url::{self, ServingUrl};
+use crate::wiring::{Missing, Rollcall, event_options};
 
 /// The variable that names a server somewhere else, and the one that holds the token for it.
 const URL_VARIABLE: &str = CLIENT_VARIABLES[0];
@@ -73,6 +75,8 @@ pub struct Destination<'a> {
 /// The way to an admin API.
 pub struct AdminClient {
     way: Way,
+    /// Where `serve` would listen: the URLs in the answers are made from this address, because no `serve` has said under which URL it is found.
+    assumed: Option<SocketAddr>,
 }
 
 enum Way {
@@ -84,6 +88,15 @@ enum Way {
 impl Destination<'_> {
     /// The way there.
     pub async fn open(&self) -> Result<AdminClient, Failure> {
+        self.open_where(Missing::Refuse).await
+    }
+
+    /// The same; where the data folder has no database yet, one is made.
+    pub async fn open_or_make(&self) -> Result<AdminClient, Failure> {
+        self.open_where(Missing::Create).await
+    }
+
+    async fn open_where(&self, missing: Missing) -> Result<AdminClient, Failure> {
         let configuration = self.configuration;
         if let Some(Remote { url, token }) = &self.remote {
             let egress = Egress::allowing(configuration.allow_private.value.clone());
@@ -92,30 +105,42 @@ impl Destination<'_> {
             let url = url.to_string();
             return Ok(AdminClient {
                 way: Way::Server { server, url },
+                assumed: None,
             });
         }
         let socket = local_socket::path(&configuration.data.value);
         if let Some(socket) = OverSocket::find(socket).await {
             return Ok(AdminClient {
                 way: Way::Socket(socket),
+                assumed: None,
             });
         }
-        let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
-        let url = public_url(
-            configuration,
-            configuration.listen.value,
-            configuration.tls_cert.value.is_some(),
-        );
+        let rollcall = Rollcall::open(configuration, missing).await?;
+        let ServingUrl { url, is_assumed } = serving_url::find(configuration);
         let (_, commits) = watch::channel(0);
         let events = rollcall.events(&url, event_options(configuration), commits);
         let router = server::router(rollcall.state(configuration, events));
         Ok(AdminClient {
             way: Way::Here(InProcess::new(router, LocalUser::here(own_uid()))),
+            assumed: is_assumed.then_some(configuration.listen.value),
         })
     }
 }
 
 impl AdminClient {
+    /// The URL of a server somewhere else, as the user gave it, without a slash at its end.
+    pub fn given_url(&self) -> Option<&str> {
+        match &self.way {
+            Way::Server { url, .. } => Some(url.trim_end_matches('/')),
+            Way::Socket(_) | Way::Here(_) => None,
+        }
+    }
+
+    /// The address from which URLs in the answers are made where neither a server nor the configuration says one.
+    pub fn assumed_address(&self) -> Option<SocketAddr> {
+        self.assumed
+    }
+
     /// A request for an operation; the parameters are those of its path, in order.
     pub fn request<'a>(&'a self, operation: &'a Operation, parameters: &[&str]) -> Request<'a> {
         let mut parameters = parameters.iter();
@@ -219,12 +244,14 @@ impl AdminClient {
         let Some(detail) = detail else {
             return self.is_other(commands);
         };
-        if matches!(status, 404 | 405) && detail.contains(server::NO_SUCH_ROUTE) {
+        if status == 405 || status == 404 && detail.starts_with(server::NO_SUCH_ROUTE) {
             return self.is_other(commands);
         }
         let exit = match status {
             404 => Exit::NotFound,
             409 | 412 => Exit::Conflict,
+            // A local user may do everything, so it is what was asked that is refused.
+            403 if !matches!(self.way, Way::Server { .. }) => Exit::Refused,
             401 | 403 | 500 | 501 => Exit::Failed,
             429 | 503 => Exit::Unreachable,
             _ => Exit::Refused,

@@ -133,7 +133,12 @@ mod tests {
             ..TenantSettings::default()
         };
         let tenant = store
-            .create_tenant("acme", settings, Noon.now())
+            .create_tenant(
+                "acme",
+                settings,
+                Noon.now(),
+                Entry::of_program("test", "acme", Noon.now()),
+            )
             .await
             .unwrap()
             .unwrap();

@@ -4,8 +4,6 @@
 use std::path::{Path, PathBuf};
 
 #[cfg(unix)]
-use storage::private_files::make_private;
-#[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 
 /// The file in the data folder.
@@ -45,7 +43,8 @@ pub async fn bind(data: &Path) -> std::io::Result<Option<Socket>> {
     // A server that was killed has left its file.
     drop(std::fs::remove_file(&path));
     let listener = UnixListener::bind(&path)?;
-    make_private(&path);
+    let only_owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&path, only_owner)?;
     Ok(Some((listener, SocketFile(path))))
 }
 

@@ -97,9 +97,9 @@ struct Global {
     /// [variable: ROLLCALL_ALLOW_PRIVATE, with commas] [default: none]
     #[arg(long, global = true, value_name = "PLACE", help_heading = "Everywhere")]
     allow_private: Vec<String>,
-    /// A server somewhere else that the command goes to, instead of the data folder; the variable ROLLCALL_TOKEN holds the token for it
-    /// [variable: ROLLCALL_URL]
-    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
+    /// A server somewhere else that the command goes to, instead of the data folder: rollcall --url URL COMMAND; the variable
+    /// ROLLCALL_TOKEN holds the token for it [variable: ROLLCALL_URL]
+    #[arg(long, value_name = "URL", help_heading = "Everywhere")]
     url: Option<String>,
 }
 
@@ -172,12 +172,15 @@ impl Command {
     fn goes_anywhere(&self) -> bool {
         matches!(
             self,
-            Self::Token(_)
+            Self::Tenant(_)
+                | Self::Token(_)
                 | Self::Client(_)
                 | Self::Issuer(_)
                 | Self::Audit(_)
                 | Self::Application(_)
                 | Self::Sync(_)
+                | Self::Receiver(_)
+                | Self::Keys(_)
         )
     }
 }
@@ -251,7 +254,7 @@ fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
             Command::Demo(arguments) => {
                 demo::run(&arguments, configuration, data_was_given, output).await
             }
-            Command::Tenant(command) => tenant::run(command, configuration, output).await,
+            Command::Tenant(command) => tenant::run(command, destination, output).await,
             Command::Profile(command) => profile::run(&command, output),
             Command::Requests(command) => requests::run(command, configuration, output).await,
             Command::Token(command) => token::run(command, destination, output).await,
@@ -270,8 +273,8 @@ fn run(command_line: CommandLine, output: Output) -> Result<(), Failure> {
             Command::Guard(command) => guard::run(command, configuration, output).await,
             Command::Application(command) => application::run(command, destination, output).await,
             Command::Sync(command) => sync::run(command, destination, output).await,
-            Command::Receiver(command) => receiver::run(command, configuration, output).await,
-            Command::Keys(command) => keys::run(command, configuration, output).await,
+            Command::Receiver(command) => receiver::run(command, destination, output).await,
+            Command::Keys(command) => keys::run(command, destination, output).await,
             Command::Import(arguments) => import::run(&arguments, configuration, output).await,
             Command::Config(config::Command::Show) => {
                 config::show(configuration, output);

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use access::client::Clients;
 use access::credential::{TokenHasher, TokenRequest, Tokens, issue, token_text};
 use access::issuer::{Issuers, KeySets};
-use administration::Administration;
-use administration::administration::{Engine, Options as Limits};
-use administration::operations::CREATE_TOKEN;
+use administration::administration::{Engine, Events, Options as Limits};
+use administration::operations::{CREATE_TENANT, CREATE_TOKEN};
+use administration::{Administration, Administrator};
 use connectors::egress::Egress;
 use connectors::event_receiver::HttpEventDelivery;
 use connectors::key_sets::KeySetFetcher;
@@ -39,9 +39,11 @@ use provisioning::ledger::{Catalogue, Ledger};
 use provisioning::provisioning::{Ports, Provisioning};
 use provisioning::types::Types;
 use serde_json::json;
+use server::local::{LocalUser, own_uid};
 use server::lockout::LockoutLimit;
 use server::rate_limit::RateLimit;
 use server::{Callers, DEFAULT_TENANT, Parts, State, TenantLifecycle};
+use storage::ports::Ports as StoragePorts;
 use storage::postgres::{self, Postgres};
 use storage::private_files::make_private;
 use storage::secrets::MasterKey;
@@ -148,51 +150,27 @@ pub struct AnyStore {
 }
 
 impl AnyStore {
-    fn of<T>(
-        database: T,
-        request_log: Arc<dyn RequestLog>,
-        committed: impl Fn(&T) -> Arc<Notify>,
-    ) -> Self
-    where
-        T: Tokens
-            + Catalogue
-            + Ledger
-            + Store
-            + SchemaStore
-            + EventLog
-            + Receivers
-            + SigningKeys
-            + Audit
-            + Clients
-            + Issuers
-            + TenantLife
-            + History
-            + Parking
-            + PendingReferences
-            + Readiness
-            + Clone
-            + 'static,
-    {
+    fn of(database: &impl StoragePorts, request_log: Arc<dyn RequestLog>) -> Self {
         Self {
             request_log,
             embedded: None,
-            committed: committed(&database),
-            tenants: Arc::new(database.clone()),
-            catalogue: Arc::new(database.clone()),
-            ledger: Arc::new(database.clone()),
-            types: Arc::new(database.clone()),
-            events: Arc::new(database.clone()),
-            receivers: Arc::new(database.clone()),
-            keys: Arc::new(database.clone()),
-            audit: Arc::new(database.clone()),
-            clients: Arc::new(database.clone()),
-            issuers: Arc::new(database.clone()),
-            life: Arc::new(database.clone()),
-            pending: Arc::new(database.clone()),
-            readiness: Arc::new(database.clone()),
-            history: Arc::new(database.clone()),
-            parking: Arc::new(database.clone()),
-            identities: Arc::new(database),
+            committed: database.committed(),
+            tenants: database.tokens(),
+            catalogue: database.catalogue(),
+            ledger: database.ledger(),
+            types: database.types(),
+            events: database.events(),
+            receivers: database.receivers(),
+            keys: database.keys(),
+            audit: database.audit(),
+            clients: database.clients(),
+            issuers: database.issuers(),
+            life: database.life(),
+            pending: database.pending(),
+            readiness: database.readiness(),
+            history: database.history(),
+            parking: database.parking(),
+            identities: database.identities(),
         }
     }
 }
@@ -206,7 +184,7 @@ pub struct Rollcall {
     /// The way to applications.
     pub connector: ScimConnector,
     /// The way to receivers of events.
-    pub event_delivery: HttpEventDelivery,
+    event_delivery: HttpEventDelivery,
     pub key_sets: Arc<dyn KeySets>,
     hasher: Arc<dyn TokenHasher>,
     clock: Arc<dyn Clock>,
@@ -231,13 +209,13 @@ impl Rollcall {
                 let embedded = Sqlite::open(&database, Arc::clone(&key))?;
                 AnyStore {
                     embedded: Some(embedded.clone()),
-                    ..AnyStore::of(embedded, request_log, Sqlite::committed)
+                    ..AnyStore::of(&embedded, request_log)
                 }
             }
             Database::PostgreSql(url) => {
                 let database = Postgres::connect(url.reveal(), Arc::clone(&key)).await?;
                 let request_log = Arc::new(database.request_log());
-                AnyStore::of(database, request_log, Postgres::committed)
+                AnyStore::of(&database, request_log)
             }
         };
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdGenerator>) =
@@ -335,19 +313,10 @@ impl Rollcall {
         }
     }
 
-    /// 256 random bits.
-    pub fn secret(&self) -> [u8; 32] {
-        self.ids.secret()
-    }
-
-    /// The id of a change.
-    pub fn change_id(&self) -> Uuid {
-        self.ids.id()
-    }
-
     /// What the server works with.
     pub fn state(&self, configuration: &Configuration, events: server::Events) -> Arc<State> {
         let store = &self.store;
+        let administration = self.administration(configuration, &events);
         State::new(Parts {
             directory: self.directory.clone(),
             tenants: Arc::clone(&store.tenants),
@@ -364,23 +333,33 @@ impl Rollcall {
                 key_sets: Arc::clone(&self.key_sets),
             }),
             tenant_lifecycle: Some(TenantLifecycle {
-                tenants: Arc::clone(&store.life),
                 folder: configuration.data.value.clone(),
             }),
-            administration: Some(Arc::new(self.administration(configuration))),
+            administration: Some(Arc::new(administration)),
         })
     }
 
     /// What administrators work with.
-    pub fn administration(&self, configuration: &Configuration) -> Administration {
+    fn administration(
+        &self,
+        configuration: &Configuration,
+        events: &server::Events,
+    ) -> Administration {
         let options = server_options(configuration);
         let egress = Egress::allowing(configuration.allow_private.value.clone());
         Administration {
             tenants: Arc::clone(&self.store.tenants),
+            life: Arc::clone(&self.store.life),
+            request_log: Arc::clone(&self.store.request_log),
             clients: Arc::clone(&self.store.clients),
             issuers: Arc::clone(&self.store.issuers),
             key_sets: Arc::clone(&self.key_sets),
             audit: Arc::clone(&self.store.audit),
+            events: Events {
+                receivers: Arc::clone(&events.receivers),
+                keys: Arc::clone(&events.keys),
+                delivery: Arc::clone(&events.delivery),
+            },
             directory: self.directory.clone(),
             hasher: Arc::clone(&self.hasher),
             clock: Arc::clone(&self.clock),
@@ -397,6 +376,18 @@ impl Rollcall {
                 partners_max: options.partners_max,
             },
         }
+    }
+
+    /// The user of this machine, as an owner of the installation, for what only this program itself can do.
+    pub async fn local_owner(&self) -> Result<Administrator, Failure> {
+        let nowhere = Arc::new(Tenant::none());
+        let (user, all) = (LocalUser::here(own_uid()), Permissions::all());
+        let caller = self
+            .directory
+            .caller(nowhere, COMMAND_LINE.into(), all)
+            .await?;
+        let (name, from) = (user.name().to_owned(), user.from().to_owned());
+        Ok(Administrator::of(caller, name, from))
     }
 
     /// What forgets in time.
@@ -503,10 +494,12 @@ pub async fn first_start(
     rollcall: &Rollcall,
     given: Option<&Hidden>,
 ) -> Result<Option<First>, Failure> {
+    let at = rollcall.now();
+    let entry = Entry::of_program(CREATE_TENANT.name, DEFAULT_TENANT, at);
     let made = rollcall
         .store
         .tenants
-        .create_tenant(DEFAULT_TENANT, TenantSettings::default(), rollcall.now())
+        .create_tenant(DEFAULT_TENANT, TenantSettings::default(), at, entry)
         .await?;
     let tenant = match made {
         Some(tenant) => tenant,

@@ -12,8 +12,8 @@ const PAGE_SIZE: u64 = 200;
 /// Resources that are read at most; a longer list proves nothing.
 const RESOURCES_MAX: usize = 1_000_000;
 
-/// Reads every page of a list. The answer is one list response with all resources, or the first answer that was not a list. A list of which pages are
-/// missing, or that shows the same page again and again, is no answer: what is not in it may still be there.
+/// Reads every page of a list. The answer is one list response with all resources, or the first answer that was not a list. A list that shows the same page
+/// again and again is no answer. `totalResults` is what the server counted where that is more than it showed: what is not in the list may still be there.
 pub async fn read_all(client: &Client, request: &Request) -> Result<Response, SendError> {
     let mut whole = Whole::default();
     loop {
@@ -32,7 +32,7 @@ pub async fn read_all(client: &Client, request: &Request) -> Result<Response, Se
             if whole.may_end() && matches!(answer.status, 400 | 404) {
                 return Ok(Response {
                     status: 200,
-                    body: Some(list(whole.resources)),
+                    body: Some(list(whole)),
                     ..Response::default()
                 });
             }
@@ -41,7 +41,7 @@ pub async fn read_all(client: &Client, request: &Request) -> Result<Response, Se
         match whole.add(found, total) {
             Progress::More => {}
             Progress::Whole => {
-                answer.body = Some(list(whole.resources));
+                answer.body = Some(list(whole));
                 return Ok(answer);
             }
             Progress::Broken(why) => return Err(SendError::Lost(why)),
@@ -83,9 +83,6 @@ impl Whole {
             return Progress::More;
         }
         match total {
-            Some(total) if (count as u64) < total => {
-                Progress::Broken(format!("the list ends after {count} of {total} resources"))
-            }
             None if length >= PAGE_SIZE => {
                 Progress::Broken("the list shows the same page again and again".into())
             }
@@ -132,14 +129,18 @@ fn take_page(body: &mut Map<String, Value>) -> Option<(Vec<Value>, Option<u64>)>
     }
 }
 
-fn list(resources: Vec<Value>) -> Map<String, Value> {
+fn list(whole: Whole) -> Map<String, Value> {
+    let count = whole.resources.len() as u64;
     let mut body = Map::new();
     body.insert(
         "schemas".into(),
         json!(["urn:ietf:params:scim:api:messages:2.0:ListResponse"]),
     );
-    body.insert("totalResults".into(), json!(resources.len()));
-    body.insert("Resources".into(), Value::Array(resources));
+    body.insert(
+        "totalResults".into(),
+        json!(whole.total.unwrap_or(count).max(count)),
+    );
+    body.insert("Resources".into(), Value::Array(whole.resources));
     body
 }
 
@@ -162,7 +163,16 @@ mod tests {
             }
             let said = match last {
                 Progress::More => "more".to_owned(),
-                Progress::Whole => format!("{} resources", whole.resources.len()),
+                Progress::Whole => {
+                    let body = list(whole);
+                    let listed = body["Resources"].as_array().unwrap().len();
+                    match body["totalResults"].as_u64() {
+                        Some(total) if total > listed as u64 => {
+                            format!("{listed} of {total} resources")
+                        }
+                        _ => format!("{listed} resources"),
+                    }
+                }
                 Progress::Broken(why) => why,
             };
             assert_eq!(said, expected, "{pages:?}");
@@ -197,14 +207,8 @@ mod tests {
             &[(0..2, Some(4)), (2..3, Some(3)), (3..3, Some(3))],
             "3 resources",
         );
-        check(
-            &[(0..2, Some(5)), (2..2, Some(5))],
-            "the list ends after 2 of 5 resources",
-        );
-        check(
-            &[(0..2, Some(5)), (0..2, Some(5))],
-            "the list ends after 2 of 5 resources",
-        );
+        check(&[(0..2, Some(5)), (2..2, Some(5))], "2 of 5 resources");
+        check(&[(0..2, Some(5)), (0..2, Some(5))], "2 of 5 resources");
         check(&[(0..2, Some(5))], "more");
         check(
             &[

@@ -29,6 +29,8 @@ mod past;
 
 mod receivers;
 
+mod signing_keys;
+
 mod types;
 
 mod schemas;
@@ -117,10 +119,13 @@ fn routes_of_all() -> OpenApiRouter<Arc<State>> {
             receivers::remove
         ))
         .routes(routes!(receivers::rotate_secret))
-        .routes(routes!(receivers::list_dead_letters))
+        .routes(routes!(receivers::test))
+        .routes(routes!(receivers::add_to_feed))
+        .routes(routes!(receivers::remove_from_feed))
+        .routes(routes!(receivers::dead_letters))
         .routes(routes!(receivers::redeliver))
         .routes(routes!(receivers::discard))
-        .routes(routes!(receivers::rotate_keys));
+        .routes(routes!(signing_keys::list, signing_keys::rotate));
     let installation = OpenApiRouter::new()
         .routes(routes!(audit::list_of_installation))
         .routes(routes!(audit::verify_installation))
@@ -185,13 +190,14 @@ impl AdminApi {
         rest.is_some_and(|rest| rest == "admin" || rest.starts_with("admin/"))
     }
 
-    /// Whether a request brings a whole tenant, which takes longer than others may.
-    pub(crate) fn restores(method: &Method, path: &str) -> bool {
-        *method == Method::POST
-            && path
-                .strip_prefix("/admin/v1/tenants/")
-                .and_then(|rest| rest.strip_suffix("/restore"))
-                .is_some_and(|name| !name.contains('/'))
+    /// Whether a request brings or erases a whole tenant, which takes longer than others may.
+    pub(crate) fn moves_a_tenant(method: &Method, path: &str) -> bool {
+        let name = match (path.strip_prefix("/admin/v1/tenants/"), method) {
+            (Some(rest), &Method::POST) => rest.strip_suffix("/restore"),
+            (Some(name), &Method::DELETE) => Some(name),
+            _ => None,
+        };
+        name.is_some_and(|name| !name.contains('/'))
     }
 
     /// The answer. A write that shall only be tried is not carried out.
@@ -224,16 +230,18 @@ impl AdminApi {
     }
 }
 
-/// By these words a client knows that a server lacks a route, and not only what the route names.
-pub const NO_SUCH_ROUTE: &str = "`/openapi.json` describes the admin API";
+/// With these words an answer begins that says that the server lacks a route, and not only what the route names.
+pub const NO_SUCH_ROUTE: &str = "This path leads nowhere";
 
 async fn no_route() -> Response {
-    let detail = format!("This path leads nowhere; {NO_SUCH_ROUTE}.");
+    let detail = format!("{NO_SUCH_ROUTE}; `/openapi.json` describes the admin API.");
     error_response(&Error::new(ErrorKind::NotFound, detail))
 }
 
 async fn no_method(method: Method) -> Response {
-    let detail = format!("This route does not have the method {method}; {NO_SUCH_ROUTE}.");
+    let detail = format!(
+        "This route does not have the method {method}; `/openapi.json` describes the admin API."
+    );
     error_response(&Error::new(ErrorKind::MethodNotAllowed, detail))
 }
 
@@ -256,9 +264,12 @@ mod tests {
     }
 
     #[test]
-    fn what_brings_a_whole_tenant() {
+    fn what_brings_or_erases_a_whole_tenant() {
+        let erases = |path: &str| AdminApi::moves_a_tenant(&Method::DELETE, path);
+        assert!(erases("/admin/v1/tenants/acme") && !erases("/admin/v1/tenants/acme/x"));
         let check = |path: &str, expected: bool| {
-            assert_eq!(AdminApi::restores(&Method::POST, path), expected, "{path}");
+            let found = AdminApi::moves_a_tenant(&Method::POST, path);
+            assert_eq!(found, expected, "{path}");
         };
         check("/admin/v1/tenants/acme/restore", true);
         check("/admin/v1/tenants/acme/x/restore", false);

@@ -50,7 +50,7 @@ pub fn router(state: Arc<State>) -> Router {
 
 async fn stack(state: Arc<State>, admin_api: Arc<AdminApi>, mut request: Request) -> Response {
     let exchange = Exchange::begin(&state, &mut request);
-    let is_restore = AdminApi::restores(&exchange.method, request.uri().path());
+    let is_restore = AdminApi::moves_a_tenant(&exchange.method, request.uri().path());
     let limit = Duration::from_secs(if is_restore {
         state.options.restore_seconds_max
     } else {

@@ -35,12 +35,12 @@ impl LocalUser {
     }
 
     /// What the audit log calls the user.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// How the request came.
-    pub(crate) fn from(&self) -> &'static str {
+    pub fn from(&self) -> &'static str {
         self.from
     }
 }
@@ -268,7 +268,7 @@ mod socket {
 
     use directory::store::Fault;
 
-    /// Nobody knows.
+    /// It is not known.
     pub fn own_uid() -> Option<u32> {
         None
     }

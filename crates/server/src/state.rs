@@ -14,7 +14,6 @@ use directory::readiness::Readiness;
 use directory::request_log::RequestLog;
 use directory::shares::Shares;
 use directory::tenant::TenantId;
-use directory::tenant_life::TenantLife;
 use events::event_log::{EventLog, Receivers, SigningKeys};
 use events::renderer::EventRenderer;
 use events::subscription::Subscriptions;
@@ -75,18 +74,14 @@ pub struct State {
     administration: Option<Arc<Administration>>,
 }
 
-/// What suspends, exports, restores and erases tenants.
+/// What restoring a tenant takes.
 pub struct TenantLifecycle {
-    /// The store's part.
-    pub tenants: Arc<dyn TenantLife>,
     /// Where a restored tenant is kept while it is sent.
     pub folder: PathBuf,
 }
 
 /// `TenantLifecycle` at work.
 pub(crate) struct Life {
-    /// The store's part.
-    pub tenants: Arc<dyn TenantLife>,
     /// Where a restored tenant is kept while it is sent.
     pub folder: PathBuf,
     /// One at a time: each may fill the disk.
@@ -156,7 +151,6 @@ impl State {
             administration,
         } = parts;
         let tenant_life = tenant_lifecycle.map(|parts| Life {
-            tenants: parts.tenants,
             folder: parts.folder,
             restoring: Arc::new(Semaphore::new(1)),
         });

@@ -25,6 +25,10 @@ impl<E: Engine> Audit for Database<E> {
         self.read_long(None, (chain, after, limit), entries).await
     }
 
+    async fn append(&self, chain: Chain, entry: Entry) -> Result<(), Fault> {
+        self.write((chain, entry), append_alone).await
+    }
+
     async fn audit_head(&self, chain: Chain) -> Result<Head, Fault> {
         self.read(&chain, read_head).await
     }
@@ -56,6 +60,13 @@ pub(crate) async fn append(
     session.execute(&sql::ADD_ENTRY, values).await?;
     let values = fields![key, number, &hash];
     session.execute(&sql::MOVE_HEAD, values).await.map(drop)
+}
+
+async fn append_alone(
+    session: &mut dyn Session,
+    (chain, entry): &(Chain, Entry),
+) -> Result<(), Fault> {
+    append(session, *chain, entry).await
 }
 
 /// Appends an entry of a tenant where its act has changed something; whether it has.

@@ -12,7 +12,7 @@ use provisioning::ledger::{Catalogue, NewApplication, OutOfDate};
 
 use crate::audit::{append, append_if};
 use crate::engine::{Database, Engine};
-use crate::outbox::{hold, mark_all, mark_out_of_date};
+use crate::outbox::{hold, mark, mark_all};
 use crate::rows::{application_state, application_state_text, json_text, storable};
 use crate::secrets::{MasterKey, application_context};
 use crate::session::{Columns, Session, fields};
@@ -87,8 +87,7 @@ impl<E: Engine> Catalogue for Database<E> {
         at: Timestamp,
         entry: Entry,
     ) -> Result<u64, Fault> {
-        let pairs = one.map(|pair| (tenant, None, vec![pair]));
-        let asked = (tenant, id, pairs, at, entry);
+        let asked = (tenant, id, one, at, entry);
         let marked = self.write(asked, compare_again).await?;
         self.notify();
         Ok(marked)
@@ -196,21 +195,15 @@ async fn remove(
 
 async fn compare_again(
     session: &mut dyn Session,
-    (tenant, id, pairs, at, entry): &(
-        TenantId,
-        ApplicationId,
-        Option<(TenantId, Option<i64>, Vec<OutOfDate>)>,
-        Timestamp,
-        Entry,
-    ),
+    (tenant, id, one, at, entry): &(TenantId, ApplicationId, Option<OutOfDate>, Timestamp, Entry),
 ) -> Result<u64, Fault> {
     if !hold(session, *tenant, *id).await? {
         return Ok(0);
     }
-    let marked = match pairs {
+    let marked = match one {
         None => mark_all(session, *tenant, *id, *at, true).await?,
-        Some(pairs) => {
-            mark_out_of_date(session, pairs).await?;
+        Some(pair) => {
+            mark(session, *tenant, std::slice::from_ref(pair)).await?;
             1
         }
     };

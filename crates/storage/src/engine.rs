@@ -7,6 +7,7 @@ use std::sync::Arc;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use crate::secrets::MasterKey;
 use crate::session::Session;
@@ -137,6 +138,9 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
 
     /// Wakes those who work on what was written.
     fn notify(&self);
+
+    /// Notified of commits.
+    fn commits(&self) -> &Arc<Notify>;
 
     /// The key of the secrets in it.
     fn key(&self) -> &Arc<MasterKey>;

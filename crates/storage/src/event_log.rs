@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use directory::audit::{Chain, Entry};
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use events::event::LoggedEvent;
@@ -10,6 +11,7 @@ use events::event_log::{EventLog, SigningKey, SigningKeys, Window};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::audit::append;
 use crate::engine::{Database, Engine};
 use crate::event_rows::EventColumns;
 use crate::rows::json_text;
@@ -145,8 +147,9 @@ impl<E: Engine> SigningKeys for Database<E> {
         tenant: TenantId,
         now: Timestamp,
         distrust_old: bool,
+        entry: Entry,
     ) -> Result<SigningKey, Fault> {
-        let asked = (Arc::clone(self.key()), tenant, now, distrust_old);
+        let asked = (Arc::clone(self.key()), tenant, now, distrust_old, entry);
         self.write(asked, rotate_keys).await
     }
 }
@@ -194,7 +197,7 @@ async fn replace_key(
 
 async fn rotate_keys(
     session: &mut dyn Session,
-    (key, tenant, now, distrust_old): &(Arc<MasterKey>, TenantId, Timestamp, bool),
+    (key, tenant, now, distrust_old, entry): &(Arc<MasterKey>, TenantId, Timestamp, bool, Entry),
 ) -> Result<SigningKey, Fault> {
     lock(session, *tenant).await?;
     let made = add_key(session, key, *tenant, *now).await?;
@@ -203,6 +206,11 @@ async fn rotate_keys(
             .execute(&sql::FORGET_KEYS, fields![tenant, now])
             .await?;
     }
+    let entry = Entry {
+        on: made.id.clone(),
+        ..entry.clone()
+    };
+    append(session, Chain::Tenant(*tenant), &entry).await?;
     Ok(SigningKey {
         id: made.id,
         public: made.public,

@@ -25,7 +25,7 @@ pub(crate) const KIND_FEED_ADD: i64 = 5;
 pub(crate) const KIND_FEED_REMOVE: i64 = 6;
 
 /// An event that was handed out and is not acknowledged counts as an attempt not more often than this.
-pub(crate) const HANDOUT_COUNTS_AFTER: SignedDuration = SignedDuration::from_mins(1);
+pub(crate) const POLL_COUNTS_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
 /// Most receivers with something to send that are looked at for one claim.
 pub(crate) const RECEIVERS_LOOKED_AT_MAX: i64 = 1_000;
@@ -170,8 +170,8 @@ impl UndeliveredColumns {
 
     /// How often it was handed out, this time included where enough time has passed to count it.
     pub(crate) fn handed_out_again(&self, now: Timestamp) -> (i64, i64) {
-        let counts = timestamp(self.counted)
-            .is_ok_and(|last| now.duration_since(last) >= HANDOUT_COUNTS_AFTER);
+        let counts =
+            timestamp(self.counted).is_ok_and(|last| now.duration_since(last) >= POLL_COUNTS_AFTER);
         if counts {
             (self.attempts + 1, micros(now))
         } else {

@@ -41,12 +41,15 @@ mod outbox;
 mod catalogue;
 mod provisioning_log;
 mod ledger;
+mod written;
 mod guard;
+mod leavers;
 mod history;
 mod safety;
 mod schemas;
 mod memberships;
 mod tenant_life;
+pub mod ports;
 pub mod sqlite;
 pub mod postgres;
 

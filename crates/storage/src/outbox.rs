@@ -13,6 +13,7 @@ use provisioning::ledger::{
 };
 use provisioning::link::{Link, LinkState};
 use provisioning::provisioning_log::LogEntry;
+use provisioning::scope::priority;
 
 use crate::rows::{attribute_key, json_text, link_state_text};
 use crate::session::{Session, at_most, fields};
@@ -65,7 +66,7 @@ async fn next_numbers(
 
 /// Marks pairs; nothing of applications that were removed meanwhile. They are numbered in the order in which each was marked last, and written in the order
 /// of their ids, so that two who mark the same wait for each other.
-async fn mark(
+pub(crate) async fn mark(
     session: &mut dyn Session,
     tenant: TenantId,
     pairs: &[OutOfDate],
@@ -130,7 +131,16 @@ pub(crate) async fn mark_all(
     let Some(generation) = numbers.first() else {
         return Ok(0);
     };
-    let values = fields![tenant, application.0, generation, at, verify];
+    let (of_group, of_others) = (priority("Group", false), priority("User", false));
+    let values = fields![
+        tenant,
+        application.0,
+        generation,
+        at,
+        verify,
+        of_group,
+        of_others
+    ];
     session.execute(&sql::MARK_ALL, values).await
 }
 

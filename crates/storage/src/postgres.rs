@@ -6,7 +6,6 @@ pub(crate) mod connections;
 mod create;
 mod export;
 mod group;
-mod leavers;
 mod pending;
 mod read;
 mod readiness;
@@ -20,7 +19,6 @@ pub(crate) mod statements_of_requests;
 pub(crate) mod statements_of_safety;
 mod tls;
 mod together;
-mod values;
 
 use std::sync::Arc;
 
@@ -45,7 +43,7 @@ use crate::totals::Totals;
 /// Why a database on a server cannot be used.
 #[derive(Debug)]
 pub enum ConnectError {
-    /// The server gave no connection: it does not answer, or lets nobody in. It may do so later.
+    /// The server gave no connection: it does not answer, or refuses the connection. It may do so later.
     NoConnection(Fault),
     /// Anything else, such as a URL that is none, or tables of a newer program.
     Other(Fault),
@@ -110,11 +108,6 @@ impl Postgres {
     /// Request logs in the same database.
     pub fn request_log(&self) -> PostgresRequestLog {
         PostgresRequestLog::start(self.connections.clone())
-    }
-
-    /// Notified whenever something was committed, by this node or, as far as can be heard, by another one; sometimes when nothing was.
-    pub fn committed(&self) -> Arc<Notify> {
-        Arc::clone(&self.committed)
     }
 }
 

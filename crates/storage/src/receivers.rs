@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use directory::audit::Entry;
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use events::event_log::{Acknowledgements, Choice, Delivery, NewReceiver, PollAnswer, Receivers};
@@ -12,6 +13,7 @@ use events::receiver::{
 use events::room::ReceiverRoom;
 use jiff::Timestamp;
 
+use crate::audit::append_if;
 use crate::deliveries;
 use crate::engine::{Database, Engine};
 use crate::event_rows::{
@@ -29,11 +31,12 @@ impl<E: Engine> Receivers for Database<E> {
         &self,
         tenant: TenantId,
         new: NewReceiver,
+        entry: Entry,
     ) -> Result<Option<Receiver>, Fault> {
         let name = storable(&new.name).into_owned();
         let secrets = seal_secrets(self.key(), tenant, &name, &new.secrets)?;
         let new = NewReceiver { name, ..new };
-        let Some(id) = self.write_each((tenant, new, secrets), add).await? else {
+        let Some(id) = self.write((tenant, new, secrets, entry), add).await? else {
             return Ok(None);
         };
         self.notify();
@@ -57,8 +60,9 @@ impl<E: Engine> Receivers for Database<E> {
         tenant: TenantId,
         id: ReceiverId,
         state: ReceiverState,
+        entry: Entry,
     ) -> Result<bool, Fault> {
-        let set = self.write_each((tenant, id, state), set_state).await?;
+        let set = self.write((tenant, id, state, entry), set_state).await?;
         self.notify();
         Ok(set)
     }
@@ -68,20 +72,31 @@ impl<E: Engine> Receivers for Database<E> {
         tenant: TenantId,
         id: ReceiverId,
         secrets: Secrets,
+        entry: Entry,
     ) -> Result<bool, Fault> {
         let Some(receiver) = self.read_receiver(tenant, id).await? else {
             return Ok(false);
         };
         let sealed = seal_secrets(self.key(), tenant, &receiver.name, &secrets)?;
-        self.write_each((tenant, id, sealed), set_secrets).await
+        self.write((tenant, id, sealed, entry), set_secrets).await
     }
 
-    async fn remove_receiver(&self, tenant: TenantId, id: ReceiverId) -> Result<bool, Fault> {
-        self.write((tenant, id), remove).await
+    async fn remove_receiver(
+        &self,
+        tenant: TenantId,
+        id: ReceiverId,
+        entry: Entry,
+    ) -> Result<bool, Fault> {
+        self.write((tenant, id, entry), remove).await
     }
 
-    async fn choose(&self, receiver: &Receiver, choice: Choice) -> Result<bool, Fault> {
-        let asked = (receiver.tenant, receiver.id, choice);
+    async fn choose(
+        &self,
+        receiver: &Receiver,
+        choice: Choice,
+        entry: Entry,
+    ) -> Result<bool, Fault> {
+        let asked = (receiver.tenant, receiver.id, choice, entry);
         let changed = self.write(asked, choose).await?;
         self.notify();
         Ok(changed)
@@ -145,8 +160,10 @@ impl<E: Engine> Receivers for Database<E> {
         tenant: TenantId,
         id: ReceiverId,
         sequence: Option<i64>,
+        entry: Entry,
     ) -> Result<u64, Fault> {
-        let count = self.write((tenant, id, sequence), redeliver).await?;
+        let asked = (tenant, id, sequence, entry);
+        let count = self.write(asked, redeliver).await?;
         self.notify();
         Ok(count)
     }
@@ -156,8 +173,9 @@ impl<E: Engine> Receivers for Database<E> {
         tenant: TenantId,
         id: ReceiverId,
         sequence: Option<i64>,
+        entry: Entry,
     ) -> Result<u64, Fault> {
-        self.write_each((tenant, id, sequence), discard).await
+        self.write((tenant, id, sequence, entry), discard).await
     }
 
     async fn record_redelivery(
@@ -184,7 +202,7 @@ impl<E: Engine> Receivers for Database<E> {
 
 async fn add(
     session: &mut dyn Session,
-    (tenant, new, secrets): &(TenantId, NewReceiver, Vec<u8>),
+    (tenant, new, secrets, entry): &(TenantId, NewReceiver, Vec<u8>, Entry),
 ) -> Result<Option<ReceiverId>, Fault> {
     let (kind, settings) = (receiver_kind(new.kind), json_text(&new.settings)?);
     let values = fields![
@@ -197,9 +215,11 @@ async fn add(
         new.at,
         new.from_oldest
     ];
-    session
+    let added = session
         .first(&sql::ADD_RECEIVER, values, |row| row.get(0).map(ReceiverId))
-        .await
+        .await?;
+    append_if(session, *tenant, entry, added.is_some()).await?;
+    Ok(added)
 }
 
 async fn list(
@@ -226,33 +246,36 @@ async fn read(
 
 async fn set_state(
     session: &mut dyn Session,
-    (tenant, id, state): &(TenantId, ReceiverId, ReceiverState),
+    (tenant, id, state, entry): &(TenantId, ReceiverId, ReceiverState, Entry),
 ) -> Result<bool, Fault> {
     let values = fields![tenant, id.0, receiver_state(*state)];
-    Ok(session.execute(&sql::SET_RECEIVER_STATE, values).await? > 0)
+    let set = session.execute(&sql::SET_RECEIVER_STATE, values).await?;
+    append_if(session, *tenant, entry, set > 0).await
 }
 
 async fn set_secrets(
     session: &mut dyn Session,
-    (tenant, id, sealed): &(TenantId, ReceiverId, Vec<u8>),
+    (tenant, id, sealed, entry): &(TenantId, ReceiverId, Vec<u8>, Entry),
 ) -> Result<bool, Fault> {
     let values = fields![tenant, id.0, sealed];
-    Ok(session.execute(&sql::SET_RECEIVER_SECRETS, values).await? > 0)
+    let set = session.execute(&sql::SET_RECEIVER_SECRETS, values).await?;
+    append_if(session, *tenant, entry, set > 0).await
 }
 
 async fn remove(
     session: &mut dyn Session,
-    (tenant, id): &(TenantId, ReceiverId),
+    (tenant, id, entry): &(TenantId, ReceiverId, Entry),
 ) -> Result<bool, Fault> {
     let values = fields![tenant, id.0];
     session.execute(&sql::REMOVE_PARCELS, values).await?;
     session.execute(&sql::REMOVE_CHOSEN, values).await?;
-    Ok(session.execute(&sql::REMOVE_RECEIVER, values).await? > 0)
+    let removed = session.execute(&sql::REMOVE_RECEIVER, values).await?;
+    append_if(session, *tenant, entry, removed > 0).await
 }
 
 async fn choose(
     session: &mut dyn Session,
-    (tenant, receiver, choice): &(TenantId, ReceiverId, Choice),
+    (tenant, receiver, choice, entry): &(TenantId, ReceiverId, Choice, Entry),
 ) -> Result<bool, Fault> {
     let (id, resource_type) = (&choice.resource_id, &choice.resource_type);
     let found = fields![tenant, id, resource_type];
@@ -288,7 +311,7 @@ async fn choose(
         ];
         session.execute(&sql::LOG_CHOICE, values).await?;
     }
-    Ok(changed)
+    append_if(session, *tenant, entry, changed).await
 }
 
 /// A receiver that something is to be sent to.
@@ -351,20 +374,23 @@ async fn list_undelivered(
 
 async fn redeliver(
     session: &mut dyn Session,
-    (tenant, id, sequence): &(TenantId, ReceiverId, Option<i64>),
+    (tenant, id, sequence, entry): &(TenantId, ReceiverId, Option<i64>, Entry),
 ) -> Result<u64, Fault> {
     let values = fields![tenant, id.0, sequence.unwrap_or(0)];
     let count = session.execute(&sql::REDELIVER, values).await?;
     session
         .execute(&sql::DUE_AT_ONCE, fields![tenant, id.0])
         .await?;
+    append_if(session, *tenant, entry, count > 0).await?;
     Ok(count)
 }
 
 async fn discard(
     session: &mut dyn Session,
-    (tenant, id, sequence): &(TenantId, ReceiverId, Option<i64>),
+    (tenant, id, sequence, entry): &(TenantId, ReceiverId, Option<i64>, Entry),
 ) -> Result<u64, Fault> {
     let values = fields![tenant, id.0, sequence.unwrap_or(0)];
-    session.execute(&sql::DISCARD, values).await
+    let count = session.execute(&sql::DISCARD, values).await?;
+    append_if(session, *tenant, entry, count > 0).await?;
+    Ok(count)
 }

@@ -112,7 +112,7 @@ fn resumed(settings: &str) -> Result<String, Fault> {
     json_text(&map)
 }
 
-/// A client cannot be given another secret, so without the one it had it is revoked: nobody mistakes it for one that works.
+/// A client cannot be given another secret, so without the one it had it is revoked, and is not mistaken for one that works.
 fn has_lost_its_secret(row: &Row) -> Result<bool, Fault> {
     let authentication: Map<String, Value> = from_json(text_of(row, "authentication"))?;
     Ok(authentication

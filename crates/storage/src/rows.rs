@@ -214,7 +214,7 @@ impl Stored {
     /// Of content of a resource of this type.
     pub(crate) fn of(resource_type: &str, content: &Content) -> Self {
         let rows = index_rows(resource_type, &content.index);
-        // The text is made here, where nobody else waits, and not by the thread that writes.
+        // The text is made here, where no other write waits for it, and not by the thread that writes.
         let _made = content.document.text();
         Self {
             entries: encode_entries(&rows),
@@ -258,7 +258,7 @@ pub(crate) fn decode_entries(mut bytes: &[u8]) -> Result<Vec<IndexRow>, Fault> {
     Ok(rows)
 }
 
-/// The attributes and values of the column `entries`, in place. Ends where the column is damaged; whoever changes it finds out.
+/// The attributes and values of the column `entries`, in place. Ends where the column is damaged; a change of the resource finds out.
 pub(crate) fn each_entry(mut bytes: &[u8]) -> impl Iterator<Item = (i64, &[u8])> {
     std::iter::from_fn(move || {
         let (_, rest) = bytes.split_first()?;

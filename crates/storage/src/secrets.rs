@@ -28,7 +28,7 @@ pub(crate) const SEALED: &str = "SELECT 'application/' || tenant || '/' || name,
 const LOST_WITHOUT: &str = "without the key that the database was made with no token is known, and nothing that is sealed can be opened";
 const BRING_BACK: &str = "Put the key file back from a backup of the data folder; where several nodes share a database, copy it from the data folder of another node";
 
-/// The keys of an installation, derived from its key file. Whoever has the database but not the file can neither use tokens nor read secrets.
+/// The keys of an installation, derived from its key file. The database without the file lets no one use tokens or read secrets.
 pub struct MasterKey {
     /// Derived from the key, and kept in every database that the key is used with: it tells whether a key is the right one, and nothing else.
     check: [u8; KEY_BYTES],

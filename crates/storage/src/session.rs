@@ -493,6 +493,9 @@ pub(crate) trait Session: Send {
         lists: &[Vec<Field<'_>>],
     ) -> Result<Vec<u64>, Fault>;
 
+    /// Carries several statements out, in order; how many rows each changed. PostgreSQL gets all of them before it answers.
+    async fn execute_all(&mut self, all: &[(&Statement, &[Field<'_>])]) -> Result<Vec<u64>, Fault>;
+
     /// Hands each row of a query to `read`, in order.
     async fn each_row(
         &mut self,
@@ -501,7 +504,7 @@ pub(crate) trait Session: Send {
         read: &mut (dyn for<'r> FnMut(&'r dyn Columns) -> Result<(), Fault> + Send),
     ) -> Result<(), Fault>;
 
-    /// Whether this was tried before, and nobody knows whether that was committed.
+    /// Whether this was tried before, and it is not known whether that was committed.
     fn is_again(&self) -> bool;
 
     /// Nothing of this is to be kept, although it is no fault.

@@ -6,7 +6,6 @@ pub(crate) mod connections;
 mod explain;
 mod export;
 pub mod journal;
-mod leavers;
 mod pending;
 mod query;
 mod read;
@@ -84,11 +83,6 @@ impl Sqlite {
             committed: Arc::default(),
             totals: Arc::default(),
         }))
-    }
-
-    /// Notified whenever resources were changed.
-    pub fn committed(&self) -> Arc<Notify> {
-        Arc::clone(&self.committed)
     }
 }
 

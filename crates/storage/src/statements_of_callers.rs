@@ -72,15 +72,16 @@ pub(crate) static LIST_ISSUERS: Statement = Statement::new(
 pub(crate) static REMOVE_ISSUER: Statement =
     Statement::new("DELETE FROM issuers WHERE tenant = $1 AND name = $2");
 
-/// What was issued to a person ends. The conditions are those of the indexes.
+/// What was issued to these people ends. The conditions are those of the indexes.
 pub(crate) static END_TOKENS: Statement = Statement::new(
-    "UPDATE tokens SET revoked = $3 WHERE tenant = $1 AND person = $2 AND person IS NOT NULL AND revoked IS NULL",
+    "UPDATE tokens SET revoked = $3 WHERE tenant = $1 AND person = ANY ($2) AND person IS NOT NULL AND revoked IS NULL",
 );
 pub(crate) static END_CLIENTS: Statement = Statement::new(
-    "UPDATE clients SET revoked = $3 WHERE tenant = $1 AND person = $2 AND person IS NOT NULL AND revoked IS NULL",
+    "UPDATE clients SET revoked = $3 WHERE tenant = $1 AND person = ANY ($2) AND person IS NOT NULL AND revoked IS NULL",
 );
-pub(crate) static END_ISSUERS: Statement =
-    Statement::new("DELETE FROM issuers WHERE tenant = $1 AND person = $2 AND person IS NOT NULL");
+pub(crate) static END_ISSUERS: Statement = Statement::new(
+    "DELETE FROM issuers WHERE tenant = $1 AND person = ANY ($2) AND person IS NOT NULL",
+);
 
 /// All of them, for the tests that prepare each.
 #[cfg(test)]

@@ -139,15 +139,15 @@ pub(crate) static FORGET_KEYS: Statement =
 pub(crate) static LIST_CHOSEN: Statement = Statement::new(
     "SELECT id FROM chosen_resources WHERE tenant = $1 AND receiver = $2 AND id = ANY ($3)",
 );
-/// Nobody else makes or retires a key of the tenant until the commit.
+/// No other transaction makes or retires a key of the tenant until the commit.
 pub(crate) static LOCK_TENANT: Statement =
     Statement::new("SELECT tenant FROM tenants WHERE tenant = $1 FOR UPDATE");
-/// A choice changes no resource, so it depends on no types. The tenant's row stays locked until the commit, so nobody reads change n + 1 before n.
+/// A choice changes no resource, so it depends on no types. Its sequence is that of `NEXT_OF_CHOICE`.
 pub(crate) static LOG_CHOICE: Statement = Statement::new(
     "INSERT INTO change_log (tenant, sequence, change_id, type, id, version, at, kind, attributes) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 );
-/// A choice changes no resource, so it depends on no types.
+/// The tenant's row stays locked until the commit, so change n + 1 is not read before n.
 pub(crate) static NEXT_OF_CHOICE: Statement = Statement::new(
     "UPDATE tenants SET last_sequence = last_sequence + 1 WHERE tenant = $1 RETURNING last_sequence",
 );

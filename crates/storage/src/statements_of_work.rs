@@ -78,10 +78,10 @@ pub(crate) static MARK: Statement = Statement::new(
      ON CONFLICT (tenant, application, id) DO UPDATE SET generation = excluded.generation, priority = least(o.priority, excluded.priority), \
        due = excluded.due, attempts = 0, held = FALSE, verify = o.verify OR excluded.verify",
 );
-/// Users and Groups of the tenant, and whatever is linked.
+/// Users and Groups of the tenant, and everything that is linked; `$6` is the priority of a Group, `$7` that of others.
 pub(crate) static MARK_ALL: Statement = Statement::new(
     "INSERT INTO outbox AS o (tenant, application, id, type, generation, priority, waiting_since, due, verify) \
-     SELECT $1, $2, n.id, n.type, $3, CASE n.type WHEN 'User' THEN 2 ELSE 3 END, $4, $4, $5 FROM ( \
+     SELECT $1, $2, n.id, n.type, $3, CASE n.type WHEN 'Group' THEN $6::SMALLINT ELSE $7::SMALLINT END, $4, $4, $5 FROM ( \
        SELECT id, type FROM resources WHERE tenant = $1 AND type IN ('User', 'Group') \
        UNION SELECT l.id, l.type FROM links AS l WHERE l.tenant = $1 AND l.application = $2 \
          AND NOT EXISTS (SELECT 1 FROM resources AS r WHERE r.tenant = $1 AND r.id = l.id AND r.type IN ('User', 'Group'))) AS n \
@@ -89,7 +89,7 @@ pub(crate) static MARK_ALL: Statement = Statement::new(
      ON CONFLICT (tenant, application, id) DO UPDATE SET generation = excluded.generation, priority = least(o.priority, excluded.priority), \
        due = excluded.due, attempts = 0, held = FALSE, verify = o.verify OR excluded.verify",
 );
-/// Applications of all tenants that are not suspended, where they have something to do now; who waited longest for a claim first.
+/// Applications of all tenants that are not suspended, where they have something to do now; the one that waited longest for a claim comes first.
 pub(crate) static APPLICATIONS_WITH_WORK: Statement = Statement::new(
     "SELECT a.tenant, a.application, \
        (SELECT count(*) FROM outbox AS l WHERE l.tenant = a.tenant AND l.application = a.application AND l.lease_until > 0 AND l.lease_until > $1), a.unanswered \
@@ -98,7 +98,7 @@ pub(crate) static APPLICATIONS_WITH_WORK: Statement = Statement::new(
        AND EXISTS (SELECT 1 FROM tenants AS t WHERE t.tenant = a.tenant AND NOT coalesce((t.settings::JSONB ->> 'suspended')::BOOLEAN, FALSE)) \
      ORDER BY a.claimed, a.application",
 );
-/// One node claims for an application at a time, so that nobody counts leases that another is just taking.
+/// One node claims for an application at a time, so that it does not count leases that another one is just taking.
 pub(crate) static BEGIN_CLAIM: Statement = Statement::new(
     "UPDATE applications SET claimed = $3 WHERE tenant = $1 AND application = $2 AND state = 'live' AND paused_until <= $3 RETURNING unanswered",
 );
@@ -123,7 +123,7 @@ pub(crate) static LEASE: Statement = Statement::new(
 pub(crate) static RENEW: Statement = Statement::new(
     "UPDATE outbox SET lease_until = $5 WHERE tenant = $1 AND application = $2 AND id = $3 AND fence = $4 AND lease_until > 0",
 );
-/// Whoever names an account and whoever waits for one see each other.
+/// A transaction that names an account and one that waits for an account see each other.
 pub(crate) static LOCK_ACCOUNTS: Statement = Statement::lock(
     "SELECT pg_advisory_xact_lock(hashtextextended('rollcall accounts of tenant ' || $1::BIGINT || ' in ' || $2::BIGINT, 0))",
 );
@@ -194,12 +194,11 @@ pub(crate) static FORGET_LINES: Statement = Statement::new(
     "DELETE FROM provisioning_log WHERE tenant = $1 AND application = $2 AND line <= $3",
 );
 pub(crate) static STATUS: Statement = Statement::new(
-    "SELECT count(*), count(*) FILTER (WHERE attempts > 0), count(*) FILTER (WHERE held), \
+    "SELECT count(*) FILTER (WHERE NOT held AND attempts = 0), \
+       count(*) FILTER (WHERE NOT held AND attempts > 0), count(*) FILTER (WHERE held), \
        (SELECT count(*) FROM links AS l WHERE l.tenant = $1 AND l.application = $2 AND l.remote_id IS NOT NULL) \
      FROM outbox WHERE tenant = $1 AND application = $2",
 );
-/// The entries of an application that may be claimed. `?3` is now, `?4` the instant before which a Group has waited long enough; one that takes
-/// something away (priority 0) waits for nobody.
 /// Entries that may be claimed. `$3` is now, `$4` the instant before which a Group has waited long enough; one that takes something away (priority 0) does not
 /// wait. An entry that another transaction writes is left out.
 pub(crate) static LIST_READY: Statement = Statement::new(

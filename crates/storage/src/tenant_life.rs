@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use directory::audit::{Chain, Entry};
 use directory::store::Fault;
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use directory::tenant_life::{RestoreError, Source, TenantLife};
@@ -13,6 +14,7 @@ use provisioning::application::ApplicationId;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
+use crate::audit::{append, append_if};
 use crate::engine::{Database, Engine};
 use crate::outbox::mark_all;
 use crate::restored::{Own, further};
@@ -30,15 +32,26 @@ const ROWS_ON_THEIR_WAY: usize = 200;
 
 #[async_trait]
 impl<E: Engine> TenantLife for Database<E> {
-    async fn set_suspended(&self, tenant: TenantId, suspended: bool) -> Result<bool, Fault> {
-        let set = self.write_each((tenant, suspended), set_suspended).await?;
+    async fn set_suspended(
+        &self,
+        tenant: TenantId,
+        suspended: bool,
+        entry: Entry,
+    ) -> Result<bool, Fault> {
+        let asked = (tenant, suspended, entry);
+        let set = self.write(asked, set_suspended).await?;
         self.notify();
         Ok(set)
     }
 
-    async fn set_settings(&self, tenant: &Tenant, settings: TenantSettings) -> Result<bool, Fault> {
-        let asked = (tenant.id, tenant.revision, settings);
-        let set = self.write_each(asked, set_settings).await?;
+    async fn set_settings(
+        &self,
+        tenant: &Tenant,
+        settings: TenantSettings,
+        entry: Entry,
+    ) -> Result<bool, Fault> {
+        let asked = (tenant.id, tenant.revision, settings, entry);
+        let set = self.write(asked, set_settings).await?;
         self.notify();
         Ok(set)
     }
@@ -57,11 +70,18 @@ impl<E: Engine> TenantLife for Database<E> {
         name: &str,
         at: Timestamp,
         source: Box<dyn Source>,
+        entry: Entry,
     ) -> Result<Tenant, RestoreError> {
         let (database, name) = (self.clone(), name.to_owned());
         // The file is read between the statements, where that keeps nothing else waiting.
         let restored = tokio::task::spawn_blocking(move || {
-            Handle::current().block_on(restore_from(&database, name, at, Importer::new(source)))
+            Handle::current().block_on(restore_from(
+                &database,
+                name,
+                at,
+                Importer::new(source),
+                entry,
+            ))
         });
         let restored = restored
             .await
@@ -70,8 +90,8 @@ impl<E: Engine> TenantLife for Database<E> {
         Ok(restored)
     }
 
-    async fn erase(&self, tenant: TenantId) -> Result<bool, Fault> {
-        let erased = self.write(tenant, erase).await?;
+    async fn erase(&self, tenant: TenantId, entry: Entry) -> Result<bool, Fault> {
+        let erased = self.write((tenant, entry), erase).await?;
         self.forget_erased().await?;
         Ok(erased)
     }
@@ -79,21 +99,23 @@ impl<E: Engine> TenantLife for Database<E> {
 
 async fn set_suspended(
     session: &mut dyn Session,
-    (tenant, suspended): &(TenantId, bool),
+    (tenant, suspended, entry): &(TenantId, bool, Entry),
 ) -> Result<bool, Fault> {
     session.revised();
     let values = fields![tenant, if *suspended { "true" } else { "false" }];
-    Ok(session.execute(&sql::SET_SUSPENDED, values).await? > 0)
+    let count = session.execute(&sql::SET_SUSPENDED, values).await?;
+    append_if(session, *tenant, entry, count > 0).await
 }
 
 async fn set_settings(
     session: &mut dyn Session,
-    (tenant, revision, settings): &(TenantId, i64, TenantSettings),
+    (tenant, revision, settings, entry): &(TenantId, i64, TenantSettings, Entry),
 ) -> Result<bool, Fault> {
     session.revised();
     let settings = json_text(settings)?;
     let values = fields![tenant, revision, &settings];
-    Ok(session.execute(&sql::SET_SETTINGS, values).await? > 0)
+    let count = session.execute(&sql::SET_SETTINGS, values).await?;
+    append_if(session, *tenant, entry, count > 0).await
 }
 
 /// A file that was checked, and what its tenant becomes.
@@ -105,6 +127,7 @@ struct Restoring {
     name: String,
     at: Timestamp,
     key: Arc<MasterKey>,
+    entry: Entry,
 }
 
 async fn restore_from<E: Engine>(
@@ -112,6 +135,7 @@ async fn restore_from<E: Engine>(
     name: String,
     at: Timestamp,
     mut importer: Importer,
+    entry: Entry,
 ) -> Result<Tenant, RestoreError> {
     let header = importer.check()?;
     let mut first = BTreeMap::new();
@@ -126,6 +150,7 @@ async fn restore_from<E: Engine>(
         name,
         at,
         key: Arc::clone(database.key()),
+        entry,
     };
     database.write(restoring, restore).await?
 }
@@ -213,6 +238,7 @@ async fn write_all(session: &mut dyn Session, asked: &Restoring) -> Result<Tenan
     for application in applications {
         mark_all(session, tenant, application, asked.at, true).await?;
     }
+    append(session, Chain::Installation, &asked.entry).await?;
     let restored = find_tenant(session, &asked.name).await?;
     restored.ok_or_else(|| Fault::new("the restored tenant is gone").into())
 }
@@ -296,7 +322,10 @@ fn field(cell: &Cell) -> Field<'_> {
 }
 
 /// Every table that has rows of tenants, also one that a later migration made. A commit that is under way ends without its tenant, and so without effect.
-async fn erase(session: &mut dyn Session, tenant: &TenantId) -> Result<bool, Fault> {
+async fn erase(
+    session: &mut dyn Session,
+    (tenant, entry): &(TenantId, Entry),
+) -> Result<bool, Fault> {
     session.revised();
     let values = fields![tenant];
     let found = session.is_there(&sql::LOCK_TENANT_TO_ERASE, values).await?;
@@ -308,5 +337,9 @@ async fn erase(session: &mut dyn Session, tenant: &TenantId) -> Result<bool, Fau
         session.execute(&sql::erase_from(&table), values).await?;
     }
     session.rows(&sql::ERASE_AS_USUAL, &[], |_| Ok(())).await?;
-    Ok(found || session.is_again())
+    let erased = found || session.is_again();
+    if erased {
+        append(session, Chain::Installation, entry).await?;
+    }
+    Ok(erased)
 }

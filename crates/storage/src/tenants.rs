@@ -1,12 +1,14 @@
 //! `Tenants`: tenants, and the revision that says how long what is remembered of one is good.
 
 use async_trait::async_trait;
+use directory::audit::{Chain, Entry};
 use directory::schema_change::first_documents;
 use directory::store::{Fault, Tenants};
 use directory::tenant::{Tenant, TenantId, TenantSettings};
 use directory::tenant_types::{PROGRAM, TenantTypes};
 use jiff::Timestamp;
 
+use crate::audit::append;
 use crate::engine::{Database, Engine};
 use crate::rows::{json_text, stored};
 use crate::session::{Columns, Session, fields};
@@ -20,8 +22,9 @@ impl<E: Engine> Tenants for Database<E> {
         name: &str,
         settings: TenantSettings,
         at: Timestamp,
+        entry: Entry,
     ) -> Result<Option<Tenant>, Fault> {
-        self.write((name.to_owned(), settings, at), create_tenant)
+        self.write((name.to_owned(), settings, at, entry), create_tenant)
             .await
     }
 
@@ -41,7 +44,7 @@ impl<E: Engine> Tenants for Database<E> {
 /// Makes a tenant with its first types; `None` where the name is taken.
 async fn create_tenant(
     session: &mut dyn Session,
-    (name, settings, at): &(String, TenantSettings, Timestamp),
+    (name, settings, at, entry): &(String, TenantSettings, Timestamp, Entry),
 ) -> Result<Option<Tenant>, Fault> {
     let (settings, revision) = (json_text(settings)?, stored(TenantTypes::first().revision));
     let made = session
@@ -64,6 +67,7 @@ async fn create_tenant(
         .map(|(kind, key, text)| fields![tenant.id, kind, key, at, PROGRAM, text].to_vec())
         .collect();
     session.execute_each(&ADD_DOCUMENT, &lists).await?;
+    append(session, Chain::Installation, entry).await?;
     Ok(Some(tenant))
 }
 

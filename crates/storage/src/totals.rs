@@ -1,7 +1,7 @@
-//! Which resources a condition selects, remembered. Counts nothing itself; whoever has counted hands it in.
+//! Which resources a condition selects, remembered. Counts nothing itself; a search that has counted hands it in.
 //!
 //! Every commit raises the tenant's sequence in the same transaction, so what is remembered belongs to one sequence and is right as long as that stands; after
-//! that, whoever knows what has changed since may bring it up to date.
+//! that, a caller who knows what has changed since may bring it up to date.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};

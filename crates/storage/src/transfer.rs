@@ -368,7 +368,7 @@ impl Placement {
         Ok(())
     }
 
-    /// A line of the change log about the feed of one receiver names it: by its new key afterwards, and where the file has no receivers, nobody.
+    /// A line of the change log about the feed of one receiver names it: by its new key afterwards, and by none where the file has no receivers.
     fn place_feed(&self, header: &Header, row: &mut Row) {
         for (column, cell) in row {
             if let ("attributes", Cell::Text(receiver)) = (column.name, cell) {

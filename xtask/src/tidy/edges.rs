@@ -49,6 +49,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "keys",
             "directory",
             "access",
+            "events",
             "provisioning",
         ],
     ),

@@ -31,11 +31,6 @@ const OF_AN_ENGINE: &[(&str, &[Engine], &str)] = &[
     ("commit/record.rs", BOTH, "part of a commit: history"),
     ("pending.rs", BOTH, "part of a commit: references that wait"),
     (
-        "leavers.rs",
-        BOTH,
-        "part of a commit: what was issued to people who leave",
-    ),
-    (
         "rehearsal.rs",
         BOTH,
         "a commit in a transaction that is taken back",
@@ -68,6 +63,22 @@ const OF_AN_ENGINE: &[(&str, &[Engine], &str)] = &[
     ),
     ("serving.rs", SQLITE, "one process serves a file"),
     ("writer.rs", SQLITE, "the one thread that writes"),
+    (
+        "together.rs",
+        POSTGRES,
+        "hot: commits that come at the same time",
+    ),
+    ("group.rs", POSTGRES, "hot: which commits go together"),
+    (
+        "create.rs",
+        POSTGRES,
+        "part of a commit: many creates at once",
+    ),
+    (
+        "commit/values.rs",
+        POSTGRES,
+        "part of a commit: index rows as arrays",
+    ),
     ("attempts.rs", POSTGRES, "what is tried again"),
     ("tls.rs", POSTGRES, "TLS to the server"),
 ];

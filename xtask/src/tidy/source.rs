@@ -15,11 +15,8 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 /// Files that were within both limits at 140 columns and are not yet at 100. Each leaves the list when it is mended.
 const TOO_LONG: &[&str] = &[
-    "crates/rollcall/src/commands/application.rs",
-    "crates/rollcall/src/commands/receiver.rs",
     "crates/rollcall/src/commands/schema.rs",
     "crates/rollcall/src/wiring.rs",
-    "crates/server/src/admin_api/receivers.rs",
     "crates/storage/src/filter_sql.rs",
     "crates/storage/src/sqlite/by_key.rs",
     "crates/storage/src/sqlite/commit.rs",

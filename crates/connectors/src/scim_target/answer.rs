@@ -212,7 +212,7 @@ pub(super) fn listed(sent: Sent, whole: bool) -> Exchange<Listing> {
 pub(super) fn read(sent: Sent, id: &AccountId) -> Exchange<Account> {
     exchange(sent, &[], |response| {
         let body = response.body.take().filter(|_| response.status == 200)?;
-        Account::of_json(body).filter(|account| account.id == *id)
+        Account::of_json(body).and_then(|account| account.answering(id))
     })
 }
 

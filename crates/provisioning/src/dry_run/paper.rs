@@ -1,7 +1,7 @@
 //! What a dry run would send, written down, and the account as it would be then.
 
 use crate::account::{Account, AccountChange, AccountId};
-use crate::connector::{Created, Exchange, Trace};
+use crate::connector::{Created, Exchange, Failure, Refusal, RefusalKind, Trace};
 use crate::machine::{Reply, Request};
 use crate::proof::Acknowledged;
 
@@ -19,6 +19,18 @@ impl Paper {
     /// Writes a request down and answers as an application that keeps the RFC; `None` where the request changes nothing, so that it may be sent.
     pub(super) fn write(&mut self, request: &Request) -> Option<Reply> {
         if !request.is_write() {
+            if matches!((request, self.writes.last()), (Request::Read(id), Some(Request::Remove(gone))) if id == gone)
+            {
+                let gone = Refusal {
+                    kind: RefusalKind::Gone,
+                    attribute: None,
+                };
+                return Some(Reply::Read(Exchange {
+                    trace: Trace::default(),
+                    wait: None,
+                    outcome: Err(Failure::Refused(gone)),
+                }));
+            }
             // What would have been changed is as it would be then.
             let is_it =
                 |account: &&Account| matches!(request, Request::Read(id) if *id == account.id);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::read::without_members;
 use super::{Command, Mark, Phase, State};
 use crate::account::{Account, get, text_of};
 use crate::ledger::Written;
@@ -22,7 +21,7 @@ impl State {
     }
 
     pub(super) fn adopt(&mut self, account: &Account) -> Command {
-        let attempted = self.link.as_ref().map(without_members).unwrap_or_default();
+        let attempted = self.link.as_ref().map(Link::attributes).unwrap_or_default();
         let mut in_doubt = self
             .link
             .as_ref()

@@ -1,9 +1,8 @@
 //! What the answer to a write shows, beside what was just told: a difference is a difference, and not success.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::read::without_members;
 use super::{Mark, State};
 use crate::account::{Account, Edit};
 use crate::comparison;
@@ -26,7 +25,7 @@ impl State {
         added: &BTreeSet<String>,
         removed: &BTreeSet<String>,
     ) -> Vec<String> {
-        let told = without_members(link);
+        let told = link.attributes();
         let empty = serde_json::Map::new();
         let wanted = self
             .desired
@@ -111,5 +110,32 @@ impl State {
                 format!("{name} was accepted, not stored: the application shows another value");
             self.put_aside(self.step_name(), name.to_owned(), Mark::Held, trace, &why);
         }
+    }
+
+    /// An account with the ids in our spelling, where an application writes those of lists and members in another case than those of accounts.
+    pub(super) fn respell(&self, mut account: Account) -> Account {
+        let Some(shown) = account.members.take() else {
+            return account;
+        };
+        let link = self.link.as_ref();
+        let known: BTreeSet<String> = link
+            .map(Link::members)
+            .into_iter()
+            .chain(link.map(Link::members_in_doubt))
+            .flatten()
+            .chain(
+                self.desired
+                    .iter()
+                    .flat_map(|desired| desired.members.keys().cloned()),
+            )
+            .collect();
+        let by_lower: BTreeMap<String, &String> =
+            known.iter().map(|id| (id.to_lowercase(), id)).collect();
+        let ours = |id: String| match by_lower.get(&id.to_lowercase()) {
+            Some(ours) if !known.contains(&id) => (*ours).clone(),
+            _ => id,
+        };
+        account.members = Some(shown.into_iter().map(ours).collect());
+        account
     }
 }

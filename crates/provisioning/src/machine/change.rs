@@ -2,17 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::read::without_members;
 use super::{Command, How, Mark, Phase, Request, State};
 use crate::account::{Account, AccountChange, Edit};
 use crate::comparison;
 use crate::connector::{Exchange, Failure, Trace};
 use crate::link::{Link, LinkState};
 use crate::mapping;
+use crate::matching;
 use crate::proof::Acknowledged;
 use crate::scope::Scope;
+
+/// Larger groups are not read only to see that somebody is out.
+const READ_BACK_MEMBERS_MAX: usize = 1_000;
 
 impl State {
     /// Sends a change that was decided.
@@ -78,7 +81,7 @@ impl State {
         let members = self.with_kinds(members, Some(account));
         // What the application was told and does not show would be lost with the whole.
         let (told, shown) = (
-            without_members(link),
+            link.attributes(),
             mapping::writable(&self.about.schema, &account.attributes),
         );
         let hidden = comparison::places(&self.about.schema, [&told])
@@ -102,10 +105,37 @@ impl State {
         whole
             .attributes
             .retain(|name, _| !self.left_out.contains(name));
+        if change.is_revocation() && self.lessened > 0 {
+            whole.attributes = self.least(account, &change);
+        }
         self.ask(
             Phase::Change(change, How::AsAWhole),
             Request::Replace(whole),
         )
+    }
+
+    /// As little of an account as a revocation may be sent with: what the application itself shows, then what every account has to have.
+    fn least(&self, account: &Account, change: &AccountChange) -> Map<String, Value> {
+        let schema = &self.about.schema;
+        let mut least = account.attributes.clone();
+        let ours = ["id", "schemas", "meta", "members"];
+        least.retain(|name, _| !ours.iter().any(|ours| name.eq_ignore_ascii_case(ours)));
+        if self.lessened > 1 {
+            let names = matching::attributes(schema);
+            least.retain(|name, _| {
+                let is_required = schema
+                    .core_attribute(name)
+                    .is_some_and(|attribute| attribute.required);
+                is_required || names.iter().any(|needed| name.eq_ignore_ascii_case(needed))
+            });
+        }
+        for edit in &change.edits {
+            least.retain(|name, _| {
+                edit.place.extension.is_some() || !name.eq_ignore_ascii_case(&edit.place.attribute)
+            });
+            edit.place.put(&mut least, edit.value.clone());
+        }
+        least
     }
 
     /// What the log calls the step.
@@ -149,6 +179,14 @@ impl State {
             Ok(acknowledged) => {
                 self.note(self.step_name(), "done", &trace, "");
                 self.acknowledge(&change, &acknowledged, &trace);
+                if how == How::AsAWhole && self.lessened > 0 {
+                    // The rest may be lost.
+                    (self.lessened, self.current) = (0, None);
+                    self.set(Mark::Verify);
+                }
+                if self.is(Mark::Temporary) {
+                    return self.wait_for_the_name();
+                }
                 self.advance()
             }
             Err(Failure::Refused(refusal)) => self.on_refused(change, how, &refusal, trace),
@@ -167,6 +205,15 @@ impl State {
             }
             Err(failure) => self.fail(self.step_name(), &trace, &failure),
         }
+    }
+
+    /// Whether reading the account can show that a revocation was stored.
+    fn can_be_proven(&self, change: &AccountChange, link: &Link) -> bool {
+        let knowledge = &self.about.knowledge;
+        if change.removed.is_empty() {
+            return !knowledge.is_hidden(self.resource_type(), "active");
+        }
+        knowledge.shows_members && link.acknowledged_members.len() <= READ_BACK_MEMBERS_MAX
     }
 
     /// It may have had its effect, or a part of it: the account is read before the next write. Where it does not show its members, they are in doubt.
@@ -222,8 +269,12 @@ impl State {
             self.count_sent(id);
         }
         link.set_members(members, &in_doubt);
-        self.current = acknowledged.shown().cloned();
-        match acknowledged.shown() {
+        let shown = acknowledged
+            .shown()
+            .cloned()
+            .map(|shown| self.respell(shown));
+        self.current.clone_from(&shown);
+        match &shown {
             Some(shown) => {
                 let added = change.added.keys().cloned().collect();
                 let unstored =
@@ -234,6 +285,9 @@ impl State {
             }
             // It was not as it was told before: whether it is now is looked at.
             None if self.is(Mark::Drifted) => self.set(Mark::Verify),
+            None if change.is_revocation() && self.can_be_proven(change, &link) => {
+                self.set(Mark::Unproven);
+            }
             None => {}
         }
         if change

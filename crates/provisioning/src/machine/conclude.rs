@@ -1,7 +1,5 @@
 //! How a claim ends, and the lines of the log that tell of it.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 
 use super::{Command, Mark, Phase, State};
@@ -39,6 +37,11 @@ impl State {
                 updated: self.now,
                 ..lost
             });
+        }
+        if self.is(Mark::Unproven)
+            && let Some(link) = &mut self.link
+        {
+            link.state = LinkState::Uncertain;
         }
         let link = match &self.link {
             same if *same == self.stored => LinkChange::Keep,
@@ -182,36 +185,6 @@ impl State {
                 .unwrap_or_default(),
             updated: self.now,
         }
-    }
-
-    /// The account is not where it was known: it is looked for before another one is made, and groups that name it are compared again.
-    pub(super) fn vanish(&mut self, step: &'static str, trace: &Trace, is_proven: bool) -> Command {
-        if self.is(Mark::Vanished) {
-            return self.retry(
-                step,
-                trace,
-                "the account is there and is not there; looking again later",
-            );
-        }
-        self.set(Mark::Vanished);
-        if !is_proven {
-            self.lost.clone_from(&self.link);
-        }
-        self.note(
-            step,
-            "retry",
-            trace,
-            "the account is gone; it is looked for before another one is made",
-        );
-        let mut link = self.new_link(None, LinkState::Creating, self.link.as_ref());
-        link.set_members(BTreeSet::new(), &BTreeSet::new());
-        self.link = Some(link);
-        self.parts.clear();
-        self.current = None;
-        if is_proven {
-            self.mark_groups(true);
-        }
-        self.advance()
     }
 
     /// Marks the groups that name this account out of date.

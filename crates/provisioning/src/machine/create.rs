@@ -8,7 +8,7 @@ use super::{Command, Mark, Owner, Phase, Request, State};
 use crate::account::{Account, AccountId, Members, NewAccount};
 use crate::connector::{Created, Exchange, Failure, Refusal, RefusalKind, Trace};
 use crate::ledger::Written;
-use crate::link::LinkState;
+use crate::link::{Link, LinkState};
 use crate::matching;
 use crate::proof::Absent;
 
@@ -41,6 +41,14 @@ impl State {
         let members: Members = desired.members.into_iter().take(members).collect();
         let mut link = self.new_link(None, LinkState::Creating, None);
         link.acknowledged.clone_from(&desired.document);
+        link.set_former(self.former().as_deref());
+        if let Some(before) = self
+            .link
+            .as_ref()
+            .filter(|before| before.former().is_some())
+        {
+            link.updated = before.updated;
+        }
         // Should the answer be lost, they may be in.
         link.set_members(BTreeSet::new(), &members.keys().cloned().collect());
         self.write_link(
@@ -50,6 +58,11 @@ impl State {
             }),
             link,
         )
+    }
+
+    /// The id of the account that is said to be gone.
+    pub(super) fn former(&self) -> Option<String> {
+        self.link.as_ref().and_then(Link::former).map(str::to_owned)
     }
 
     pub(super) fn send_create(&mut self, account: NewAccount) -> Command {
@@ -124,8 +137,10 @@ impl State {
             self.note("create", "retry", &trace, &why);
             return self.ask(Phase::Create(less.clone()), Request::Create(less));
         }
-        // Refused for certain, so there is nothing to look for.
-        self.link = None;
+        // Refused for certain, so there is nothing to look for but an account that is said to be gone.
+        if self.former().is_none() {
+            self.link = None;
+        }
         self.fail("create", &trace, &Failure::Refused(refusal.clone()))
     }
 

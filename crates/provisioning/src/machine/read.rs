@@ -36,11 +36,17 @@ impl State {
         } = exchange;
         self.heed(wait, outcome.is_ok());
         let account = match outcome {
-            Ok(account) => account,
+            Ok(account) => self.respell(account),
             Err(Failure::Refused(Refusal {
                 kind: RefusalKind::Gone,
                 ..
-            })) => return self.vanish("read", &trace, true),
+            })) => {
+                return if self.stays_locked() {
+                    self.not_shown("read", &trace)
+                } else {
+                    self.vanish("read", &trace, true)
+                };
+            }
             // A page of HTML proves nothing: the whole list is read before another account is made.
             Err(Failure::Refused(Refusal {
                 kind: RefusalKind::NotFound | RefusalKind::NotOffered,
@@ -58,6 +64,7 @@ impl State {
         Command::FindOwners {
             ids: strangers,
             types: self.about.application.settings.types(),
+            with_names: false,
         }
     }
 
@@ -99,7 +106,7 @@ impl State {
             LinkState::Linked,
             Some(&before),
         );
-        let told = without_members(&before);
+        let told = before.attributes();
         let empty = serde_json::Map::new();
         let wanted = self
             .desired
@@ -143,6 +150,7 @@ impl State {
         self.put_aside_members(&link, trace);
         self.link = Some(link);
         self.clear(Mark::Verify);
+        self.clear(Mark::Unproven);
         self.clear(Mark::Unsettled);
         self.current = Some(account);
         self.advance()
@@ -241,11 +249,4 @@ impl State {
             self.put_aside_if_unstored(id, trace);
         }
     }
-}
-
-/// The attributes of a link without what is kept beside them.
-pub(super) fn without_members(link: &Link) -> serde_json::Map<String, Value> {
-    let mut document = link.acknowledged.clone();
-    document.shift_remove("members");
-    document
 }

@@ -8,6 +8,9 @@ use crate::connector::{Failure, Refusal, RefusalKind, Trace};
 use crate::knowledge::Fact;
 use crate::matching;
 
+/// A revocation is sent with the whole account, with what the application itself shows, and with as little as it takes.
+const LESSENED_MAX: u32 = 2;
+
 impl State {
     pub(super) fn on_refused(
         &mut self,
@@ -20,6 +23,7 @@ impl State {
         let schema = Arc::clone(&self.about.schema);
         let names = matching::attributes(&schema);
         match refusal.kind {
+            RefusalKind::Gone if self.stays_locked() => self.not_shown(step, &trace),
             RefusalKind::Gone => self.vanish(step, &trace, true),
             RefusalKind::NotFound | RefusalKind::NotOffered if how == How::AsAWhole => {
                 self.retry(step, &trace, "the application offers neither PATCH nor PUT")
@@ -73,6 +77,15 @@ impl State {
                 self.parts.push(change);
                 self.advance()
             }
+            RefusalKind::InvalidValue | RefusalKind::Other
+                if how == How::AsAWhole && self.lessen(&change) =>
+            {
+                let why =
+                    "the application does not accept this with the whole account; less is sent";
+                self.note(step, "retry", &trace, why);
+                self.parts.push(change);
+                self.advance()
+            }
             // What takes something away is tried again: what is in its way may leave.
             RefusalKind::Conflict if change.is_revocation() => {
                 self.narrow(&change, None, Mark::Again, &trace)
@@ -120,6 +133,18 @@ impl State {
             .as_ref()
             .filter(|name| !needed.contains(&name.as_str()) && !change.touches(&[name.as_str()]));
         change.is_revocation() && named.is_some_and(|name| self.left_out.insert(name.clone()))
+    }
+
+    /// A revocation does not fail for something else that the account has, also where the refusal names nothing: less and less is sent with it.
+    fn lessen(&mut self, change: &AccountChange) -> bool {
+        let is_possible =
+            change.is_revocation() && change.touches(&["active"]) && self.lessened < LESSENED_MAX;
+        if is_possible {
+            self.lessened += 1;
+            // It was not accepted as a part either.
+            self.set(Mark::WithoutPatch);
+        }
+        is_possible
     }
 
     /// Some do not take this one part of an account and take the whole: who leaves does not stay because of that.

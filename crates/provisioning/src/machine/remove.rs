@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Command, Mark, State};
-use crate::account::{AccountChange, AccountId};
+use super::{Command, Mark, Phase, Request, State};
+use crate::account::{Account, AccountChange, AccountId, get};
 use crate::connector::{Exchange, Failure, RefusalKind, Trace};
 use crate::proof::Acknowledged;
 use crate::resource_type::has_active;
@@ -18,11 +18,7 @@ impl State {
         self.heed(wait, outcome.is_ok());
         let can_be_locked = has_active(&self.about.schema);
         let refusal = match outcome {
-            Ok(_) => {
-                self.note("delete", "done", &trace, "");
-                self.link = None;
-                return self.advance();
-            }
+            Ok(_) => return self.read_removed(trace),
             Err(Failure::Refused(refusal)) => refusal,
             Err(failure @ (Failure::Unknown { .. } | Failure::NotUnderstood)) => {
                 return self.on_removal_unknown(&trace, &failure);
@@ -68,6 +64,54 @@ impl State {
             }
             _ => self.fail("delete", &trace, &Failure::Refused(refusal)),
         }
+    }
+
+    /// Whether it is gone is read: an account that is forgotten and still there would never be found again.
+    fn read_removed(&mut self, trace: Trace) -> Command {
+        self.current = None;
+        let id = self
+            .link
+            .as_ref()
+            .and_then(|link| link.remote_id.clone())
+            .and_then(AccountId::new);
+        match id {
+            Some(id) => self.ask(Phase::Removed(trace), Request::Read(id)),
+            None => self.is_removed(&trace, ""),
+        }
+    }
+
+    fn is_removed(&mut self, trace: &Trace, why: &str) -> Command {
+        self.note("delete", "done", trace, why);
+        self.link = None;
+        self.advance()
+    }
+
+    pub(super) fn on_removal_read(
+        &mut self,
+        trace: &Trace,
+        exchange: Exchange<Account>,
+    ) -> Command {
+        self.heed(exchange.wait, exchange.outcome.is_ok());
+        let account = match exchange.outcome {
+            Ok(account) => account,
+            Err(Failure::Refused(_)) => return self.is_removed(trace, ""),
+            Err(failure) => return self.fail("delete", &exchange.trace, &failure),
+        };
+        let active = get(&account.attributes, "active");
+        let is_off = active == Some(&Value::Bool(false))
+            || active
+                .and_then(Value::as_str)
+                .is_some_and(|text| text.eq_ignore_ascii_case("false"));
+        if is_off {
+            let why = "the application keeps the account and has deactivated it";
+            return self.is_removed(trace, why);
+        }
+        let why = "the application says that this is deleted, and still shows it";
+        if has_active(&self.about.schema) {
+            let why = format!("{why}; the account is deactivated");
+            return self.lock_instead(Mark::Again, &exchange.trace, &why);
+        }
+        self.retry("delete", &exchange.trace, why)
     }
 
     /// The account may be gone or not: it is read before the next write.

@@ -21,6 +21,8 @@ pub(super) struct Search {
     whole: bool,
     /// Whether that was found out just now.
     cannot_filter: bool,
+    /// Whether the application's own search for this showed nothing, though it counts something.
+    shows_nothing: bool,
     /// The list, once it was read, and how it was asked for.
     listing: Option<(Listing, Trace)>,
     proof: Option<Absent>,
@@ -31,7 +33,8 @@ pub(super) struct Search {
 impl State {
     /// Adopts the one account that is there, or makes one where there is none.
     pub(super) fn search(&mut self, lookups: Vec<Lookup>) -> Command {
-        let whole = !self.about.knowledge.capabilities.filter;
+        let knowledge = &self.about.knowledge;
+        let whole = !knowledge.capabilities.filter || knowledge.search_lies(self.resource_type());
         let left = lookups.clone().into();
         self.look(Search {
             all: lookups,
@@ -39,6 +42,7 @@ impl State {
             current: None,
             whole,
             cannot_filter: false,
+            shows_nothing: false,
             listing: None,
             proof: None,
             owner: None,
@@ -50,8 +54,10 @@ impl State {
         loop {
             let Some(lookup) = search.left.pop_front() else {
                 // Where there should be an account, only the whole list can say that there is none.
-                let is_there =
-                    self.is(Mark::Conflicted) || self.lost.is_some() || self.is_unnamed();
+                let is_there = self.is(Mark::Conflicted)
+                    || self.lost.is_some()
+                    || self.is_unnamed()
+                    || (self.scope == Scope::Wanted && self.former().is_some());
                 if is_there && !search.whole && !search.all.is_empty() {
                     search.whole = true;
                     search.proof = None;
@@ -164,6 +170,12 @@ impl State {
         self.look(search)
     }
 
+    fn can_filter(&self, lookup: &Lookup) -> bool {
+        self.about
+            .knowledge
+            .can_search(self.resource_type(), &lookup.attribute, self.now)
+    }
+
     fn learn_search(&mut self, fact: Fact) {
         let mut after = self.about.knowledge.clone();
         after.learn(fact.clone());
@@ -176,12 +188,30 @@ impl State {
         let Some(lookup) = search.current.clone() else {
             return self.look(search);
         };
-        let found = listing.find(&lookup);
+        let mut found = listing.find(&lookup);
+        let shows_nothing = listing.accounts.is_empty() && listing.without_id.is_empty();
+        let was_empty = std::mem::take(&mut search.shows_nothing);
         if search.whole {
+            if found == Found::Partial
+                && (was_empty || self.about.application.settings.counts_too_many)
+            {
+                // Every page was read until none came, and the application's own search shows nothing either: its count is wrong.
+                let counted = None;
+                found = Listing {
+                    counted,
+                    ..listing.clone()
+                }
+                .find(&lookup);
+                search.whole = !was_empty;
+            }
             search.listing = Some((listing, trace.clone()));
         }
         match found {
             Found::Accounts(accounts) => {
+                if search.whole && self.is(Mark::Conflicted) && self.can_filter(&lookup) {
+                    // The search said that there is none.
+                    self.learn(Fact::SearchLies(self.resource_type().to_owned()));
+                }
                 let ids = accounts.keys().cloned().collect();
                 self.find_owners(Phase::SearchOwners(search, accounts, trace), ids)
             }
@@ -191,14 +221,14 @@ impl State {
                 self.look(search)
             }
             Found::Partial if !search.whole => {
-                search.cannot_filter = true;
+                (search.cannot_filter, search.shows_nothing) = (!shows_nothing, shows_nothing);
                 let why = "the answer shows others; all accounts are read instead";
                 self.list_instead(search, lookup, &trace, why)
             }
             Found::Partial => self.retry(
                 "match",
                 &trace,
-                "the answer is no whole list, so it proves nothing",
+                "the application counts more accounts than it lists, so that one is not listed proves nothing",
             ),
             Found::Unnamed => self.hold(
                 "match",
@@ -218,6 +248,14 @@ impl State {
         let own = &self.about.claim.resource_id;
         let (mut free, mut taken) = (Vec::new(), Vec::new());
         for (id, account) in accounts {
+            // The link is written with the id by which the account is known.
+            let account = match owners.get(&id).and_then(|owner| owner.account_id.clone()) {
+                Some(known) => Account {
+                    id: known,
+                    ..account
+                },
+                None => account,
+            };
             match owners.get(&id) {
                 Some(owner) if owner.resource_id != *own => {
                     taken.push((account, owner.resource_id.clone()));
@@ -294,6 +332,9 @@ impl State {
             self.clear(Mark::Again);
             return self.advance();
         }
+        if proof.is_some() && self.is_to_be_confirmed() {
+            return self.confirm_later();
+        }
         let Some(proof) = proof else {
             let nothing = Trace {
                 said: "there is no proof that no account exists".into(),
@@ -306,8 +347,11 @@ impl State {
             );
         };
         if self.is(Mark::Conflicted) {
+            if let Some(former) = self.former().filter(|_| owner.is_none()) {
+                return self.restore(former);
+            }
             let said = owner.map_or_else(
-                || "no list shows an account with it".to_owned(),
+                || super::vanish::HIDDEN.to_owned(),
                 |owner| {
                     format!(
                         "the account that has the name is linked to another resource, {owner:?}"

@@ -290,7 +290,8 @@ fn who_is_not_locked_by_patch_is_locked_by_put() {
                 .iter()
                 .filter(|write| matches!(write, Request::Replace(_)))
                 .count(),
-            1,
+            // One that is refused is sent with less, and with less again.
+            if refuses.is_some() { 3 } else { 1 },
             "{writes:?}"
         );
         assert_eq!(account["title"] == "Lady", delete_users);
@@ -542,12 +543,6 @@ fn what_is_accepted_and_not_stored_is_held() {
             &[],
         );
         world.calm();
-        if silent {
-            // Only a comparison can find it.
-            assert_eq!(world.outbox.len(), 0);
-            world.mark_all();
-            world.calm();
-        }
         assert_eq!(world.account("User", "r1")["title"], "x");
         assert_eq!(world.held().len(), 1, "{:?}", world.log);
         assert!(world.held()[0].starts_with("active was accepted, not stored"));

@@ -483,8 +483,8 @@ impl Ledger for MemoryLedger {
             state.outbox.values().filter(|entry| keep(entry)).count() as u64
         };
         Ok(SyncStatus {
-            waiting: count(&|_| true),
-            retrying: count(&|entry| entry.attempts > 0),
+            waiting: count(&|entry| !entry.held && entry.attempts == 0),
+            retrying: count(&|entry| !entry.held && entry.attempts > 0),
             held: count(&|entry| entry.held),
             linked: state.links.len() as u64,
         })

@@ -9,6 +9,7 @@
 
 mod application;
 mod dry_run;
+mod known_faults;
 mod faults;
 mod lanes;
 mod ledger;

@@ -34,6 +34,8 @@ pub enum Fault {
     NotUnderstoodAfter,
     /// 404 with a page of HTML.
     PageNotFound,
+    /// 404 of SCIM.
+    Gone,
     /// 409 for a reason that is no name.
     Conflict,
     /// It never left.
@@ -95,6 +97,20 @@ pub struct Behaviour {
     pub locks_as_a_whole: bool,
     /// Discovery fails.
     pub no_discovery: bool,
+    /// Each success asks for a wait.
+    pub asks_to_wait: bool,
+    /// Whoever is not active is shown to nobody; whether the account can still be changed by its id.
+    pub hides_inactive: Option<bool>,
+    /// Lists and searches lag behind: they do not show these accounts.
+    pub unlisted: BTreeSet<String>,
+    /// Changes and deletions are acknowledged and not stored.
+    pub stores_nothing: bool,
+    /// So many more are counted than listed.
+    pub counts_more: u64,
+    /// Lists and members write ids in upper case.
+    pub upper_case_ids: bool,
+    /// People are deactivated when they are deleted.
+    pub deletes_softly: bool,
 }
 
 #[derive(Default)]
@@ -154,6 +170,7 @@ impl Model {
             Some(Fault::LostBefore) => (Some(Failure::Unknown { answered: false }), None),
             Some(Fault::Broken) => (Some(Failure::Unknown { answered: true }), None),
             Some(Fault::PageNotFound) => (Some(refused(RefusalKind::NotFound, None)), None),
+            Some(Fault::Gone) => (Some(refused(RefusalKind::Gone, None)), None),
             Some(Fault::Conflict) => (Some(refused(RefusalKind::Conflict, None)), None),
             Some(Fault::Throttled) => (Some(Failure::Throttled), Some(RetryAfter::Seconds(5))),
             Some(Fault::NotUnderstood) => (Some(Failure::NotUnderstood), None),
@@ -197,6 +214,9 @@ impl Model {
                 }
             };
         }
+        let wait = wait.or_else(|| {
+            (self.behaviour.asks_to_wait && fault.is_none()).then_some(RetryAfter::Seconds(60))
+        });
         let mut reply = match request {
             Request::Discover => Reply::Described(traced(outcome!(self.describe()), wait)),
             Request::Find(lookup) => Reply::Listed(traced(outcome!(self.find(kind, lookup)), wait)),
@@ -249,6 +269,13 @@ impl Model {
             Ok(number) if self.behaviour.numeric_ids => Value::from(number),
             _ => Value::from(id),
         };
+        let member_id = |id: &str| {
+            if self.behaviour.upper_case_ids {
+                json_id(&id.to_uppercase())
+            } else {
+                json_id(id)
+            }
+        };
         document.retain(|name, _| !self.behaviour.hides.contains(name));
         document.insert("id".into(), json_id(id));
         if kind == "Group" {
@@ -260,10 +287,32 @@ impl Model {
                 .flatten();
             document.insert(
                 "members".into(),
-                members.map(|id| json!({ "value": json_id(id) })).collect(),
+                members
+                    .map(|id| json!({ "value": member_id(id) }))
+                    .collect(),
             );
         }
         Account::of_json(document)
+    }
+
+    /// An account as lists show it; `None` where they do not.
+    fn listed(&self, kind: &str, id: &str) -> Option<Account> {
+        let account = self.shown(kind, id)?;
+        if self.behaviour.unlisted.contains(id) || self.is_hidden(kind, id) {
+            return None;
+        }
+        if !self.behaviour.upper_case_ids {
+            return Some(account);
+        }
+        let mut attributes = account.attributes;
+        attributes.insert("id".into(), id.to_uppercase().into());
+        Account::of_json(attributes)
+    }
+
+    fn is_hidden(&self, kind: &str, id: &str) -> bool {
+        let account = self.accounts.get(&(kind.to_owned(), id.to_owned()));
+        self.behaviour.hides_inactive.is_some()
+            && account.is_some_and(|account| account.get("active") == Some(&json!(false)))
     }
 
     fn find(&self, kind: &str, lookup: &Lookup) -> Outcome<Listing> {
@@ -289,9 +338,9 @@ impl Model {
             .iter()
             .filter(|((it, _), document)| it == kind && is_it(document))
             .map(|((_, id), _)| id.clone());
-        let accounts: Vec<Account> = ids.filter_map(|id| self.shown(kind, &id)).collect();
+        let accounts: Vec<Account> = ids.filter_map(|id| self.listed(kind, &id)).collect();
         Ok(Listing {
-            counted: Some(accounts.len() as u64),
+            counted: Some(accounts.len() as u64 + self.behaviour.counts_more),
             accounts,
             ..Listing::default()
         })
@@ -303,9 +352,9 @@ impl Model {
             .keys()
             .filter(|(it, _)| it == kind)
             .map(|(_, id)| id.clone());
-        let accounts: Vec<Account> = ids.filter_map(|id| self.shown(kind, &id)).collect();
+        let accounts: Vec<Account> = ids.filter_map(|id| self.listed(kind, &id)).collect();
         Listing {
-            counted: Some(accounts.len() as u64),
+            counted: Some(accounts.len() as u64 + self.behaviour.counts_more),
             accounts,
             whole: true,
             ..Listing::default()
@@ -313,6 +362,9 @@ impl Model {
     }
 
     fn read(&self, kind: &str, id: &AccountId) -> Outcome<Account> {
+        if self.is_hidden(kind, id.as_str()) {
+            return Err(refused(RefusalKind::Gone, None));
+        }
         self.shown(kind, id.as_str())
             .ok_or(refused(RefusalKind::Gone, None))
     }
@@ -414,6 +466,13 @@ impl Model {
         if self.behaviour.locks_as_a_whole && change.touches(&["active"]) {
             return Err(refused(RefusalKind::Other, None));
         }
+        if self.is_hidden(kind, change.id.as_str()) && self.behaviour.hides_inactive == Some(false)
+        {
+            return Err(refused(RefusalKind::Gone, None));
+        }
+        if self.behaviour.stores_nothing {
+            return Ok(Acknowledged::silently());
+        }
         let key = (kind.to_owned(), change.id.to_string());
         let mut document = self
             .accounts
@@ -475,6 +534,16 @@ impl Model {
     fn remove(&mut self, kind: &str, id: &AccountId) -> Outcome<Acknowledged> {
         if self.behaviour.refuses_delete && kind == "User" {
             return Err(refused(RefusalKind::Other, None));
+        }
+        if self.behaviour.stores_nothing {
+            return Ok(Acknowledged::silently());
+        }
+        let key = (kind.to_owned(), id.to_string());
+        if self.behaviour.deletes_softly
+            && let Some(account) = self.accounts.get_mut(&key)
+        {
+            account.insert("active".into(), false.into());
+            return Ok(Acknowledged::silently());
         }
         self.accounts
             .remove(&(kind.to_owned(), id.to_string()))

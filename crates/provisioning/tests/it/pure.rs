@@ -13,7 +13,7 @@ use provisioning::application::{
 use provisioning::knowledge::Knowledge;
 use provisioning::ledger::{Claim, LinkChange, Next, OutOfDate, Record, Written};
 use provisioning::link::{Link, LinkState};
-use provisioning::machine::{self, Command, Event, Limits, Owner, Request, Situation};
+use provisioning::machine::{self, Command, Event, Limits, Owner, Request, Rest, Situation};
 use provisioning::mapping;
 use provisioning::provisioning_log::LogEntry;
 use scim_protocol::SchemaSet;
@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::model::{Fault, Model};
 
-type Key = (String, String);
+pub type Key = (String, String);
 
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -49,10 +49,13 @@ pub struct Pure {
     pub log: Vec<LogEntry>,
     pub knowledge: Knowledge,
     pub paused: Timestamp,
+    rests: BTreeMap<Key, Rest>,
     pub now: Timestamp,
     pub settings: ApplicationSettings,
     schemas: SchemaSet,
     counter: u64,
+    /// Pairs whose claim was cut off by a crash.
+    pub crashed: BTreeSet<Key>,
     /// What must never be, found while requests were sent.
     pub broken: Vec<String>,
 }
@@ -69,10 +72,12 @@ impl Pure {
             log: Vec::new(),
             knowledge: Knowledge::default(),
             paused: now,
+            rests: BTreeMap::new(),
             now,
             settings,
             schemas: SchemaSet::standard(),
             counter: 0,
+            crashed: BTreeSet::new(),
             broken: Vec::new(),
         }
     }
@@ -203,7 +208,11 @@ impl Pure {
             lease_until: self.now,
             unanswered: 0,
         };
-        let (mut state, mut command) = machine::start(self.situation(claim), self.now);
+        let situation = self.situation(claim);
+        let rest = self.rests.remove(key);
+        let (mut state, mut command) = rest
+            .and_then(|rest| rest.resume(&situation, self.now))
+            .unwrap_or_else(|| machine::start(situation, self.now));
         loop {
             state
                 .take_facts()
@@ -222,7 +231,7 @@ impl Pure {
                     self.pass(1);
                     Event::Answered(Box::new(self.model.answer(&kind, &request, fault)))
                 }
-                Command::FindOwners { ids, types } => Event::Owners(self.owners(ids, &types)),
+                Command::FindOwners { ids, types, .. } => Event::Owners(self.owners(ids, &types)),
                 Command::WriteLink(link, lines) => {
                     let is_other = |(other, held): (&Key, &Link)| {
                         *other != *key && other.0 == kind && held.remote_id == link.remote_id
@@ -235,12 +244,19 @@ impl Pure {
                         Event::LinkWritten(Written::Written)
                     }
                 }
-                Command::Record(record) => return self.record(key, *record),
+                Command::Record(record) => {
+                    if let Some(rest) = state.take_rest() {
+                        self.rests.insert(key.clone(), rest);
+                    }
+                    return self.record(key, *record);
+                }
                 Command::Leave(_) => return,
             };
             if crash {
                 // The next one reads first, and knows nothing any more.
                 self.knowledge = Knowledge::default();
+                self.rests.clear();
+                self.crashed.insert(key.clone());
                 if let Some(entry) = self.outbox.get_mut(key) {
                     entry.verify = true;
                 }
@@ -287,7 +303,7 @@ impl Pure {
                 token: Secret::new("secret"),
                 state: ApplicationState::Live,
                 settings: self.settings.clone(),
-                created: self.now,
+                created: Timestamp::UNIX_EPOCH,
             },
             schema,
             link: self.links.get(&key).cloned(),
@@ -307,10 +323,18 @@ impl Pure {
 
     fn owners(&self, ids: Vec<AccountId>, types: &[String]) -> BTreeMap<AccountId, Owner> {
         let owner = |id: &AccountId| {
+            let is_it = |known: &str| known.eq_ignore_ascii_case(id.as_str());
             let mut links = self.links.iter().filter(|((kind, _), link)| {
-                types.contains(kind) && link.remote_id.as_deref() == Some(id.as_str())
+                types.contains(kind) && link.remote_id.as_deref().is_some_and(is_it)
             });
-            let ((kind, resource_id), _) = links.next()?;
+            let ((kind, resource_id), link) = links.next()?;
+            let name = if kind == "Group" {
+                "displayName"
+            } else {
+                "userName"
+            };
+            let subject = self.directory.get(&(kind.clone(), resource_id.clone()));
+            let known = link.remote_id.clone().and_then(AccountId::new);
             let is_waiting = self
                 .outbox
                 .get(&(kind.clone(), resource_id.clone()))
@@ -318,6 +342,9 @@ impl Pure {
             Some(Owner {
                 resource_id: resource_id.clone(),
                 is_waiting,
+                account_id: known.filter(|known| known != id),
+                name: subject
+                    .and_then(|subject| subject.document.get(name)?.as_str().map(str::to_owned)),
             })
         };
         ids.into_iter()

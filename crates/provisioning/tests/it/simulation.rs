@@ -251,9 +251,9 @@ fn judge_person(world: &Pure, number: u64) -> Option<String> {
         let (there, here) = (account.get(name), wanted.document.get(name));
         // What an account had when it was adopted, and the directory says nothing about, is not ours to remove. Somebody who was locked out and came back is
         // adopted, too.
-        // A crash after a request forgets what was sent, and what is not shown cannot be read.
-        let is_hidden = world.model.behaviour.hides.contains(name);
-        if here.is_none() && (remote_id == "old" || !world.settings.delete_users || is_hidden) {
+        // A crash after a request forgets what was sent: what is not wanted any more then stays.
+        let is_forgotten = world.crashed.contains(&key);
+        if here.is_none() && (remote_id == "old" || !world.settings.delete_users || is_forgotten) {
             continue;
         }
         let same = match (there.and_then(Value::as_str), here.and_then(Value::as_str)) {

@@ -99,6 +99,9 @@ pub struct Add {
     /// Another resource type that is provisioned to it, besides users and groups: `Device`, or a type of the tenant's own; may be given several times
     #[arg(long = "resource-type", value_name = "NAME")]
     resource_types: Vec<String>,
+    /// Its lists count more accounts than they show, even at their end; a list that was read to its end is whole all the same
+    #[arg(long)]
+    counts_too_many: bool,
 }
 
 /// Whether an application can PATCH.
@@ -205,6 +208,7 @@ async fn add(client: &AdminClient, arguments: Add, output: Output) -> Result<(),
             .unwrap_or(usize::MAX),
         delete_users: !arguments.keep_users,
         groups: !arguments.without_groups,
+        counts_too_many: arguments.counts_too_many,
         other_types: arguments.resource_types.into_iter().collect(),
     };
     let new = NewApplication {

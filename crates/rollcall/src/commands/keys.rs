@@ -1,14 +1,14 @@
 //! `rollcall keys`: the keys with which a tenant's event tokens are signed. The private halves never leave the database.
 
+use administration::signing_keys::{Rotation, SigningKey};
 use clap::Subcommand;
-use events::event_log::SigningKey;
 use serde_json::{Value, json};
 
+use crate::admin_client::{AdminClient, Destination};
 use crate::commands::TenantArgument;
-use crate::configuration::Configuration;
 use crate::failure::Failure;
+use crate::operations::{LIST_KEYS, ROTATE_KEYS};
 use crate::output::{Output, instant, instant_or};
-use crate::wiring::{Missing, Rollcall};
 
 /// `rollcall keys ...`
 #[derive(Subcommand, Debug)]
@@ -28,18 +28,13 @@ pub enum Command {
 /// Runs it.
 pub async fn run(
     command: Command,
-    configuration: &Configuration,
+    destination: &Destination<'_>,
     output: Output,
 ) -> Result<(), Failure> {
-    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
+    let client = &destination.open().await?;
     match command {
         Command::List(argument) => {
-            let tenant = rollcall.tenant(&argument.tenant).await?;
-            let keys = rollcall
-                .store
-                .keys
-                .signing_keys(tenant.id, rollcall.now())
-                .await?;
+            let keys = list(client, &argument.tenant).await?;
             let row = |key: &SigningKey| {
                 vec![
                     key.id.clone(),
@@ -47,45 +42,47 @@ pub async fn run(
                     instant_or(key.retired, "signs"),
                 ]
             };
-            let rows = keys.iter().map(row).collect();
-            let empty = "No keys. The first is made when the first token is signed.";
             output.table(
                 &["key", "made", "replaced"],
-                rows,
-                empty,
-                &Value::Array(keys.iter().map(key_json).collect()),
+                keys.iter().map(row).collect(),
+                "No keys. The first is made when the first token is signed.",
+                &json!(keys),
             );
             Ok(())
         }
         Command::Rotate {
             tenant,
             distrust_old,
-        } => {
-            let tenant = rollcall.tenant(&tenant.tenant).await?;
-            let key = rollcall
-                .store
-                .keys
-                .rotate_keys(tenant.id, rollcall.now(), distrust_old)
-                .await?;
-            let old = if distrust_old {
-                "The old keys are no longer published."
-            } else {
-                "The old key stays published for a week."
-            };
-            output.say(
-                format!("Tokens are signed with {} from now on. {old}", key.id),
-                &key_json(&key),
-            );
-            Ok(())
-        }
+        } => rotate(client, &tenant.tenant, distrust_old, output).await,
     }
 }
 
-fn key_json(key: &SigningKey) -> Value {
-    json!({
-        "id": key.id,
-        "public": key.public,
-        "created": key.created.to_string(),
-        "retired": key.retired.map(|at| at.to_string()),
-    })
+async fn list(client: &AdminClient, tenant: &str) -> Result<Vec<SigningKey>, Failure> {
+    client.request(&LIST_KEYS, &[tenant]).answer().await
+}
+
+async fn rotate(
+    client: &AdminClient,
+    tenant: &str,
+    distrust_old: bool,
+    output: Output,
+) -> Result<(), Failure> {
+    let request = client.request(&ROTATE_KEYS, &[tenant]);
+    let public: Value = request.body(&Rotation { distrust_old }).answer().await?;
+    let keys = list(client, tenant).await?;
+    let made = keys.iter().find(|key| key.public == public);
+    let made = made.ok_or_else(|| {
+        Failure::conflict("the new key was taken back before this command could show it")
+            .hint("`rollcall keys list` shows the keys that are published")
+    })?;
+    let old = if distrust_old {
+        "The old keys are no longer published."
+    } else {
+        "The old key stays published for a week."
+    };
+    output.say(
+        format!("Tokens are signed with {} from now on. {old}", made.id),
+        &json!(made),
+    );
+    Ok(())
 }

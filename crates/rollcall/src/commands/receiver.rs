@@ -1,30 +1,28 @@
-//! `rollcall receiver`: who is told of a tenant's changes. Sends something only in `test`; everything else `serve` does.
+//! `rollcall receiver`: who is told of a tenant's changes. Sends nothing itself; the server does.
 
 use std::path::{Path, PathBuf};
 
-use access::credential::token_text;
-use clap::{Args, Subcommand, ValueEnum};
-use directory::secret::Secret;
-use directory::tenant::Tenant;
-use events::event_log::{Choice, NewReceiver, Reception};
-use events::receiver::webhook_secret_text;
-use events::receiver::{
-    Detail, Reader, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets,
-    UndeliveredState, check,
+use administration::dead_letters::{Count, DeadLetter, Which};
+use administration::receivers::{
+    Added, Change, FeedChanged, FeedMember, NewReceiver, NewSecret, Receiver, SecretRotation,
+    TestOutcome, Tested,
 };
-use jiff::SignedDuration;
+use clap::{Args, Subcommand, ValueEnum};
+use events::receiver::{Detail, ReceiverKind, ReceiverSettings, ReceiverState};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
+use crate::admin_client::{AdminClient, Destination, Request};
+use crate::commands::application::read_token;
 use crate::commands::{Named, TenantArgument};
-use crate::configuration::Configuration;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
+use crate::operations::{
+    ADD_RECEIVER, ADD_TO_FEED, CHANGE_RECEIVER, DISCARD, LIST_DEAD_LETTERS, LIST_RECEIVERS,
+    Operation, REDELIVER, REMOVE_FROM_FEED, REMOVE_RECEIVER, ROTATE_RECEIVER_SECRET, SHOW_RECEIVER,
+    TEST_RECEIVER,
+};
 use crate::output::{Output, instant, instant_or};
-use crate::serving_url;
-use crate::wiring::{self, Missing, Rollcall};
-
-/// Most events that are shown at once.
-const SHOWN_MAX: usize = 1_000;
 
 /// `rollcall receiver ...`
 #[derive(Subcommand, Debug)]
@@ -39,7 +37,7 @@ pub enum Command {
     List(TenantArgument),
     /// Show one receiver: how far it is, and why the last attempt failed
     Show(Named),
-    /// Send a message that is about nobody, and say in plain words what came back
+    /// Send a message that is about no resource, and say in plain words what came back
     Test(Named),
     /// Stop telling a receiver; events wait
     Pause(Named),
@@ -158,43 +156,34 @@ pub struct Member {
 /// Runs it.
 pub async fn run(
     command: Command,
-    configuration: &Configuration,
+    destination: &Destination<'_>,
     output: Output,
 ) -> Result<(), Failure> {
-    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
+    let client = &destination.open().await?;
     match command {
-        Command::Add(arguments) => add(&rollcall, arguments, configuration, output).await,
-        Command::List(argument) => list(&rollcall, &argument, output).await,
+        Command::Add(arguments) => add(client, arguments, output).await,
+        Command::List(argument) => list(client, &argument.tenant, output).await,
         Command::Show(named) => {
-            let (_, receiver) = named.receiver(&rollcall).await?;
+            let receiver = answer(client.request(&SHOW_RECEIVER, &named.path())).await?;
             show(&receiver, output);
             Ok(())
         }
-        Command::Test(named) => test(&rollcall, &named, configuration, output).await,
-        Command::Pause(named) => set_state(&rollcall, &named, ReceiverState::Paused, output).await,
-        Command::Resume(named) => set_state(&rollcall, &named, ReceiverState::Live, output).await,
+        Command::Test(named) => test(client, &named, output).await,
+        Command::Pause(named) => set_state(client, &named, ReceiverState::Paused, output).await,
+        Command::Resume(named) => set_state(client, &named, ReceiverState::Live, output).await,
         Command::Remove(named) => {
-            let (tenant, receiver) = named.receiver(&rollcall).await?;
-            rollcall
-                .store
-                .receivers
-                .remove_receiver(tenant.id, receiver.id)
-                .await?;
+            let request = client.request(&REMOVE_RECEIVER, &named.path());
+            request.done().await.map_err(hinted)?;
             output.say(
-                format!("Receiver {} is forgotten.", receiver.name),
-                &json!({ "name": receiver.name, "state": "removed" }),
+                format!("Receiver {} is forgotten.", named.name),
+                &json!({ "name": named.name, "state": "removed" }),
             );
             Ok(())
         }
-        Command::RotateSecret(arguments) => rotate_secret(&rollcall, &arguments, output).await,
-        Command::DeadLetters(named) => list_dead_letters(&rollcall, &named, output).await,
+        Command::RotateSecret(arguments) => rotate_secret(client, arguments, output).await,
+        Command::DeadLetters(named) => list_dead_letters(client, &named, output).await,
         Command::Redeliver(chosen) => {
-            let (tenant, receiver) = chosen.named.receiver(&rollcall).await?;
-            let count = rollcall
-                .store
-                .receivers
-                .redeliver(tenant.id, receiver.id, chosen.sequence)
-                .await?;
+            let count = count(client, &REDELIVER, &chosen).await?;
             output.say(
                 format!("{count} will be delivered again."),
                 &json!({ "redelivered": count }),
@@ -202,189 +191,134 @@ pub async fn run(
             Ok(())
         }
         Command::Discard(chosen) => {
-            let (tenant, receiver) = chosen.named.receiver(&rollcall).await?;
-            let count = rollcall
-                .store
-                .receivers
-                .discard(tenant.id, receiver.id, chosen.sequence)
-                .await?;
+            let count = count(client, &DISCARD, &chosen).await?;
             output.say(
                 format!("{count} are forgotten."),
                 &json!({ "discarded": count }),
             );
             Ok(())
         }
-        Command::FeedAdd(member) => choose(&rollcall, member, true, output).await,
-        Command::FeedRemove(member) => choose(&rollcall, member, false, output).await,
+        Command::FeedAdd(member) => choose(client, &ADD_TO_FEED, member, output).await,
+        Command::FeedRemove(member) => choose(client, &REMOVE_FROM_FEED, member, output).await,
     }
 }
 
-impl Named {
-    async fn receiver(&self, rollcall: &Rollcall) -> Result<(Tenant, Receiver), Failure> {
-        let tenant = rollcall.tenant(&self.tenant.tenant).await?;
-        let receivers = rollcall.store.receivers.list_receivers(tenant.id).await?;
-        let found = receivers
-            .into_iter()
-            .find(|receiver| receiver.name == self.name);
-        let receiver = found.ok_or_else(|| {
-            Failure::not_found(format!(
-                "there is no receiver `{}` in tenant {}",
-                self.name, tenant.name
-            ))
-            .hint("`rollcall receiver list` shows those that are there")
-        })?;
-        Ok((tenant, receiver))
+async fn answer<T: DeserializeOwned>(request: Request<'_>) -> Result<T, Failure> {
+    request.answer().await.map_err(hinted)
+}
+
+/// What helps where a receiver is not there.
+fn hinted(failure: Failure) -> Failure {
+    match failure.exit {
+        Exit::NotFound => failure.hint("`rollcall receiver list` shows those that are there"),
+        _ => failure,
     }
 }
 
-async fn add(
-    rollcall: &Rollcall,
-    arguments: Add,
-    configuration: &Configuration,
-    output: Output,
-) -> Result<(), Failure> {
-    let tenant = rollcall.tenant(&arguments.tenant.tenant).await?;
+async fn add(client: &AdminClient, arguments: Add, output: Output) -> Result<(), Failure> {
+    let tenant = &arguments.tenant.tenant;
     let kind = match arguments.kind {
         Kind::Webhook => ReceiverKind::Webhook,
         Kind::Push => ReceiverKind::Push,
         Kind::Poll => ReceiverKind::Poll,
     };
-    let settings = ReceiverSettings {
-        detail: if arguments.detail == HowMuch::Full {
-            Detail::Full
-        } else {
-            Detail::Notice
-        },
-        resource_types: arguments.resource_type,
-        chosen_only: arguments.chosen_only,
-        audience: arguments.audience,
-        attempts_max: arguments.attempts_max,
-        batch_max: arguments.batch_max,
+    let detail = match arguments.detail {
+        HowMuch::Full => Detail::Full,
+        HowMuch::Notice => Detail::Notice,
     };
-    check(&arguments.name, kind, &arguments.url, &settings)
-        .map_err(|(_, sentence)| Failure::refused(sentence))?;
-    if kind != ReceiverKind::Poll {
-        rollcall.event_delivery.check(&arguments.url).await?;
-    }
-    let secret = secret(rollcall, kind, arguments.token_file.as_deref())?;
     let new = NewReceiver {
-        name: arguments.name.clone(),
+        name: arguments.name,
         kind,
         url: arguments.url,
-        settings,
-        secrets: Secrets::new(secret.clone().map(|(secret, _)| secret)),
+        settings: ReceiverSettings {
+            detail,
+            resource_types: arguments.resource_type,
+            chosen_only: arguments.chosen_only,
+            audience: arguments.audience,
+            attempts_max: arguments.attempts_max,
+            batch_max: arguments.batch_max,
+        },
+        token: token(kind, arguments.token_file.as_deref())?,
         from_oldest: arguments.from_oldest,
-        at: rollcall.now(),
     };
-    let added = rollcall
-        .store
-        .receivers
-        .add_receiver(tenant.id, new)
-        .await?;
-    let receiver = added.ok_or_else(|| {
-        Failure::conflict(format!("there is a receiver `{}` already", arguments.name))
-    })?;
-    let serving = serving_url::find(configuration);
-    let base = format!("{}/t/{}", serving.url, tenant.name);
-    let mut value = receiver.to_json(Reader::Operator);
-    let mut lines = vec![format!(
-        "Receiver {} is added; `serve` tells it of every change from now on.",
-        receiver.name
-    )];
-    let mut add = |name: &str, label: &str, text: String| {
-        lines.push(format!("  {label}: {text}"));
-        if let Some(map) = value.as_object_mut() {
-            map.insert(name.into(), text.into());
-        }
-    };
-    if let Some((secret, true)) = secret {
-        add(
-            "secret",
-            "secret (shown only now)",
-            secret.reveal().to_owned(),
-        );
+    let request = client.request(&ADD_RECEIVER, &[tenant]).body(&new);
+    let mut added: Added = request.answer().await?;
+    if let Some(base) = client.given_url() {
+        lead_through(&mut added, &format!("{base}/t/{tenant}"));
     }
-    if kind != ReceiverKind::Webhook {
-        add("issuer", "issuer", base.clone());
-        add("jwksUri", "keys", format!("{base}/.well-known/jwks.json"));
-        add("audience", "audience", receiver.audience().to_owned());
-    }
-    if kind == ReceiverKind::Poll {
-        add(
-            "pollUrl",
-            "poll at",
-            format!("{base}/receivers/{}/poll", receiver.name),
-        );
-    }
-    if kind != ReceiverKind::Webhook && serving.is_assumed {
-        lines.push(format!(
-            "No `serve` runs on this data folder and `public_url` is not set: the URLs above are right if `serve` listens on {}.",
-            configuration.listen.value
-        ));
-    }
-    output.say(lines.join("\n"), &value);
+    say_added(client, &added, output);
     Ok(())
 }
 
-/// The secret of a new receiver, and whether it was made here and has to be shown.
-fn secret(
-    rollcall: &Rollcall,
-    kind: ReceiverKind,
-    token_file: Option<&Path>,
-) -> Result<Option<(Secret, bool)>, Failure> {
-    match (kind, token_file) {
-        (ReceiverKind::Push, Some(path)) => Ok(Some((
-            Secret::new(super::application::read_token(path)?),
-            false,
-        ))),
-        (ReceiverKind::Push, None) => Ok(None),
-        (_, Some(_)) => Err(Failure::usage(
-            "--token-file belongs to a push receiver; the others get a secret that is made here",
-        )),
-        (ReceiverKind::Webhook, None) => Ok(Some((
-            Secret::new(webhook_secret_text(&rollcall.secret())),
-            true,
-        ))),
-        (ReceiverKind::Poll, None) => Ok(Some((Secret::new(token_text(&rollcall.secret())), true))),
+/// The URLs of a new receiver lead to the server by the way by which this command reached it. The issuer stays: it is what the tokens have.
+fn lead_through(added: &mut Added, base: &str) {
+    let issuer = added.issuer.clone().unwrap_or_default();
+    for url in [&mut added.jwks_uri, &mut added.poll_url] {
+        if let Some(below) = url.as_deref().and_then(|url| url.strip_prefix(&issuer)) {
+            *url = Some(format!("{base}{below}"));
+        }
     }
 }
 
-async fn list(
-    rollcall: &Rollcall,
-    argument: &TenantArgument,
-    output: Output,
-) -> Result<(), Failure> {
-    let tenant = rollcall.tenant(&argument.tenant).await?;
-    let receivers = rollcall.store.receivers.list_receivers(tenant.id).await?;
+fn say_added(client: &AdminClient, added: &Added, output: Output) {
+    let mut lines = vec![format!(
+        "Receiver {} is added; `serve` tells it of every change from now on.",
+        added.receiver.name
+    )];
+    let told = [
+        ("secret (shown only now)", &added.secret),
+        ("issuer", &added.issuer),
+        ("keys", &added.jwks_uri),
+        ("audience", &added.audience),
+        ("poll at", &added.poll_url),
+    ];
+    for (label, text) in told {
+        lines.extend(text.iter().map(|text| format!("  {label}: {text}")));
+    }
+    if let Some(address) = client.assumed_address().filter(|_| added.issuer.is_some()) {
+        lines.push(format!(
+            "No `serve` runs on this data folder and `public_url` is not set: the URLs above are right if `serve` listens on {address}."
+        ));
+    }
+    output.say(lines.join("\n"), &json!(added));
+}
+
+/// The token that a push receiver wants, where a file holds it.
+fn token(kind: ReceiverKind, file: Option<&Path>) -> Result<Option<String>, Failure> {
+    if file.is_some() && kind != ReceiverKind::Push {
+        return Err(Failure::usage(
+            "--token-file belongs to a push receiver; the others get a secret that is made here",
+        ));
+    }
+    file.map(read_token).transpose()
+}
+
+async fn list(client: &AdminClient, tenant: &str, output: Output) -> Result<(), Failure> {
+    let request = client.request(&LIST_RECEIVERS, &[tenant]);
+    let receivers: Vec<Receiver> = request.answer().await?;
     let row = |receiver: &Receiver| {
-        let last = instant_or(receiver.last_delivered, "never");
         vec![
             receiver.name.clone(),
             kind_name(receiver.kind).to_owned(),
             state_name(receiver.state).to_owned(),
             receiver.url.clone(),
-            last,
-            Reader::Operator.sees(&receiver.last_error),
+            instant_or(receiver.last_delivered, "never"),
+            receiver.last_error.clone(),
         ]
     };
-    let rows = receivers.iter().map(row).collect();
-    let values = receivers
-        .iter()
-        .map(|receiver| receiver.to_json(Reader::Operator))
-        .collect();
-    let empty = "No receivers. Add one:\n  rollcall receiver add NAME --kind webhook --url URL";
+    let headers = [
+        "name",
+        "kind",
+        "state",
+        "url",
+        "last delivered",
+        "last error",
+    ];
     output.table(
-        &[
-            "name",
-            "kind",
-            "state",
-            "url",
-            "last delivered",
-            "last error",
-        ],
-        rows,
-        empty,
-        &Value::Array(values),
+        &headers,
+        receivers.iter().map(row).collect(),
+        "No receivers. Add one:\n  rollcall receiver add NAME --kind webhook --url URL",
+        &json!(receivers),
     );
     Ok(())
 }
@@ -396,10 +330,9 @@ fn show(receiver: &Receiver, output: Output) {
     } else {
         settings.resource_types.join(", ")
     };
-    let detail = if settings.detail == Detail::Full {
-        "full"
-    } else {
-        "notice"
+    let detail = match settings.detail {
+        Detail::Full => "full",
+        Detail::Notice => "notice",
     };
     let rows = [
         ("name", receiver.name.clone()),
@@ -412,7 +345,7 @@ fn show(receiver: &Receiver, output: Output) {
         ("audience", receiver.audience().to_owned()),
         ("attempts at the next event", receiver.attempts.to_string()),
         ("next attempt", instant_or(receiver.due, "at once")),
-        ("last error", Reader::Operator.sees(&receiver.last_error)),
+        ("last error", receiver.last_error.clone()),
         (
             "last delivered",
             instant_or(receiver.last_delivered, "never"),
@@ -423,68 +356,47 @@ fn show(receiver: &Receiver, output: Output) {
         .into_iter()
         .map(|(name, value)| vec![name.to_owned(), value])
         .collect();
-    output.table(
-        &["setting", "value"],
-        rows,
-        "",
-        &receiver.to_json(Reader::Operator),
-    );
+    output.table(&["setting", "value"], rows, "", &json!(receiver));
 }
 
-async fn test(
-    rollcall: &Rollcall,
-    named: &Named,
-    configuration: &Configuration,
-    output: Output,
-) -> Result<(), Failure> {
-    let (_, receiver) = named.receiver(rollcall).await?;
-    let name = &receiver.name;
-    if receiver.kind == ReceiverKind::Poll {
-        let last = instant_or(receiver.last_delivered, "never");
-        output.say(
-            format!("{name} comes to us; it was last here: {last}."),
-            &json!({ "name": name, "lastDelivered": last }),
-        );
-        return Ok(());
-    }
-    let public_url = serving_url::find(configuration).url;
-    let (_announce, commits) = watch::channel(0);
-    match rollcall
-        .events(&public_url, wiring::event_options(configuration), commits)
-        .delivery
-        .test(&receiver)
-        .await?
-    {
-        Reception::Taken => {
+async fn test(client: &AdminClient, named: &Named, output: Output) -> Result<(), Failure> {
+    let name = &named.name;
+    let tested: Tested = answer(client.request(&TEST_RECEIVER, &named.path())).await?;
+    match tested.outcome {
+        TestOutcome::NotSent => {
+            let last = instant_or(tested.last_delivered, "never");
+            output.say(
+                format!("{name} comes to us; it was last here: {last}."),
+                &json!({ "name": name, "lastDelivered": last }),
+            );
+            Ok(())
+        }
+        TestOutcome::Taken => {
             output.say(
                 format!("{name} took the message."),
                 &json!({ "name": name, "taken": true }),
             );
             Ok(())
         }
-        Reception::Later { why, .. } => Err(Failure::unreachable(format!(
+        TestOutcome::Later => Err(Failure::unreachable(format!(
             "{name} did not take the message: {}",
-            Reader::Operator.sees(&why)
+            tested.why
         ))),
-        Reception::Refused { why } | Reception::Gone { why } => Err(Failure::failed(format!(
+        TestOutcome::Refused => Err(Failure::failed(format!(
             "{name} refuses the message: {}",
-            Reader::Operator.sees(&why)
+            tested.why
         ))),
     }
 }
 
 async fn set_state(
-    rollcall: &Rollcall,
+    client: &AdminClient,
     named: &Named,
     state: ReceiverState,
     output: Output,
 ) -> Result<(), Failure> {
-    let (tenant, receiver) = named.receiver(rollcall).await?;
-    rollcall
-        .store
-        .receivers
-        .set_receiver_state(tenant.id, receiver.id, state)
-        .await?;
+    let request = client.request(&CHANGE_RECEIVER, &named.path());
+    let receiver: Receiver = answer(request.body(&Change { state })).await?;
     let text = match state {
         ReceiverState::Live => format!("Receiver {} is told again.", receiver.name),
         ReceiverState::Paused => format!("Receiver {} is paused; events wait.", receiver.name),
@@ -494,111 +406,108 @@ async fn set_state(
 }
 
 async fn rotate_secret(
-    rollcall: &Rollcall,
-    arguments: &RotateSecret,
+    client: &AdminClient,
+    arguments: RotateSecret,
     output: Output,
 ) -> Result<(), Failure> {
-    let (tenant, receiver) = arguments.named.receiver(rollcall).await?;
-    let Some((new, made_here)) = secret(rollcall, receiver.kind, arguments.token_file.as_deref())?
-    else {
+    let path = arguments.named.path();
+    let receiver: Receiver = answer(client.request(&SHOW_RECEIVER, &path)).await?;
+    let token = token(receiver.kind, arguments.token_file.as_deref())?;
+    if receiver.kind == ReceiverKind::Push && token.is_none() {
         return Err(Failure::usage(
             "a push receiver says itself which token it wants; give it with --token-file",
         ));
+    }
+    let rotation = SecretRotation {
+        overlap_hours: Some(arguments.overlap_hours),
+        token,
     };
-    let overlap = SignedDuration::from_hours(i64::from(arguments.overlap_hours));
-    let until = rollcall
-        .now()
-        .checked_add(overlap)
-        .map_err(|_| Failure::usage("--overlap-hours is too large"))?;
-    let secrets = receiver.secrets.clone().rotated(new.clone(), until);
-    rollcall
-        .store
-        .receivers
-        .set_receiver_secrets(tenant.id, receiver.id, secrets)
-        .await?;
-    let mut value = json!({ "name": receiver.name, "oldSecretUntil": until.to_string() });
+    let request = client.request(&ROTATE_RECEIVER_SECRET, &path);
+    let new: NewSecret = answer(request.body(&rotation)).await?;
     let mut text = format!(
         "Receiver {} has a new secret; the old one counts until {}.",
-        receiver.name,
-        instant(until)
+        new.name,
+        instant(new.old_secret_until)
     );
-    if made_here {
-        text = format!("{text}\n  secret (shown only now): {}", new.reveal());
-        if let Some(map) = value.as_object_mut() {
-            map.insert("secret".into(), new.reveal().into());
-        }
+    if let Some(secret) = &new.secret {
+        text = format!("{text}\n  secret (shown only now): {secret}");
     }
-    output.say(text, &value);
+    output.say(text, &json!(new));
     Ok(())
 }
 
 async fn list_dead_letters(
-    rollcall: &Rollcall,
+    client: &AdminClient,
     named: &Named,
     output: Output,
 ) -> Result<(), Failure> {
-    let (tenant, receiver) = named.receiver(rollcall).await?;
-    let undelivered = rollcall
-        .store
-        .receivers
-        .list_undelivered(
-            tenant.id,
-            receiver.id,
-            UndeliveredState::DeadLetter,
-            SHOWN_MAX,
-        )
-        .await?;
-    let mut rows = Vec::new();
-    for one in &undelivered {
-        let event = &one.event;
-        let resource = format!("{} {}", event.resource_type, event.resource_id);
-        rows.push(vec![
-            event.sequence.to_string(),
-            instant(event.at),
-            resource,
-            one.attempts.to_string(),
-            Reader::Operator.sees(&one.error),
-        ]);
-    }
-    let values = undelivered
-        .iter()
-        .map(|one| one.to_json(Reader::Operator))
-        .collect();
-    let empty = "The dead-letter list is empty: everything was delivered, or is on its way.";
+    let request = client.request(&LIST_DEAD_LETTERS, &named.path());
+    let letters: Vec<DeadLetter> = answer(request).await?;
     output.table(
         &["sequence", "happened", "resource", "attempts", "error"],
-        rows,
-        empty,
-        &Value::Array(values),
+        letters.iter().map(letter_row).collect(),
+        "The dead-letter list is empty: everything was delivered, or is on its way.",
+        &json!(letters),
     );
     Ok(())
 }
 
+fn letter_row(letter: &DeadLetter) -> Vec<String> {
+    let text = |name: &str| {
+        let value = letter.event.get(name).and_then(Value::as_str);
+        value.unwrap_or_default()
+    };
+    let at: Option<Timestamp> = text("at").parse().ok();
+    vec![
+        letter.sequence.to_string(),
+        instant_or(at, "-"),
+        format!("{} {}", text("resourceType"), text("resourceId")),
+        letter.attempts.to_string(),
+        letter.error.clone(),
+    ]
+}
+
+async fn count(
+    client: &AdminClient,
+    operation: &Operation,
+    chosen: &Chosen,
+) -> Result<u64, Failure> {
+    let which = Which {
+        sequence: chosen.sequence,
+    };
+    let request = client.request(operation, &chosen.named.path());
+    let count: Count = answer(request.body(&which)).await?;
+    Ok(count.count)
+}
+
 async fn choose(
-    rollcall: &Rollcall,
+    client: &AdminClient,
+    operation: &Operation,
     member: Member,
-    chosen: bool,
     output: Output,
 ) -> Result<(), Failure> {
-    let (_, receiver) = member.named.receiver(rollcall).await?;
-    let choice = Choice {
-        resource_type: member.resource_type,
-        resource_id: member.id.clone(),
-        chosen,
-        change_id: rollcall.change_id(),
-        at: rollcall.now(),
-    };
-    let changed = rollcall.store.receivers.choose(&receiver, choice).await?;
+    let Member {
+        named,
+        id,
+        resource_type,
+    } = member;
+    let body = FeedMember { resource_type, id };
+    let request = client.request(operation, &named.path()).body(&body);
+    let FeedChanged { changed } = answer(request).await?;
+    let (name, id) = (&named.name, &body.id);
+    let chosen = operation.path == ADD_TO_FEED.path;
     let text = match (changed, chosen) {
-        (true, true) => format!("{} is told of {} from now on.", receiver.name, member.id),
-        (true, false) => format!("{} is no longer told of {}.", receiver.name, member.id),
-        (false, true) => format!(
-            "Nothing changed: {} is in the feed already, or there is no such resource.",
-            member.id
-        ),
-        (false, false) => format!("Nothing changed: {} is not in the feed.", member.id),
+        (true, true) => format!("{name} is told of {id} from now on."),
+        (true, false) => format!("{name} is no longer told of {id}."),
+        (false, true) => {
+            format!("Nothing changed: {id} is in the feed already, or there is no such resource.")
+        }
+        (false, false) => format!("Nothing changed: {id} is not in the feed."),
     };
-    output.say(text, &json!({ "receiver": receiver.name, "id": member.id, "inFeed": chosen, "changed": changed }));
+    output.say(
+        text,
+        &json!({ "receiver": name, "id": id, "inFeed": chosen, "changed": changed }),
+    );
     Ok(())
 }
 

@@ -117,7 +117,15 @@ async fn status(client: &AdminClient, tenant: &str, output: Output) -> Result<()
 
 fn verdict(state: ApplicationState, status: &SyncStatus) -> &'static str {
     match (state, status) {
-        (_, SyncStatus { waiting: 0, .. }) => "equal to the directory",
+        (
+            _,
+            SyncStatus {
+                waiting: 0,
+                retrying: 0,
+                held: 0,
+                ..
+            },
+        ) => "equal to the directory",
         (ApplicationState::Paused, _) => "paused: changes wait",
         (_, SyncStatus { held: 1.., .. }) => "something is held: see `rollcall sync log`",
         (_, SyncStatus { retrying: 1.., .. }) => "being tried again: see `rollcall sync log`",

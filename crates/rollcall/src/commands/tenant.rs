@@ -4,16 +4,19 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
+use administration::tenants::{self, Change, NewTenant, Tenant};
 use clap::{Args, Subcommand, ValueEnum};
 use directory::deletion_guard::{Mode, Threshold};
-use directory::tenant::{PatchResponse, Tenant, TenantSettings, check_name};
-use directory::tenant_life::RestoreError;
-use serde_json::{Value, json};
-use server::DEFAULT_TENANT;
+use directory::tenant::{PatchResponse, TenantSettings, check_name};
+use serde_json::{Map, Value, json};
 
+use crate::admin_client::{AdminClient, Destination};
 use crate::commands::profile::find_profile;
-use crate::configuration::Configuration;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
+use crate::operations::{
+    CHANGE_TENANT, CREATE_TENANT, ERASE_TENANT, LIST_TENANTS, RESUME_TENANT, SHOW_TENANT,
+    SUSPEND_TENANT,
+};
 use crate::output::{Output, Watched, instant};
 use crate::wiring::{Missing, Rollcall};
 
@@ -267,129 +270,152 @@ impl Switches {
     }
 }
 
+/// What has changed between two JSON objects, as a merge patch (RFC 7396).
+fn difference(before: &Value, after: &Value) -> Map<String, Value> {
+    let mut patch = Map::new();
+    let (Some(before), Some(after)) = (before.as_object(), after.as_object()) else {
+        return patch;
+    };
+    for name in before.keys().filter(|name| !after.contains_key(*name)) {
+        patch.insert(name.clone(), Value::Null);
+    }
+    for (name, value) in after {
+        match before.get(name) {
+            Some(old) if old == value => {}
+            Some(old) if old.is_object() && value.is_object() => {
+                patch.insert(name.clone(), difference(old, value).into());
+            }
+            _ => drop(patch.insert(name.clone(), value.clone())),
+        }
+    }
+    patch
+}
+
+/// What helps where a tenant is not there.
+fn hinted(failure: Failure) -> Failure {
+    match failure.exit {
+        Exit::NotFound => failure.hint("`rollcall tenant list` shows those that are there"),
+        _ => failure,
+    }
+}
+
 /// Runs it.
 pub async fn run(
     command: Command,
-    configuration: &Configuration,
+    destination: &Destination<'_>,
     output: Output,
 ) -> Result<(), Failure> {
     match command {
-        Command::Create { name, switches } => {
-            let settings = switches.on(TenantSettings::default())?;
-            check_name(&name)?;
-            let rollcall = Rollcall::open(configuration, Missing::Create).await?;
-            let made = rollcall
-                .store
-                .tenants
-                .create_tenant(&name, settings, rollcall.now())
-                .await?;
-            let tenant = made
-                .ok_or_else(|| Failure::conflict(format!("there is a tenant `{name}` already")))?;
-            let hint = format!(
-                "Tenant {name} is there. Give it a token:\n  rollcall token create --tenant {name}"
-            );
-            output.say(hint, &tenant_json(&tenant));
+        Command::Create { name, switches } => create(name, switches, destination, output).await,
+        Command::Edit { name, switches } => {
+            edit(&name, switches, &destination.open().await?, output).await
         }
-        Command::Edit { name, switches } => edit(&name, switches, configuration, output).await?,
         Command::List => {
-            let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
-            let tenants = rollcall.store.tenants.list_tenants().await?;
+            let client = destination.open().await?;
+            let tenants: Vec<Tenant> = client.request(&LIST_TENANTS, &[]).answer().await?;
             let rows = tenants.iter().map(row).collect();
-            let value = tenants.iter().map(tenant_json).collect();
-            output.table(
-                &["name", "profile", "base path", "created"],
-                rows,
-                "No tenants.",
-                &Value::Array(value),
-            );
+            let headers = ["name", "profile", "base path", "created"];
+            output.table(&headers, rows, "No tenants.", &json!(tenants));
+            Ok(())
         }
-        Command::Suspend { name } => set_suspended(&name, true, configuration, output).await?,
-        Command::Resume { name } => set_suspended(&name, false, configuration, output).await?,
-        Command::Export { name, to } => export(&name, &to, configuration, output).await?,
-        Command::Restore { name, from } => restore(&name, &from, configuration, output).await?,
-        Command::Erase { name, confirm } => erase(&name, confirm, configuration, output).await?,
+        Command::Suspend { name } => {
+            let text = "is suspended: its callers get 403, and nothing is sent to its applications";
+            let client = destination.open().await?;
+            let request = client.request(&SUSPEND_TENANT, &[&name]);
+            let tenant: Tenant = request.answer().await.map_err(hinted)?;
+            output.say(format!("Tenant {name} {text}."), &json!(tenant));
+            Ok(())
+        }
+        Command::Resume { name } => {
+            let client = destination.open().await?;
+            let request = client.request(&RESUME_TENANT, &[&name]);
+            let tenant: Tenant = request.answer().await.map_err(hinted)?;
+            output.say(format!("Tenant {name} answers again."), &json!(tenant));
+            Ok(())
+        }
+        Command::Export { name, to } => export(&name, &to, destination, output).await,
+        Command::Restore { name, from } => restore(&name, &from, destination, output).await,
+        Command::Erase { name, confirm } => {
+            erase(&name, confirm, &destination.open().await?, output).await
+        }
         Command::Show { name } => {
-            let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
-            let tenant = rollcall.tenant(&name).await?;
-            output.table(
-                &["name", "profile", "base path", "created"],
-                vec![row(&tenant)],
-                "",
-                &tenant_json(&tenant),
-            );
+            let client = destination.open().await?;
+            let tenant = shown(&client, &name).await?;
+            let headers = ["name", "profile", "base path", "created"];
+            output.table(&headers, vec![row(&tenant)], "", &json!(tenant));
+            Ok(())
         }
     }
+}
+
+async fn shown(client: &AdminClient, name: &str) -> Result<Tenant, Failure> {
+    let request = client.request(&SHOW_TENANT, &[name]);
+    request.answer().await.map_err(hinted)
+}
+
+async fn create(
+    name: String,
+    switches: Switches,
+    destination: &Destination<'_>,
+    output: Output,
+) -> Result<(), Failure> {
+    let settings = switches.on(TenantSettings::default())?;
+    check_name(&name)?;
+    let client = destination.open_or_make().await?;
+    let new = NewTenant { name, settings };
+    let request = client.request(&CREATE_TENANT, &[]).body(&new);
+    let tenant: Tenant = request.answer().await?;
+    let hint = format!(
+        "Tenant {name} is there. Give it a token:\n  rollcall token create --tenant {name}",
+        name = tenant.name
+    );
+    output.say(hint, &json!(tenant));
     Ok(())
 }
 
 async fn edit(
     name: &str,
     switches: Switches,
-    configuration: &Configuration,
+    client: &AdminClient,
     output: Output,
 ) -> Result<(), Failure> {
-    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
-    let tenant = rollcall.tenant(name).await?;
-    let settings = switches.on(tenant.settings.clone())?;
-    if !rollcall.store.life.set_settings(&tenant, settings).await? {
-        return Err(Failure::conflict(format!(
-            "the tenant `{name}` was changed by somebody else meanwhile"
-        ))
-        .hint("try it again"));
-    }
-    output.say(
-        format!("Tenant {name} is changed."),
-        &tenant_json(&rollcall.tenant(name).await?),
-    );
+    let before = shown(client, name).await?.settings;
+    let after = switches.on(before.clone())?;
+    let change = Change {
+        settings: difference(&json!(before), &json!(after)),
+    };
+    let request = client.request(&CHANGE_TENANT, &[name]).body(&change);
+    let tenant: Tenant = request.answer().await.map_err(hinted)?;
+    output.say(format!("Tenant {name} is changed."), &json!(tenant));
     Ok(())
 }
 
-async fn set_suspended(
-    name: &str,
-    suspended: bool,
-    configuration: &Configuration,
-    output: Output,
-) -> Result<(), Failure> {
-    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
-    if name == DEFAULT_TENANT && suspended {
-        return Err(Failure::refused(format!(
-            "the tenant `{name}` cannot be suspended: whoever runs this installation calls by it"
-        )));
+/// The store of the data folder: a whole tenant goes from file to database, and not through memory.
+async fn local(destination: &Destination<'_>, missing: Missing) -> Result<Rollcall, Failure> {
+    if destination.remote.is_some() {
+        return Err(Failure::usage(
+            "a tenant is exported and restored on the machine of the data folder, so this takes no --url",
+        )
+        .hint("the admin API of a server does both: GET /admin/v1/tenants/NAME/export, POST /admin/v1/tenants/NAME/restore"));
     }
-    let tenant = rollcall.tenant(name).await?;
-    rollcall
-        .store
-        .life
-        .set_suspended(tenant.id, suspended)
-        .await?;
-    let text = if suspended {
-        "is suspended: its callers get 403, and nothing is sent to its applications"
-    } else {
-        "answers again"
-    };
-    output.say(
-        format!("Tenant {name} {text}."),
-        &tenant_json(&rollcall.tenant(name).await?),
-    );
-    Ok(())
+    Rollcall::open(destination.configuration, missing).await
 }
 
 async fn export(
     name: &str,
     to: &Path,
-    configuration: &Configuration,
+    destination: &Destination<'_>,
     output: Output,
 ) -> Result<(), Failure> {
-    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
-    let tenant = rollcall.tenant(name).await?;
+    let rollcall = local(destination, Missing::Refuse).await?;
+    let on = rollcall.administration(destination.configuration);
+    let by = rollcall.local_owner().await?;
     let to_stdout = to == Path::new("-");
     let progress = output.progress_in_lines(to_stdout, "exporting");
     if to_stdout {
         let sink = Box::new(Watched::new(std::io::stdout(), &progress));
-        progress
-            .during(rollcall.store.life.export(tenant.id, rollcall.now(), sink))
-            .await?;
-        return Ok(());
+        let exported = progress.during(tenants::export(&on, &by, name, sink)).await;
+        return exported.map(drop).map_err(|error| hinted(error.into()));
     }
     let refuse = |error| {
         Failure::refused(format!(
@@ -405,14 +431,12 @@ async fn export(
     let file = options.open(to).map_err(refuse)?;
     let whole = file.try_clone().map_err(refuse)?;
     let sink = Box::new(BufWriter::new(Watched::new(file, &progress)));
-    let exported = progress
-        .during(rollcall.store.life.export(tenant.id, rollcall.now(), sink))
-        .await;
+    let exported = progress.during(tenants::export(&on, &by, name, sink)).await;
     if exported.is_err() {
         // Half a file is none; that it cannot be removed is the smaller failure.
         drop(std::fs::remove_file(to));
     }
-    let lines = exported?;
+    let lines = exported.map_err(|error| hinted(error.into()))?;
     whole.sync_all().map_err(refuse)?;
     let text = format!(
         "Tenant {name} is in {}: {lines} lines, without secrets.",
@@ -428,7 +452,7 @@ async fn export(
 async fn restore(
     name: &str,
     from: &Path,
-    configuration: &Configuration,
+    destination: &Destination<'_>,
     output: Output,
 ) -> Result<(), Failure> {
     check_name(name)?;
@@ -438,37 +462,30 @@ async fn restore(
             from.display()
         ))
     })?;
-    let rollcall = Rollcall::open(configuration, Missing::Create).await?;
+    let rollcall = local(destination, Missing::Create).await?;
+    let on = rollcall.administration(destination.configuration);
+    let by = rollcall.local_owner().await?;
     // It is read twice: nothing is written before all of it was checked.
     let progress = output.progress_in_bytes(file.metadata()?.len().saturating_mul(2), "restoring");
     let source = Box::new(Watched::new(file, &progress));
-    let restored = progress
-        .during(rollcall.store.life.restore(name, rollcall.now(), source))
-        .await;
-    let tenant = restored.map_err(|error| match error {
-        RestoreError::NameTaken => Failure::conflict(format!("there is a tenant `{name}` already")),
-        RestoreError::Refused(why) => {
-            Failure::refused(format!("{}: {why}", from.display())).hint("nothing was changed")
-        }
-        RestoreError::Fault(fault) => fault.into(),
-    })?;
+    let restored = tenants::restore(&on, &by, name, source);
+    let tenant = progress.during(restored).await?;
     let text = format!(
         "Tenant {name} is restored, without secrets. Make it a token, and give its applications and receivers theirs:\n  \
          rollcall token create --tenant {name}\n  rollcall application token APPLICATION --tenant {name} --token-file FILE\n  \
          rollcall receiver rotate-secret RECEIVER --tenant {name}"
     );
-    output.say(text, &tenant_json(&tenant));
+    output.say(text, &json!(tenant));
     Ok(())
 }
 
 async fn erase(
     name: &str,
     confirm: Option<String>,
-    configuration: &Configuration,
+    client: &AdminClient,
     output: Output,
 ) -> Result<(), Failure> {
-    let rollcall = Rollcall::open(configuration, Missing::Refuse).await?;
-    let tenant = rollcall.tenant(name).await?;
+    shown(client, name).await?;
     let again = if let Some(again) = confirm {
         again
     } else {
@@ -482,12 +499,9 @@ async fn erase(
             "`{again}` is not `{name}`; nothing was erased"
         )));
     }
-    let erase = async {
-        rollcall.store.life.erase(tenant.id).await?;
-        // It may be in a file of its own.
-        rollcall.store.request_log.erase(tenant.id).await
-    };
-    output.waiting("erasing").during(erase).await?;
+    let request = client.request(&ERASE_TENANT, &[name]);
+    let erased = request.query("confirm", again).done();
+    output.waiting("erasing").during(erased).await?;
     output.say(
         format!("Tenant {name} is erased."),
         &json!({ "name": name, "state": "erased" }),
@@ -499,20 +513,30 @@ fn row(tenant: &Tenant) -> Vec<String> {
     vec![
         tenant.name.clone(),
         tenant.settings.profile.clone(),
-        base_path(&tenant.name),
+        tenant.base_path.clone(),
         instant(tenant.created),
     ]
 }
 
-fn base_path(name: &str) -> String {
-    format!("/t/{name}/scim/v2")
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn tenant_json(tenant: &Tenant) -> Value {
-    json!({
-        "name": tenant.name,
-        "basePath": base_path(&tenant.name),
-        "created": tenant.created.to_string(),
-        "settings": tenant.settings,
-    })
+    #[test]
+    fn a_difference_names_what_changed() {
+        let check = |before: Value, after: Value, expected: Value| {
+            assert_eq!(Value::from(difference(&before, &after)), expected);
+        };
+        check(json!({"a": 1}), json!({"a": 1}), json!({}));
+        check(
+            json!({"a": 1, "b": 2}),
+            json!({"a": 3}),
+            json!({"a": 3, "b": null}),
+        );
+        check(
+            json!({"guard": {"mode": "off", "window": 1}}),
+            json!({"guard": {"mode": "park", "window": 1}, "c": [1]}),
+            json!({"guard": {"mode": "park"}, "c": [1]}),
+        );
+    }
 }

@@ -15,6 +15,7 @@
 
 mod administration;
 mod callers;
+mod callers_and_receivers;
 mod commands;
 mod docs;
 mod durability;

@@ -66,7 +66,8 @@ fn settled(database: &str, data: &Path) -> Value {
     let give_up = Instant::now() + Duration::from_mins(1);
     loop {
         let status = run_on(database, data, &["sync", "status"]).json();
-        if status[0]["status"]["waiting"] == 0 {
+        let is_settled = |name: &&str| status[0]["status"][name] == 0;
+        if ["waiting", "retrying", "held"].iter().all(is_settled) {
             return status;
         }
         assert!(Instant::now() < give_up, "{status}");

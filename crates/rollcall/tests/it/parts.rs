@@ -5,12 +5,16 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use access::credential::{TokenRequest, Tokens, issue, token_text};
+use administration::Administration;
+use administration::administration::{Engine, Events as Told, Options as Limits, Reach};
+use async_trait::async_trait;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use connectors::egress::Egress;
 use connectors::event_receiver::HttpEventDelivery;
 use connectors::key_sets::KeySetFetcher;
+use connectors::scim_target::ScimConnector;
 use directory::Directory;
 use directory::access::Permissions;
 use directory::audit::Entry;
@@ -20,6 +24,8 @@ use directory::tenant::TenantSettings;
 use events::renderer::EventRenderer;
 use events::subscription::{Options, Ports, Subscriptions};
 use jiff::{SignedDuration, Timestamp};
+use provisioning::dry_run::DryRun;
+use provisioning::types::Types;
 use serde_json::{Value, json};
 use server::{Callers, DEFAULT_TENANT, Events, State};
 use storage::secrets::MasterKey;
@@ -28,6 +34,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use url::Url;
 use uuid::Uuid;
 
 use crate::http::{Answer, send};
@@ -89,7 +96,12 @@ impl Parts {
         let token = token_text(&hand.secret());
         let listener = runtime.block_on(async {
             let tenant = store
-                .create_tenant(DEFAULT_TENANT, TenantSettings::default(), hand.now())
+                .create_tenant(
+                    DEFAULT_TENANT,
+                    TenantSettings::default(),
+                    hand.now(),
+                    Entry::of_program("tenant.create", DEFAULT_TENANT, hand.now()),
+                )
                 .await
                 .unwrap()
                 .unwrap();
@@ -112,6 +124,7 @@ impl Parts {
         let (announce, events) = events(&store, &directory, &hand, &address);
         let delivery = events.delivery.clone();
         let options = server::Options::default();
+        let administration = administration(&store, &directory, &hand, &key, &events);
         let state = State::new(server::Parts {
             directory,
             tenants: store.clone(),
@@ -128,7 +141,7 @@ impl Parts {
                 key_sets: Arc::new(KeySetFetcher::new(here()).unwrap()),
             }),
             tenant_lifecycle: None,
-            administration: None,
+            administration: Some(Arc::new(administration)),
         });
         let router = server::router(state);
         runtime.spawn(async move {
@@ -275,6 +288,57 @@ fn events(
             commits,
         },
     )
+}
+
+#[async_trait]
+impl Reach for Hand {
+    async fn check(&self, url: &Url) -> Result<(), String> {
+        let checked = here().check_resolved(url).await;
+        checked.map_err(|refusal| refusal.to_string())
+    }
+}
+
+fn administration(
+    store: &Arc<Sqlite>,
+    directory: &Directory,
+    hand: &Arc<Hand>,
+    key: &Arc<MasterKey>,
+    events: &Events,
+) -> Administration {
+    let connector = Arc::new(ScimConnector::new(here()).unwrap());
+    let options = server::Options::default();
+    Administration {
+        tenants: store.clone(),
+        clients: store.clone(),
+        issuers: store.clone(),
+        key_sets: Arc::new(KeySetFetcher::new(here()).unwrap()),
+        audit: store.clone(),
+        events: Told {
+            receivers: store.clone(),
+            keys: store.clone(),
+            delivery: events.delivery.clone(),
+        },
+        directory: directory.clone(),
+        hasher: key.clone(),
+        clock: hand.clone(),
+        ids: hand.clone(),
+        engine: Engine {
+            catalogue: store.clone(),
+            ledger: store.clone(),
+            connector: connector.clone(),
+            reach: hand.clone(),
+            dry_run: Arc::new(DryRun {
+                store: store.clone(),
+                ledger: store.clone(),
+                types: Types::new(store.clone()),
+                connector,
+            }),
+        },
+        options: Limits {
+            credentials_max: options.credentials_max,
+            partners_max: options.partners_max,
+        },
+    }
 }
 
 /// What a server of others was asked.

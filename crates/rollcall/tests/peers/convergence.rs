@@ -266,7 +266,11 @@ async fn settled(rollcall: &Rollcall, applications: &[Application]) -> Vec<u64> 
             serde_json::from_str(&rollcall.run(&["sync", "status", "--json"])).unwrap();
         let rows = status.as_array().unwrap();
         assert_eq!(rows.len(), applications.len(), "{status}");
-        if rows.iter().all(|row| row["status"]["waiting"] == 0) {
+        if rows.iter().all(|row| {
+            ["waiting", "retrying", "held"]
+                .iter()
+                .all(|name| row["status"][name] == 0)
+        }) {
             return applications
                 .iter()
                 .map(|application| application.proxy.writes())

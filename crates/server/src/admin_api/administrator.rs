@@ -7,7 +7,9 @@ use administration::administrator as admin;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::response::{IntoResponse, Response};
 use directory::DirectoryError;
-use directory::access::Caller;
+use directory::access::{Caller, Permissions};
+use directory::directory::COMMAND_LINE;
+use directory::tenant::Tenant;
 use http::StatusCode;
 use http::request::Parts;
 use scim_protocol::{Error, ErrorKind};
@@ -70,9 +72,18 @@ impl Acting {
     }
 
     /// The answer to what came of an act, where it has a body.
-    pub(crate) fn reply<T>(&self, status: StatusCode, done: Result<T, DirectoryError>) -> Reply<T> {
+    pub(crate) fn reply<T>(
+        &self,
+        status: StatusCode,
+        done: Result<T, impl Into<Failure>>,
+    ) -> Reply<T> {
         done.map(|value| Answer(status, value))
             .map_err(|error| self.refuse.with(error))
+    }
+
+    /// What came of an act, for a handler that goes on with it.
+    pub(crate) fn done_with<T>(&self, done: Result<T, DirectoryError>) -> Result<T, Refused> {
+        done.map_err(|error| self.refuse.with(error))
     }
 
     /// The same for an act that has nothing to show.
@@ -184,7 +195,7 @@ impl FromRequestParts<Arc<State>> for Operator {
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Refused> {
         let operator = async {
             // Also where their own tenant is suspended: somebody has to resume it.
-            let caller = caller_of_any(state, DEFAULT_TENANT, parts, None).await?;
+            let caller = operator(state, parts).await?;
             check(
                 Place::Installation,
                 parts.method.as_str(),
@@ -197,6 +208,20 @@ impl FromRequestParts<Arc<State>> for Operator {
             .await
             .map_err(|failure: Failure| refuse(parts).with(failure))
     }
+}
+
+/// The caller of the home tenant; a local user is an operator also where that tenant is not there yet.
+async fn operator(state: &Arc<State>, parts: &Parts) -> Result<Caller, Failure> {
+    if parts.extensions.get::<LocalUser>().is_some()
+        && state.tenants.find_tenant(DEFAULT_TENANT).await?.is_none()
+    {
+        let nowhere = Arc::new(Tenant::none());
+        let caller = state
+            .directory
+            .caller(nowhere, COMMAND_LINE.into(), Permissions::all());
+        return Ok(caller.await?);
+    }
+    caller_of_any(state, DEFAULT_TENANT, parts, None).await
 }
 
 /// The scheme that `security` names in the OpenAPI document.

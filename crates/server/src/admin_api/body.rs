@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
@@ -43,6 +43,21 @@ impl<T: DeserializeOwned> FromRequest<Arc<State>> for Given<T> {
                 );
                 error_response(&Error::new(ErrorKind::InvalidValue, detail).at(path))
             })
+    }
+}
+
+/// A JSON body that was understood, or the default where the request has no body.
+pub(crate) struct GivenOrDefault<T>(pub T);
+
+impl<T: DeserializeOwned + Default> FromRequest<Arc<State>> for GivenOrDefault<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, Response> {
+        if request.body().is_end_stream() {
+            return Ok(Self(T::default()));
+        }
+        let Given(value) = Given::from_request(request, state).await?;
+        Ok(Self(value))
     }
 }
 

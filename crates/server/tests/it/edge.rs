@@ -524,9 +524,10 @@ impl Tenants for Stuck {
         name: &str,
         settings: TenantSettings,
         at: Timestamp,
+        entry: Entry,
     ) -> Result<Option<Tenant>, Fault> {
         self.answers(false).await;
-        self.tenants.create_tenant(name, settings, at).await
+        self.tenants.create_tenant(name, settings, at, entry).await
     }
 
     async fn find_tenant(&self, name: &str) -> Result<Option<Tenant>, Fault> {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use server::Options;
 use tower::ServiceExt;
 
-use crate::house::{Answer, House};
+use crate::house::{Answer, House, entry};
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
@@ -160,7 +160,12 @@ async fn positions_that_are_too_old_or_of_others_are_refused() {
     check("detail=some", 400, "`detail`").await;
     let other = house
         .tenants
-        .create_tenant("other", TenantSettings::default(), house.hand_now())
+        .create_tenant(
+            "other",
+            TenantSettings::default(),
+            house.hand_now(),
+            entry(),
+        )
         .await
         .unwrap()
         .unwrap();
@@ -409,7 +414,7 @@ async fn poller(house: &House, name: &str, secret: &str) {
     };
     house
         .store
-        .add_receiver(house.tenant.id, new)
+        .add_receiver(house.tenant.id, new, entry())
         .await
         .unwrap()
         .unwrap();
@@ -682,7 +687,7 @@ async fn nobody_learns_from_key_sets_which_tenants_there_are() {
     let make = async |name: &str| {
         house
             .tenants
-            .create_tenant(name, TenantSettings::default(), house.hand_now())
+            .create_tenant(name, TenantSettings::default(), house.hand_now(), entry())
             .await
             .unwrap()
             .unwrap()
@@ -691,7 +696,7 @@ async fn nobody_learns_from_key_sets_which_tenants_there_are() {
     let signs = make("signs").await;
     let real = house
         .store
-        .rotate_keys(signs.id, house.hand_now(), true)
+        .rotate_keys(signs.id, house.hand_now(), true, entry())
         .await
         .unwrap();
     let keys = async |name: &str, token: Option<&str>| {
@@ -778,7 +783,12 @@ async fn what_strangers_are_answered_does_not_depend_on_the_tenant() {
     let house = House::new().await;
     house
         .tenants
-        .create_tenant("there", TenantSettings::default(), house.hand_now())
+        .create_tenant(
+            "there",
+            TenantSettings::default(),
+            house.hand_now(),
+            entry(),
+        )
         .await
         .unwrap()
         .unwrap();

@@ -7,7 +7,7 @@ use access::client::Clients;
 use access::credential::{TokenHash, TokenHasher, TokenRequest, Tokens, issue, token_text};
 use access::issuer::Issuers;
 use administration::Administration;
-use administration::administration::{Engine, Options as Limits, Reach};
+use administration::administration::{Engine, Events as Told, Options as Limits, Reach};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
@@ -113,10 +113,6 @@ struct Nowhere;
 
 #[async_trait]
 impl EventDelivery for Nowhere {
-    fn never(&self, _: &str) -> Option<String> {
-        None
-    }
-
     async fn send(&self, _: &Receiver, _: &Message, _: Timestamp) -> Reception {
         Reception::Later {
             why: "nobody is there".into(),
@@ -215,12 +211,21 @@ impl House {
             keys: Mutex::default(),
             fetches: AtomicUsize::default(),
         });
+        let request_log: Arc<dyn RequestLog> =
+            Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
         let administration = Administration {
             tenants: tenants.clone(),
+            life: store.clone(),
+            request_log: request_log.clone(),
             clients: clients.clone(),
             issuers: issuers.clone(),
             key_sets: foreign.clone(),
             audit: store.clone(),
+            events: Told {
+                receivers: store.clone(),
+                keys: store.clone(),
+                delivery: events.delivery.clone(),
+            },
             directory: directory.clone(),
             hasher: hasher.clone(),
             clock: hand.clone(),
@@ -243,12 +248,10 @@ impl House {
             },
         };
         let tenant = tenants
-            .create_tenant("default", settings, hand.now())
+            .create_tenant("default", settings, hand.now(), entry())
             .await
             .unwrap()
             .unwrap();
-        let request_log: Arc<dyn RequestLog> =
-            Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
         let state = State::new(Parts {
             directory,
             tenants: seen_tenants(tenants.clone()),
@@ -265,7 +268,6 @@ impl House {
                 key_sets: foreign.clone(),
             }),
             tenant_lifecycle: Some(TenantLifecycle {
-                tenants: store.clone(),
                 folder: folder.path().to_owned(),
             }),
             administration: Some(Arc::new(administration)),

@@ -26,6 +26,7 @@ mod applications;
 mod admin_callers;
 mod admin_safety;
 mod bulk_circles;
+mod callers_and_receivers;
 mod conditions;
 mod member_reads;
 mod limits;

@@ -7,7 +7,7 @@ use scim_protocol::schema::standard::{GROUP, USER};
 use serde_json::{Value, json};
 use server::Options;
 
-use crate::house::{Answer, House};
+use crate::house::{Answer, House, entry};
 
 async fn house(users: usize) -> House {
     let house = House::with(
@@ -158,7 +158,7 @@ async fn attributes_and_sizes_may_vary_but_nothing_else() {
     // Somebody else's tenant.
     let tenant = house
         .tenants
-        .create_tenant("acme", TenantSettings::default(), house.hand_now())
+        .create_tenant("acme", TenantSettings::default(), house.hand_now(), entry())
         .await
         .unwrap()
         .unwrap();

@@ -7,7 +7,7 @@ use scim_protocol::schema::standard::{GROUP, USER};
 use serde_json::{Value, json};
 use server::Options;
 
-use crate::house::{Answer, House};
+use crate::house::{Answer, House, entry};
 use crate::rfc::{find, operations};
 
 /// A SCIM error of this status whose detail says this.
@@ -91,7 +91,7 @@ async fn who_has_no_token_learns_only_that() {
     let house = House::new().await;
     let other = house
         .tenants
-        .create_tenant("acme", TenantSettings::default(), house.hand_now())
+        .create_tenant("acme", TenantSettings::default(), house.hand_now(), entry())
         .await
         .unwrap()
         .unwrap();

@@ -6,7 +6,7 @@ use http::StatusCode;
 use scim_protocol::schema::optional::{AGENT, AGENTIC_APPLICATION};
 use serde_json::{Value, json};
 
-use crate::house::{Answer, House};
+use crate::house::{Answer, House, entry};
 
 const BADGE: &str = "urn:example:params:scim:schemas:Badge";
 const DOOR: &str = "urn:example:params:scim:schemas:Door";
@@ -528,7 +528,7 @@ async fn switched_on(name: &str, urn: &str) -> House {
     let house = House::new().await;
     let other = house
         .tenants
-        .create_tenant("acme", TenantSettings::default(), house.hand_now())
+        .create_tenant("acme", TenantSettings::default(), house.hand_now(), entry())
         .await
         .unwrap()
         .unwrap();

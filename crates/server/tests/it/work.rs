@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use crate::gate::{Gate, Gated};
-use crate::house::{Answer, House};
+use crate::house::{Answer, House, entry};
 use crate::rfc::{BULK, GROUP, PATCH, SEARCH, operations, query, refused, user};
 
 /// Longer than a short body.
@@ -174,7 +174,12 @@ async fn room_for_bodies_is_shared_between_tenants() {
     let house = House::with(options, TenantSettings::default()).await;
     let other = house
         .tenants
-        .create_tenant("other", TenantSettings::default(), house.hand_now())
+        .create_tenant(
+            "other",
+            TenantSettings::default(),
+            house.hand_now(),
+            entry(),
+        )
         .await
         .unwrap()
         .unwrap();
@@ -246,7 +251,12 @@ async fn others_are_answered_while_long_requests_keep_threads_busy() {
     .await;
     let other = house
         .tenants
-        .create_tenant("other", TenantSettings::default(), house.hand_now())
+        .create_tenant(
+            "other",
+            TenantSettings::default(),
+            house.hand_now(),
+            entry(),
+        )
         .await
         .unwrap()
         .unwrap();

@@ -42,7 +42,7 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// Whether an earlier try may have been committed and nobody heard of it.
+    /// Whether an earlier try may have been committed although no answer came.
     pub(crate) fn is_again(&self) -> bool {
         self.failed > 0
     }

@@ -4,12 +4,13 @@
 //! Locks are taken in this order: the resource that is written, its members or groups in the order of their keys, values in their order, and last, and
 //! shortly, the tenant's counter. Where two commits block each other all the same, PostgreSQL ends one, and it is tried again.
 
-pub(super) mod record;
+mod record;
+pub(super) mod values;
 
 use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::Transaction;
-use directory::change_set::{Change, ChangeSet, Committed, Content, Effect, Precondition, Write};
+use directory::change_set::{Change, ChangeSet, Committed, Content, Effect, Write};
 use directory::deletion_guard::Removals;
 use directory::history::Kind;
 use directory::store::{CommitError, Fault};
@@ -19,14 +20,15 @@ use serde_json::{Map, Value};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use self::record::{Changed, Group};
+use self::record::Group;
+use self::values::Added;
 use super::connections::fault;
 use super::statements as sql;
-use super::values::Added;
 use crate::rows::{
     IndexRow, KIND_DELETE, MembersChanged, Told, alone, decode_entries, encode_entries, from_json,
-    index_rows, micros, storable, timestamp, version,
+    index_rows, micros, storable, version,
 };
+use crate::written::{Head, changed, check, committed};
 
 /// Why an attempt failed.
 pub(super) enum Failure {
@@ -62,14 +64,6 @@ impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Database(error)
     }
-}
-
-/// What a resource's row says of it, apart from what it holds.
-pub(super) struct Head {
-    pub(super) resource: i64,
-    pub(super) version: i64,
-    pub(super) created: i64,
-    pub(super) modified: i64,
 }
 
 /// Rows of the change log of one change set, in order, by column.
@@ -188,12 +182,17 @@ impl Commit<'_> {
             if row.try_get::<_, &str>(1)? == write.resource_type
                 && row.try_get::<_, &str>(2)? == write.id
             {
-                return committed(version(row.try_get(3)?), created, row.try_get(4)?, true);
+                return Ok(committed(
+                    version(row.try_get(3)?),
+                    created,
+                    row.try_get(4)?,
+                    true,
+                )?);
             }
         }
         let (version_now, modified) =
             head.map_or((0, self.at), |head| (head.version, head.modified));
-        committed(version(version_now), created, modified, false)
+        Ok(committed(version(version_now), created, modified, false)?)
     }
 
     async fn update(
@@ -210,7 +209,12 @@ impl Commit<'_> {
         };
         let members_changed = self.update_members(write, head, members).await?;
         if before.is_none() && !members_changed.is_any() {
-            return committed(version(head.version), head.created, head.modified, false);
+            return Ok(committed(
+                version(head.version),
+                head.created,
+                head.modified,
+                false,
+            )?);
         }
         if before.is_none() {
             self.execute(
@@ -238,7 +242,12 @@ impl Commit<'_> {
             self.link_awaiting(head.resource, &write.id, &content.document)
                 .await?;
         }
-        committed(version(head.version + 1), head.created, self.at, true)
+        Ok(committed(
+            version(head.version + 1),
+            head.created,
+            self.at,
+            true,
+        )?)
     }
 
     /// The document as it was, where anything changed.
@@ -409,7 +418,7 @@ impl Commit<'_> {
             .await?;
         self.log(&write.resource_type, &write.id, 0, Told::plain(KIND_DELETE));
         self.change_groups(&locked, &write.id).await?;
-        committed(0, head.created, self.at, true)
+        Ok(committed(0, head.created, self.at, true)?)
     }
 
     /// Groups (locked, in the order of their keys) that lost a member because the member ended.
@@ -517,44 +526,4 @@ impl Commit<'_> {
             .try_get(0)?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
-}
-
-/// A write's change of what was there before.
-fn changed<'a>(write: &'a Write, head: &Head, kind: Kind) -> Changed<'a> {
-    let Write {
-        resource_type, id, ..
-    } = write;
-    Changed {
-        resource_type,
-        id,
-        version: head.version + 1,
-        kind,
-        since: head.modified,
-        created: head.created,
-    }
-}
-
-fn check(precondition: Precondition, head: &Head) -> Result<(), CommitError> {
-    match precondition {
-        Precondition::VersionIs(wanted) if wanted != version(head.version) => {
-            Err(CommitError::VersionChanged {
-                current: version(head.version),
-            })
-        }
-        Precondition::VersionIs(_) | Precondition::Exists => Ok(()),
-    }
-}
-
-pub(super) fn committed(
-    version: u64,
-    created: i64,
-    modified: i64,
-    changed: bool,
-) -> Result<Committed, Failure> {
-    Ok(Committed {
-        version,
-        created: timestamp(created)?,
-        last_modified: timestamp(modified)?,
-        changed,
-    })
 }

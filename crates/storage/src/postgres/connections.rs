@@ -305,7 +305,7 @@ async fn exchange(
     };
     let tell = async {
         client.batch_execute(sql::LISTEN).await?;
-        // Whatever was committed while nobody heard.
+        // For everything that was committed before this connection listened.
         committed.notify_one();
         loop {
             ours.notified().await;

@@ -7,14 +7,14 @@ use directory::history::Kind;
 use directory::pending::{Names, manager};
 use directory::store::CommitError;
 
-use super::commit::record::Changed;
-use super::commit::{Commit, Failure, Values, committed};
+use super::commit::values::{Added, add_values, take_values};
+use super::commit::{Commit, Failure, Values};
 use super::statements as sql;
 use super::statements_of_safety::{CREATE_AGAIN, FIND_AWAITED};
-use super::values::{Added, add_values, take_values};
 use crate::rows::{
     IndexRow, KIND_CREATE, Told, encode_entries, index_rows, micros, storable, stored, version,
 };
+use crate::written::{Changed, committed};
 
 /// A new resource of one of the change sets that are committed together.
 #[derive(Clone, Copy)]
@@ -176,7 +176,7 @@ impl Commit<'_> {
             self.link_awaiting(resource, &write.id, &content.document)
                 .await?;
         }
-        committed(version(first), self.at, self.at, true)
+        Ok(committed(version(first), self.at, self.at, true)?)
     }
 
     /// Makes one resource with its members, or brings one back.
@@ -237,15 +237,9 @@ impl Commit<'_> {
             rows: rows.iter().collect(),
         })
         .await?;
-        let added = self.members_to_add(resource, members).await?;
-        if !added.is_empty() {
-            let keep = former.is_some() && self.keeps_history();
-            self.count_of(
-                sql::ADD_MEMBERS,
-                &[&self.tenant, &resource, &added, &id, &number, &keep],
-            )
+        let keep = former.is_some() && self.keeps_history();
+        self.add_first_members(resource, members, (&id, number, keep))
             .await?;
-        }
         self.log(
             &write.resource_type,
             &write.id,
@@ -256,7 +250,23 @@ impl Commit<'_> {
             .await?;
         self.link_awaiting(resource, &write.id, &content.document)
             .await?;
-        committed(version(number), created, self.at, true)
+        Ok(committed(version(number), created, self.at, true)?)
+    }
+
+    /// Adds the members that a new group begins with; `keep`: writes them into the history.
+    async fn add_first_members(
+        &mut self,
+        group: i64,
+        members: &[String],
+        (id, number, keep): (&str, i64, bool),
+    ) -> Result<(), Failure> {
+        let added = self.members_to_add(group, members).await?;
+        if added.is_empty() {
+            return Ok(());
+        }
+        let values: Values<'_> = &[&self.tenant, &group, &added, &id, &number, &keep];
+        self.count_of(sql::ADD_MEMBERS, values).await?;
+        Ok(())
     }
 
     /// A deleted resource comes back under its id: its version.

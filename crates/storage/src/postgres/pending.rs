@@ -7,15 +7,15 @@ use directory::store::{CommitError, Fault};
 use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
 
-use super::commit::record::Changed;
+use super::commit::values::columns;
 use super::commit::{Commit, Failure};
 use super::statements as basic;
 use super::statements_of_safety as sql;
-use super::values::columns;
 use crate::rows::{
     Told, attribute_key, decode_entries, encode_entries, from_json, json_text, relink_entries,
     short_name, storable, stored_key, usable_name_keys,
 };
+use crate::written::Changed;
 
 /// A reference that has been waiting for a resource.
 struct Awaiting {
@@ -94,7 +94,7 @@ impl Commit<'_> {
         Ok(found)
     }
 
-    /// The same as `find_named`, and nobody can delete it from now on.
+    /// The same as `find_named`, and it cannot be deleted from now on.
     async fn lock_named(&self, value: &str) -> Result<Option<i64>, Failure> {
         let Some(key) = self.find_named(value).await? else {
             return Ok(None);

@@ -25,7 +25,7 @@ impl Begins for Connections {
     async fn begin(&self, failed: u32) -> Line {
         let (sender, cues) = unbounded_channel();
         tokio::spawn(play(self.clone(), failed, cues));
-        // Nobody hears a cue any more where it cannot be sent.
+        // A cue that cannot be sent is dropped: the transaction has ended.
         Box::new(move |cue| drop(sender.send(cue)))
     }
 }

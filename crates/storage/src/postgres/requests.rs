@@ -198,7 +198,7 @@ async fn run(
     }
 }
 
-/// Entries that come within a short time, and whoever waits for them.
+/// Entries that come within a short time, and those who wait for them.
 async fn collect(
     first: Message,
     waiting: &mut mpsc::Receiver<Message>,

@@ -11,6 +11,7 @@ use directory::store::Fault;
 use directory::tenant::TenantId;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
+use tokio::sync::Notify;
 use tokio_postgres::Row;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
@@ -143,6 +144,15 @@ impl<C: GenericClient + Sync> Session for PostgresSession<'_, C> {
         let each = lists
             .iter()
             .map(|fields| async move { client.execute(prepared, &values(fields)).await });
+        try_join_all(each).await.map_err(fault)
+    }
+
+    async fn execute_all(&mut self, all: &[(&Statement, &[Field<'_>])]) -> Result<Vec<u64>, Fault> {
+        let client = self.client;
+        let each = all.iter().map(|(statement, fields)| async move {
+            let prepared = client.prepare_cached(statement.postgres()).await?;
+            client.execute(&prepared, &values(fields)).await
+        });
         try_join_all(each).await.map_err(fault)
     }
 
@@ -326,6 +336,10 @@ impl Engine for PostgresEngine {
     fn notify(&self) {
         self.committed.notify_one();
         self.ours.notify_one();
+    }
+
+    fn commits(&self) -> &Arc<Notify> {
+        &self.committed
     }
 
     fn key(&self) -> &Arc<MasterKey> {

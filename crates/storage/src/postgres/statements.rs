@@ -19,7 +19,7 @@ pub(crate) const SHARE_TYPES: &str =
     "SELECT pg_advisory_xact_lock_shared(1954115685, ($1::BIGINT % 2147483647)::INTEGER) AS tenant";
 /// What was committed under one of these change ids before.
 pub(crate) const FIND_CHANGES: &str = "SELECT change_id, type, id, version, at FROM change_log WHERE tenant = $1 AND change_id = ANY ($2) ORDER BY sequence";
-/// The last statement that writes for many. The tenant's row stays locked until the commit, which is near, and so nobody reads change n + 1 before n.
+/// The last statement that writes for many. The tenant's row stays locked until the commit, which is near, and so change n + 1 is not read before n.
 pub(crate) const LOG_CHANGES: &str = "WITH counter AS ( \
        UPDATE tenants SET last_sequence = last_sequence + cardinality($3::BYTEA[]) WHERE tenant = $1 AND types_revision = $2 \
        RETURNING last_sequence - cardinality($3::BYTEA[]) AS before) \
@@ -41,7 +41,7 @@ pub(crate) const CREATE_RESOURCE: &str = "INSERT INTO resources (tenant, type, i
 pub(crate) const READ_HEAD: &str = "SELECT resource, type, version, created, modified FROM resources WHERE tenant = $1 AND id = $2";
 /// To change it: others may refer to it meanwhile, but not change it.
 pub(crate) const LOCK_HEAD_TO_UPDATE: &str = "SELECT resource, type, version, created, modified FROM resources WHERE tenant = $1 AND id = $2 FOR NO KEY UPDATE";
-/// To delete it: nobody may make it a member meanwhile.
+/// To delete it: it cannot be made a member meanwhile.
 pub(crate) const LOCK_HEAD_TO_DELETE: &str = "SELECT resource, type, version, created, modified FROM resources WHERE tenant = $1 AND id = $2 FOR UPDATE";
 pub(crate) const READ_BODY: &str =
     "SELECT display, entries, document FROM resources WHERE tenant = $1 AND resource = $2";
@@ -94,15 +94,6 @@ pub(crate) const LOCK_GROUPS: &str = "SELECT resource, modified, created FROM re
 pub(crate) const LEAVE_GROUPS: &str =
     "DELETE FROM memberships WHERE tenant = $1 AND member_resource = $2 RETURNING group_resource";
 
-/// What was issued to these people ends, and with the tenant's revision what is remembered of it.
-pub(crate) const END_CREDENTIALS: &str = "WITH of_tokens AS (UPDATE tokens SET revoked = $3 WHERE tenant = $1 AND person = ANY($2) \
-      AND person IS NOT NULL AND revoked IS NULL RETURNING 1), \
-    of_clients AS (UPDATE clients SET revoked = $3 WHERE tenant = $1 AND person = ANY($2) \
-      AND person IS NOT NULL AND revoked IS NULL RETURNING 1), \
-    of_issuers AS (DELETE FROM issuers WHERE tenant = $1 AND person = ANY($2) AND person IS NOT NULL RETURNING 1) \
-    UPDATE tenants SET revision = revision + 1 WHERE tenant = $1 AND (EXISTS (SELECT 1 FROM of_tokens) \
-      OR EXISTS (SELECT 1 FROM of_clients) OR EXISTS (SELECT 1 FROM of_issuers))";
-
 /// What a remembered count belongs to.
 pub(crate) const READ_STATE: &str = "SELECT created, last_sequence FROM tenants WHERE tenant = $1";
 pub(crate) const READ_RESOURCE: &str = "SELECT resource, type, id, version, created, modified, document FROM resources WHERE tenant = $1 AND id = $2 AND type = $3";
@@ -150,7 +141,6 @@ pub(crate) const ALL: &[&str] = &[
     REMOVE_OTHER_MEMBERS,
     LOCK_GROUPS,
     LEAVE_GROUPS,
-    END_CREDENTIALS,
     READ_STATE,
     READ_RESOURCE,
     READ_BY_KEYS,

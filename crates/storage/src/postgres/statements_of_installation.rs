@@ -6,7 +6,7 @@ pub(crate) const HAS_MIGRATIONS: &str = "SELECT to_regclass('migrations') IS NOT
 pub(crate) const LOCK_KEY_CHECK: &str =
     "SELECT key_check FROM installation WHERE only_row = 1 FOR UPDATE";
 pub(crate) const SET_KEY_CHECK: &str = "UPDATE installation SET key_check = $1 WHERE only_row = 1";
-/// For the transaction that begins now; where a trial takes longer, nobody waits for its answer any more.
+/// For the transaction that begins now; where a trial takes longer, its answer is no longer waited for.
 pub(crate) const LIMIT_TRIAL: &str = "SET LOCAL statement_timeout = 5000";
 pub(crate) const TRY_TO_WRITE: &str =
     "UPDATE installation SET trials = trials + 1 WHERE only_row = 1 RETURNING key_check";

@@ -13,7 +13,7 @@ pub(crate) const LIST_REQUESTS: &str = "SELECT document FROM requests WHERE tena
      AND ($6::TEXT IS NULL OR resource = $6) AND ($7::TEXT IS NULL OR credential = $7) AND ($8::TEXT IS NULL OR strpos(quirks, $8) > 0) \
      ORDER BY id DESC LIMIT $9";
 pub(crate) const LIST_QUIRK_USES: &str = "SELECT quirk, credential, requests, last_used FROM quirk_uses WHERE tenant = $1 ORDER BY requests DESC, quirk, credential";
-/// Some of the oldest at a time, so that nobody waits long.
+/// Some of the oldest at a time, so that no other write waits long.
 pub(crate) const PRUNE_OLD_REQUESTS: &str = "DELETE FROM requests WHERE tenant = $1 AND at < $2 \
      AND id IN (SELECT id FROM requests WHERE tenant = $1 ORDER BY id LIMIT $3)";
 pub(crate) const PRUNE_MANY_REQUESTS: &str = "DELETE FROM requests WHERE tenant = $1 \

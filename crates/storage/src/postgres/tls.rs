@@ -148,7 +148,7 @@ fn roots(path: &Path) -> Result<RootCertStore, Fault> {
     }
 }
 
-/// Believes every certificate, and that its owner speaks: whoever only listens learns nothing.
+/// Believes every certificate, and that its owner speaks: one who only listens learns nothing.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 
@@ -197,7 +197,7 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
-/// TLS to one host. A socket in a folder has no name, and needs none as long as nobody encrypts it.
+/// TLS to one host. A socket in a folder has no name, and needs none as long as it is not encrypted.
 pub(crate) struct ToHost {
     connector: TlsConnector,
     name: Option<ServerName<'static>>,

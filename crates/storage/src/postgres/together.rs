@@ -18,6 +18,7 @@ use super::create::{New, NotMade, make};
 use super::session::PostgresSession;
 use super::statements as sql;
 use crate::guard::guard;
+use crate::leavers::end_credentials;
 use crate::rows::storable;
 use crate::schemas::revision;
 
@@ -176,7 +177,9 @@ impl<'a> Together<'a> {
                     return Err(Failed::Refused(vec![(place, CommitError::Held(excess))]));
                 }
                 if is_logged {
-                    commit.end_credentials().await.map_err(Failed::of(place))?;
+                    end_credentials(&mut session, TenantId(self.tenant), change_set)
+                        .await
+                        .map_err(Failed::Fault)?;
                 }
             }
         }

@@ -7,7 +7,7 @@ use directory::tenant::TenantId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use scim_protocol::TypeSchema;
 
-use super::connections::fault;
+use super::explain::fault;
 use super::query::{for_each_key, for_each_row, number};
 use super::statements as sql;
 use crate::candidates::wanted;

@@ -1,33 +1,31 @@
 //! Applies a change set inside the writer's transaction: checks, resource, index rows, memberships, change log. All of it, or an error and nothing.
 
-pub(super) mod record;
+mod record;
 
 use std::cell::Cell;
 use std::collections::HashSet;
 
-use directory::change_set::{
-    Change, ChangeSet, Committed, Content, Effect, Former, Precondition, Write,
-};
+use directory::change_set::{Change, ChangeSet, Committed, Content, Effect, Former, Write};
 use directory::deletion_guard::Removals;
 use directory::history::Kind;
 use directory::store::{CommitError, Fault};
 use directory::tenant::TenantId;
-use jiff::Timestamp;
 use rusqlite::{CachedStatement, OptionalExtension as _, Params, Row, params};
 use scim_protocol::patch::member::MemberDelta;
 use serde_json::{Map, Value};
 
-use self::record::Changed;
-use super::connections::fault;
-use super::session::run;
+use super::explain::fault;
+use super::session::run_writing;
 use super::statements as sql;
 use super::statements_of_safety::{CREATE_AGAIN, READ_VERSION};
 use super::writer::Writing;
 use crate::guard::guard;
+use crate::leavers::end_credentials;
 use crate::rows::{
     IndexRow, KIND_CREATE, KIND_DELETE, MembersChanged, Stored, Told, alone, attribute_key,
-    decode_entries, from_json, micros, timestamp, version,
+    decode_entries, from_json, micros, version,
 };
+use crate::written::{Changed, Head, changed, check, committed};
 
 /// What the writes of a change set store, made before their turn comes: the thread that writes is one for all.
 pub(crate) fn prepare(change_set: &ChangeSet) -> Vec<Option<Stored>> {
@@ -92,13 +90,16 @@ pub(crate) fn apply(
     let committed = writes
         .map(|(write, stored)| commit.write(write, stored.as_ref()))
         .collect::<Result<_, _>>()?;
-    let held = run(writing.connection, async |session| {
-        guard(session, tenant, change_set, &commit.removals.get()).await
+    let held = run_writing(writing, async |session| {
+        let held = guard(session, tenant, change_set, &commit.removals.get()).await?;
+        if held.is_none() {
+            end_credentials(session, tenant, change_set).await?;
+        }
+        Ok(held)
     })?;
     if let Some(excess) = held {
         return Err(CommitError::Held(excess));
     }
-    commit.end_credentials()?;
     commit.raise_sequence()?;
     Ok(committed)
 }
@@ -110,14 +111,6 @@ struct Begin {
     types_revision: i64,
     /// Whether it was committed before.
     is_again: bool,
-}
-
-/// What a resource's row says of it, apart from what it holds.
-pub(super) struct Head {
-    pub(super) resource: i64,
-    pub(super) version: i64,
-    pub(super) created: i64,
-    pub(super) modified: i64,
 }
 
 /// What a resource holds.
@@ -241,11 +234,16 @@ impl Commit<'_, '_> {
         let is_it =
             |logged: &&Logged| logged.resource_type == write.resource_type && logged.id == write.id;
         if let Some(logged) = before.iter().rfind(is_it) {
-            return committed(version(logged.version), created, logged.at, true);
+            return Ok(committed(
+                version(logged.version),
+                created,
+                logged.at,
+                true,
+            )?);
         }
         let (version_now, modified) =
             head.map_or((0, self.at), |head| (head.version, head.modified));
-        committed(version(version_now), created, modified, false)
+        Ok(committed(version(version_now), created, modified, false)?)
     }
 
     fn create(
@@ -291,7 +289,7 @@ impl Commit<'_, '_> {
         )?;
         self.await_manager(&write.resource_type, resource, content)?;
         self.link_awaiting(resource, &write.id, &content.document)?;
-        committed(version(number), created, self.at, true)
+        Ok(committed(version(number), created, self.at, true)?)
     }
 
     /// A deleted resource comes back under its id: its version.
@@ -345,7 +343,12 @@ impl Commit<'_, '_> {
         };
         let members_changed = self.update_members(write, head, members)?;
         if before.is_none() && !members_changed.is_any() {
-            return committed(version(head.version), head.created, head.modified, false);
+            return Ok(committed(
+                version(head.version),
+                head.created,
+                head.modified,
+                false,
+            )?);
         }
         if before.is_none() {
             self.raise_version(head.resource)?;
@@ -366,7 +369,12 @@ impl Commit<'_, '_> {
             self.await_manager(&write.resource_type, head.resource, content)?;
             self.link_awaiting(head.resource, &write.id, &content.document)?;
         }
-        committed(version(head.version + 1), head.created, self.at, true)
+        Ok(committed(
+            version(head.version + 1),
+            head.created,
+            self.at,
+            true,
+        )?)
     }
 
     /// The document as it was, where anything changed.
@@ -501,7 +509,7 @@ impl Commit<'_, '_> {
         for group in groups.into_iter().filter(|group| *group != head.resource) {
             self.lose_member(group, &write.id)?;
         }
-        committed(0, head.created, self.at, true)
+        Ok(committed(0, head.created, self.at, true)?)
     }
 
     /// A group that lost a member because the member ended.
@@ -618,7 +626,7 @@ impl Commit<'_, '_> {
         Ok(())
     }
 
-    /// Once for all that was logged: nobody else writes meanwhile.
+    /// Once for all that was logged: no other transaction writes meanwhile.
     fn raise_sequence(&self) -> Result<(), Fault> {
         let sequence = self.sequence.get();
         if sequence > self.begin.sequence {
@@ -699,46 +707,4 @@ impl Commit<'_, '_> {
             .prepare_cached(statement)
             .map_err(fault)
     }
-}
-
-/// A write's change of what was there before.
-fn changed<'a>(write: &'a Write, head: &Head, kind: Kind) -> Changed<'a> {
-    let Write {
-        resource_type, id, ..
-    } = write;
-    Changed {
-        resource_type,
-        id,
-        version: head.version + 1,
-        kind,
-        since: head.modified,
-        created: head.created,
-    }
-}
-
-fn check(precondition: Precondition, head: &Head) -> Result<(), CommitError> {
-    match precondition {
-        Precondition::VersionIs(wanted) if wanted != version(head.version) => {
-            Err(CommitError::VersionChanged {
-                current: version(head.version),
-            })
-        }
-        Precondition::VersionIs(_) | Precondition::Exists => Ok(()),
-    }
-}
-
-fn committed(
-    version: u64,
-    created: i64,
-    modified: i64,
-    changed: bool,
-) -> Result<Committed, CommitError> {
-    let (created, last_modified): (Timestamp, Timestamp) =
-        (timestamp(created)?, timestamp(modified)?);
-    Ok(Committed {
-        version,
-        created,
-        last_modified,
-        changed,
-    })
 }

@@ -11,8 +11,7 @@ use directory::tenant::TenantId;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
-pub(crate) use super::explain::fault;
-use super::explain::{explain, is_of_damage};
+use super::explain::{explain, fault, is_of_damage};
 use super::journal::{self, Carry};
 use super::statements;
 use crate::migrate::{self, Applied};
@@ -229,13 +228,13 @@ impl Readers {
             answer
         })
         .await;
-        // Hardly before the thread is free again: whoever comes next would start another one, and each has memory of its own.
+        // Hardly before the thread is free again: the next read would start another one, and each has memory of its own.
         drop(share);
         joined.map_err(|error| Fault::from_source("a read did not finish", error))?
     }
 
     /// Carries the journal over into the database and cuts it to nothing: what was overwritten in the one still stands in the other. Waits for reads that
-    /// need it; where one takes too long, says so in the log and leaves the rest to whoever closes the database last.
+    /// need it; where one takes too long, says so in the log and leaves the rest to the connection that is closed last.
     pub(crate) async fn empty_journal(
         &self,
         empty: fn(&Connection, &Path) -> Result<bool, Fault>,

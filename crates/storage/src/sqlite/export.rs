@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-use super::connections::fault;
+use super::explain::fault;
 use crate::statements_of_tenants::NAME_OF_TENANT;
 use crate::tenant_tables::{KEYS, TABLES, key_range, select};
 use crate::transfer::{Cell, Exporter, Header};

@@ -8,14 +8,14 @@ use rusqlite::{Row, params};
 use serde_json::{Map, Value};
 
 use super::commit::Commit;
-use super::commit::record::Changed;
-use super::connections::fault;
+use super::explain::fault;
 use super::statements as basic;
 use super::statements_of_safety as sql;
 use crate::rows::{
     Told, attribute_key, decode_entries, encode_entries, from_json, json_text, relink_entries,
     short_name, usable_name_keys,
 };
+use crate::written::Changed;
 
 /// A reference that has been waiting for a resource.
 struct Awaiting {

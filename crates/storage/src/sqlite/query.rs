@@ -5,7 +5,7 @@ use directory::store::Fault;
 use rusqlite::types::{ToSqlOutput, Value as Column};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
-use super::connections::fault;
+use super::explain::fault;
 use crate::filter_sql::{Parameter, Query};
 
 /// The one number of a query.

@@ -4,7 +4,7 @@ use directory::store::{Fault, Include, Related, StoredResource};
 use directory::tenant::TenantId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::connections::fault;
+use super::explain::fault;
 use super::statements as sql;
 use crate::rows::{document, timestamp, version};
 

@@ -8,8 +8,7 @@ use directory::store::Fault;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Sqlite;
-use super::connections::fault;
-use super::explain::{explain, is_of_damage};
+use super::explain::{explain, fault, is_of_damage};
 use super::statements_of_installation as sql;
 use crate::private_files::free_bytes;
 use crate::secrets::{MasterKey, SEALED};

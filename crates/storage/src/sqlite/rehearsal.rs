@@ -8,7 +8,7 @@ use directory::store::{CommitError, Fault, Found, Question};
 use directory::tenant::TenantId;
 use rusqlite::Connection;
 
-use super::connections::fault;
+use super::explain::fault;
 use super::session::run;
 use super::writer::{Writer, Writing};
 use super::{commit, read, search};
@@ -23,12 +23,12 @@ impl Begins for Writer {
         let (sender, cues) = channel();
         self.rehearse(move |connection| play(connection, &cues))
             .await;
-        // Nobody hears a cue any more where it cannot be sent.
+        // A cue that cannot be sent is dropped: the transaction has ended.
         Box::new(move |cue| drop(sender.send(cue)))
     }
 }
 
-/// Does what it is told until nobody says anything any more.
+/// Does what it is told until nothing comes for a while.
 fn play(connection: &Connection, cues: &Receiver<Cue>) {
     // An error may have ended the transaction, and outside of one everything would be kept.
     while let Ok(cue) = cues.recv_timeout(SILENCE_MAX)

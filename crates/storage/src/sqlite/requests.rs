@@ -15,7 +15,8 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::connections::{Damage, Readers, empty_journal, fault, open_request_log};
+use super::connections::{Damage, Readers, empty_journal, open_request_log};
+use super::explain::fault;
 use super::statements::{ERASE_AS_USUAL, ERASE_FOR_GOOD};
 use super::statements_of_requests as sql;
 use crate::recorded::{

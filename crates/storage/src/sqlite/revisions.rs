@@ -1,9 +1,9 @@
-//! Revisions of tenants that were read a moment ago, so that a request costs no read of the database where nobody changed one since. Any process that
+//! Revisions of tenants that were read a moment ago, so that a request costs no read of the database where none was changed since. Any process that
 //! changes one leaves a mark in a file beside the database, which every other sees at its next request; looking at its length is one system call.
 //!
 //! A mark is left before such a change is committed and another one after it. What is read in between may be the revision before, but it is remembered
 //! under a length that has passed when the change is answered. A process that is killed in between leaves the others with what they knew until a token is
-//! looked up again (`token_cache_seconds_max`), and has told nobody that the change was made.
+//! looked up again (`token_cache_seconds_max`), and has not answered that the change was made.
 
 use std::collections::HashMap;
 use std::fs::File;

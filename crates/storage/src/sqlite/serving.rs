@@ -6,7 +6,7 @@ use std::path::Path;
 
 use directory::store::Fault;
 
-use super::connections::fault;
+use super::explain::fault;
 use super::{Sqlite, statements as sql};
 use crate::private_files::{make_private, private_options};
 

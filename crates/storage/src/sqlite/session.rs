@@ -12,9 +12,11 @@ use jiff::Timestamp;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use send_wrapper::SendWrapper;
+use tokio::sync::Notify;
 
 use super::SqliteEngine;
-use super::connections::{empty_marked_journal, fault, snapshot};
+use super::connections::{empty_marked_journal, snapshot};
+use super::explain::fault;
 use super::export::export;
 use super::writer::{JobError, Writing};
 use crate::engine::{Engine, Port};
@@ -51,13 +53,25 @@ impl<T: Send> JobError for Unkept<T> {
     }
 }
 
-/// Runs a port on a connection of this thread.
+/// Runs a port on a connection of this thread, which only reads.
 pub(crate) fn run<'c, T>(
     connection: &'c Connection,
     port: impl AsyncFnOnce(&mut SqliteSession<'c>) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
-    let mut session = SqliteSession::on(connection);
-    at_once(port(&mut session))
+    at_once(port(&mut SqliteSession::on(connection)))
+}
+
+/// Runs a part of a job that writes.
+pub(crate) fn run_writing<'c, T>(
+    writing: &Writing<'c>,
+    port: impl AsyncFnOnce(&mut SqliteSession<'c>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let mut session = SqliteSession::on(writing.connection);
+    let answer = at_once(port(&mut session));
+    if session.revised {
+        writing.revises();
+    }
+    answer
 }
 
 /// The answer of a port that does not wait.
@@ -132,6 +146,9 @@ impl Session for SqliteSession<'_> {
         statement: &Statement,
         lists: &[Vec<Field<'_>>],
     ) -> Result<Vec<u64>, Fault> {
+        if lists.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut prepared = self
             .connection
             .prepare_cached(statement.sqlite())
@@ -142,6 +159,14 @@ impl Session for SqliteSession<'_> {
             .map(changed)
             .map(|changed| changed.map(|count| count as u64).map_err(fault))
             .collect()
+    }
+
+    async fn execute_all(&mut self, all: &[(&Statement, &[Field<'_>])]) -> Result<Vec<u64>, Fault> {
+        let mut changed = Vec::with_capacity(all.len());
+        for (statement, fields) in all {
+            changed.push(self.execute(statement, fields).await?);
+        }
+        Ok(changed)
     }
 
     async fn each_row(
@@ -301,6 +326,10 @@ impl Engine for SqliteEngine {
 
     fn notify(&self) {
         self.committed.notify_one();
+    }
+
+    fn commits(&self) -> &Arc<Notify> {
+        &self.committed
     }
 
     fn key(&self) -> &Arc<MasterKey> {

@@ -27,7 +27,7 @@ pub(crate) const EMPTY_JOURNAL: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 pub(crate) const CARRY_JOURNAL: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 /// Carries nothing over; says how far the journal reaches.
 pub(crate) const JOURNAL_FRAMES: &str = "PRAGMA wal_checkpoint(NOOP)";
-/// A connection that carries the journal over leaves that to nobody else.
+/// A connection that carries the journal over leaves that to no other one.
 pub(crate) const OPEN_CARRIER: &str = "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;";
 
 /// What a change set finds; whether it was committed before.
@@ -97,7 +97,7 @@ pub(crate) const READ_MEMBERS: &str = "SELECT r.id, r.type, r.display FROM membe
      WHERE m.tenant = ?1 AND m.group_resource = ?2 ORDER BY m.member_resource";
 pub(crate) const COUNT_MEMBERS: &str = "SELECT count(*) FROM (SELECT 1 FROM memberships WHERE tenant = ?1 \
      AND group_resource = (SELECT resource FROM resources WHERE tenant = ?1 AND id = ?2) LIMIT ?3)";
-/// Upwards; `UNION` makes circles of groups harmless. `CROSS JOIN` as nobody knows how few groups there will be: the order of reading is given.
+/// Upwards; `UNION` makes circles of groups harmless. `CROSS JOIN` gives the order of reading, as it is not known how few groups there will be.
 pub(crate) const READ_GROUPS: &str = "WITH RECURSIVE above (g) AS ( \
        SELECT group_resource FROM memberships WHERE tenant = ?1 AND member_resource = ?2 \
        UNION SELECT m.group_resource FROM above CROSS JOIN memberships AS m ON m.member_resource = above.g WHERE m.tenant = ?1) \

@@ -11,7 +11,8 @@ use directory::store::{CommitError, Fault};
 use rusqlite::{CachedStatement, Connection, Params, Row};
 use tokio::sync::oneshot;
 
-use super::connections::{Damage, fault};
+use super::connections::Damage;
+use super::explain::fault;
 use super::journal::Journal;
 use super::revisions::Revisions;
 
@@ -297,7 +298,7 @@ fn run(
     }
 }
 
-/// Whoever waits for something of a rehearsal that fails finds out by waiting in vain.
+/// Those who wait for an answer of a rehearsal that fails learn of it when their sender is dropped.
 fn run_rehearsal(connection: &Connection, rehearsal: Box<dyn FnOnce(&Connection) + Send>) {
     if let Err(error) = execute(connection, "BEGIN IMMEDIATE") {
         tracing::error!(error = %error, "a rehearsal could not begin");
@@ -356,7 +357,7 @@ fn run_each(writing: &Writing<'_>, jobs: &mut [Box<dyn Job>]) -> Result<(), rusq
     Ok(())
 }
 
-/// Makes what the jobs did durable. Who remembers a revision is told before and after.
+/// Makes what the jobs did durable. Processes that remember a revision are told before and after.
 fn commit(writing: &Writing<'_>, revisions: &Revisions) -> Result<(), Fault> {
     let revised = writing.revised.take();
     if revised {

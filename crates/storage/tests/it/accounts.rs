@@ -168,6 +168,11 @@ async fn an_application_is_served_unless_it_is_paused_or_asked_to_be_left_alone(
         .set_application_state(tenant, wiki.id, ApplicationState::Live, entry())
         .await
         .unwrap();
-    world.opened.life.set_suspended(tenant, true).await.unwrap();
+    world
+        .opened
+        .life
+        .set_suspended(tenant, true, entry())
+        .await
+        .unwrap();
     assert!(!served(60).await);
 }

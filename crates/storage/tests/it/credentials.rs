@@ -26,14 +26,14 @@ async fn tenants_have_one_name_each(place: Place) {
     };
     for name in ["b", "a-1", "a"] {
         tenants
-            .create_tenant(name, strict.clone(), at(5))
+            .create_tenant(name, strict.clone(), at(5), entry())
             .await
             .unwrap()
             .unwrap();
     }
     assert_eq!(
         tenants
-            .create_tenant("a", TenantSettings::default(), at(6))
+            .create_tenant("a", TenantSettings::default(), at(6), entry())
             .await
             .unwrap(),
         None

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use storage::postgres::{ConnectError, Postgres};
 use storage::secrets::MasterKey;
 
+use crate::place::entry;
 use crate::postgres_server::{Server, client, start};
 
 /// A server that listens on this port of 127.0.0.1, with a certificate for `localhost`.
@@ -88,7 +89,12 @@ async fn a_connection_is_encrypted_where_the_url_wants_it() {
             "{query}"
         );
         store
-            .create_tenant("acme", TenantSettings::default(), Timestamp::UNIX_EPOCH)
+            .create_tenant(
+                "acme",
+                TenantSettings::default(),
+                Timestamp::UNIX_EPOCH,
+                entry(),
+            )
             .await
             .unwrap();
         assert_eq!(store.list_tenants().await.unwrap().len(), 1);

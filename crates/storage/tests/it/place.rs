@@ -29,6 +29,7 @@ use provisioning::ledger::{Catalogue, Ledger};
 use scim_protocol::patch::member::MemberDelta;
 use scim_protocol::{SchemaSet, TypeSchema, ValidResource};
 use serde_json::{Value, json};
+use storage::ports::Ports;
 use storage::postgres::{ConnectError, Postgres};
 use storage::secrets::MasterKey;
 use storage::sqlite::Sqlite;
@@ -102,45 +103,25 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    fn of<T>(store: T, committed: impl Fn(&T) -> Arc<Notify>) -> Self
-    where
-        T: Store
-            + Tokens
-            + Audit
-            + Catalogue
-            + Ledger
-            + SchemaStore
-            + EventLog
-            + Receivers
-            + SigningKeys
-            + Clients
-            + Issuers
-            + TenantLife
-            + History
-            + Parking
-            + PendingReferences
-            + Readiness
-            + Clone
-            + 'static,
-    {
+    fn of(store: &impl Ports) -> Self {
         Self {
-            committed: committed(&store),
-            tenants: Arc::new(store.clone()),
-            audit: Arc::new(store.clone()),
-            catalogue: Arc::new(store.clone()),
-            ledger: Arc::new(store.clone()),
-            types: Arc::new(store.clone()),
-            events: Arc::new(store.clone()),
-            receivers: Arc::new(store.clone()),
-            keys: Arc::new(store.clone()),
-            clients: Arc::new(store.clone()),
-            issuers: Arc::new(store.clone()),
-            life: Arc::new(store.clone()),
-            history: Arc::new(store.clone()),
-            parking: Arc::new(store.clone()),
-            pending: Arc::new(store.clone()),
-            readiness: Arc::new(store.clone()),
-            store: Arc::new(store),
+            committed: store.committed(),
+            tenants: store.tokens(),
+            audit: store.audit(),
+            catalogue: store.catalogue(),
+            ledger: store.ledger(),
+            types: store.types(),
+            events: store.events(),
+            receivers: store.receivers(),
+            keys: store.keys(),
+            clients: store.clients(),
+            issuers: store.issuers(),
+            life: store.life(),
+            history: store.history(),
+            parking: store.parking(),
+            pending: store.pending(),
+            readiness: store.readiness(),
+            store: store.identities(),
         }
     }
 }
@@ -196,12 +177,12 @@ impl Place {
 
     pub(crate) async fn try_open_with(&self, key: Arc<MasterKey>) -> Result<Opened, Fault> {
         Ok(match &self.engine {
-            Engine::Sqlite => Opened::of(Sqlite::open(&self.file(), key)?, Sqlite::committed),
+            Engine::Sqlite => Opened::of(&Sqlite::open(&self.file(), key)?),
             Engine::Postgres(url) => {
                 let database = Postgres::connect(url, key)
                     .await
                     .map_err(ConnectError::into_fault)?;
-                Opened::of(database, Postgres::committed)
+                Opened::of(&database)
             }
         })
     }
@@ -430,7 +411,7 @@ impl World {
         let at = Timestamp::from_second(1_600_000_000).unwrap();
         let tenant = opened
             .tenants
-            .create_tenant(name, settings, at)
+            .create_tenant(name, settings, at, entry())
             .await
             .unwrap()
             .unwrap();

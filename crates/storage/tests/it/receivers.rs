@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
-use crate::place::{Counter, Place, World, delete, members, on_both_engines};
+use crate::place::{Counter, Place, World, delete, entry, members, on_both_engines};
 
 on_both_engines!(
     every_change_arrives_in_order_and_once,
@@ -111,10 +111,6 @@ fn later() -> Reception {
 
 #[async_trait]
 impl EventDelivery for Ends {
-    fn never(&self, _: &str) -> Option<String> {
-        None
-    }
-
     async fn send(&self, receiver: &Receiver, message: &Message, _: Timestamp) -> Reception {
         let Message::Webhook { body, .. } = message else {
             panic!("a webhook")
@@ -130,7 +126,7 @@ impl EventDelivery for Ends {
         if let Some((receivers, secrets)) = rotates {
             assert!(
                 receivers
-                    .set_receiver_secrets(receiver.tenant, receiver.id, secrets)
+                    .set_receiver_secrets(receiver.tenant, receiver.id, secrets, entry())
                     .await
                     .unwrap()
             );
@@ -224,7 +220,7 @@ impl Office {
         self.world
             .opened
             .receivers
-            .add_receiver(self.world.tenant.id, new)
+            .add_receiver(self.world.tenant.id, new, entry())
             .await
             .unwrap()
             .unwrap()
@@ -459,23 +455,41 @@ async fn dead_letters_are_delivered_again_or_discarded(place: Place) {
     );
     assert_eq!(
         receivers
-            .redeliver(tenant, app.id, Some(first.event.sequence))
+            .redeliver(tenant, app.id, Some(first.event.sequence), entry())
             .await
             .unwrap(),
         1
     );
     office.run().await;
     assert_eq!(office.ends.taken(), ["a"]);
-    assert_eq!(receivers.redeliver(tenant, app.id, None).await.unwrap(), 2);
+    assert_eq!(
+        receivers
+            .redeliver(tenant, app.id, None, entry())
+            .await
+            .unwrap(),
+        2
+    );
     office.run().await;
     let left = office.dead_letters(&app).await;
     assert_eq!(
         left.iter().map(|(id, ..)| id.as_str()).collect::<Vec<_>>(),
         ["b", "c"]
     );
-    assert_eq!(receivers.discard(tenant, app.id, None).await.unwrap(), 2);
+    assert_eq!(
+        receivers
+            .discard(tenant, app.id, None, entry())
+            .await
+            .unwrap(),
+        2
+    );
     assert!(office.dead_letters(&app).await.is_empty());
-    assert_eq!(receivers.redeliver(tenant, app.id, None).await.unwrap(), 0);
+    assert_eq!(
+        receivers
+            .redeliver(tenant, app.id, None, entry())
+            .await
+            .unwrap(),
+        0
+    );
 }
 
 async fn a_receiver_that_is_gone_is_paused(place: Place) {
@@ -501,7 +515,7 @@ async fn a_receiver_that_is_gone_is_paused(place: Place) {
             .world
             .opened
             .receivers
-            .set_receiver_state(office.world.tenant.id, app.id, ReceiverState::Live)
+            .set_receiver_state(office.world.tenant.id, app.id, ReceiverState::Live, entry())
             .await
             .unwrap()
     );
@@ -678,7 +692,7 @@ async fn one_that_polls_gets_what_it_did_not_acknowledge(place: Place) {
     assert_eq!(office.dead_letters(&app).await.len(), 2);
     assert_eq!(
         receivers
-            .redeliver(office.world.tenant.id, app.id, None)
+            .redeliver(office.world.tenant.id, app.id, None, entry())
             .await
             .unwrap(),
         2
@@ -720,7 +734,7 @@ async fn only_chosen_resources_are_told(place: Place) {
             change_id,
             at: office.time.now(),
         };
-        receivers.choose(&app, choice).await.unwrap()
+        receivers.choose(&app, choice, entry()).await.unwrap()
     };
     assert!(choose("a", true).await);
     assert!(!choose("a", true).await, "it is in the feed already");
@@ -819,7 +833,7 @@ async fn secrets_come_back_and_two_live_after_a_change(place: Place) {
             .world
             .opened
             .receivers
-            .add_receiver(office.world.tenant.id, taken)
+            .add_receiver(office.world.tenant.id, taken, entry())
             .await
             .unwrap()
             .is_none()
@@ -829,7 +843,7 @@ async fn secrets_come_back_and_two_live_after_a_change(place: Place) {
             .world
             .opened
             .receivers
-            .remove_receiver(office.world.tenant.id, app.id)
+            .remove_receiver(office.world.tenant.id, app.id, entry())
             .await
             .unwrap()
     );
@@ -838,7 +852,7 @@ async fn secrets_come_back_and_two_live_after_a_change(place: Place) {
             .world
             .opened
             .receivers
-            .remove_receiver(office.world.tenant.id, app.id)
+            .remove_receiver(office.world.tenant.id, app.id, entry())
             .await
             .unwrap()
     );
@@ -926,7 +940,7 @@ async fn keys_are_rotated_and_stay_published(place: Place) {
     assert_eq!(kid().await, first);
     office.time.forward(1);
     let second = keys
-        .rotate_keys(tenant, office.time.now(), false)
+        .rotate_keys(tenant, office.time.now(), false, entry())
         .await
         .unwrap()
         .id;
@@ -946,7 +960,7 @@ async fn keys_are_rotated_and_stay_published(place: Place) {
     );
     assert_eq!(published().await, [third.clone(), second]);
     let fourth = keys
-        .rotate_keys(tenant, office.time.now(), true)
+        .rotate_keys(tenant, office.time.now(), true, entry())
         .await
         .unwrap()
         .id;
@@ -992,13 +1006,18 @@ async fn tenants_are_apart(place: Place) {
     );
     assert!(
         !receivers
-            .remove_receiver(office.world.tenant.id, theirs.id)
+            .remove_receiver(office.world.tenant.id, theirs.id, entry())
             .await
             .unwrap()
     );
     assert!(
         !receivers
-            .set_receiver_state(other.world.tenant.id, app.id, ReceiverState::Paused)
+            .set_receiver_state(
+                other.world.tenant.id,
+                app.id,
+                ReceiverState::Paused,
+                entry()
+            )
             .await
             .unwrap()
     );

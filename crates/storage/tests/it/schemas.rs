@@ -17,7 +17,7 @@ use scim_protocol::schema::standard::{GROUP, USER};
 use scim_protocol::{Error, ErrorKind, Filter};
 use serde_json::{Value, json};
 
-use crate::place::{ALL, NOTHING, Place, World, on_both_engines};
+use crate::place::{ALL, NOTHING, Place, World, entry, on_both_engines};
 
 on_both_engines!(
     an_index_is_made_for_what_is_there,
@@ -544,7 +544,12 @@ async fn a_new_tenant_has_every_type_that_is_brought(place: Place) {
     let twice = world
         .opened
         .tenants
-        .create_tenant("acme", TenantSettings::default(), world.tenant.created)
+        .create_tenant(
+            "acme",
+            TenantSettings::default(),
+            world.tenant.created,
+            entry(),
+        )
         .await
         .unwrap();
     assert_eq!((twice, documents().await), (None, 6));

@@ -2,27 +2,13 @@
 //! move them. Counts who was disabled. Decides nothing.
 
 use directory::change_set::{PERSON, is_active};
-use directory::history::Kind;
 use directory::store::CommitError;
 use serde_json::{Map, Value};
 
 use super::super::statements_of_safety as sql;
 use super::{Commit, Failure};
-use crate::rows::storable;
-use crate::rows::{from_json, tombstone_names};
-
-/// A change of a resource that was there before.
-#[derive(Clone, Copy)]
-pub(crate) struct Changed<'a> {
-    pub(crate) resource_type: &'a str,
-    pub(crate) id: &'a str,
-    /// The version that the change made.
-    pub(crate) version: i64,
-    pub(crate) kind: Kind,
-    /// When what was before it began.
-    pub(crate) since: i64,
-    pub(crate) created: i64,
-}
+use crate::rows::{from_json, storable, tombstone_names};
+use crate::written::Changed;
 
 /// A group that lost a member because the member ended.
 pub(crate) struct Group {
@@ -168,7 +154,7 @@ impl Commit<'_> {
         Ok(())
     }
 
-    /// When the resource that comes back was deleted. Where nobody remembers it, or somebody else was faster, it cannot come back.
+    /// When the resource that comes back was deleted. Where that is not remembered, or another write was faster, it cannot come back.
     pub(crate) async fn take_tombstone(
         &self,
         resource_type: &str,

@@ -3,7 +3,6 @@
 
 use directory::change_set::{PERSON, is_active};
 use directory::deletion_guard::Removals;
-use directory::history::Kind;
 use directory::store::{CommitError, Fault};
 use rusqlite::params;
 use serde_json::{Map, Value};
@@ -11,19 +10,7 @@ use serde_json::{Map, Value};
 use super::super::statements_of_safety as sql;
 use super::Commit;
 use crate::rows::{from_json, tombstone_names};
-
-/// A change of a resource that was there before.
-#[derive(Clone, Copy)]
-pub(crate) struct Changed<'a> {
-    pub(crate) resource_type: &'a str,
-    pub(crate) id: &'a str,
-    /// The version that the change made.
-    pub(crate) version: i64,
-    pub(crate) kind: Kind,
-    /// When what was before it began.
-    pub(crate) since: i64,
-    pub(crate) created: i64,
-}
+use crate::written::Changed;
 
 impl Commit<'_, '_> {
     fn keeps_history(&self) -> bool {
@@ -161,7 +148,7 @@ impl Commit<'_, '_> {
         self.execute(sql::KEEP_TOMBSTONE, values).map(drop)
     }
 
-    /// When the resource that comes back was deleted. Where nobody remembers it, or somebody else was faster, it cannot come back.
+    /// When the resource that comes back was deleted. Where that is not remembered, or another write was faster, it cannot come back.
     pub(crate) fn take_tombstone(
         &self,
         resource_type: &str,

@@ -7,16 +7,16 @@ use directory::change_set::{Content, Write};
 use directory::store::CommitError;
 use tokio_postgres::Row;
 
-use super::commit::{Commit, Failure};
-use super::statements as sql;
+use super::super::statements as sql;
+use super::{Commit, Failure};
 use crate::rows::{IndexRow, attribute_key, stored_key};
 
 /// Rows that a resource gets.
-pub(super) struct Added<'a> {
-    pub(super) write: &'a Write,
-    pub(super) content: &'a Content,
-    pub(super) resource: i64,
-    pub(super) rows: Vec<&'a IndexRow>,
+pub(crate) struct Added<'a> {
+    pub(crate) write: &'a Write,
+    pub(crate) content: &'a Content,
+    pub(crate) resource: i64,
+    pub(crate) rows: Vec<&'a IndexRow>,
 }
 
 impl Added<'_> {
@@ -77,7 +77,7 @@ impl Columns {
 }
 
 /// Takes the unique values of these resources. The places of those that are refused one, each with the refusal of its first.
-pub(super) async fn take_values(
+pub(crate) async fn take_values(
     transaction: &Transaction<'_>,
     tenant: i64,
     added: &[Added<'_>],
@@ -118,7 +118,7 @@ pub(super) async fn take_values(
 }
 
 /// Adds the rows of these resources that others may have too.
-pub(super) async fn add_values(
+pub(crate) async fn add_values(
     transaction: &Transaction<'_>,
     tenant: i64,
     added: &[Added<'_>],
@@ -131,7 +131,7 @@ pub(super) async fn add_values(
 
 impl Commit<'_> {
     /// Adds rows of one resource.
-    pub(super) async fn add_rows(&self, added: Added<'_>) -> Result<(), Failure> {
+    pub(crate) async fn add_rows(&self, added: Added<'_>) -> Result<(), Failure> {
         let added = [added];
         let refused = take_values(self.transaction, self.tenant, &added).await?;
         if let Some((_, refusal)) = refused.into_iter().next() {
@@ -172,7 +172,7 @@ impl Commit<'_> {
         Ok(())
     }
 
-    pub(super) async fn remove_rows(
+    pub(crate) async fn remove_rows(
         &self,
         resource: i64,
         rows: &[&IndexRow],
@@ -189,7 +189,7 @@ impl Commit<'_> {
 }
 
 /// The attributes and values of the rows of one kind, as columns.
-pub(super) fn columns(rows: &[&IndexRow], unique: bool) -> (Vec<i64>, Vec<Vec<u8>>) {
+pub(crate) fn columns(rows: &[&IndexRow], unique: bool) -> (Vec<i64>, Vec<Vec<u8>>) {
     rows.iter()
         .filter(|row| row.unique == unique)
         .map(|row| (row.attribute, stored_key(&row.value).into_owned()))
