@@ -1,7 +1,7 @@
 //! The dead-letter list: events that a receiver did not take, which an administrator can have delivered again or forgotten.
 
 use directory::DirectoryError;
-use events::receiver::{Parcel, ParcelState, Reader};
+use events::receiver::{Reader, Undelivered, UndeliveredState};
 use scim_protocol::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -25,7 +25,7 @@ pub struct DeadLetter {
     pub event: Map<String, Value>,
     /// `put-aside`.
     #[schema(value_type = String)]
-    pub state: ParcelState,
+    pub state: UndeliveredState,
     /// How often it was tried or handed out.
     pub attempts: u32,
     /// Why it was put aside. Only operators read what the other side said.
@@ -33,13 +33,13 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    fn of(parcel: &Parcel, reader: Reader) -> Self {
+    fn of(one: &Undelivered, reader: Reader) -> Self {
         Self {
-            sequence: parcel.event.sequence,
-            event: parcel.event.to_json(None),
-            state: parcel.state,
-            attempts: parcel.attempts,
-            error: reader.sees(&parcel.error),
+            sequence: one.event.sequence,
+            event: one.event.to_json(None),
+            state: one.state,
+            attempts: one.attempts,
+            error: reader.sees(&one.error),
         }
     }
 }
@@ -85,12 +85,17 @@ pub async fn list(
     let receiver = find(on, by, name).await?;
     let (tenant, receivers) = (by.caller.tenant.id, &on.events.receivers);
     let found = receivers
-        .list_parcels(tenant, receiver.id, ParcelState::PutAside, LISTED_MAX)
+        .list_undelivered(
+            tenant,
+            receiver.id,
+            UndeliveredState::DeadLetter,
+            LISTED_MAX,
+        )
         .await?;
     let reader = reader(by);
     Ok(found
         .iter()
-        .map(|parcel| DeadLetter::of(parcel, reader))
+        .map(|one| DeadLetter::of(one, reader))
         .collect())
 }
 

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use directory::retry::RetryAfter;
 use directory::secret::Secret;
 use directory::store::Fault;
-use events::event_log::{Courier, Message, Reception};
+use events::event_log::{EventDelivery, Message, Reception};
 use events::receiver::{Receiver, failure};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
@@ -39,12 +39,12 @@ const FOR_GOOD: [&str; 4] = [
 
 /// Brings events to receivers.
 #[derive(Clone, Debug)]
-pub struct HttpCourier {
+pub struct HttpEventDelivery {
     egress: Egress,
     http: Client,
 }
 
-impl HttpCourier {
+impl HttpEventDelivery {
     /// Under these rules of the network.
     pub fn new(egress: Egress) -> Result<Self, Fault> {
         let egress = Egress {
@@ -115,7 +115,7 @@ fn parse(url: &str) -> Result<Url, Refusal> {
 }
 
 #[async_trait]
-impl Courier for HttpCourier {
+impl EventDelivery for HttpEventDelivery {
     async fn send(&self, receiver: &Receiver, message: &Message, now: Timestamp) -> Reception {
         let later = |why: String| Reception::Later {
             why,

@@ -1,4 +1,4 @@
-//! A change as it is told to others: what the change log knows of it, and the JSON of the feed and of webhooks. Reads nothing.
+//! An event: one change as the change log has it, and its JSON in the feed and in webhooks. Reads nothing.
 
 use jiff::Timestamp;
 use serde::de::Error as _;
@@ -12,21 +12,21 @@ use directory::version::version_tag;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// It was made.
+    /// It was created.
     Create,
-    /// A part of it changed.
+    /// Some of its attributes changed.
     Patch,
-    /// The whole took the place of the whole.
+    /// All of it was replaced.
     Replace,
-    /// It is gone.
+    /// It was deleted.
     Delete,
-    /// Nothing; one receiver is told of it from now on.
+    /// Nothing: it was added to the feed of one receiver.
     FeedAdd,
-    /// Nothing; one receiver is no longer told of it.
+    /// Nothing: it was taken out of the feed of one receiver.
     FeedRemove,
 }
 
-/// A row of the change log, as far as it is told to others.
+/// A row of the change log, without what only this server uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggedEvent {
     /// Its place in the tenant's order.
@@ -38,15 +38,15 @@ pub struct LoggedEvent {
     pub resource_type: String,
     /// Id of the resource.
     pub resource_id: String,
-    /// The version that the change made; 0 where the resource is gone.
+    /// The version that the change made; 0 where the resource was deleted.
     pub version: u64,
     /// When.
     pub at: Timestamp,
     /// What happened.
     pub kind: Kind,
-    /// Where `active` flipped: what it is from then on.
+    /// The new value of `active`, where the change changed it.
     pub active: Option<bool>,
-    /// Canonical names of the attributes that changed; empty where the log is older than its knowledge of them.
+    /// Canonical names of the attributes that changed; empty in rows that were written before the log had names.
     pub attributes: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ fn read_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error>
 }
 
 impl LoggedEvent {
-    /// Its id: the same however often it is delivered.
+    /// Its id, which is the same in every delivery.
     pub fn id(&self) -> String {
         format!("{}-{}", self.change_id.simple(), self.sequence)
     }
@@ -81,7 +81,7 @@ impl LoggedEvent {
         std::iter::once(first).chain(flip).collect()
     }
 
-    /// The event as the feed and webhooks have it. `resource` is the resource as it was read for this, where it is still there and was asked for.
+    /// The event as the feed and webhooks show it. `resource` is the resource as it is now, where it exists and the reader asked for it.
     pub fn to_json(&self, resource: Option<&Map<String, Value>>) -> Map<String, Value> {
         let mut event = Map::new();
         let mut add = |name: &str, value: Value| event.insert(name.to_owned(), value);
@@ -108,7 +108,7 @@ impl LoggedEvent {
 pub(crate) mod tests {
     use super::*;
 
-    /// An event to make others of.
+    /// An event from which tests make others.
     pub(crate) fn sample(kind: Kind, active: Option<bool>, attributes: &[&str]) -> LoggedEvent {
         LoggedEvent {
             sequence: 7,

@@ -1,5 +1,5 @@
-//! The ports of events out: `EventLog` for what happened, `Receivers` for who is told and how far they are, `SigningKeys` for tokens, `Courier` for the way
-//! to receivers. Each method is one atomic, retryable step. A method that an administrator changes something through takes the audit entry, and appends it
+//! The ports of events: `EventLog` reads what happened, `Receivers` keeps the receivers and how far each of them is, `SigningKeys` signs tokens, and
+//! `EventDelivery` sends to a receiver. Each method is one atomic, retryable step. A method that an administrator changes something through takes the audit entry, and appends it
 //! to the tenant's chain in the same transaction, where something has changed.
 
 use async_trait::async_trait;
@@ -13,15 +13,15 @@ use uuid::Uuid;
 
 use crate::event::LoggedEvent;
 use crate::receiver::{
-    Parcel, ParcelState, Receiver, ReceiverId, ReceiverKind, ReceiverSettings, ReceiverState,
-    Secrets,
+    Receiver, ReceiverId, ReceiverKind, ReceiverSettings, ReceiverState, Secrets, Undelivered,
+    UndeliveredState,
 };
 use crate::room::ReceiverRoom;
 
-/// Which events a tenant's log holds.
+/// Which events the log of a tenant holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The place before the oldest event; a reader cannot go on from an older one.
+    /// The place before the oldest event; a reader cannot go on from an older place.
     pub oldest: i64,
     /// The place of the newest event.
     pub newest: i64,
@@ -39,11 +39,11 @@ pub trait EventLog: Send + Sync {
         after: i64,
         limit: usize,
     ) -> Result<Vec<LoggedEvent>, Fault>;
-    /// Forgets at most so many rows of each tenant that are older than this, that the outbox knows, and that no receiver still has to be told of.
+    /// Deletes at most `rows` rows of each tenant that are older than `before`, that the outbox has taken in, and that every receiver has got.
     async fn trim_events(&self, before: Timestamp, rows: usize) -> Result<u64, Fault>;
 }
 
-/// What an administrator says of a new receiver.
+/// What an administrator asks for with a new receiver.
 #[derive(Clone, Debug)]
 pub struct NewReceiver {
     /// Its name.
@@ -56,44 +56,44 @@ pub struct NewReceiver {
     pub settings: ReceiverSettings,
     /// Its secret.
     pub secrets: Secrets,
-    /// Whether it is told of everything that the log holds, and not only of what comes.
+    /// Whether it gets everything that the log holds, and not only new events.
     pub from_oldest: bool,
     /// When it was added.
     pub at: Timestamp,
 }
 
-/// What becomes of the events after a claimed receiver's cursor.
+/// What became of the events after the cursor of a claimed receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// Delivered, or not wanted, up to here. `at` is given where something was delivered.
+    /// Everything up to this cursor was delivered or not wanted.
     Done {
         /// The new cursor.
         cursor: i64,
-        /// When something was delivered.
+        /// When something was delivered; `None`: nothing was.
         at: Option<Timestamp>,
     },
-    /// Again, not before.
+    /// The delivery failed and is tried again.
     RetryAt {
-        /// When.
+        /// Not before this time.
         due: Timestamp,
         /// Why.
         error: String,
     },
-    /// These are put aside; the cursor goes behind them.
-    PutAside {
+    /// These become dead letters, and the cursor goes behind them.
+    DeadLetter {
         /// The events.
         events: Vec<LoggedEvent>,
         /// Why.
         error: String,
     },
-    /// The receiver is gone for good, as it says: nothing more is sent until an administrator resumes it.
+    /// The receiver says that it is gone for good. Nothing more is sent until an administrator resumes it.
     Pause {
         /// What went wrong, as `receiver::failure` writes it.
         error: String,
     },
 }
 
-/// A resource that is added to a receiver's feed, or taken out.
+/// A resource that is added to the feed of a receiver or taken out of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// Type of the resource.
@@ -108,25 +108,25 @@ pub struct Choice {
     pub at: Timestamp,
 }
 
-/// What one that polls says about what it was handed out.
+/// What a polling receiver says about the events that it got.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acknowledgements {
-    /// Ids of events that it has.
+    /// Ids of the events that it accepts.
     pub taken: Vec<String>,
-    /// Ids of events that it refuses, and why.
+    /// Ids of the events that it refuses, and why.
     pub refused: Vec<(String, String)>,
 }
 
-/// What one that polls gets.
+/// What a polling receiver gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Handout {
+pub struct PollAnswer {
     /// The events, in order.
     pub events: Vec<LoggedEvent>,
-    /// Whether there are more at once.
+    /// Whether more events can be fetched at once.
     pub more: bool,
 }
 
-/// Who is told.
+/// Receivers.
 #[async_trait]
 pub trait Receivers: Send + Sync {
     /// Adds one; `None` where the name is taken.
@@ -144,7 +144,7 @@ pub trait Receivers: Send + Sync {
         tenant: TenantId,
         id: ReceiverId,
     ) -> Result<Option<Receiver>, Fault>;
-    /// Pauses or resumes (and forgets the wait of a failed attempt); false where there is none.
+    /// Pauses or resumes one, and ends the wait after a failed attempt; false where there is none.
     async fn set_receiver_state(
         &self,
         tenant: TenantId,
@@ -160,52 +160,51 @@ pub trait Receivers: Send + Sync {
         secrets: Secrets,
         entry: Entry,
     ) -> Result<bool, Fault>;
-    /// Forgets one with everything that waits for it; false where there is none.
+    /// Deletes one with everything that waits for it; false where there is none.
     async fn remove_receiver(
         &self,
         tenant: TenantId,
         id: ReceiverId,
         entry: Entry,
     ) -> Result<bool, Fault>;
-    /// Adds a resource to a receiver's feed or takes it out, and tells the receiver so in the tenant's order. False where it was so already, or where there
-    /// is no such receiver.
+    /// Adds a resource to the feed of a receiver or takes it out, and logs an event that says so. False where nothing changes or there is no such receiver.
     async fn choose(
         &self,
         receiver: &Receiver,
         choice: Choice,
         entry: Entry,
     ) -> Result<bool, Fault>;
-    /// Which of these resources are in a receiver's feed.
+    /// Which of these resources are in the feed of a receiver.
     async fn chosen(
         &self,
         tenant: TenantId,
         id: ReceiverId,
         resource_ids: Vec<String>,
     ) -> Result<Vec<String>, Fault>;
-    /// Receivers of all tenants that something is to be sent to now, each under a lease, as many as `room` admits.
+    /// Claims receivers, of all tenants, that have something to get now: as many as `room` admits, each under a lease.
     async fn claim_receivers(
         &self,
         now: Timestamp,
         lease_until: Timestamp,
         room: ReceiverRoom,
     ) -> Result<Vec<Receiver>, Fault>;
-    /// Records what became of a claimed receiver's next events; the lease goes on until then, or ends. False where the claim is no longer the newest or the
-    /// receiver is no longer served: then the sender stops.
+    /// Records what became of the next events of a claimed receiver. The lease goes on until `lease_until`, or ends. False where the claim is no longer the
+    /// newest or the receiver is no longer served; the caller then stops sending.
     async fn record_delivery(
         &self,
         claim: &Receiver,
         delivery: Delivery,
         lease_until: Option<Timestamp>,
     ) -> Result<bool, Fault>;
-    /// Events that are not simply before or after the cursor, in this state, oldest first.
-    async fn list_parcels(
+    /// The undelivered events of a receiver in this state, oldest first.
+    async fn list_undelivered(
         &self,
         tenant: TenantId,
         id: ReceiverId,
-        state: ParcelState,
+        state: UndeliveredState,
         limit: usize,
-    ) -> Result<Vec<Parcel>, Fault>;
-    /// Wants events that were put aside delivered again (`None`: all); how many.
+    ) -> Result<Vec<Undelivered>, Fault>;
+    /// Marks dead letters (`None`: all of them) to be delivered again; says how many.
     async fn redeliver(
         &self,
         tenant: TenantId,
@@ -213,7 +212,7 @@ pub trait Receivers: Send + Sync {
         sequence: Option<i64>,
         entry: Entry,
     ) -> Result<u64, Fault>;
-    /// Forgets events that were put aside (`None`: all); how many.
+    /// Deletes dead letters (`None`: all of them); says how many.
     async fn discard(
         &self,
         tenant: TenantId,
@@ -221,24 +220,24 @@ pub trait Receivers: Send + Sync {
         sequence: Option<i64>,
         entry: Entry,
     ) -> Result<u64, Fault>;
-    /// Records what became of one event that was delivered again: it goes, or is put aside once more.
-    async fn record_parcel(
+    /// Records what became of a dead letter that was sent again: without an error it is deleted, with one it is a dead letter as before.
+    async fn record_redelivery(
         &self,
         claim: &Receiver,
         sequence: i64,
         error: Option<String>,
     ) -> Result<bool, Fault>;
-    /// Takes the acknowledgements of one that polls, then hands out: first what was handed out and not acknowledged, then what is new.
+    /// Takes the acknowledgements of a polling receiver, then gives it events: first those that it got and did not acknowledge, then new ones.
     async fn poll(
         &self,
         receiver: &Receiver,
         said: Acknowledgements,
         limit: usize,
         now: Timestamp,
-    ) -> Result<Handout, Fault>;
+    ) -> Result<PollAnswer, Fault>;
 }
 
-/// A key with which tokens are signed; the private half never leaves the store.
+/// A key with which tokens are signed. The private half never leaves the store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SigningKey {
     /// Its id (`kid`).
@@ -247,19 +246,19 @@ pub struct SigningKey {
     pub public: Value,
     /// When it was made.
     pub created: Timestamp,
-    /// When another took its place.
+    /// When another key replaced it.
     pub retired: Option<Timestamp>,
 }
 
-/// After so many days a key is replaced without being asked.
+/// After so many days a key is replaced by itself.
 pub const KEY_DAYS_MAX: i64 = 90;
-/// A key that was replaced stays published for so many days: a receiver that takes longer to verify a token asks for it again.
+/// For so many days a key that was replaced stays published, so that a receiver can verify the tokens that it has.
 pub const KEY_OVERLAP_DAYS: i64 = 7;
 
-/// Keys of tenants.
+/// The signing keys of tenants.
 #[async_trait]
 pub trait SigningKeys: Send + Sync {
-    /// A signed token (JWS, compact) of this type with these claims. Makes the first key, and a new one in the place of one that is too old.
+    /// A signed token (JWS, compact) of this type with these claims. Makes a key where the tenant has none or its key is too old.
     async fn sign(
         &self,
         tenant: TenantId,
@@ -267,13 +266,13 @@ pub trait SigningKeys: Send + Sync {
         claims: &Value,
         now: Timestamp,
     ) -> Result<String, Fault>;
-    /// The keys that receivers may still need to verify a token, the newest first.
+    /// The published keys, the newest first.
     async fn signing_keys(
         &self,
         tenant: TenantId,
         now: Timestamp,
     ) -> Result<Vec<SigningKey>, Fault>;
-    /// Makes a new key. The old ones stay published for a while, or, where they may be in wrong hands, not a moment. The audit entry is about the new key: its
+    /// Makes a new key. The old ones stay published for a while; with `distrust_old` they are published no longer. The audit entry is about the new key: its
     /// `on` becomes the id of that key.
     async fn rotate_keys(
         &self,
@@ -284,47 +283,47 @@ pub trait SigningKeys: Send + Sync {
     ) -> Result<SigningKey, Fault>;
 }
 
-/// What is sent to a receiver.
+/// What a receiver is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// To a webhook.
     Webhook {
-        /// Its id: the same in every attempt.
+        /// Its id, which is the same in every attempt.
         id: String,
-        /// The JSON text, which is what is signed.
+        /// The JSON text that is signed.
         body: String,
     },
     /// One token.
     Token(String),
 }
 
-/// What a receiver said.
+/// What a receiver answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reception {
-    /// It has it.
+    /// It accepted the message.
     Taken,
-    /// Not now.
+    /// It did not accept it now.
     Later {
         /// What went wrong, as `receiver::failure` writes it.
         why: String,
         /// When it wants to be asked again.
         retry_after: Option<RetryAfter>,
     },
-    /// It will never take this.
+    /// It will never accept this message.
     Refused {
         /// What went wrong, as `receiver::failure` writes it.
         why: String,
     },
-    /// It is there no more.
+    /// It no longer exists.
     Gone {
         /// What went wrong, as `receiver::failure` writes it.
         why: String,
     },
 }
 
-/// The way to receivers.
+/// Sends to receivers.
 #[async_trait]
-pub trait Courier: Send + Sync {
-    /// Sends once.
+pub trait EventDelivery: Send + Sync {
+    /// Sends one message once.
     async fn send(&self, receiver: &Receiver, message: &Message, now: Timestamp) -> Reception;
 }

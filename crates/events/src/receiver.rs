@@ -1,4 +1,4 @@
-//! Receivers: who is told of a tenant's changes, how, and of which. Sends nothing.
+//! Receivers: which events each of them gets, and how. Sends nothing.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -13,7 +13,7 @@ use crate::event::{Kind, LoggedEvent};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReceiverId(pub i64);
 
-/// How a receiver is told.
+/// How a receiver gets events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiverKind {
@@ -25,47 +25,47 @@ pub enum ReceiverKind {
     Poll,
 }
 
-/// Whether a receiver is served.
+/// Whether a receiver gets events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiverState {
-    /// It is told.
+    /// It does.
     Live,
-    /// Events wait.
+    /// Events wait until it is resumed.
     Paused,
 }
 
-/// How much is told.
+/// How much an event says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Detail {
-    /// The resource too.
+    /// What changed, and the resource.
     #[default]
     Full,
-    /// What changed, without any value.
+    /// Which attributes changed, without values.
     Notice,
 }
 
-/// What a receiver wants. All of it has a default.
+/// What a receiver wants. Every setting has a default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ReceiverSettings {
-    /// How much it is told.
+    /// How much its events say.
     pub detail: Detail,
-    /// Of which resource types; empty: of all.
+    /// The resource types whose events it gets; empty: all.
     pub resource_types: Vec<String>,
-    /// Whether it is told only of resources that were added to its feed.
+    /// Whether it gets only events of resources that were added to its feed.
     pub chosen_only: bool,
-    /// Whom its tokens are for (`aud`); without it, its URL, or its name.
+    /// The `aud` of its tokens; `None`: its URL, or its name where it has no URL.
     pub audience: Option<String>,
-    /// How often an event is tried before it is put aside.
+    /// How often an event is sent before it becomes a dead letter.
     pub attempts_max: u32,
     /// Most events in one request to a webhook.
     pub batch_max: u32,
 }
 
 impl ReceiverSettings {
-    /// The types that it is told of; `None`: of all.
+    /// The resource types whose events it gets; `None`: all.
     pub fn types(&self) -> Option<&[String]> {
         Some(self.resource_types.as_slice()).filter(|types| !types.is_empty())
     }
@@ -84,12 +84,12 @@ impl Default for ReceiverSettings {
     }
 }
 
-/// The secret that a receiver shares with us: a signing secret of a webhook, a bearer token otherwise. Two live for a while after a change.
+/// The secret of a receiver: the signing secret of a webhook, a bearer token otherwise. After a change both the old and the new one count for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secrets {
-    /// The newest; `None`: a push receiver that wants no token.
+    /// The newest; `None`: none, for a push receiver that wants no token.
     pub current: Option<Secret>,
-    /// The one before, and until when it counts.
+    /// The one before it, and until when that one counts.
     pub previous: Option<(Secret, Timestamp)>,
 }
 
@@ -102,7 +102,7 @@ impl Secrets {
         }
     }
 
-    /// A new secret in the place of the current one, which counts until then.
+    /// A new secret replaces the current one, which counts until `until`.
     #[must_use]
     pub fn rotated(self, next: Secret, until: Timestamp) -> Self {
         Self {
@@ -111,7 +111,7 @@ impl Secrets {
         }
     }
 
-    /// Those that count now, the newest first.
+    /// The secrets that count now, the newest first.
     pub fn live(&self, now: Timestamp) -> impl Iterator<Item = &Secret> {
         let previous = self
             .previous
@@ -145,22 +145,22 @@ pub struct Receiver {
     pub secrets: Secrets,
     /// When it was added.
     pub created: Timestamp,
-    /// Everything up to this place of the change log was delivered, put aside, or not wanted.
+    /// Every event up to this place of the change log was delivered, is a dead letter, or was not wanted.
     pub cursor: i64,
-    /// How often the event after the cursor was tried.
+    /// How often the event after the cursor was sent.
     pub attempts: u32,
-    /// When it is tried next; `None`: at once.
+    /// When it is sent next; `None`: at once.
     pub due: Option<Timestamp>,
-    /// Why the last attempt failed; empty after one that did not.
+    /// Why the last attempt failed; empty where it did not.
     pub last_error: String,
-    /// When it last took something.
+    /// When it last accepted something.
     pub last_delivered: Option<Timestamp>,
     /// Proves that a claim is still the newest.
     pub fence: i64,
 }
 
 impl Receiver {
-    /// Whether it is told of an event. Membership of a feed is the store's to know: `chosen` says whether the resource was added to this receiver's.
+    /// Whether it gets an event. `chosen` says whether the resource was added to its feed, which only the store knows.
     pub fn wants(&self, event: &LoggedEvent, chosen: bool) -> bool {
         match event.kind {
             // Such a row is about one receiver, which it names.
@@ -176,7 +176,7 @@ impl Receiver {
         }
     }
 
-    /// Whom its tokens are for.
+    /// The `aud` of its tokens.
     pub fn audience(&self) -> &str {
         let otherwise = if self.url.is_empty() {
             &self.name
@@ -187,12 +187,12 @@ impl Receiver {
     }
 }
 
-/// Who reads about receivers.
+/// Who reads the failures of receivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
-    /// Who runs the installation: sees what the other side said.
+    /// An operator of the installation, who sees what the other side said.
     Operator,
-    /// Who administers a tenant: sees what happened, in our words. What the other side said could come from a network that is not the tenant's.
+    /// An administrator of a tenant, who sees only what happened, in our words: the other side's words could come from a network of somebody else.
     Tenant,
 }
 
@@ -214,7 +214,7 @@ impl Reader {
     }
 }
 
-/// A failure as it is kept: what happened, in our words, and on a line of its own what the other side or the network said.
+/// A failure as it is stored: what happened, in our words, and on a second line what the other side or the network said.
 pub fn failure(happened: &str, said: &str) -> String {
     let said = said.replace(char::is_control, " ");
     if said.trim().is_empty() {
@@ -224,18 +224,18 @@ pub fn failure(happened: &str, said: &str) -> String {
     }
 }
 
-/// The last of so many failures, after which an event is put aside.
+/// The last of so many failures, after which an event becomes a dead letter.
 pub fn after_attempts(text: &str, attempts: u32) -> String {
     let (happened, said) = text.split_once('\n').unwrap_or((text, ""));
     failure(&format!("{happened}, after {attempts} attempts"), said)
 }
 
-/// Characters of a receiver's name.
+/// Most characters of a receiver's name.
 const NAME_LENGTH_MAX: usize = 63;
-/// Characters of a receiver's URL.
+/// Most characters of a receiver's URL.
 const URL_LENGTH_MAX: usize = 2_000;
 
-/// What is wrong with a receiver that somebody wants: the setting, and a sentence. The network's own rules are checked where it is reached.
+/// What is wrong with a new receiver: the setting, and a sentence. Whether its address may be reached is checked in `connectors`.
 pub fn check(
     name: &str,
     kind: ReceiverKind,
@@ -274,28 +274,28 @@ pub fn check(
     Ok(())
 }
 
-/// Where an event stands that is not simply before or after a receiver's cursor.
+/// Why an event before the cursor of a receiver is not delivered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ParcelState {
-    /// Put aside after too many attempts, or because the receiver refused it for good.
-    PutAside,
-    /// An administrator wants it delivered again.
+pub enum UndeliveredState {
+    /// It failed too often, or the receiver refused it for good.
+    DeadLetter,
+    /// It was a dead letter, and an administrator wants it delivered again.
     Again,
-    /// Handed out to one that polls, and not acknowledged yet.
+    /// A polling receiver got it and has not acknowledged it yet.
     HandedOut,
 }
 
-/// Such an event.
+/// An event before the cursor of a receiver that is not delivered yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parcel {
+pub struct Undelivered {
     /// The event.
     pub event: LoggedEvent,
-    /// Where it stands.
-    pub state: ParcelState,
-    /// How often it was tried or handed out.
+    /// Why it is not.
+    pub state: UndeliveredState,
+    /// How often it was sent, or given to a polling receiver.
     pub attempts: u32,
-    /// Why it was put aside.
+    /// Why it became a dead letter.
     pub error: String,
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use directory::tenant::TenantId;
 
-/// Which receivers are sent to on one node, and which more may be: one claim each. Those that failed last time use at most half of the room, and those of one
-/// tenant a quarter.
+/// The claims of receivers on one node, and whether another may begin. Receivers that failed last time use at most half of the room, those of one tenant a
+/// quarter.
 #[derive(Clone, Debug)]
 pub struct ReceiverRoom {
     receivers_max: usize,
@@ -15,7 +15,7 @@ pub struct ReceiverRoom {
 }
 
 impl ReceiverRoom {
-    /// Nothing is sent.
+    /// Empty.
     pub fn new(receivers_max: usize) -> Self {
         Self {
             receivers_max,
@@ -25,7 +25,7 @@ impl ReceiverRoom {
         }
     }
 
-    /// Whether a receiver that failed so often may be sent to now.
+    /// Whether a receiver that failed so often may be claimed now.
     pub fn admits(&self, tenant: TenantId, attempts: u32) -> bool {
         let of_tenant = self.by_tenant.get(&tenant).copied().unwrap_or(0);
         self.at_work < self.receivers_max

@@ -1,4 +1,4 @@
-//! A change as a Security Event Token (RFC 8417, RFC 9967): its claims. Does not sign.
+//! The claims of a Security Event Token about a change (RFC 8417, RFC 9967). Does not sign.
 
 use jiff::Timestamp;
 use scim_protocol::event_uri as uri;
@@ -10,7 +10,7 @@ use crate::receiver::Detail;
 /// The type of such a token (RFC 8417 section 2.3).
 pub const TOKEN_TYPE: &str = "secevent+jwt";
 
-/// Who says it, to whom, and when.
+/// Issuer, audience and time of a token.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope<'a> {
     /// `iss`.
@@ -23,8 +23,8 @@ pub struct Envelope<'a> {
     pub path: &'a str,
 }
 
-/// The claims. `resource` is the resource as it was read for this, where it is still there. Where its values are wanted and are not known, the names alone
-/// are told: the receiver then reads for itself, and finds what there is.
+/// The claims. `resource` is the resource as it is now, where it still exists. Where the receiver wants values and they are not known, the token has only
+/// the names, and the receiver can read the resource.
 pub fn claims(
     event: &LoggedEvent,
     resource: Option<&Map<String, Value>>,
@@ -49,7 +49,7 @@ pub fn claims(
     })
 }
 
-/// One change may be two events: a PATCH that also deactivates.
+/// One change may be two events: a PATCH that also deactivates the resource.
 fn events(
     event: &LoggedEvent,
     resource: Option<&Map<String, Value>>,
@@ -114,14 +114,14 @@ fn names(resource: Option<&Map<String, Value>>) -> Vec<&str> {
         .collect()
 }
 
-/// Whether a PATCH can be told with its values: they are known, and none of them was left out because it is too large (`members`).
+/// Whether a PATCH can be rendered with its values: they are known, and none was left out because it is too large (`members`).
 fn is_told_whole(event: &LoggedEvent, resource: &Map<String, Value>) -> bool {
     let left_out =
         event.attributes.iter().any(|name| name == "members") && !resource.contains_key("members");
     !event.attributes.is_empty() && !left_out
 }
 
-/// A PATCH that makes of what was before what was read: the attributes that changed, as they are now.
+/// A PATCH with the attributes that changed, as they are now.
 fn patch(event: &LoggedEvent, resource: &Map<String, Value>) -> Value {
     let operation = |path: &String| match value_at(resource, path) {
         Some(value) => json!({"op": "replace", "path": path, "value": value}),

@@ -1,5 +1,5 @@
-//! *(shell)* Receivers of change events: takes each of them as far along the change log as it gets. At least once, in order, one request at a time; what
-//! cannot be delivered is put aside after so many attempts, and the next event has its turn.
+//! *(shell)* Delivers events to receivers: at least once, in order, and one request at a time for each receiver. An event that cannot be delivered becomes a
+//! dead letter after so many attempts, and the next event follows.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,26 +16,26 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::event::LoggedEvent;
 use crate::event_log::{
-    Acknowledgements, Courier, Delivery, EventLog, Message, Receivers, Reception,
+    Acknowledgements, Delivery, EventDelivery, EventLog, Message, Receivers, Reception,
 };
-use crate::receiver::{ParcelState, Receiver, ReceiverKind, after_attempts};
+use crate::receiver::{Receiver, ReceiverKind, UndeliveredState, after_attempts};
+use crate::renderer::{EventRenderer, WithResource};
 use crate::room::ReceiverRoom;
-use crate::telling::{Teller, WithResource};
 
 /// Limits of event delivery.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Most receivers that are sent to at once. Those that failed last time use at most half of the room, and those of one tenant a quarter.
+    /// Most receivers that are sent to at once. Those that failed last time use at most half of them, and those of one tenant a quarter.
     pub receivers_max: usize,
-    /// How often receivers are looked for without being woken: changes of other processes, and retries.
+    /// How often receivers are looked for without a commit in this process: for changes of other processes, and for retries.
     pub poll_milliseconds: u64,
-    /// How long a claim lasts without news of it, in seconds.
+    /// How long a claim lasts that is not renewed, in seconds.
     pub lease_seconds: u32,
     /// Most changes that are read at once for one receiver.
     pub events_max: usize,
     /// How long the change log is kept, in days.
     pub retention_days: u32,
-    /// Most rows of a tenant's change log that are forgotten in one step.
+    /// Most rows of a tenant's change log that are deleted in one step.
     pub trim_rows_max: usize,
 }
 
@@ -52,25 +52,25 @@ impl Default for Options {
     }
 }
 
-/// How long the log rests between two looks for rows that are too old.
+/// How long to wait between two searches for rows that are too old.
 const TRIM_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
-/// What delivery works with.
+/// The ports that delivery uses.
 #[derive(Clone)]
 pub struct Ports {
-    /// What happened.
+    /// The change log.
     pub log: Arc<dyn EventLog>,
-    /// Who is told.
+    /// The receivers.
     pub receivers: Arc<dyn Receivers>,
-    /// Puts it into words.
-    pub teller: Teller,
-    /// The way there.
-    pub courier: Arc<dyn Courier>,
+    /// Renders events.
+    pub renderer: EventRenderer,
+    /// Sends to receivers.
+    pub event_delivery: Arc<dyn EventDelivery>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub ids: Arc<dyn IdGenerator>,
-    /// Changes whenever something was committed.
+    /// Changes with each commit.
     pub commits: watch::Receiver<u64>,
 }
 
@@ -83,14 +83,14 @@ pub struct Subscriptions {
 
 /// How an attempt ended.
 enum Sent {
-    /// It was taken.
+    /// The receiver accepted it.
     Taken,
-    /// Not; what to record.
+    /// It failed; what to record.
     Not(Delivery),
 }
 
 impl Subscriptions {
-    /// At rest.
+    /// Delivers nothing until it runs.
     pub fn new(ports: Ports, options: Options) -> Self {
         let room = Arc::new(Mutex::new(ReceiverRoom::new(options.receivers_max.max(1))));
         Self {
@@ -115,7 +115,7 @@ impl Subscriptions {
                     notice(ended);
                     false
                 }
-                // Where the sender is gone the poll goes on.
+                // Where the sender is dropped, polling goes on.
                 Ok(()) = commits.changed() => false,
                 _ = poll.tick() => true,
             };
@@ -131,7 +131,7 @@ impl Subscriptions {
         }
     }
 
-    /// Delivers until nothing is due; says how many claims that were.
+    /// Delivers until nothing is due; returns the number of claims.
     pub async fn run_until_idle(self: &Arc<Self>) -> Result<u64, Fault> {
         let (_sender, shutdown) = watch::channel(false);
         let mut running = JoinSet::new();
@@ -147,7 +147,7 @@ impl Subscriptions {
 
     /// The `iss` of a tenant's tokens, which is also the URL below which its receivers find this server.
     pub fn issuer(&self, tenant: &str) -> String {
-        self.ports.teller.issuer(tenant)
+        self.ports.renderer.issuer(tenant)
     }
 
     /// Sends a message that is about no resource.
@@ -155,13 +155,17 @@ impl Subscriptions {
         let now = self.ports.clock.now();
         let message = self
             .ports
-            .teller
+            .renderer
             .test(receiver, self.ports.ids.id(), now)
             .await?;
-        Ok(self.ports.courier.send(receiver, &message, now).await)
+        Ok(self
+            .ports
+            .event_delivery
+            .send(receiver, &message, now)
+            .await)
     }
 
-    /// Takes what one that polls says, and hands out: ids with tokens, and whether there is more.
+    /// Takes the acknowledgements of a polling receiver; returns ids with tokens, and whether there are more.
     pub async fn poll(
         &self,
         receiver: &Receiver,
@@ -169,24 +173,24 @@ impl Subscriptions {
         limit: usize,
     ) -> Result<(Vec<(String, String)>, bool), Fault> {
         let now = self.ports.clock.now();
-        let handout = self
+        let answer = self
             .ports
             .receivers
             .poll(receiver, said, limit, now)
             .await?;
-        let mut tokens = Vec::with_capacity(handout.events.len());
+        let mut tokens = Vec::with_capacity(answer.events.len());
         for told in self
             .ports
-            .teller
-            .for_receiver(receiver, handout.events)
+            .renderer
+            .for_receiver(receiver, answer.events)
             .await?
         {
             tokens.push((
                 told.0.id(),
-                self.ports.teller.token(receiver, &told, now).await?,
+                self.ports.renderer.token(receiver, &told, now).await?,
             ));
         }
-        Ok((tokens, handout.more))
+        Ok((tokens, answer.more))
     }
 
     async fn trim(&self, due: Timestamp) -> Timestamp {
@@ -245,7 +249,7 @@ impl Subscriptions {
         )
     }
 
-    /// Takes a claimed receiver along the log until there is nothing more, or something fails.
+    /// Delivers to a claimed receiver until the log ends or something fails.
     async fn deliver(
         &self,
         mut receiver: Receiver,
@@ -266,7 +270,7 @@ impl Subscriptions {
                 .map_or(receiver.cursor, |event| event.sequence);
             let mut wanted = self.wanted(&receiver, events).await?;
             while !wanted.is_empty() && !*shutdown.borrow() {
-                // What failed is tried alone, so that one event cannot hold up those beside it for longer than it is tried.
+                // An event that failed is sent alone, so that it delays those after it only while it is tried.
                 let most = if receiver.kind == ReceiverKind::Webhook && receiver.attempts == 0 {
                     receiver.settings.batch_max
                 } else {
@@ -280,7 +284,7 @@ impl Subscriptions {
                 match self.send(&receiver, batch).await? {
                     Sent::Taken => receiver.attempts = 0,
                     Sent::Not(delivery) => {
-                        let goes_on = matches!(delivery, Delivery::PutAside { .. });
+                        let goes_on = matches!(delivery, Delivery::DeadLetter { .. });
                         let lease = goes_on.then(|| self.lease());
                         if !receivers
                             .record_delivery(&receiver, delivery, lease)
@@ -320,7 +324,7 @@ impl Subscriptions {
         }
     }
 
-    /// Those that the receiver wants, in order.
+    /// The events that the receiver wants, in order.
     async fn wanted(
         &self,
         receiver: &Receiver,
@@ -347,20 +351,20 @@ impl Subscriptions {
     }
 
     async fn send(&self, receiver: &Receiver, batch: Vec<LoggedEvent>) -> Result<Sent, Fault> {
-        let told = self.ports.teller.for_receiver(receiver, batch).await?;
+        let told = self.ports.renderer.for_receiver(receiver, batch).await?;
         let reception = self.send_told(receiver, &told).await?;
         let events = || told.iter().map(|(event, _)| event.clone()).collect();
         Ok(match reception {
             Reception::Taken => Sent::Taken,
             Reception::Gone { why } => Sent::Not(Delivery::Pause { error: why }),
-            Reception::Refused { why } => Sent::Not(Delivery::PutAside {
+            Reception::Refused { why } => Sent::Not(Delivery::DeadLetter {
                 events: events(),
                 error: why,
             }),
             Reception::Later { why, .. }
                 if told.len() == 1 && receiver.attempts + 1 >= receiver.settings.attempts_max =>
             {
-                Sent::Not(Delivery::PutAside {
+                Sent::Not(Delivery::DeadLetter {
                     events: events(),
                     error: after_attempts(&why, receiver.attempts + 1),
                 })
@@ -382,7 +386,7 @@ impl Subscriptions {
         })
     }
 
-    /// With the secrets that the receiver has by now: they may have changed since it was claimed, and a claim lasts as long as there is something to send.
+    /// Sends with the secrets that the receiver has now: a claim lasts as long as there are events, and the secrets may have changed since it began.
     async fn send_told(
         &self,
         claimed: &Receiver,
@@ -400,31 +404,35 @@ impl Subscriptions {
         };
         let now = self.ports.clock.now();
         let message = match (receiver.kind, told.first()) {
-            (ReceiverKind::Webhook, _) => Teller::webhook(receiver, told, now),
-            (_, Some(one)) => Message::Token(self.ports.teller.token(receiver, one, now).await?),
+            (ReceiverKind::Webhook, _) => EventRenderer::webhook(receiver, told, now),
+            (_, Some(one)) => Message::Token(self.ports.renderer.token(receiver, one, now).await?),
             (_, None) => return Ok(Reception::Taken),
         };
-        Ok(self.ports.courier.send(receiver, &message, now).await)
+        Ok(self
+            .ports
+            .event_delivery
+            .send(receiver, &message, now)
+            .await)
     }
 
-    /// What an administrator wants delivered again goes first; the first failure ends it. False where the claim is no longer ours.
+    /// Delivers the dead letters that an administrator wants delivered again, until one fails. False where the claim is no longer the newest.
     async fn deliver_again(&self, receiver: &Receiver) -> Result<bool, Fault> {
-        let parcels = self
+        let undelivered = self
             .ports
             .receivers
-            .list_parcels(
+            .list_undelivered(
                 receiver.tenant,
                 receiver.id,
-                ParcelState::Again,
+                UndeliveredState::Again,
                 self.options.events_max,
             )
             .await?;
-        for parcel in parcels {
-            let sequence = parcel.event.sequence;
+        for one in undelivered {
+            let sequence = one.event.sequence;
             let told = self
                 .ports
-                .teller
-                .for_receiver(receiver, vec![parcel.event])
+                .renderer
+                .for_receiver(receiver, vec![one.event])
                 .await?;
             let error = match self.send_told(receiver, &told).await? {
                 Reception::Taken => None,
@@ -436,7 +444,7 @@ impl Subscriptions {
             if !self
                 .ports
                 .receivers
-                .record_parcel(receiver, sequence, error)
+                .record_redelivery(receiver, sequence, error)
                 .await?
             {
                 return Ok(false);
@@ -449,7 +457,7 @@ impl Subscriptions {
     }
 }
 
-/// A claimed receiver's place in the room; it is free again however the claim ends.
+/// The place of a claimed receiver in the room; it becomes free when this is dropped.
 struct Place {
     room: Arc<Mutex<ReceiverRoom>>,
     tenant: TenantId,
@@ -477,7 +485,7 @@ fn lock(room: &Mutex<ReceiverRoom>) -> MutexGuard<'_, ReceiverRoom> {
     room.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A claim that failed is not lost: its lease runs out, and the events are sent again.
+/// Logs how a claim ended. After a failure the lease runs out, and the events are sent again.
 fn notice(ended: Result<Result<(), Fault>, tokio::task::JoinError>) {
     match ended {
         Ok(Ok(())) => {}

@@ -11,7 +11,7 @@ use administration::administration::{Engine, Events, Options as Limits};
 use administration::operations::{CREATE_TENANT, CREATE_TOKEN};
 use administration::{Administration, Administrator};
 use connectors::egress::Egress;
-use connectors::event_receiver::HttpCourier;
+use connectors::event_receiver::HttpEventDelivery;
 use connectors::key_sets::KeySetFetcher;
 use connectors::scim_target::ScimConnector;
 use directory::access::{Caller, Permissions};
@@ -31,8 +31,8 @@ use directory::store::Store;
 use directory::tenant::{Tenant, TenantSettings};
 use directory::tenant_life::TenantLife;
 use events::event_log::{EventLog, Receivers, SigningKeys};
+use events::renderer::EventRenderer;
 use events::subscription::{self, Subscriptions};
-use events::telling::Teller;
 use jiff::Timestamp;
 use provisioning::application::Secret;
 use provisioning::dry_run::DryRun;
@@ -185,7 +185,7 @@ pub struct Rollcall {
     /// The way to applications.
     pub connector: ScimConnector,
     /// The way to receivers of events.
-    courier: HttpCourier,
+    event_delivery: HttpEventDelivery,
     pub key_sets: Arc<dyn KeySets>,
     hasher: Arc<dyn TokenHasher>,
     clock: Arc<dyn Clock>,
@@ -238,13 +238,13 @@ impl Rollcall {
         );
         let egress = Egress::allowing(configuration.allow_private.value.clone());
         let connector = ScimConnector::new(egress.clone())?;
-        let courier = HttpCourier::new(egress.clone())?;
+        let event_delivery = HttpEventDelivery::new(egress.clone())?;
         let key_sets: Arc<dyn KeySets> = Arc::new(KeySetFetcher::new(egress)?);
         Ok(Self {
             store,
             directory,
             connector,
-            courier,
+            event_delivery,
             key_sets,
             hasher: key,
             clock,
@@ -276,7 +276,7 @@ impl Rollcall {
             Arc::clone(&self.store.tenants),
         );
         let public_url = public_url.trim_end_matches('/').to_owned();
-        let teller = Teller::new(
+        let renderer = EventRenderer::new(
             store,
             tenants,
             self.directory.clone(),
@@ -286,8 +286,8 @@ impl Rollcall {
         let ports = subscription::Ports {
             log: Arc::clone(&self.store.events),
             receivers: Arc::clone(&self.store.receivers),
-            teller: teller.clone(),
-            courier: Arc::new(self.courier.clone()),
+            renderer: renderer.clone(),
+            event_delivery: Arc::new(self.event_delivery.clone()),
             clock: Arc::clone(&self.clock),
             ids: Arc::clone(&self.ids),
             commits: commits.clone(),
@@ -296,7 +296,7 @@ impl Rollcall {
             log: Arc::clone(&self.store.events),
             receivers: Arc::clone(&self.store.receivers),
             keys: Arc::clone(&self.store.keys),
-            teller,
+            renderer,
             delivery: Arc::new(Subscriptions::new(ports, options)),
             commits,
         }

@@ -194,7 +194,7 @@ impl Follower {
         let told = match self.detail {
             Detail::Full => {
                 self.events
-                    .teller
+                    .renderer
                     .with_resources(&self.caller, &self.base_url, shown)
                     .await?
             }

@@ -15,8 +15,8 @@ use directory::request_log::RequestLog;
 use directory::shares::Shares;
 use directory::tenant::TenantId;
 use events::event_log::{EventLog, Receivers, SigningKeys};
+use events::renderer::EventRenderer;
 use events::subscription::Subscriptions;
-use events::telling::Teller;
 use tokio::sync::{Semaphore, watch};
 
 use crate::key_sets::KeySetCache;
@@ -98,7 +98,7 @@ pub struct Events {
     /// With which keys tokens are signed.
     pub keys: Arc<dyn SigningKeys>,
     /// Puts it into words.
-    pub teller: Teller,
+    pub renderer: EventRenderer,
     /// Delivery to receivers; the server only hands out to those that poll.
     pub delivery: Arc<Subscriptions>,
     /// Changes whenever something was committed; its end is the server's.

@@ -3,12 +3,12 @@
 use directory::store::Fault;
 use directory::tenant::TenantId;
 use events::event::LoggedEvent;
-use events::event_log::{Acknowledgements, Delivery, Handout};
-use events::receiver::{ParcelState, Receiver, ReceiverId};
+use events::event_log::{Acknowledgements, Delivery, PollAnswer};
+use events::receiver::{Receiver, ReceiverId, UndeliveredState};
 use jiff::Timestamp;
 
 use crate::event_log::read_events;
-use crate::event_rows::{ParcelColumns, parcel_state, sequence_of};
+use crate::event_rows::{UndeliveredColumns, sequence_of, undelivered_state};
 use crate::rows::{json_text, micros};
 use crate::session::{Field, Session, Statement, at_most, fields};
 use crate::statements_of_events as sql;
@@ -34,19 +34,19 @@ pub(crate) async fn record_delivery(
             let values = fields![tenant, id, fence, error];
             state(session, &sql::PAUSE, values).await?
         }
-        Delivery::PutAside { events, error } => {
+        Delivery::DeadLetter { events, error } => {
             let cursor = events.last().map_or(0, |event| event.sequence);
             let values = fields![tenant, id, fence, cursor, error, lease];
             let state = state(session, &sql::PUT_ASIDE, values).await?;
             // Where the claim is no longer ours, another one delivers these.
             for event in events.iter().filter(|_| state.is_some()) {
-                let parcel = Kept {
-                    state: ParcelState::PutAside,
+                let one = Kept {
+                    state: UndeliveredState::DeadLetter,
                     attempts: i64::from(claim.attempts) + 1,
                     counted: 0,
                     error,
                 };
-                keep(session, claim, event, &parcel).await?;
+                keep(session, claim, event, &one).await?;
             }
             state
         }
@@ -65,7 +65,7 @@ async fn state(
 
 /// Where a kept event stands.
 struct Kept<'a> {
-    state: ParcelState,
+    state: UndeliveredState,
     attempts: i64,
     counted: i64,
     error: &'a str,
@@ -77,7 +77,7 @@ async fn keep(
     event: &LoggedEvent,
     kept: &Kept<'_>,
 ) -> Result<(), Fault> {
-    let (state, text) = (parcel_state(kept.state), json_text(event)?);
+    let (state, text) = (undelivered_state(kept.state), json_text(event)?);
     let values = fields![
         receiver.tenant,
         receiver.id.0,
@@ -103,7 +103,7 @@ pub(crate) async fn chosen(
 }
 
 /// What came of an event that was kept.
-pub(crate) async fn record_parcel(
+pub(crate) async fn record_redelivery(
     session: &mut dyn Session,
     (claim, sequence, error): &(Receiver, i64, Option<String>),
 ) -> Result<bool, Fault> {
@@ -138,14 +138,14 @@ async fn settle(
 pub(crate) async fn poll(
     session: &mut dyn Session,
     (receiver, said, limit, now): &(Receiver, Acknowledgements, usize, Timestamp),
-) -> Result<Handout, Fault> {
+) -> Result<PollAnswer, Fault> {
     acknowledge(session, receiver, said).await?;
     let (tenant, id) = (receiver.tenant, receiver.id.0);
     let position: Option<i64> = session
         .first(&sql::LOCK_RECEIVER, fields![tenant, id], |row| row.get(0))
         .await?;
     let Some(mut position) = position.filter(|_| *limit > 0) else {
-        return Ok(Handout::default());
+        return Ok(PollAnswer::default());
     };
     let mut events = hand_out_again(session, receiver, *limit, *now).await?;
     let mut more = events.len() >= *limit;
@@ -169,7 +169,7 @@ pub(crate) async fn poll(
             position = event.sequence;
             if receiver.wants(&event, chosen.contains(&event.resource_id)) {
                 let first = Kept {
-                    state: ParcelState::HandedOut,
+                    state: UndeliveredState::HandedOut,
                     attempts: 1,
                     counted: micros(*now),
                     error: "",
@@ -182,7 +182,7 @@ pub(crate) async fn poll(
     session
         .execute(&sql::POLLED, fields![tenant, id, position, now])
         .await?;
-    Ok(Handout { events, more })
+    Ok(PollAnswer { events, more })
 }
 
 /// The events that were handed out before and not acknowledged; one that was handed out too often is kept apart.
@@ -194,17 +194,17 @@ async fn hand_out_again(
 ) -> Result<Vec<LoggedEvent>, Fault> {
     let values = fields![receiver.tenant, receiver.id.0, at_most(limit)];
     let handed_out = session
-        .rows(&sql::LIST_HANDED_OUT, values, ParcelColumns::read)
+        .rows(&sql::LIST_HANDED_OUT, values, UndeliveredColumns::read)
         .await?;
     let mut events = Vec::new();
-    for parcel in handed_out {
-        let (attempts, counted) = parcel.handed_out_again(now);
-        let event = parcel.into_parcel()?.event;
+    for one in handed_out {
+        let (attempts, counted) = one.handed_out_again(now);
+        let event = one.into_undelivered()?.event;
         let gives_up = attempts > i64::from(receiver.settings.attempts_max);
         let (state, error) = if gives_up {
-            (ParcelState::PutAside, "it was not acknowledged")
+            (UndeliveredState::DeadLetter, "it was not acknowledged")
         } else {
-            (ParcelState::HandedOut, "")
+            (UndeliveredState::HandedOut, "")
         };
         let kept = Kept {
             state,
@@ -235,10 +235,10 @@ async fn acknowledge(
         let values = fields![receiver.tenant, receiver.id.0, sequence];
         let found = session
             .first(&sql::READ_PARCEL, values, |row| {
-                ParcelColumns::read(row)?.into_parcel()
+                UndeliveredColumns::read(row)?.into_undelivered()
             })
             .await?;
-        if found.is_some_and(|parcel| parcel.event.id() == *event_id) {
+        if found.is_some_and(|one| one.event.id() == *event_id) {
             settle(session, receiver, sequence, error).await?;
         }
     }

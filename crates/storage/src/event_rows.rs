@@ -5,7 +5,7 @@ use directory::store::Fault;
 use directory::tenant::TenantId;
 use events::event::{Kind, LoggedEvent};
 use events::receiver::{
-    Parcel, ParcelState, Receiver, ReceiverId, ReceiverKind, ReceiverState, Secrets,
+    Receiver, ReceiverId, ReceiverKind, ReceiverState, Secrets, Undelivered, UndeliveredState,
 };
 use jiff::{SignedDuration, Timestamp};
 use provisioning::ledger::Touched;
@@ -25,7 +25,7 @@ pub(crate) const KIND_FEED_ADD: i64 = 5;
 pub(crate) const KIND_FEED_REMOVE: i64 = 6;
 
 /// An event that was handed out and is not acknowledged counts as an attempt not more often than this.
-pub(crate) const HANDOUT_COUNTS_AFTER: SignedDuration = SignedDuration::from_mins(1);
+pub(crate) const POLL_COUNTS_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
 /// Most receivers with something to send that are looked at for one claim.
 pub(crate) const RECEIVERS_LOOKED_AT_MAX: i64 = 1_000;
@@ -138,7 +138,7 @@ pub(crate) fn receiver(row: &dyn Columns, key: &MasterKey) -> Result<Receiver, F
 }
 
 /// A row of `parcels`.
-pub(crate) struct ParcelColumns {
+pub(crate) struct UndeliveredColumns {
     pub state: String,
     pub attempts: i64,
     pub error: String,
@@ -147,7 +147,7 @@ pub(crate) struct ParcelColumns {
     pub counted: i64,
 }
 
-impl ParcelColumns {
+impl UndeliveredColumns {
     /// Reads it.
     pub(crate) fn read(row: &dyn Columns) -> Result<Self, Fault> {
         Ok(Self {
@@ -159,8 +159,8 @@ impl ParcelColumns {
         })
     }
 
-    pub(crate) fn into_parcel(self) -> Result<Parcel, Fault> {
-        Ok(Parcel {
+    pub(crate) fn into_undelivered(self) -> Result<Undelivered, Fault> {
+        Ok(Undelivered {
             event: from_json(&self.event)?,
             state: from_text(&self.state)?,
             attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
@@ -170,8 +170,8 @@ impl ParcelColumns {
 
     /// How often it was handed out, this time included where enough time has passed to count it.
     pub(crate) fn handed_out_again(&self, now: Timestamp) -> (i64, i64) {
-        let counts = timestamp(self.counted)
-            .is_ok_and(|last| now.duration_since(last) >= HANDOUT_COUNTS_AFTER);
+        let counts =
+            timestamp(self.counted).is_ok_and(|last| now.duration_since(last) >= POLL_COUNTS_AFTER);
         if counts {
             (self.attempts + 1, micros(now))
         } else {
@@ -184,12 +184,12 @@ fn from_text<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, Fault> {
     from_json(&format!("\"{text}\""))
 }
 
-/// The word for `ParcelState`.
-pub(crate) fn parcel_state(state: ParcelState) -> &'static str {
+/// The word for `UndeliveredState`.
+pub(crate) fn undelivered_state(state: UndeliveredState) -> &'static str {
     match state {
-        ParcelState::PutAside => "put-aside",
-        ParcelState::Again => "again",
-        ParcelState::HandedOut => "handed-out",
+        UndeliveredState::DeadLetter => "put-aside",
+        UndeliveredState::Again => "again",
+        UndeliveredState::HandedOut => "handed-out",
     }
 }
 

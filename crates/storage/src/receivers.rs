@@ -6,8 +6,10 @@ use async_trait::async_trait;
 use directory::audit::Entry;
 use directory::store::Fault;
 use directory::tenant::TenantId;
-use events::event_log::{Acknowledgements, Choice, Delivery, Handout, NewReceiver, Receivers};
-use events::receiver::{Parcel, ParcelState, Receiver, ReceiverId, ReceiverState, Secrets};
+use events::event_log::{Acknowledgements, Choice, Delivery, NewReceiver, PollAnswer, Receivers};
+use events::receiver::{
+    Receiver, ReceiverId, ReceiverState, Secrets, Undelivered, UndeliveredState,
+};
 use events::room::ReceiverRoom;
 use jiff::Timestamp;
 
@@ -15,8 +17,8 @@ use crate::audit::append_if;
 use crate::deliveries;
 use crate::engine::{Database, Engine};
 use crate::event_rows::{
-    KIND_FEED_ADD, KIND_FEED_REMOVE, ParcelColumns, RECEIVERS_LOOKED_AT_MAX, parcel_state,
-    receiver, receiver_kind, receiver_state, seal_secrets,
+    KIND_FEED_ADD, KIND_FEED_REMOVE, RECEIVERS_LOOKED_AT_MAX, UndeliveredColumns, receiver,
+    receiver_kind, receiver_state, seal_secrets, undelivered_state,
 };
 use crate::rows::{json_text, storable};
 use crate::secrets::MasterKey;
@@ -142,14 +144,15 @@ impl<E: Engine> Receivers for Database<E> {
         self.write(asked, deliveries::record_delivery).await
     }
 
-    async fn list_parcels(
+    async fn list_undelivered(
         &self,
         tenant: TenantId,
         id: ReceiverId,
-        state: ParcelState,
+        state: UndeliveredState,
         limit: usize,
-    ) -> Result<Vec<Parcel>, Fault> {
-        self.read(&(tenant, id, state, limit), list_parcels).await
+    ) -> Result<Vec<Undelivered>, Fault> {
+        self.read(&(tenant, id, state, limit), list_undelivered)
+            .await
     }
 
     async fn redeliver(
@@ -175,14 +178,14 @@ impl<E: Engine> Receivers for Database<E> {
         self.write((tenant, id, sequence, entry), discard).await
     }
 
-    async fn record_parcel(
+    async fn record_redelivery(
         &self,
         claim: &Receiver,
         sequence: i64,
         error: Option<String>,
     ) -> Result<bool, Fault> {
         let asked = (claim.clone(), sequence, error);
-        self.write(asked, deliveries::record_parcel).await
+        self.write(asked, deliveries::record_redelivery).await
     }
 
     async fn poll(
@@ -191,7 +194,7 @@ impl<E: Engine> Receivers for Database<E> {
         said: Acknowledgements,
         limit: usize,
         now: Timestamp,
-    ) -> Result<Handout, Fault> {
+    ) -> Result<PollAnswer, Fault> {
         self.write((receiver.clone(), said, limit, now), deliveries::poll)
             .await
     }
@@ -357,14 +360,14 @@ async fn lease(session: &mut dyn Session, claim: &Claim) -> Result<Vec<Receiver>
     Ok(claimed)
 }
 
-async fn list_parcels(
+async fn list_undelivered(
     session: &mut dyn Session,
-    (tenant, id, state, limit): &(TenantId, ReceiverId, ParcelState, usize),
-) -> Result<Vec<Parcel>, Fault> {
-    let values = fields![tenant, id.0, parcel_state(*state), at_most(*limit)];
+    (tenant, id, state, limit): &(TenantId, ReceiverId, UndeliveredState, usize),
+) -> Result<Vec<Undelivered>, Fault> {
+    let values = fields![tenant, id.0, undelivered_state(*state), at_most(*limit)];
     session
         .rows(&sql::LIST_PARCELS, values, |row| {
-            ParcelColumns::read(row)?.into_parcel()
+            UndeliveredColumns::read(row)?.into_undelivered()
         })
         .await
 }

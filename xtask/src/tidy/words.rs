@@ -14,6 +14,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("resync", "reconciliation"),
     ("circuit breaker", "deletion guard or hold"),
     ("circuit_breaker", "deletion guard or hold"),
+    ("teller", "event renderer"),
+    ("courier", "event delivery"),
+    ("handout", "poll answer"),
+    ("wishes", "requested permissions"),
 ];
 
 /// Words that make a comment hard to read, and what a comment says instead.

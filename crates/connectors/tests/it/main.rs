@@ -12,10 +12,10 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use connectors::egress::Egress;
-use connectors::event_receiver::HttpCourier;
+use connectors::event_receiver::HttpEventDelivery;
 use connectors::scim_target::ScimConnector;
 use directory::tenant::TenantId;
-use events::event_log::{Courier, Message, Reception};
+use events::event_log::{EventDelivery, Message, Reception};
 use events::receiver::{
     Receiver, ReceiverId, ReceiverKind, ReceiverSettings, ReceiverState, Secrets,
 };
@@ -455,7 +455,7 @@ async fn a_receiver_that_repeats_its_token_is_quoted_without_it() {
             .await;
     let receiver = receiver(ReceiverKind::Push, fake.address, Some("s3cret"));
     let now = "2026-11-24T10:00:00Z".parse().unwrap();
-    let reception = HttpCourier::new(here())
+    let reception = HttpEventDelivery::new(here())
         .unwrap()
         .send(&receiver, &Message::Token("a.b.c".into()), now)
         .await;
@@ -472,12 +472,12 @@ async fn a_receiver_that_repeats_its_token_is_quoted_without_it() {
 #[tokio::test]
 async fn a_webhook_without_a_secret_is_told_nothing() {
     let fake = serve(|_, _| StatusCode::OK.into_response()).await;
-    let courier = HttpCourier::new(here()).unwrap();
+    let event_delivery = HttpEventDelivery::new(here()).unwrap();
     let message = Message::Webhook {
         id: "msg_1".into(),
         body: "{}".into(),
     };
-    let reception = courier
+    let reception = event_delivery
         .send(
             &receiver(ReceiverKind::Webhook, fake.address, None),
             &message,
@@ -494,7 +494,9 @@ async fn a_webhook_without_a_secret_is_told_nothing() {
         Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
     );
     assert_eq!(
-        courier.send(&whole, &message, Timestamp::UNIX_EPOCH).await,
+        event_delivery
+            .send(&whole, &message, Timestamp::UNIX_EPOCH)
+            .await,
         Reception::Taken
     );
 }
@@ -513,7 +515,7 @@ async fn an_address_that_is_not_allowed_is_asked_by_nobody() {
         "[::ffff:127.0.0.1]",
     ];
     let application = |base_url: &str| target_under(Egress::default(), base_url).unwrap();
-    let courier = HttpCourier::new(Egress::default()).unwrap();
+    let event_delivery = HttpEventDelivery::new(Egress::default()).unwrap();
     for host in hosts {
         let base_url = format!("http://{host}:{port}/scim/v2");
         let target = application(&base_url);
@@ -546,7 +548,7 @@ async fn an_address_that_is_not_allowed_is_asked_by_nobody() {
         let url = receiver.url.parse().unwrap();
         let checked = Egress::default().check_resolved(&url).await;
         assert!(checked.is_err(), "{host}");
-        let reception = courier
+        let reception = event_delivery
             .send(
                 &receiver,
                 &Message::Token("a.b.c".into()),

@@ -47,7 +47,7 @@ pub enum Command {
     Remove(Named),
     /// Make a new secret and print it, once; the old one counts a while longer
     RotateSecret(RotateSecret),
-    /// The dead-letter list: events that were put aside
+    /// The dead letters: events that could not be delivered
     DeadLetters(Named),
     /// Deliver events of the dead-letter list again
     Redeliver(Chosen),
@@ -104,7 +104,7 @@ pub struct Add {
     /// Whom its tokens are for (`aud`) [default: its URL, or its name]
     #[arg(long, value_name = "TEXT")]
     audience: Option<String>,
-    /// How often an event is tried before it is put aside
+    /// How often an event is sent before it becomes a dead letter
     #[arg(long, value_name = "N", default_value_t = 16)]
     attempts_max: u32,
     /// Most events in one request to a webhook

@@ -428,7 +428,7 @@ fn the_urls_of_a_new_receiver_lead_to_the_running_server() {
 }
 
 #[test]
-fn what_cannot_be_delivered_is_put_aside_until_it_is_delivered() {
+fn what_cannot_be_delivered_is_a_dead_letter_until_it_is_delivered() {
     let data = tempfile::tempdir().unwrap();
     let serve = Serve::start(data.path(), Some(TOKEN));
     let end = End::start();

@@ -12,7 +12,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use connectors::egress::Egress;
-use connectors::event_receiver::HttpCourier;
+use connectors::event_receiver::HttpEventDelivery;
 use connectors::key_sets::KeySetFetcher;
 use connectors::scim_target::ScimConnector;
 use directory::Directory;
@@ -21,8 +21,8 @@ use directory::audit::Entry;
 use directory::clock::{Clock, IdGenerator};
 use directory::store::Tenants;
 use directory::tenant::TenantSettings;
+use events::renderer::EventRenderer;
 use events::subscription::{Options, Ports, Subscriptions};
-use events::telling::Teller;
 use jiff::{SignedDuration, Timestamp};
 use provisioning::dry_run::DryRun;
 use provisioning::types::Types;
@@ -261,7 +261,7 @@ fn events(
     public_url: &str,
 ) -> (watch::Sender<u64>, Events) {
     let (announce, commits) = watch::channel(0);
-    let teller = Teller::new(
+    let renderer = EventRenderer::new(
         store.clone(),
         store.clone(),
         directory.clone(),
@@ -271,8 +271,8 @@ fn events(
     let ports = Ports {
         log: store.clone(),
         receivers: store.clone(),
-        teller: teller.clone(),
-        courier: Arc::new(HttpCourier::new(here()).unwrap()),
+        renderer: renderer.clone(),
+        event_delivery: Arc::new(HttpEventDelivery::new(here()).unwrap()),
         clock: hand.clone(),
         ids: hand.clone(),
         commits: commits.clone(),
@@ -284,7 +284,7 @@ fn events(
             log: store.clone(),
             receivers: store.clone(),
             keys: store.clone(),
-            teller,
+            renderer,
             delivery,
             commits,
         },

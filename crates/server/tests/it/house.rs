@@ -18,10 +18,10 @@ use directory::clock::{Clock, IdGenerator};
 use directory::request_log::RequestLog;
 use directory::store::{Fault, Store};
 use directory::tenant::{Tenant, TenantSettings};
-use events::event_log::{Courier, Message, Reception};
+use events::event_log::{EventDelivery, Message, Reception};
 use events::receiver::Receiver;
+use events::renderer::EventRenderer;
 use events::subscription::{Ports, Subscriptions};
-use events::telling::Teller;
 use http::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use provisioning::application::Application;
@@ -112,7 +112,7 @@ pub(crate) struct House {
 struct Nowhere;
 
 #[async_trait]
-impl Courier for Nowhere {
+impl EventDelivery for Nowhere {
     async fn send(&self, _: &Receiver, _: &Message, _: Timestamp) -> Reception {
         Reception::Later {
             why: "nobody is there".into(),
@@ -127,7 +127,7 @@ fn events(
     hand: &Arc<Hand>,
 ) -> (watch::Sender<u64>, Events) {
     let (announce, commits) = watch::channel(0);
-    let teller = Teller::new(
+    let renderer = EventRenderer::new(
         store.clone(),
         store.clone(),
         directory.clone(),
@@ -137,8 +137,8 @@ fn events(
     let ports = Ports {
         log: store.clone(),
         receivers: store.clone(),
-        teller: teller.clone(),
-        courier: Arc::new(Nowhere),
+        renderer: renderer.clone(),
+        event_delivery: Arc::new(Nowhere),
         clock: hand.clone(),
         ids: hand.clone(),
         commits: commits.clone(),
@@ -153,7 +153,7 @@ fn events(
             log: store.clone(),
             receivers: store.clone(),
             keys: store.clone(),
-            teller,
+            renderer,
             delivery,
             commits,
         },

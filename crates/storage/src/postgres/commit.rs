@@ -395,7 +395,8 @@ impl Commit<'_> {
             .await?;
         let ended = changed(write, head, Kind::Delete);
         self.record(ended, Some(body.try_get(2)?)).await?;
-        self.bury(ended, body.try_get(0)?, body.try_get(2)?).await?;
+        self.keep_tombstone(ended, body.try_get(0)?, body.try_get(2)?)
+            .await?;
         self.wait_for_nothing(head.resource).await?;
         let locked = self
             .query(sql::LOCK_GROUPS, &[&self.tenant, &head.resource])

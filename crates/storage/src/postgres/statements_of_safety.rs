@@ -10,13 +10,13 @@ pub(crate) const RECORD_GROUPS: &str = "INSERT INTO history (tenant, id, version
 /// What ends leaves these groups.
 pub(crate) const RECORD_LEAVER: &str = "INSERT INTO member_history (tenant, group_id, version, member_id, joined) \
      SELECT $1, g.id, g.version, $2, 0 FROM unnest($3::TEXT[], $4::BIGINT[]) AS g (id, version)";
-pub(crate) const BURY: &str = "INSERT INTO tombstones \
+pub(crate) const KEEP_TOMBSTONE: &str = "INSERT INTO tombstones \
      (tenant, id, type, version, created, at, change_id, credential, display, user_name, external_id) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (tenant, id) DO UPDATE SET type = excluded.type, \
      version = excluded.version, created = excluded.created, at = excluded.at, change_id = excluded.change_id, \
      credential = excluded.credential, display = excluded.display, user_name = excluded.user_name, external_id = excluded.external_id";
 /// Of a resource that comes back: when it was deleted.
-pub(crate) const UNBURY: &str = "DELETE FROM tombstones WHERE tenant = $1 AND id = $2 AND type = $3 AND version = $4 RETURNING at";
+pub(crate) const TAKE_TOMBSTONE: &str = "DELETE FROM tombstones WHERE tenant = $1 AND id = $2 AND type = $3 AND version = $4 RETURNING at";
 pub(crate) const CREATE_AGAIN: &str = "INSERT INTO resources (tenant, type, id, version, created, modified, display, entries, document) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING resource";
 
@@ -45,8 +45,8 @@ pub(crate) const ALL: &[&str] = &[
     RECORD_CHANGE,
     RECORD_GROUPS,
     RECORD_LEAVER,
-    BURY,
-    UNBURY,
+    KEEP_TOMBSTONE,
+    TAKE_TOMBSTONE,
     CREATE_AGAIN,
     AWAIT,
     AWAIT_NO_MORE,

@@ -307,7 +307,7 @@ impl Commit<'_, '_> {
     ) -> Result<i64, CommitError> {
         let (last, created) = (crate::rows::stored(former.version), micros(former.created));
         let (entries, document) = (&stored.entries, content.document.text());
-        let since = self.unbury(&write.resource_type, &write.id, last)?;
+        let since = self.take_tombstone(&write.resource_type, &write.id, last)?;
         let number = last + 1;
         let values = params![
             self.tenant,
@@ -493,7 +493,7 @@ impl Commit<'_, '_> {
         }
         let ended = changed(write, head, Kind::Delete);
         self.record(ended, Some(&body.document))?;
-        self.bury(ended, &body.display, &body.document)?;
+        self.keep_tombstone(ended, &body.display, &body.document)?;
         self.record_members(&write.id, ended.version, head.resource)?;
         self.wait_for_nothing(head.resource)?;
         let groups = self.keys(sql::LIST_GROUPS, head.resource)?;

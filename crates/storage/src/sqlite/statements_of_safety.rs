@@ -12,11 +12,11 @@ pub(crate) const RECORD_MEMBERS: &str = "INSERT OR REPLACE INTO member_history (
      WHERE m.tenant = ?1 AND m.group_resource = ?4";
 /// A member that ends, by its id.
 pub(crate) const RECORD_LEAVER: &str = "INSERT OR REPLACE INTO member_history (tenant, group_id, version, member_id, joined) VALUES (?1, ?2, ?3, ?4, 0)";
-pub(crate) const BURY: &str = "INSERT OR REPLACE INTO tombstones \
+pub(crate) const KEEP_TOMBSTONE: &str = "INSERT OR REPLACE INTO tombstones \
      (tenant, id, type, version, created, at, change_id, credential, display, user_name, external_id) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 /// Of a resource that comes back: when it was deleted.
-pub(crate) const UNBURY: &str = "DELETE FROM tombstones WHERE tenant = ?1 AND id = ?2 AND type = ?3 AND version = ?4 RETURNING at";
+pub(crate) const TAKE_TOMBSTONE: &str = "DELETE FROM tombstones WHERE tenant = ?1 AND id = ?2 AND type = ?3 AND version = ?4 RETURNING at";
 pub(crate) const CREATE_AGAIN: &str = "INSERT INTO resources (tenant, type, id, version, created, modified, display, entries, document) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
@@ -45,8 +45,8 @@ pub(crate) const ALL: &[&str] = &[
     RECORD_MEMBER,
     RECORD_MEMBERS,
     RECORD_LEAVER,
-    BURY,
-    UNBURY,
+    KEEP_TOMBSTONE,
+    TAKE_TOMBSTONE,
     CREATE_AGAIN,
     AWAIT,
     AWAIT_NO_MORE,

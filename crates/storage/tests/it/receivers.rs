@@ -1,4 +1,4 @@
-//! Receivers: each change arrives at least once and in order, whatever fails; what cannot be delivered is put aside and the next has its turn.
+//! Receivers: each change arrives at least once and in order, whatever fails; an event that cannot be delivered becomes a dead letter and the next one follows.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -11,14 +11,14 @@ use directory::retry::RetryAfter;
 use directory::secret::Secret;
 use events::event::Kind;
 use events::event_log::{
-    Acknowledgements, Choice, Courier, Delivery, Message, NewReceiver, Receivers, Reception,
+    Acknowledgements, Choice, Delivery, EventDelivery, Message, NewReceiver, Receivers, Reception,
 };
 use events::receiver::{
-    ParcelState, Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets,
+    Receiver, ReceiverKind, ReceiverSettings, ReceiverState, Secrets, UndeliveredState,
 };
+use events::renderer::EventRenderer;
 use events::room::ReceiverRoom;
 use events::subscription::{Options, Ports, Subscriptions};
-use events::telling::Teller;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
@@ -28,9 +28,9 @@ use crate::place::{Counter, Place, World, delete, entry, members, on_both_engine
 
 on_both_engines!(
     every_change_arrives_in_order_and_once,
-    a_failure_is_tried_again_and_then_put_aside,
+    a_failure_is_tried_again_and_becomes_a_dead_letter,
     one_that_asks_for_time_gets_it_from_every_node,
-    what_was_put_aside_is_delivered_again_or_discarded,
+    dead_letters_are_delivered_again_or_discarded,
     a_receiver_that_is_gone_is_paused,
     receivers_that_never_answer_do_not_delay_one_that_does,
     a_claim_that_was_lost_is_taken_over_and_nothing_with_it,
@@ -110,7 +110,7 @@ fn later() -> Reception {
 }
 
 #[async_trait]
-impl Courier for Ends {
+impl EventDelivery for Ends {
     async fn send(&self, receiver: &Receiver, message: &Message, _: Timestamp) -> Reception {
         let Message::Webhook { body, .. } = message else {
             panic!("a webhook")
@@ -183,7 +183,7 @@ impl Office {
         let ends = Arc::<Ends>::default();
         let (_, commits) = watch::channel(0);
         let opened = &world.opened;
-        let teller = Teller::new(
+        let renderer = EventRenderer::new(
             opened.store.clone(),
             opened.tenants.clone(),
             world.directory(),
@@ -193,8 +193,8 @@ impl Office {
         let ports = Ports {
             log: opened.events.clone(),
             receivers: opened.receivers.clone(),
-            teller,
-            courier: ends.clone(),
+            renderer,
+            event_delivery: ends.clone(),
             clock: time.clone(),
             ids: Arc::new(Counter::default()),
             commits,
@@ -243,22 +243,22 @@ impl Office {
         self.delivery.run_until_idle().await.unwrap();
     }
 
-    async fn put_aside(&self, receiver: &Receiver) -> Vec<(String, u32, String)> {
-        let parcels = self
+    async fn dead_letters(&self, receiver: &Receiver) -> Vec<(String, u32, String)> {
+        let undelivered = self
             .world
             .opened
             .receivers
-            .list_parcels(
+            .list_undelivered(
                 self.world.tenant.id,
                 receiver.id,
-                ParcelState::PutAside,
+                UndeliveredState::DeadLetter,
                 100,
             )
             .await
             .unwrap();
-        parcels
+        undelivered
             .into_iter()
-            .map(|parcel| (parcel.event.resource_id, parcel.attempts, parcel.error))
+            .map(|one| (one.event.resource_id, one.attempts, one.error))
             .collect()
     }
 }
@@ -343,7 +343,7 @@ async fn every_change_arrives_in_order_and_once(place: Place) {
     assert_eq!((of("app"), of("groups")), (vec!["d", "h"], vec!["h"]));
 }
 
-async fn a_failure_is_tried_again_and_then_put_aside(place: Place) {
+async fn a_failure_is_tried_again_and_becomes_a_dead_letter(place: Place) {
     let office = Office::new(&place).await;
     let app = office
         .add("app", ReceiverKind::Webhook, three_attempts())
@@ -373,7 +373,7 @@ async fn a_failure_is_tried_again_and_then_put_aside(place: Place) {
     }
     assert_eq!(office.ends.taken(), ["a", "c"]);
     assert_eq!(
-        office.put_aside(&app).await,
+        office.dead_letters(&app).await,
         [("b".to_owned(), 3, "503, after 3 attempts".to_owned())]
     );
     office.world.user("d").await;
@@ -426,7 +426,7 @@ async fn one_that_asks_for_time_gets_it_from_every_node(place: Place) {
     assert_eq!(office.ends.taken(), ["a", "b"]);
 }
 
-async fn what_was_put_aside_is_delivered_again_or_discarded(place: Place) {
+async fn dead_letters_are_delivered_again_or_discarded(place: Place) {
     let office = Office::new(&place).await;
     let app = office
         .add("app", ReceiverKind::Webhook, three_attempts())
@@ -442,10 +442,10 @@ async fn what_was_put_aside_is_delivered_again_or_discarded(place: Place) {
         office.world.user(id).await;
         office.run().await;
     }
-    assert_eq!(office.put_aside(&app).await.len(), 3);
+    assert_eq!(office.dead_letters(&app).await.len(), 3);
     office.ends.says.lock().unwrap().remove("a");
     let first = receivers
-        .list_parcels(tenant, app.id, ParcelState::PutAside, 1)
+        .list_undelivered(tenant, app.id, UndeliveredState::DeadLetter, 1)
         .await
         .unwrap()
         .remove(0);
@@ -470,7 +470,7 @@ async fn what_was_put_aside_is_delivered_again_or_discarded(place: Place) {
         2
     );
     office.run().await;
-    let left = office.put_aside(&app).await;
+    let left = office.dead_letters(&app).await;
     assert_eq!(
         left.iter().map(|(id, ..)| id.as_str()).collect::<Vec<_>>(),
         ["b", "c"]
@@ -482,7 +482,7 @@ async fn what_was_put_aside_is_delivered_again_or_discarded(place: Place) {
             .unwrap(),
         2
     );
-    assert!(office.put_aside(&app).await.is_empty());
+    assert!(office.dead_letters(&app).await.is_empty());
     assert_eq!(
         receivers
             .redeliver(tenant, app.id, None, entry())
@@ -680,7 +680,7 @@ async fn one_that_polls_gets_what_it_did_not_acknowledge(place: Place) {
     let rest = poll(taken, 10).await;
     assert_eq!((names(&rest.events), rest.more), (vec!["c".into()], false));
     assert_eq!(
-        office.put_aside(&app).await,
+        office.dead_letters(&app).await,
         [("b".to_owned(), 2, "no".to_owned())]
     );
     // What is never acknowledged does not come for ever.
@@ -689,7 +689,7 @@ async fn one_that_polls_gets_what_it_did_not_acknowledge(place: Place) {
         poll(nothing(), 10).await;
     }
     assert!(poll(nothing(), 10).await.events.is_empty());
-    assert_eq!(office.put_aside(&app).await.len(), 2);
+    assert_eq!(office.dead_letters(&app).await.len(), 2);
     assert_eq!(
         receivers
             .redeliver(office.world.tenant.id, app.id, None, entry())

@@ -156,13 +156,13 @@ fn case() -> impl Strategy<Value = Case> {
                 memberships: threshold,
             }
         });
-    let wishes = (any::<bool>(), any::<bool>(), any::<bool>());
+    let settings = (any::<bool>(), any::<bool>(), any::<bool>());
     let request = (vec(operation(), 1..14), option::weighted(0.3, 1..4)).prop_map(|(operations, errors)| {
         let body =
             json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "failOnErrors": errors, "Operations": operations});
         without_nulls(body)
     });
-    (guard, wishes, vec(request, 1..4)).prop_map(
+    (guard, settings, vec(request, 1..4)).prop_map(
         |(guard, (deleted, disabled, pending), requests)| {
             let settings = TenantSettings {
                 guard,

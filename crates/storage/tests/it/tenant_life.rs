@@ -14,7 +14,7 @@ use directory::tenant_life::RestoreError;
 use directory::tenant_types::TenantTypes;
 use events::event::Kind;
 use events::event_log::{Acknowledgements, Choice, Delivery, NewReceiver};
-use events::receiver::{ParcelState, ReceiverKind, ReceiverSettings, ReceiverState, Secrets};
+use events::receiver::{ReceiverKind, ReceiverSettings, ReceiverState, Secrets, UndeliveredState};
 use events::room::ReceiverRoom;
 use provisioning::application::{ApplicationState, Secret};
 use provisioning::ledger::{LinkChange, Next, Record};
@@ -963,7 +963,7 @@ async fn what_waits_travels_too(place: Place) {
         .into_iter()
         .find(|event| event.resource_id == "dan")
         .unwrap();
-    let aside = Delivery::PutAside {
+    let aside = Delivery::DeadLetter {
         events: vec![event.clone()],
         error: "400".into(),
     };
@@ -994,13 +994,13 @@ async fn what_waits_travels_too(place: Place) {
         };
         let aside = opened
             .receivers
-            .list_parcels(copy.id, named("chat").id, ParcelState::PutAside, 10)
+            .list_undelivered(copy.id, named("chat").id, UndeliveredState::DeadLetter, 10)
             .await
             .unwrap();
         assert_eq!(
             aside
                 .iter()
-                .map(|parcel| (&parcel.event, parcel.error.as_str()))
+                .map(|one| (&one.event, one.error.as_str()))
                 .collect::<Vec<_>>(),
             [(&event, "400")]
         );

@@ -112,7 +112,7 @@ impl Commit<'_> {
     }
 
     /// Remembers a deleted resource.
-    pub(crate) async fn bury(
+    pub(crate) async fn keep_tombstone(
         &self,
         changed: Changed<'_>,
         display: &str,
@@ -135,7 +135,7 @@ impl Commit<'_> {
             storable(&self.change_set.policy.credential_id),
         );
         self.execute(
-            sql::BURY,
+            sql::KEEP_TOMBSTONE,
             &[
                 &self.tenant,
                 &id,
@@ -155,7 +155,7 @@ impl Commit<'_> {
     }
 
     /// When the resource that comes back was deleted. Where that is not remembered, or another write was faster, it cannot come back.
-    pub(crate) async fn unbury(
+    pub(crate) async fn take_tombstone(
         &self,
         resource_type: &str,
         id: &str,
@@ -163,7 +163,7 @@ impl Commit<'_> {
     ) -> Result<i64, Failure> {
         let found = self
             .query(
-                sql::UNBURY,
+                sql::TAKE_TOMBSTONE,
                 &[&self.tenant, &storable(id), &resource_type, &version],
             )
             .await?;

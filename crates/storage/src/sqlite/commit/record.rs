@@ -111,7 +111,7 @@ impl Commit<'_, '_> {
     }
 
     /// Remembers a deleted resource.
-    pub(crate) fn bury(
+    pub(crate) fn keep_tombstone(
         &self,
         changed: Changed<'_>,
         display: &str,
@@ -145,18 +145,18 @@ impl Commit<'_, '_> {
             user_name,
             external_id
         ];
-        self.execute(sql::BURY, values).map(drop)
+        self.execute(sql::KEEP_TOMBSTONE, values).map(drop)
     }
 
     /// When the resource that comes back was deleted. Where that is not remembered, or another write was faster, it cannot come back.
-    pub(crate) fn unbury(
+    pub(crate) fn take_tombstone(
         &self,
         resource_type: &str,
         id: &str,
         version: i64,
     ) -> Result<i64, CommitError> {
         let values = params![self.tenant, id, resource_type, version];
-        let found = self.find(sql::UNBURY, values, |row| row.get(0))?;
+        let found = self.find(sql::TAKE_TOMBSTONE, values, |row| row.get(0))?;
         found.ok_or_else(|| CommitError::NotFound {
             resource_type: resource_type.to_owned(),
             id: id.to_owned(),

@@ -1,4 +1,4 @@
-//! *(shell)* Reads the resources that events are about, as their readers may see them. The feed, webhooks and tokens tell the same.
+//! *(shell)* Renders events: reads the resources that they are about, as their readers may see them, for the feed, webhooks and tokens alike.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use crate::event_log::{Message, SigningKeys};
 use crate::receiver::{Detail, Receiver, ReceiverKind};
 use crate::security_event::{Envelope, TOKEN_TYPE, claims};
 
-/// A group with more members is told without them; a receiver that wants them reads them.
+/// A group with more members is rendered without them; a receiver that wants them reads the group.
 pub const MEMBERS_TOLD_MAX: u32 = 100;
 
-/// An event with the resource it is about, where that is still there.
+/// An event with the resource that it is about, where the resource still exists.
 pub type WithResource = (LoggedEvent, Option<Arc<Map<String, Value>>>);
 
-/// Reads what is told, and puts it into words.
+/// Renders events for receivers.
 #[derive(Clone)]
-pub struct Teller {
+pub struct EventRenderer {
     store: Arc<dyn Store>,
     tenants: Arc<dyn Tenants>,
     directory: Directory,
@@ -34,8 +34,8 @@ pub struct Teller {
     public_url: String,
 }
 
-impl Teller {
-    /// `public_url` is the URL under which this server is reached, without a slash at its end.
+impl EventRenderer {
+    /// `public_url` is the URL of this server, without a slash at its end.
     pub fn new(
         store: Arc<dyn Store>,
         tenants: Arc<dyn Tenants>,
@@ -52,7 +52,7 @@ impl Teller {
         }
     }
 
-    /// The events for one receiver, with what it may see of the resources.
+    /// The events for one receiver, with the parts of the resources that it may see.
     pub async fn for_receiver(
         &self,
         receiver: &Receiver,
@@ -140,7 +140,7 @@ impl Teller {
             .await
     }
 
-    /// What shows that a receiver can be reached, and that it trusts us: a message that is about no resource. The event is that of the Shared Signals Framework.
+    /// A message about no resource, which shows whether a receiver can be reached and trusts us. Its event is that of the Shared Signals Framework.
     pub async fn test(
         &self,
         receiver: &Receiver,
@@ -177,7 +177,7 @@ impl Teller {
         format!("{}/t/{tenant}", self.public_url)
     }
 
-    /// Each event with its resource as it is now and as this reader may see it, where it is still there. Reads each resource once, however many events are about it.
+    /// Each event with its resource as it is now and as this reader may see it, where it still exists. Reads each resource once for all events about it.
     pub async fn with_resources(
         &self,
         caller: &Caller,
