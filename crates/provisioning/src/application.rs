@@ -30,10 +30,6 @@ pub enum ApplicationState {
 
 /// How an application is to be spoken to. All of it has a default that is right for a SCIM server that keeps the RFC.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a setting of its own"
-)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApplicationSettings {
     /// Whether it can PATCH; `None`: as its `ServiceProviderConfig` says.

@@ -73,7 +73,7 @@ impl Probe {
                 self.failed.push((lookup.attribute.clone(), trace));
             }
             Err(Failure::Unknown { answered: true }) => {
-                self.failed.push((lookup.attribute.clone(), trace))
+                self.failed.push((lookup.attribute.clone(), trace));
             }
             Err(failure) => return Err(Box::new((trace, failure))),
         }

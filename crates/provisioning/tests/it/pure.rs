@@ -293,15 +293,14 @@ impl Pure {
                         crash: crashes,
                     } = fate(&request);
                     crash = crashes;
-                    let reply = match self.unsent(&request) {
-                        Some(reply) => reply,
-                        None => {
-                            self.watch(key, &request);
-                            self.pass(1);
-                            let reply = self.model.answer(&kind, &request, fault);
-                            self.note_create(key, &request, &reply);
-                            reply
-                        }
+                    let reply = if let Some(reply) = self.unsent(&request) {
+                        reply
+                    } else {
+                        self.watch(key, &request);
+                        self.pass(1);
+                        let reply = self.model.answer(&kind, &request, fault);
+                        self.note_create(key, &request, &reply);
+                        reply
                     };
                     Event::Answered(Box::new(self.spoil_reply(&request, reply)))
                 }
@@ -344,7 +343,7 @@ impl Pure {
                 return self.pass(30);
             }
             // The lease runs out, and another worker has had the pair meanwhile.
-            if self.stalls && self.counter % 7 == 0 {
+            if self.stalls && self.counter.is_multiple_of(7) {
                 self.counter += 1;
                 self.fence += 1;
                 self.leases.insert(key.clone(), self.fence);
