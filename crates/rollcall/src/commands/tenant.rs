@@ -393,10 +393,7 @@ async fn edit(
 }
 
 /// The store of the data folder: a whole tenant goes from file to database, and not through memory.
-async fn local(
-    destination: &Destination<'_>,
-    missing: Missing,
-) -> Result<(Rollcall, Administration), Failure> {
+async fn local(destination: &Destination<'_>, missing: Missing) -> Result<Administration, Failure> {
     if destination.remote.is_some() {
         return Err(Failure::usage(
             "a tenant is exported and restored on the machine of the data folder, so this takes no --url",
@@ -407,8 +404,7 @@ async fn local(
     let rollcall = Rollcall::open(configuration, missing).await?;
     let url = serving_url::find(configuration).url;
     let events = rollcall.events_of_command(&url, configuration);
-    let administration = rollcall.administration(configuration, &events);
-    Ok((rollcall, administration))
+    Ok(rollcall.administration(configuration, &events))
 }
 
 async fn export(
@@ -417,7 +413,7 @@ async fn export(
     destination: &Destination<'_>,
     output: Output,
 ) -> Result<(), Failure> {
-    let (rollcall, on) = local(destination, Missing::Refuse).await?;
+    let on = local(destination, Missing::Refuse).await?;
     let by = Rollcall::local_owner();
     let to_stdout = to == Path::new("-");
     let progress = output.progress_in_lines(to_stdout, "exporting");
@@ -471,7 +467,7 @@ async fn restore(
             from.display()
         ))
     })?;
-    let (rollcall, on) = local(destination, Missing::Create).await?;
+    let on = local(destination, Missing::Create).await?;
     let by = Rollcall::local_owner();
     // It is read twice: nothing is written before all of it was checked.
     let progress = output.progress_in_bytes(file.metadata()?.len().saturating_mul(2), "restoring");

@@ -207,8 +207,6 @@ impl House {
             (store.clone(), store.clone());
         let (announce, events) = events(&store, &directory, &hand);
         let tenants: Arc<dyn Tokens> = store.clone();
-        let request_log: Arc<dyn RequestLog> =
-            Arc::new(SqliteRequestLog::open(&folder.path().join("requests.db")).unwrap());
         let foreign = Arc::new(Foreign {
             keys: Mutex::default(),
             fetches: AtomicUsize::default(),

@@ -275,7 +275,9 @@ impl Commit<'_> {
     /// A deleted resource comes back under its id: its version.
     async fn come_back(&self, write: &Write, former: Former) -> Result<i64, Failure> {
         let (last, created) = (stored(former.version), micros(former.created));
-        let since = self.unbury(&write.resource_type, &write.id, last).await?;
+        let since = self
+            .take_tombstone(&write.resource_type, &write.id, last)
+            .await?;
         let Write {
             resource_type, id, ..
         } = write;
