@@ -236,11 +236,11 @@ pub async fn add(
         .catalogue
         .add_application(tenant, new, entry)
         .await?;
-    let taken = || {
+    let name_is_used = || {
         let detail = format!("There is an application `{name}` already.");
         Error::new(ErrorKind::Uniqueness, detail).at("name")
     };
-    Ok(Application::of(&added.ok_or_else(taken)?))
+    Ok(Application::of(&added.ok_or_else(name_is_used)?))
 }
 
 /// Pauses an application, or serves it again.

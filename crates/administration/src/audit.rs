@@ -84,12 +84,11 @@ pub async fn list(
             .at("count")
             .into());
     }
-    let after = match asked.after {
-        Some(after) => after,
-        None => {
-            let head = on.audit.audit_head(chain).await?;
-            head.number.saturating_sub(count.into())
-        }
+    let after = if let Some(after) = asked.after {
+        after
+    } else {
+        let head = on.audit.audit_head(chain).await?;
+        head.number.saturating_sub(count.into())
     };
     let recorded = on.audit.audit_entries(chain, after, count).await?;
     Ok(recorded.into_iter().map(shown).collect())

@@ -23,12 +23,12 @@ pub struct DeadLetter {
     /// The event, without the resource.
     #[schema(value_type = Object)]
     pub event: Map<String, Value>,
-    /// `put-aside`.
+    /// `dead-letter`.
     #[schema(value_type = String)]
     pub state: UndeliveredState,
     /// How often it was tried or handed out.
     pub attempts: u32,
-    /// Why it was put aside. Only operators read what the other side said.
+    /// Why it was not delivered. Only operators read what the other side said.
     pub error: String,
 }
 

@@ -162,7 +162,7 @@ impl UndeliveredColumns {
     pub(crate) fn into_undelivered(self) -> Result<Undelivered, Fault> {
         Ok(Undelivered {
             event: from_json(&self.event)?,
-            state: from_text(&self.state)?,
+            state: undelivered_state_of(&self.state)?,
             attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
             error: self.error,
         })
@@ -191,6 +191,20 @@ pub(crate) fn undelivered_state(state: UndeliveredState) -> &'static str {
         UndeliveredState::Again => "again",
         UndeliveredState::HandedOut => "handed-out",
     }
+}
+
+/// The state for such a word.
+fn undelivered_state_of(word: &str) -> Result<UndeliveredState, Fault> {
+    let all = [
+        UndeliveredState::DeadLetter,
+        UndeliveredState::Again,
+        UndeliveredState::HandedOut,
+    ];
+    all.into_iter()
+        .find(|state| undelivered_state(*state) == word)
+        .ok_or_else(|| {
+            Fault::new("an undelivered event has a state that this program does not know")
+        })
 }
 
 /// The word for `ReceiverState`.

@@ -1,8 +1,7 @@
 //! ARCHITECTURE.md tells the truth: it names every crate and every module of it, and nothing that is gone.
 //!
-//! A section headed with a crate's name in backticks lists the files directly below that crate's `src`, one line each: a dash, the file in backticks,
-//! what it owns. Files in folders are listed by the module that the folder belongs to. Anywhere else a name in backticks that ends in `.rs` must be
-//! the end of some file's path.
+//! A section headed with a crate's name in backticks names each file directly below that crate's `src`, in backticks. Files in folders are listed by the
+//! module that the folder belongs to. Anywhere else a name in backticks that ends in `.rs` must be the end of some file's path.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -51,21 +50,10 @@ fn compare(text: &str, sources: &[&str], exists: impl Fn(&str) -> bool) -> Vec<F
             }
             continue;
         }
-        let listed = line
-            .strip_prefix("- `")
-            .and_then(|rest| rest.split('`').next())
-            .filter(|name| is_rust(name));
-        if let (Some(name), Some(listed)) = (section, listed)
-            && !missing.remove(format!("{}/src/{listed}", folder_of(name)).as_str())
-        {
-            findings.push(Finding::new(
-                MAP,
-                number,
-                format!("`{name}` has no module `{listed}` directly below `src`"),
-            ));
-        }
         for quoted in line.split('`').skip(1).step_by(2) {
-            let gone = if is_rust(quoted) {
+            let gone = if let (Some(name), true) = (section, is_rust(quoted)) {
+                !missing.remove(format!("{}/src/{quoted}", folder_of(name)).as_str())
+            } else if is_rust(quoted) {
                 !sources
                     .iter()
                     .any(|path| path.ends_with(quoted.trim_start_matches('/')))
@@ -76,7 +64,7 @@ fn compare(text: &str, sources: &[&str], exists: impl Fn(&str) -> bool) -> Vec<F
                 findings.push(Finding::new(
                     MAP,
                     number,
-                    format!("`{quoted}` does not exist"),
+                    format!("`{quoted}` does not exist there"),
                 ));
             }
         }
@@ -120,9 +108,9 @@ mod tests {
         let check = |text: &str, expected: usize| {
             assert_eq!(compare(text, &sources, |_| false).len(), expected, "{text}");
         };
-        check("### `a`\n- `lib.rs`: x\n- `b.rs`: y\n", 0);
+        check("### `a`\nx: `lib.rs`, `b.rs`.\n", 0);
         check("### `a`\n- `lib.rs`: x\n", 1);
-        check("### `a`\n- `lib.rs`: x\n- `b.rs`: y\n- `c.rs`: z\n", 2);
+        check("### `a`\n- `lib.rs`: x\n- `b.rs`: y\n- `c.rs`: z\n", 1);
         check(
             "### `a`\n- `lib.rs`: x\n- `b.rs`: y\n- `b/inner.rs`: z\n",
             1,

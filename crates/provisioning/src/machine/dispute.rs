@@ -225,10 +225,10 @@ mod tests {
 
     #[test]
     fn a_name_for_a_while_is_ones_own() {
-        assert_eq!(temporary_name("ada", "u1"), "ada-0904d87e");
+        assert_eq!(temporary_name("ada", "u1"), "ada-b56747f3");
         assert_eq!(
             temporary_name("ada@example.com", "u1"),
-            "ada-0904d87e@example.com"
+            "ada-b56747f3@example.com"
         );
         assert_ne!(temporary_name("ada", "u2"), temporary_name("ada", "u1"));
     }

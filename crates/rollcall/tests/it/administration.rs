@@ -87,9 +87,9 @@ fn a_command_reaches_the_admin_api_in_three_ways() {
     let verified = done(data, &["audit", "verify"]);
     assert_eq!(verified["entries"], 5);
     let exported = run(data, &["audit", "export"]);
-    let last: Value = serde_json::from_str(exported.stdout.lines().last().unwrap()).unwrap();
+    let newest: Value = serde_json::from_str(exported.stdout.lines().last().unwrap()).unwrap();
     assert_eq!(
-        (&last["number"], &last["hash"]),
+        (&newest["number"], &newest["hash"]),
         (&json!(5), &verified["hash"])
     );
     let installation = done(data, &["audit", "verify", "--installation"]);

@@ -52,16 +52,13 @@ impl Acting {
             Error::new(ErrorKind::NotImplemented, detail)
         };
         let administration = state.administration().ok_or_else(missing)?;
-        let administrator = match parts.extensions.get::<LocalUser>() {
-            Some(user) => {
-                admin::Administrator::of(caller, user.name().to_owned(), user.from().to_owned())
-            }
-            None => {
-                let address = caller_address(&state.options, &parts.headers, &parts.extensions);
-                let from = address.map_or("unknown".to_owned(), |address| address.to_string());
-                let name = caller.credential_id.clone();
-                admin::Administrator::of(caller, name, from)
-            }
+        let administrator = if let Some(user) = parts.extensions.get::<LocalUser>() {
+            admin::Administrator::of(caller, user.name().to_owned(), user.from().to_owned())
+        } else {
+            let address = caller_address(&state.options, &parts.headers, &parts.extensions);
+            let from = address.map_or("unknown".to_owned(), |address| address.to_string());
+            let name = caller.credential_id.clone();
+            admin::Administrator::of(caller, name, from)
         };
         Ok(Self {
             administration: Arc::clone(administration),
