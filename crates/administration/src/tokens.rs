@@ -154,7 +154,7 @@ pub async fn create(
     if !on.tenants.create_token(record, entry).await? {
         let id = made.user.unwrap_or_default();
         let detail = format!(
-            "`user` is `{id}`, but there is no active User with this `id`; use the `id` of a User whose `active` is not false."
+            "There is no active User with the id `{id}`: the person is not there or not active; use the `id` of a User whose `active` is not false."
         );
         return Err(Error::new(ErrorKind::InvalidValue, detail)
             .at("user")
