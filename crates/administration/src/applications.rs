@@ -24,7 +24,7 @@ use crate::operations::{
 const SAID_CHARACTERS_MAX: usize = 200;
 
 /// What a new application shall be.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct NewApplication {
     /// What it is called here; one application's in its tenant.
@@ -68,7 +68,7 @@ pub struct Change {
 }
 
 /// Another token.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// The bearer token.

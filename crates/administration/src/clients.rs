@@ -35,7 +35,7 @@ pub struct NewClient {
 }
 
 /// A client as it is shown.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Client {
     /// Its `client_id`.

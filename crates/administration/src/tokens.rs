@@ -44,7 +44,7 @@ pub struct NewToken {
 }
 
 /// A token as it is shown.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Token {
     /// Its public id.
