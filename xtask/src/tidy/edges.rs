@@ -62,7 +62,6 @@ const EDGES: &[(&str, &[&str])] = &[
             "directory",
             "access",
             "events",
-            "provisioning",
             "administration",
         ],
     ),

@@ -101,7 +101,7 @@ pub struct Behaviour {
     pub no_discovery: bool,
     /// Each success asks for a wait.
     pub asks_to_wait: bool,
-    /// Whoever is not active is shown to nobody; whether the account can still be changed by its id.
+    /// The application does not show accounts that are not active. True where such an account can still be changed by its id.
     pub hides_inactive: Option<bool>,
     /// Lists and searches lag behind: they do not show these accounts.
     pub unlisted: BTreeSet<String>,

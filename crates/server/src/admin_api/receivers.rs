@@ -108,7 +108,7 @@ pub(crate) async fn remove_from_feed(
     at.reply(StatusCode::OK, changed)
 }
 
-/// The dead-letter list, oldest first: events that were put aside.
+/// The dead letters, oldest first: events that could not be delivered.
 #[utoipa::path(get, path = "/receivers/{name}/dead-letters", tag = "receivers", params(("tenant" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = Vec<DeadLetter>), (status = 404)))]
 pub(crate) async fn undelivered(
