@@ -150,6 +150,16 @@ pub async fn may_be_reached(
     Err(Error::new(ErrorKind::InvalidValue, detail).at(path))
 }
 
+/// What an application or the network said, as this administrator may read it. Only operators read it: an answer can come from a network that is not the
+/// tenant's.
+pub fn what_was_said(by: &Administrator, said: String) -> String {
+    if said.is_empty() || by.caller.permissions.has(Scope::Operator) {
+        said
+    } else {
+        "only an operator of this server can read what was answered".to_owned()
+    }
+}
+
 /// Refuses one more where there are as many as there may be.
 pub fn has_room(there: usize, most: usize, noun: &str) -> Result<(), Error> {
     if there < most {

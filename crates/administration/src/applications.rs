@@ -13,7 +13,7 @@ use serde_json::Value;
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::administration::{Administration, has_room};
+use crate::administration::{Administration, has_room, may_be_reached, what_was_said};
 use crate::administrator::{Administrator, NOTHING};
 use crate::operations::{
     ADD_APPLICATION, CHANGE_APPLICATION, READ_APPLICATIONS, REMOVE_APPLICATION,
@@ -203,11 +203,7 @@ pub async fn add(
             format!("`settings.other_types` names `{name}`, but there is no such resource type.");
         return Err(refusal("settings.other_types", detail).into());
     }
-    on.engine
-        .reach
-        .check(&base_url)
-        .await
-        .map_err(|why| refusal("baseUrl", format!("`baseUrl` cannot be reached: {why}.")))?;
+    may_be_reached(on, by, "baseUrl", base_url.as_str()).await?;
     has_room(
         stored(on, by).await?.len(),
         on.options.partners_max,
@@ -331,25 +327,25 @@ pub async fn test(
     let nobody = format!("rollcall-test-{}", on.ids.id().simple());
     let name = name.to_owned();
     Ok(match probe(&*target, schema, &nobody).await {
-        Ok(found) => Tested::of(name, found, None),
+        Ok(found) => Tested::of(by, name, found, None),
         Err(failed) => {
             let (trace, failure) = *failed;
             let problem = Problem {
                 kind: ProblemKind::of(&failure),
-                said: said(&trace),
+                said: what_was_said(by, said(&trace)),
                 request: trace.request,
                 status: trace.status,
             };
-            Tested::of(name, Probe::default(), Some(problem))
+            Tested::of(by, name, Probe::default(), Some(problem))
         }
     })
 }
 
 impl Tested {
-    fn of(name: String, probe: Probe, problem: Option<Problem>) -> Self {
+    fn of(by: &Administrator, name: String, probe: Probe, problem: Option<Problem>) -> Self {
         let failed = |(attribute, trace): (String, Trace)| Failed {
             attribute,
-            said: said(&trace),
+            said: what_was_said(by, said(&trace)),
             request: trace.request,
         };
         let ignored = |(attribute, count)| Ignored { attribute, count };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::administration::Administration;
+use crate::administration::{Administration, what_was_said};
 use crate::administrator::{Administrator, NOTHING};
 use crate::applications::{find, stored};
 use crate::operations::{COMPARE_ALL, COMPARE_ONE, PLAN_SYNC, READ_SYNC};
@@ -172,7 +172,10 @@ pub async fn log(
     entries.reverse();
     let line = |entry: LogEntry| Line {
         application: name_of(entry.application),
-        entry,
+        entry: LogEntry {
+            detail: what_was_said(by, entry.detail),
+            ..entry
+        },
     };
     Ok(entries.into_iter().map(line).collect())
 }

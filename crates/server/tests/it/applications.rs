@@ -2,6 +2,9 @@
 
 use directory::access::Scope;
 use http::StatusCode;
+use jiff::Timestamp;
+use provisioning::ledger::Catalogue;
+use provisioning::provisioning_log::{LogEntry, ProvisioningLog};
 use serde_json::{Value, json};
 
 use crate::house::{Answer, House};
@@ -109,9 +112,57 @@ async fn what_is_wrong_with_an_application_is_named() {
         "it is inside",
     )
     .await;
+    // Why a URL may not be reached is not a tenant's to know.
+    let narrow = house.narrow(&[Scope::Admin, Scope::Read], None).await;
+    let mut inside = chat();
+    inside["baseUrl"] = json!("https://inside.example/scim");
+    let path = "/t/default/admin/v1/applications";
+    let refused = house.call(&narrow, "POST", path, &[], Some(inside)).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{refused:?}");
+    assert!(!refused.text("/detail").contains("inside"), "{refused:?}");
     check(json!({"token": "two words"}), "`token`").await;
     check(json!({"settings": {"colour": "red"}}), "colour").await;
     check(json!({"settings": {"other_types": ["Pet"]}}), "`Pet`").await;
+}
+
+#[tokio::test]
+async fn only_operators_read_what_an_application_answered() {
+    let house = House::new().await;
+    call(&house, "POST", "/applications", Some(chat())).await;
+    let tenant = house.tenant.id;
+    let chat = house
+        .store
+        .list_applications(tenant)
+        .await
+        .unwrap()
+        .remove(0);
+    let line = LogEntry {
+        at: Timestamp::UNIX_EPOCH,
+        application: chat.id,
+        resource_type: "User".into(),
+        resource_id: "ann".into(),
+        display: "Ann".into(),
+        step: "create".into(),
+        outcome: "retry".into(),
+        request: "POST /Users".into(),
+        request_body: None,
+        status: Some(500),
+        detail: "a word from inside".into(),
+        duration_milliseconds: 1,
+        attempt: 1,
+    };
+    let written = house.store.write_lines(tenant, chat.id, vec![line]).await;
+    written.unwrap();
+    let path = "/t/default/admin/v1/sync/log";
+    let narrow = house.narrow(&[Scope::Admin, Scope::Read], None).await;
+    let theirs = house.call(&narrow, "GET", path, &[], None).await;
+    assert_eq!(theirs.body[0]["status"], 500, "{theirs:?}");
+    assert!(!theirs.body.to_string().contains("inside"), "{theirs:?}");
+    let ours = call(&house, "GET", "/sync/log", None).await;
+    assert!(
+        ours.body.to_string().contains("a word from inside"),
+        "{ours:?}"
+    );
 }
 
 #[tokio::test]
