@@ -1,18 +1,18 @@
-//! Tells a database file that is whole from one that lacks what is in its journal (SQLite's write-ahead log, the file that ends in `-wal`). A commit is
-//! written to the journal first and carried over into the file later. So a file that was copied alone, or whose journal was deleted or cut, opens as an
+//! Tells a database file that is whole from one that lacks what stands in its journal (SQLite's write-ahead log, the file that ends in `-wal`). Commits
+//! stand in the journal first and are carried over into the file later, so a file that was copied alone, or whose journal was deleted or cut, opens as an
 //! older database, or as an empty one. This module finds that out at the next opening. It mends nothing.
 //!
-//! Three things say so:
+//! Two things say so:
 //!
-//! 1. `installation.journal_needed` is 1 in the file and 0 in the journal. Carrying the journal over sets it to 1, carries that over as well, and then sets
-//!    it back to 0; the 0 is at the beginning of the journal from then on. A file without its journal therefore says 1, and a file to which SQLite or any
-//!    other program has carried over everything says 0.
-//! 2. A file beside the database that ends in `-mark` says how far the journal reached at least. It is written after commits and no request waits for it, so
-//!    after a power cut it may say less than the truth, and never more. It also says when the first of the three is being changed, in which case a 1 means
+//! 1. `installation.journal_needed` is 1 in the file and 0 in the journal. Whoever carries the journal over sets it to 1, carries that over as well, and then
+//!    sets it back to 0; the 0 stands at the beginning of the journal from then on. A file without its journal therefore says 1, and a file to which SQLite
+//!    or any other program has carried over everything says 0.
+//! 2. A file beside the database that ends in `-mark` says how far the journal reached at least. It is written after commits and nobody waits for it, so
+//!    after a power cut it may say less than the truth, and never more. It also says when the first of the two is being changed, in which case a 1 means
 //!    nothing; that is on the disk before the change begins.
-//! 3. The generation, a number in the header of the file (`user_version`) that grows with each carrying over. The journal begins with the next number, so
-//!    the file gets it when that journal is carried over, which is before SQLite begins the journal anew. The mark says which generation the file had when
-//!    the journal began. A file with an earlier one was copied before that, and lacks what was in the journal before.
+//!
+//! Nothing here opens the database file itself. A process that closes any handle to a file loses all its locks on it (POSIX), also those of SQLite. Another
+//! program that opens the database then takes itself for the only one, and deletes the journal while this process goes on writing into it.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -26,21 +26,16 @@ use super::explain::{explain, fault};
 use super::{statements as sql, statements_of_installation as own};
 use crate::private_files::{make_private, private_options, refused};
 
-/// Frames (pages) in the journal after which it is carried over: 64 MiB. The same pages are written again and again meanwhile, and writes wait while the
-/// journal is carried over.
+/// Frames (pages) in the journal after which it is carried over: 64 MiB. The same pages are written again and again meanwhile, and each carrying over makes
+/// whoever writes wait.
 const FRAMES_MAX: u32 = 16_000;
 /// Further frames after which that is tried again, where a long read needs what stands in the journal.
 const FRAMES_BETWEEN_TRIES: u32 = 1_000;
 
-/// Where the salts are in the header of a journal. They change each time the journal begins anew.
+/// Where the salts are in the header of a journal; they are others whenever it begins anew.
 const SALTS_AT: u64 = 16;
 /// Where the mark says whether `journal_needed` is being changed.
 const STATE_AT: u64 = 16;
-/// Where the mark says which generation the file has to have.
-const ORIGIN_AT: u64 = 20;
-const GENERATION: &str = "user_version";
-/// Where the generation is in the header of a database file.
-const GENERATION_AT: u64 = 60;
 const CHANGING: u8 = b'c';
 const SETTLED: u8 = b's';
 
@@ -86,60 +81,22 @@ impl Extent {
     }
 }
 
-/// The generation that the file had when the journal with these salts began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Origin {
-    salts: [u8; 8],
-    generation: u32,
-}
-
-impl Origin {
-    /// The generation, and a check that differs for other salts and where a write broke off in the middle.
-    fn to_bytes(self) -> [u8; 8] {
-        let check = Extent {
-            salts: self.salts,
-            frames: self.generation,
-        }
-        .check();
-        let [generation, check] = [self.generation, check].map(u32::to_le_bytes);
-        let mut bytes = [0; 8];
-        bytes
-            .iter_mut()
-            .zip(generation.into_iter().chain(check))
-            .for_each(|(to, from)| *to = from);
-        bytes
-    }
-
-    /// What the mark says about the journal with these salts.
-    fn read(mark: &mut (impl Read + Seek), salts: [u8; 8]) -> Option<Self> {
-        let bytes: [u8; 8] = read_at(mark, ORIGIN_AT)?;
-        let (generation, _) = bytes.split_first_chunk::<4>()?;
-        let origin = Self {
-            salts,
-            generation: u32::from_le_bytes(*generation),
-        };
-        (origin.to_bytes() == bytes).then_some(origin)
-    }
-}
-
 /// How the journal is carried over.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Carry {
-    /// As much as no read needs.
+    /// As much as nobody reads.
     Passive,
     /// All of it, and the journal is cut to nothing; waits for reads.
     Truncate,
 }
 
-/// What the writing thread knows of the journal.
+/// What the thread that writes knows of the journal.
 pub(crate) struct Journal {
     database: PathBuf,
     mark: File,
     /// The journal itself, once it is there.
     file: Option<File>,
     marked: Option<Extent>,
-    /// What the mark says about the beginning of the journal.
-    origin: Option<Origin>,
     /// Whether the file says that it needs the journal.
     is_told: bool,
     tried_at: u32,
@@ -171,7 +128,6 @@ impl Journal {
             mark,
             file: None,
             marked: None,
-            origin: None,
             is_told: false,
             tried_at: 0,
         })
@@ -197,7 +153,6 @@ impl Journal {
         let Some(extent) = self.extent(connection) else {
             return;
         };
-        self.mark_origin(extent.salts);
         if self.marked != Some(extent) && write_at(&mut &self.mark, 0, &extent.to_bytes()).is_ok() {
             self.marked = Some(extent);
         }
@@ -208,19 +163,6 @@ impl Journal {
             self.tried_at = extent.frames;
             self.carry_over(connection);
         }
-    }
-
-    /// Marks, once for each journal, which generation the file has.
-    fn mark_origin(&mut self, salts: [u8; 8]) {
-        if self.origin.is_some_and(|origin| origin.salts == salts) {
-            return;
-        }
-        self.origin = Origin::read(&mut &self.mark, salts).or_else(|| {
-            let generation = generation(&self.database)?;
-            let origin = Origin { salts, generation };
-            let written = write_at(&mut &self.mark, ORIGIN_AT, &origin.to_bytes());
-            written.is_ok().then_some(origin)
-        });
     }
 
     fn carry_over(&mut self, connection: &Connection) {
@@ -262,12 +204,10 @@ enum Step {
     Carry(&'static str),
     /// Changes `journal_needed`.
     Execute(&'static str),
-    /// Raises the generation.
-    Raise,
 }
 
 /// The steps, in order.
-fn steps(carry: Carry) -> [Step; 7] {
+fn steps(carry: Carry) -> [Step; 6] {
     let last = if carry == Carry::Passive {
         sql::CARRY_JOURNAL
     } else {
@@ -279,7 +219,6 @@ fn steps(carry: Carry) -> [Step; 7] {
         Step::State(CHANGING),
         Step::Execute(own::NEED_JOURNAL),
         Step::Carry(last),
-        Step::Raise,
         Step::Execute(own::NEED_NO_JOURNAL),
         Step::State(SETTLED),
     ]
@@ -303,11 +242,6 @@ fn take(
                 .and_then(|mut statement| statement.execute([]));
             executed.map(|_| None).map_err(fault)
         }
-        Step::Raise => connection
-            .pragma_query_value(None, GENERATION, |row| row.get::<_, i32>(0))
-            .and_then(|now| connection.pragma_update(None, GENERATION, now.wrapping_add(1)))
-            .map(|()| None)
-            .map_err(fault),
     }
 }
 
@@ -365,28 +299,15 @@ pub(crate) fn check(connection: &Connection, database: &Path) -> Result<(), Faul
     let salts: Option<[u8; 8]> = journal
         .as_mut()
         .and_then(|journal| read_at(journal, SALTS_AT));
-    let Some(marked) = marked.filter(|marked| Some(marked.salts) == salts) else {
-        return Ok(());
-    };
-    if frames(connection).map_err(failed)? < marked.frames {
-        return Err(Fault::new(cut(database)));
-    }
-    let origin = mark
-        .as_ref()
-        .and_then(|mut mark| Origin::read(&mut mark, marked.salts));
-    match origin.zip(generation(database)) {
-        // The difference, as the number begins again from below after the highest one.
-        Some((origin, held)) if held.wrapping_sub(origin.generation).cast_signed() < 0 => {
-            Err(Fault::new(older(database)))
+    match marked {
+        Some(marked)
+            if Some(marked.salts) == salts
+                && frames(connection).map_err(failed)? < marked.frames =>
+        {
+            Err(Fault::new(cut(database)))
         }
         _ => Ok(()),
     }
-}
-
-/// The generation that the file itself has, whatever the journal says.
-fn generation(database: &Path) -> Option<u32> {
-    let mut file = File::open(database).ok()?;
-    read_at(&mut file, GENERATION_AT).map(u32::from_be_bytes)
 }
 
 /// Goes on with what the file has, after `check` has refused it: what stood only in the journal is lost.
@@ -462,17 +383,6 @@ fn cut(database: &Path) -> String {
         "the database {database} is not whole: its journal {} ends before the newest changes, so it was cut or damaged. Put back the whole journal, or \
          copy both files again while `rollcall serve` is stopped; nothing was changed. \
          Where it cannot be brought back, `rollcall serve --accept-lost-journal` goes on without it: the newest changes are lost",
-        journal.display()
-    )
-}
-
-fn older(database: &Path) -> String {
-    let (database, journal) = (database.display(), journal_path(database));
-    format!(
-        "the database {database} is not whole: it is older than its journal {}, so the two were copied at different times. Use another copy, or copy both \
-         files again while `rollcall serve` is stopped; nothing was changed. \
-         Where there is no other copy, `rollcall serve --accept-lost-journal` goes on with these files: changes are lost, and some of what is left may not \
-         fit together",
         journal.display()
     )
 }
@@ -675,38 +585,6 @@ mod tests {
                 "the journal was deleted"
             );
         }
-    }
-
-    #[test]
-    fn a_file_that_was_copied_before_its_journal_began_anew_is_refused() {
-        let mut live = Live::new();
-        live.commit();
-        for carry in [Carry::Passive, Carry::Truncate] {
-            for restarts in 1..4 {
-                // The file first, the journal and the mark much later.
-                let early = live.image(&[""], None);
-                for _ in 0..restarts {
-                    live.commit();
-                    assert!(carry_over(&live.connection, &live.path(), carry).unwrap());
-                    live.commit();
-                    assert_eq!(rows_of(&live.image(ALL, None)), Some(live.rows));
-                }
-                for ending in ["-wal", "-mark"] {
-                    let to = beside(&early.path().join("db"), ending);
-                    fs::copy(beside(&live.path(), ending), to).unwrap();
-                }
-                assert_eq!(rows_of(&early), None, "{restarts} restarts");
-                assert_eq!(rows_of(&early), None, "the refusal changes nothing");
-            }
-        }
-        // A file that was copied after the journal began is whole with all of it.
-        let early = live.image(&[""], None);
-        live.commit();
-        for ending in ["-wal", "-mark"] {
-            let to = beside(&early.path().join("db"), ending);
-            fs::copy(beside(&live.path(), ending), to).unwrap();
-        }
-        assert_eq!(rows_of(&early), Some(live.rows));
     }
 
     #[test]
